@@ -1,0 +1,80 @@
+"""What can go wrong with a store, as a tree.
+
+    StoreError
+    ├── NotFound          no such store, sample, feature, profile or snapshot        exit 3
+    │   ├── NotAStore     the place exists but holds no store
+    │   └── Expired       the snapshot was expired; its rows may be collected
+    ├── Conflict          somebody else's commit, or different content under one key  exit 4
+    │   └── SchemaConflict
+    ├── CorruptStore      an object is missing, damaged or contradicts another        exit 5
+    ├── NewerFormat       written by a later version than this one
+    ├── ReadOnly          a write through a store opened for reading
+    ├── SourceError       the features to take in cannot be read
+    └── BadArgument       a value that cannot be meant                                exit 2
+
+Every error has two lines: what is wrong with the value that was given, and `cure`, the act that mends it.
+"""
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """Base of all errors of the store."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+    def __reduce__(self) -> tuple[type["StoreError"], tuple[str, str]]:
+        return type(self), (self.message, self.cure)
+
+
+class NotFound(StoreError, LookupError):
+    """Nothing of that name is here."""
+
+    exit_code = 3
+
+
+class NotAStore(NotFound):
+    """The place exists, but no store was made there."""
+
+
+class Expired(NotFound):
+    """The snapshot was given up; what it needs may be gone."""
+
+
+class Conflict(StoreError):
+    """Two writers, or two contents, claim the same key."""
+
+    exit_code = 4
+
+
+class SchemaConflict(Conflict):
+    """A column of the samples would change its type with loss."""
+
+
+class CorruptStore(StoreError):
+    """A stored object is missing, damaged, or contradicts another."""
+
+    exit_code = 5
+
+
+class NewerFormat(StoreError):
+    """The store needs a later version of this package."""
+
+
+class ReadOnly(StoreError):
+    """The store was opened for reading, or its place cannot be written."""
+
+
+class SourceError(StoreError):
+    """The features to take in cannot be read as features."""
+
+
+class BadArgument(StoreError, ValueError):
+    """A value that cannot be meant."""
+
+    exit_code = 2
