@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lamofc_store import layout
 from lamofc_store.errors import BadArgument
 
@@ -150,7 +151,7 @@ def test_patterns_by_glob() -> None:
     assert layout.pattern_for("layer.0.k", (1, 2, 3, 4), patterns) == "b h t d -> (b t) (h d)"
     assert layout.pattern_for("layer.1.k", (2, 3, 4), patterns) == "h t d -> t (h d)"
     assert layout.pattern_for("other", (3, 4), patterns) == "t c -> t c"
-    with pytest.raises(BadArgument, match="feature 'layer.2.k': pattern 'b h t d"):
+    with pytest.raises(BadArgument, match=r"feature 'layer\.2\.k': pattern 'b h t d"):
         layout.pattern_for("layer.2.k", (3, 4), patterns)
 
 
