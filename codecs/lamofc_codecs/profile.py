@@ -1,0 +1,143 @@
+"""Profile: the fitted, immutable parameters of a codec, named by the sha256 of their file.
+
+The file is safetensors with a single metadata key. One key, because the format does not order several of them and
+the same content would then get different names from run to run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from lamofc_codecs.errors import CodecError
+
+FORMAT = 1
+_MAX_HEADER = 1 << 20
+_KEYS = {"format", "codec", "config"}
+
+
+class Profile:
+    """Parameters of one codec; equal when their bytes are. Its tensors and config are shared: never write to them."""
+
+    __slots__ = ("_codec", "_config", "_data", "_id", "_tensors")
+
+    def __init__(self, codec: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Make a profile of a codec's id, a JSON-able config and named tensors; the same arguments give the same id."""
+        document = {"format": FORMAT, "codec": codec, "config": dict(config)}
+        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        self._fill(save_tensors(kept, metadata={"lamofc": _canonical(document)}))
+
+    def _fill(self, data: bytes) -> None:
+        document = _document(data)
+        try:
+            tensors = load_tensors(data)
+        except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+            raise CodecError(f"profile of {len(data)} bytes is no valid safetensors file: {error}") from error
+        self._data = data
+        self._id = hashlib.sha256(data).hexdigest()
+        self._codec: str = document["codec"]
+        self._config: Mapping[str, Any] = MappingProxyType(document["config"])
+        self._tensors: Mapping[str, Tensor] = MappingProxyType(tensors)
+
+    @property
+    def id(self) -> str:
+        """Sha256 of the file, 64 hex digits."""
+        return self._id
+
+    @property
+    def codec(self) -> str:
+        """Id of the codec that it belongs to."""
+        return self._codec
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The codec's settings, as read from JSON."""
+        return self._config
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The codec's fitted tensors by name."""
+        return self._tensors
+
+    @property
+    def data(self) -> bytes:
+        """The file's bytes."""
+        return self._data
+
+    def save(self, path: str | Path) -> None:
+        """Write the file; `load` on any machine gives an equal profile."""
+        Path(path).write_bytes(self._data)
+
+    @classmethod
+    def load(cls, source: str | Path | bytes) -> Profile:
+        """Read a file, or its bytes."""
+        return cls.from_bytes(source if isinstance(source, bytes) else Path(source).read_bytes())
+
+    @classmethod
+    def from_bytes(cls, data: bytes | bytearray | memoryview) -> Profile:
+        """Check and read a profile's bytes; whatever is wrong with them is a `CodecError`. Nothing is unpickled."""
+        profile = cls.__new__(cls)
+        profile._fill(bytes(data))
+        return profile
+
+    def tensor(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
+        """Return a tensor that the codec cannot do without; its dtype and shape are checked (-1: any length)."""
+        found = self._tensors.get(name)
+        fits = found is not None and found.dtype == dtype and found.dim() == len(shape)
+        if found is None or not fits or any(want not in (-1, have) for want, have in zip(shape, found.shape, strict=True)):
+            have_text = "nothing" if found is None else f"{found.dtype} {tuple(found.shape)}"
+            raise CodecError(
+                f"profile {self._id[:12]} of {self._codec}: tensor {name!r} must be {dtype} {shape}, "
+                f"but the file has {have_text}; fit the profile again"
+            )
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and self._id == other._id
+
+    def __hash__(self) -> int:
+        return hash(self._id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Profile.from_bytes, (self._data,))
+
+    def __repr__(self) -> str:
+        return f"Profile({self._codec}, {self._id[:12]}, {len(self._data)} bytes)"
+
+
+def _canonical(document: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CodecError(f"config {document.get('config')!r} cannot be written as JSON: {error}") from error
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    """Return the JSON under the key `lamofc`. The safetensors reader checks the tensors but does not hand this out."""
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > min(_MAX_HEADER, len(data) - 8):
+        raise CodecError(f"profile of {len(data)} bytes claims a header of {length}; it is cut short or no safetensors")
+    try:
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__")
+        text = metadata["lamofc"]
+        document = json.loads(text)
+        known = isinstance(document, dict) and set(document) == _KEYS and _canonical(document) == text
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CodecError(f"profile of {len(data)} bytes has no readable metadata key 'lamofc': {error!r}") from error
+    if not known or list(metadata) != ["lamofc"]:
+        raise CodecError(f"profile metadata must be one canonical JSON with {sorted(_KEYS)}, got {text[:200]!r}")
+    if type(document["format"]) is not int or document["format"] != FORMAT:
+        raise CodecError(f"profile has format {document['format']!r}; this version reads {FORMAT}: upgrade lamofc-store")
+    if not isinstance(document["codec"], str) or not isinstance(document["config"], dict):
+        raise CodecError(f"profile metadata must have a codec's id and a config object, got {text[:200]!r}")
+    return document

@@ -1,0 +1,82 @@
+"""What a lossy codec is asked for: one target, stated in one unit."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from lamofc_codecs.errors import BadQuality
+
+_MAY_BE_NEGATIVE = {"snr_db", "qp"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """Exactly one target. Which of them a codec takes, `describe(codec)` says.
+
+    Every sample meets the target by itself; no target is an average over samples.
+    """
+
+    snr_db: float | None = None
+    """Variance about the channel means over the mean squared error, both over the bulk entries, in decibels."""
+    mse: float | None = None
+    """Mean squared error over all elements, in the source's own units squared."""
+    bpfp: float | None = None
+    """Bits of the record's payload per element of the source."""
+    step: float | None = None
+    """Distance between neighbouring reconstruction levels, in the source's own units."""
+    max_error: float | None = None
+    """No element is off by more than this, in the source's own units."""
+    lmbda: float | None = None
+    """Weight of distortion against rate, as the trained codecs count it."""
+    qp: float | None = None
+    """Quantisation parameter of a video codec."""
+    lossless: bool | None = None
+    """True: every bit comes back."""
+
+    def __post_init__(self) -> None:
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) != 1:
+            raise BadQuality(f"a quality names exactly one target, got {named or 'none'}; try Quality(snr_db=15)")
+        name, value = named[0], given[named[0]]
+        if name == "lossless":
+            if value is not True:
+                raise BadQuality(f"lossless={value!r} says nothing; give lossless=True, or another target")
+            return
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise BadQuality(f"{name}={value!r} is no finite number; try Quality({name}=1.0)")
+        if value <= 0 and name not in _MAY_BE_NEGATIVE:
+            raise BadQuality(f"{name}={value!r} must be greater than 0")
+        object.__setattr__(self, name, float(value))
+
+    @property
+    def kind(self) -> str:
+        """Name of the target, such as `snr_db`."""
+        return next(field.name for field in fields(self) if getattr(self, field.name) is not None)
+
+    @property
+    def value(self) -> float:
+        """The target's number; 1.0 for lossless."""
+        return float(getattr(self, self.kind))
+
+    def __str__(self) -> str:
+        return "lossless" if self.lossless else f"{self.kind}={self.value:g}"
+
+    def to_json(self) -> dict[str, float | bool]:
+        """Return a dict for JSON, such as `{"snr_db": 15.0}`."""
+        return {self.kind: True if self.lossless else self.value}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, object] | str) -> Quality:
+        """Rebuild from what `to_json` gave, as a mapping or as JSON text."""
+        try:
+            read = json.loads(document) if isinstance(document, str) else dict(document)
+        except ValueError as error:
+            raise BadQuality(f"quality {document!r} is not JSON: {error}") from error
+        known = {field.name for field in fields(cls)}
+        if not isinstance(read, dict) or not set(read) <= known:
+            raise BadQuality(f'quality {read!r} must be one of {sorted(known)} with its number, as {{"snr_db": 15}}')
+        return cls(**read)
