@@ -128,7 +128,7 @@ def assignments(options: Iterable[str]) -> dict[str, str]:
 
 
 def pattern_for(feature: str, shape: Sequence[int], patterns: Mapping[str, str]) -> str:
-    """The pattern of a feature: by its own name, else by the first glob that fits it, else the default; fits `shape`."""
+    """The pattern of a feature: by its own name, else by the first glob that fits it, or the default; fits `shape`."""
     chosen = patterns.get(feature)
     if chosen is None:
         chosen = next((pattern for glob, pattern in patterns.items() if fnmatchcase(feature, glob)), None)
