@@ -1,0 +1,150 @@
+"""Nested dicts, lists and tuples of tensors as flat named features, and back, with types and key order as they were.
+
+The JSON is a tree of one-key objects, so that it can be read by eye and nothing is ever unpickled:
+`{"tensor": name}`, `{"dict": [[key, node], ...]}`, `{"list": [node, ...]}`, `{"tuple": [node, ...]}`,
+`{"value": scalar}` and `{"float": "nan" | "inf" | "-inf"}`, which JSON has no numbers for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lamofc_store.errors import CorruptStore, NotFound, SourceError
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+
+Nested: TypeAlias = Any
+"""A tensor, or dicts, lists and tuples of tensors and plain values: whatever the user gave."""
+DEEPEST = 64
+"""Levels of nesting; deeper ones are cycles or attacks."""
+BARE = "feature"
+"""The name of a tensor that came without one."""
+_CURE = "give a tensor, or dicts, lists and tuples of tensors and plain values"
+
+
+def flatten(nested: object) -> tuple[dict[str, torch.Tensor], str | None]:
+    """The tensors by dotted path, and the JSON that restores the nesting; None when it is a plain dict of them."""
+    features: dict[str, torch.Tensor] = {}
+    node = _take(nested, (), features)
+    if node == {"dict": [[name, {"tensor": name}] for name in features]}:
+        return features, None
+    return features, json.dumps(node, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def restore(tensors: Mapping[str, torch.Tensor], structure: str | None, *, partial: bool = False) -> Nested:
+    """The nested object; with `partial`, tensors that are not given are left out of dicts and None in lists."""
+    if structure is None:
+        return dict(tensors)
+    try:
+        root = json.loads(structure)
+    except (ValueError, RecursionError):
+        raise _damaged(structure) from None
+    return _build(root, tensors, 0, partial)
+
+
+def _take(value: object, path: tuple[str, ...], features: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """One node of the tree; its tensors go into `features`."""
+    if len(path) > DEEPEST:
+        raise SourceError(f"{'.'.join(path[:4])}... is nested deeper than {DEEPEST} levels", _CURE)
+    if isinstance(value, Mapping):
+        pairs = []
+        for key, item in value.items():
+            if key is not None and type(key) not in (str, int, bool):
+                raise SourceError(f"{_where(path)} has a key {key!r} of type {type(key).__name__}", "use texts as keys")
+            pairs.append([key, _take(item, (*path, str(key)), features)])
+        return {"dict": pairs}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [_take(item, (*path, str(index)), features) for index, item in enumerate(value)]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"float": str(float(value))}
+    if value is None or isinstance(value, str | int | float):
+        return {"value": _plain(value)}
+    name = _free_name(".".join(path) or BARE, features)
+    features[name] = tensor_of(value, _where(path))
+    return {"tensor": name}
+
+
+def tensor_of(value: object, where: str) -> torch.Tensor:
+    """A dense tensor from a tensor or a NumPy array; SourceError names `where` for anything else."""
+    import numpy as np
+    import torch
+
+    if isinstance(value, np.ndarray | np.generic):
+        return _from_numpy(np.asarray(value), where)
+    if not isinstance(value, torch.Tensor):
+        raise SourceError(f"{where} is of type {type(value).__module__}.{type(value).__qualname__}", _CURE)
+    if value.layout != torch.strided or value.is_quantized:
+        raise SourceError(f"{where} is a tensor of layout {value.layout}, {value.dtype}", "make it dense: .to_dense()")
+    return value.detach()
+
+
+def _from_numpy(array: NDArray[Any], where: str) -> torch.Tensor:
+    """Share memory when NumPy lets us write to it; copy when it is read-only or foreign-endian."""
+    import numpy as np
+    import torch
+
+    if array.dtype.kind not in "biufc" or array.dtype.itemsize > 16 or array.dtype == np.longdouble:
+        raise SourceError(
+            f"{where} is an array of dtype {array.dtype.str} {array.dtype}",
+            "store numbers; bfloat16 has no NumPy type: save it as .safetensors or .pt",
+        )
+    native = array.astype(array.dtype.newbyteorder("="), copy=not array.flags.writeable)
+    return torch.from_numpy(np.ascontiguousarray(native).reshape(array.shape))
+
+
+def _plain(value: str | float | None) -> str | float | None:
+    """Enums and other subclasses of the plain types, as the plain value that they equal."""
+    if value is None or type(value) is bool:
+        return value
+    return next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
+
+
+def _free_name(name: str, features: Mapping[str, object]) -> str:
+    """`a.b` of {"a.b": ...} and of {"a": {"b": ...}} may meet in one object; the later one is numbered."""
+    if name not in features:
+        return name
+    return next(f"{name}~{n}" for n in range(2, len(features) + 3) if f"{name}~{n}" not in features)
+
+
+def _where(path: tuple[str, ...]) -> str:
+    return f"value {'.'.join(path)!r}" if path else "the value"
+
+
+def _build(node: object, tensors: Mapping[str, torch.Tensor], depth: int, partial: bool) -> Nested:
+    """One node back; a node of any other form is damage."""
+    if not isinstance(node, dict) or len(node) != 1 or depth > DEEPEST + 1:
+        raise _damaged(node)
+    ((kind, body),) = node.items()
+    if kind == "tensor" and isinstance(body, str):
+        if body not in tensors and not partial:
+            raise NotFound(f"the structure needs feature {body!r}, here are {sorted(tensors)[:8]}", "read all features")
+        return tensors.get(body)
+    if kind == "value" and (body is None or isinstance(body, str | int | float)):
+        return body
+    if kind == "float" and body in ("nan", "inf", "-inf"):
+        return float(body)
+    if kind in ("list", "tuple") and isinstance(body, list):
+        items = [_build(item, tensors, depth + 1, partial) for item in body]
+        return items if kind == "list" else tuple(items)
+    if kind == "dict" and isinstance(body, list) and all(_is_pair(pair) for pair in body):
+        kept = [pair for pair in body if not (partial and _is_absent(pair[1], tensors))]
+        return {key: _build(item, tensors, depth + 1, partial) for key, item in kept}
+    raise _damaged(node)
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and (pair[0] is None or isinstance(pair[0], str | int))
+
+
+def _is_absent(node: object, tensors: Mapping[str, torch.Tensor]) -> bool:
+    return isinstance(node, dict) and "tensor" in node and node["tensor"] not in tensors
+
+
+def _damaged(node: object) -> CorruptStore:
+    return CorruptStore(f"{str(node)[:80]!r} is no structure of a sample", "run `lamofc verify` on the store")

@@ -1,0 +1,130 @@
+"""Nested features come back with the types, keys and order that they had."""
+
+import enum
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lamofc_store import structure
+from lamofc_store.errors import CorruptStore, NotFound, SourceError
+from lamofc_store.structure import Nested
+
+SCALARS = st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text(max_size=5)
+TENSORS = st.integers(-9, 9).map(torch.tensor)
+KEYS = st.text(st.sampled_from('ab.~01"\\é'), max_size=4) | st.integers(-3, 3) | st.none()
+NESTED = st.recursive(
+    SCALARS | TENSORS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple) | st.dictionaries(KEYS, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def same(left: Nested, right: Nested) -> bool:
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, dict):
+        return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    return bool(left == right or (left != left and right != right))
+
+
+@given(NESTED)
+@settings(max_examples=300, deadline=None)
+def test_restore_inverts_flatten(nested: Nested) -> None:
+    features, text = structure.flatten(nested)
+    if text is not None:
+        json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    shuffled = dict(sorted(features.items(), reverse=text is not None))
+    if text is None:
+        assert same(structure.restore(features, text), nested)
+    else:
+        assert same(structure.restore(shuffled, text), nested)
+
+
+def test_flat_dict_needs_no_structure() -> None:
+    features, text = structure.flatten({"layer.1": torch.ones(2), "b": torch.zeros(1)})
+    assert list(features) == ["layer.1", "b"]
+    assert text is None
+
+
+def test_names_are_paths_and_never_collide() -> None:
+    one, two = torch.tensor(1), torch.tensor(2)
+    nested = {"a.b": one, "a": {"b": two}, "kv": [(one, two)]}
+    features, text = structure.flatten(nested)
+    assert list(features) == ["a.b", "a.b~2", "kv.0.0", "kv.0.1"]
+    assert same(structure.restore(features, text), nested)
+
+
+def test_arrays_become_tensors_of_the_same_type() -> None:
+    big = np.arange(6, dtype=">f4").reshape(2, 3)
+    frozen = np.arange(3, dtype=np.uint16)
+    frozen.flags.writeable = False
+    features, _ = structure.flatten({"big": big, "frozen": frozen, "zero": np.float16(1.5)})
+    assert torch.equal(features["big"], torch.arange(6.0).reshape(2, 3))
+    assert features["frozen"].dtype == torch.uint16
+    assert features["zero"].shape == ()
+    assert features["zero"].dtype == torch.float16
+
+
+def test_enums_become_their_plain_value() -> None:
+    class Split(enum.StrEnum):
+        TRAIN = "train"
+
+    features, text = structure.flatten({"x": torch.ones(1), "split": Split.TRAIN})
+    assert type(structure.restore(features, text)["split"]) is str
+
+
+@pytest.mark.parametrize(
+    "value", [object(), {1.5: torch.ones(1)}, {"a": {1, 2}}, np.array([object()]), np.array(["a"])]
+)
+def test_other_values_are_refused(value: Nested) -> None:
+    with pytest.raises(SourceError) as caught:
+        structure.flatten({"here": value})
+    assert "here" in str(caught.value)
+    assert caught.value.cure
+
+
+def test_sparse_tensors_and_cycles_are_refused() -> None:
+    with pytest.raises(SourceError, match="sparse"):
+        structure.flatten([torch.eye(2).to_sparse()])
+    cycle: list[Nested] = []
+    cycle.append(cycle)
+    with pytest.raises(SourceError, match="deeper than 64"):
+        structure.flatten(cycle)
+
+
+def test_partial_restore() -> None:
+    features, text = structure.flatten({"a": [torch.ones(1), torch.zeros(1)], "b": torch.ones(2), "n": 3})
+    some = {"a.0": features["a.0"]}
+    with pytest.raises(NotFound, match=r"needs feature 'a\.1'"):
+        structure.restore(some, text)
+    assert structure.restore(some, text, partial=True) == {"a": [torch.ones(1), None], "n": 3}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"tensor":1}',
+        '{"dict":{}}',
+        '{"dict":[["a"]]}',
+        '{"list":[1]}',
+        '{"code":"x"}',
+        '{"float":"1"}',
+        '{"list":[' * 5000,
+    ],
+)
+def test_damaged_structures_are_named(text: str) -> None:
+    with pytest.raises(CorruptStore, match="is no structure"):
+        structure.restore({}, text)
