@@ -27,10 +27,16 @@ BARE = "feature"
 _CURE = "give a tensor, or dicts, lists and tuples of tensors and plain values"
 
 
-def flatten(nested: object) -> tuple[dict[str, torch.Tensor], str | None]:
-    """The tensors by dotted path, and the JSON that restores the nesting; None when it is a plain dict of them."""
+def flatten(nested: object, where: str = "") -> tuple[dict[str, torch.Tensor], str | None]:
+    """The tensors by dotted path, and the JSON that restores the nesting; None when it is a plain dict of them.
+
+    An error begins with `where`.
+    """
     features: dict[str, torch.Tensor] = {}
-    node = _take(nested, (), features)
+    try:
+        node = _take(nested, (), features)
+    except SourceError as error:
+        raise SourceError(f"{where}: {error.message}" if where else error.message, error.cure) from None
     if node == {"dict": [[name, {"tensor": name}] for name in features]}:
         return features, None
     return features, json.dumps(node, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

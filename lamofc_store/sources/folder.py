@@ -1,0 +1,109 @@
+"""Files as samples: one file each, found in a folder and all beneath it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lamofc_store.errors import SourceError
+from lamofc_store.sample import Sample
+from lamofc_store.sources import from_numpy, from_safetensors, from_torch
+from lamofc_store.sources.source import ALL, Wanted, only_once
+
+Reader = Callable[[Path, str, Wanted], Sample]
+
+READERS: dict[str, Reader] = {
+    "safetensors": from_safetensors.read,
+    "npz": from_numpy.read,
+    "npy": from_numpy.read,
+    "pt": from_torch.read,
+}
+"""How each format is read; a new one is a line here and one in SUFFIXES."""
+SUFFIXES = {
+    ".safetensors": "safetensors",
+    ".npz": "npz",
+    ".npy": "npy",
+    ".pt": "pt",
+    ".pth": "pt",
+    ".parquet": "parquet",
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """Each file is one sample, whose id is the path beneath `root` without its suffix."""
+
+    root: Path
+    files: tuple[Path, ...]
+    format: str
+    wanted: Wanted = ALL
+    reiterable: bool = True
+
+    def __post_init__(self) -> None:
+        only_once([self._id(path) for path in self.files], self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for path in self.files:
+            read = READERS[SUFFIXES[path.suffix.lower()] if self.format == "auto" else self.format]
+            yield read(path, self._id(path), self.wanted)
+
+    def describe(self) -> str:
+        """How many files of which suffix."""
+        kinds = Counter(path.suffix.lower() for path in self.files)
+        return (
+            f"{' and '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))} of {self.root}, a sample each"
+        )
+
+    def _id(self, path: Path) -> str:
+        return sample_id(self.root, path)
+
+
+def sample_id(root: Path, path: Path) -> str:
+    """The path beneath `root` with `/` between its parts and without the suffix: the same on every machine."""
+    name = path.relative_to(root).with_suffix("").as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise SourceError(
+            f"{name!r} is no text in UTF-8", "rename the file: its name becomes the sample's id"
+        ) from None
+    return name
+
+
+def find(root: Path, suffixes: set[str]) -> tuple[Path, ...]:
+    """The files of these suffixes under `root`, sorted by name; dot files are left out.
+
+    A link to a folder is not walked, and a link or a device that leads out of `root` is refused:
+    a folder that somebody else packed must not make us read another one.
+    """
+    if not root.is_dir():
+        return (_regular(root, None),)
+    found = []
+    inside = root.resolve()
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(f"{error.filename} cannot be listed: {error.strerror}", "give yourself the right to read it")
+
+    for folder, folders, names in os.walk(root, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        chosen = (Path(folder, name) for name in names if not name.startswith("."))
+        found += [_regular(path, inside) for path in chosen if path.suffix.lower() in suffixes]
+    return tuple(sorted(found, key=lambda path: path.relative_to(root).parts))
+
+
+def _regular(path: Path, inside: Path | None) -> Path:
+    """The path itself, if it is a plain file, and one of ours."""
+    if inside is not None and path.is_symlink() and not path.resolve().is_relative_to(inside):
+        raise SourceError(
+            f"{path} is a link out of the folder, to {path.resolve()}",
+            "copy the file in, or open the folder that holds it",
+        )
+    if not path.is_file():
+        raise SourceError(f"{path} is no regular file", "remove it, or open the files beside it one by one")
+    return path

@@ -1,0 +1,143 @@
+"""Stacked tensors: every tensor of a file begins with the sample axis, so each row is a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store.errors import SourceError
+from lamofc_store.sample import Sample, Scalar
+from lamofc_store.sources import from_numpy, from_safetensors
+from lamofc_store.sources.folder import SUFFIXES, sample_id
+from lamofc_store.sources.source import ALL, Wanted, only_once
+
+if TYPE_CHECKING:
+    import torch
+
+COLUMNS = {
+    "safetensors": from_safetensors.columns,
+    "npz": from_numpy.columns,
+    "npy": from_numpy.columns,
+}
+"""The formats whose rows can be read."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One stacked tensor of a file."""
+
+    shape: tuple[int, ...]
+    discrete: bool
+    """Integers, booleans or text: what labels and ids are made of."""
+    row: Callable[[int], Any]
+    """Read one row: a tensor, or a NumPy text."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Each row of each file is one sample: tensors of two axes and more are features, those of one are attributes."""
+
+    root: Path
+    files: tuple[Path, ...]
+    wanted: Wanted = ALL
+    id_column: str | None = None
+    reiterable: bool = True
+
+    def __post_init__(self) -> None:
+        only_once([sample_id(self.root, path) for path in self.files], self.files)
+        _ = self._counts
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        """Rows of each file; counting opens every one, so a damaged file is found before any work."""
+        return [_rows_of(open_columns(path)) for path in self.files]
+
+    def __len__(self) -> int:
+        return sum(self._counts)
+
+    def __iter__(self) -> Iterator[Sample]:
+        seen: dict[str, Path] = {}
+        for path in self.files:
+            columns = open_columns(path)
+            for row in range(_rows_of(columns)):
+                sample = self._sample(path, columns, row)
+                if sample.id in seen:
+                    raise SourceError(
+                        f"{seen[sample.id]} and row {row} of {path} both have the id {sample.id!r}",
+                        "make the ids unique",
+                    )
+                seen[sample.id] = path
+                yield sample
+
+    def describe(self) -> str:
+        """How many rows, and which tensors are what."""
+        columns = open_columns(self.files[0])
+        features = ", ".join(f"{key} {shape}" for key, shape in _shapes(columns).items() if key in self.wanted)
+        attributes = ", ".join(key for key, column in columns.items() if len(column.shape) == 1) or "none"
+        what = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files of {self.root}"
+        return f"{len(self)} rows of {what}, a sample each: features {features}; attributes {attributes}"
+
+    def _sample(self, path: Path, columns: Mapping[str, Column], row: int) -> Sample:
+        stacked = {key: column for key, column in columns.items() if len(column.shape) > 1}
+        features: dict[str, torch.Tensor] = {
+            key: column.row(row) for key, column in self.wanted.pick(stacked, str(path)).items()
+        }
+        plain = {key: column for key, column in columns.items() if key not in stacked}
+        attributes: dict[str, Scalar] = {key: column.row(row).item() for key, column in plain.items()}
+        if self.id_column is None:
+            return Sample(f"{sample_id(self.root, path)}/{row:06d}", features, attributes)
+        if self.id_column not in attributes:
+            raise SourceError(
+                f"{path} has no tensor {self.id_column!r} of one axis; it has {', '.join(plain) or 'none'}",
+                "name one of those as the id column, or none to number the rows",
+            )
+        return Sample(str(attributes.pop(self.id_column)), features, attributes)
+
+
+def open_columns(path: Path) -> dict[str, Column]:
+    """The stacked tensors of a file, checked to have one number of rows."""
+    kind = SUFFIXES.get(path.suffix.lower(), "")
+    if kind not in COLUMNS:
+        raise SourceError(
+            f"{path}: rows cannot be read from {path.suffix or 'a file without suffix'}", f"use {', '.join(COLUMNS)}"
+        )
+    columns = COLUMNS[kind](path)
+    lengths = {key: column.shape[0] if column.shape else None for key, column in columns.items()}
+    if len(set(lengths.values())) != 1 or None in lengths.values():
+        raise SourceError(
+            f"{path}: the tensors have not one number of rows: {lengths}",
+            f"stack them along a first axis of samples, or use --format {kind} to take the file as one sample",
+        )
+    return columns
+
+
+def looks_stacked(path: Path) -> bool:
+    """Whether a single file is taken as rows without being asked.
+
+    It must have labels (one axis of integers, booleans or text), two rows or more, and otherwise only tensors of
+    three axes and more, all with the same first length. Hidden states beside their token ids have two: one sample.
+    """
+    kind = SUFFIXES.get(path.suffix.lower(), "")
+    if kind not in ("safetensors", "npz"):
+        return False
+    columns = list(COLUMNS[kind](path).values())
+    labels = [column for column in columns if len(column.shape) == 1]
+    stacked = [column for column in columns if len(column.shape) >= 3]
+    return (
+        bool(stacked)
+        and any(column.discrete for column in labels)
+        and len(labels) + len(stacked) == len(columns)
+        and len({column.shape[0] for column in columns}) == 1
+        and columns[0].shape[0] > 1
+    )
+
+
+def _rows_of(columns: Mapping[str, Column]) -> int:
+    return next(iter(columns.values())).shape[0]
+
+
+def _shapes(columns: Mapping[str, Column]) -> dict[str, tuple[int, ...]]:
+    return {key: column.shape[1:] for key, column in columns.items() if len(column.shape) > 1}
