@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 
+MAGIC = b"\x93NUMPY"
+
+
 def read(path: Path, name: str, wanted: Wanted) -> Sample:
     """One sample: arrays are features; what NumPy made of plain values (0-d arrays of an .npz) are attributes."""
     arrays = _load(path)
@@ -49,10 +52,11 @@ def _load(path: Path) -> Arrays:
 
     with reading(path, f"{path.suffix or '.npy'} file"):
         try:
-            loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {BARE: loaded}
-            with loaded as archive:
+            with path.open("rb") as file:
+                if file.read(len(MAGIC)) == MAGIC:
+                    return {BARE: np.load(path, mmap_mode="r", allow_pickle=False)}
+                file.seek(0)
+                archive = np.load(file, allow_pickle=False)
                 return {key: archive[key] for key in archive.files}
         except ValueError as error:
             if "allow_pickle" not in str(error) and "Python objects" not in str(error):

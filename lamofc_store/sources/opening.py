@@ -51,7 +51,7 @@ def _files(root: Path, format: str, wanted: Wanted, id_column: str | None) -> So
         raise SourceError(
             f"{root} holds no file of {', '.join(sorted(suffixes))}, nor does a folder in it", "check the path"
         )
-    if single and format in ("auto", "rows") and root.suffix.lower() not in suffixes:
+    if single and format == "auto" and root.suffix.lower() not in suffixes:
         raise SourceError(
             f"{root} has the unknown suffix {root.suffix!r}; known are {', '.join(sorted(suffixes))}",
             "say what it is with --format, or convert it to .safetensors",
