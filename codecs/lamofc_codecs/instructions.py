@@ -1,0 +1,80 @@
+"""Single instructions of the processor that numba has no name for, as functions for compiled code."""
+
+# ruff: noqa: ANN401 - numba hands its own contexts, builders and types to code generators, and publishes no types for them
+
+import platform
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+
+def _crc32c_instruction() -> str:
+    """The LLVM intrinsic that folds 8 bytes into a crc32c on this processor, or nothing."""
+    machine = platform.machine().lower()
+    features = llvm.get_host_cpu_features()
+    if machine in ("x86_64", "amd64") and features.get("sse4.2"):
+        return "llvm.x86.sse42.crc32.64.64"
+    if machine in ("aarch64", "arm64") and features.get("crc"):
+        return "llvm.aarch64.crc32cx"
+    return ""
+
+
+CRC32C = _crc32c_instruction()
+
+
+def _store16(typingctx: Any, buffer: Any, at: Any, value: Any) -> Any:
+    """Write the low 16 bits of a number into a uint8 array at `at`, at any alignment. The caller keeps within the bounds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        place = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(16).as_pointer())
+        builder.store(builder.trunc(args[2], ir.IntType(16)), place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(buffer, types.intp, types.uint32), codegen
+
+
+def _load64(typingctx: Any, buffer: Any, at: Any) -> Any:
+    """The 8 bytes of a uint8 array from `at`, at any alignment, as a uint64. The caller keeps within the bounds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        place = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(64).as_pointer())
+        return builder.load(place, align=1)
+
+    return types.uint64(buffer, types.intp), codegen
+
+
+def _load16(typingctx: Any, buffer: Any, at: Any) -> Any:
+    """The 2 bytes of a uint8 array from `at`, at any alignment, as a uint32. The caller keeps within the bounds."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        place = builder.bitcast(builder.gep(array.data, [args[1]]), ir.IntType(16).as_pointer())
+        return builder.zext(builder.load(place, align=1), ir.IntType(32))
+
+    return types.uint32(buffer, types.intp), codegen
+
+
+def _fold64(typingctx: Any, crc: Any, word: Any) -> Any:
+    """Fold 8 bytes into a running crc32c (uint64 in, uint64 out)."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        wide, narrow = ir.IntType(64), ir.IntType(32)
+        on_x86 = CRC32C.startswith("llvm.x86")
+        kind = ir.FunctionType(wide, [wide, wide]) if on_x86 else ir.FunctionType(narrow, [narrow, wide])
+        fold = builder.module.declare_intrinsic(CRC32C, fnty=kind)
+        if on_x86:
+            return builder.call(fold, args)
+        return builder.zext(builder.call(fold, [builder.trunc(args[0], narrow), args[1]]), wide)
+
+    return types.uint64(types.uint64, types.uint64), codegen
+
+
+load16: Any = intrinsic(_load16)
+store16: Any = intrinsic(_store16)
+load64: Any = intrinsic(_load64)
+fold64: Any = intrinsic(_fold64)

@@ -1,0 +1,160 @@
+"""Probability tables: the frozen ones for coefficients of a known spread, and those made from a histogram.
+
+A table gives each of 256 symbols a frequency; the frequencies sum to 4096 and none is 4096. Symbols of coefficients are
+int8 values seen as uint8: 0 is zero, 255 is -1, and 128 (-128) is `ESCAPE`. So the decoded bytes, viewed as int8, are the
+values. There are 48 frozen classes, six to an octave of sigma / step; a class above them codes `value >> shift` by a
+class of the top octave and leaves the low bits raw, so that any rate is possible.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from safetensors.numpy import load
+
+from lamofc_codecs.errors import CodecError, UnsupportedInput
+
+BITS = 12
+SLOTS = 1 << BITS
+SYMBOLS = 256
+ESCAPE = 128
+ABSENT = 1 << 24
+"""Stands for the cost of a symbol that a table does not hold."""
+
+CLASSES = 48
+PER_OCTAVE = 6
+UNIT_CLASS = 20
+"""The class whose sigma is one step."""
+ALL_CLASSES = CLASSES + 24 * PER_OCTAVE
+"""Frozen classes and those with raw low bits, up to 24 of them."""
+
+SIGMA_TABLES = "sigma-1"
+"""Id of the frozen tables in use; other tables get another id, and codecs that name it keep their bytes."""
+_SHA256 = "562f542ec3136aafd4caa37cde23fe33b8fc6ac05d3c9cbf87887401b879f876"
+_FILE = Path(__file__).with_name("sigma_tables.safetensors")
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Tables that a block of symbols is coded with; a row of the block names one by its number."""
+
+    freqs: NDArray[np.uint16]
+    """tables x 256; each sums to 4096, none of them 4096."""
+
+    def __post_init__(self) -> None:
+        freqs = self.freqs
+        if freqs.dtype != np.uint16 or freqs.ndim != 2 or freqs.shape[1] != SYMBOLS or not 1 <= len(freqs) <= 1 << 16:
+            raise UnsupportedInput(f"tables of {freqs.dtype} {freqs.shape}; expected uint16, 1 to 65536 x {SYMBOLS}")
+        sums = freqs.sum(axis=1, dtype=np.int64)
+        wrong = np.flatnonzero((sums != SLOTS) | (freqs.max(axis=1) >= SLOTS))
+        if wrong.size:
+            raise UnsupportedInput(
+                f"table {wrong[0]} sums to {sums[wrong[0]]} with a largest frequency of {freqs[wrong[0]].max()}; "
+                f"expected a sum of {SLOTS} and at most {SLOTS - 1}",
+                "make tables with normalise(counts)",
+            )
+
+    def __len__(self) -> int:
+        return len(self.freqs)
+
+    @classmethod
+    def of(cls, *freqs: NDArray[np.uint16]) -> "Tables":
+        """Tables from single ones."""
+        return cls(np.ascontiguousarray(np.stack(freqs)))
+
+    @cached_property
+    def starts(self) -> NDArray[np.uint16]:
+        """tables x 256: the first slot of each symbol."""
+        ends = np.cumsum(self.freqs, axis=1, dtype=np.uint16)
+        return np.asarray(ends - self.freqs, np.uint16)
+
+    @cached_property
+    def slots(self) -> NDArray[np.uint32]:
+        """tables x 4096 for decoders: symbol | frequency << 8 | (slot - first slot) << 20."""
+        symbols = np.repeat(np.tile(np.arange(SYMBOLS, dtype=np.uint32), len(self)), self.freqs.ravel())
+        symbols = symbols.reshape(len(self), SLOTS)
+        row = np.arange(len(self))[:, None]
+        bias = np.arange(SLOTS, dtype=np.uint32) - self.starts[row, symbols]
+        return np.ascontiguousarray(symbols | self.freqs[row, symbols].astype(np.uint32) << 8 | bias << 20, np.uint32)
+
+    @cached_property
+    def likeliest(self) -> NDArray[np.uint8]:
+        """The most probable symbol of each table, the first among equals; blocks are padded with it."""
+        return np.asarray(self.freqs.argmax(axis=1), np.uint8)
+
+    @cached_property
+    def costs(self) -> NDArray[np.float32]:
+        """tables x 256: bits that each symbol costs; infinite where the table does not hold it."""
+        with np.errstate(divide="ignore"):
+            return (BITS - np.log2(self.freqs.astype(np.float64))).astype(np.float32)
+
+    @cached_property
+    def millibits(self) -> NDArray[np.uint32]:
+        """tables x 256: costs in 1/1024 bit, rounded up; `ABSENT` where the table does not hold the symbol."""
+        return np.where(self.freqs > 0, np.ceil(np.where(self.freqs > 0, self.costs, 0) * 1024), ABSENT).astype(
+            np.uint32
+        )
+
+    @cached_property
+    def coding(self) -> NDArray[np.uint32]:
+        """tables x 256 for encoders: frequency | first slot << 12 | k << 24, where 2^k is the first power >= frequency."""
+        freqs, starts = self.freqs.astype(np.uint32), self.starts.astype(np.uint32)
+        return np.ascontiguousarray(freqs | starts << 12 | _ceil_log2(freqs) << 24, np.uint32)
+
+    @cached_property
+    def reciprocals(self) -> NDArray[np.uint32]:
+        """tables x 256: ceil(2^(31 + k) / frequency); x // frequency is x * reciprocal >> (31 + k) for all x < 2^31."""
+        freqs = np.maximum(self.freqs, 1).astype(np.uint64)
+        power = np.uint64(1) << (_ceil_log2(freqs) + np.uint64(31))
+        return np.ascontiguousarray((power + freqs - np.uint64(1)) // freqs, np.uint32)
+
+
+def _ceil_log2(values: NDArray[Any]) -> NDArray[Any]:
+    """The least k with 2^k >= value, for 1 to 4096, of the same dtype."""
+    return np.searchsorted(1 << np.arange(13), values).astype(values.dtype)
+
+
+@cache
+def _frozen() -> dict[str, NDArray[np.generic]]:
+    """The tensors of the data file, once their sha256 is found to be the known one."""
+    data = _FILE.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != _SHA256:
+        raise CodecError(f"{_FILE.name} has sha256 {found}, expected {_SHA256}", "install lamofc-store again")
+    return dict(load(data))
+
+
+@cache
+def sigma_tables() -> Tables:
+    """The 48 frozen tables."""
+    return Tables(np.ascontiguousarray(_frozen()["freqs"], np.uint16))
+
+
+@cache
+def radii() -> NDArray[np.uint8]:
+    """The largest magnitude that each frozen table holds; beyond it a value is escaped."""
+    return np.ascontiguousarray(_frozen()["radii"], np.uint8)
+
+
+def class_of(sigma_over_step: ArrayLike) -> NDArray[np.uint8]:
+    """The class for each ratio of standard deviation to step, by comparing float32 with committed thresholds."""
+    return np.searchsorted(_frozen()["thresholds"], np.asarray(sigma_over_step, np.float32), side="right").astype(
+        np.uint8
+    )
+
+
+def split_class(classes: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The frozen table of each class, and how many low bits of its values are sent raw."""
+    numbers = np.asarray(classes, np.int64)
+    above = numbers - CLASSES
+    table = np.where(above < 0, numbers, CLASSES - PER_OCTAVE + above % PER_OCTAVE)
+    return table.astype(np.uint8), np.where(above < 0, 0, 1 + above // PER_OCTAVE).astype(np.uint8)
+
+
+def class_sigma(classes: ArrayLike) -> NDArray[np.float32]:
+    """sigma / step at the middle of each class."""
+    return np.asarray(np.exp2((np.asarray(classes, np.float64) - UNIT_CLASS) / PER_OCTAVE), np.float32)
