@@ -1,0 +1,24 @@
+"""Rows and SQL: the catalog of a feature store. Knows no tensor; reads and writes local Parquet only."""
+
+from lamofc_catalog.catalog import Catalog, LockedCatalog
+from lamofc_catalog.columns import widen
+from lamofc_catalog.errors import BadQuery, CatalogError, SchemaConflict, translated
+from lamofc_catalog.merge import merge
+from lamofc_catalog.rows import write_rows
+from lamofc_catalog.schemas import COMMITS, PROFILES, RESERVED, TABLES
+
+__all__ = [
+    "COMMITS",
+    "PROFILES",
+    "RESERVED",
+    "TABLES",
+    "BadQuery",
+    "Catalog",
+    "CatalogError",
+    "LockedCatalog",
+    "SchemaConflict",
+    "merge",
+    "translated",
+    "widen",
+    "write_rows",
+]

@@ -1,0 +1,63 @@
+"""The errors of this room. Foreign ones (DuckDB, Arrow) are translated here and nowhere else.
+
+CatalogError
+├── SchemaConflict    a column that cannot take its place in the store-wide schema
+└── BadQuery          SQL that DuckDB refuses, or that the caller may not run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+VIEWS = ("samples", "records", "features", "profiles", "commits", "runs", "metrics", "skipped")
+
+
+class CatalogError(Exception):
+    """What is wrong with the value that was given; `cure` says what mends it."""
+
+    cure: str
+    """One line for the user, or "" where nothing can be said."""
+
+    def __init__(self, message: str, cure: str = "") -> None:
+        super().__init__(message)
+        self.cure = cure
+
+
+class SchemaConflict(CatalogError):
+    """A column whose name or type does not fit the one schema of the store."""
+
+
+class BadQuery(CatalogError):
+    """A query that cannot be run; the message carries the first line of DuckDB's."""
+
+
+@contextmanager
+def translated(subject: str) -> Iterator[None]:
+    """Turn DuckDB's errors inside the block into `BadQuery`, naming `subject`, the query or predicate.
+
+    A relation is lazy: wrap the fetching too where rows are read from one.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        lines = str(error).strip().splitlines()
+        first = lines[0] if lines else type(error).__name__
+        raise BadQuery(f"{first} (in: {_short(subject)})", _cure(error)) from error
+
+
+def _short(subject: str) -> str:
+    line = " ".join(subject.split())
+    return line if len(line) <= 200 else line[:197] + "..."
+
+
+def _cure(error: Exception) -> str:
+    import duckdb
+
+    if isinstance(error, duckdb.PermissionException):
+        return "this connection is locked: it reads the views only (" + ", ".join(VIEWS) + ")"
+    if isinstance(error, duckdb.IOException):
+        return "the rows files may have been removed meanwhile: refresh the store and ask again"
+    return "the views are " + ", ".join(VIEWS) + '; "DESCRIBE records" lists the columns of one'

@@ -1,0 +1,116 @@
+"""What a rows file's footer tells, kept for as long as the file is the same: its schema and each block's samples."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lamofc_catalog.errors import CatalogError
+
+_TOP = b"\xff" * 8
+"""Above every UTF-8 text, in which 0xff never stands."""
+
+
+class Footer:
+    """One rows file: its metadata, the samples' bounds of its blocks, and lazily which samples each block holds."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        try:
+            self.metadata: pq.FileMetaData = pq.read_metadata(path, memory_map=True)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(path, error) from error
+        self.schema: pa.Schema = self.metadata.schema.to_arrow_schema().remove_metadata()
+        self._lock = threading.Lock()
+        self._bounds: tuple[list[bytes], list[bytes]] | None = None
+        self._hashes: dict[int, npt.NDArray[np.int64]] = {}
+
+    @property
+    def bounds(self) -> tuple[list[bytes], list[bytes]]:
+        """For each block (row group) a lower and an upper bound of its samples' UTF-8 bytes, both in order."""
+        if self._bounds is None:
+            self._bounds = self._read_bounds()
+        return self._bounds
+
+    def _read_bounds(self) -> tuple[list[bytes], list[bytes]]:
+        column = self.schema.get_field_index("sample")
+        low: list[bytes] = []
+        high: list[bytes] = []
+        for group in range(self.metadata.num_row_groups):
+            statistics = self.metadata.row_group(group).column(column).statistics
+            known = statistics is not None and statistics.has_min_max
+            # Writers leave out bounds of very long ids, or shorten them outwards: always bounds, never surely ids.
+            low.append(statistics.min_raw if known else (low[-1] if low else b""))
+            high.append(statistics.max_raw if known else _TOP)
+        for group in range(len(high) - 2, -1, -1):
+            high[group] = min(high[group], high[group + 1])
+        return low, high
+
+    def candidates(self, samples: Sequence[bytes]) -> list[int]:
+        """The blocks whose bounds hold any of `samples` (in byte order)."""
+        low, high = self.bounds
+        if not low:
+            return []
+        first, last = bisect_left(samples, low[0]), bisect_right(samples, high[-1])
+        if last - first < len(low):
+            found: dict[int, None] = {}
+            for sample in samples[first:last]:
+                start, stop = bisect_left(high, sample), bisect_right(low, sample)
+                found |= dict.fromkeys(range(start, stop))
+            return list(found)
+        return [
+            group for group in range(len(low)) if bisect_left(samples, low[group]) < bisect_right(samples, high[group])
+        ]
+
+    def may_hold(self, group: int, hashes: npt.NDArray[np.int64]) -> bool:
+        """Whether a block holds any sample of these hashes (`hash` of the texts, ordered): false is certain."""
+        known = self._hashes.get(group)
+        if known is None:
+            names = pc.unique(self.read(group, ["sample"])["sample"]).to_pylist()
+            known = np.sort(np.fromiter(map(hash, names), np.int64, len(names)))
+            with self._lock:
+                self._hashes[group] = known
+        few, many = (hashes, known) if len(hashes) < len(known) else (known, hashes)
+        places = np.minimum(np.searchsorted(many, few), len(many) - 1)
+        return bool(np.any(many[places] == few))
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Columns of one block. The file is opened for the call, so that nothing is held across a fork."""
+        texts = [name for name in columns if self.schema.field(name).type == pa.string() and name != "sample"]
+        try:
+            with pq.ParquetFile(
+                self.path, metadata=self.metadata, memory_map=True, pre_buffer=False, read_dictionary=texts
+            ) as file:
+                return file.read_row_group(group, columns=list(columns), use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _unreadable(self.path, error) from error
+
+
+def footer(path: str) -> Footer:
+    """The footer of the rows file at `path`, from memory if the file has not changed since."""
+    try:
+        status = Path(path).stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return _footer(path, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _footer(path: str, changed: int, size: int, node: int) -> Footer:
+    return Footer(path)
+
+
+def _unreadable(path: str, error: Exception) -> CatalogError:
+    return CatalogError(
+        f"the rows file {path} cannot be read: {error}",
+        "it may have been removed meanwhile: refresh the store; if it is there, verify the store",
+    )

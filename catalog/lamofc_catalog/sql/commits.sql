@@ -1,0 +1,3 @@
+-- The log of the store.
+CREATE VIEW commits AS
+SELECT * FROM stored.commits;

@@ -1,0 +1,61 @@
+-- One row for each feature. Ratios are made of sums, never of ratios (README, "features").
+CREATE VIEW features AS
+WITH parts AS (
+    SELECT
+        feature,
+        codec,
+        dtype_bits,
+        profile,
+        count(*) AS samples,
+        sum(elements) AS elements,
+        sum(length) AS lengths,
+        sum(others_bits) AS others_bits,
+        sum(overhead_bits) AS overhead_bits,
+        sum(CAST("sum" AS DOUBLE)) AS total,
+        sum(CAST(sum_sq AS DOUBLE)) AS squares,
+        sum(CAST(sse AS DOUBLE)) AS sse,
+        sum(CAST(signal AS DOUBLE)) AS signal,
+        sum(CAST(coalesce(bulk_sse, sse) AS DOUBLE)) AS bulk_sse,
+        max(max_error) AS max_error,
+        sum(CAST(encode_seconds AS DOUBLE)) AS encode_seconds
+    FROM stored.records
+    GROUP BY ALL
+),
+
+bits AS (
+    SELECT
+        *,
+        8 * lengths - others_bits AS stored_bits
+    FROM parts
+),
+
+sizes AS (
+    SELECT
+        used.feature,
+        sum(profiles.bytes) AS profile_bytes
+    FROM (SELECT DISTINCT feature, profile FROM parts) AS used
+    INNER JOIN profiles ON used.profile = profiles.profile
+    GROUP BY used.feature
+)
+
+SELECT
+    bits.feature,
+    string_agg(DISTINCT codec, ',' ORDER BY codec) AS codec,
+    CAST(sum(samples) AS BIGINT) AS samples,
+    CAST(sum(elements) AS BIGINT) AS elements,
+    CAST(sum(elements * dtype_bits) // 8 AS BIGINT) AS raw_bytes,
+    CAST(sum(stored_bits) // 8 AS BIGINT) AS stored_bytes,
+    CAST(sum(stored_bits - overhead_bits) AS BIGINT) AS payload_bits,
+    CAST(sum(stored_bits) AS BIGINT) AS stored_bits,
+    CASE WHEN sum(elements) > 0 THEN sum(stored_bits) / sum(elements) END AS bpfp,
+    CASE WHEN sum(elements) > 0 THEN sum(stored_bits * 32 / dtype_bits) / sum(elements) END AS ebpfp,
+    CASE WHEN sum(elements) > 0 THEN sum(sse) / sum(elements) END AS mse,
+    stored.decibels(sum(signal), sum(bulk_sse)) AS snr_db,
+    stored.decibels(stored.spread(sum(total), sum(squares), sum(elements)), sum(sse)) AS snr_total_db,
+    CAST(max(max_error) AS DOUBLE) AS max_error,
+    CAST(coalesce(any_value(sizes.profile_bytes), 0) AS BIGINT) AS profile_bytes,
+    sum(encode_seconds) AS encode_seconds
+FROM bits
+LEFT JOIN sizes ON bits.feature = sizes.feature
+GROUP BY bits.feature
+ORDER BY bits.feature;

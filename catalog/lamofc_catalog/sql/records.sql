@@ -1,0 +1,41 @@
+-- One row for each live record row: what was stored, and the figures that follow from it (README, "records").
+CREATE VIEW records AS
+SELECT
+    sample,
+    feature,
+    segment,
+    record,
+    item,
+    part,
+    "offset",
+    length,
+    layers,
+    CAST(shape AS INTEGER[]) AS shape,
+    dtype,
+    pattern,
+    grid,
+    codec,
+    quality,
+    profile,
+    source_hash,
+    elements,
+    CAST("sum" AS DOUBLE) AS "sum",
+    CAST(sum_sq AS DOUBLE) AS sum_sq,
+    CAST(sse AS DOUBLE) AS sse,
+    CAST(max_error AS DOUBLE) AS max_error,
+    CAST(signal AS DOUBLE) AS signal,
+    CAST(coalesce(bulk_sse, sse) AS DOUBLE) AS bulk_sse,
+    8 * length - others_bits - overhead_bits AS payload_bits,
+    CAST(encode_seconds AS DOUBLE) AS encode_seconds,
+    8 * length - others_bits AS stored_bits,
+    elements * dtype_bits // 8 AS raw_bytes,
+    CASE WHEN elements > 0 THEN (8 * length - others_bits) / elements END AS bpfp,
+    CASE WHEN elements > 0 THEN (8 * length - others_bits) * 32 / (elements * dtype_bits) END AS ebpfp,
+    CASE WHEN elements > 0 THEN CAST(sse AS DOUBLE) / elements END AS mse,
+    stored.decibels(CAST(signal AS DOUBLE), CAST(coalesce(bulk_sse, sse) AS DOUBLE)) AS snr_db,
+    stored.decibels(
+        stored.spread(CAST("sum" AS DOUBLE), CAST(sum_sq AS DOUBLE), elements), CAST(sse AS DOUBLE)
+    ) AS snr_total_db,
+    origin,
+    "row"
+FROM stored.records;
