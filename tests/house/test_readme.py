@@ -81,7 +81,6 @@ def drawn() -> dict[str, str]:
 
 def test_trees_are_read() -> None:
     text = "a/          one thing\n├── b.py    another\n└── c/      more\n    └── d e     two\nf.md  last"
-    folders, files = {"a/": "one thing", "a/c/": "more"}, {"a/b.py": "another", "a/c/d": "two", "a/c/e": "two"}
     assert tree(text) == {
         "a/": "one thing",
         "a/b.py": "another",
