@@ -9,7 +9,7 @@ extension the processor's own instruction is used, three streams at once, becaus
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.compiled import Int, compiled, inlined
+from lamofc_codecs.compiled import Bytes, Int, as_bytes, compiled, inlined
 from lamofc_codecs.instructions import CRC32C, fold64, load64
 
 POLYNOMIAL = 0x82F63B78
@@ -125,7 +125,12 @@ The caller keeps start and stop inside the buffer and passes them as signed inte
 """
 
 
-def crc32c(data: bytes | bytearray | memoryview | NDArray[np.uint8], start: int = 0) -> int:
+@compiled
+def _whole(buffer: NDArray[np.uint8]) -> Int:
+    return crc32c_span(buffer, 0, buffer.size, np.uint32(0))
+
+
+def crc32c(data: Bytes, start: int = 0) -> int:
     """The crc32c of `data`, going on from `start`, the crc of what stood before it."""
-    array = np.frombuffer(memoryview(data).toreadonly(), np.uint8)
-    return int(crc32c_span(array, 0, array.size, np.uint32(start)))
+    array = as_bytes(data)
+    return int(_whole(array) if start == 0 else crc32c_span(array, 0, array.size, np.uint32(start)))

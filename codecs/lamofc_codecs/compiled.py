@@ -3,10 +3,15 @@
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeAlias, TypeVar
 
+import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+Bytes: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
+"""What holds bytes."""
 
 Int: TypeAlias = Any
 """An integer in compiled code: numba infers its width, a type checker cannot."""
@@ -24,3 +29,8 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """The same for a few lines that stand inside a hot loop."""
     return njit(cache=True, nogil=True, inline="always")(function)  # type: ignore[no-any-return]
+
+
+def as_bytes(data: Bytes) -> NDArray[np.uint8]:
+    """The bytes as a read-only array, not copied: numba compiles anew for writable ones, so it is shown no others."""
+    return np.frombuffer(memoryview(data).toreadonly(), np.uint8)  # type: ignore[arg-type]

@@ -30,9 +30,9 @@ def histogram(symbols: NDArray[np.uint8]) -> NDArray[np.int64]:
 def normalise(counts: ArrayLike) -> NDArray[np.uint16]:
     """The table for a histogram of 256 counts: integers only, at least one slot for each symbol that occurs.
 
-    Each symbol gets the floor of its share, at least 1. What is then missing is given, slot by slot, to the symbol whose
-    coded size it lessens most; what is over is taken where it costs least. A lone symbol gets 4095 slots and the next one 1,
-    since no frequency may be 4096. Without any count all symbols get 16.
+    Each symbol gets the floor of its share, at least 1. What is then missing is given, slot by slot, to the
+    symbol whose coded size it lessens most; what is over is taken where it costs least. A lone symbol gets 4095 slots
+    and the next one 1, since no frequency may be 4096. Without any count all symbols get 16.
     """
     tally = np.asarray(counts)
     if tally.shape != (SYMBOLS,) or tally.dtype.kind not in "iu" or tally.min() < 0 or tally.sum() > MAX_COUNT:
@@ -78,7 +78,7 @@ def _share_slots(tally: NDArray[np.int64]) -> NDArray[np.uint16]:
 
 
 def pack_table(freqs: NDArray[np.uint16]) -> bytes:
-    """A table's own bytes: first and last symbol, then the Elias gamma code of freq + 1 for each in between, low bits first."""
+    """A table's own bytes: first and last symbol, then Elias gamma codes of freq + 1 from one to the other, low bits first."""
     present = np.flatnonzero(freqs)
     first, last = int(present[0]), int(present[-1])
     bits, length = 0, 0

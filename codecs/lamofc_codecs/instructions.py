@@ -1,6 +1,6 @@
 """Single instructions of the processor that numba has no name for, as functions for compiled code."""
 
-# ruff: noqa: ANN401 - numba hands its own contexts, builders and types to code generators, and publishes no types for them
+
 
 import platform
 from typing import Any
@@ -26,7 +26,7 @@ CRC32C = _crc32c_instruction()
 
 
 def _store16(typingctx: Any, buffer: Any, at: Any, value: Any) -> Any:
-    """Write the low 16 bits of a number into a uint8 array at `at`, at any alignment. The caller keeps within the bounds."""
+    """Write the low 16 bits of a number into a uint8 array at `at`, at any alignment. The caller keeps the bounds."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.checksum import crc32c_span
-from lamofc_codecs.compiled import Int, compiled
+from lamofc_codecs.compiled import Int, as_bytes, compiled
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.grid import DTYPES, MAX_ELEMENTS, MAX_ITEMS, MAX_PARTS, Partition
 from lamofc_codecs.record import (
@@ -59,7 +59,7 @@ def verify(packed: Packed) -> None:
 
     One compiled call that holds no GIL; only a failure comes back to Python for its words.
     """
-    buffer = np.frombuffer(memoryview(packed.buffer).toreadonly(), np.uint8)
+    buffer = as_bytes(packed.buffer)
     offsets = np.ascontiguousarray(packed.offsets, np.int64)
     if offsets.size and (offsets[0] < 0 or offsets[-1] > buffer.size or (np.diff(offsets) < 0).any()):
         raise CorruptRecord(

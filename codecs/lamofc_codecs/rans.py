@@ -3,6 +3,7 @@
 The bytes are the same for every backend: "numba" (CPU, the usual one), "triton" (GPU, decoding only) and "reference".
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs import rans_numba, rans_reference
-from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
+from lamofc_codecs.compiled import Bytes, as_bytes
+from lamofc_codecs.errors import CorruptRecord, MissingExtra, UnsupportedInput
 from lamofc_codecs.rans_block import BAD_FRAME, ROW, START, STOP, WRONG, first_symbols, frame, list_streams, plan
 from lamofc_codecs.tables import ABSENT, Tables
 
@@ -41,7 +43,7 @@ def encode_symbols(
 
 
 def decode_symbols(  # noqa: PLR0913 - the seam of all decoding; options are keywords
-    data: bytes | memoryview | NDArray[np.uint8],
+    data: Bytes,
     count: int,
     table_of_row: Rows,
     tables: Tables,
@@ -51,7 +53,7 @@ def decode_symbols(  # noqa: PLR0913 - the seam of all decoding; options are key
     threads: int = 1,
 ) -> NDArray[np.uint8]:
     """The `count` symbols of one block. Any damage that can be seen raises CorruptRecord; nothing outside is read."""
-    buffer = np.frombuffer(memoryview(data).toreadonly(), np.uint8)
+    buffer = as_bytes(data)
     spans = np.array([[0, buffer.size]], np.int64)
     blocks = Blocks(buffer, spans, np.array([count], np.int64))
     return decode_blocks(blocks, table_of_row, tables, out=out, backend=backend, threads=threads)
@@ -105,12 +107,7 @@ class _Work(NamedTuple):
 
 def _decode_streams(work: _Work, backend: Backend, threads: int) -> None:
     """Decode a stream list by one of the forms, on one thread or several."""
-    if backend == "numba":
-        decode = _by_numba
-    elif backend == "reference":
-        decode = rans_reference.decode_streams
-    else:
-        from lamofc_codecs.rans_triton import decode_streams as decode
+    decode = _form(backend)
     shares = [work.streams]
     if backend == "numba" and threads > 1 and len(work.streams) > 1:
         sizes = np.cumsum(work.streams[:, STOP] - work.streams[:, START])
@@ -125,6 +122,21 @@ def _decode_streams(work: _Work, backend: Backend, threads: int) -> None:
         if wrong >= 0:
             raise CorruptRecord(f"rANS stream {first + wrong // 8} of {len(work.streams)}: {WRONG[wrong % 8]}")
         first += len(share)
+
+
+def _form(backend: Backend) -> Callable[..., int]:
+    """The decoder of that backend."""
+    if backend == "numba":
+        return _by_numba
+    if backend == "reference":
+        return rans_reference.decode_streams
+    try:
+        from lamofc_codecs import rans_triton
+    except ImportError as error:
+        raise MissingExtra(
+            f"backend {backend!r} needs triton: {error}", "pip install triton, or use backend='numba'"
+        ) from None
+    return rans_triton.decode_streams
 
 
 def _by_numba(

@@ -1,8 +1,8 @@
 """rANS on the CPU: the bytes of `rans_reference`, all streams of a block or of a whole batch in one compiled call.
 
-The 32 lanes of a step go through three short loops (look up, update, refill) rather than one long one, because the first two
-then become vector instructions; the refill has no branch: it always loads the next word and moves on only if it was used.
-uint32 arithmetic is spelled out everywhere, as numba widens it otherwise.
+The 32 lanes of a step go through short loops (look up, update, refill) rather than one long one: all but the last then
+become vector instructions. The refill has no branch: it always loads the next word and moves on only if that was used.
+Arithmetic is spelled out as uint32 everywhere, as numba would widen it.
 """
 
 import numpy as np

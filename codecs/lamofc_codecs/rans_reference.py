@@ -11,12 +11,14 @@ and to decode it, the same backwards:
     x = freq * (x >> 12) + slot - start
     if x < 2^15:  x = x << 16 | next word
 
-What was encoded last is decoded first; so the encoder walks from the last symbol to the first and its words are read in
-the opposite order to that in which they were pushed. Symbol i belongs to lane i % lanes; all lanes share one sequence of
-words, and within a step the lanes take theirs in ascending order. Every lane starts at 2^15 in the encoder: a decoder that
-does not end there, with no word left over, has read damaged bytes. The last step is filled up with the likeliest symbol
-of its table.
+What was encoded last is decoded first; so the encoder walks from the last symbol to the first, and its words are read
+in the opposite order to that in which they were pushed. Symbol i belongs to lane i % lanes; all lanes share one sequence
+of words, and within a step the lanes take theirs in ascending order. Every lane starts at 2^15 in the encoder: a decoder
+that does not end there, with no word left over, has read damaged bytes. The last step is filled up with the likeliest
+symbol of its table.
 """
+
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +94,7 @@ def encode_block(
     firsts = first_symbols(len(symbols), streams).tolist()
     parts = [
         encode_stream(symbols[first:last], row_tables[first // ROW :], tables, lanes)
-        for first, last in zip(firsts[:-1], firsts[1:], strict=True)
+        for first, last in pairwise(firsts)
     ]
     return frame(lanes, np.array([len(part) for part in parts], np.int64), b"".join(parts))
 

@@ -2,17 +2,19 @@
 
 A record is a grid of items (each with its own token count) x parts (each with its own dtype and channels), coded in
 layers, coarse first. A layer is cut into sections: one whole, or one for each item, part, or cell of the grid. A prefix
-of the bytes that ends where a layer ends is a valid record of a lower rate. The byte-exact layout is in codecs/README.md.
+of the bytes that ends where a layer ends is a valid record of a lower rate. The layout is in codecs/README.md.
 """
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate, chain
+from functools import lru_cache
+from itertools import accumulate, chain, pairwise
+from typing import NamedTuple
 
 from lamofc_codecs.checksum import crc32c
 from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
 from lamofc_codecs.grid import DTYPE_CODES, DTYPES, MAX_ELEMENTS, MAX_ITEMS, MAX_PARTS, Grid, Partition
+from lamofc_codecs.header import Header
 
 MAGIC = b"LMFC"
 VERSION = 1
@@ -26,83 +28,8 @@ _START = struct.Struct("<4sBBBB16s")
 _SHORT = struct.Struct("<BII")
 _GRID = struct.Struct("<IH")
 _U32 = struct.Struct("<I")
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """All that a record says before its first section."""
-
-    version: int
-    number: int
-    """Of the codec that wrote the sections."""
-    profile: str
-    """First 16 bytes of the profile's id as 32 hex digits, or "" where none is needed."""
-    grid: Grid
-    partitions: tuple[int, ...]
-    """Of each layer that was written, a `Partition`."""
-    lengths: tuple[int, ...]
-    """Bytes of each section, layer after layer, of all layers that were written."""
-    checksums: tuple[int, ...]
-    """crc32c of each section."""
-    size: int
-    """Bytes of the header, which is where the first section begins."""
-    layers: int
-    """How many layers these bytes hold: all that were written, or fewer in a prefix."""
-
-    @property
-    def items(self) -> int:
-        """How many samples."""
-        return self.grid.items
-
-    @property
-    def parts(self) -> int:
-        """How many features of each sample."""
-        return self.grid.parts
-
-    @property
-    def tokens(self) -> tuple[int, ...]:
-        """Of each item."""
-        return self.grid.tokens
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Of each part."""
-        return self.grid.channels
-
-    @property
-    def dtype(self) -> str:
-        """The torch dtype that all parts share, or "mixed"."""
-        kinds = set(self.grid.dtypes)
-        return kinds.pop() if len(kinds) == 1 else "mixed"
-
-    @property
-    def present(self) -> int:
-        """How many sections these bytes hold."""
-        return self.first(self.layers)
-
-    @property
-    def payload_bits(self) -> int:
-        """Bits of the sections that these bytes hold, without the header."""
-        return 8 * sum(self.lengths[: self.present])
-
-    @property
-    def stored_bits(self) -> int:
-        """Bits of all these bytes, header included."""
-        return 8 * self.size + self.payload_bits
-
-    def first(self, layer: int) -> int:
-        """The number of a layer's first section among all sections."""
-        return sum(self.grid.sections(partition) for partition in self.partitions[:layer])
-
-    def section(self, layer: int, item: int = 0, part: int = 0) -> int:
-        """The number, among all sections, of the one that holds that cell in that layer."""
-        return self.first(layer) + self.grid.section(self.partitions[layer], item, part)
-
-    def layer_bytes(self) -> tuple[int, ...]:
-        """Bytes of each layer that was written; the header counts with the first, so sums are lengths of prefixes."""
-        bounds = [self.first(layer) for layer in range(len(self.partitions) + 1)]
-        sums = [sum(self.lengths[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
-        return (sums[0] + self.size, *sums[1:])
+_SHORT_END = _START.size + _SHORT.size
+_UPGRADE = "upgrade lamofc-store"
 
 
 def pack(
@@ -162,42 +89,64 @@ def _pack_grid(grid: Grid, flags: int) -> bytes:
     )
 
 
-def parse(record: Buffer) -> Header:
-    """The header of a record, or of a prefix that ends with a layer. Trusts nothing, reads only the header."""
+class _Frame(NamedTuple):
+    """What a header says before its section index, and how to read that."""
+
+    number: int
+    profile: str
+    grid: Grid
+    partitions: tuple[int, ...]
+    at: int
+    rest: struct.Struct
+    """The section index and the crc32c after it."""
+
+
+def parse(record: Buffer, *, verified: bool = False) -> Header:
+    """The header of a record, or of a prefix that ends with a layer. Trusts nothing, reads only the header.
+
+    With `verified` its checksum is not computed again, because `verify` has done so.
+    """
     view = memoryview(record).cast("B")
-    if len(view) < _START.size:
-        raise CorruptRecord(
-            f"record of {len(view)} bytes is shorter than the {_START.size} bytes that every record has"
-        )
-    magic, version, number, flags, layers, profile = _START.unpack_from(view)
-    if magic != MAGIC:
-        raise CorruptRecord(f"record begins with {magic!r}, not with {MAGIC!r}")
-    if version != VERSION:
-        raise CorruptRecord(f"record of format version {version}; this reader knows {VERSION}", "upgrade lamofc-store")
-    if flags >= 16 or (flags & 12 and not flags & FLAG_GRID) or not 1 <= layers <= MAX_LAYERS:
-        raise CorruptRecord(
-            f"record has flags {flags:#04x} and {layers} layers; expected known flags, 1 to {MAX_LAYERS}"
-        )
-    try:
-        grid, partitions, at = _parse_grid(view, flags, layers)
-        count = sum(grid.sections(partition) for partition in partitions)
-        wide = bool(flags & FLAG_WIDE)
-        size = at + count * (12 if wide else 8) + 4
-        if size > len(view):
-            raise CorruptRecord(f"header of {size} bytes for {count} sections, in a record of {len(view)} bytes")
-        index = struct.unpack_from("<" + ("QI" if wide else "II") * count + "I", view, at)
-    except struct.error:
-        raise CorruptRecord(f"header is cut short by the record's end at {len(view)} bytes") from None
-    found = crc32c(view[: size - 4])
-    if found != index[-1]:
+    frame = _short_frame(bytes(view[:_SHORT_END])) if len(view) > 6 and not view[6] & FLAG_GRID else _frame(view)
+    size = frame.at + frame.rest.size
+    if size > len(view):
+        raise CorruptRecord(f"header of {size} bytes in a record of {len(view)} bytes")
+    index = frame.rest.unpack_from(view, frame.at)
+    if not verified and (found := crc32c(view[: size - 4])) != index[-1]:
         raise CorruptRecord(f"header has crc32c {found:#010x}, it says {index[-1]:#010x}")
     lengths = index[:-1:2]
-    present = _layers_present(len(view) - size, grid, partitions, lengths)
-    name = profile.hex() if any(profile) else ""
-    return Header(version, number, name, grid, partitions, lengths, index[1::2], size, present)
+    layers, present = _present(len(view) - size, frame, lengths)
+    number, profile, grid, partitions = frame[:4]
+    return Header(VERSION, number, profile, grid, partitions, lengths, index[1::2], size, layers, present)
 
 
-def _parse_grid(view: memoryview, flags: int, layers: int) -> tuple[Grid, tuple[int, ...], int]:
+def _frame(view: memoryview | bytes) -> _Frame:
+    """The fields before the section index, each checked."""
+    try:
+        magic, version, number, flags, layers, profile = _START.unpack_from(view)
+        if magic != MAGIC:
+            raise CorruptRecord(f"record begins with {magic!r}, not with {MAGIC!r}")
+        if version != VERSION:
+            raise CorruptRecord(f"record of format version {version}; this reader knows {VERSION}", _UPGRADE)
+        if flags >= 16 or (flags & 12 and not flags & FLAG_GRID) or not 1 <= layers <= MAX_LAYERS:
+            raise CorruptRecord(
+                f"record has flags {flags:#04x}, {layers} layers; expected known flags, 1 to {MAX_LAYERS}"
+            )
+        grid, partitions, at = _parse_grid(view, flags, layers)
+    except struct.error:
+        raise CorruptRecord(f"header is cut short by the record's end at {len(view)} bytes") from None
+    count = sum(grid.sections(partition) for partition in partitions)
+    if flags & FLAG_GRID and at + 8 * count > len(view):
+        raise CorruptRecord(f"header of {count} sections in a record of {len(view)} bytes")
+    index = struct.Struct("<" + ("QI" if flags & FLAG_WIDE else "II") * count + "I")
+    return _Frame(number, profile.hex() if any(profile) else "", grid, partitions, at, index)
+
+
+_short_frame = lru_cache(1024)(_frame)
+"""Records of one feature mostly begin with the same bytes."""
+
+
+def _parse_grid(view: memoryview | bytes, flags: int, layers: int) -> tuple[Grid, tuple[int, ...], int]:
     """The grid, the partition of each layer, and where the section index begins. May raise struct.error."""
     at = _START.size
     if not flags & FLAG_GRID:
@@ -230,47 +179,57 @@ def _known_grid(tokens: tuple[int, ...], channels: tuple[int, ...], codes: tuple
     try:
         grid = Grid(tokens, channels, tuple([DTYPES[code] for code in codes]))
     except KeyError as unknown:
-        raise CorruptRecord(f"dtype code {unknown}; expected one of {list(DTYPES)}", "upgrade lamofc-store") from None
+        raise CorruptRecord(f"dtype code {unknown}; expected one of {list(DTYPES)}", _UPGRADE) from None
     if grid.elements > MAX_ELEMENTS:
         raise CorruptRecord(f"record claims {grid.elements} elements; the format allows {MAX_ELEMENTS}")
     return grid
 
 
-def _layers_present(payload: int, grid: Grid, partitions: tuple[int, ...], lengths: tuple[int, ...]) -> int:
-    """How many layers a payload of that many bytes holds."""
-    bounds = list(accumulate((grid.sections(partition) for partition in partitions), initial=0))
-    ends = [sum(lengths[: bounds[layer]]) for layer in range(1, len(bounds))]
-    for layer in range(len(partitions), 0, -1):
-        if ends[layer - 1] == payload:
-            return layer
-    raise CorruptRecord(f"{payload} bytes follow the header; its layers end after {ends}")
+def _present(payload: int, frame: _Frame, lengths: tuple[int, ...]) -> tuple[int, int]:
+    """How many layers, and how many sections, a payload of that many bytes holds."""
+    count, end, found, ends = 0, 0, (0, 0), []
+    for layer, partition in enumerate(frame.partitions):
+        more = frame.grid.sections(partition)
+        end += sum(lengths[count : count + more])
+        count += more
+        ends.append(end)
+        if end == payload:
+            found = layer + 1, count
+    if not found[0]:
+        raise CorruptRecord(f"{payload} bytes follow the header; its layers end after {ends}")
+    return found
 
 
-def sections(record: Buffer, header: Header) -> list[memoryview]:
-    """The sections that the record holds, in order, each checked against its crc32c; views, nothing is copied."""
-    starts = accumulate(header.lengths, initial=header.size)
-    return [
-        _checked(record, header, number, start) for number, start in zip(range(header.present), starts, strict=False)
-    ]
+def sections(record: Buffer, header: Header, *, verified: bool = False) -> list[memoryview]:
+    """The sections that the record holds, in order, each checked against its crc32c; views, nothing is copied.
+
+    With `verified` no checksum is computed again.
+    """
+    view = memoryview(record).cast("B")
+    bounds = list(accumulate(header.lengths[: header.present], initial=header.size))
+    found = [view[start:stop] for start, stop in pairwise(bounds)]
+    if not verified:
+        for number, content in enumerate(found):
+            _check(content, header, number)
+    return found
 
 
 def section(record: Buffer, header: Header, number: int) -> memoryview:
     """One section, by its number among all, checked against its crc32c."""
     if not 0 <= number < header.present:
         raise CorruptRecord(
-            f"section {number} is asked for; the record holds {header.present}", "read all of its layers"
+            f"section {number} is not among the {header.present} here", "read more layers of the record"
         )
-    return _checked(record, header, number, header.size + sum(header.lengths[:number]))
-
-
-def _checked(record: Buffer, header: Header, number: int, start: int) -> memoryview:
+    start = header.size + sum(header.lengths[:number])
     view = memoryview(record).cast("B")[start : start + header.lengths[number]]
-    found = crc32c(view)
-    if found != header.checksums[number]:
-        raise CorruptRecord(
-            f"section {number} has crc32c {found:#010x}, the header says {header.checksums[number]:#010x}"
-        )
+    _check(view, header, number)
     return view
+
+
+def _check(content: memoryview, header: Header, number: int) -> None:
+    found, said = crc32c(content), header.checksums[number]
+    if found != said:
+        raise CorruptRecord(f"section {number} has crc32c {found:#010x}, the header says {said:#010x}")
 
 
 def inspect(record: Buffer) -> Header:

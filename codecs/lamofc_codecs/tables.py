@@ -1,7 +1,7 @@
 """Probability tables: the frozen ones for coefficients of a known spread, and those made from a histogram.
 
 A table gives each of 256 symbols a frequency; the frequencies sum to 4096 and none is 4096. Symbols of coefficients are
-int8 values seen as uint8: 0 is zero, 255 is -1, and 128 (-128) is `ESCAPE`. So the decoded bytes, viewed as int8, are the
+int8 values seen as uint8: 0 is zero, 255 is -1, and 128 (-128) is `ESCAPE`; so decoded bytes, viewed as int8, are the
 values. There are 48 frozen classes, six to an octave of sigma / step; a class above them codes `value >> shift` by a
 class of the top octave and leaves the low bits raw, so that any rate is possible.
 """
@@ -95,9 +95,9 @@ class Tables:
     @cached_property
     def millibits(self) -> NDArray[np.uint32]:
         """tables x 256: costs in 1/1024 bit, rounded up; `ABSENT` where the table does not hold the symbol."""
-        return np.where(self.freqs > 0, np.ceil(np.where(self.freqs > 0, self.costs, 0) * 1024), ABSENT).astype(
-            np.uint32
-        )
+        held = self.freqs > 0
+        bits = np.where(held, self.costs, 0)
+        return np.where(held, np.ceil(bits * 1024), ABSENT).astype(np.uint32)
 
     @cached_property
     def coding(self) -> NDArray[np.uint32]:
