@@ -1,0 +1,44 @@
+"""A feature database for frozen large models: coded small, committed safely, decoded on read.
+
+Names load when they are first used: asking a catalog loads no torch, and importing this loads next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile, Quality
+    from lamofc_store import errors, sources
+    from lamofc_store.export import export
+    from lamofc_store.opening import create, open
+    from lamofc_store.options import Report
+    from lamofc_store.sample import Sample
+    from lamofc_store.store import Store
+    from lamofc_store.version import VERSION as __version__  # noqa: F401 - public, yet no name to import by *
+
+__all__ = ["Profile", "Quality", "Report", "Sample", "Store", "create", "errors", "export", "open", "sources"]
+
+_PLACES = {
+    "Profile": ("lamofc_codecs", "Profile"),
+    "Quality": ("lamofc_codecs", "Quality"),
+    "Report": ("lamofc_store.options", "Report"),
+    "Sample": ("lamofc_store.sample", "Sample"),
+    "Store": ("lamofc_store.store", "Store"),
+    "create": ("lamofc_store.opening", "create"),
+    "export": ("lamofc_store.export", "export"),
+    "open": ("lamofc_store.opening", "open"),
+    "__version__": ("lamofc_store.version", "VERSION"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "sources"):
+        return import_module(f"lamofc_store.{name}")
+    if name not in _PLACES:
+        raise AttributeError(f"module 'lamofc_store' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

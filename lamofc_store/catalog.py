@@ -1,0 +1,3 @@
+"""The catalog, under the store's name."""
+
+from lamofc_catalog import *  # noqa: F403

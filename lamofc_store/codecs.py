@@ -1,0 +1,3 @@
+"""The codecs, under the store's name."""
+
+from lamofc_codecs import *  # noqa: F403

@@ -1,0 +1,160 @@
+"""Moving live records out of segments that are mostly dead, or small, into new ones; bytes are copied, not coded anew."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from lamofc_store import changes, names, rowsets, tables
+from lamofc_store.commit import Change, RowsEntry, SegmentEntry
+from lamofc_store.errors import BadArgument
+from lamofc_store.fetch import fetch
+from lamofc_store.segment import SegmentWriter, Stream
+from lamofc_store.snapshot import Snapshot
+from lamofc_store.writer import CLOSE_BYTES, CLOSE_RECORDS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lamofc_store.store import Store
+
+_BATCH_BYTES = 64 << 20
+_Taken = tuple["pa.Table", list[tuple[Stream, int]]]
+"""Old rows, and where their records went."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What a compaction did."""
+
+    segments: int
+    """Segments that were emptied."""
+    written: int
+    records: int
+    bytes_before: int
+    bytes_after: int
+    commit: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """One new segment and where its rows came from."""
+
+    entry: SegmentEntry
+    rows: RowsEntry
+    origins: tuple[tuple[str, int], ...]
+    """The old position of each new row."""
+
+
+def compact(store: "Store", *, live: float = 0.75, small: int = CLOSE_BYTES // 4) -> Compaction:
+    """Rewrite segments of which less than `live` is live, and those under `small` bytes when there are several."""
+    if not 0 <= live <= 1:
+        raise BadArgument(
+            f"live={live} is no share", "give a number from 0 to 1; 0.75 rewrites segments that are a quarter dead"
+        )
+    store.require_writable()
+    store.refresh()
+    chosen = _chosen(store, live, small)
+    if not chosen:
+        return Compaction(0, 0, 0, 0, 0, store.head)
+    moved = list(_move(store, chosen))
+    before = store.snapshot
+    commit = store.publish(lambda head: _change(store, head, chosen, moved))
+    return Compaction(
+        len(chosen),
+        len(moved),
+        sum(one.entry.records for one in moved),
+        sum(before.segments[identity].bytes for identity in chosen),
+        sum(one.entry.bytes for one in moved),
+        commit,
+    )
+
+
+def _chosen(store: "Store", live: float, small: int) -> list[str]:
+    sizes = dict(store.sql("SELECT segment, sum(length) FROM records GROUP BY 1").fetchall())
+    entries = store.snapshot.segments.values()
+    dying = [entry.id for entry in entries if int(sizes.get(entry.id, 0)) < live * entry.bytes]
+    little = [entry.id for entry in entries if entry.bytes < small and entry.id not in dying]
+    return dying + (little if len(little) + len(dying) > 1 else [])
+
+
+def _move(store: "Store", chosen: Sequence[str]) -> Iterator[_Moved]:
+    """Copy the live records of the chosen segments into new ones."""
+    writer = SegmentWriter(store.storage)
+    taken: list[_Taken] = []
+    for identity in chosen:
+        rows = tables.in_segment(store.catalog, identity)
+        for batch in _batches(rows):
+            if writer.records and (writer.bytes >= CLOSE_BYTES or writer.records >= CLOSE_RECORDS):
+                yield _closed(store, writer, taken)
+                writer, taken = SegmentWriter(store.storage), []
+            taken.append((batch, _copy(store, writer, batch)))
+    if writer.records:
+        yield _closed(store, writer, taken)
+
+
+def _batches(rows: "pa.Table") -> Iterator["pa.Table"]:
+    ends = np.cumsum(rows["length"].to_numpy())
+    first = 0
+    while first < rows.num_rows:
+        base = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, base + _BATCH_BYTES, side="right")))
+        yield rows.slice(first, last - first)
+        first = last
+
+
+def _copy(store: "Store", writer: SegmentWriter, rows: "pa.Table") -> list[tuple[Stream, int]]:
+    packed = fetch(store.storage, rows["segment"].to_pylist(), rows["offset"].to_numpy(), rows["length"].to_numpy())
+    view = memoryview(packed.buffer)
+    streams = zip(rows["feature"].to_pylist(), rows["pattern"].to_pylist(), rows["profile"].to_pylist(), strict=True)
+    samples = rows["sample"].to_pylist()
+    return [
+        writer.add(Stream(*name), samples[i], view[packed.offsets[i] : packed.offsets[i + 1]])
+        for i, name in enumerate(streams)
+    ]
+
+
+def _closed(store: "Store", writer: SegmentWriter, taken: "list[_Taken]") -> _Moved:
+    """Write the new segment and its rows: the old ones with a new place."""
+    import pyarrow as pa
+
+    layout = writer.close()
+    places = [layout.place(at) for _, added in taken for at in added]
+    rows = pa.concat_tables([batch for batch, _ in taken])
+    origins = tuple(zip(rows["origin"].to_pylist(), rows["row"].to_pylist(), strict=True))
+    moved = {"segment": [layout.id] * len(places)}
+    columns: dict[str, list[Any]] = {"record": [n for n, _, _ in places], "offset": [o for _, o, _ in places], **moved}
+    for name, values in columns.items():
+        at = rows.schema.get_field_index(name)
+        rows = rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
+    order = np.argsort(np.array(columns["record"]), kind="stable")
+    entry = rowsets.publish(store.storage, "records", rows.drop_columns(["origin", "row"]).take(order))
+    assert layout.entry is not None  # noqa: S101 - close() has just made it
+    return _Moved(replace(layout.entry, rows=entry.name), entry, tuple(origins[i] for i in order))
+
+
+def _change(store: "Store", head: Snapshot, chosen: Sequence[str], moved: Sequence[_Moved]) -> Change | None:
+    """The commit: new rows for old; what was forgotten meanwhile is forgotten in its new place as well."""
+    if any(identity not in head.segments for identity in chosen):
+        return None  # somebody compacted them first; what we wrote will be collected
+    deleted = rowsets.gone(store.storage, head)
+    records = deleted.filter(pc.equal(deleted["table"], "records"))
+    dead = set(zip(records["origin"].to_pylist(), records["row"].to_pylist(), strict=True))
+    gone = [
+        ("records", names.rows_parts(one.rows.name)[0], row)
+        for one in moved
+        for row, at in enumerate(one.origins)
+        if at in dead
+    ]
+    adds = [one.rows for one in moved]
+    if gone:
+        adds.append(rowsets.publish(store.storage, "gone", changes.positions(gone)))
+    return Change(
+        verb="compact",
+        adds=tuple(adds),
+        segments=tuple(one.entry for one in moved),
+        drops=(*chosen, *(head.segments[identity].rows for identity in chosen)),
+        note={"segments": len(chosen)},
+    )

@@ -1,0 +1,209 @@
+"""Taking samples in: what is there is passed over, the rest is coded, written and committed, a segment at a time."""
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store import changes, encoding, fitting, profiles
+from lamofc_store.commit import Change
+from lamofc_store.errors import Conflict, StoreError
+from lamofc_store.items import Item, items_of
+from lamofc_store.options import IngestOptions, Progress, Report
+from lamofc_store.sample import Sample
+from lamofc_store.snapshot import Snapshot
+from lamofc_store.writer import Coded, Segment, Writer
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile
+    from lamofc_store.store import Store
+
+BATCH_BYTES = 64 << 20
+BATCH_SAMPLES = 4096
+
+
+class Ingest:
+    """One run over one source; `commit=False` writes segments and leaves the commit to the caller."""
+
+    def __init__(self, store: "Store", options: IngestOptions, *, commit: bool = True) -> None:
+        self.store = store
+        self.options = options
+        self.commit = commit
+        self.report = Report()
+        self.segments: list[Segment] = []
+        self._chosen: dict[str, Profile] = {}
+        self._pending: dict[tuple[str, str], int] = {}
+        """Source hashes of what the open segment holds."""
+        self._writer = Writer(store.storage)
+        self._total: int | None = None
+
+    def run(self, source: Iterable[Sample]) -> Report:
+        """Take everything in; what was committed stays, whatever happens later."""
+        started = time.monotonic()
+        self._total = _length(source)
+        try:
+            self._fit_ahead(source)
+            for batch in self._batches(source):
+                self._take(batch)
+            self._close()
+        except BaseException:
+            self._writer.abandon()
+            raise
+        self.report.seconds = time.monotonic() - started
+        return self.report
+
+    def _fit_ahead(self, source: Iterable[Sample]) -> None:
+        """Fit from the first samples of a source that can be read twice; others are fitted from their first batch."""
+        if getattr(source, "reiterable", iter(source) is not source):
+            self._choose(fitting.gather(source, self.options, self._has_profile))
+
+    def _has_profile(self, feature: str) -> bool:
+        return fitting.from_store(self.store.snapshot, self.store.profiles, feature, self.options) is not None
+
+    def _choose(self, found: dict[str, list[Item]]) -> None:
+        """Settle the profile of each feature and commit those that are new before anything is coded with them."""
+        new = []
+        for feature, items in found.items():
+            if feature in self._chosen:
+                continue
+            profile = fitting.from_store(self.store.snapshot, self.store.profiles, feature, self.options)
+            if profile is None:
+                profile = fitting.fit(feature, items, self.options)
+            self.store.profiles.add(profile)
+            self._chosen[feature] = profile
+            self.report.profiles[feature] = profile.id
+            new.append(profiles.entry_for(profile, feature, self.options.quality_text))
+        self.store.publish(lambda head: _fit_change(head, new))
+
+    def _batches(self, source: Iterable[Sample]) -> Iterator[list[tuple[Sample, list[Item]]]]:
+        batch: list[tuple[Sample, list[Item]]] = []
+        size = 0
+        for sample in source:
+            try:
+                items = list(items_of(sample, self.options))
+            except StoreError as error:
+                self._skip(sample.id, "", error)
+                continue
+            batch.append((sample, items))
+            size += sum(item.raw_bytes for item in items)
+            if size >= BATCH_BYTES or len(batch) >= BATCH_SAMPLES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
+
+    def _take(self, batch: list[tuple[Sample, list[Item]]]) -> None:
+        """Code what of a batch is new, and close the segment when it is full."""
+        new = self._new([item for _, items in batch for item in items])
+        by_feature = {feature: list(group) for feature, group in groupby(sorted(new, key=_by_feature), key=_by_feature)}
+        self._choose(by_feature)
+        coded = [
+            pair
+            for feature, items in by_feature.items()
+            for pair in encoding.encode(items, self._chosen[feature], self.options)
+        ]
+        failed = {item.sample: (item.feature, result) for item, result in coded if isinstance(result, Exception)}
+        for identity, (feature, error) in failed.items():
+            self._skip(identity, feature, error)
+        for item, result in coded:
+            if not isinstance(result, Exception) and item.sample not in failed:
+                self._add(item, result)
+        for sample, items in batch:
+            if any((item.sample, item.feature) in self._pending for item in items):
+                self._writer.add_sample(sample)
+                self.report.samples += 1
+        if self._writer.is_full:
+            self._close()
+        self._tell()
+
+    def _new(self, items: list[Item]) -> list[Item]:
+        """The items that are not there; different content under a key is a Conflict unless told to overwrite."""
+        found = {
+            (row["sample"], row["feature"]): row for row in self.store.fingerprints({item.sample for item in items})
+        }
+        new: dict[tuple[str, str], Item] = {}
+        for item in items:
+            key = (item.sample, item.feature)
+            pending = self._pending.get(key, new[key].source_hash if key in new else None)
+            if pending is not None:
+                if pending != item.source_hash:
+                    raise Conflict(
+                        f"the source gives sample {item.sample!r}, feature {item.feature!r} twice with different content",
+                        "give each sample an id of its own",
+                    )
+            elif key in found and self._is_there(item, found[key]):
+                self.report.already += 1
+            else:
+                new[key] = item
+        return list(new.values())
+
+    def _is_there(self, item: Item, row: dict[str, Any]) -> bool:
+        """Whether a stored row is this item under this codec and quality."""
+        profile = self._chosen.get(item.feature) or fitting.from_store(
+            self.store.snapshot, self.store.profiles, item.feature, self.options
+        )
+        identity = profile.id if profile else ""
+        if (row["source_hash"], row["profile"], row["quality"]) == (
+            item.source_hash,
+            identity,
+            self.options.quality_text,
+        ):
+            return True
+        if self.options.overwrite:
+            return False
+        what = (
+            "content"
+            if row["source_hash"] != item.source_hash
+            else f"coding ({row['codec']} {row['quality']})".rstrip()
+        )
+        raise Conflict(
+            f"sample {item.sample!r}, feature {item.feature!r} is there with other {what}",
+            "give --overwrite to replace it, or the codec and quality that it was stored with",
+        )
+
+    def _add(self, item: Item, coded: Coded) -> None:
+        self._writer.add(item, coded)
+        self._writer.add_profile(profiles.entry_for(coded.profile, item.feature, self.options.quality_text))
+        self._pending[item.sample, item.feature] = item.source_hash
+        self.report.records += 1
+        self.report.raw_bytes += item.raw_bytes
+        self.report.stored_bytes += len(coded.record.data)
+
+    def _skip(self, sample: str, feature: str, error: Exception) -> None:
+        if self.options.on_error == "stop":
+            raise error
+        self._writer.add_skipped(sample, feature, "", error)
+        self.report.skipped += 1
+
+    def _close(self) -> None:
+        """Write the open segment, commit it, open the next."""
+        if self._writer.is_empty:
+            return
+        segment = self._writer.close()
+        self._writer = Writer(self.store.storage)
+        self._pending = {}
+        if self.commit:
+            self.report.commits.append(self.store.commit([segment], overwrite=self.options.overwrite))
+        else:
+            self.segments.append(segment)
+
+    def _tell(self) -> None:
+        if self.options.progress is not None:
+            report = self.report
+            self.options.progress(Progress(report.samples, self._total, report.raw_bytes, report.stored_bytes))
+
+
+def _fit_change(head: Snapshot, entries: list[Any]) -> Change | None:
+    new = changes.new_profiles(head, entries)
+    return Change(verb="fit", profiles=new, note={"profiles": len(new)}) if new else None
+
+
+def _by_feature(item: Item) -> str:
+    return item.feature
+
+
+def _length(source: Iterable[Sample]) -> int | None:
+    try:
+        return len(source)  # type: ignore[arg-type]
+    except TypeError:
+        return None

@@ -1,0 +1,91 @@
+"""One feature of one sample on its way in: flattened, fingerprinted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from lamofc_store import layout
+from lamofc_store.errors import SourceError
+from lamofc_store.options import IngestOptions
+from lamofc_store.sample import Sample
+
+if TYPE_CHECKING:
+    import torch
+
+_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A feature of a sample, ready for a codec."""
+
+    sample: str
+    feature: str
+    shape: tuple[int, ...]
+    dtype: str
+    """As torch names it, without `torch.`"""
+    tokens: "torch.Tensor"
+    """Tokens x channels."""
+    pattern: str
+    grid: str | None
+    source_hash: int
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of the feature as it came."""
+        return self.tokens.numel() * self.tokens.element_size()
+
+
+def items_of(sample: Sample, options: IngestOptions) -> Iterator[Item]:
+    """The wanted features of a sample, sorted by name."""
+    wanted = sorted(name for name in sample.features if _is_wanted(name, options.features))
+    if not wanted:
+        globs = f" that fits {', '.join(options.features)}" if options.features else ""
+        raise SourceError(
+            f"sample {sample.id!r} has no feature{globs}; it has {sorted(sample.features)}",
+            "lamofc ingest --dry-run lists the features",
+        )
+    for name in wanted:
+        yield _item(sample.id, name, sample.features[name], options)
+
+
+def _is_wanted(name: str, globs: tuple[str, ...]) -> bool:
+    return not globs or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _item(sample: str, feature: str, tensor: "torch.Tensor", options: IngestOptions) -> Item:
+    tensor = tensor.detach().contiguous()
+    shape = tuple(tensor.shape)
+    pattern = layout.pattern_for(feature, shape, options.patterns)
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return Item(
+        sample,
+        feature,
+        shape,
+        dtype,
+        layout.flatten(tensor, pattern),
+        pattern,
+        _grid(feature, shape, pattern, options),
+        source_hash(tensor, dtype),
+    )
+
+
+def _grid(feature: str, shape: tuple[int, ...], pattern: str, options: IngestOptions) -> str | None:
+    given = next((text for glob, text in options.grids.items() if fnmatchcase(feature, glob)), None)
+    grid = layout.grid_of(shape, pattern) if given is None else layout.Grid.from_text(given)
+    if grid is None:
+        return None
+    grid.check(layout.tokens_of(shape, pattern))
+    return grid.to_json()
+
+
+def source_hash(tensor: "torch.Tensor", dtype: str) -> int:
+    """64 bits over dtype, shape and bytes: equal for equal content, compared only under one key."""
+    import torch
+
+    digest = xxhash.xxh3_64(f"{dtype}{list(tensor.shape)}".encode())
+    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.intdigest() & _MASK

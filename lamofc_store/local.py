@@ -1,0 +1,173 @@
+"""A store on a local disk: written to a temporary file, synced, renamed into place, the folder synced."""
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lamofc_store.errors import ReadOnly, StoreError
+from lamofc_store.storage import Range, Storage, Stored
+from lamofc_store.ulid import new_ulid
+
+_OPEN_FILES = 128
+_REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class LocalStorage(Storage):
+    """Objects are files under one folder."""
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(root).expanduser().absolute()
+        self.url = str(self.root)
+        self.checked = {}
+        self._files: dict[str, int] = {}
+        self._pid = os.getpid()
+
+    def __reduce__(self) -> tuple[type["LocalStorage"], tuple[str]]:
+        return type(self), (self.url,)
+
+    def read(self, path: str) -> bytes:
+        return (self.root / path).read_bytes()
+
+    def read_ranges(self, ranges: list[Range]) -> list[bytes]:
+        return [os.pread(self.descriptor(wanted.path), wanted.length, wanted.start) for wanted in ranges]
+
+    def descriptor(self, path: str) -> int:
+        """An open file of the object, kept for the next read; at most a fixed number stay open."""
+        if self._pid != os.getpid():  # descriptors are shared with the parent after a fork; ours start anew
+            self._files, self._pid = {}, os.getpid()
+        found = self._files.pop(path, None)
+        if found is None:
+            found = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
+            while len(self._files) >= _OPEN_FILES:
+                os.close(self._files.pop(next(iter(self._files))))
+        self._files[path] = found
+        return found
+
+    def write(self, path: str, content: bytes | Path) -> None:
+        target = self.root / path
+        with _translated(target):
+            if isinstance(content, bytes):
+                content = self._temporary(content)
+            else:
+                _sync(content)
+            self._folder(target.parent)
+            content.replace(target)
+            _sync(target.parent)
+
+    def create(self, path: str, data: bytes) -> bool:
+        target = self.root / path
+        with _translated(target):
+            temporary = self._temporary(data)
+            self._folder(target.parent)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            _sync(target.parent)
+            return True
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return sorted(os.listdir(self.root / folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def walk(self, folder: str) -> Iterator[Stored]:
+        for place, _, names in os.walk(self.root / folder):
+            for name in sorted(names):
+                file = Path(place, name)
+                with contextlib.suppress(FileNotFoundError):
+                    status = file.lstat()
+                    yield Stored(file.relative_to(self.root).as_posix(), status.st_size, status.st_mtime)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        folders = set()
+        for path in paths:
+            file = self.root / path
+            with _translated(file):
+                file.unlink(missing_ok=True)
+            folders.add(file.parent)
+        for folder in sorted(folders, key=lambda place: -len(place.parts)):
+            while folder != self.root and folder.parent != self.root:
+                try:
+                    folder.rmdir()
+                except OSError:
+                    break
+                folder = folder.parent
+
+    def clock(self) -> float:
+        probe = self._temporary(b"")
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink()
+
+    def workplace(self) -> Path:
+        folder = self.root / "tmp"
+        with _translated(folder):
+            self._folder(folder)
+        return folder
+
+    def local(self, path: str) -> Path:
+        return self.root / path
+
+    def exists(self, path: str) -> bool:
+        return (self.root / path).exists()
+
+    def close(self) -> None:
+        if self._pid == os.getpid():
+            for descriptor in self._files.values():
+                os.close(descriptor)
+        self._files = {}
+
+    def clear(self) -> None:
+        """Remove the whole folder."""
+        with _translated(self.root):
+            shutil.rmtree(self.root)
+
+    def _temporary(self, data: bytes) -> Path:
+        file = self.workplace() / new_ulid()
+        with file.open("xb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        return file
+
+    def _folder(self, folder: Path) -> None:
+        """Make a folder and those above it, each synced into the one that holds it."""
+        if folder.is_dir():
+            return
+        self._folder(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _translated(target: Path) -> Iterator[None]:
+    """The operating system's refusals, in our words."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _REFUSED:
+            raise ReadOnly(
+                f"{target} cannot be written: {error.strerror}", "choose a store in a place you may write to"
+            ) from error
+        if error.errno == errno.ENOSPC:
+            raise StoreError(
+                f"{target} cannot be written: the disk is full", "free some space and run the same command again"
+            ) from error
+        raise

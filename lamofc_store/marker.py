@@ -1,0 +1,54 @@
+"""`lamofc.json`: what makes a place a store, and what a reader must know to read it."""
+
+from lamofc_store import names, zarr_text
+from lamofc_store.commit import FORMAT, refuse_newer
+from lamofc_store.documents import Document, seal, unseal
+from lamofc_store.errors import Conflict, NotAStore, NotFound
+from lamofc_store.storage import Storage
+from lamofc_store.ulid import new_ulid
+from lamofc_store.version import VERSION
+
+GROUP = f"{names.SEGMENTS}/zarr.json"
+
+
+def read(storage: Storage) -> Document:
+    """The marker's body; NotFound or NotAStore where there is none."""
+    try:
+        data = storage.read(names.MARKER)
+    except (FileNotFoundError, NotADirectoryError):
+        if storage.names(""):
+            raise NotAStore(
+                f"{storage.url} is no store: it has no {names.MARKER}", "give a store, or a new place to create one"
+            ) from None
+        raise NotFound(f"there is no store at {storage.url}", f"lamofc ingest SOURCE {storage.url}") from None
+    body = unseal(data, names.MARKER)
+    refuse_newer(body, names.MARKER)
+    return body
+
+
+def create(storage: Storage) -> Document:
+    """Make an empty store; Conflict when one is there, NotAStore when other things are."""
+    present = storage.names("")
+    if names.MARKER not in present and set(present) - {names.UNFINISHED}:
+        raise NotAStore(f"{storage.url} holds {present[0]!r} and is no store", "give an empty or a new place")
+    exclusive = _honours_exclusive_create(storage)
+    body = {
+        "format": FORMAT,
+        "requires": [],
+        "store": new_ulid(),
+        "created_by": f"lamofc_store {VERSION}",
+        "writers": "many" if exclusive else "one",
+    }
+    if not storage.create(names.MARKER, seal(body)):
+        raise Conflict(f"{storage.url} is a store already", "open it with mode='a', or replace it with mode='w'")
+    storage.write(GROUP, zarr_text.group())
+    return body
+
+
+def _honours_exclusive_create(storage: Storage) -> bool:
+    """Whether of two creates of one object the second is refused; without that only one may write at a time."""
+    path = f"{names.UNFINISHED}/{new_ulid()}"
+    try:
+        return storage.create(path, b"1") and not storage.create(path, b"2")
+    finally:
+        storage.delete([path])

@@ -1,0 +1,60 @@
+"""`open` and `create`, with the modes that zarr has."""
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from lamofc_store import log, marker, names
+from lamofc_store.errors import BadArgument, NotFound
+from lamofc_store.storage import Options, Storage, open_storage
+
+if TYPE_CHECKING:
+    from lamofc_store.store import Store
+
+Mode = Literal["r", "r+", "a", "w", "w-"]
+
+
+def open(url: str, mode: Mode = "r", *, storage_options: Options | None = None, as_of: int | None = None) -> "Store":
+    """Open a store at a path or any fsspec URL.
+
+    `r` reads; `r+` reads and writes what exists; `a` creates it if it does not; `w` replaces it; `w-` creates it and
+    fails if it exists. `as_of` pins the snapshot after that commit, for reading.
+    """
+    from lamofc_store.store import Store
+
+    if mode not in get_args(Mode):
+        raise BadArgument(f"mode {mode!r} is none of r, r+, a, w, w-", "lamofc_store.open(url, mode='a')")
+    if as_of is not None and mode != "r":
+        raise BadArgument(
+            f"as_of={as_of} with mode {mode!r}: an old snapshot can only be read", "open it with mode='r'"
+        )
+    storage = open_storage(str(url), storage_options)
+    if mode == "w":
+        _remove(storage)
+    if mode in ("w", "w-") or (mode == "a" and not _is_there(storage)):
+        marker.create(storage)
+    marker.read(storage)
+    return Store(storage, log.load(storage, as_of), mode, pinned=as_of is not None)
+
+
+def create(url: str, *, storage_options: Options | None = None) -> "Store":
+    """Make a new, empty store; fails where one is."""
+    return open(url, "w-", storage_options=storage_options)
+
+
+def _is_there(storage: Storage) -> bool:
+    try:
+        marker.read(storage)
+    except NotFound as error:
+        if type(error) is NotFound:
+            return False
+        raise
+    return True
+
+
+def _remove(storage: Storage) -> None:
+    """Delete a store, its marker last but for what follows it; refuses a place that holds anything else."""
+    if not _is_there(storage):
+        return
+    paths = [stored.path for stored in storage.walk("")]
+    storage.delete(path for path in paths if path.startswith(names.COMMITS))
+    storage.delete(path for path in paths if not path.startswith(names.COMMITS) and path != names.MARKER)
+    storage.delete([names.MARKER])

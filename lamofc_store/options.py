@@ -1,0 +1,97 @@
+"""What an ingest is asked for, what it tells on the way, and what it did."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lamofc_store.errors import BadArgument
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile, Quality
+
+OnError = Literal["stop", "skip", "raw"]
+DEFAULT_CODEC = "uniform"
+DEFAULT_SNR_DB = 15.0
+RATED = frozenset({"uniform", "klt"})
+"""Codecs that take a quality and get the default one when none is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest is."""
+
+    samples: int
+    total: int | None
+    """None where the source cannot tell."""
+    raw_bytes: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOptions:
+    """Everything that an ingest may be told besides its source."""
+
+    codec: str = DEFAULT_CODEC
+    quality: "Quality | None" = None
+    profile: "Profile | None" = None
+    """Used for every feature, instead of fitting or of the store's own."""
+    fit_samples: int = 64
+    features: tuple[str, ...] = ()
+    """Globs; none means all."""
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    """Feature glob to pattern."""
+    grids: Mapping[str, str] = field(default_factory=dict)
+    """Feature glob to grid, `prefix+HxW`."""
+    table: str | None = None
+    """A Parquet or CSV file of sample columns, joined by its column `sample`."""
+    device: str = "auto"
+    on_error: OnError = "stop"
+    overwrite: bool = False
+    progress: Callable[[Progress], None] | None = None
+
+    def __post_init__(self) -> None:
+        from lamofc_codecs import CODECS, Quality
+
+        if self.codec not in CODECS:
+            raise BadArgument(
+                f"there is no codec {self.codec!r}; there are {', '.join(sorted(CODECS))}", "lamofc codec list"
+            )
+        if self.on_error not in ("stop", "skip", "raw"):
+            raise BadArgument(f"on_error={self.on_error!r} is none of stop, skip, raw", "give one of them")
+        if self.fit_samples < 1:
+            raise BadArgument(f"fit_samples={self.fit_samples} is less than 1", "64 samples are a good start")
+        if self.profile is not None and self.profile.codec != self.codec:
+            raise BadArgument(
+                f"the profile is one of {self.profile.codec!r}, the codec {self.codec!r}",
+                f"give codec={self.profile.codec!r}",
+            )
+        if self.quality is None and self.codec in RATED:
+            object.__setattr__(self, "quality", Quality(snr_db=DEFAULT_SNR_DB))
+
+    @property
+    def quality_text(self) -> str:
+        """The quality as the rows name it."""
+        return "" if self.quality is None else str(self.quality)
+
+
+@dataclass(slots=True)
+class Report:
+    """What an ingest did."""
+
+    samples: int = 0
+    """Samples taken in, in whole or in part."""
+    records: int = 0
+    already: int = 0
+    """Records that were there with the same fingerprint."""
+    skipped: int = 0
+    """Samples left out because of an error."""
+    raw_bytes: int = 0
+    stored_bytes: int = 0
+    seconds: float = 0.0
+    commits: list[int] = field(default_factory=list)
+    profiles: dict[str, str] = field(default_factory=dict)
+    """Feature to the id of the profile used."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON-able mapping."""
+        return asdict(self)

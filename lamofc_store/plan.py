@@ -1,0 +1,94 @@
+"""What an ingest is about to do: its source opened, its options settled, its features listed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store import fitting, layout
+from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.items import items_of
+from lamofc_store.options import IngestOptions
+from lamofc_store.sample import Sample
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile, Quality
+
+LOOKED_AT = 8
+"""Samples read to list the features of a source."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFeature:
+    """A feature as the first samples show it."""
+
+    feature: str
+    shape: tuple[int, ...]
+    dtype: str
+    pattern: str
+    tokens: int
+    channels: int
+    grid: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON-able mapping."""
+        return asdict(self)
+
+
+def prepared(
+    source: Any, codec: str, quality: "Quality | None", options: Mapping[str, Any]
+) -> tuple[Iterable[Sample], IngestOptions]:
+    """The source as samples, and the options of one ingest."""
+    from lamofc_store import sources
+
+    try:
+        chosen = IngestOptions(codec=codec, quality=quality, **options)
+    except TypeError as error:
+        known = ", ".join(IngestOptions.__dataclass_fields__)
+        raise BadArgument(
+            f"{error}".replace("IngestOptions.__init__()", "ingest"), f"the options are {known}"
+        ) from error
+    samples = sources.open(source)
+    return (samples if chosen.table is None else Annotated(samples, chosen.table)), chosen
+
+
+class Annotated:
+    """A source whose samples get columns from a table."""
+
+    def __init__(self, samples: Iterable[Sample], table: str) -> None:
+        from lamofc_store.sources import read_table
+
+        self._samples = samples
+        rows = read_table(table).to_pylist()
+        self._columns = {
+            row["sample"]: {name: value for name, value in row.items() if name != "sample"} for row in rows
+        }
+
+    def __len__(self) -> int:
+        return len(self._samples)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Sample]:
+        for sample in self._samples:
+            extra = self._columns.get(sample.id)
+            yield replace(sample, attributes={**sample.attributes, **extra}) if extra else sample
+
+
+def plan(source: Iterable[Sample], options: IngestOptions) -> list[PlannedFeature]:
+    """The features of the first samples."""
+    found: dict[str, PlannedFeature] = {}
+    for sample in islice(source, LOOKED_AT):
+        for item in items_of(sample, options):
+            tokens, channels = layout.tokens_of(item.shape, item.pattern), layout.channels_of(item.shape, item.pattern)
+            planned = PlannedFeature(item.feature, item.shape, item.dtype, item.pattern, tokens, channels, item.grid)
+            found.setdefault(item.feature, planned)
+    if not found:
+        raise SourceError("the source has no samples", "give a folder or a file of features")
+    return [found[feature] for feature in sorted(found)]
+
+
+def fit_profiles(source: Iterable[Sample], options: IngestOptions) -> "dict[str, Profile]":
+    """A profile for every feature of the first samples."""
+    found = fitting.gather(source, options, lambda feature: False)
+    if not found:
+        raise SourceError("the source has no samples to fit from", "give a folder or a file of features")
+    return {feature: fitting.fit(feature, items, options) for feature, items in sorted(found.items())}

@@ -1,0 +1,172 @@
+"""A store behind fsspec: object stores, memory, and whatever else it speaks."""
+
+import os
+import posixpath
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lamofc_store.errors import ReadOnly, StoreError
+from lamofc_store.storage import Range, Storage, Stored
+from lamofc_store.ulid import new_ulid
+
+_MEMORY = threading.Lock()
+"""fsspec's memory files have no exclusive create of their own between threads."""
+
+
+class RemoteStorage(Storage):
+    """Objects of a filesystem that fsspec opens; opened anew in every process that uses it."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self.url = url.rstrip("/")
+        self.options = options
+        self.checked = {}
+        self._opened: tuple[int, Any, str] | None = None
+        self._workplace: tempfile.TemporaryDirectory[str] | None = None
+
+    def __reduce__(self) -> tuple[type["RemoteStorage"], tuple[str, dict[str, Any]]]:
+        return type(self), (self.url, self.options)
+
+    def _at(self, path: str) -> tuple[Any, str]:
+        """The filesystem and the object's full path in it."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), *self._open())
+        _, filesystem, root = self._opened
+        return filesystem, posixpath.join(root, path) if path else root
+
+    def _open(self) -> tuple[Any, str]:
+        import fsspec
+
+        protocol = self.url.split("://", 1)[0]
+        fixed = {"use_listings_cache": False, "skip_instance_cache": True} if protocol != "memory" else {}
+        try:
+            filesystem, root = fsspec.core.url_to_fs(self.url, **{**fixed, **self.options})
+        except ImportError as error:
+            cure = f"pip install 'lamofc-store[{'s3' if protocol.startswith('s3') else 'all'}]'"
+            raise StoreError(f"{self.url} needs a package that is not installed: {error}", cure) from error
+        except ValueError as error:
+            raise StoreError(
+                f"{self.url} cannot be opened: {error}", "give a path or a URL that fsspec knows"
+            ) from error
+        return filesystem, root
+
+    def read(self, path: str) -> bytes:
+        filesystem, full = self._at(path)
+        return bytes(filesystem.cat_file(full))
+
+    def read_ranges(self, ranges: list[Range]) -> list[bytes]:
+        filesystem, _ = self._at("")
+        paths = [self._at(wanted.path)[1] for wanted in ranges]
+        starts = [wanted.start for wanted in ranges]
+        ends = [wanted.start + wanted.length for wanted in ranges]
+        found = filesystem.cat_ranges(paths, starts, ends, on_error="return")
+        for answer in found:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [bytes(answer) for answer in found]
+
+    def write(self, path: str, content: bytes | Path) -> None:
+        filesystem, full = self._at(path)
+        with _Translated(full):
+            if isinstance(content, bytes):
+                filesystem.pipe_file(full, content)
+            else:
+                filesystem.put_file(str(content), full)
+                content.unlink()
+
+    def create(self, path: str, data: bytes) -> bool:
+        filesystem, full = self._at(path)
+        try:
+            with _Translated(full):
+                if self.url.startswith("memory://"):
+                    with _MEMORY:
+                        if filesystem.exists(full):
+                            return False
+                        filesystem.pipe_file(full, data)
+                else:
+                    filesystem.pipe_file(full, data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def names(self, folder: str) -> list[str]:
+        filesystem, full = self._at(folder)
+        try:
+            found = filesystem.ls(full, detail=False)
+        except FileNotFoundError:
+            return []
+        return sorted({name for entry in found if (name := posixpath.basename(entry.rstrip("/")))})
+
+    def walk(self, folder: str) -> Iterator[Stored]:
+        filesystem, full = self._at(folder)
+        root = self._at("")[1]
+        for path, entry in sorted(filesystem.find(full, detail=True).items()):
+            yield Stored(posixpath.relpath(path, root), int(entry["size"]), _modified(entry))
+
+    def delete(self, paths: Iterable[str]) -> None:
+        full = [self._at(path)[1] for path in paths]
+        filesystem, _ = self._at("")
+        for path in full:
+            with _Translated(path):
+                try:
+                    filesystem.rm_file(path)
+                except FileNotFoundError:
+                    continue
+
+    def clock(self) -> float:
+        path = f"tmp/{new_ulid()}"
+        self.write(path, b"-")
+        filesystem, full = self._at(path)
+        try:
+            return _modified(filesystem.info(full))
+        finally:
+            self.delete([path])
+
+    def workplace(self) -> Path:
+        if self._workplace is None:
+            self._workplace = tempfile.TemporaryDirectory(prefix="lamofc-")
+        return Path(self._workplace.name)
+
+    def local(self, path: str) -> Path | None:
+        return None
+
+    def exists(self, path: str) -> bool:
+        filesystem, full = self._at(path)
+        return bool(filesystem.exists(full))
+
+    def close(self) -> None:
+        if self._workplace is not None:
+            self._workplace.cleanup()
+            self._workplace = None
+            self.checked = {}
+
+
+class _Translated:
+    """Refusals of the other side, in our words."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, PermissionError):
+            raise ReadOnly(
+                f"{self.target} cannot be written: {error}", "check the credentials given by storage_options"
+            ) from error
+
+
+def _modified(entry: dict[str, Any]) -> float:
+    for key in ("LastModified", "mtime", "modified", "created", "updated", "last_modified"):
+        value = entry.get(key)
+        if isinstance(value, datetime):
+            return value.timestamp()
+        if isinstance(value, int | float):
+            return float(value)
+        if isinstance(value, str):
+            return datetime.fromisoformat(value).timestamp()
+    raise StoreError(f"{entry.get('name')!r} bears no time of change", "collect only on a storage that keeps one")

@@ -1,0 +1,156 @@
+"""Reading everything and comparing every checksum; each problem names the object that it lies in."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamofc_store import checkpoint, log, marker, names, rowsets, segment_check, tables, zarr_text
+from lamofc_store.commit import RowsEntry
+from lamofc_store.errors import StoreError
+
+if TYPE_CHECKING:
+    from lamofc_store.store import Store
+
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    object: str
+    what: str
+
+
+@dataclass(slots=True)
+class Verification:
+    """What was read and what was found."""
+
+    objects: int = 0
+    records: int = 0
+    bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON-able mapping."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+def verify(store: "Store", *, progress: Told | None = None) -> Verification:
+    """Check the marker, the log, checkpoints, rows, profiles, and every record of every live segment."""
+    found = Verification()
+    checks = list(_checks(store))
+    for done, (name, check) in enumerate(checks):
+        found.objects += 1
+        try:
+            records, size = check()
+            found.records += records
+            found.bytes += size
+        except (StoreError, OSError) as error:
+            found.problems.append(Problem(name, _told(error, name)))
+        if progress is not None:
+            progress(done + 1, len(checks))
+    return found
+
+
+Check = Callable[[], tuple[int, int]]
+"""Raises what is wrong; gives the records and bytes that it read."""
+
+
+def _checks(store: "Store") -> Iterator[tuple[str, Check]]:
+    storage, head = store.storage, store.snapshot
+    yield names.MARKER, lambda: (0, len(marker.read(storage)))
+    yield marker.GROUP, lambda: _group(store)
+    yield names.COMMITS, lambda: _log(store)
+    for name in storage.names(names.CHECKPOINTS):
+        number = names.checkpoint_number(name)
+        if number is not None and number <= head.n:
+            yield checkpoint.path_of(number), _checkpoint(store, number)
+    for entry in _raw_rows(store):
+        yield entry.path, _rows(store, entry)
+    for identity in sorted({entry.id for entry in head.profiles.values()}):
+        yield names.profile(identity), _profile(store, identity)
+    for segment in head.segments.values():
+        yield names.segment(segment.id), _segment(store, segment.id)
+
+
+def _told(error: Exception, name: str) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "missing"
+    return f"{error}".removeprefix(f"{name} ").removeprefix("is ")
+
+
+def _group(store: "Store") -> tuple[int, int]:
+    data = store.storage.read(marker.GROUP)
+    if data != zarr_text.group():
+        raise StoreError(
+            f"{marker.GROUP} is not the text that every store has there", "write it again by opening with mode 'a'"
+        )
+    return 0, len(data)
+
+
+def _log(store: "Store") -> tuple[int, int]:
+    log.commit_numbers(store.storage)
+    for _, snapshot in log.replay(store.storage, store.head):
+        if snapshot.n == store.head and snapshot.crc32c != store.snapshot.crc32c:
+            raise StoreError(f"commit {store.head} is not the one that was opened", "open the store again")
+    return 0, 0
+
+
+def _checkpoint(store: "Store", number: int) -> Check:
+    def check() -> tuple[int, int]:
+        state = checkpoint.read(store.storage, number)
+        merged = [entry for table in names.TABLES for entry in state.runs.get(table, ())]
+        for entry in merged:
+            rowsets.check(store.storage, entry)
+        return 0, sum(entry.bytes for entry in merged)
+
+    return check
+
+
+def _raw_rows(store: "Store") -> list[RowsEntry]:
+    """The rows objects of commits that are still part of the state, merged or not."""
+    states = deque((state for _, state in log.replay(store.storage, store.head)), maxlen=1)
+    return [entry for state in states for table in names.TABLES for entry in state.rows(table)]
+
+
+def _rows(store: "Store", entry: RowsEntry) -> Check:
+    def check() -> tuple[int, int]:
+        rowsets.check(store.storage, entry)
+        return 0, entry.bytes
+
+    return check
+
+
+def _profile(store: "Store", identity: str) -> Check:
+    def check() -> tuple[int, int]:
+        return 0, len(type(store.profiles)(store.storage)[identity].data)
+
+    return check
+
+
+def _segment(store: "Store", identity: str) -> Check:
+    def check() -> tuple[int, int]:
+        entry = store.snapshot.segments[identity]
+        rows = tables.in_segment(store.catalog, identity)
+        offsets = segment_check.small_objects(store.storage, entry)
+        places = np.asarray(rows["record"].to_numpy(), np.int64)
+        starts, lengths = rows["offset"].to_numpy(), rows["length"].to_numpy()
+        if len(places) and (
+            places.max() >= entry.records
+            or not np.array_equal(offsets[places], starts)
+            or not np.array_equal(offsets[places + 1] - offsets[places], lengths)
+        ):
+            raise StoreError(f"{names.segment(identity)} does not lie as its rows say", "restore the rows from a copy")
+        segment_check.payload(store.storage, entry, offsets)
+        return entry.records, entry.bytes
+
+    return check

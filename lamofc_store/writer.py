@@ -1,0 +1,198 @@
+"""Records and their rows, gathered until a segment is full, then written; a commit makes them visible later."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store import rowsets
+from lamofc_store.commit import ProfileEntry, RowsEntry, SegmentEntry
+from lamofc_store.items import Item
+from lamofc_store.sample import Sample
+from lamofc_store.segment import Layout, SegmentWriter, Stream
+from lamofc_store.storage import Storage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lamofc_codecs import Profile, Record
+
+CLOSE_BYTES = 256 << 20
+CLOSE_RECORDS = 65_536
+CLOSE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Written and waiting for its commit; may be pickled and committed by another process."""
+
+    entry: SegmentEntry | None
+    """None when nothing but skipped samples is told."""
+    rows: tuple[RowsEntry, ...]
+    profiles: tuple[ProfileEntry, ...]
+    columns: tuple[tuple[str, str], ...]
+    samples: int
+    written: float
+    """By the storage's clock; what waits too long may be collected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A record and how it came to be."""
+
+    record: "Record"
+    profile: "Profile"
+    quality: str
+    seconds: float
+
+
+class Writer:
+    """One open segment; `close` writes it and starts no other."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._writer = SegmentWriter(storage)
+        self._rows: list[tuple[dict[str, Any], tuple[Stream, int]]] = []
+        self._samples: dict[str, Sample] = {}
+        self._skipped: list[dict[str, Any]] = []
+        self._profiles: dict[tuple[str, str], ProfileEntry] = {}
+        self._opened = time.monotonic()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to close."""
+        return not self._rows and not self._skipped
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it should be closed before the next sample."""
+        writer = self._writer
+        late = time.monotonic() - self._opened > CLOSE_SECONDS
+        return not self.is_empty and (writer.bytes >= CLOSE_BYTES or writer.records >= CLOSE_RECORDS or late)
+
+    def add(self, item: Item, coded: Coded) -> None:
+        """Take one record."""
+        stream = Stream(item.feature, item.pattern, coded.profile.id)
+        place = self._writer.add(stream, item.sample, coded.record.data)
+        self._rows.append((_record_row(item, coded), place))
+
+    def add_sample(self, sample: Sample) -> None:
+        """Take a sample's own row."""
+        self._samples[sample.id] = sample
+
+    def add_profile(self, entry: ProfileEntry) -> None:
+        """Name a profile that the records need."""
+        self._profiles[entry.id, entry.feature] = entry
+
+    def add_skipped(self, sample: str, feature: str, source: str, error: Exception) -> None:
+        """Tell of a sample that was left out."""
+        row = {
+            "sample": sample,
+            "feature": feature,
+            "source": source,
+            "error": type(error).__name__,
+            "message": str(error),
+        }
+        self._skipped.append(row)
+
+    def abandon(self) -> None:
+        """Remove what was spooled."""
+        self._writer.abandon()
+
+    def close(self) -> Segment:
+        """Write the segment and its rows."""
+        import pyarrow as pa
+
+        layout = self._writer.close() if self._rows else None
+        rows = []
+        if layout is not None:
+            rows.append(rowsets.publish(self._storage, "records", self._record_rows(layout)))
+        columns: tuple[tuple[str, str], ...] = ()
+        if self._samples:
+            table = sample_rows(self._samples)
+            columns = tuple((name, str(table.schema.field(name).type)) for name in table.column_names[2:])
+            rows.append(rowsets.publish(self._storage, "samples", table))
+        if self._skipped:
+            rows.append(rowsets.publish(self._storage, "skipped", pa.Table.from_pylist(self._skipped)))
+        entry = replace(layout.entry, rows=rows[0].name) if layout and layout.entry else None
+        profiles = tuple(self._profiles.values())
+        return Segment(entry, tuple(rows), profiles, columns, len(self._samples), self._storage.clock())
+
+    def _record_rows(self, layout: Layout) -> "pa.Table":
+        import pyarrow as pa
+
+        from lamofc_catalog import TABLES
+
+        rows = []
+        for row, place in self._rows:
+            number, offset, length = layout.place(place)
+            rows.append({**row, "segment": layout.id, "record": number, "offset": offset, "length": length})
+        rows.sort(key=lambda row: int(row["record"]))
+        schema = TABLES["records"]
+        fields = [schema.field(name) for name in schema.names if name in rows[0]]
+        return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+
+
+def sample_rows(samples: Mapping[str, Sample]) -> "pa.Table":
+    """Rows of the table `samples`: id, structure, then the user's columns in order of first sight."""
+    import pyarrow as pa
+
+    from lamofc_store.errors import SchemaConflict
+
+    names = list(dict.fromkeys(name for sample in samples.values() for name in sample.attributes))
+    arrays = [
+        pa.array(list(samples), pa.string()),
+        pa.array([sample.structure for sample in samples.values()], pa.string()),
+    ]
+    for name in names:
+        values = [sample.attributes.get(name) for sample in samples.values()]
+        try:
+            arrays.append(pa.array(values))
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise SchemaConflict(
+                f"column {name!r} mixes types: {error}", "give each column values of one type"
+            ) from error
+    return pa.table(dict(zip(["sample", "structure", *names], arrays, strict=True)))
+
+
+def _record_row(item: Item, coded: Coded) -> dict[str, Any]:
+    import torch
+
+    record = coded.record
+    values = item.tokens if item.tokens.is_floating_point() else item.tokens.to(torch.float64)
+    layers = [{"bytes": layer.bytes, "sse": layer.sse} for layer in record.layers] if len(record.layers) > 1 else None
+    return {
+        "sample": item.sample,
+        "feature": item.feature,
+        "item": 0,
+        "part": 0,
+        "layers": layers,
+        "shape": list(item.shape),
+        "dtype": item.dtype,
+        "pattern": item.pattern,
+        "grid": item.grid,
+        "codec": codec_of(record.data),
+        "quality": coded.quality,
+        "profile": coded.profile.id,
+        "source_hash": item.source_hash,
+        "elements": item.tokens.numel(),
+        "sum": _finite(torch.sum(values, dtype=torch.float64)),
+        "sum_sq": _finite(torch.linalg.vector_norm(values.reshape(-1), dtype=torch.float64) ** 2),
+        "sse": record.sse,
+        "max_error": record.max_error,
+        "signal": record.signal,
+        "bulk_sse": record.bulk_sse,
+        "payload_bits": record.payload_bits,
+        "encode_seconds": coded.seconds,
+    }
+
+
+def codec_of(record: bytes) -> str:
+    """The codec that a record names; `raw` where a lossy codec fell back."""
+    from lamofc_codecs import inspect
+
+    return str(inspect(record).codec)
+
+
+def _finite(value: Any) -> float:
+    return float(value.real)
