@@ -24,6 +24,7 @@ from lamofc_codecs.errors import CodecError
 FORMAT = 1
 _MAX_HEADER = 1 << 20
 _KEYS = {"format", "codec", "config"}
+_CURE = "give the file that Profile.save wrote, unchanged"
 
 
 class Profile:
@@ -42,7 +43,7 @@ class Profile:
         try:
             tensors = load_tensors(data)
         except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-            raise CodecError(f"profile of {len(data)} bytes is no valid safetensors file: {error}") from error
+            raise CodecError(f"profile of {len(data)} bytes is no valid safetensors file: {error}", _CURE) from error
         self._data = data
         self._id = hashlib.sha256(data).hexdigest()
         self._codec: str = document["codec"]
@@ -94,11 +95,16 @@ class Profile:
         """Return a tensor that the codec cannot do without; its dtype and shape are checked (-1: any length)."""
         found = self._tensors.get(name)
         fits = found is not None and found.dtype == dtype and found.dim() == len(shape)
-        if found is None or not fits or any(want not in (-1, have) for want, have in zip(shape, found.shape, strict=True)):
+        if (
+            found is None
+            or not fits
+            or any(want not in (-1, have) for want, have in zip(shape, found.shape, strict=True))
+        ):
             have_text = "nothing" if found is None else f"{found.dtype} {tuple(found.shape)}"
             raise CodecError(
                 f"profile {self._id[:12]} of {self._codec}: tensor {name!r} must be {dtype} {shape}, "
-                f"but the file has {have_text}; fit the profile again"
+                f"but the file has {have_text}",
+                "fit the profile again",
             )
         return found
 
@@ -119,25 +125,34 @@ def _canonical(document: Mapping[str, Any]) -> str:
     try:
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise CodecError(f"config {document.get('config')!r} cannot be written as JSON: {error}") from error
+        raise CodecError(
+            f"config {document.get('config')!r} cannot be written as JSON: {error}",
+            "use strings, finite numbers and lists",
+        ) from error
 
 
 def _document(data: bytes) -> dict[str, Any]:
     """Return the JSON under the key `lamofc`. The safetensors reader checks the tensors but does not hand this out."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(_MAX_HEADER, len(data) - 8):
-        raise CodecError(f"profile of {len(data)} bytes claims a header of {length}; it is cut short or no safetensors")
+        raise CodecError(
+            f"profile of {len(data)} bytes claims a header of {length}; it is cut short or no safetensors", _CURE
+        )
     try:
         metadata = json.loads(data[8 : 8 + length]).get("__metadata__")
         text = metadata["lamofc"]
-        document = json.loads(text)
+        document: dict[str, Any] = json.loads(text)
         known = isinstance(document, dict) and set(document) == _KEYS and _canonical(document) == text
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CodecError(f"profile of {len(data)} bytes has no readable metadata key 'lamofc': {error!r}") from error
+        raise CodecError(
+            f"profile of {len(data)} bytes has no readable metadata key 'lamofc': {error!r}", _CURE
+        ) from error
     if not known or list(metadata) != ["lamofc"]:
-        raise CodecError(f"profile metadata must be one canonical JSON with {sorted(_KEYS)}, got {text[:200]!r}")
+        raise CodecError(f"profile metadata must be one canonical JSON with {sorted(_KEYS)}, got {text[:200]!r}", _CURE)
     if type(document["format"]) is not int or document["format"] != FORMAT:
-        raise CodecError(f"profile has format {document['format']!r}; this version reads {FORMAT}: upgrade lamofc-store")
+        raise CodecError(
+            f"profile has format {document['format']!r}; this version reads {FORMAT}", "upgrade lamofc-store"
+        )
     if not isinstance(document["codec"], str) or not isinstance(document["config"], dict):
-        raise CodecError(f"profile metadata must have a codec's id and a config object, got {text[:200]!r}")
+        raise CodecError(f"profile metadata must have a codec's id and a config object, got {text[:200]!r}", _CURE)
     return document

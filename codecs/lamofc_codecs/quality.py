@@ -40,16 +40,16 @@ class Quality:
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         named = [name for name, value in given.items() if value is not None]
         if len(named) != 1:
-            raise BadQuality(f"a quality names exactly one target, got {named or 'none'}; try Quality(snr_db=15)")
+            raise BadQuality(f"a quality names exactly one target, got {named or 'none'}", "try Quality(snr_db=15)")
         name, value = named[0], given[named[0]]
         if name == "lossless":
             if value is not True:
-                raise BadQuality(f"lossless={value!r} says nothing; give lossless=True, or another target")
+                raise BadQuality(f"lossless={value!r} says nothing", "give lossless=True, or another target")
             return
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise BadQuality(f"{name}={value!r} is no finite number; try Quality({name}=1.0)")
+            raise BadQuality(f"{name}={value!r} is no finite number", f"try Quality({name}=1.0)")
         if value <= 0 and name not in _MAY_BE_NEGATIVE:
-            raise BadQuality(f"{name}={value!r} must be greater than 0")
+            raise BadQuality(f"{name}={value!r} is not greater than 0", f"try Quality({name}=1.0)")
         object.__setattr__(self, name, float(value))
 
     @property
@@ -75,8 +75,8 @@ class Quality:
         try:
             read = json.loads(document) if isinstance(document, str) else dict(document)
         except ValueError as error:
-            raise BadQuality(f"quality {document!r} is not JSON: {error}") from error
+            raise BadQuality(f"quality {document!r} is not JSON: {error}", 'write it as {"snr_db": 15}') from error
         known = {field.name for field in fields(cls)}
         if not isinstance(read, dict) or not set(read) <= known:
-            raise BadQuality(f'quality {read!r} must be one of {sorted(known)} with its number, as {{"snr_db": 15}}')
+            raise BadQuality(f"quality {read!r} names none of {sorted(known)}", 'write it as {"snr_db": 15}')
         return cls(**read)

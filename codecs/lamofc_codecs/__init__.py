@@ -1,0 +1,49 @@
+"""Tensors to small bitstreams and back. A leaf: it knows no store, no path but a profile's, and no SQL."""
+
+from lamofc_codecs.batch import decode, encode, fit
+from lamofc_codecs.codec import Codec, Coded, Source
+from lamofc_codecs.encoded import Layer, Record
+from lamofc_codecs.errors import (
+    BadQuality,
+    CodecError,
+    CorruptRecord,
+    MissingExtra,
+    NonFiniteInput,
+    UnknownCodec,
+    UnknownProfile,
+    UnsupportedInput,
+)
+from lamofc_codecs.header import Header
+from lamofc_codecs.packed import Packed, verify
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.record import inspect
+from lamofc_codecs.registry import CODECS, codec_ids, describe
+
+__all__ = [
+    "CODECS",
+    "BadQuality",
+    "Codec",
+    "CodecError",
+    "Coded",
+    "CorruptRecord",
+    "Header",
+    "Layer",
+    "MissingExtra",
+    "NonFiniteInput",
+    "Packed",
+    "Profile",
+    "Quality",
+    "Record",
+    "Source",
+    "UnknownCodec",
+    "UnknownProfile",
+    "UnsupportedInput",
+    "codec_ids",
+    "decode",
+    "describe",
+    "encode",
+    "fit",
+    "inspect",
+    "verify",
+]

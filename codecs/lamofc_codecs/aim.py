@@ -1,0 +1,110 @@
+"""From a quality to a step: a guess from a sample of the entries, then whole tries until the target is met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lamofc_codecs.bulk import Bulk, Distortion, Floats, distortion
+from lamofc_codecs.codec import Source
+from lamofc_codecs.coefficients import Block
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.target import Entries, bits_at, errors_at, solve
+
+_TRIES = 6
+_CLOSE = 0.98
+"""A try at this share of the allowed error, or above, is not bettered."""
+_ENOUGH = 1.03
+"""A try within this is good enough when no better one is found."""
+_CEILING = 2.0**100
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A tensor quantised with one step, and what a decoder would make of it."""
+
+    step: float
+    block: Block
+    exact: NDArray[np.int64]
+    """Positions of the entries that are stored as they are, rising."""
+    decoded: Tensor
+    distortion: Distortion
+    reached: bool = True
+
+    def keeping_exact(self, source: Source, bulk: Bulk, limit: float) -> Tried:
+        """Store those entries exactly that are off by more than the limit, as rounding to a short dtype makes some."""
+        far = np.abs(source.values - self.decoded.to(torch.float32).numpy()) > limit
+        if not far.any():
+            return self
+        exact = np.union1d(self.exact, np.flatnonzero(far))
+        places = torch.from_numpy(exact)
+        self.decoded.view(-1)[places] = source.tensor.view(-1)[places]
+        found = distortion(source.values, self.decoded.to(torch.float32).numpy(), bulk)
+        return replace(self, exact=exact, distortion=found)
+
+
+@dataclass(frozen=True)
+class Aim:
+    """One sample and the quality that it is to have."""
+
+    quality: Quality
+    source: Source
+    entries: Entries
+    sigma: Floats
+    """Standard deviation of each column over the calibration samples."""
+    shrink: NDArray[np.uint8]
+    """Of each class; see `quantise`."""
+    _start: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        middling = float(np.sqrt(np.mean(np.square(self.sigma, dtype=np.float64)))) if len(self.sigma) else 0.0
+        object.__setattr__(self, "_start", min(max(middling, 2.0**-100), _CEILING))
+
+    def meet(self, trial: Callable[[float], Tried]) -> Tried:
+        """Try steps until one meets the quality."""
+        kind, value = self.quality.kind, self.quality.value
+        if kind == "step":
+            return trial(value)
+        if kind == "max_error":
+            # A little less than twice the error: the reconstruction is rounded, too.
+            return trial(2 * value * (1 - 2.0**-12))
+        if kind == "bpfp":
+            return self._meet_rate(trial, value * self.source.values.size)
+        signal, elements = self.source.sums.signal, self.source.values.size
+        return self._meet_error(trial, signal / 10 ** (value / 10) if kind == "snr_db" else value * elements)
+
+    def _meet_error(self, trial: Callable[[float], Tried], allowed: float) -> Tried:
+        def error(of: Distortion) -> float:
+            return of.bulk_sse if self.quality.kind == "snr_db" else of.sse
+
+        def excess(step: float) -> float:
+            return errors_at(self.entries, step, self.sigma, self.shrink)[self.quality.kind == "snr_db"] - allowed
+
+        step = solve(excess, self._start)
+        best: Tried | None = None
+        for _ in range(_TRIES):
+            tried = trial(step)
+            share = error(tried.distortion) / allowed if allowed > 0 else float(error(tried.distortion) > 0) * 4
+            met = replace(tried, reached=share <= _ENOUGH)
+            if best is None or (met.reached, met.step) > (best.reached, best.step):
+                best = met
+            if _CLOSE <= share <= 1 + (1 - _CLOSE) or share == 0:
+                break
+            step *= min(max(share, 0.25) ** -0.5, 2.0) if share < 1 else max(share**-0.5, 0.5) * 0.999
+        return best if best is not None else trial(step)
+
+    def _meet_rate(self, trial: Callable[[float], Tried], allowed: float) -> Tried:
+        step = 1 / solve(lambda inverse: bits_at(self.entries, 1 / inverse, self.sigma) - allowed, 1 / self._start)
+        tried = trial(step)
+        for _ in range(_TRIES):
+            over = (tried.block.bits() - allowed) / self.source.values.size
+            if -0.01 * allowed <= over * self.source.values.size <= 0.005 * allowed:
+                break
+            step *= 2.0 ** min(max(over, -1.0), 1.0)
+            tried = trial(step)
+        return tried

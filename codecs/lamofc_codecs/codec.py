@@ -1,0 +1,147 @@
+"""What every codec is: one file, one class, bound to one profile."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Floats, Sums, survey
+from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, NonFiniteInput, UnsupportedInput
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.quality import Quality
+
+LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor on its way into a record, with what every codec wants to know of it."""
+
+    tensor: Tensor
+    """Tokens x channels, contiguous, on the CPU, in its own dtype."""
+    values: Floats
+    """The same in float32; of complex numbers, twice the channels; of other exact types, the nearest float32."""
+    sums: Sums
+
+    @classmethod
+    def of(cls, tensor: Tensor, bulk: Bulk | None) -> Source:
+        """Survey a tensor; without a bulk, or with one of another width, by its own channel means."""
+        real = torch.view_as_real(tensor.resolve_conj()).flatten(1) if tensor.is_complex() else tensor
+        values = real.to(torch.float32).contiguous().numpy()
+        fits = bulk is not None and len(bulk.mean) == values.shape[1]
+        return cls(tensor, values, survey(values, bulk if fits else None))
+
+    @property
+    def tokens(self) -> int:
+        """First length."""
+        return self.tensor.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """Second length."""
+        return self.tensor.shape[1]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The layers of a record, coarse first, and what is lost."""
+
+    layers: tuple[bytes, ...]
+    errors: tuple[Distortion, ...] = (NO_DISTORTION,)
+    """Of what a decoder makes of each prefix of the layers."""
+    reached: bool = True
+    """False where the quality asked for could not be reached, so that the source is better kept as it is."""
+
+
+class Codec(ABC):
+    """A way to code tokens x channels. Its instances are bound to one profile and shared by threads.
+
+    A new codec is a new file with a class like this one and a line in registry.py; `testing.CodecConformance` holds
+    what is promised. The id and the number name bytes for ever: other bytes, other id.
+    """
+
+    id: ClassVar[str]
+    number: ClassVar[int]
+    """In the header of every record, 0 to 255."""
+    summary: ClassVar[str]
+    """One line for people."""
+    qualities: ClassVar[tuple[str, ...]] = ()
+    """Targets that it takes; none for a codec that has only one quality."""
+    options: ClassVar[tuple[str, ...]] = ()
+    """Names of the keywords that `fit` takes."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+        """Make a profile from samples, tokens x channels each, read once and in bounded memory."""
+
+    @abstractmethod
+    def __init__(self, profile: Profile) -> None:
+        """Check the profile and make ready all that does not depend on a sample."""
+
+    @property
+    def bulk(self) -> Bulk | None:
+        """Where the profile's bulk lies; None for a codec without a fitted profile."""
+        return None
+
+    @abstractmethod
+    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+        """Code one tensor; the outcome depends on nothing but the arguments."""
+
+    @abstractmethod
+    def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
+        """Fill `out`, contiguous, on the CPU, of the source's shape and dtype. Bad bytes raise `CorruptRecord`."""
+
+    @classmethod
+    def check_options(cls, options: Mapping[str, object]) -> None:
+        """Refuse options of `fit` that the codec does not have."""
+        unknown = sorted(set(options) - set(cls.options))
+        if unknown:
+            raise UnsupportedInput(f"codec {cls.id} has no option {unknown}", f"options: {list(cls.options) or 'none'}")
+
+    @classmethod
+    def check_quality(cls, quality: Quality | None) -> None:
+        """Refuse a target that the codec cannot aim at."""
+        if quality is not None and quality.kind not in cls.qualities:
+            aims = ", ".join(cls.qualities) if cls.qualities else "none, its quality is fixed"
+            raise BadQuality(
+                f"codec {cls.id} cannot aim at {quality}; targets that it takes: {aims}", "leave the quality out"
+            )
+
+    def check_lossy(self, source: Source, channels: int, *, exact: bool = False) -> None:
+        """Refuse what a lossy codec would lose: exact dtypes, unknown channels, values that are not finite."""
+        if source.tensor.dtype not in LOSSY_DTYPES:
+            raise UnsupportedInput(f"codec {self.id} would round {source.tensor.dtype} values", "use codec raw")
+        if source.channels != channels:
+            raise UnsupportedInput(
+                f"the tensor has {source.channels} channels, the profile was fitted on {channels}",
+                "use the profile of this feature, or fit one",
+            )
+        if source.sums.bad and not exact:
+            row, column = divmod(
+                int((~torch.isfinite(torch.from_numpy(source.values))).flatten().int().argmax()), channels
+            )
+            raise NonFiniteInput(
+                f"{source.sums.bad} of {source.values.size} values are not finite in float32, "
+                f"the first at token {row}, channel {column}",
+                'use codec raw, or fit with nonfinite="exact"',
+            )
+
+    @classmethod
+    def check_profile(cls, profile: Profile) -> None:
+        """Refuse the profile of another codec."""
+        if profile.codec != cls.id:
+            raise CodecError(
+                f"profile {profile.id[:12]} belongs to codec {profile.codec}, not to {cls.id}", "give its own"
+            )
+
+
+def need(condition: bool, what: str) -> None:
+    """Raise `CorruptRecord` saying what is wrong unless the condition holds."""
+    if not condition:
+        raise CorruptRecord(what)

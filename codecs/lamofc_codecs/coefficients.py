@@ -1,0 +1,173 @@
+"""Whole numbers with a class for each column, to bytes and back: what stands behind the quantiser of every transform.
+
+A block is tokens x columns. Columns of one class stand side by side, each with its tokens in a row, and every class is
+padded to whole rows of 32 symbols; which row has which table follows from the classes and is never sent. A number that
+its table does not hold is escaped, and the low bits of wide classes are stored as they are.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lamofc_codecs import rans, rans_block, rans_numba
+from lamofc_codecs.columns import find_escapes, gather, scatter, unpack_low
+from lamofc_codecs.errors import CorruptRecord
+from lamofc_codecs.golomb import read_numbers, write_numbers
+from lamofc_codecs.rans_block import ROW
+from lamofc_codecs.tables import ALL_CLASSES, CLASSES, PER_OCTAVE, class_of, radii, sigma_tables, split_class
+
+MAX_SHIFT = 15
+LARGEST = 1 << 22
+"""Magnitudes up to this are coded; float32 still tells neighbours apart there."""
+
+_MOST = 1 << 15
+"""Numbers in a byte: a symbol costs at least log2(4096 / 4095) bits."""
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Where the numbers of each column stand, given its class (0 to ALL_CLASSES - 1) and the tokens of the block."""
+
+    classes: NDArray[np.uint8]
+    tokens: int
+
+    @cached_property
+    def tables(self) -> NDArray[np.uint8]:
+        """Number of each column's frozen table."""
+        return split_class(self.classes)[0]
+
+    @cached_property
+    def shifts(self) -> NDArray[np.int32]:
+        """How many low bits of each column are stored raw."""
+        return split_class(self.classes)[1].astype(np.int32)
+
+    @cached_property
+    def radii(self) -> NDArray[np.int32]:
+        """The largest magnitude of each column that is not escaped, its low bits apart."""
+        return radii()[self.tables].astype(np.int32)
+
+    @cached_property
+    def order(self) -> NDArray[np.int64]:
+        """Columns as they stand in the symbols: by class, and by number within one."""
+        return np.argsort(self.classes, kind="stable").astype(np.int64)
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each column's first token stands in the symbols."""
+        begins = np.zeros(ALL_CLASSES, np.int64)
+        begins[1:] = np.cumsum(self._rows_of_class)[:-1] * ROW
+        counts = np.bincount(self.classes, minlength=ALL_CLASSES)
+        within = np.arange(len(self.classes)) - np.repeat(np.cumsum(counts) - counts, counts)
+        starts = np.empty(len(self.classes), np.int64)
+        starts[self.order] = begins[self.classes[self.order]] + within * self.tokens
+        return starts
+
+    @cached_property
+    def _rows_of_class(self) -> NDArray[np.int64]:
+        counts = np.bincount(self.classes, minlength=ALL_CLASSES)
+        return -(-counts * self.tokens // ROW)
+
+    @cached_property
+    def table_of_row(self) -> NDArray[np.uint8]:
+        """Number of the frozen table of each row of symbols."""
+        return np.repeat(split_class(np.arange(ALL_CLASSES))[0], self._rows_of_class)
+
+    @cached_property
+    def low_bits(self) -> int:
+        """Bits stored raw, over the whole block."""
+        return int(self.shifts.sum(dtype=np.int64)) * self.tokens
+
+    @property
+    def wide(self) -> bool:
+        """Whether any column has low bits."""
+        return self.low_bits > 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """Numbers of a block: `high` holds each without its low bits, -128 where it is escaped."""
+
+    columns: Columns
+    high: NDArray[np.int8]
+    """Tokens x columns, both padded to multiples of 8."""
+    positions: NDArray[np.int64]
+    """Of the escaped numbers, counting tokens before columns, in the order of the symbols."""
+    escaped: NDArray[np.int64]
+    """The high parts of the escaped numbers, as they are."""
+    low: bytes
+    """Low bits, column after column in the order of the symbols."""
+
+    def symbols(self) -> NDArray[np.uint8]:
+        """Return the symbols in coding order."""
+        out = np.zeros(len(self.columns.table_of_row) * ROW, np.uint8)
+        scatter(self.high, self.columns.starts, self.columns.tokens, out.view(np.int8))
+        return out
+
+    def numbers(self) -> NDArray[np.int32]:
+        """Return the numbers, tokens x columns."""
+        columns = self.columns
+        out = np.ascontiguousarray(self.high[: columns.tokens, : len(columns.classes)], np.int32)
+        out.reshape(-1)[self.positions] = self.escaped
+        if columns.wide:
+            unpack_low(np.frombuffer(self.low, np.uint8), columns.order, columns.shifts, out)
+        return out
+
+    def pack(self) -> bytes:
+        """Code the block."""
+        coded = rans.encode_symbols(self.symbols(), self.columns.table_of_row, sigma_tables())
+        return b"".join((_LENGTH.pack(len(coded)), coded, self.low, self._escapes()))
+
+    def _escapes(self) -> bytes:
+        if not len(self.positions):
+            return b""
+        beyond = np.abs(self.escaped) - self.columns.radii[self.positions % len(self.columns.classes)] - 1
+        return write_numbers(beyond << 1 | (self.escaped < 0))
+
+    def bits(self) -> float:
+        """Bits that `pack` would take, to a part in a thousand, without coding."""
+        symbols = self.symbols()
+        rows = self.columns.table_of_row.astype(np.uint16)
+        cost = int(rans_numba.coded_millibits(symbols, rows, sigma_tables().millibits)[0]) / 1024
+        lanes, streams = rans_block.plan(symbols.size, int(cost / 8))
+        return cost + 8.0 * (len(self.low) + len(self._escapes()) + 4 * streams * (lanes + 1))
+
+    @classmethod
+    def unpack(cls, data: memoryview, columns: Columns) -> Block:
+        """Decode a block of known classes and tokens; `data` must hold it and nothing else."""
+        size = _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else -1
+        low_end = _LENGTH.size + size + (columns.low_bits + 7) // 8
+        if size < 0 or low_end > len(data):
+            raise CorruptRecord(f"{len(data)} bytes do not hold {size} of symbols and {columns.low_bits} low bits")
+        if columns.tokens * len(columns.classes) > len(data) * _MOST:
+            raise CorruptRecord(f"{len(data)} bytes for {columns.tokens} tokens x {len(columns.classes)} columns")
+        rows = columns.table_of_row
+        symbols = rans.decode_symbols(data[_LENGTH.size : _LENGTH.size + size], len(rows) * ROW, rows, sigma_tables())
+        low, rest = data[_LENGTH.size + size : low_end], data[low_end:]
+        high = gather(symbols.view(np.int8), columns.starts, columns.tokens)
+        positions = find_escapes(symbols.view(np.int8), columns.order, columns.starts, columns.tokens)
+        return cls(columns, high, positions, _read_escapes(rest, positions, columns), bytes(low))
+
+
+def classes_of(ratios: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the class of columns whose standard deviation is so many steps; at most 15 low bits are stored raw."""
+    return np.minimum(class_of(ratios), CLASSES + MAX_SHIFT * PER_OCTAVE - 1).astype(np.uint8)
+
+
+def _read_escapes(data: memoryview, positions: NDArray[np.int64], columns: Columns) -> NDArray[np.int64]:
+    """Return the high parts that stand for the escape symbols."""
+    if not len(positions):
+        if len(data):
+            raise CorruptRecord(f"{len(data)} bytes follow a block that has no escapes")
+        return np.empty(0, np.int64)
+    coded, used = read_numbers(data, len(positions))
+    if used != len(data) or int(coded.max()) >> 1 > LARGEST:
+        raise CorruptRecord(f"{len(positions)} escapes take {used} of {len(data)} bytes and reach {coded.max() >> 1}")
+    beyond = (coded >> 1) + columns.radii[positions % len(columns.classes)] + 1
+    return np.where(coded & 1, -beyond, beyond)

@@ -1,0 +1,40 @@
+"""Entries kept exactly: where they stand and their own bytes.
+
+The bytes are: u32 count; the distances from each position to the one before, less one, as `golomb` writes them; the
+values, little-endian in the source's dtype. Positions count elements, tokens before channels, and rise.
+"""
+
+import struct
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lamofc_codecs.errors import CorruptRecord
+from lamofc_codecs.golomb import read_numbers, write_numbers
+
+_COUNT = struct.Struct("<I")
+
+
+def write_outliers(positions: NDArray[np.int64], source: Tensor) -> bytes:
+    """Store the elements of a contiguous `source` at rising `positions`."""
+    gaps = np.diff(positions, prepend=-1) - 1
+    values = source.reshape(-1)[torch.from_numpy(positions)]
+    return _COUNT.pack(len(positions)) + write_numbers(gaps) + values.view(torch.uint8).numpy().tobytes()
+
+
+def read_outliers(data: memoryview, out: Tensor) -> None:
+    """Put the stored elements into a contiguous `out`."""
+    count = _COUNT.unpack_from(data)[0] if len(data) >= _COUNT.size else 0
+    if not 0 < count <= out.numel() or count * out.itemsize > len(data):
+        raise CorruptRecord(f"{count} exact values in {len(data)} bytes for a tensor of {out.numel()} elements")
+    gaps, used = read_numbers(data[_COUNT.size :], count)
+    values = data[_COUNT.size + used :]
+    positions = np.cumsum(gaps + 1) - 1
+    if len(values) != count * out.itemsize or positions[-1] >= out.numel() or gaps.max() >= out.numel():
+        raise CorruptRecord(
+            f"{count} exact values take {len(values)} bytes and reach to {positions[-1]} in a tensor of {out.numel()}"
+        )
+    exact = torch.frombuffer(bytearray(values), dtype=out.dtype)
+    out.view(-1)[torch.from_numpy(positions)] = exact

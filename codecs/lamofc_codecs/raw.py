@@ -1,0 +1,70 @@
+"""Lossless, for every dtype: the bytes as they are, or in planes of like bytes, each in its shortest form."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from lamofc_codecs.codec import Codec, Coded, Source
+from lamofc_codecs.errors import CorruptRecord
+from lamofc_codecs.order0 import read_plane, write_plane
+from lamofc_codecs.planes import bytes_of, merge, split, word_of
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.quality import Quality
+
+_WHOLE, _PLANES = b"\x00", b"\x01"
+_PLANE = struct.Struct("<BQ")
+
+
+class Raw(Codec):
+    """Every bit comes back, NaN payloads and negative zeros included. Its profile is empty and no decoder needs it."""
+
+    id = "raw"
+    number = 1
+    summary = "lossless for every dtype, exponents entropy-coded"
+    qualities = ("lossless",)
+
+    @classmethod
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+        """Return the one constant profile; no sample is looked at."""
+        cls.check_quality(quality)
+        cls.check_options(options)
+        return Profile(cls.id, {}, {})
+
+    def __init__(self, profile: Profile) -> None:
+        self.check_profile(profile)
+
+    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+        """Write planes where that is shorter than the bytes."""
+        self.check_quality(quality)
+        data = bytes_of(source.tensor)
+        size, turned = word_of(source.tensor.dtype)
+        planes = [write_plane(plane) for plane in split(data, size, turned)]
+        if sum(len(body) + _PLANE.size for _, body in planes) >= len(data):
+            return Coded((_WHOLE + data.tobytes(),))
+        heads = b"".join(_PLANE.pack(form, len(body)) for form, body in planes)
+        return Coded((b"".join((_PLANES, heads, *(body for _, body in planes))),))
+
+    def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
+        """Fill `out` with the source's bits."""
+        data, target = layers[0], bytes_of(out)
+        size, turned = word_of(out.dtype)
+        if data[:1] == _WHOLE and len(data) == 1 + len(target):
+            target[:] = np.frombuffer(data, np.uint8, offset=1)
+            return
+        at = 1 + size * _PLANE.size
+        if data[:1] != _PLANES or len(data) < at:
+            raise CorruptRecord(f"{len(data)} bytes beginning with {bytes(data[:1])!r} for {len(target)} bytes raw")
+        planes = np.empty((size, len(target) // size), np.uint8)
+        for number, plane in enumerate(planes):
+            form, length = _PLANE.unpack_from(data, 1 + number * _PLANE.size)
+            if length > len(data) - at:
+                raise CorruptRecord(f"plane {number} of {length} bytes, but {len(data) - at} are left")
+            read_plane(form, data[at : at + length], plane)
+            at += length
+        if at != len(data):
+            raise CorruptRecord(f"{len(data) - at} bytes follow the last plane")
+        merge(planes, target, turned)
