@@ -31,7 +31,7 @@ def merge(table: str, paths: Sequence[str], gone: pa.Table, path: str | os.PathL
     if not paths:
         raise CatalogError(f"no rows files of {table} to merge into {Path(path).name}", "name at least one file")
     dead = Gone(gone, table)
-    files = [pq.ParquetFile(source, memory_map=True, pre_buffer=False) for source in paths]
+    files = [pq.ParquetFile(source, pre_buffer=False) for source in paths]
     try:
         schema = _schema(table, files)
         count = 0
