@@ -1,0 +1,249 @@
+"""Everything out again, in forms that others read: one file a sample, and an index of attributes in Parquet.
+
+A file is written beside its place and renamed, so what has its name is whole. `export.json`, written first, says what
+the folder is an export of: the same export goes on where it stopped, another is refused. `index.parquet` comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
+from lamofc_store.file_names import files_of
+from lamofc_store.sources.from_safetensors import STRUCTURE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import torch
+    from numpy.typing import NDArray
+
+    from lamofc_store.store import Store
+
+MARKER = "export.json"
+INDEX = "index.parquet"
+BATCH = 4096
+"""Samples whose rows are asked for at a time."""
+
+Tensors = Mapping[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export left behind."""
+
+    samples: int
+    """Samples in the index, written now or before."""
+    files: int
+    """Files written by this run."""
+    bytes: int
+    """Bytes of those files."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One sample on its way out."""
+
+    sample: str
+    file: str
+    features: list[str]
+    structure: str | None
+
+
+def export(  # noqa: PLR0913
+    store: Store,
+    out: str | os.PathLike[str],
+    format: str = "safetensors",
+    *,
+    features: Sequence[str] = (),
+    where: str | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Exported:
+    """Write each sample to its own file under `out`; `features` are globs, `where` is SQL over the samples' columns.
+
+    A run that was stopped is completed by the same call. `progress` is told (samples done, samples in all).
+    """
+    if format not in WRITERS:
+        raise BadArgument(f"{format!r} is no format of exports", f"choose one of {', '.join(WRITERS)}")
+    samples = store.find(where) if where else list(store)
+    if not samples:
+        raise NotFound(
+            f"no sample of {store.url} matches {where or 'true'!r}", "correct --where; `lamofc ls` lists them"
+        )
+    folder = Path(out)
+    wanted = {"store": store.url, "commit": store.head, "format": format, "features": list(features), "where": where}
+    count = files = size = 0
+    with _writing(folder):
+        _claim(folder, wanted, overwrite)
+        index = _Index(folder / INDEX)
+        named = list(files_of(samples, f".{format}"))
+        for start in range(0, len(named), BATCH):
+            batch = _items(store, named[start : start + BATCH], features)
+            for item in batch:
+                target = folder / item.file
+                if not target.is_file():
+                    tensors = store.get(item.sample, item.features) if features else store[item.sample]
+                    with whole(target) as file:
+                        WRITERS[format](file, tensors, item.structure)
+                    size += target.stat().st_size
+                    files += 1
+                count += 1
+                if progress is not None:
+                    progress(count, len(samples))
+            index.add(store, batch)
+        if not count:
+            raise NotFound(
+                f"no sample has a feature that matches {' '.join(features)}", f"it has {', '.join(store.features[:8])}"
+            )
+        index.close()
+    return Exported(count, files, size)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say where and why a disk refused, and that nothing is lost."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename or folder} cannot be written: {error.strerror or error}",
+            "make room or choose another folder; the same command goes on where it stopped",
+        ) from error
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes its name when all of it is on the disk; until then it is a dot file beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+class _Index:
+    """The Parquet table of exported samples: id, file, structure and the user's columns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.name}.part")
+        self._writer: Any = None
+
+    def add(self, store: Store, items: list[_Item]) -> None:
+        """The rows of some samples, in their order."""
+        import pyarrow as pa
+        from pyarrow.parquet import ParquetWriter
+
+        ids = pa.array([item.sample for item in items], pa.string())
+        rows = _rows(store, "SELECT * FROM samples", ids.to_pylist())
+        rows = rows.take(pa.compute.index_in(ids, rows.column("sample").combine_chunks().cast(pa.string())))
+        table = rows.append_column("file", pa.array([item.file for item in items], pa.string()))
+        if self._writer is None:
+            self._writer = ParquetWriter(self._part, table.schema, compression="zstd")
+        self._writer.write_table(table.cast(self._writer.schema))
+
+    def close(self) -> None:
+        """The index is whole: give it its name."""
+        self._writer.close()
+        self._part.replace(self._path)
+
+
+def _rows(store: Store, query: str, samples: list[str]) -> pa.Table:
+    """Rows of some samples as an Arrow table."""
+    return store.sql(f"{query} WHERE sample IN (SELECT unnest(?))", [samples]).to_arrow_table()
+
+
+def _items(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) -> list[_Item]:
+    """What to write of some samples; those without a wanted feature are left out."""
+    ids = [sample for sample, _ in named]
+    if globs:
+        features: dict[str, list[str]] = {}
+        for row in _rows(store, "SELECT sample, feature FROM records", ids).to_pylist():
+            if any(fnmatchcase(row["feature"], glob) for glob in globs):
+                features.setdefault(row["sample"], []).append(row["feature"])
+        return [_Item(sample, file, sorted(features[sample]), None) for sample, file in named if sample in features]
+    rows = _rows(store, "SELECT sample, structure FROM samples", ids).to_pylist()
+    structures = {row["sample"]: row["structure"] for row in rows}
+    return [_Item(sample, file, [], structures.get(sample)) for sample, file in named]
+
+
+def _claim(folder: Path, wanted: dict[str, Any], overwrite: bool) -> None:
+    """Make the folder ours: new, empty, or the same export as before; with `overwrite` an older export goes."""
+    marker = folder / MARKER
+    folder.mkdir(parents=True, exist_ok=True)
+    if not marker.is_file():
+        if any(path.name != f".{MARKER}.part" for path in folder.iterdir()):
+            raise Conflict(f"{folder} is neither empty nor an export", "choose a folder that is new or empty")
+    else:
+        before = _read_marker(marker)
+        if before == wanted and not overwrite:
+            return
+        if not overwrite:
+            changed = ", ".join(
+                f"{key} {before.get(key)!r} -> {wanted[key]!r}" for key in wanted if before.get(key) != wanted[key]
+            )
+            raise Conflict(
+                f"{folder} holds another export: {changed}", "use --overwrite to replace it, or another folder"
+            )
+        (folder / INDEX).unlink(missing_ok=True)
+        for path in folder.rglob(f"*.{before.get('format')}"):
+            path.unlink()
+    with whole(marker) as file:
+        file.write(json.dumps(wanted, indent=1).encode())
+
+
+def _read_marker(marker: Path) -> dict[str, Any]:
+    try:
+        before = json.loads(marker.read_bytes())
+    except ValueError:
+        before = None
+    if not isinstance(before, dict) or before.get("format") not in WRITERS:
+        raise Conflict(f"{marker} is not readable as an export's marker", "choose another folder")
+    return before
+
+
+def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
+    """Cloned, because tensors that share a buffer, as decoded ones may, cannot be saved side by side."""
+    from safetensors.torch import save
+
+    own = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    file.write(save(own, None if structure is None else {STRUCTURE: structure}))
+
+
+def _write_npz(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
+    """By hand, because `np.savez` takes names as arguments and has no place for one called `file`."""
+    import zipfile
+
+    import numpy as np
+
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, tensor in tensors.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, numpy_of(tensor), allow_pickle=False)  # type: ignore[no-untyped-call]
+
+
+def numpy_of(tensor: torch.Tensor) -> NDArray[Any]:
+    """The same values in NumPy; bfloat16 and the 8-bit floats, which it lacks, are widened to float32 without loss."""
+    try:
+        return tensor.cpu().numpy()
+    except TypeError:
+        return tensor.cpu().float().numpy()
+
+
+WRITERS: dict[str, Callable[[BinaryIO, Tensors, str | None], None]] = {
+    "safetensors": _write_safetensors,
+    "npz": _write_npz,
+}
+"""How each format is written; a new one is a function and a line here."""
