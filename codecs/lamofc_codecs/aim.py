@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,7 +22,6 @@ _CLOSE = 0.98
 """A try at this share of the allowed error, or above, is not bettered."""
 _ENOUGH = 1.03
 """A try within this is good enough when no better one is found."""
-_CEILING = 2.0**100
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,8 @@ class Aim:
     entries: Entries
     sigma: Floats
     """Standard deviation of each column over the calibration samples."""
-    shrink: NDArray[np.uint8]
+    drawn: Floats
     """Of each class; see `quantise`."""
-    _start: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        middling = float(np.sqrt(np.mean(np.square(self.sigma, dtype=np.float64)))) if len(self.sigma) else 0.0
-        object.__setattr__(self, "_start", min(max(middling, 2.0**-100), _CEILING))
 
     def meet(self, trial: Callable[[float], Tried]) -> Tried:
         """Try steps until one meets the quality."""
@@ -79,32 +74,42 @@ class Aim:
         return self._meet_error(trial, signal / 10 ** (value / 10) if kind == "snr_db" else value * elements)
 
     def _meet_error(self, trial: Callable[[float], Tried], allowed: float) -> Tried:
-        def error(of: Distortion) -> float:
-            return of.bulk_sse if self.quality.kind == "snr_db" else of.sse
+        of_bulk = self.quality.kind == "snr_db"
+        if allowed <= 0:
+            # Nothing varies in the bulk: there is nothing to get wrong, and any step will do.
+            return trial(float(max(self.sigma.max(initial=0), 2.0**-64)))
 
         def excess(step: float) -> float:
-            return errors_at(self.entries, step, self.sigma, self.shrink)[self.quality.kind == "snr_db"] - allowed
+            return _doublings(errors_at(self.entries, step, self.sigma, self.drawn)[of_bulk] / allowed)
 
-        step = solve(excess, self._start)
+        entries = self.source.sums.bulk if of_bulk else self.source.values.size
+        step = solve(excess, math.sqrt(12 * allowed / max(entries, 1)))
         best: Tried | None = None
         for _ in range(_TRIES):
             tried = trial(step)
-            share = error(tried.distortion) / allowed if allowed > 0 else float(error(tried.distortion) > 0) * 4
+            share = (tried.distortion.bulk_sse if of_bulk else tried.distortion.sse) / allowed
             met = replace(tried, reached=share <= _ENOUGH)
             if best is None or (met.reached, met.step) > (best.reached, best.step):
                 best = met
-            if _CLOSE <= share <= 1 + (1 - _CLOSE) or share == 0:
+            if _CLOSE <= share <= 2 - _CLOSE or share == 0:
                 break
-            step *= min(max(share, 0.25) ** -0.5, 2.0) if share < 1 else max(share**-0.5, 0.5) * 0.999
+            step *= 2.0 ** -min(max(_doublings(share), -1.0), 1.0)
         return best if best is not None else trial(step)
 
     def _meet_rate(self, trial: Callable[[float], Tried], allowed: float) -> Tried:
-        step = 1 / solve(lambda inverse: bits_at(self.entries, 1 / inverse, self.sigma) - allowed, 1 / self._start)
+        size = self.source.values.size
+        middling = math.sqrt(float(np.mean(np.square(self.sigma, dtype=np.float64))))
+        step = solve(lambda step: (allowed - bits_at(self.entries, step, self.sigma)) / size, middling)
         tried = trial(step)
         for _ in range(_TRIES):
-            over = (tried.block.bits() - allowed) / self.source.values.size
-            if -0.01 * allowed <= over * self.source.values.size <= 0.005 * allowed:
+            over = (tried.block.bits() - allowed) / size
+            if abs(over) * size <= (1 - _CLOSE) / 2 * allowed:
                 break
             step *= 2.0 ** min(max(over, -1.0), 1.0)
             tried = trial(step)
         return tried
+
+
+def _doublings(share: float) -> float:
+    """Return by how many doublings of the step an error is too large, as an error mostly grows: with its square."""
+    return 0.5 * math.log2(share) if share > 0 else -8.0

@@ -79,7 +79,7 @@ def _encode(element: Input, codec: Codec, profile: Profile, quality: Quality | N
 
 
 def _raw_may_win(record: Record, source: Source, coded: Coded) -> bool:
-    """Whether to see what `raw` would take: for short records, and for those that are hardly shorter than the source."""
+    """Whether to see what `raw` would take: for short records, and those hardly shorter than the source."""
     return not coded.reached or len(record.data) < _RAW_MAY_WIN or 4 * len(record.data) > source.tensor.nbytes
 
 

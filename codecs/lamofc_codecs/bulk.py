@@ -152,5 +152,5 @@ def _distortion(x: Floats, decoded: Floats, bounds: Floats, sums: Doubles, worst
             d = np.float64(v) - np.float64(other[c]) if finite else 0.0
             sse[c] += d * d
             inside[c] += d * d if (v >= low[c]) & (v <= high[c]) else 0.0
-            away = np.float32(abs(d))
+            away = np.float32(abs(np.float64(d)))
             worst[c] = away if away > worst[c] else worst[c]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,19 +39,16 @@ class Columns:
     tokens: int
 
     @cached_property
-    def tables(self) -> NDArray[np.uint8]:
-        """Number of each column's frozen table."""
-        return split_class(self.classes)[0]
-
-    @cached_property
     def shifts(self) -> NDArray[np.int32]:
         """How many low bits of each column are stored raw."""
-        return split_class(self.classes)[1].astype(np.int32)
+        chosen: NDArray[np.int32] = shape_of_classes()[1, self.classes]
+        return chosen
 
     @cached_property
     def radii(self) -> NDArray[np.int32]:
         """The largest magnitude of each column that is not escaped, its low bits apart."""
-        return radii()[self.tables].astype(np.int32)
+        chosen: NDArray[np.int32] = shape_of_classes()[2, self.classes]
+        return chosen
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
@@ -77,7 +74,7 @@ class Columns:
     @cached_property
     def table_of_row(self) -> NDArray[np.uint8]:
         """Number of the frozen table of each row of symbols."""
-        return np.repeat(split_class(np.arange(ALL_CLASSES))[0], self._rows_of_class)
+        return np.repeat(shape_of_classes()[0].astype(np.uint8), self._rows_of_class)
 
     @cached_property
     def low_bits(self) -> int:
@@ -153,6 +150,14 @@ class Block:
         high = gather(symbols.view(np.int8), columns.starts, columns.tokens)
         positions = find_escapes(symbols.view(np.int8), columns.order, columns.starts, columns.tokens)
         return cls(columns, high, positions, _read_escapes(rest, positions, columns), bytes(low))
+
+
+@cache
+def shape_of_classes() -> NDArray[np.int32]:
+    """Return, for each class, the number of its frozen table, its low bits, and the largest high part not escaped."""
+    tables, shifts = split_class(np.arange(ALL_CLASSES))
+    shape: NDArray[np.int32] = np.stack([tables, shifts, radii()[tables]]).astype(np.int32)
+    return shape
 
 
 def classes_of(ratios: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -30,7 +30,7 @@ class Record:
     """Sum of squared differences over all elements."""
     max_error: float
     signal: float
-    """Sum over the bulk of squared differences from the profile's channel means, or, without one, from the tensor's own."""
+    """Sum over the bulk of squared differences from the channel means: the profile's, or else the tensor's own."""
     bulk_sse: float
     """Sum of squared differences over the bulk."""
     payload_bits: int

@@ -1,7 +1,7 @@
 """Floats to whole numbers and back: one step for all columns, each about its own middle.
 
-A number q stands for middle + (q - sign(q) * shrink / 64) * step, in float32, each operation rounded by itself.
-`shrink` draws the values of a class towards its middle, where most of a cell's entries lie.
+A number q stands for middle + (q - sign(q) * drawn) * step, in float32, each operation rounded by itself. `drawn` moves
+the values of a class towards its middle, where most of a cell's entries lie.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lamofc_codecs.bulk import Bulk, Floats
 from lamofc_codecs.coefficients import LARGEST, Block, Columns
 from lamofc_codecs.columns import pack_low, padded
 from lamofc_codecs.compiled import compiled
-from lamofc_codecs.tables import CLASSES, class_sigma
+from lamofc_codecs.tables import ALL_CLASSES, CLASSES, class_sigma
 
 OPEN = (-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 _HUGE = np.float32(2.0**126)
@@ -31,8 +31,8 @@ class Scale:
     middle: Floats
     """Of each column."""
     step: np.float32
-    shrink: NDArray[np.uint8]
-    """Of each column, in 64ths of a step."""
+    drawn: Floats
+    """Of each column, which part of a step its values are drawn inwards: a multiple of 1/64."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,22 @@ def restore(block: Block, scale: Scale, dtype: torch.dtype, out: Tensor | None =
 
 
 def _restore_floats(block: Block, scale: Scale, out: Floats) -> None:
-    shrink = scale.shrink.astype(np.float32) / np.float32(64)
     if block.columns.wide:
-        _restore_wide(block.numbers(), scale.middle, shrink, scale.step, out)
+        _restore_wide(block.numbers(), scale.middle, scale.drawn, scale.step, out)
         return
-    _restore(block.high, scale.middle, shrink, scale.step, out)
+    _restore(block.high, scale.middle, scale.drawn, scale.step, out)
     if len(block.positions):
         column = block.positions % out.shape[1]
         number = block.escaped.astype(np.float32)
-        drawn = number - np.sign(number) * shrink[column]
-        out.reshape(-1)[block.positions] = drawn * scale.step + scale.middle[column]
+        inwards = number - np.sign(number) * scale.drawn[column]
+        out.reshape(-1)[block.positions] = inwards * scale.step + scale.middle[column]
 
 
-def shrink_of(columns: Columns, shrink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return how far each column's values are drawn to its middle; columns with low bits are left where they are."""
-    return np.where(columns.classes < CLASSES, shrink[columns.tables], 0).astype(np.uint8)
+def drawn_inwards(shrink: NDArray[np.uint8]) -> Floats:
+    """Return, for each class, which part of a step its values are drawn inwards; those with low bits stay in place."""
+    drawn = np.zeros(ALL_CLASSES, np.float32)
+    drawn[:CLASSES] = shrink.astype(np.float32) / np.float32(64)
+    return drawn
 
 
 def fit_shrink(values: Floats, bulk: Bulk, sigma: Floats) -> NDArray[np.uint8]:
@@ -182,20 +183,20 @@ def _escaped(high: NDArray[np.int8], tokens: int, count: int) -> NDArray[np.int6
 
 
 @compiled
-def _restore(high: NDArray[np.int8], middle: Floats, shrink: Floats, step: np.float32, out: Floats) -> None:
+def _restore(high: NDArray[np.int8], middle: Floats, drawn: Floats, step: np.float32, out: Floats) -> None:
     for t in range(out.shape[0]):
         row, there = high[t], out[t]
         for c in range(out.shape[1]):
             number = row[c]
             sign = np.float32(min(max(number, np.int8(-1)), np.int8(1)))
-            there[c] = (np.float32(number) - sign * shrink[c]) * step + middle[c]
+            there[c] = (np.float32(number) - sign * drawn[c]) * step + middle[c]
 
 
 @compiled
-def _restore_wide(numbers: NDArray[np.int32], middle: Floats, shrink: Floats, step: np.float32, out: Floats) -> None:
+def _restore_wide(numbers: NDArray[np.int32], middle: Floats, drawn: Floats, step: np.float32, out: Floats) -> None:
     for t in range(out.shape[0]):
         row, there = numbers[t], out[t]
         for c in range(out.shape[1]):
             number = row[c]
             sign = np.float32(min(max(number, np.int32(-1)), np.int32(1)))
-            there[c] = (np.float32(number) - sign * shrink[c]) * step + middle[c]
+            there[c] = (np.float32(number) - sign * drawn[c]) * step + middle[c]

@@ -1,11 +1,12 @@
 """Which step meets a target, from a sample of the entries: nothing is coded for it.
 
-Distortion and rate both change steadily with the step, so a bisection on its logarithm finds it. The entries looked at
+Distortion and rate both change steadily with the step, so a few secants find it. The entries looked at
 are chosen by their positions alone; the same tensor always gets the same step.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,108 +14,130 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.bulk import Bulk, Floats
-from lamofc_codecs.coefficients import LARGEST, Columns, classes_of
+from lamofc_codecs.coefficients import LARGEST, classes_of, shape_of_classes
 from lamofc_codecs.compiled import compiled
-from lamofc_codecs.quantise import shrink_of
 from lamofc_codecs.tables import ESCAPE, sigma_tables
 
 _SEEN = 1 << 16
-_OCTAVES = 60
-_HALVINGS = 9
-"""Of the logarithm of a factor of two: the step is then known to a part in seven hundred."""
+_LEAST = 16
+"""Entries of each column, even of many columns."""
+_ROUND = np.float32(3 << 22)
+"""Added and taken away again, it rounds a float32 below 2 ** 22 to the nearest whole number, in vector instructions."""
+_LEAST = 16
+"""Entries of each column, even of many columns."""
+_ROUND = np.float32(3 << 22)
+"""Added and taken away again, it rounds a float32 below 2 ** 22 to the nearest whole number, in vector instructions."""
+_OCTAVES = 100.0
+_TRIALS = 40
+_SETTLED = 0.004
+"""Of the logarithm of a doubling: the step is then known to a part in four hundred."""
 
 
 @dataclass(frozen=True)
 class Entries:
-    """Some entries of a tensor: how far each is from the middle of its column, its column, and whether it is bulk."""
+    """Some entries of each column of a tensor."""
 
     away: Floats
-    column: NDArray[np.int64]
-    bulk: NDArray[np.bool_]
+    """Entries x columns: how far each is from the middle of its column."""
+    bounds: Floats
+    """2 x columns: where the bulk lies, about the same middles."""
     share: float
     """Entries of the tensor for each one here."""
 
     @classmethod
     def of(cls, values: Floats, middle: Floats, bulk: Bulk) -> Entries:
-        """Take every so-many-th entry of a tensor, all of a small one."""
-        size, columns = values.size, values.shape[1]
-        stride = -(-size // _SEEN)
-        first = np.arange(0, size, stride, dtype=np.int64)
-        # A bare stride would see only some of the columns where it divides their number.
-        position = np.minimum(first + (first // stride * 0x9E3779B1 >> 7) % stride, size - 1)
-        column = position % columns
-        taken = values.reshape(-1)[position]
-        finite = np.isfinite(taken)
-        taken, column = taken[finite], column[finite]
-        inside = (taken >= bulk.low[column]) & (taken <= bulk.high[column])
-        return cls(taken - middle[column], column, inside, size / max(len(taken), 1))
+        """Take the same number of entries from each column, spread over the tokens; all of a small tensor."""
+        tokens, columns = values.shape
+        taken = min(tokens, max(_LEAST, _SEEN // max(columns, 1)))
+        away = np.empty((taken, columns), np.float32)
+        _take(values, middle, away)
+        return cls(away, np.stack([bulk.low - middle, bulk.high - middle]), tokens / max(taken, 1))
 
 
-def errors_at(entries: Entries, step: float, sigma: Floats, shrink: NDArray[np.uint8]) -> tuple[float, float]:
+def errors_at(entries: Entries, step: float, sigma: Floats, drawn: Floats) -> tuple[float, float]:
     """Return the squared error over all entries and over the bulk, scaled up to the whole tensor.
 
-    `sigma` is each column's standard deviation, `shrink` each frozen class's, in 64ths of a step.
+    `sigma` is each column's standard deviation; `drawn` the part of a step that values of each class are drawn inwards.
     """
-    columns = Columns(classes_of(sigma / np.float32(step)), 1)
-    drawn = shrink_of(columns, shrink).astype(np.float32) / np.float32(64)
-    total, inside = _errors(entries.away, entries.column, entries.bulk, drawn, np.float32(step))
-    return float(total) * entries.share, float(inside) * entries.share
+    sums = np.zeros((2, len(sigma)))
+    _errors(entries.away, entries.bounds, drawn[classes_of(sigma / np.float32(step))], np.float32(step), sums)
+    total, inside = sums.sum(1) * entries.share
+    return float(total), float(inside)
 
 
 def bits_at(entries: Entries, step: float, sigma: Floats) -> float:
     """Return the bits that all symbols, escapes and low bits would cost, scaled up to the whole tensor."""
-    columns = Columns(classes_of(sigma / np.float32(step)), 1)
-    shape = np.stack([columns.tables.astype(np.int32), columns.shifts, columns.radii])
-    return float(_bits(entries.away, entries.column, shape, np.float32(step), sigma_tables().costs)) * entries.share
+    shape = shape_of_classes()[:, classes_of(sigma / np.float32(step))]
+    return float(_bits(entries.away, shape, np.float32(step), sigma_tables().costs)) * entries.share
 
 
 def solve(rises: Callable[[float], float], start: float) -> float:
-    """Return the largest step at which a rising function stays at or below 0, to a part in some hundreds."""
-    low = high = start
-    for _ in range(_OCTAVES):
-        if rises(high) > 0:
+    """Return a step at which a function that rises by about one with each doubling of the step is 0.
+
+    Secants within a bracket; where the function jumps over 0, the step before the jump.
+    """
+    at = min(max(math.log2(start), -_OCTAVES), _OCTAVES) if start > 0 else 0.0
+    low, high = -_OCTAVES, _OCTAVES
+    slope, last = 1.0, (math.nan, math.nan)
+    for _ in range(_TRIALS):
+        value = rises(math.exp2(at))
+        if abs(value) <= _SETTLED or high - low < _SETTLED:
             break
-        low, high = high, high * 2
-    for _ in range(_OCTAVES):
-        if rises(low) <= 0:
-            break
-        low, high = low / 2, low
-    for _ in range(_HALVINGS):
-        middle = float(np.sqrt(low * high))
-        low, high = (low, middle) if rises(middle) > 0 else (middle, high)
-    return low
+        low, high = (at, high) if value < 0 else (low, at)
+        if at != last[0] and math.isfinite(last[1]):
+            slope = min(max((value - last[1]) / (at - last[0]), 0.25), 4.0)
+        last = (at, value)
+        guess = at - max(min(value, 8.0), -8.0) / slope
+        at = guess if low < guess < high else (low + high) / 2
+    else:
+        return math.exp2(low)
+    return math.exp2(at)
 
 
 @compiled
-def _errors(
-    away: Floats, column: NDArray[np.int64], bulk: NDArray[np.bool_], shrink: Floats, step: np.float32
-) -> tuple[np.float64, np.float64]:
-    total, inside = np.float64(0), np.float64(0)
+def _take(values: Floats, middle: Floats, away: Floats) -> None:
+    """Entry i of each column comes from a token in the i-th of equal shares, at a place that differs by column."""
+    tokens, taken = values.shape[0], away.shape[0]
+    for i in range(taken):
+        first = i * tokens // taken
+        room = (i + 1) * tokens // taken - first
+        for c in range(values.shape[1]):
+            token = first + ((i + 1) * 40503 + c * 25717 >> 4) % room
+            away[i, c] = values[token, c] - middle[c]
+
+
+@compiled
+def _errors(away: Floats, bounds: Floats, shrink: Floats, step: np.float32, sums: NDArray[np.float64]) -> None:
     inverse = np.float32(1) / step
-    for i in range(len(away)):
-        number = np.rint(away[i] * inverse)
-        sign = np.float32(1) if number > 0 else (np.float32(-1) if number < 0 else np.float32(0))
-        error = np.float64(away[i] - (number - sign * shrink[column[i]]) * step)
-        total += error * error
-        inside += error * error if bulk[i] else np.float64(0)
-    return total, inside
+    low, high, total, inside = bounds[0], bounds[1], sums[0], sums[1]
+    for i in range(away.shape[0]):
+        row = away[i]
+        for c in range(away.shape[1]):
+            v = row[c]
+            scaled = v * inverse
+            # Beyond 2 ** 22 the entry is kept exactly; the comparison fails for NaN, too.
+            known = abs(scaled) <= np.float32(LARGEST)
+            number = (scaled + _ROUND) - _ROUND
+            sign = np.float32(number > 0) - np.float32(number < 0)
+            error = np.float64(v - (number - sign * shrink[c]) * step if known else np.float32(0))
+            total[c] += error * error
+            inside[c] += error * error if (v >= low[c]) & (v <= high[c]) else 0.0
 
 
 @compiled
-def _bits(
-    away: Floats, column: NDArray[np.int64], shape: NDArray[np.int32], step: np.float32, costs: Floats
-) -> np.float64:
+def _bits(away: Floats, shape: NDArray[np.int32], step: np.float32, costs: Floats) -> np.float64:
     total = np.float64(0)
     inverse = np.float32(1) / step
-    for i in range(len(away)):
-        c = column[i]
-        table, shift, radius = shape[0, c], np.int64(shape[1, c]), shape[2, c]
-        number = min(abs(np.rint(away[i] * inverse)), np.float32(LARGEST))
-        high = (np.int64(number) + ((np.int64(1) << shift) >> 1)) >> shift
-        if high <= radius:
-            total += np.float64(costs[table, high])
-        else:
-            beyond = np.log2(np.float64(high - radius))
-            total += np.float64(costs[table, ESCAPE]) + np.float64(2) * beyond + np.float64(2)
-        total += np.float64(shift)
+    for i in range(away.shape[0]):
+        for c in range(away.shape[1]):
+            table, shift, radius = shape[0, c], np.int64(shape[1, c]), shape[2, c]
+            scaled = abs(away[i, c] * inverse)
+            number = (scaled + _ROUND) - _ROUND if scaled <= np.float32(LARGEST) else np.float32(0)
+            high = (np.int64(number) + ((np.int64(1) << shift) >> 1)) >> shift
+            total += np.float64(shift)
+            if high <= radius:
+                total += np.float64(costs[table, high])
+            else:
+                beyond = np.log2(np.float64(high - radius))
+                total += np.float64(costs[table, ESCAPE]) + np.float64(2) * beyond + np.float64(2)
     return total

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.aim import Aim, Tried
@@ -23,7 +22,7 @@ from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
 from lamofc_codecs.outliers import read_outliers, write_outliers
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.quantise import OPEN, Scale, fit_shrink, quantise, restore, shrink_of
+from lamofc_codecs.quantise import OPEN, Scale, drawn_inwards, fit_shrink, quantise, restore
 from lamofc_codecs.tables import CLASSES, SIGMA_TABLES
 from lamofc_codecs.target import Entries
 from lamofc_codecs.uniform_options import UniformOptions
@@ -69,7 +68,7 @@ class Uniform(Codec):
         self._options = UniformOptions.of(config)
         self._bulk = Bulk.required(profile)
         self._sigma: Floats = profile.tensor("sigma", torch.float32, len(self._bulk.mean)).numpy()
-        self._shrink: NDArray[np.uint8] = profile.tensor("shrink", torch.uint8, CLASSES).numpy()
+        self._drawn = drawn_inwards(profile.tensor("shrink", torch.uint8, CLASSES).numpy())
         self._middle = self._options.middles(self._bulk.mean)
 
     @property
@@ -97,15 +96,15 @@ class Uniform(Codec):
         if quality is None:
             return self._pack(source, self._try(source, values, options.step, shrunk=False), shrunk=False)
         shrunk = quality.kind != "max_error"
-        aim = Aim(quality, source, Entries.of(values, self._middle, self._bulk), self._sigma, self._shrink * shrunk)
+        aim = Aim(quality, source, Entries.of(values, self._middle, self._bulk), self._sigma, self._drawn * shrunk)
         tried = aim.meet(lambda step: self._try(source, values, step, shrunk=shrunk))
         if quality.kind == "max_error":
             tried = tried.keeping_exact(source, self._bulk, quality.value)
         return self._pack(source, tried, shrunk=shrunk)
 
     def _scale(self, step: float, columns: Columns, shrunk: bool) -> Scale:
-        drawn = shrink_of(columns, self._shrink) if shrunk else np.zeros(len(columns.classes), np.uint8)
-        return Scale(self._middle, np.float32(step), drawn)
+        drawn = self._drawn if shrunk else np.zeros_like(self._drawn)
+        return Scale(self._middle, np.float32(step), drawn[columns.classes])
 
     def _try(self, source: Source, values: Floats, step: float, *, shrunk: bool) -> Tried:
         columns = Columns(classes_of(self._sigma / np.float32(step)), source.tokens)
