@@ -78,7 +78,7 @@ def _share_slots(tally: NDArray[np.int64]) -> NDArray[np.uint16]:
 
 
 def pack_table(freqs: NDArray[np.uint16]) -> bytes:
-    """A table's own bytes: first and last symbol, then Elias gamma codes of freq + 1 from one to the other, low bits first."""
+    """A table's own bytes: first and last symbol, then Elias gamma codes of freq + 1 between them, low bits first."""
     present = np.flatnonzero(freqs)
     first, last = int(present[0]), int(present[-1])
     bits, length = 0, 0

@@ -1,7 +1,5 @@
 """Single instructions of the processor that numba has no name for, as functions for compiled code."""
 
-
-
 import platform
 from typing import Any
 

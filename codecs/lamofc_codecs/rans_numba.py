@@ -5,6 +5,8 @@ become vector instructions. The refill has no branch: it always loads the next w
 Arithmetic is spelled out as uint32 everywhere, as numba would widen it.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,48 @@ from lamofc_codecs.rans_block import (
 _U = np.uint32
 _LOW = np.uint32(1 << 15)
 _LANES = 32
+
+
+def _full_steps(lanes: int) -> Callable[..., tuple[Int, Int]]:
+    """A loop for that many lanes: with the number known, the compiler unrolls it."""
+
+    @compiled
+    def steps(
+        buffer: NDArray[np.uint8],
+        span: tuple[Int, Int],
+        row_tables: NDArray[np.uint16],
+        slots: NDArray[np.uint32],
+        work: NDArray[np.uint32],
+        symbols: NDArray[np.uint8],
+    ) -> tuple[Int, Int]:
+        """Whole rows while their words are surely there; returns the symbols done and where the words go on."""
+        states, entries = work[0], work[1]
+        done = np.int64(0)
+        at, stop = span
+        while done + ROW <= symbols.size and at + 2 * ROW <= stop:
+            table = slots[row_tables[done // ROW]]
+            for _ in range(ROW // lanes):
+                for lane in range(lanes):
+                    entries[lane] = table[np.int64(states[lane] & _U(4095))]
+                for lane in range(lanes):
+                    symbols[done + lane] = np.uint8(entries[lane])
+                for lane in range(lanes):
+                    entry = entries[lane]
+                    freq = _U(entry >> _U(8)) & _U(4095)
+                    states[lane] = _U(_U(freq * _U(states[lane] >> _U(12))) + _U(entry >> _U(20)))
+                for lane in range(lanes):
+                    x = states[lane]
+                    short = x < _LOW
+                    refilled = _U(x << _U(16)) | load16(buffer, at)
+                    states[lane] = refilled if short else x
+                    at += np.int64(short) * 2
+                done += lanes
+        return done, at
+
+    return steps
+
+
+_rows_of_32, _rows_of_16, _rows_of_8 = _full_steps(32), _full_steps(16), _full_steps(8)
 
 
 @compiled
@@ -66,8 +110,12 @@ def _decode_stream(
     symbols = out[stream[FIRST] : stream[FIRST] + stream[COUNT]]
     tables = row_tables[stream[TABLES] :]
     done = np.int64(0)
-    if lanes == _LANES:
-        done, at = _full_rows(buffer, (at, stop), tables, slots, work, symbols)
+    if lanes == 32:
+        done, at = _rows_of_32(buffer, (at, stop), tables, slots, work, symbols)
+    elif lanes == 16:
+        done, at = _rows_of_16(buffer, (at, stop), tables, slots, work, symbols)
+    elif lanes == 8:
+        done, at = _rows_of_8(buffer, (at, stop), tables, slots, work, symbols)
     at = _careful_steps(buffer, (at, stop), tables[done // ROW :], slots, states, symbols[done:])
     if at < 0:
         return WORDS_END
@@ -77,39 +125,6 @@ def _decode_stream(
         if states[lane] != _LOW:
             return END_STATE
     return 0
-
-
-@compiled
-def _full_rows(
-    buffer: NDArray[np.uint8],
-    span: tuple[Int, Int],
-    row_tables: NDArray[np.uint16],
-    slots: NDArray[np.uint32],
-    work: NDArray[np.uint32],
-    symbols: NDArray[np.uint8],
-) -> tuple[Int, Int]:
-    """Rows of 32 lanes while 32 words are surely there; returns the symbols done and where the words go on."""
-    states, entries = work[0], work[1]
-    done = np.int64(0)
-    at, stop = span
-    while done + _LANES <= symbols.size and at + 2 * _LANES <= stop:
-        table = slots[row_tables[done // ROW]]
-        for lane in range(_LANES):
-            entries[lane] = table[np.int64(states[lane] & _U(4095))]
-        for lane in range(_LANES):
-            symbols[done + lane] = np.uint8(entries[lane])
-        for lane in range(_LANES):
-            entry = entries[lane]
-            freq = _U(entry >> _U(8)) & _U(4095)
-            states[lane] = _U(_U(freq * _U(states[lane] >> _U(12))) + _U(entry >> _U(20)))
-        for lane in range(_LANES):
-            x = states[lane]
-            short = x < _LOW
-            refilled = _U(x << _U(16)) | load16(buffer, at)
-            states[lane] = refilled if short else x
-            at += np.int64(short) * 2
-        done += _LANES
-    return done, at
 
 
 @compiled

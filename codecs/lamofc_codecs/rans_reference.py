@@ -12,10 +12,10 @@ and to decode it, the same backwards:
     if x < 2^15:  x = x << 16 | next word
 
 What was encoded last is decoded first; so the encoder walks from the last symbol to the first, and its words are read
-in the opposite order to that in which they were pushed. Symbol i belongs to lane i % lanes; all lanes share one sequence
-of words, and within a step the lanes take theirs in ascending order. Every lane starts at 2^15 in the encoder: a decoder
-that does not end there, with no word left over, has read damaged bytes. The last step is filled up with the likeliest
-symbol of its table.
+in the opposite order to that in which they were pushed. Symbol i belongs to lane i % lanes; all lanes share one
+sequence of words, and within a step the lanes take theirs in ascending order. Every lane starts at 2^15 in the
+encoder: a decoder that does not end there, with no word left over, has read damaged bytes. The last step is filled up
+with the likeliest symbol of its table.
 """
 
 from itertools import pairwise

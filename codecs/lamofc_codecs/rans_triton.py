@@ -1,8 +1,8 @@
-"""rANS on a GPU: the symbols of `rans_reference` from the same bytes, one warp to a stream, a whole batch in one launch.
+"""rANS on a GPU: the symbols of `rans_reference` from the same bytes, a warp to a stream, a whole batch in one launch.
 
-Import it only where it is used: Triton is not on every machine. With TRITON_INTERPRET=1 set before the import, the same
-kernel runs on the CPU, very slowly, which is how it is tested without a GPU. Torch and Triton have no unsigned buffers worth
-the name: tables travel as int32 and become uint32 inside.
+Import it only where it is used: Triton is not on every machine. With TRITON_INTERPRET=1 set before the import, the
+same kernel runs on the CPU, very slowly, which is how it is tested without a GPU. Torch and Triton have no unsigned
+buffers worth the name: tables travel as int32 and become uint32 inside.
 """
 
 import numpy as np
@@ -90,7 +90,7 @@ def decode_streams(
 def decode_on_device(
     buffer: torch.Tensor, streams: torch.Tensor, row_tables: torch.Tensor, slots: torch.Tensor, out: torch.Tensor
 ) -> torch.Tensor:
-    """Decode a stream list (int64, n x 6) into `out` (uint8); returns what is wrong with each stream, 0 where nothing is.
+    """Decode a stream list (int64, n x 6) into `out` (uint8); returns what is wrong with each stream, or 0.
 
     `row_tables` is int32, `slots` the uint32 of `Tables.slots` seen as int32, all on one device; one launch, no
     synchronisation, so that a caller may go on queueing and look at the verdicts at the end.

@@ -101,7 +101,7 @@ class Tables:
 
     @cached_property
     def coding(self) -> NDArray[np.uint32]:
-        """tables x 256 for encoders: frequency | first slot << 12 | k << 24, where 2^k is the first power >= frequency."""
+        """tables x 256 for encoders: frequency | first slot << 12 | k << 24, with 2^k the first power >= frequency."""
         freqs, starts = self.freqs.astype(np.uint32), self.starts.astype(np.uint32)
         return np.ascontiguousarray(freqs | starts << 12 | _ceil_log2(freqs) << 24, np.uint32)
 

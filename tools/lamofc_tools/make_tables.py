@@ -1,8 +1,9 @@
 """Make the frozen tables of the codecs: `python -m lamofc_tools.make_tables [--check]`.
 
 A class stands for coefficients whose standard deviation is 2^((class - 20) / 6) steps. They are modelled as half
-Laplace, half Gauss: within a class real coefficients are a mixture of spreads, so their tails lie between the two. The radius of
-a class is the one with the smallest expected size, an escaped value counted with 12 bits beside its symbol.
+Laplace, half Gauss: within a class real coefficients are a mixture of spreads, so their tails lie between the two.
+The radius of a class is the one with the smallest expected size, an escaped value counted with 12 bits beside its
+symbol.
 """
 
 import argparse
