@@ -19,10 +19,11 @@ from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
 from lamofc_store.exporting import Exported, export
 from lamofc_store.file_names import id_of
 
+BUFFER = torch.arange(8.0)
 SAMPLES: dict[str, dict[str, torch.Tensor]] = {
     "a/1": {"h.0": torch.randn(3, 4), "h.1": torch.randn(2, 2).bfloat16(), "file": torch.arange(3)},
     "../b": {"h.0": torch.zeros(0, 4), "h.1": torch.tensor([[1.5]]).to(torch.float8_e4m3fn)},
-    "c": {"other.0": torch.ones(2)},
+    "c": {"other.0": BUFFER[:4], "other.1": BUFFER[2:]},
 }
 
 
@@ -34,7 +35,7 @@ class Held:
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
-        _, nesting = structure.flatten({"other": [SAMPLES["c"]["other.0"]]})
+        _, nesting = structure.flatten({"other": list(SAMPLES["c"].values())})
         self.samples = pa.table(
             {
                 "sample": ["c", "a/1", "../b"],
@@ -51,7 +52,7 @@ class Held:
 
     @property
     def features(self) -> list[str]:
-        return ["file", "h.0", "h.1", "other.0"]
+        return ["file", "h.0", "h.1", "other.0", "other.1"]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.find("true"))

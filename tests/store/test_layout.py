@@ -183,4 +183,5 @@ def test_grid_is_read_from_named_axes_only() -> None:
     assert layout.grid_of((2, 3, 4, 5), layout.default_pattern((2, 3, 4, 5))) == layout.Grid(0, 3, 4)
     assert layout.grid_of((8, 3, 4), "c h w -> (h w) c") == layout.Grid(0, 3, 4)
     assert layout.grid_of((1, 8, 3, 4), "b h t d -> (b t) (h d)") is None
+    assert layout.grid_of((8, 3, 4), "c h w -> (w h) c") is None
     assert layout.grid_of((16, 8), "t c -> t c") is None

@@ -75,6 +75,11 @@ def test_arrays_become_tensors_of_the_same_type() -> None:
     assert features["zero"].dtype == torch.float16
 
 
+def test_parameters_lose_their_gradient() -> None:
+    features, _ = structure.flatten({"weight": torch.nn.Parameter(torch.ones(2))})
+    assert not features["weight"].requires_grad
+
+
 def test_enums_become_their_plain_value() -> None:
     class Split(enum.StrEnum):
         TRAIN = "train"
@@ -123,6 +128,7 @@ def test_partial_restore() -> None:
         '{"code":"x"}',
         '{"float":"1"}',
         '{"list":[' * 5000,
+        '{"list":[' * 100 + '{"value":1}' + "]}" * 100,
     ],
 )
 def test_damaged_structures_are_named(text: str) -> None:

@@ -16,7 +16,9 @@ Refused = Callable[..., SourceError]
 
 
 def test_folder_of_safetensors(tmp_path: Path, pair: dict[str, torch.Tensor]) -> None:
-    for number, name in enumerate(("b/2.x.safetensors", "a.safetensors", "b/1.safetensors", ".hidden.safetensors")):
+    for number, name in enumerate(
+        ("b/2.x.safetensors", "a.safetensors", "b/1.safetensors", ".hidden.safetensors", ".h/3.safetensors")
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         save_file({**pair, "number": torch.tensor(number)}, tmp_path / name)
     (tmp_path / "notes.txt").write_text("no features")
@@ -31,6 +33,7 @@ def test_folder_of_safetensors(tmp_path: Path, pair: dict[str, torch.Tensor]) ->
 def test_features_by_glob(tmp_path: Path, pair: dict[str, torch.Tensor]) -> None:
     save_file(pair, tmp_path / "a.safetensors")
     (sample,) = sources.open(tmp_path, features=["*.1"])
+    assert sample.structure is None
     assert list(sample.features) == ["layer.1"]
     with pytest.raises(SourceError, match=r"no feature that matches keys: it has layer\.0, layer\.1"):
         list(sources.open(tmp_path, features=["keys"]))
@@ -43,8 +46,19 @@ def test_nesting_of_safetensors(tmp_path: Path, refused: Refused, pair: dict[str
     assert nesting is not None
     save_file(flat, tmp_path / "a.safetensors", {"lamofc.structure": nesting})
     assert next(iter(sources.open(tmp_path))).structure == nesting
+    assert next(iter(sources.open(tmp_path, features=["kv.*"]))).structure == nesting
     save_file(flat, tmp_path / "a.safetensors", {"lamofc.structure": '{"tensor":"other"}'})
     refused(tmp_path, "needs feature 'other'")
+
+
+def test_some_tensors_of_a_nesting_come_flat(tmp_path: Path, pair: dict[str, torch.Tensor]) -> None:
+    flat, nesting = structure.flatten({"kv": list(pair.values())})
+    assert nesting is not None
+    save_file(flat, tmp_path / "a.safetensors", {"lamofc.structure": nesting})
+    torch.save({"kv": list(pair.values())}, tmp_path / "b.pt")
+    for sample in sources.open(tmp_path, features=["kv.1"]):
+        assert sample.structure is None
+        assert_close(dict(sample.features), {"kv.1": pair["layer.1"]}, rtol=0, atol=0)
 
 
 def test_npz_and_npy(tmp_path: Path) -> None:

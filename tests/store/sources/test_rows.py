@@ -41,6 +41,10 @@ def test_rows_only_where_that_is_plain(tmp_path: Path) -> None:
     assert len(sources.open(path)) == 6
     assert len(sources.open(path, "safetensors")) == 1
     assert len(sources.open(tmp_path)) == 1
+    save_file({"hidden": torch.randn(1, 4, 2), "label": torch.arange(1)}, path)
+    assert next(iter(sources.open(path))).id == "one"
+    save_file({"hidden": torch.randn(6, 4, 2), "scale": torch.ones(6)}, path)
+    assert len(sources.open(path)) == 1
 
 
 def test_rows_of_an_npy_and_unequal_rows(tmp_path: Path, refused: Refused) -> None:
