@@ -3,7 +3,7 @@
 from lamofc_catalog.catalog import Catalog, LockedCatalog
 from lamofc_catalog.columns import widen
 from lamofc_catalog.errors import BadQuery, CatalogError, SchemaConflict, translated
-from lamofc_catalog.merge import merge
+from lamofc_catalog.merging import merge
 from lamofc_catalog.rows import write_rows
 from lamofc_catalog.schemas import COMMITS, PROFILES, RESERVED, TABLES
 

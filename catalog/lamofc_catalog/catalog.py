@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from lamofc_catalog import lookup
 from lamofc_catalog.errors import BadQuery, translated
-from lamofc_catalog.merge import fitted
+from lamofc_catalog.merging import fitted
 from lamofc_catalog.packing import needed, unpack
 from lamofc_catalog.rows import by_sample, fold
 from lamofc_catalog.schemas import GONE, POSITION, RECORDS, SAMPLES
@@ -192,7 +192,7 @@ class Catalog:
     def _check_predicate(self, where: str) -> None:
         query = f"SELECT sample FROM samples WHERE (\n{where}\n)"  # noqa: S608
         with translated(where):
-            if len(self._connection.extract_statements(query)) != 1:
+            if not where.strip() or len(self._connection.extract_statements(query)) != 1:
                 raise BadQuery(f"where = {where!r} is not one predicate", "give a condition over the view samples")
             self._connection.cursor().sql(query)
 

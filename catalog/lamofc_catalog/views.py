@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from lamofc_catalog.footers import Footer, footer
 from lamofc_catalog.gone import Gone
-from lamofc_catalog.merge import stored_schema
+from lamofc_catalog.merging import stored_schema
 from lamofc_catalog.rows import FOLDED
 from lamofc_catalog.schemas import COMMITS, POSITION, PROFILES, SAMPLES, conform
 
@@ -87,7 +87,7 @@ def connect(contents: Contents) -> duckdb.DuckDBPyConnection:
 
 def lock(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
     """From here on the connection reads the catalog's rows files and no others, and its settings stay as they are."""
-    paths = [file.path for table in SCANNED for file in contents.files[table]]
+    paths = [path for table in SCANNED for file in contents.files[table] for path in {file.path, _literal(file.path)}]
     connection.execute(f"SET allowed_paths = [{', '.join(map(text, paths))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET allow_community_extensions = false")

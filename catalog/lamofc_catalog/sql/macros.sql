@@ -4,8 +4,8 @@
 CREATE MACRO stored.decibels(signal, noise) AS
 CASE
     WHEN noise > 0 AND signal > 0 THEN 10 * log10(signal / noise)
-    WHEN noise > 0 THEN CAST('-infinity' AS DOUBLE)
-    WHEN signal > 0 THEN CAST('infinity' AS DOUBLE)
+    WHEN noise > 0 AND signal <= 0 THEN CAST('-infinity' AS DOUBLE)
+    WHEN noise = 0 AND signal > 0 THEN CAST('infinity' AS DOUBLE)
 END;
 
 -- Sum of squared differences from the mean.

@@ -1,0 +1,79 @@
+import pyarrow as pa
+import pytest
+
+from lamofc_catalog import RESERVED, SchemaConflict, widen
+
+NOTHING = pa.schema([])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "both"),
+    [
+        (pa.int8(), pa.int64(), pa.int64()),
+        (pa.uint8(), pa.int8(), pa.int16()),
+        (pa.uint32(), pa.int8(), pa.int64()),
+        (pa.uint8(), pa.uint64(), pa.uint64()),
+        (pa.int8(), pa.float16(), pa.float16()),
+        (pa.int16(), pa.float16(), pa.float32()),
+        (pa.int16(), pa.float32(), pa.float32()),
+        (pa.int32(), pa.float32(), pa.float64()),
+        (pa.uint32(), pa.float64(), pa.float64()),
+        (pa.float32(), pa.float64(), pa.float64()),
+        (pa.null(), pa.bool_(), pa.bool_()),
+        (pa.string(), pa.large_string(), pa.string()),
+        (pa.dictionary(pa.int8(), pa.string()), pa.string(), pa.string()),
+        (pa.timestamp("us"), pa.timestamp("us"), pa.timestamp("us")),
+        (pa.list_(pa.int32()), pa.list_(pa.int32()), pa.list_(pa.int32())),
+    ],
+)
+def test_widens_without_loss_in_either_order(old: pa.DataType, new: pa.DataType, both: pa.DataType) -> None:
+    for first, second in ((old, new), (new, old)):
+        assert widen(pa.schema([("a", first)]), pa.schema([("a", second)])) == pa.schema([("a", both)])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (pa.int64(), pa.string()),
+        (pa.int64(), pa.float64()),
+        (pa.uint64(), pa.int8()),
+        (pa.uint64(), pa.float64()),
+        (pa.bool_(), pa.int8()),
+        (pa.timestamp("s"), pa.timestamp("ns")),
+        (pa.string(), pa.binary()),
+        (pa.list_(pa.int32()), pa.list_(pa.int64())),
+    ],
+)
+def test_refuses_what_would_lose(old: pa.DataType, new: pa.DataType) -> None:
+    with pytest.raises(SchemaConflict, match=rf"'label' is .*{old}.* and {new}".replace("[", r"\[")) as caught:
+        widen(pa.schema([("label", old)]), pa.schema([("label", new)]))
+    assert f"cast 'label' to {old}" in caught.value.cure
+
+
+def test_keeps_order_and_adds_at_the_end() -> None:
+    columns = widen(
+        pa.schema([("b", pa.int8()), ("a", pa.string())]), pa.schema([("c", pa.bool_()), ("b", pa.int16())])
+    )
+    assert columns == pa.schema([("b", pa.int16()), ("a", pa.string()), ("c", pa.bool_())])
+
+
+@pytest.mark.parametrize("both", [["Label", "label"], ["LABEL", "Label"]])
+def test_names_differ_in_more_than_case(both: list[str]) -> None:
+    first, second = (pa.schema([(name, pa.int8())]) for name in both)
+    with pytest.raises(SchemaConflict, match="only in case") as caught:
+        widen(first, second)
+    assert repr(both[1]) in caught.value.cure
+    with pytest.raises(SchemaConflict, match="only in case"):
+        widen(NOTHING, pa.schema([*first, *second]))
+
+
+@pytest.mark.parametrize("name", [*sorted(RESERVED), "Sample", "BPFP"])
+def test_the_catalogs_own_names_are_refused(name: str) -> None:
+    with pytest.raises(SchemaConflict, match=repr(name)) as caught:
+        widen(NOTHING, pa.schema([(name, pa.int8())]))
+    assert "rename" in caught.value.cure
+
+
+def test_a_name_is_needed() -> None:
+    with pytest.raises(SchemaConflict, match="named ''"):
+        widen(NOTHING, pa.schema([("", pa.int8())]))

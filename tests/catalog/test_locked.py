@@ -1,0 +1,100 @@
+"""What people who are not trusted may ask, and what fails for them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamofc_catalog import BadQuery, LockedCatalog, translated, write_rows
+from lamofc_catalog.errors import VIEWS
+
+
+@pytest.fixture
+def rows_file(tmp_path: Path, make_rows: Any) -> Path:
+    write_rows("records", make_rows([("a", "f"), ("b", "f")]), tmp_path / "r.parquet", origin="O")
+    return tmp_path / "r.parquet"
+
+
+@pytest.fixture
+def locked(rows_file: Path, open_catalog: Any) -> LockedCatalog:
+    return open_catalog({"records": [rows_file]}).locked()
+
+
+def test_all_views_can_be_asked(locked: LockedCatalog) -> None:
+    counts = {view: locked.sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in VIEWS}
+    assert counts == dict.fromkeys(VIEWS, 0) | {"records": 2, "features": 1}
+    query = "WITH f AS (SELECT sample FROM records WHERE sample > $low) SELECT * FROM f"
+    assert locked.sql(query, {"low": "a"}).fetchall() == [("b",)]
+    assert "bpfp" in [row[0] for row in locked.sql("DESCRIBE records").fetchall()]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM sniff_csv('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM read_parquet('{folder}/other.parquet')",
+        "SELECT * FROM read_parquet('{folder}/*.parquet')",
+        "SELECT * FROM read_parquet('https://example.com/a.parquet')",
+        "SELECT * FROM read_parquet('s3://bucket/a.parquet')",
+        "COPY (SELECT 1) TO '{folder}/new.csv'",
+        "COPY (SELECT 1) TO '{folder}/r.parquet' (FORMAT parquet)",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/new.csv'",
+        "SELECT * FROM query('COPY (SELECT 1) TO ''{folder}/new.csv''')",
+        "WITH x AS (COPY (SELECT 1) TO '{folder}/new.csv') SELECT 1",
+        "SELECT 1; COPY (SELECT 1) TO '{folder}/new.csv'",
+        "EXPORT DATABASE '{folder}/out'",
+        "IMPORT DATABASE '{folder}'",
+        "ATTACH '{folder}/new.db'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET threads = 1",
+        "SET enable_external_access = true",
+        "RESET lock_configuration",
+        "PRAGMA enable_profiling",
+        "CALL pragma_version()",
+        "CREATE TABLE mine (a INTEGER)",
+        "CREATE OR REPLACE VIEW records AS SELECT 1",
+        "DROP VIEW records",
+        "CREATE SECRET (TYPE s3)",
+        "PREPARE p AS SELECT 1",
+        "WITH x AS (INSERT INTO stored.commits VALUES (1) RETURNING *) SELECT * FROM x",
+        "SELECT * FROM locked",
+        "",
+    ],
+)
+def test_all_else_fails(locked: LockedCatalog, rows_file: Path, make_rows: Any, query: str) -> None:
+    folder = rows_file.parent
+    write_rows("records", make_rows([("c", "f")]), folder / "other.parquet", origin="P")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(BadQuery), translated(query):
+        locked.sql(query.format(folder=folder)).fetchall()
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert locked.sql("SELECT count(*) FROM records").fetchall() == [(2,)]
+
+
+def test_the_settings_hold_without_our_own_check(locked: LockedCatalog, tmp_path: Path) -> None:
+    """DuckDB itself refuses, should a statement ever pass for a SELECT."""
+    connection = locked._connection
+    for query in (
+        "SET threads = 1",
+        "SET enable_external_access = true",
+        f"ATTACH '{tmp_path}/a.db'",
+        "INSTALL httpfs",
+    ):
+        with pytest.raises(BadQuery), translated(query):
+            connection.execute(query)
+    with pytest.raises(BadQuery), translated("copy"):
+        connection.execute(f"COPY (SELECT 1) TO '{tmp_path}/new.csv'")
+
+
+def test_the_owner_is_not_locked(rows_file: Path, open_catalog: Any, tmp_path: Path) -> None:
+    catalog = open_catalog({"records": [rows_file]})
+    locked = catalog.locked()
+    catalog.sql(f"COPY (SELECT sample FROM records) TO '{tmp_path}/out.csv'")
+    assert (tmp_path / "out.csv").read_text().split() == ["sample", "a", "b"]
+    locked.close()
+    assert catalog.sql("SELECT count(*) FROM records").fetchall() == [(2,)]
