@@ -17,7 +17,7 @@ ID_KEYS = ("sample", "id")
 class Items:
     """Samples, pairs (id, tensors), dicts, or a mapping from ids to tensors; taken as they come."""
 
-    def __init__(self, items: Any, wanted: Wanted = ALL, id_column: str | None = None) -> None:  # noqa: ANN401
+    def __init__(self, items: Any, wanted: Wanted = ALL, id_column: str | None = None) -> None:
         indexed = hasattr(items, "__getitem__") and hasattr(items, "__len__")
         if not indexed and not hasattr(items, "__iter__"):
             raise SourceError(
@@ -99,7 +99,7 @@ def sample_of(name: str, nested: object, wanted: Wanted, where: str = "") -> Sam
     return Sample(name, picked, attributes, structure if len(picked) == len(features) else None)
 
 
-def _walk(items: Any) -> Iterator[object]:  # noqa: ANN401
+def _walk(items: Any) -> Iterator[object]:
     """A mapping by its pairs; a dataset that has no `__iter__` by its indices, never past its length."""
     if isinstance(items, Mapping):
         yield from items.items()

@@ -51,7 +51,7 @@ def columns(path: Path) -> dict[str, Column]:
         file: Any = safe_open(path, framework="pt")
         slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
 
-    def column(piece: Any) -> Column:  # noqa: ANN401
+    def column(piece: Any) -> Column:
         whole = not piece.get_dtype().startswith(("F", "BF", "C"))
         return Column(tuple(piece.get_shape()), whole, lambda row: piece[row])
 
