@@ -9,24 +9,44 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamofc_codecs import Profile, Quality
     from lamofc_store import errors, sources
-    from lamofc_store.export import export
+    from lamofc_store.exporting import export
     from lamofc_store.opening import create, open
-    from lamofc_store.options import Report
+    from lamofc_store.options import DEFAULT_CODEC, DEFAULT_SNR_DB, Report
+    from lamofc_store.planning import fit_profiles, plan
     from lamofc_store.sample import Sample
     from lamofc_store.store import Store
     from lamofc_store.version import VERSION as __version__  # noqa: F401 - public, yet no name to import by *
 
-__all__ = ["Profile", "Quality", "Report", "Sample", "Store", "create", "errors", "export", "open", "sources"]
+__all__ = [
+    "DEFAULT_CODEC",
+    "DEFAULT_SNR_DB",
+    "Profile",
+    "Quality",
+    "Report",
+    "Sample",
+    "Store",
+    "create",
+    "errors",
+    "export",
+    "fit_profiles",
+    "open",
+    "plan",
+    "sources",
+]
 
 _PLACES = {
+    "DEFAULT_CODEC": ("lamofc_store.options", "DEFAULT_CODEC"),
+    "DEFAULT_SNR_DB": ("lamofc_store.options", "DEFAULT_SNR_DB"),
     "Profile": ("lamofc_codecs", "Profile"),
     "Quality": ("lamofc_codecs", "Quality"),
     "Report": ("lamofc_store.options", "Report"),
     "Sample": ("lamofc_store.sample", "Sample"),
     "Store": ("lamofc_store.store", "Store"),
     "create": ("lamofc_store.opening", "create"),
-    "export": ("lamofc_store.export", "export"),
+    "export": ("lamofc_store.exporting", "export"),
+    "fit_profiles": ("lamofc_store.planning", "fit_profiles"),
     "open": ("lamofc_store.opening", "open"),
+    "plan": ("lamofc_store.planning", "plan"),
     "__version__": ("lamofc_store.version", "VERSION"),
 }
 

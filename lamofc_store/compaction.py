@@ -1,4 +1,4 @@
-"""Moving live records out of segments that are mostly dead, or small, into new ones; bytes are copied, not coded anew."""
+"""Moving live records out of segments that are mostly dead, or small, into new ones; no byte is coded anew."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,13 +13,14 @@ from lamofc_store.errors import BadArgument
 from lamofc_store.fetch import fetch
 from lamofc_store.segment import SegmentWriter, Stream
 from lamofc_store.snapshot import Snapshot
-from lamofc_store.writer import CLOSE_BYTES, CLOSE_RECORDS
+from lamofc_store.writer import CLOSE_RECORDS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lamofc_store.store import Store
 
+CLOSE_BYTES = 256 << 20
 _BATCH_BYTES = 64 << 20
 _Taken = tuple["pa.Table", list[tuple[Stream, int]]]
 """Old rows, and where their records went."""
@@ -107,7 +108,7 @@ def _batches(rows: "pa.Table") -> Iterator["pa.Table"]:
 
 def _copy(store: "Store", writer: SegmentWriter, rows: "pa.Table") -> list[tuple[Stream, int]]:
     packed = fetch(store.storage, rows["segment"].to_pylist(), rows["offset"].to_numpy(), rows["length"].to_numpy())
-    view = memoryview(packed.buffer)
+    view = packed.buffer.data
     streams = zip(rows["feature"].to_pylist(), rows["pattern"].to_pylist(), rows["profile"].to_pylist(), strict=True)
     samples = rows["sample"].to_pylist()
     return [

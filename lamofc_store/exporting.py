@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
-from lamofc_store.file_names import files_of
+from lamofc_store.file_names import MARKER, files_of
 from lamofc_store.sources.from_safetensors import STRUCTURE
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from lamofc_store.store import Store
 
-MARKER = "export.json"
 INDEX = "index.parquet"
 BATCH = 4096
 """Samples whose rows are asked for at a time."""
@@ -215,10 +214,16 @@ def _read_marker(marker: Path) -> dict[str, Any]:
 
 
 def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
-    """Cloned, because tensors that share a buffer, as decoded ones may, cannot be saved side by side."""
+    """Tensors that share a buffer, as decoded ones may, cannot be saved side by side: those are copied."""
     from safetensors.torch import save
 
-    own = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    own: dict[str, torch.Tensor] = {}
+    buffers: set[int] = set()
+    for name, tensor in tensors.items():
+        buffer = tensor.untyped_storage()
+        alone = buffer.nbytes() == tensor.nbytes and tensor.is_contiguous() and buffer.data_ptr() not in buffers
+        buffers.add(buffer.data_ptr())
+        own[name] = tensor if alone else tensor.contiguous().clone()
     file.write(save(own, None if structure is None else {STRUCTURE: structure}))
 
 

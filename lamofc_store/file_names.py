@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote
 
+MARKER = "export.json"
+"""The file that says that a folder is an export, so that its file names are encoded ids."""
 PLAIN = "-_.~+=@,() "
 LONGEST = 120
 """Characters of one path component before it is cut; with a suffix all common file systems take that."""

@@ -20,33 +20,35 @@ MOST_BYTES = 1 << 30
 """Features held at once while fitting."""
 
 
-def gather(samples: Iterable[Sample], options: IngestOptions, known: Callable[[str], bool]) -> dict[str, list[Item]]:
+def gather(samples: Iterable[Sample], options: IngestOptions, known: Callable[[Item], bool]) -> list[Item]:
     """The features of the first samples that have no profile yet, as many as fit into memory.
 
     Where the first sample brings nothing new, no more are read: what appears later is fitted when it does.
     """
-    found: dict[str, list[Item]] = {}
-    total = 0
+    found: list[Item] = []
     for sample in islice(samples, options.fit_samples):
-        for item in items_of(sample, options):
-            if not known(item.feature):
-                found.setdefault(item.feature, []).append(item)
-                total += item.raw_bytes
-        if not found or total > MOST_BYTES:
+        found.extend(item for item in items_of(sample, options) if not known(item))
+        if not found or sum(item.raw_bytes for item in found) > MOST_BYTES:
             break
     return found
 
 
 def fit(feature: str, items: Iterable[Item], options: IngestOptions) -> "Profile":
     """A profile for one feature; the same items give the same profile."""
+    from lamofc_codecs import CodecError
     from lamofc_codecs import fit as fit_codec
 
+    if options.codec == "raw":
+        return fit_codec("raw", [])
     tensors: list[torch.Tensor] = []
     for item in items:
         if tensors and item.tokens.shape[1] != tensors[0].shape[1]:
             raise channels_differ(item, tensors[0].shape[1])
         tensors.append(item.tokens)
-    return fit_codec(options.codec, tensors, options.quality)
+    try:
+        return fit_codec(options.codec, tensors, options.quality)
+    except CodecError as error:
+        raise SourceError(f"feature {feature!r}: {error}", error.cure) from error
 
 
 def channels_differ(item: Item, expected: int) -> SourceError:

@@ -31,10 +31,11 @@ class Ingest:
         self.commit = commit
         self.report = Report()
         self.segments: list[Segment] = []
-        self._chosen: dict[str, Profile] = {}
+        self._chosen: dict[tuple[str, str], Profile] = {}
+        """By feature and codec."""
         self._pending: dict[tuple[str, str], int] = {}
         """Source hashes of what the open segment holds."""
-        self._writer = Writer(store.storage)
+        self._writer = Writer(store.storage, options.segment_bytes)
         self._total: int | None = None
 
     def run(self, source: Iterable[Sample]) -> Report:
@@ -48,6 +49,7 @@ class Ingest:
             self._close()
         except BaseException:
             self._writer.abandon()
+            self.store.storage.clear_workplace()
             raise
         self.report.seconds = time.monotonic() - started
         return self.report
@@ -55,29 +57,35 @@ class Ingest:
     def _fit_ahead(self, source: Iterable[Sample]) -> None:
         """Fit from the first samples of a source that can be read twice; others are fitted from their first batch."""
         if getattr(source, "reiterable", iter(source) is not source):
-            self._choose(fitting.gather(source, self.options, self._has_profile))
+            self._choose(fitting.gather(source, self.options, lambda item: self._profile(item) is not None))
 
-    def _has_profile(self, feature: str) -> bool:
-        return fitting.from_store(self.store.snapshot, self.store.profiles, feature, self.options) is not None
+    def _coding(self, item: Item) -> IngestOptions:
+        """The options for one item: what must not be rounded is kept as it is."""
+        return self.options.exact() if item.is_exact else self.options
 
-    def _choose(self, found: dict[str, list[Item]]) -> None:
+    def _profile(self, item: Item) -> "Profile | None":
+        """The profile settled for an item, or the one that the store would give it."""
+        coding = self._coding(item)
+        chosen = self._chosen.get((item.feature, coding.codec))
+        return chosen or fitting.from_store(self.store.snapshot, self.store.profiles, item.feature, coding)
+
+    def _choose(self, items: list[Item]) -> None:
         """Settle the profile of each feature and commit those that are new before anything is coded with them."""
         new = []
-        for feature, items in found.items():
-            if feature in self._chosen:
-                continue
-            profile = fitting.from_store(self.store.snapshot, self.store.profiles, feature, self.options)
-            if profile is None:
-                profile = fitting.fit(feature, items, self.options)
-            self.store.profiles.add(profile)
-            self._chosen[feature] = profile
-            self.report.profiles[feature] = profile.id
-            new.append(profiles.entry_for(profile, feature, self.options.quality_text))
+        for group in _grouped(items):
+            feature, coding = group[0].feature, self._coding(group[0])
+            if (feature, coding.codec) not in self._chosen:
+                profile = self._profile(group[0]) or fitting.fit(feature, group, coding)
+                self._chosen[feature, coding.codec] = profile
+                self.store.profiles.add(profile)
+                self.report.profiles[feature] = profile.id
+                new.append(profiles.entry_for(profile, feature, coding.quality_text))
         self.store.publish(lambda head: _fit_change(head, new))
 
     def _batches(self, source: Iterable[Sample]) -> Iterator[list[tuple[Sample, list[Item]]]]:
         batch: list[tuple[Sample, list[Item]]] = []
         size = 0
+        most = min(BATCH_BYTES, self.options.segment_bytes)
         for sample in source:
             try:
                 items = list(items_of(sample, self.options))
@@ -86,7 +94,7 @@ class Ingest:
                 continue
             batch.append((sample, items))
             size += sum(item.raw_bytes for item in items)
-            if size >= BATCH_BYTES or len(batch) >= BATCH_SAMPLES:
+            if size >= most or len(batch) >= BATCH_SAMPLES:
                 yield batch
                 batch, size = [], 0
         if batch:
@@ -95,13 +103,8 @@ class Ingest:
     def _take(self, batch: list[tuple[Sample, list[Item]]]) -> None:
         """Code what of a batch is new, and close the segment when it is full."""
         new = self._new([item for _, items in batch for item in items])
-        by_feature = {feature: list(group) for feature, group in groupby(sorted(new, key=_by_feature), key=_by_feature)}
-        self._choose(by_feature)
-        coded = [
-            pair
-            for feature, items in by_feature.items()
-            for pair in encoding.encode(items, self._chosen[feature], self.options)
-        ]
+        self._choose(new)
+        coded = [pair for group in _grouped(new) for pair in self._encode(group)]
         failed = {item.sample: (item.feature, result) for item, result in coded if isinstance(result, Exception)}
         for identity, (feature, error) in failed.items():
             self._skip(identity, feature, error)
@@ -116,6 +119,11 @@ class Ingest:
             self._close()
         self._tell()
 
+    def _encode(self, items: list[Item]) -> Iterator[tuple[Item, "Coded | Exception"]]:
+        """Code items of one feature and one kind."""
+        coding = self._coding(items[0])
+        return encoding.encode(items, self._chosen[items[0].feature, coding.codec], coding)
+
     def _new(self, items: list[Item]) -> list[Item]:
         """The items that are not there; different content under a key is a Conflict unless told to overwrite."""
         found = {
@@ -128,7 +136,7 @@ class Ingest:
             if pending is not None:
                 if pending != item.source_hash:
                     raise Conflict(
-                        f"the source gives sample {item.sample!r}, feature {item.feature!r} twice with different content",
+                        f"the source gives sample {item.sample!r}, feature {item.feature!r} twice, unlike each other",
                         "give each sample an id of its own",
                     )
             elif key in found and self._is_there(item, found[key]):
@@ -139,23 +147,14 @@ class Ingest:
 
     def _is_there(self, item: Item, row: dict[str, Any]) -> bool:
         """Whether a stored row is this item under this codec and quality."""
-        profile = self._chosen.get(item.feature) or fitting.from_store(
-            self.store.snapshot, self.store.profiles, item.feature, self.options
-        )
-        identity = profile.id if profile else ""
-        if (row["source_hash"], row["profile"], row["quality"]) == (
-            item.source_hash,
-            identity,
-            self.options.quality_text,
-        ):
+        profile = self._profile(item)
+        mine = (item.source_hash, profile.id if profile else "", self._coding(item).quality_text)
+        if (row["source_hash"], row["profile"], row["quality"]) == mine:
             return True
         if self.options.overwrite:
             return False
-        what = (
-            "content"
-            if row["source_hash"] != item.source_hash
-            else f"coding ({row['codec']} {row['quality']})".rstrip()
-        )
+        coding = " ".join(filter(None, (row["codec"], row["quality"])))
+        what = "content" if row["source_hash"] != item.source_hash else f"coding ({coding})"
         raise Conflict(
             f"sample {item.sample!r}, feature {item.feature!r} is there with other {what}",
             "give --overwrite to replace it, or the codec and quality that it was stored with",
@@ -163,7 +162,7 @@ class Ingest:
 
     def _add(self, item: Item, coded: Coded) -> None:
         self._writer.add(item, coded)
-        self._writer.add_profile(profiles.entry_for(coded.profile, item.feature, self.options.quality_text))
+        self._writer.add_profile(profiles.entry_for(coded.profile, item.feature, coded.quality))
         self._pending[item.sample, item.feature] = item.source_hash
         self.report.records += 1
         self.report.raw_bytes += item.raw_bytes
@@ -180,7 +179,7 @@ class Ingest:
         if self._writer.is_empty:
             return
         segment = self._writer.close()
-        self._writer = Writer(self.store.storage)
+        self._writer = Writer(self.store.storage, self.options.segment_bytes)
         self._pending = {}
         if self.commit:
             self.report.commits.append(self.store.commit([segment], overwrite=self.options.overwrite))
@@ -198,8 +197,14 @@ def _fit_change(head: Snapshot, entries: list[Any]) -> Change | None:
     return Change(verb="fit", profiles=new, note={"profiles": len(new)}) if new else None
 
 
-def _by_feature(item: Item) -> str:
-    return item.feature
+def _grouped(items: list[Item]) -> Iterator[list[Item]]:
+    """Items of one feature and one kind together, in the order of the features' names."""
+    for _, group in groupby(sorted(items, key=_by_coding), key=_by_coding):
+        yield list(group)
+
+
+def _by_coding(item: Item) -> tuple[str, bool]:
+    return item.feature, item.is_exact
 
 
 def _length(source: Iterable[Sample]) -> int | None:

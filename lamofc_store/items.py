@@ -34,6 +34,11 @@ class Item:
     source_hash: int
 
     @property
+    def is_exact(self) -> bool:
+        """Whether there is nothing to round: no real numbers, or none at all."""
+        return not self.tokens.is_floating_point() or self.tokens.numel() == 0
+
+    @property
     def raw_bytes(self) -> int:
         """Bytes of the feature as it came."""
         return self.tokens.numel() * self.tokens.element_size()

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lamofc_store.errors import ReadOnly, StoreError
+from lamofc_store.names import UNFINISHED
 from lamofc_store.storage import Range, Storage, Stored
 from lamofc_store.ulid import new_ulid
 
@@ -23,6 +24,7 @@ class LocalStorage(Storage):
         self.url = str(self.root)
         self.checked = {}
         self._files: dict[str, int] = {}
+        self._work: Path | None = None
         self._pid = os.getpid()
 
     def __reduce__(self) -> tuple[type["LocalStorage"], tuple[str]]:
@@ -36,8 +38,7 @@ class LocalStorage(Storage):
 
     def descriptor(self, path: str) -> int:
         """An open file of the object, kept for the next read; at most a fixed number stay open."""
-        if self._pid != os.getpid():  # descriptors are shared with the parent after a fork; ours start anew
-            self._files, self._pid = {}, os.getpid()
+        self._leave_parent()
         found = self._files.pop(path, None)
         if found is None:
             found = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
@@ -108,10 +109,24 @@ class LocalStorage(Storage):
             probe.unlink()
 
     def workplace(self) -> Path:
-        folder = self.root / "tmp"
-        with _translated(folder):
-            self._folder(folder)
-        return folder
+        self._leave_parent()
+        if self._work is None:
+            folder = self.root / UNFINISHED / new_ulid()
+            with _translated(folder):
+                self._folder(folder)
+            self._work = folder
+        return self._work
+
+    def clear_workplace(self) -> None:
+        self._leave_parent()
+        if self._work is not None:
+            shutil.rmtree(self._work, ignore_errors=True)
+            self._work = None
+
+    def _leave_parent(self) -> None:
+        """What a process opened is not its fork's: files are opened and folders made anew."""
+        if self._pid != os.getpid():
+            self._files, self._work, self._pid = {}, None, os.getpid()
 
     def local(self, path: str) -> Path:
         return self.root / path
@@ -120,15 +135,11 @@ class LocalStorage(Storage):
         return (self.root / path).exists()
 
     def close(self) -> None:
-        if self._pid == os.getpid():
-            for descriptor in self._files.values():
-                os.close(descriptor)
+        self._leave_parent()
+        for descriptor in self._files.values():
+            os.close(descriptor)
         self._files = {}
-
-    def clear(self) -> None:
-        """Remove the whole folder."""
-        with _translated(self.root):
-            shutil.rmtree(self.root)
+        self.clear_workplace()
 
     def _temporary(self, data: bytes) -> Path:
         file = self.workplace() / new_ulid()

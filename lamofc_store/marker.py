@@ -28,9 +28,9 @@ def read(storage: Storage) -> Document:
 
 def create(storage: Storage) -> Document:
     """Make an empty store; Conflict when one is there, NotAStore when other things are."""
-    present = storage.names("")
-    if names.MARKER not in present and set(present) - {names.UNFINISHED}:
-        raise NotAStore(f"{storage.url} holds {present[0]!r} and is no store", "give an empty or a new place")
+    stranger = _first_stranger(storage)
+    if stranger is not None:
+        raise NotAStore(f"{storage.url} holds {stranger!r} and is no store", "give an empty or a new place")
     exclusive = _honours_exclusive_create(storage)
     body = {
         "format": FORMAT,
@@ -43,6 +43,14 @@ def create(storage: Storage) -> Document:
         raise Conflict(f"{storage.url} is a store already", "open it with mode='a', or replace it with mode='w'")
     storage.write(GROUP, zarr_text.group())
     return body
+
+
+def _first_stranger(storage: Storage) -> str | None:
+    """An object that is there though no store is."""
+    if names.MARKER in storage.names(""):
+        return None
+    paths = (stored.path for stored in storage.walk(""))
+    return next((path for path in paths if not path.startswith(f"{names.UNFINISHED}/")), None)
 
 
 def _honours_exclusive_create(storage: Storage) -> bool:

@@ -1,7 +1,7 @@
 """What an ingest is asked for, what it tells on the way, and what it did."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lamofc_store.errors import BadArgument
@@ -47,6 +47,8 @@ class IngestOptions:
     device: str = "auto"
     on_error: OnError = "stop"
     overwrite: bool = False
+    segment_bytes: int = 256 << 20
+    """A segment is closed and committed when it holds this much, or 65 536 records, or is a minute old."""
     progress: Callable[[Progress], None] | None = None
 
     def __post_init__(self) -> None:
@@ -60,6 +62,8 @@ class IngestOptions:
             raise BadArgument(f"on_error={self.on_error!r} is none of stop, skip, raw", "give one of them")
         if self.fit_samples < 1:
             raise BadArgument(f"fit_samples={self.fit_samples} is less than 1", "64 samples are a good start")
+        if self.segment_bytes < 1:
+            raise BadArgument(f"segment_bytes={self.segment_bytes} is less than 1", "256 MiB is a good size")
         if self.profile is not None and self.profile.codec != self.codec:
             raise BadArgument(
                 f"the profile is one of {self.profile.codec!r}, the codec {self.codec!r}",
@@ -67,6 +71,10 @@ class IngestOptions:
             )
         if self.quality is None and self.codec in RATED:
             object.__setattr__(self, "quality", Quality(snr_db=DEFAULT_SNR_DB))
+
+    def exact(self) -> "IngestOptions":
+        """The same for features that no codec may round: whole numbers, truth values, complex numbers."""
+        return replace(self, codec="raw", quality=None, profile=None)
 
     @property
     def quality_text(self) -> str:

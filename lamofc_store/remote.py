@@ -138,6 +138,9 @@ class RemoteStorage(Storage):
         return bool(filesystem.exists(full))
 
     def close(self) -> None:
+        self.clear_workplace()
+
+    def clear_workplace(self) -> None:
         if self._workplace is not None:
             self._workplace.cleanup()
             self._workplace = None

@@ -85,10 +85,9 @@ class SegmentWriter:
         return layout
 
     def abandon(self) -> None:
-        """Remove what was spooled."""
+        """Let go of what was spooled; the storage clears the files."""
         for spool in self._spools.values():
             spool.out.close()
-            spool.file.unlink(missing_ok=True)
 
     def _assembled(self) -> Path:
         """The payload as one file: the streams' records, padding, the shard's index."""

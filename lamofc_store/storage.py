@@ -72,7 +72,11 @@ class Storage(ABC):
 
     @abstractmethod
     def workplace(self) -> Path:
-        """A local folder for unfinished files, on the store's own disk where it is local."""
+        """This object's own local folder for unfinished files, on the store's own disk where it is local."""
+
+    @abstractmethod
+    def clear_workplace(self) -> None:
+        """Remove that folder and what is in it."""
 
     @abstractmethod
     def local(self, path: str) -> Path | None:

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
     import zarr
 
     from lamofc_catalog import Catalog
-    from lamofc_codecs import Profile, Quality
+    from lamofc_codecs import Quality
     from lamofc_store.collect import Collection
     from lamofc_store.compaction import Compaction
     from lamofc_store.dataset import FeatureDataset
     from lamofc_store.forgetting import Forgotten
     from lamofc_store.options import Report
-    from lamofc_store.plan import PlannedFeature
     from lamofc_store.verification import Verification
     from lamofc_store.writer import Segment
 
@@ -151,10 +150,15 @@ class Store:
         query = f"SELECT sample FROM samples WHERE (\n{where}\n) ORDER BY 1"  # noqa: S608 - the user's own predicate
         return [row[0] for row in self.sql(query).fetchall()]
 
-    def sql(self, query: str, params: Sequence[Any] | None = None) -> "duckdb.DuckDBPyRelation":
-        """Ask the catalog: views samples records features profiles commits runs metrics skipped."""
-        asks_log = "commit" in query.lower()
-        return self.catalog_of(self.snapshot, with_log=asks_log).sql(query, params)
+    def sql(
+        self, query: str, params: Sequence[Any] | None = None, *, locked: bool = False
+    ) -> "duckdb.DuckDBPyRelation":
+        """Ask the catalog: views samples records features profiles commits runs metrics skipped.
+
+        `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings.
+        """
+        catalog = self.catalog_of(self.snapshot, with_log="commit" in query.lower())
+        return (catalog.locked() if locked else catalog).sql(query, params)
 
     def _value(self, query: str, params: Sequence[Any] | None = None) -> Any:
         rows = self.sql(query, params).fetchall()
@@ -216,9 +220,9 @@ class Store:
         return list(self.catalog.lookup(list(samples), columns=columns).to_pylist())
 
     def ingest(self, source: Any, codec: str = "uniform", quality: "Quality | None" = None, **options: Any) -> "Report":
-        """Take in a source: a path, an iterable of samples, or what `sources.open` gave; `IngestOptions` names options."""
+        """Take in a path, an iterable of samples, or what `sources.open` gave; `IngestOptions` names the options."""
         from lamofc_store.ingest import Ingest
-        from lamofc_store.plan import prepared
+        from lamofc_store.planning import prepared
 
         self.require_writable()
         samples, chosen = prepared(source, codec, quality, options)
@@ -229,7 +233,7 @@ class Store:
     ) -> "list[Segment]":
         """The first half of `ingest`: write segments that no commit names yet; pickle them to whoever commits."""
         from lamofc_store.ingest import Ingest
-        from lamofc_store.plan import prepared
+        from lamofc_store.planning import prepared
 
         self.require_writable()
         samples, chosen = prepared(source, codec, quality, options)
@@ -244,22 +248,6 @@ class Store:
         return self.publish(
             lambda head: changes.add_segments(self.context, segments, head, overwrite=overwrite, note={})
         )
-
-    def plan(
-        self, source: Any, codec: str = "uniform", quality: "Quality | None" = None, **options: Any
-    ) -> "list[PlannedFeature]":
-        """What an ingest would do, from the first sample; nothing is written."""
-        from lamofc_store.plan import plan, prepared
-
-        return plan(*prepared(source, codec, quality, options))
-
-    def fit(
-        self, source: Any, codec: str = "uniform", quality: "Quality | None" = None, **options: Any
-    ) -> "dict[str, Profile]":
-        """Fit a profile for every feature of a source; nothing is written."""
-        from lamofc_store.plan import fit_profiles, prepared
-
-        return fit_profiles(*prepared(source, codec, quality, options))
 
     def forget(self, samples: Sequence[str]) -> "Forgotten":
         """Take samples out of the state. Their bytes stay in older snapshots until `compact` and `gc`."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Profile, Record
 
-CLOSE_BYTES = 256 << 20
 CLOSE_RECORDS = 65_536
 CLOSE_SECONDS = 60.0
 
@@ -49,8 +48,9 @@ class Coded:
 class Writer:
     """One open segment; `close` writes it and starts no other."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, close_bytes: int) -> None:
         self._storage = storage
+        self._close_bytes = close_bytes
         self._writer = SegmentWriter(storage)
         self._rows: list[tuple[dict[str, Any], tuple[Stream, int]]] = []
         self._samples: dict[str, Sample] = {}
@@ -68,7 +68,7 @@ class Writer:
         """Whether it should be closed before the next sample."""
         writer = self._writer
         late = time.monotonic() - self._opened > CLOSE_SECONDS
-        return not self.is_empty and (writer.bytes >= CLOSE_BYTES or writer.records >= CLOSE_RECORDS or late)
+        return not self.is_empty and (writer.bytes >= self._close_bytes or writer.records >= CLOSE_RECORDS or late)
 
     def add(self, item: Item, coded: Coded) -> None:
         """Take one record."""
@@ -96,7 +96,7 @@ class Writer:
         self._skipped.append(row)
 
     def abandon(self) -> None:
-        """Remove what was spooled."""
+        """Let go of what was spooled; the storage clears the files."""
         self._writer.abandon()
 
     def close(self) -> Segment:
@@ -156,10 +156,7 @@ def sample_rows(samples: Mapping[str, Sample]) -> "pa.Table":
 
 
 def _record_row(item: Item, coded: Coded) -> dict[str, Any]:
-    import torch
-
     record = coded.record
-    values = item.tokens if item.tokens.is_floating_point() else item.tokens.to(torch.float64)
     layers = [{"bytes": layer.bytes, "sse": layer.sse} for layer in record.layers] if len(record.layers) > 1 else None
     return {
         "sample": item.sample,
@@ -171,13 +168,13 @@ def _record_row(item: Item, coded: Coded) -> dict[str, Any]:
         "dtype": item.dtype,
         "pattern": item.pattern,
         "grid": item.grid,
-        "codec": codec_of(record.data),
+        "codec": record.codec,
         "quality": coded.quality,
         "profile": coded.profile.id,
         "source_hash": item.source_hash,
         "elements": item.tokens.numel(),
-        "sum": _finite(torch.sum(values, dtype=torch.float64)),
-        "sum_sq": _finite(torch.linalg.vector_norm(values.reshape(-1), dtype=torch.float64) ** 2),
+        "sum": record.sum,
+        "sum_sq": record.sum_sq,
         "sse": record.sse,
         "max_error": record.max_error,
         "signal": record.signal,
@@ -185,14 +182,3 @@ def _record_row(item: Item, coded: Coded) -> dict[str, Any]:
         "payload_bits": record.payload_bits,
         "encode_seconds": coded.seconds,
     }
-
-
-def codec_of(record: bytes) -> str:
-    """The codec that a record names; `raw` where a lossy codec fell back."""
-    from lamofc_codecs import inspect
-
-    return str(inspect(record).codec)
-
-
-def _finite(value: Any) -> float:
-    return float(value.real)

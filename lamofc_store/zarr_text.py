@@ -1,6 +1,7 @@
 """The Zarr v3 metadata of what a segment holds: standard codecs alone, so that every Zarr reader opens it."""
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from lamofc_store.documents import canonical, crc32c
@@ -17,9 +18,10 @@ def group(attributes: dict[str, Any] | None = None) -> bytes:
     return canonical({"zarr_format": 3, "node_type": "group", "attributes": attributes or {}})
 
 
-def array(length: int, data_type: str) -> bytes:
+def array(length: int, data_type: str, axes: Sequence[str] | None = None) -> bytes:
     """`zarr.json` of a one-dimensional array in one chunk with a checksum."""
-    return _array(length, data_type, length, [_LITTLE if data_type != "uint8" else {"name": "bytes"}, _CRC])
+    codecs = [_LITTLE if data_type != "uint8" else {"name": "bytes"}, _CRC]
+    return described([length], data_type, [max(1, length)], codecs, axes=axes)
 
 
 def payload(length: int) -> bytes:
@@ -33,7 +35,7 @@ def payload(length: int) -> bytes:
             "index_location": "end",
         },
     }
-    return _array(length, "uint8", padded(length), [sharding])
+    return described([length], "uint8", [padded(length)], [sharding])
 
 
 def padded(length: int) -> int:
@@ -52,18 +54,26 @@ def with_crc(data: bytes) -> bytes:
     return data + struct.pack("<I", crc32c(data))
 
 
-def _array(length: int, data_type: str, chunk: int, codecs: list[dict[str, Any]]) -> bytes:
-    return canonical(
-        {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": [length],
-            "data_type": data_type,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [chunk]}},
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-            "fill_value": 0,
-            "codecs": codecs,
-            "attributes": {},
-            "storage_transformers": [],
-        }
-    )
+def described(
+    shape: Sequence[int],
+    data_type: str,
+    chunk: Sequence[int],
+    codecs: list[dict[str, Any]],
+    *,
+    fill: Any = 0,
+    axes: Sequence[str] | None = None,
+) -> bytes:
+    """`zarr.json` of any array."""
+    document = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": list(shape),
+        "data_type": data_type,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(chunk)}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": fill,
+        "codecs": codecs,
+        "attributes": {},
+        "storage_transformers": [],
+    }
+    return canonical(document if axes is None else {**document, "dimension_names": list(axes)})

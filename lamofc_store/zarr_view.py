@@ -1,6 +1,5 @@
 """The decoded features as a read-only Zarr store: a chunk is a record, served as it lies in the store."""
 
-import json
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -9,7 +8,7 @@ import numpy as np
 import zarr
 from zarr.abc.store import ByteRequest, Store
 
-from lamofc_store import layout
+from lamofc_store import layout, zarr_text
 from lamofc_store.errors import ReadOnly
 from lamofc_store.fetch import fetch
 from lamofc_store.record_coder import NAME
@@ -72,13 +71,15 @@ class DecodedStore(Store):
         self.samples: list[str] = list(store)
         self._arrays = {node_name(feature): _Array(store, feature, self.samples) for feature in store.features}
         self._fixed = {
-            "zarr.json": _group_text({"samples": "the sorted ids of sample_ids"}),
-            "lengths/zarr.json": _group_text({}),
+            "zarr.json": zarr_text.group(),
+            "lengths/zarr.json": zarr_text.group(),
         }
         for name, array in self._arrays.items():
-            self._fixed[f"{name}/zarr.json"] = array.metadata(store.url)
-            self._fixed |= _plain(f"lengths/{name}", array.tokens)
-        self._fixed |= _plain("sample_ids", np.frombuffer("\n".join(self.samples).encode() or b"\n", np.uint8))
+            self._fixed[f"{name}/zarr.json"] = array.metadata(store.url, name)
+            self._fixed |= _plain(f"lengths/{name}", array.tokens, "sample")
+        self._fixed |= _plain(
+            "sample_ids", np.frombuffer("\n".join(self.samples).encode() or b"\n", np.uint8), "sample_ids byte"
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DecodedStore) and (self._store.url, self._store.head) == (
@@ -184,7 +185,7 @@ class _Array:
         """The object that holds that sample's chunk."""
         return f"{name}/c/{'/'.join(str(part) for part in (index, *[0] * len(self._shape)))}"
 
-    def metadata(self, url: str) -> bytes:
+    def metadata(self, url: str, name: str) -> bytes:
         """The array's `zarr.json`."""
         fill: Any = (
             "NaN" if self._dtype.startswith("float") else ["NaN", "NaN"] if self._dtype.startswith("complex") else 0
@@ -192,7 +193,10 @@ class _Array:
         shape = (len(self._row), *self._shape)
         codec = {"name": NAME, "configuration": {"store": url, "profiles": self._profiles, "pattern": self._pattern}}
         chunk = [1, *(max(1, length) for length in self._shape)]
-        return _array_text(shape, chunk, self._dtype, False if self._dtype == "bool" else fill, [codec])
+        axes = ["sample", *(f"{name}[{axis}]" for axis in range(len(self._shape)))]
+        return zarr_text.described(
+            shape, self._dtype, chunk, [codec], fill=False if self._dtype == "bool" else fill, axes=axes
+        )
 
 
 def _shared(shapes: list[list[int]], patterns: list[str], counts: list[int]) -> tuple[tuple[int, ...], str]:
@@ -213,32 +217,12 @@ def _common_dtype(dtypes: set[str]) -> str:
     return shown.pop() if len(shown) == 1 else str(np.result_type(*sorted(shown)))
 
 
-def _plain(name: str, values: "np.ndarray[Any, Any]") -> dict[str, bytes]:
-    little = (
-        {"name": "bytes", "configuration": {"endian": "little"}} if values.dtype.itemsize > 1 else {"name": "bytes"}
-    )
-    text = _array_text(values.shape, [max(1, len(values))], str(values.dtype), 0, [little])
-    return {f"{name}/zarr.json": text, f"{name}/c/0": values.astype(values.dtype.newbyteorder("<")).tobytes()}
-
-
-def _group_text(attributes: dict[str, Any]) -> bytes:
-    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}).encode()
-
-
-def _array_text(shape: Iterable[int], chunk: list[int], dtype: str, fill: Any, codecs: list[dict[str, Any]]) -> bytes:
-    sizes = list(shape)
-    document = {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": sizes,
-        "data_type": dtype,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
-        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-        "fill_value": fill,
-        "codecs": codecs,
-        "attributes": {},
+def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, bytes]:
+    text = zarr_text.array(len(values), str(values.dtype), [axis])
+    return {
+        f"{name}/zarr.json": text,
+        f"{name}/c/0": zarr_text.with_crc(values.astype(values.dtype.newbyteorder("<")).tobytes()),
     }
-    return json.dumps(document).encode()
 
 
 def _part(data: bytes, wanted: ByteRequest | None) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lamofc_store.errors import SourceError
+from lamofc_store.file_names import id_of
 from lamofc_store.sample import Sample
 from lamofc_store.sources import from_numpy, from_safetensors, from_torch
 from lamofc_store.sources.source import ALL, Wanted, only_once
@@ -34,12 +35,13 @@ SUFFIXES = {
 
 @dataclass(frozen=True)
 class Files:
-    """Each file is one sample, whose id is the path beneath `root` without its suffix."""
+    """Each file is one sample, whose id is the path beneath `root` without its suffix; an export's names are decoded."""
 
     root: Path
     files: tuple[Path, ...]
     format: str
     wanted: Wanted = ALL
+    exported: bool = False
     reiterable: bool = True
 
     def __post_init__(self) -> None:
@@ -61,6 +63,8 @@ class Files:
         )
 
     def _id(self, path: Path) -> str:
+        if self.exported:
+            return id_of(path.relative_to(self.root).as_posix(), path.suffix)
         return sample_id(self.root, path)
 
 

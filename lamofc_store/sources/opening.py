@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamofc_store.errors import BadArgument, NotFound, SourceError
+from lamofc_store.file_names import MARKER
 from lamofc_store.sources.folder import SUFFIXES, Files, find
 from lamofc_store.sources.from_iterable import Items
 from lamofc_store.sources.from_parquet import Tables
@@ -65,4 +66,4 @@ def _files(root: Path, format: str, wanted: Wanted, id_column: str | None) -> So
         return Tables(files, wanted, id_column)
     if format == "rows":
         return Rows(base, files, wanted, id_column)
-    return Files(base, files, format, wanted)
+    return Files(base, files, format, wanted, (base / MARKER).is_file())

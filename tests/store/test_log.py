@@ -2,6 +2,8 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +18,7 @@ from lamofc_store.ulid import new_ulid
 
 
 @pytest.fixture(params=["local", "memory"])
-def storage(request, tmp_path):
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
     url = str(tmp_path / "s") if request.param == "local" else f"memory://{new_ulid()}"
     opened = open_storage(url)
     marker.create(opened)
@@ -35,7 +37,7 @@ def _publish(storage: Storage, count: int) -> Snapshot:
     return head
 
 
-def test_commits_are_numbered_from_zero_without_gaps(storage):
+def test_commits_are_numbered_from_zero_without_gaps(storage: Storage) -> None:
     head = _publish(storage, 5)
     assert head.n == 4
     assert log.commit_numbers(storage) == range(5)
@@ -43,7 +45,7 @@ def test_commits_are_numbered_from_zero_without_gaps(storage):
     assert log.load(storage) == head
 
 
-def test_publishing_from_an_old_snapshot_takes_the_next_number(storage):
+def test_publishing_from_an_old_snapshot_takes_the_next_number(storage: Storage) -> None:
     _publish(storage, 3)
     seen = []
     head = log.publish(storage, Snapshot(), lambda snapshot: seen.append(snapshot.n) or Change(verb="fit"))
@@ -51,7 +53,7 @@ def test_publishing_from_an_old_snapshot_takes_the_next_number(storage):
     assert head.n == 3
 
 
-def test_threads_that_race_all_win_in_the_end(storage):
+def test_threads_that_race_all_win_in_the_end(storage: Storage) -> None:
     def work(worker: int) -> None:
         for number in range(10):
             log.publish(storage, Snapshot(), _note(f"{worker}.{number}"))
@@ -66,7 +68,7 @@ def test_threads_that_race_all_win_in_the_end(storage):
     assert all(told.index(f"{worker}.{n}") < told.index(f"{worker}.{n + 1}") for worker in range(4) for n in range(9))
 
 
-def test_a_lost_answer_after_success_counts_as_success(tmp_path):
+def test_a_lost_answer_after_success_counts_as_success(tmp_path: Path) -> None:
     class Lossy(LocalStorage):
         def create(self, path: str, data: bytes) -> bool:
             super().create(path, data)
@@ -78,7 +80,7 @@ def test_a_lost_answer_after_success_counts_as_success(tmp_path):
     assert log.commit_numbers(lossy) == range(1)
 
 
-def test_a_failure_before_the_write_is_raised(tmp_path):
+def test_a_failure_before_the_write_is_raised(tmp_path: Path) -> None:
     class Broken(LocalStorage):
         def create(self, path: str, data: bytes) -> bool:
             raise ConnectionResetError("no way there")
@@ -88,14 +90,14 @@ def test_a_failure_before_the_write_is_raised(tmp_path):
         log.publish(Broken(str(tmp_path / "s")), Snapshot(), _note("never"))
 
 
-def test_a_gap_is_corruption(storage):
+def test_a_gap_is_corruption(storage: Storage) -> None:
     _publish(storage, 4)
     storage.delete([names.commit(2)])
     with pytest.raises(CorruptStore, match=r"0002\.json is missing, yet .*0003"):
         log.load(storage)
 
 
-def test_an_exchanged_commit_is_corruption(storage):
+def test_an_exchanged_commit_is_corruption(storage: Storage) -> None:
     _publish(storage, 3)
     body = unseal(storage.read(names.commit(1)), "1")
     storage.delete([names.commit(1)])
@@ -104,7 +106,7 @@ def test_an_exchanged_commit_is_corruption(storage):
         log.load(storage)
 
 
-def test_a_commit_of_a_later_format_is_refused_and_not_misread(storage):
+def test_a_commit_of_a_later_format_is_refused_and_not_misread(storage: Storage) -> None:
     head = _publish(storage, 1)
     body = {"format": 2, "requires": ["ranges"], "n": 1, "previous": head.crc32c}
     storage.create(names.commit(1), seal(body))
@@ -112,7 +114,7 @@ def test_a_commit_of_a_later_format_is_refused_and_not_misread(storage):
         log.load(storage)
 
 
-def test_every_flipped_bit_of_a_document_is_noticed():
+def test_every_flipped_bit_of_a_document_is_noticed() -> None:
     data = seal({"n": 1, "text": "ä"})
     for place in range(len(data)):
         for bit in range(8):
@@ -122,13 +124,13 @@ def test_every_flipped_bit_of_a_document_is_noticed():
                 unseal(bytes(damaged), "doc")
 
 
-def test_a_clock_set_back_changes_nothing(storage, monkeypatch):
+def test_a_clock_set_back_changes_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     head = _publish(storage, 1)
     future = Snapshot(n=head.n, crc32c=head.crc32c, time="2999-01-01T00:00:00+00:00")
     assert log.publish(storage, future, _note("after")).time == "2999-01-01T00:00:00+00:00"
 
 
-def test_snapshots_before_an_expiry_are_refused(storage):
+def test_snapshots_before_an_expiry_are_refused(storage: Storage) -> None:
     head = _publish(storage, 4)
     log.publish(storage, head, lambda snapshot: Change(verb="expire", expires=2))
     assert log.load(storage, as_of=2).n == 2
@@ -138,14 +140,16 @@ def test_snapshots_before_an_expiry_are_refused(storage):
         log.load(storage, as_of=9)
 
 
-def test_a_build_that_finds_nothing_to_do_commits_nothing(storage):
+def test_a_build_that_finds_nothing_to_do_commits_nothing(storage: Storage) -> None:
     head = _publish(storage, 2)
     assert log.publish(storage, head, lambda snapshot: None) == head
     assert log.commit_numbers(storage) == range(2)
 
 
-def test_a_commit_is_canonical_json(storage):
+def test_a_commit_is_canonical_json(storage: Storage) -> None:
     _publish(storage, 1)
     text = storage.read(names.commit(0))
     assert text.endswith(b"\n")
-    assert {"format", "requires", "n", "previous", "writer", "time", "verb", "adds", "drops", "crc32c"} <= set(json.loads(text))
+    assert {"format", "requires", "n", "previous", "writer", "time", "verb", "adds", "drops", "crc32c"} <= set(
+        json.loads(text)
+    )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store import fitting, layout
 from lamofc_store.errors import BadArgument, SourceError
-from lamofc_store.items import items_of
-from lamofc_store.options import IngestOptions
+from lamofc_store.items import Item, items_of
+from lamofc_store.options import DEFAULT_CODEC, IngestOptions
 from lamofc_store.sample import Sample
 
 if TYPE_CHECKING:
@@ -73,22 +73,38 @@ class Annotated:
             yield replace(sample, attributes={**sample.attributes, **extra}) if extra else sample
 
 
-def plan(source: Iterable[Sample], options: IngestOptions) -> list[PlannedFeature]:
-    """The features of the first samples."""
+def plan(
+    source: Any, codec: str = DEFAULT_CODEC, quality: "Quality | None" = None, **options: Any
+) -> list[PlannedFeature]:
+    """The features that an ingest would take in, as the first samples show them; nothing is written."""
+    samples, chosen = prepared(source, codec, quality, options)
     found: dict[str, PlannedFeature] = {}
-    for sample in islice(source, LOOKED_AT):
-        for item in items_of(sample, options):
-            tokens, channels = layout.tokens_of(item.shape, item.pattern), layout.channels_of(item.shape, item.pattern)
-            planned = PlannedFeature(item.feature, item.shape, item.dtype, item.pattern, tokens, channels, item.grid)
-            found.setdefault(item.feature, planned)
+    for sample in islice(samples, LOOKED_AT):
+        for item in items_of(sample, chosen):
+            found.setdefault(item.feature, _planned(item))
     if not found:
-        raise SourceError("the source has no samples", "give a folder or a file of features")
+        raise _empty()
     return [found[feature] for feature in sorted(found)]
 
 
-def fit_profiles(source: Iterable[Sample], options: IngestOptions) -> "dict[str, Profile]":
-    """A profile for every feature of the first samples."""
-    found = fitting.gather(source, options, lambda feature: False)
-    if not found:
-        raise SourceError("the source has no samples to fit from", "give a folder or a file of features")
-    return {feature: fitting.fit(feature, items, options) for feature, items in sorted(found.items())}
+def _planned(item: Item) -> PlannedFeature:
+    tokens, channels = layout.tokens_of(item.shape, item.pattern), layout.channels_of(item.shape, item.pattern)
+    return PlannedFeature(item.feature, item.shape, item.dtype, item.pattern, tokens, channels, item.grid)
+
+
+def _empty() -> SourceError:
+    return SourceError("the source has no samples", "give a folder or a file of features")
+
+
+def fit_profiles(
+    source: Any, codec: str = DEFAULT_CODEC, quality: "Quality | None" = None, **options: Any
+) -> "dict[str, Profile]":
+    """A profile for every feature, from the first samples of a source; nothing is written."""
+    samples, chosen = prepared(source, codec, quality, options)
+    by_feature: dict[str, list[Item]] = {}
+    for item in fitting.gather(samples, chosen, lambda item: False):
+        by_feature.setdefault(item.feature, []).append(item)
+    if not by_feature:
+        raise _empty()
+    codings = {feature: chosen.exact() if items[0].is_exact else chosen for feature, items in by_feature.items()}
+    return {feature: fitting.fit(feature, items, codings[feature]) for feature, items in sorted(by_feature.items())}
