@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lamofc_store.store import Store
 
 INDEX = "index.parquet"
+NESTING = "nesting"
+"""The index's column of structures: in a table of attributes `structure` would be taken for the store's own."""
 BATCH = 4096
 """Samples whose rows are asked for at a time."""
 
@@ -133,7 +135,7 @@ def whole(target: Path) -> Iterator[BinaryIO]:
 
 
 class _Index:
-    """The Parquet table of exported samples: id, file, structure and the user's columns."""
+    """The Parquet table of exported samples: id, file, nesting and the user's columns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -148,6 +150,7 @@ class _Index:
         ids = pa.array([item.sample for item in items], pa.string())
         rows = _rows(store, "SELECT * FROM samples", ids.to_pylist())
         rows = rows.take(pa.compute.index_in(ids, rows.column("sample").combine_chunks().cast(pa.string())))
+        rows = rows.rename_columns([NESTING if name == "structure" else name for name in rows.column_names])
         table = rows.append_column("file", pa.array([item.file for item in items], pa.string()))
         if self._writer is None:
             self._writer = ParquetWriter(self._part, table.schema, compression="zstd")

@@ -35,7 +35,7 @@ SUFFIXES = {
 
 @dataclass(frozen=True)
 class Files:
-    """Each file is one sample, whose id is the path beneath `root` without its suffix; an export's names are decoded."""
+    """Each file is one sample, whose id is the path beneath `root` without suffix; an export's names are decoded."""
 
     root: Path
     files: tuple[Path, ...]

@@ -29,7 +29,7 @@ ONE_FILE = ("compressai", "imageio_ffmpeg")
 STORE_FACE = "catalog codecs errors exporting layout sample sources structure version".split()  # noqa: SIM905
 """The modules of the store that tools may name; everything else comes from `lamofc_store` itself."""
 INWARD = {
-    "sources": "errors sample sources structure",
+    "sources": "errors file_names sample sources structure",
     "sample": "errors",
     "structure": "errors",
     "pattern": "errors",

@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 from torch.testing import assert_close
 
+import lamofc_store as lamofc
 from lamofc_store import sources, structure
 from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
 from lamofc_store.exporting import Exported, export
@@ -91,6 +92,20 @@ def test_safetensors_hold_the_store(store: Any, tmp_path: Path) -> None:
         assert_close(read, SAMPLES[id_of(file, ".safetensors")], rtol=0, atol=0)
 
 
+def test_a_true_store_comes_out_and_in_again(tmp_path: Path) -> None:
+    nested = {"kv": [(torch.randn(1, 2, 3, 4), torch.randn(1, 2, 3, 4).bfloat16())], "label": 3}
+    place = str(tmp_path / "store")
+    with lamofc.open(place, "a") as store:
+        store.ingest([("odd/../id", nested), ("b", {"x": torch.arange(6).reshape(2, 3), "label": 4})], codec="raw")
+        assert export(store, tmp_path / "out").samples == 2
+        before = {sample: store.get(sample) for sample in store}
+    with lamofc.open(str(tmp_path / "again"), "a") as store:
+        store.ingest(tmp_path / "out", codec="raw", table=tmp_path / "out/index.parquet")
+        after = {sample: store.get(sample) for sample in store}
+        assert store.find("label = 3") == ["odd/../id"]
+    assert_close(after, before, rtol=0, atol=0)
+
+
 def test_an_export_is_a_source(store: Any, tmp_path: Path) -> None:
     export(store, tmp_path)
     samples = {sample.id: sample for sample in sources.open(tmp_path)}
@@ -113,7 +128,7 @@ def test_npz_holds_the_values(store: Any, tmp_path: Path) -> None:
 
 def test_index_holds_the_attributes(store: Any, tmp_path: Path) -> None:
     export(store, tmp_path)
-    index = pq.read_table(tmp_path / "index.parquet").drop_columns("structure").to_pylist()
+    index = pq.read_table(tmp_path / "index.parquet").drop_columns("nesting").to_pylist()
     assert index == [
         {"sample": "../b", "label": None, "split": "x", "file": "%2E%2E/b.safetensors"},
         {"sample": "a/1", "label": 1, "split": "x", "file": "a/1.safetensors"},
