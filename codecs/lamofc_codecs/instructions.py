@@ -5,12 +5,17 @@ from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.extending import intrinsic
 
 
 def _crc32c_instruction() -> str:
-    """The LLVM intrinsic that folds 8 bytes into a crc32c on this processor, or nothing."""
+    """The LLVM intrinsic that folds 8 bytes into a crc32c on this processor, or nothing.
+
+    Numba may be told to compile for another processor than this one; then nothing is taken for granted.
+    """
+    if config.CPU_NAME or config.CPU_FEATURES:
+        return ""
     machine = platform.machine().lower()
     features = llvm.get_host_cpu_features()
     if machine in ("x86_64", "amd64") and features.get("sse4.2"):

@@ -37,8 +37,9 @@ def encode_symbols(
     if backend == "reference":
         return rans_reference.encode_block(flat, rows, tables, lanes, streams)
     firsts = first_symbols(flat.size, streams)
-    coder = (tables.coding, tables.reciprocals, tables.likeliest)
-    packed, sizes = rans_numba.encode_streams(flat, firsts, rows, coder, np.int64(lanes))
+    packed, sizes = rans_numba.encode_streams(
+        flat, firsts, rows, tables.coding.reshape(-1), tables.likeliest, np.int64(lanes)
+    )
     return frame(lanes, sizes, packed.tobytes())
 
 
@@ -146,7 +147,7 @@ def _by_numba(
     tables: Tables,
     out: NDArray[np.uint8],
 ) -> int:
-    return int(rans_numba.decode_streams(buffer, streams, row_tables, tables.slots, out))
+    return int(rans_numba.decode_streams(buffer, streams, row_tables, tables.slots.reshape(-1), out))
 
 
 def _row_tables(table_of_row: Rows, rows: int, tables: Tables) -> NDArray[np.uint16]:

@@ -1,8 +1,8 @@
 """rANS on the CPU: the bytes of `rans_reference`, all streams of a block or of a whole batch in one compiled call.
 
-The 32 lanes of a step go through short loops (look up, update, refill) rather than one long one: all but the last then
-become vector instructions. The refill has no branch: it always loads the next word and moves on only if that was used.
-Arithmetic is spelled out as uint32 everywhere, as numba would widen it.
+Blocks of 8, 16 and 32 lanes go through the vector steps of `rans_steps`; fewer lanes, last steps and the rows near a
+stream's end, where its words may run out, go symbol by symbol. uint32 arithmetic is spelled out, as numba would widen
+it.
 """
 
 from collections.abc import Callable
@@ -25,52 +25,63 @@ from lamofc_codecs.rans_block import (
     WORDS_END,
     WORDS_LEFT,
 )
+from lamofc_codecs.rans_steps import decode_step, encode_step
+from lamofc_codecs.tables import SLOTS, SYMBOLS
 
 _U = np.uint32
 _LOW = np.uint32(1 << 15)
-_LANES = 32
 
 
-def _full_steps(lanes: int) -> Callable[..., tuple[Int, Int]]:
-    """A loop for that many lanes: with the number known, the compiler unrolls it."""
+def _whole_rows(lanes: int) -> Callable[..., tuple[Int, Int]]:
+    """The decoder's loop for that many lanes."""
+    step = decode_step(lanes)
 
     @compiled
-    def steps(
+    def rows(
         buffer: NDArray[np.uint8],
         span: tuple[Int, Int],
         row_tables: NDArray[np.uint16],
         slots: NDArray[np.uint32],
-        work: NDArray[np.uint32],
+        states: NDArray[np.uint32],
         symbols: NDArray[np.uint8],
     ) -> tuple[Int, Int]:
         """Whole rows while their words are surely there; returns the symbols done and where the words go on."""
-        states, entries = work[0], work[1]
         done = np.int64(0)
         at, stop = span
         while done + ROW <= symbols.size and at + 2 * ROW <= stop:
-            table = slots[row_tables[done // ROW]]
-            for _ in range(ROW // lanes):
-                for lane in range(lanes):
-                    entries[lane] = table[np.int64(states[lane] & _U(4095))]
-                for lane in range(lanes):
-                    symbols[done + lane] = np.uint8(entries[lane])
-                for lane in range(lanes):
-                    entry = entries[lane]
-                    freq = _U(entry >> _U(8)) & _U(4095)
-                    states[lane] = _U(_U(freq * _U(states[lane] >> _U(12))) + _U(entry >> _U(20)))
-                for lane in range(lanes):
-                    x = states[lane]
-                    short = x < _LOW
-                    refilled = _U(x << _U(16)) | load16(buffer, at)
-                    states[lane] = refilled if short else x
-                    at += np.int64(short) * 2
-                done += lanes
+            table = np.int64(row_tables[done // ROW]) * SLOTS
+            for first in range(0, ROW, lanes):
+                at = step(states, slots, table, symbols, done + first, buffer, at)
+            done += ROW
         return done, at
+
+    return rows
+
+
+def _whole_steps(lanes: int) -> Callable[..., Int]:
+    """The encoder's loop for that many lanes."""
+    step = encode_step(lanes)
+
+    @compiled
+    def steps(
+        symbols: NDArray[np.uint8],
+        row_tables: NDArray[np.uint16],
+        coding: NDArray[np.uint64],
+        states: NDArray[np.uint32],
+        scratch: NDArray[np.uint8],
+        at: Int,
+    ) -> Int:
+        """All steps that are full, from the last to the first; returns where the words begin."""
+        for number in range(symbols.size // lanes - 1, -1, -1):
+            place = number * lanes
+            at = step(states, coding, np.int64(row_tables[place // ROW]) * SYMBOLS, symbols, place, scratch, at)
+        return at
 
     return steps
 
 
-_rows_of_32, _rows_of_16, _rows_of_8 = _full_steps(32), _full_steps(16), _full_steps(8)
+_rows_of_8, _rows_of_16, _rows_of_32 = _whole_rows(8), _whole_rows(16), _whole_rows(32)
+_steps_of_8, _steps_of_16, _steps_of_32 = _whole_steps(8), _whole_steps(16), _whole_steps(32)
 
 
 @compiled
@@ -82,9 +93,9 @@ def decode_streams(
     out: NDArray[np.uint8],
 ) -> Int:
     """Decode the listed streams into `out`; returns -1, or 8 x the number of the first bad stream + what is wrong."""
-    work = np.empty((2, _LANES), np.uint32)
+    states = np.empty(ROW, np.uint32)
     for number in range(len(streams)):
-        wrong = _decode_stream(buffer, streams[number], row_tables, slots, work, out)
+        wrong = _decode_stream(buffer, streams[number], row_tables, slots, states, out)
         if wrong:
             return np.int64(8 * number + wrong)
     return np.int64(-1)
@@ -96,12 +107,12 @@ def _decode_stream(
     stream: NDArray[np.int64],
     row_tables: NDArray[np.uint16],
     slots: NDArray[np.uint32],
-    work: NDArray[np.uint32],
+    lane_states: NDArray[np.uint32],
     out: NDArray[np.uint8],
 ) -> Int:
     """One stream; returns what is wrong with it, or 0."""
     lanes, at, stop = stream[LANES], stream[START], stream[STOP]
-    states = work[0, :lanes]
+    states = lane_states[:lanes]
     for lane in range(lanes):
         states[lane] = load16(buffer, at) | _U(load16(buffer, at + 2) << _U(16))
         at += 4
@@ -111,11 +122,11 @@ def _decode_stream(
     tables = row_tables[stream[TABLES] :]
     done = np.int64(0)
     if lanes == 32:
-        done, at = _rows_of_32(buffer, (at, stop), tables, slots, work, symbols)
+        done, at = _rows_of_32(buffer, (at, stop), tables, slots, states, symbols)
     elif lanes == 16:
-        done, at = _rows_of_16(buffer, (at, stop), tables, slots, work, symbols)
+        done, at = _rows_of_16(buffer, (at, stop), tables, slots, states, symbols)
     elif lanes == 8:
-        done, at = _rows_of_8(buffer, (at, stop), tables, slots, work, symbols)
+        done, at = _rows_of_8(buffer, (at, stop), tables, slots, states, symbols)
     at = _careful_steps(buffer, (at, stop), tables[done // ROW :], slots, states, symbols[done:])
     if at < 0:
         return WORDS_END
@@ -140,10 +151,10 @@ def _careful_steps(
     at, stop = span
     done = np.int64(0)
     while done < symbols.size:
-        table = slots[row_tables[done // ROW]]
+        table = np.int64(row_tables[done // ROW]) * SLOTS
         for lane in range(states.size):
             x = states[lane]
-            entry = table[np.int64(x & _U(4095))]
+            entry = slots[table + np.int64(x & _U(4095))]
             if done + lane < symbols.size:
                 symbols[done + lane] = np.uint8(entry)
             x = _U(_U((_U(entry >> _U(8)) & _U(4095)) * _U(x >> _U(12))) + _U(entry >> _U(20)))
@@ -172,13 +183,14 @@ def coded_millibits(
     return total, largest
 
 
-Coder = tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint8]]
-"""What an encoder needs of `Tables`: coding, reciprocals, likeliest."""
-
-
 @compiled
 def encode_streams(
-    symbols: NDArray[np.uint8], firsts: NDArray[np.int64], row_tables: NDArray[np.uint16], coder: Coder, lanes: Int
+    symbols: NDArray[np.uint8],
+    firsts: NDArray[np.int64],
+    row_tables: NDArray[np.uint16],
+    coding: NDArray[np.uint64],
+    likeliest: NDArray[np.uint8],
+    lanes: Int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """All streams end to end, and the bytes of each. `firsts` says where each one's symbols begin.
 
@@ -192,9 +204,18 @@ def encode_streams(
     for stream in range(count):
         first, last = firsts[stream], firsts[stream + 1]
         ends[stream] = 2 * last + (stream + 1) * room
-        begins[stream] = _encode_stream(
-            symbols[first:last], row_tables[first // ROW :], coder, lanes, scratch, ends[stream]
-        )
+        tables, states = row_tables[first // ROW :], np.full(lanes, _LOW, np.uint32)
+        at, whole = ends[stream], (last - first) // lanes * lanes
+        if first + whole < last:
+            at = _short_step(
+                symbols[first + whole : last], tables[whole // ROW], coding, likeliest, states, scratch, at
+            )
+        at = _encode_steps(symbols[first : first + whole], tables, coding, states, scratch, at)
+        for lane in range(lanes - 1, -1, -1):
+            at -= 4
+            store16(scratch, at, states[lane])
+            store16(scratch, at + 2, _U(states[lane] >> _U(16)))
+        begins[stream] = at
     sizes = ends - begins
     packed = np.empty(sizes.sum(), np.uint8)
     at = np.int64(0)
@@ -205,40 +226,55 @@ def encode_streams(
 
 
 @compiled
-def _encode_stream(
+def _encode_steps(
     symbols: NDArray[np.uint8],
     row_tables: NDArray[np.uint16],
-    coder: Coder,
-    lanes: Int,
+    coding: NDArray[np.uint64],
+    states: NDArray[np.uint32],
     scratch: NDArray[np.uint8],
     at: Int,
 ) -> Int:
-    """Write one stream so that it ends at `at`; returns where it begins."""
-    coding, reciprocals, likeliest = coder
-    states = np.full(lanes, _LOW, np.uint32)
-    codes, inverses = np.empty(lanes, np.uint32), np.empty(lanes, np.uint32)
-    steps = (symbols.size + lanes - 1) // lanes
-    for step in range(steps - 1, -1, -1):
-        table = row_tables[step * lanes // ROW]
-        code_of, inverse_of = coding[table], reciprocals[table]
-        for lane in range(lanes):
-            place = step * lanes + lane
-            symbol = symbols[place] if place < symbols.size else likeliest[table]
-            codes[lane], inverses[lane] = code_of[symbol], inverse_of[symbol]
-        for lane in range(lanes - 1, -1, -1):
-            x = states[lane]
-            full = x >= _U(_U(codes[lane] & _U(4095)) << _U(19))
-            store16(scratch, at - 2, x)
-            at -= np.int64(full) * 2
-            states[lane] = _U(x >> _U(16)) if full else x
-        for lane in range(lanes):
-            x, code = states[lane], codes[lane]
-            shift = np.uint64(code >> _U(24)) + np.uint64(31)
-            share = _U((np.uint64(x) * np.uint64(inverses[lane])) >> shift)
-            start = _U(code >> _U(12)) & _U(4095)
-            states[lane] = _U(_U(x + start) + _U(share * _U(_U(4096) - _U(code & _U(4095)))))
-    for lane in range(lanes - 1, -1, -1):
-        at -= 4
-        store16(scratch, at, states[lane])
-        store16(scratch, at + 2, _U(states[lane] >> _U(16)))
+    """Full steps, however many lanes; returns where the words begin."""
+    lanes = states.size
+    if lanes == 32:
+        return _steps_of_32(symbols, row_tables, coding, states, scratch, at)
+    if lanes == 16:
+        return _steps_of_16(symbols, row_tables, coding, states, scratch, at)
+    if lanes == 8:
+        return _steps_of_8(symbols, row_tables, coding, states, scratch, at)
+    for place in range(symbols.size - 1, -1, -1):
+        code = coding[np.int64(row_tables[place // ROW]) * SYMBOLS + symbols[place]]
+        at = _encode_one(states, place % lanes, code, scratch, at)
+    return at
+
+
+@compiled
+def _short_step(  # noqa: PLR0913
+    symbols: NDArray[np.uint8],
+    table: Int,
+    coding: NDArray[np.uint64],
+    likeliest: NDArray[np.uint8],
+    states: NDArray[np.uint32],
+    scratch: NDArray[np.uint8],
+    at: Int,
+) -> Int:
+    """The last step of a stream, filled up with the table's likeliest symbol."""
+    for lane in range(states.size - 1, -1, -1):
+        symbol = symbols[lane] if lane < symbols.size else likeliest[table]
+        at = _encode_one(states, lane, coding[np.int64(table) * SYMBOLS + symbol], scratch, at)
+    return at
+
+
+@compiled
+def _encode_one(states: NDArray[np.uint32], lane: Int, code: Int, scratch: NDArray[np.uint8], at: Int) -> Int:
+    """One symbol into one lane."""
+    x = states[lane]
+    freq = _U(code >> np.uint64(32)) & _U(4095)
+    if x >= _U(freq << _U(19)):
+        at -= 2
+        store16(scratch, at, x)
+        x = _U(x >> _U(16))
+    share = _U((np.uint64(x) * (code & np.uint64(0xFFFFFFFF))) >> ((code >> np.uint64(56)) + np.uint64(31)))
+    start = _U(code >> np.uint64(44)) & _U(4095)
+    states[lane] = _U(_U(x + start) + _U(share * _U(_U(4096) - freq)))
     return at

@@ -10,7 +10,6 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,22 +99,17 @@ class Tables:
         return np.where(held, np.ceil(bits * 1024), ABSENT).astype(np.uint32)
 
     @cached_property
-    def coding(self) -> NDArray[np.uint32]:
-        """tables x 256 for encoders: frequency | first slot << 12 | k << 24, with 2^k the first power >= frequency."""
-        freqs, starts = self.freqs.astype(np.uint32), self.starts.astype(np.uint32)
-        return np.ascontiguousarray(freqs | starts << 12 | _ceil_log2(freqs) << 24, np.uint32)
+    def coding(self) -> NDArray[np.uint64]:
+        """tables x 256 for encoders: reciprocal | frequency << 32 | first slot << 44 | k << 56.
 
-    @cached_property
-    def reciprocals(self) -> NDArray[np.uint32]:
-        """tables x 256: ceil(2^(31 + k) / frequency); x // frequency is x * reciprocal >> (31 + k) for all x < 2^31."""
-        freqs = np.maximum(self.freqs, 1).astype(np.uint64)
-        power = np.uint64(1) << (_ceil_log2(freqs) + np.uint64(31))
-        return np.ascontiguousarray((power + freqs - np.uint64(1)) // freqs, np.uint32)
-
-
-def _ceil_log2(values: NDArray[Any]) -> NDArray[Any]:
-    """The least k with 2^k >= value, for 1 to 4096, of the same dtype."""
-    return np.searchsorted(1 << np.arange(13), values).astype(values.dtype)
+        2^k is the first power that is no less than the frequency, the reciprocal is ceil(2^(31 + k) / frequency), and
+        x // frequency is x * reciprocal >> (31 + k) for all x < 2^31.
+        """
+        freqs, starts = np.maximum(self.freqs, 1).astype(np.uint64), self.starts.astype(np.uint64)
+        k = np.searchsorted(1 << np.arange(BITS + 1), freqs).astype(np.uint64)
+        reciprocals = ((np.uint64(1) << (k + np.uint64(31))) + freqs - np.uint64(1)) // freqs
+        packed = reciprocals | freqs << np.uint64(32) | starts << np.uint64(44) | k << np.uint64(56)
+        return np.ascontiguousarray(packed, np.uint64)
 
 
 @cache

@@ -58,8 +58,9 @@ def test_any_lanes_and_streams(lanes: int, streams: int, count: int) -> None:
     frozen, rows = sigma_tables(), sorted_rows(count, lanes)
     symbols = drawn(frozen, rows, count, streams)
     data = encode_block(symbols, rows, frozen, lanes, streams)
-    coder = (frozen.coding, frozen.reciprocals, frozen.likeliest)
-    packed, sizes = encode_streams(symbols, first_symbols(count, streams), rows, coder, lanes)
+    packed, sizes = encode_streams(
+        symbols, first_symbols(count, streams), rows, frozen.coding.reshape(-1), frozen.likeliest, lanes
+    )
     assert data.endswith(packed.tobytes())
     assert len(sizes) == streams
     for backend in ("numba", "reference"):

@@ -64,10 +64,16 @@ def test_slots_name_every_symbol_as_often_as_its_frequency() -> None:
 
 def test_reciprocals_divide_exactly() -> None:
     """x // f for every frequency, at the multiples of f (and next to them) where a wrong reciprocal shows first."""
-    freqs = np.arange(1, 4096, dtype=np.uint64)
-    shift = np.searchsorted(1 << np.arange(13), freqs).astype(np.uint64) + np.uint64(31)
-    inverse = ((np.uint64(1) << shift) + freqs - np.uint64(1)) // freqs
-    assert inverse.max() < 1 << 32
+    both = np.zeros((4095, 256), np.uint16)
+    both[:, 0], both[:, 1] = np.arange(1, 4096), np.arange(4095, 0, -1)
+    coding = tables.Tables(both).coding[:, 0]
+    inverse, freqs, k = (
+        coding & np.uint64(0xFFFFFFFF),
+        coding >> np.uint64(32) & np.uint64(4095),
+        coding >> np.uint64(56),
+    )
+    assert np.array_equal(freqs, np.arange(1, 4096))
+    shift = k + np.uint64(31)
     rng = np.random.default_rng(0)
     top = np.uint64((1 << 31) - 1)
     for factor in [1, 2, 3, *rng.integers(4, 1 << 31, 300)]:
