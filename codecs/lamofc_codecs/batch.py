@@ -96,6 +96,8 @@ def _items(element: Input, codec: Codec) -> list[Tensor]:
                 f"tensor of {item.dtype} {tuple(item.shape)} in layout {item.layout}; expected dense tokens x channels",
                 "bring it to two axes with a pattern, or call to_dense()",
             )
+    if not items:
+        raise UnsupportedInput(f"a record of {len(items)} items: there is no item to code", "give at least one tensor")
     if len({(item.dtype, item.shape[1]) for item in items}) != 1:
         kinds = [f"{item.dtype} {tuple(item.shape)}" for item in items]
         raise UnsupportedInput(f"items of one record have one dtype and channel count, got {kinds}", "code them apart")
@@ -172,19 +174,25 @@ class _Job:
         layers = sections(self.record, self.header)
         shape = (sum(grid.tokens), grid.channels[0])
         source_dtype = getattr(torch, grid.dtypes[0])
+        self.codec.check_length(layers, shape[0] * shape[1] * source_dtype.itemsize)
         first = self.out[0] if self.out and grid.items == 1 else None
         direct = first is not None and _takes(first, shape, source_dtype)
-        whole = first if first is not None and direct else torch.empty(shape, dtype=source_dtype)
+        whole = first if first is not None and direct else _room(shape, source_dtype)
         self.codec.decode(layers, whole)
         pieces = torch.split(whole, list(grid.tokens)) if grid.items > 1 else (whole,)
         chosen = [pieces[item] for item in self.items]
         if self.out is None:
             return [piece if self.dtype is None else piece.to(self.dtype) for piece in chosen]
         for target, piece in zip(self.out, chosen, strict=True):
+            _check_out(target, piece, self.dtype)
             if target is not piece:
-                _check_out(target, piece, self.dtype)
                 target.copy_(piece)
         return self.out
+
+
+def _room(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """Return an empty tensor. Made of bytes, because torch warns of complex32 whenever it makes one."""
+    return torch.empty((shape[0], shape[1] * dtype.itemsize), dtype=torch.uint8).view(dtype)
 
 
 def _takes(target: Tensor, shape: tuple[int, int], dtype: torch.dtype) -> bool:

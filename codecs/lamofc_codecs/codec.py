@@ -15,6 +15,7 @@ from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, NonFinit
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 
+MOST_PER_BYTE = 1 << 18
 LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -96,6 +97,14 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out`, contiguous, on the CPU, of the source's shape and dtype. Bad bytes raise `CorruptRecord`."""
+
+    def check_length(self, layers: Sequence[memoryview], size: int) -> None:
+        """Refuse layers that cannot hold `size` bytes of a tensor, before anything of that size is made.
+
+        The entropy coder needs a bit for 2840 symbols at the least, whatever a record claims.
+        """
+        length = sum(map(len, layers))
+        need(size <= length * MOST_PER_BYTE, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
     @classmethod
     def check_options(cls, options: Mapping[str, object]) -> None:

@@ -7,7 +7,7 @@ a one bit, and the lowest n bits of m, where m = (v >> k) + 1 has n + 1 bits; th
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.compiled import compiled
+from lamofc_codecs.compiled import as_bytes, compiled
 from lamofc_codecs.errors import CorruptRecord
 
 MAX_BITS = 40
@@ -29,7 +29,7 @@ def read_numbers(data: memoryview, count: int) -> tuple[Numbers, int]:
     if not data or data[0] >= MAX_BITS or count > 8 * (len(data) - 1):
         raise CorruptRecord(f"{count} numbers cannot stand in {len(data)} bytes that begin with {bytes(data[:1])!r}")
     values = np.empty(count, np.int64)
-    bits = int(_read(np.frombuffer(data, np.uint8, offset=1), data[0], values))
+    bits = int(_read(as_bytes(data[1:]), data[0], values))
     if bits < 0:
         raise CorruptRecord(f"a list of {count} numbers runs past its {len(data)} bytes, or its padding is not zero")
     return values, 1 + (bits + 7) // 8

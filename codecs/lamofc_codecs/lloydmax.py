@@ -58,12 +58,13 @@ class LloydMax(Codec):
         # A level that the samples never use may still occur: every one keeps a slot.
         table = normalise(counts * LEVELS + 1)
         tensors |= {"levels": torch.from_numpy(placed), "table": torch.from_numpy(table.astype(np.int32))}
-        return Profile(cls.id, {"assign": assign}, tensors)
+        channels = collected.channels if collected.tokens else None
+        return Profile(cls.id, {"assign": assign, "channels": channels}, tensors)
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)
         assign = profile.config.get("assign")
-        if set(profile.config) != {"assign"} or assign not in _ASSIGN:
+        if set(profile.config) != {"assign", "channels"} or assign not in _ASSIGN:
             raise CodecError(
                 f"profile {profile.id[:12]} has config {dict(profile.config)!r}", f"assign: one of {_ASSIGN}"
             )
@@ -72,6 +73,10 @@ class LloydMax(Codec):
         table = profile.tensor("table", torch.int32, LEVELS).numpy()
         self._table = Tables.of(table.clip(0, 1 << 15).astype(np.uint16))
         self._bulk = Bulk.of(profile)
+        if profile.config["channels"] != (len(self._bulk.mean) if self._bulk else None):
+            raise CodecError(
+                f"profile {profile.id[:12]} says {profile.config['channels']} channels", "fit the profile again"
+            )
 
     @property
     def bulk(self) -> Bulk | None:
@@ -135,8 +140,9 @@ def _edges(levels: Floats, assign: object) -> Floats:
     """Return the least value of each level but the first."""
     if assign == "floor":
         return levels[1:]
-    middles: Floats = ((levels[1:].astype(np.float64) + levels[:-1]) / 2).astype(np.float32)
-    return middles
+    middles = ((levels[1:].astype(np.float64) + levels[:-1]) / 2).astype(np.float32)
+    # Between neighbouring floats the middle may round to the lower one, which would then belong to the upper level.
+    return np.maximum(middles, np.nextafter(levels[:-1], np.float32(np.inf)))
 
 
 def assign_levels(values: Floats, edges: Floats) -> NDArray[np.uint8]:

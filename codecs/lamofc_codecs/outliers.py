@@ -31,10 +31,11 @@ def read_outliers(data: memoryview, out: Tensor) -> None:
         raise CorruptRecord(f"{count} exact values in {len(data)} bytes for a tensor of {out.numel()} elements")
     gaps, used = read_numbers(data[_COUNT.size :], count)
     values = data[_COUNT.size + used :]
-    positions = np.cumsum(gaps + 1) - 1
-    if len(values) != count * out.itemsize or positions[-1] >= out.numel() or gaps.max() >= out.numel():
+    reach = float(gaps.sum(dtype=np.float64)) + count
+    if len(values) != count * out.itemsize or reach > out.numel():
         raise CorruptRecord(
-            f"{count} exact values take {len(values)} bytes and reach to {positions[-1]} in a tensor of {out.numel()}"
+            f"{count} exact values take {len(values)} bytes and reach to {reach:.0f} in a tensor of {out.numel()}"
         )
+    positions = np.cumsum(gaps + 1) - 1
     exact = torch.frombuffer(bytearray(values), dtype=out.dtype)
     out.view(-1)[torch.from_numpy(positions)] = exact

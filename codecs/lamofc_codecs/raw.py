@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec, Coded, Source
+from lamofc_codecs.codec import Codec, Coded, Source, need
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.order0 import read_plane, write_plane
 from lamofc_codecs.planes import bytes_of, merge, split, word_of
@@ -47,6 +47,11 @@ class Raw(Codec):
             return Coded((_WHOLE + data.tobytes(),))
         heads = b"".join(_PLANE.pack(form, len(body)) for form, body in planes)
         return Coded((b"".join((_PLANES, heads, *(body for _, body in planes))),))
+
+    def check_length(self, layers: Sequence[memoryview], size: int) -> None:
+        """Refuse bytes of another number; planes may be constant, and hold anything."""
+        if layers[0][:1] == _WHOLE:
+            need(len(layers[0]) == size + 1, f"{len(layers[0])} bytes of which one is a mark, for a tensor of {size}")
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` with the source's bits."""

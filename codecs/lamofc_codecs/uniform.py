@@ -51,22 +51,33 @@ class Uniform(Codec):
         collected = statistics(samples, skip_nonfinite=chosen.nonfinite == "exact")
         bulk, sigma = collected.finish()
         shrink = fit_shrink(collected.values(), bulk, sigma)
-        config = {**chosen.to_json(), "tables": SIGMA_TABLES, "quality": quality.to_json() if quality else None}
+        channels = {"channels": len(sigma)}
+        config = {
+            **channels,
+            **chosen.to_json(),
+            "tables": SIGMA_TABLES,
+            "quality": quality.to_json() if quality else None,
+        }
         tensors = {"sigma": torch.from_numpy(sigma), "shrink": torch.from_numpy(shrink), **bulk.tensors()}
         return Profile(cls.id, config, tensors)
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)
         config = dict(profile.config)
-        if config.pop("tables", None) != SIGMA_TABLES:
+        tables, quality, channels = (config.pop(name, None) for name in ("tables", "quality", "channels"))
+        if tables != SIGMA_TABLES:
             raise CodecError(
-                f"profile {profile.id[:12]} wants other tables than {SIGMA_TABLES}", "upgrade lamofc-store"
+                f"profile {profile.id[:12]} wants tables {tables}, not {SIGMA_TABLES}", "upgrade lamofc-store"
             )
-        quality = config.pop("quality", None)
         self._quality = Quality.from_json(quality) if quality else None
+        self._bulk = Bulk.required(profile)
+        if channels != len(self._bulk.mean):
+            raise CodecError(
+                f"profile {profile.id[:12]} says {channels} channels, but has {len(self._bulk.mean)}",
+                "fit the profile again",
+            )
         self.check_options(config)
         self._options = UniformOptions.of(config)
-        self._bulk = Bulk.required(profile)
         self._sigma: Floats = profile.tensor("sigma", torch.float32, len(self._bulk.mean)).numpy()
         self._drawn = drawn_inwards(profile.tensor("shrink", torch.uint8, CLASSES).numpy())
         self._middle = self._options.middles(self._bulk.mean)
