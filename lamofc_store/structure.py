@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lamofc_store.errors import CorruptStore, NotFound, SourceError
+from lamofc_store.sample import Scalar
 
 if TYPE_CHECKING:
     import torch
@@ -67,10 +68,10 @@ def _take(value: object, path: tuple[str, ...], features: dict[str, torch.Tensor
     if isinstance(value, list | tuple):
         kind = "list" if isinstance(value, list) else "tuple"
         return {kind: [_take(item, (*path, str(index)), features) for index, item in enumerate(value)]}
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"float": str(float(value))}
-    if value is None or isinstance(value, str | int | float):
-        return {"value": _plain(value)}
+    if is_plain(value):
+        number = plain(value)
+        odd = isinstance(number, float) and not math.isfinite(number)
+        return {"float": str(number)} if odd else {"value": number}
     name = _free_name(".".join(path) or BARE, features)
     features[name] = tensor_of(value, _where(path))
     return {"tensor": name}
@@ -81,8 +82,8 @@ def tensor_of(value: object, where: str) -> torch.Tensor:
     import numpy as np
     import torch
 
-    if isinstance(value, np.ndarray | np.generic):
-        return _from_numpy(np.asarray(value), where)
+    if isinstance(value, np.ndarray):
+        return _from_numpy(value, where)
     if not isinstance(value, torch.Tensor):
         raise SourceError(f"{where} is of type {type(value).__module__}.{type(value).__qualname__}", _CURE)
     if value.layout != torch.strided or value.is_quantized:
@@ -104,8 +105,18 @@ def _from_numpy(array: NDArray[Any], where: str) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(native).reshape(array.shape))
 
 
-def _plain(value: str | float | None) -> str | float | None:
-    """Enums and other subclasses of the plain types, as the plain value that they equal."""
+def is_plain(value: object) -> bool:
+    """Texts, numbers, booleans and None, also as enums or as NumPy's scalars, which datasets give for labels."""
+    import numpy as np
+
+    return value is None or isinstance(value, str | int | float | np.bool_ | np.integer | np.floating)
+
+
+def plain(value: Any) -> Scalar:
+    """The Python value that a plain one equals."""
+    import numpy as np
+
+    value = value.item() if isinstance(value, np.generic) else value
     if value is None or type(value) is bool:
         return value
     return next(kind(value) for kind in (str, int, float) if isinstance(value, kind))

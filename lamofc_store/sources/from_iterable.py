@@ -8,7 +8,7 @@ from typing import Any
 from lamofc_store.errors import SourceError
 from lamofc_store.sample import Sample, Scalar
 from lamofc_store.sources.source import ALL, Wanted
-from lamofc_store.structure import flatten
+from lamofc_store.structure import flatten, is_plain, plain
 
 ID_KEYS = ("sample", "id")
 """The keys of a dict that are taken for the id when none is named."""
@@ -74,13 +74,13 @@ class Items:
         named = [self._id_column] if self._id_column else [key for key in ID_KEYS if key in item]
         if not named:
             return sample_of(f"{number:08d}", dict(item), self._wanted)
-        if named[0] not in item or not isinstance(item[named[0]], str | int):
+        if named[0] not in item or not is_plain(item[named[0]]) or isinstance(item[named[0]], float | None):
             raise SourceError(
                 f"item {number} has no text or number under {named[0]!r}: it has {', '.join(map(str, item))[:120]}",
                 "name the key that holds the id",
             )
         rest = {key: value for key, value in item.items() if key != named[0]}
-        return sample_of(str(item[named[0]]), rest, self._wanted)
+        return sample_of(str(plain(item[named[0]])), rest, self._wanted)
 
 
 def sample_of(name: str, nested: object, wanted: Wanted, where: str = "") -> Sample:
@@ -89,9 +89,7 @@ def sample_of(name: str, nested: object, wanted: Wanted, where: str = "") -> Sam
     features, structure = flatten(nested, where)
     outermost = nested if isinstance(nested, Mapping) else {}
     attributes: dict[str, Scalar] = {
-        key: value
-        for key, value in outermost.items()
-        if isinstance(key, str) and type(value) in (str, int, float, bool)
+        key: plain(value) for key, value in outermost.items() if isinstance(key, str) and is_plain(value)
     }
     if not features:
         raise SourceError(f"{where} holds no tensor", "give tensors under names: {'layer.0': tensor}")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 
+LARGE, RATIO = 1 << 30, 200
+"""An archive that says to hold more bytes than LARGE, RATIO times its own size, is a trap and no feature."""
 MAGIC = b"\x93NUMPY"
 
 
@@ -57,6 +59,12 @@ def _load(path: Path) -> Arrays:
                     return {BARE: np.load(path, mmap_mode="r", allow_pickle=False)}
                 file.seek(0)
                 archive = np.load(file, allow_pickle=False)
+                size = sum(member.file_size for member in archive.zip.infolist())
+                if size > max(LARGE, RATIO * path.stat().st_size):
+                    raise SourceError(
+                        f"{path} of {path.stat().st_size} bytes would become {size}",
+                        "write it with np.savez, uncompressed",
+                    )
                 return {key: archive[key] for key in archive.files}
         except ValueError as error:
             if "allow_pickle" not in str(error) and "Python objects" not in str(error):

@@ -31,7 +31,7 @@ STORE_FACE = "catalog codecs errors exporting layout sample sources structure ve
 INWARD = {
     "sources": "errors file_names sample sources structure",
     "sample": "errors",
-    "structure": "errors",
+    "structure": "errors sample",
     "pattern": "errors",
     "layout": "errors pattern",
 }

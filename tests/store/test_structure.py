@@ -68,7 +68,7 @@ def test_arrays_become_tensors_of_the_same_type() -> None:
     big = np.arange(6, dtype=">f4").reshape(2, 3)
     frozen = np.arange(3, dtype=np.uint16)
     frozen.flags.writeable = False
-    features, _ = structure.flatten({"big": big, "frozen": frozen, "zero": np.float16(1.5)})
+    features, _ = structure.flatten({"big": big, "frozen": frozen, "zero": np.array(1.5, np.float16)})
     assert torch.equal(features["big"], torch.arange(6.0).reshape(2, 3))
     assert features["frozen"].dtype == torch.uint16
     assert features["zero"].shape == ()
@@ -84,8 +84,15 @@ def test_enums_become_their_plain_value() -> None:
     class Split(enum.StrEnum):
         TRAIN = "train"
 
-    features, text = structure.flatten({"x": torch.ones(1), "split": Split.TRAIN})
-    assert type(structure.restore(features, text)["split"]) is str
+    values = {"split": Split.TRAIN, "label": np.int64(3), "score": np.float32(np.inf), "double": np.float64(0.5)}
+    features, text = structure.flatten({"x": torch.ones(1), **values})
+    restored = structure.restore(features, text)
+    assert {key: (type(restored[key]), restored[key]) for key in values} == {
+        "split": (str, "train"),
+        "label": (int, 3),
+        "score": (float, float("inf")),
+        "double": (float, 0.5),
+    }
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,12 @@ Refused = Callable[..., SourceError]
 
 
 def test_iterables(pair: dict[str, torch.Tensor]) -> None:
-    items = [Sample("a", pair, {"label": 1}), ("b", pair), {"id": 3, "x": np.ones(2), "label": 4}, {"x": torch.ones(1)}]
+    items = [
+        Sample("a", pair, {"label": 1}),
+        ("b", pair),
+        {"id": np.int64(3), "x": np.ones(2), "label": np.int32(4)},
+        {"x": torch.ones(1)},
+    ]
     source = sources.open(items)
     assert (len(source), source.reiterable) == (4, True)
     for _ in range(2):

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from lamofc_store import sources
 from lamofc_store.errors import BadArgument, NotFound, SourceError
+from lamofc_store.sources import from_numpy
 
 Refused = Callable[..., SourceError]
 
@@ -23,6 +24,12 @@ def test_object_arrays_are_refused(tmp_path: Path, refused: Refused) -> None:
     refused(tmp_path, "Python objects")
     np.save(tmp_path / "b.npy", np.array([{}, 1], dtype=object))
     refused(tmp_path / "b.npy", "Python objects")
+
+
+def test_archives_of_zeros_are_refused(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_numpy, "LARGE", 1 << 20)
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1 << 20))
+    refused(tmp_path, "bytes would become 83")
 
 
 class Bomb:

@@ -1,0 +1,25 @@
+"""The verbs in tools/: executable, without syntax errors, and helpful when asked for what is not there."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+VERBS = ("tools/demo", "tools/test", "tools/check", "tools/bench", ".ci/run")
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "tools/setup.sh"])
+def test_verbs_are_sound(verb: str, root: Path, tracked: list[str]) -> None:
+    assert verb in tracked
+    assert os.access(root / verb, os.X_OK) == (verb in VERBS)
+    assert subprocess.run(["bash", "-n", root / verb], check=False).returncode == 0
+
+
+def test_an_unknown_benchmark_is_answered_with_the_names(root: Path) -> None:
+    asked = subprocess.run([root / "tools/bench", "nothing"], capture_output=True, text=True, check=False)
+    assert asked.returncode == 2
+    assert asked.stdout == ""
+    assert "there is no benchmark 'nothing'" in asked.stderr
+    names = [path.stem.removeprefix("bench_") for path in (root / "tools/lamofc_tools").glob("bench_*.py")]
+    assert all(f"  {name}\n" in asked.stderr for name in names)
