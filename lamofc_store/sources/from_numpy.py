@@ -41,8 +41,8 @@ def columns(path: Path) -> dict[str, Column]:
     from lamofc_store.sources.rows import Column
 
     def column(key: str, array: NDArray[Any]) -> Column:
-        text = array.dtype.kind in "US"
-        row = array.__getitem__ if text else lambda index: tensor_of(array[index], f"{path}: {key!r}")
+        scalars = array.ndim == 1
+        row = array.__getitem__ if scalars else lambda index: tensor_of(array[index], f"{path}: {key!r}")
         return Column(array.shape, array.dtype.kind in "biuUS", row)
 
     return {key: column(key, array) for key, array in _load(path).items()}

@@ -78,7 +78,10 @@ class Rows:
         features = ", ".join(f"{key} {shape}" for key, shape in _shapes(columns).items() if key in self.wanted)
         attributes = ", ".join(key for key, column in columns.items() if len(column.shape) == 1) or "none"
         what = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files of {self.root}"
-        return f"{len(self)} rows of {what}, a sample each: features {features}; attributes {attributes}; another --format takes each file whole"
+        return (
+            f"{len(self)} rows of {what}, a sample each: features {features}; attributes {attributes}"
+            "; another --format takes each file whole"
+        )
 
     def _sample(self, path: Path, columns: Mapping[str, Column], row: int) -> Sample:
         stacked = {key: column for key, column in columns.items() if len(column.shape) > 1}
