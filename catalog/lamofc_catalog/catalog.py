@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -21,26 +22,42 @@ if TYPE_CHECKING:
     import duckdb
 
 
+class _Cursors:
+    """One cursor of a database for each thread; a relation reads through the cursor that it came from."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._local = threading.local()
+
+    def mine(self) -> duckdb.DuckDBPyConnection:
+        """This thread's cursor."""
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self._connection.cursor()
+        return cursor
+
+
 class LockedCatalog:
     """The views for people who are not trusted: single SELECT statements, no file, network, extension or setting."""
 
     def __init__(self, contents: Contents) -> None:
         self._connection = connect(contents)
         lock(self._connection, contents)
+        self._cursors = _Cursors(self._connection)
 
     def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
         """The rows of one SELECT over the views; anything else raises `BadQuery`."""
         import duckdb
 
         with translated(query):
-            statements = self._connection.extract_statements(query)
+            statements = self._cursors.mine().extract_statements(query)
             # A file that may be read could be overwritten by COPY, so the kind of statement is checked as well.
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise BadQuery(f"only a single SELECT is run here, not: {query.strip()[:200]}", "ask by one SELECT")
-            return self._connection.cursor().sql(query, params=params)
+            return self._cursors.mine().sql(query, params=params)
 
     def close(self) -> None:
-        """Free the database; relations already given out stay readable."""
+        """Free the database; what relations have not read yet is lost."""
         self._connection.close()
 
 
@@ -63,6 +80,7 @@ class Catalog:
     ) -> None:
         self._contents = Contents.of(files, gone=gone, commits=commits, profiles=profiles, columns=columns)
         self._connection = connect(self._contents)
+        self._cursors = _Cursors(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +91,7 @@ class Catalog:
         self.close()
 
     def close(self) -> None:
-        """Free the database; relations already given out stay readable."""
+        """Free the database; what relations have not read yet is lost."""
         self._connection.close()
 
     def locked(self) -> LockedCatalog:
@@ -83,7 +101,7 @@ class Catalog:
     def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
         """The rows of `query` over the views, lazily; a statement that gives no rows gives one row, done = true."""
         with translated(query):
-            cursor = self._connection.cursor()
+            cursor = self._cursors.mine()
             relation: duckdb.DuckDBPyRelation | None = cursor.sql(query, params=params)
             return cursor.sql("SELECT true AS done") if relation is None else relation
 
@@ -157,7 +175,7 @@ class Catalog:
             query += f" AND r.sample IN (SELECT sample FROM samples WHERE (\n{where}\n))"  # noqa: S608
         query += " ORDER BY r.sample, r.feature"
         with translated(query if where is None else where):
-            rows = self._connection.cursor().sql(query, params={"features": list(features)}).to_arrow_table()
+            rows = self._cursors.mine().sql(query, params={"features": list(features)}).to_arrow_table()
         plain_rows = unpack(rows.select(stored))
         plain_rows = plain_rows.select([column for column in plain_rows.column_names if column in (*plain, *_KEYS)])
         for column in dict.fromkeys(columns):
@@ -192,9 +210,9 @@ class Catalog:
     def _check_predicate(self, where: str) -> None:
         query = f"SELECT sample FROM samples WHERE (\n{where}\n)"  # noqa: S608
         with translated(where):
-            if not where.strip() or len(self._connection.extract_statements(query)) != 1:
+            if not where.strip() or len(self._cursors.mine().extract_statements(query)) != 1:
                 raise BadQuery(f"where = {where!r} is not one predicate", "give a condition over the view samples")
-            self._connection.cursor().sql(query)
+            self._cursors.mine().sql(query)
 
 
 _KEYS = ("sample", "feature", *POSITION.names)

@@ -97,7 +97,8 @@ def test_other_tables_keep_their_order(tmp_path: Path, open_catalog: Any) -> Non
         write_rows("metrics", rows, paths[-1], origin=f"O{part}")
     gone = pa.table({"table": ["metrics"], "origin": ["O1"], "row": [0]})
     assert merge("metrics", paths, gone, tmp_path / "m.parquet") == 5
-    values = open_catalog({"metrics": [tmp_path / "m.parquet"]}).sql("SELECT value FROM metrics").fetchall()
+    catalog = open_catalog({"metrics": [tmp_path / "m.parquet"]})
+    values = catalog.sql("SELECT value FROM metrics").fetchall()
     assert values == [(0.0,), (1.0,), (3.0,), (4.0,), (5.0,)]
 
 

@@ -32,7 +32,8 @@ def test_the_table_gone_is_explained() -> None:
 
 def test_no_other_view_is_named(open_catalog: Any) -> None:
     assert set(SECTIONS) == {*VIEWS, "gone"}
-    shown = open_catalog({}).sql("SELECT view_name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")
+    catalog = open_catalog({})
+    shown = catalog.sql("SELECT view_name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")
     assert {name for (name,) in shown.fetchall()} == set(VIEWS)
 
 

@@ -229,15 +229,14 @@ def test_many_threads_ask_at_once(tmp_path: Path, make_rows: Any, open_catalog: 
 
 
 def test_nothing_is_downloaded(open_catalog: Any) -> None:
+    catalog = open_catalog({})
     settings = dict(
-        open_catalog({})
-        .sql("SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%known_extensions'")
-        .fetchall()
+        catalog.sql("SELECT name, value FROM duckdb_settings() WHERE name LIKE 'auto%known_extensions'").fetchall()
     )
     assert settings == {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
-def test_relations_outlive_nothing_else(open_catalog: Any) -> None:
+def test_a_closed_catalog_answers_no_more(open_catalog: Any) -> None:
     with open_catalog({}) as catalog:
         assert catalog.sql("SELECT 1").fetchall() == [(1,)]
     with pytest.raises(BadQuery), translated("closed"):
