@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lamofc_store import names
 from lamofc_store.commit import RowsEntry
 from lamofc_store.documents import crc32c
@@ -14,6 +16,7 @@ from lamofc_store.ulid import new_ulid
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 _CURE = "lamofc verify names all that is damaged; restore the object from a copy"
 _CURE_MERGED = "remove the folder checkpoints/: merged rows are made again from the log"
@@ -57,6 +60,14 @@ def check(storage: Storage, entry: RowsEntry) -> bytes:
     if len(data) != entry.bytes or crc32c(data) != entry.crc32c:
         raise CorruptStore(f"{entry.path} is damaged: its checksum is not that of the commit", cure)
     return data
+
+
+def places(storage: Storage, entry: RowsEntry) -> "NDArray[np.int64]":
+    """Record, offset and length of each row of a records object."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(fetch(storage, entry), columns=["record", "offset", "length"])
+    return np.column_stack([np.asarray(rows[name].to_numpy(), np.int64) for name in rows.column_names])
 
 
 def files(storage: Storage, snapshot: Snapshot) -> dict[str, list[str]]:

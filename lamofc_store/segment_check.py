@@ -37,6 +37,13 @@ def small_objects(storage: Storage, entry: SegmentEntry) -> Offsets:
     return offsets
 
 
+def lies_as_told(places: Offsets, offsets: Offsets) -> bool:
+    """Whether rows (record, offset, length) name every record of a segment once, where its offsets say."""
+    ordered = places[np.argsort(places[:, 0])]
+    expected = np.column_stack([np.arange(len(offsets) - 1), offsets[:-1], np.diff(offsets)])
+    return np.array_equal(ordered, expected)
+
+
 def payload(storage: Storage, entry: SegmentEntry, offsets: Offsets) -> None:
     """Compare every record, the padding and the shard's index, in bounded memory."""
     path = names.payload(entry.id)

@@ -5,10 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from lamofc_store import checkpoint, log, marker, names, rowsets, segment_check, tables, zarr_text
-from lamofc_store.commit import RowsEntry
+from lamofc_store import checkpoint, log, marker, names, rowsets, segment_check, zarr_text
+from lamofc_store.commit import RowsEntry, SegmentEntry
 from lamofc_store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -74,12 +72,13 @@ def _checks(store: "Store") -> Iterator[tuple[str, Check]]:
         number = names.checkpoint_number(name)
         if number is not None and number <= head.n:
             yield checkpoint.path_of(number), _checkpoint(store, number)
-    for entry in _raw_rows(store):
+    raw = {entry.name: entry for entry in _raw_rows(store)}
+    for entry in raw.values():
         yield entry.path, _rows(store, entry)
     for identity in sorted({entry.id for entry in head.profiles.values()}):
         yield names.profile(identity), _profile(store, identity)
     for segment in head.segments.values():
-        yield names.segment(segment.id), _segment(store, segment.id)
+        yield names.segment(segment.id), _segment(store, segment, raw.get(segment.rows))
 
 
 def _told(error: Exception, name: str) -> str:
@@ -137,19 +136,13 @@ def _profile(store: "Store", identity: str) -> Check:
     return check
 
 
-def _segment(store: "Store", identity: str) -> Check:
+def _segment(store: "Store", entry: SegmentEntry, rows: RowsEntry | None) -> Check:
     def check() -> tuple[int, int]:
-        entry = store.snapshot.segments[identity]
-        rows = tables.in_segment(store.catalog, identity)
         offsets = segment_check.small_objects(store.storage, entry)
-        places = np.asarray(rows["record"].to_numpy(), np.int64)
-        starts, lengths = rows["offset"].to_numpy(), rows["length"].to_numpy()
-        if len(places) and (
-            places.max() >= entry.records
-            or not np.array_equal(offsets[places], starts)
-            or not np.array_equal(offsets[places + 1] - offsets[places], lengths)
-        ):
-            raise StoreError(f"{names.segment(identity)} does not lie as its rows say", "restore the rows from a copy")
+        if rows is None or not segment_check.lies_as_told(rowsets.places(store.storage, rows), offsets):
+            raise StoreError(
+                f"{names.segment(entry.id)} does not lie as its rows {entry.rows} say", "restore the rows from a copy"
+            )
         segment_check.payload(store.storage, entry, offsets)
         return entry.records, entry.bytes
 

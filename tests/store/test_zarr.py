@@ -133,7 +133,7 @@ def test_the_codec_writes_and_reads_arrays_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_codec_configuration_with_unknown_settings_is_refused() -> None:
-    with pytest.raises(lamofc.errors.BadArgument, match="no configuration of lamofc.record"):
+    with pytest.raises(lamofc.errors.BadArgument, match=r"no configuration of lamofc\.record"):
         RecordCodec.from_dict({"name": "lamofc.record", "configuration": {"level": 3}})
     codec = RecordCodec("place", ("ab",), "t c -> t c")
     assert RecordCodec.from_dict(codec.to_dict()) == codec
