@@ -86,6 +86,7 @@ class Aim:
         step = solve(excess, math.sqrt(12 * allowed / max(entries, 1)))
         best: Tried | None = None
         for _ in range(_TRIES):
+            step = _short(step)
             tried = trial(step)
             share = (tried.distortion.bulk_sse if of_bulk else tried.distortion.sse) / allowed
             met = replace(tried, reached=share <= _ENOUGH)
@@ -100,14 +101,20 @@ class Aim:
         size = self.source.values.size
         middling = math.sqrt(float(np.mean(np.square(self.sigma, dtype=np.float64))))
         step = solve(lambda step: (allowed - bits_at(self.entries, step, self.sigma)) / size, middling)
-        tried = trial(step)
+        tried = trial(_short(step))
         for _ in range(_TRIES):
             over = (tried.block.bits() - allowed) / size
             if abs(over) * size <= (1 - _CLOSE) / 2 * allowed:
                 break
             step *= 2.0 ** min(max(over, -1.0), 1.0)
-            tried = trial(step)
+            tried = trial(_short(step))
         return tried
+
+
+def _short(step: float) -> float:
+    """Round a step that was found to 12 bits: a last bit of somebody's logarithm then changes no record."""
+    mantissa, exponent = math.frexp(step)
+    return math.ldexp(round(mantissa * 4096) / 4096, exponent)
 
 
 def _doublings(share: float) -> float:

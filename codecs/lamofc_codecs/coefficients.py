@@ -1,8 +1,9 @@
 """Whole numbers with a class for each column, to bytes and back: what stands behind the quantiser of every transform.
 
-A block is tokens x columns. Columns of one class stand side by side, each with its tokens in a row, and every class is
-padded to whole rows of 32 symbols; which row has which table follows from the classes and is never sent. A number that
-its table does not hold is escaped, and the low bits of wide classes are stored as they are.
+A block is tokens x columns. Columns stand one after another, those of narrow tables first, each with its tokens in a
+row. Every 32 symbols share a table, the widest of theirs, so nothing is padded; which row has which table follows from
+the classes and is never sent. A number beyond its column's radius is escaped, and the low bits of wide classes are
+stored as they are.
 """
 
 from __future__ import annotations
@@ -52,29 +53,29 @@ class Columns:
 
     @cached_property
     def order(self) -> NDArray[np.int64]:
-        """Columns as they stand in the symbols: by class, and by number within one."""
-        return np.argsort(self.classes, kind="stable").astype(np.int64)
+        """Columns as they stand in the symbols: by table, then by class, then by number."""
+        tables = shape_of_classes()[0, self.classes].astype(np.int64)
+        return np.argsort(tables << 8 | self.classes, kind="stable").astype(np.int64)
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         """Where each column's first token stands in the symbols."""
-        begins = np.zeros(ALL_CLASSES, np.int64)
-        begins[1:] = np.cumsum(self._rows_of_class)[:-1] * ROW
-        counts = np.bincount(self.classes, minlength=ALL_CLASSES)
-        within = np.arange(len(self.classes)) - np.repeat(np.cumsum(counts) - counts, counts)
         starts = np.empty(len(self.classes), np.int64)
-        starts[self.order] = begins[self.classes[self.order]] + within * self.tokens
+        starts[self.order] = np.arange(len(self.classes)) * self.tokens
         return starts
 
-    @cached_property
-    def _rows_of_class(self) -> NDArray[np.int64]:
-        counts = np.bincount(self.classes, minlength=ALL_CLASSES)
-        return -(-counts * self.tokens // ROW)
+    @property
+    def count(self) -> int:
+        """Symbols of the whole block."""
+        return len(self.classes) * self.tokens
 
     @cached_property
     def table_of_row(self) -> NDArray[np.uint8]:
-        """Number of the frozen table of each row of symbols."""
-        return np.repeat(shape_of_classes()[0].astype(np.uint8), self._rows_of_class)
+        """Number of the frozen table of each row of symbols: that of its last symbol, the widest in the row."""
+        last = np.minimum(np.arange(ROW - 1, self.count + ROW - 1, ROW), self.count - 1)
+        columns = self.order[last // max(self.tokens, 1)]
+        tables: NDArray[np.uint8] = shape_of_classes()[0, self.classes[columns]].astype(np.uint8)
+        return tables
 
     @cached_property
     def low_bits(self) -> int:
@@ -103,7 +104,7 @@ class Block:
 
     def symbols(self) -> NDArray[np.uint8]:
         """Return the symbols in coding order."""
-        out = np.zeros(len(self.columns.table_of_row) * ROW, np.uint8)
+        out = np.empty(self.columns.count, np.uint8)
         scatter(self.high, self.columns.starts, self.columns.tokens, out.view(np.int8))
         return out
 
@@ -142,10 +143,10 @@ class Block:
         low_end = _LENGTH.size + size + (columns.low_bits + 7) // 8
         if size < 0 or low_end > len(data):
             raise CorruptRecord(f"{len(data)} bytes do not hold {size} of symbols and {columns.low_bits} low bits")
-        if columns.tokens * len(columns.classes) > len(data) * _MOST:
+        if columns.count > len(data) * _MOST:
             raise CorruptRecord(f"{len(data)} bytes for {columns.tokens} tokens x {len(columns.classes)} columns")
-        rows = columns.table_of_row
-        symbols = rans.decode_symbols(data[_LENGTH.size : _LENGTH.size + size], len(rows) * ROW, rows, sigma_tables())
+        coded = data[_LENGTH.size : _LENGTH.size + size]
+        symbols = rans.decode_symbols(coded, columns.count, columns.table_of_row, sigma_tables())
         low, rest = data[_LENGTH.size + size : low_end], data[low_end:]
         high = gather(symbols.view(np.int8), columns.starts, columns.tokens)
         positions = find_escapes(symbols.view(np.int8), columns.order, columns.starts, columns.tokens)

@@ -1,0 +1,105 @@
+"""Write the golden records of every codec: `python -m lamofc_tools.make_goldens FOLDER`.
+
+A golden is a promise to files that people have: bytes once written decode to the same values for ever. Making them anew
+is for a new codec or a new mode; where the bytes of an old one change, it is the codec that needs another id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from lamofc_codecs import Profile, Quality, decode, encode, fit
+from lamofc_codecs.testing import feature
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden: a codec in one of its modes, and what it codes."""
+
+    name: str
+    codec: str
+    items: tuple[torch.Tensor, ...]
+    quality: Quality | None = None
+    options: dict[str, object] = field(default_factory=dict)
+
+    def profile(self) -> Profile:
+        """Fit on samples like the items."""
+        channels = self.items[0].shape[1]
+        return fit(self.codec, [feature(120, channels, -1), feature(60, channels, -2)], self.quality, **self.options)
+
+
+def cases() -> Iterator[Case]:
+    """List every mode of every codec."""
+    whole = torch.randint(-(2**63), 2**63 - 1, (3, 5), generator=torch.Generator().manual_seed(1))
+    spiked = feature(70, 12, 3)
+    spiked[3, 4], spiked[5, 6], spiked[7, 8], spiked[9, 10] = float("nan"), -float("inf"), 5e33, 30000.0
+    levels = [float(number**3) / 40000 for number in range(-128, 128)]
+    yield Case("raw-float32", "raw", (feature(200, 12, 1),))
+    yield Case("raw-float16", "raw", (feature(300, 12, 1, torch.float16),))
+    yield Case("raw-bfloat16", "raw", (feature(300, 12, 1, torch.bfloat16),))
+    yield Case("raw-float64-items", "raw", (feature(30, 7, 1, torch.float64), feature(0, 7, 1, torch.float64)))
+    yield Case("raw-int64", "raw", (torch.arange(800).reshape(100, 8),))
+    yield Case("raw-whole", "raw", (whole,))
+    yield Case("raw-empty", "raw", (torch.zeros(0, 9, dtype=torch.bool),))
+    yield Case("uniform-snr", "uniform", (feature(120, 24, 1),), Quality(snr_db=15))
+    yield Case("uniform-rate-float16", "uniform", (feature(120, 24, 2, torch.float16),), Quality(bpfp=2))
+    yield Case("uniform-mse-bfloat16", "uniform", (feature(70, 12, 2, torch.bfloat16),), Quality(mse=0.01))
+    yield Case("uniform-low-bits", "uniform", (feature(70, 12, 2),), Quality(step=2.0**-9))
+    yield Case("uniform-largest-error", "uniform", (feature(70, 12, 2, torch.float16),), Quality(max_error=0.0035))
+    yield Case("uniform-exact", "uniform", (spiked,), Quality(step=0.25), {"nonfinite": "exact"})
+    yield Case("uniform-bits-clip", "uniform", (feature(70, 12, 4),), None, {"bits": 10, "range": (-5.0, 5.0)})
+    exact = {"bits": 8, "range": (-5.0, 5.0), "outside": "exact"}
+    yield Case("uniform-bits-exact", "uniform", (feature(70, 12, 4),), None, exact)
+    yield Case("uniform-items", "uniform", tuple(feature(tokens, 48, 5) for tokens in (1, 1, 0, 3)), Quality(snr_db=20))
+    yield Case("uniform-empty", "uniform", (feature(0, 12, 4),), Quality(snr_db=20))
+    yield Case("lloydmax-nearest", "lloydmax", (feature(200, 24, 6),))
+    yield Case("lloydmax-own-table", "lloydmax", (feature(300, 24, 6) * 0.05,))
+    yield Case(
+        "lloydmax-floor-float16",
+        "lloydmax",
+        (feature(70, 12, 6, torch.float16),),
+        None,
+        {"levels": levels, "assign": "floor"},
+    )
+
+
+def digest(tensors: list[torch.Tensor]) -> str:
+    """Sha256 over dtypes, shapes and bytes."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return found.hexdigest()
+
+
+def write(case: Case, folder: Path) -> None:
+    """Write one golden: profile, source, record, and what the record decodes to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = case.profile()
+    record = encode([list(case.items)], profile)[0]
+    profile.save(folder / "profile.safetensors")
+    save_file({f"item{number}": item for number, item in enumerate(case.items)}, folder / "source.safetensors")
+    (folder / "record.bin").write_bytes(record.data)
+    expected = {"codec": record.codec, "profile": profile.id, "decoded": digest(decode([record.data], profile))}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def main() -> None:
+    """Write all goldens that are not there yet; an existing one is only replaced when it is deleted first."""
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else "tests/codecs/goldens")
+    for case in cases():
+        if not (root / case.name).exists():
+            write(case, root / case.name)
+            print(root / case.name)
+
+
+if __name__ == "__main__":
+    main()
