@@ -268,7 +268,7 @@ def _short_step(  # noqa: PLR0913
 @compiled
 def _encode_one(states: NDArray[np.uint32], lane: Int, code: Int, scratch: NDArray[np.uint8], at: Int) -> Int:
     """One symbol into one lane."""
-    x = states[lane]
+    x = _U(states[lane])
     freq = _U(code >> np.uint64(32)) & _U(4095)
     if x >= _U(freq << _U(19)):
         at -= 2

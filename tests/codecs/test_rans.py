@@ -68,7 +68,7 @@ def test_any_lanes_and_streams(lanes: int, streams: int, count: int) -> None:
 
 
 @given(st.binary(max_size=400), st.integers(0, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_bytes_under_their_own_table(data: bytes, power: int) -> None:
     symbols = np.frombuffer(data, np.uint8)
     tables = Tables.of(
@@ -217,6 +217,16 @@ def test_nothing_is_read_or_written_outside() -> None:
 def test_what_was_wrong_is_named(data: bytes, words: str) -> None:
     with pytest.raises(CorruptRecord, match=words):
         decode_symbols(data, 100, 30, sigma_tables())
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_bytes_after_a_block_are_damage(streams: int) -> None:
+    symbols = np.zeros(500, np.uint8)
+    data = encode_block(symbols, np.zeros(16, np.uint16), sigma_tables(), 4, streams)
+    assert np.array_equal(decode_symbols(data, 500, 0, sigma_tables()), symbols)
+    for more in (b"?", b"??", b"????"):
+        with pytest.raises(CorruptRecord, match=r"words are left|do not add up"):
+            decode_symbols(data + more, 500, 0, sigma_tables())
 
 
 def test_symbols_without_a_slot_are_refused() -> None:

@@ -140,6 +140,17 @@ def test_headers_that_lie_under_a_right_checksum(data: st.DataObject) -> None:
     assert sound(lying) == verified(lying)
 
 
+def test_each_byte_of_a_header_set_to_anything() -> None:
+    record = six()
+    size = parse(record).size
+    for place in range(size - 4):
+        for value in (0, 1, 2, 3, 4, 5, 32, 33, 127, 128, 255):
+            damaged = bytearray(record)
+            damaged[place] = value
+            lying = sealed(damaged, size)
+            assert sound(lying) == verified(lying), (place, value)
+
+
 @pytest.mark.parametrize(
     ("at", "value", "words"),
     [
@@ -177,6 +188,16 @@ def test_wide_lengths() -> None:
     lying = head + struct.pack("<I", crc32c(head)) + b"abc"
     assert not sound(lying)
     assert not verified(lying)
+
+
+def test_lengths_that_run_out_of_the_record_and_back() -> None:
+    """One section reaches five bytes into the next record, another is minus five bytes long; the sum is right."""
+    head = b"LMFC\x01\x01\x02\x02" + bytes(16) + struct.pack("<BII", 2, 3, 5)
+    head += struct.pack("<QIQI", 8, crc32c(b"abcLMFC\x01"), (1 << 64) - 5, 0)
+    record = head + struct.pack("<I", crc32c(head)) + b"abc"
+    assert not sound(record)
+    with pytest.raises(CorruptRecord, match="record 0 of 2"):
+        verify(Packed.of([record, pack(1, "", ONE, [[b""]])]))
 
 
 @pytest.mark.parametrize(
