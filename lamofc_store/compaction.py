@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from lamofc_store import changes, names, rowsets, tables
 from lamofc_store.commit import Change, RowsEntry, SegmentEntry
 from lamofc_store.errors import BadArgument
-from lamofc_store.fetch import fetch
+from lamofc_store.fetch import Places, fetch
 from lamofc_store.segment import SegmentWriter, Stream
 from lamofc_store.snapshot import Snapshot
 from lamofc_store.writer import CLOSE_RECORDS
@@ -107,7 +107,7 @@ def _batches(rows: "pa.Table") -> Iterator["pa.Table"]:
 
 
 def _copy(store: "Store", writer: SegmentWriter, rows: "pa.Table") -> list[tuple[Stream, int]]:
-    packed = fetch(store.storage, rows["segment"].to_pylist(), rows["offset"].to_numpy(), rows["length"].to_numpy())
+    packed = fetch(store.storage, Places.of(rows))
     view = packed.buffer.data
     streams = zip(rows["feature"].to_pylist(), rows["pattern"].to_pylist(), rows["profile"].to_pylist(), strict=True)
     samples = rows["sample"].to_pylist()

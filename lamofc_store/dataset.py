@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_store.profiles import Profiles
-from lamofc_store.reading import PLACE, SHAPE, read
+from lamofc_store.reading import COLUMNS, Wanted, read, together
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,11 +42,10 @@ class FeatureDataset(Dataset[Example]):
             )
         self._storage = store.storage
         self._profiles = Profiles(store.storage)
-        rows = store.catalog.select(
-            self.features, where=where, columns=[target] if target else [], fields=(*PLACE, *SHAPE)
-        )
-        self._tables = _aligned(rows, self.features)
-        first = self._tables[self.features[0]]
+        rows = store.catalog.select(self.features, where=where, columns=[target] if target else [], fields=COLUMNS)
+        tables = _aligned(rows, self.features)
+        self._wanted = [Wanted.of(tables[feature]) for feature in self.features]
+        first = tables[self.features[0]]
         self.samples: list[str] = first["sample"].to_pylist()
         self.targets: list[Any] | None = first[target].to_pylist() if target else None
 
@@ -60,10 +59,7 @@ class FeatureDataset(Dataset[Example]):
 
     def __getitems__(self, indices: list[int]) -> list[Example]:
         """Many items in one fetch and one decode; torch's DataLoader calls this with a batch's indices."""
-        import pyarrow as pa
-
-        picked = [self._tables[feature].take(indices) for feature in self.features]
-        tensors = read(self._storage, self._profiles, pa.concat_tables(picked))
+        tensors = read(self._storage, self._profiles, together([wanted.take(indices) for wanted in self._wanted]))
         count = len(indices)
         examples: list[Example] = []
         for at, index in enumerate(indices):

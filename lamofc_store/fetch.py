@@ -1,106 +1,171 @@
 """Records back from storage, many at a time: ranges sorted, neighbours joined, every record's checksum compared."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamofc_store import names
 from lamofc_store.errors import CorruptStore
+from lamofc_store.local import LocalStorage
 from lamofc_store.storage import Range, Storage
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    import pyarrow as pa
 
     from lamofc_codecs import Packed
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _GAP = 1 << 16
 """Ranges of a remote object closer than this are read as one."""
 _LONGEST = 1 << 26
+_CURE = "lamofc verify names all that is damaged; restore the object from a copy"
 
 
-def fetch(
-    storage: Storage, segments: Sequence[str], offsets: "NDArray[np.int64]", lengths: "NDArray[np.int64]"
-) -> "Packed":
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where records lie: parallel arrays, and the segments that `segment` counts."""
+
+    segments: tuple[str, ...]
+    segment: Numbers
+    offset: Numbers
+    length: Numbers
+
+    @classmethod
+    def of(cls, rows: "pa.Table") -> "Places":
+        """The places in record rows, in their order."""
+        code: dict[str, int] = {}
+        codes = [code.setdefault(segment, len(code)) for segment in rows["segment"].to_pylist()]
+        offset, length = (np.asarray(rows[name].to_numpy(), np.int64) for name in ("offset", "length"))
+        return cls(tuple(code), np.array(codes, np.int64), offset, length)
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def take(self, indices: Sequence[int] | Numbers) -> "Places":
+        """Some of them, in the order asked for."""
+        return Places(self.segments, self.segment[indices], self.offset[indices], self.length[indices])
+
+    def name(self, index: int) -> str:
+        """One place, for people."""
+        return f"{names.payload(self.segments[self.segment[index]])} at byte {self.offset[index]}"
+
+
+def joined(parts: Sequence[Places]) -> Places:
+    """Several lists of places, one after the other."""
+    segments = dict.fromkeys(segment for part in parts for segment in part.segments)
+    code = {segment: number for number, segment in enumerate(segments)}
+    codes = [np.array([code[segment] for segment in part.segments], np.int64)[part.segment] for part in parts]
+    return Places(
+        tuple(segments),
+        np.concatenate(codes),
+        np.concatenate([part.offset for part in parts]),
+        np.concatenate([part.length for part in parts]),
+    )
+
+
+def fetch(storage: Storage, places: Places) -> "Packed":
     """The records at those places, in the order asked for, in one buffer."""
     from lamofc_codecs import CorruptRecord, Packed, verify
 
-    ends = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    ends = np.zeros(len(places) + 1, np.int64)
+    np.cumsum(places.length, out=ends[1:])
     buffer = np.empty(int(ends[-1]), np.uint8)
-    view = buffer.data
-    order = np.lexsort((offsets, np.asarray(segments))) if len(segments) > 1 else np.arange(len(segments))
-    local = storage.local("") is not None
-    ranges = [Range(names.payload(segments[i]), int(offsets[i]), int(lengths[i])) for i in order]
     try:
-        (_read_local if local else _read_remote)(storage, ranges, [view[ends[i] : ends[i + 1]] for i in order])
+        if isinstance(storage, LocalStorage):
+            _read_local(storage, places, ends, buffer)
+        else:
+            _read_remote(storage, places, ends, buffer)
     except FileNotFoundError as error:
         raise CorruptStore(f"a segment's payload is missing: {error.filename or error}", _CURE) from None
     packed = Packed(buffer, ends)
     try:
         verify(packed)
     except CorruptRecord as error:
-        places = [f"{names.payload(s)} at {o}" for s, o in zip(segments, offsets.tolist(), strict=True)]
-        raise CorruptStore(f"{_first_broken(packed, places)}: {error}", _CURE) from error
+        raise CorruptStore(f"{places.name(_first_broken(packed))}: {error}", _CURE) from error
     return packed
 
 
-_CURE = "lamofc verify names all that is damaged; restore the object from a copy"
+def _runs(places: Places, ends: Numbers) -> Iterator[tuple[int, int, int, int]]:
+    """Segment, offset, and the part of the buffer, of each run of bytes that lies together there and here."""
+    order = np.lexsort((places.offset, places.segment)) if len(places) > 1 else np.arange(len(places))
+    segment, offset, length = places.segment[order], places.offset[order], places.length[order]
+    starts = ends[:-1][order]
+    breaks = np.ones(len(order), bool)
+    follows = (
+        (segment[1:] == segment[:-1])
+        & (offset[1:] == offset[:-1] + length[:-1])
+        & (starts[1:] == starts[:-1] + length[:-1])
+    )
+    breaks[1:] = ~follows
+    first = np.flatnonzero(breaks)
+    last = np.append(first[1:], len(order)) - 1
+    stops = starts[last] + length[last]
+    return zip(segment[first].tolist(), offset[first].tolist(), starts[first].tolist(), stops.tolist(), strict=True)
 
 
-def _read_local(storage: Storage, ranges: list[Range], targets: list[memoryview]) -> None:
-    import os
-
-    from lamofc_store.local import LocalStorage
-
-    assert isinstance(storage, LocalStorage)  # noqa: S101 - `fetch` chose by `storage.local`
-    for wanted, target in zip(ranges, targets, strict=True):
-        done = os.preadv(storage.descriptor(wanted.path), [target], wanted.start)
-        while done < wanted.length:
-            more = os.preadv(storage.descriptor(wanted.path), [target[done:]], wanted.start + done)
+def _read_local(storage: LocalStorage, places: Places, ends: Numbers, buffer: Bytes) -> None:
+    view, preadv = buffer.data, os.preadv
+    current, descriptor = -1, -1
+    for segment, offset, start, stop in _runs(places, ends):
+        if segment != current:
+            current, descriptor = segment, storage.descriptor(names.payload(places.segments[segment]))
+        done = preadv(descriptor, [view[start:stop]], offset)
+        while done < stop - start:
+            more = preadv(descriptor, [view[start + done : stop]], offset + done)
             if more == 0:
-                raise _short(wanted)
+                raise _short(Range(names.payload(places.segments[segment]), offset, stop - start))
             done += more
 
 
-def _read_remote(storage: Storage, ranges: list[Range], targets: list[memoryview]) -> None:
-    joined, members = _joined(ranges)
-    for whole, data, inside in zip(joined, storage.read_ranges(joined), members, strict=True):
+def _read_remote(storage: Storage, places: Places, ends: Numbers, buffer: Bytes) -> None:
+    runs = list(_runs(places, ends))
+    wanted = [
+        Range(names.payload(places.segments[segment]), offset, stop - start) for segment, offset, start, stop in runs
+    ]
+    wholes, members = _near(wanted)
+    for whole, data, inside in zip(wholes, storage.read_ranges(wholes), members, strict=True):
         if len(data) != whole.length:
             raise _short(whole)
-        for i in inside:
-            start = ranges[i].start - whole.start
-            targets[i][:] = data[start : start + ranges[i].length]
+        for number in inside:
+            _, offset, start, stop = runs[number]
+            at = offset - whole.start
+            buffer[start:stop] = np.frombuffer(data, np.uint8, stop - start, at)
 
 
-def _joined(ranges: list[Range]) -> tuple[list[Range], list[list[int]]]:
-    """Sorted ranges with small gaps between them, as fewer and longer ones."""
-    joined: list[Range] = []
+def _near(wanted: list[Range]) -> tuple[list[Range], list[list[int]]]:
+    """Sorted ranges with small gaps between them, as fewer and longer ones; and which are in each."""
+    wholes: list[Range] = []
     members: list[list[int]] = []
-    for i, wanted in enumerate(ranges):
-        end = wanted.start + wanted.length
-        if joined and joined[-1].path == wanted.path:
-            last = joined[-1]
+    for number, one in enumerate(wanted):
+        end = one.start + one.length
+        if wholes and wholes[-1].path == one.path:
+            last = wholes[-1]
             reach = max(end, last.start + last.length)
-            if wanted.start - last.start - last.length <= _GAP and reach - last.start <= _LONGEST:
-                joined[-1] = Range(last.path, last.start, reach - last.start)
-                members[-1].append(i)
+            if one.start - last.start - last.length <= _GAP and reach - last.start <= _LONGEST:
+                wholes[-1] = Range(last.path, last.start, reach - last.start)
+                members[-1].append(number)
                 continue
-        joined.append(wanted)
-        members.append([i])
-    return joined, members
+        wholes.append(one)
+        members.append([number])
+    return wholes, members
 
 
 def _short(wanted: Range) -> CorruptStore:
     return CorruptStore(f"{wanted.path} ends before byte {wanted.start + wanted.length}", _CURE)
 
 
-def _first_broken(packed: "Packed", places: list[str]) -> str:
+def _first_broken(packed: "Packed") -> int:
     from lamofc_codecs import CorruptRecord, Packed, verify
 
-    for i, place in enumerate(places):
-        start, end = packed.offsets[i], packed.offsets[i + 1]
+    for number in range(len(packed.offsets) - 1):
+        start, stop = packed.offsets[number], packed.offsets[number + 1]
         try:
-            verify(Packed(packed.buffer[start:end], np.array([0, end - start])))
+            verify(Packed(packed.buffer[start:stop], np.array([0, stop - start], np.int64)))
         except CorruptRecord:
-            return place
-    return places[0]
+            return number
+    return 0

@@ -1,13 +1,12 @@
 """From rows to tensors: records fetched together, decoded together, each in its own shape again."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lamofc_store import layout
 from lamofc_store.errors import CorruptStore
-from lamofc_store.fetch import fetch
+from lamofc_store.fetch import Places, fetch, joined
 from lamofc_store.storage import Storage
 
 if TYPE_CHECKING:
@@ -16,31 +15,48 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Profile
 
-PLACE = ("segment", "offset", "length")
-SHAPE = ("shape", "pattern", "profile")
+COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile")
 
 
-def read(storage: Storage, profiles: Mapping[str, "Profile"], rows: "pa.Table") -> list["torch.Tensor"]:
-    """The features that those record rows name, in the rows' order."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Records to read: where they lie, and what their tensors look like."""
+
+    places: Places
+    forms: tuple[tuple[tuple[int, ...], str, str], ...]
+    """Shape, pattern and profile of each."""
+
+    @classmethod
+    def of(cls, rows: "pa.Table") -> "Wanted":
+        """What record rows tell."""
+        shapes = map(tuple, rows["shape"].to_pylist())
+        forms: dict[tuple[tuple[int, ...], str, str], tuple[tuple[int, ...], str, str]] = {}
+        listed = zip(shapes, rows["pattern"].to_pylist(), rows["profile"].to_pylist(), strict=True)
+        return cls(Places.of(rows), tuple(forms.setdefault(form, form) for form in listed))
+
+    def take(self, indices: Sequence[int]) -> "Wanted":
+        """Some of them, in the order asked for."""
+        return Wanted(self.places.take(indices), tuple(self.forms[index] for index in indices))
+
+
+def together(parts: Sequence[Wanted]) -> Wanted:
+    """Several lists, one after the other."""
+    return Wanted(joined([part.places for part in parts]), tuple(form for part in parts for form in part.forms))
+
+
+def read(storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted) -> list["torch.Tensor"]:
+    """The features that those records hold, in order."""
     from lamofc_codecs import CodecError, decode
 
-    if rows.num_rows == 0:
+    if not wanted.forms:
         return []
-    segments: list[str] = rows["segment"].to_pylist()
-    packed = fetch(storage, segments, _int64(rows["offset"]), _int64(rows["length"]))
-    wanted = {identity: profiles[identity] for identity in set(rows["profile"].to_pylist()) if identity}
+    packed = fetch(storage, wanted.places)
+    named = {profile for _, _, profile in wanted.forms if profile}
     try:
-        tensors = decode(packed, wanted.values())
+        tensors = decode(packed, [profiles[identity] for identity in named])
     except CodecError as error:
         raise CorruptStore(
-            f"records of {sorted(set(segments))[0]} do not decode: {error}", "lamofc verify names all that is damaged"
+            f"{wanted.places.name(0)} or after it: {error}", "lamofc verify names all that is damaged"
         ) from error
-    shapes = rows["shape"].to_pylist()
-    patterns: Sequence[Any] = rows["pattern"].to_pylist()
-    return [
-        layout.restore(tensor, pattern, shape) for tensor, pattern, shape in zip(tensors, patterns, shapes, strict=True)
-    ]
-
-
-def _int64(column: "pa.ChunkedArray") -> "np.ndarray[Any, np.dtype[np.int64]]":
-    return np.asarray(column.to_numpy(), dtype=np.int64)
+    pairs = zip(tensors, wanted.forms, strict=True)
+    return [layout.restore(tensor, pattern, shape) for tensor, (shape, pattern, _) in pairs]

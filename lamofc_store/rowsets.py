@@ -66,8 +66,11 @@ def places(storage: Storage, entry: RowsEntry) -> "NDArray[np.int64]":
     """Record, offset and length of each row of a records object."""
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(fetch(storage, entry), columns=["record", "offset", "length"])
-    return np.column_stack([np.asarray(rows[name].to_numpy(), np.int64) for name in rows.column_names])
+    from lamofc_catalog.packing import needed, unpack
+
+    columns = ["record", "offset", "length"]
+    rows = unpack(pq.read_table(fetch(storage, entry), columns=needed(columns)))
+    return np.column_stack([np.asarray(rows[name].to_numpy(), np.int64) for name in columns])
 
 
 def files(storage: Storage, snapshot: Snapshot) -> dict[str, list[str]]:

@@ -114,14 +114,14 @@ class Store:
 
     def tensors(self, sample: str, features: Sequence[str] | None = None) -> "dict[str, torch.Tensor]":
         """A sample's features by name, each in its own shape and dtype."""
-        from lamofc_store.reading import PLACE, SHAPE, read
+        from lamofc_store.reading import COLUMNS, Wanted, read
 
-        rows = self.catalog.lookup([sample], features, columns=(*PLACE, *SHAPE))
+        rows = self.catalog.lookup([sample], features, columns=COLUMNS)
         found = rows["feature"].to_pylist()
         missing = sorted(set(features or ()) - set(found))
         if missing or not found:
             raise self._absent(sample, missing)
-        return dict(zip(found, read(self.storage, self.profiles, rows), strict=True))
+        return dict(zip(found, read(self.storage, self.profiles, Wanted.of(rows)), strict=True))
 
     def _absent(self, sample: str, missing: list[str]) -> NotFound:
         held = self.catalog.lookup([sample])["feature"].to_pylist()

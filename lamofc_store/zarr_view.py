@@ -10,7 +10,7 @@ from zarr.abc.store import ByteRequest, Store
 
 from lamofc_store import layout, zarr_text
 from lamofc_store.errors import ReadOnly
-from lamofc_store.fetch import fetch
+from lamofc_store.fetch import Places, fetch
 from lamofc_store.record_coder import NAME
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class _Array:
         fields = ("segment", "offset", "length", "shape", "dtype", "pattern", "profile")
         rows: pa.Table = store.catalog.select([feature], fields=fields)
         self._storage = store.storage
-        self._rows = rows
+        self._places = Places.of(rows)
         at = {sample: row for row, sample in enumerate(rows["sample"].to_pylist())}
         self._row = np.array([at.get(sample, -1) for sample in samples], np.int64)
         shapes: list[list[int]] = rows["shape"].to_pylist()
@@ -177,8 +177,7 @@ class _Array:
         """The sample's record as it is stored."""
         if not self.has(index):
             return None
-        row = self._rows.slice(int(self._row[index]), 1)
-        packed = fetch(self._storage, row["segment"].to_pylist(), row["offset"].to_numpy(), row["length"].to_numpy())
+        packed = fetch(self._storage, self._places.take([int(self._row[index])]))
         return bytes(packed.buffer.data)
 
     def key(self, name: str, index: int) -> str:
