@@ -31,13 +31,19 @@ def merge(table: str, paths: Sequence[str], gone: pa.Table, path: str | os.PathL
     if not paths:
         raise CatalogError(f"no rows files of {table} to merge into {Path(path).name}", "name at least one file")
     dead = Gone(gone, table)
-    files = [pq.ParquetFile(source, pre_buffer=False) for source in paths]
+    # Texts that repeat are moved about as numbers.
+    texts = [
+        name for name, kind in zip(PACKED.names, PACKED.types, strict=True) if kind == pa.string() and name != "sample"
+    ]
+    texts = texts if table == "records" else []
+    files = [pq.ParquetFile(source, pre_buffer=False, read_dictionary=texts) for source in paths]
     try:
         schema = _schema(table, files)
         count = 0
         with writer(table, schema, path) as file:
-            for group in _groups(table, files, schema, dead):
-                file.write_table(group, row_group_size=max(1, group.num_rows))
+            for group in _groups(table, files, _coded(schema, texts), dead):
+                # Cast back, for a dictionary would be written whole, with all that was ever in it.
+                file.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
                 count += group.num_rows
         return count
     finally:
@@ -57,7 +63,12 @@ def stored_schema(table: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
 
 
 def _schema(table: str, files: Sequence[pq.ParquetFile]) -> pa.Schema:
-    return stored_schema(table, [file.schema_arrow.remove_metadata() for file in files])
+    return stored_schema(table, [file.metadata.schema.to_arrow_schema().remove_metadata() for file in files])
+
+
+def _coded(schema: pa.Schema, texts: Sequence[str]) -> pa.Schema:
+    kind = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([field.with_type(kind) if field.name in texts else field for field in schema])
 
 
 def _groups(table: str, files: Sequence[pq.ParquetFile], schema: pa.Schema, dead: Gone) -> Iterator[pa.Table]:

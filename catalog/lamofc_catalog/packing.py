@@ -1,8 +1,9 @@
 """Record rows as they lie in Parquet: fewer bits than their plain columns, and the way back.
 
-What changes: sums keep 16 binary places (relative error <= 7.7e-6), `max_error` seven, rounded up; `bulk_sse` is null
-where it equals `sse`; `payload_bits` becomes the small difference to the bits stored; `shape` becomes JSON text. Two
-columns are added: `others_bits`, the bits of a shared record that belong to its other rows, and `dtype_bits`.
+What changes: sums keep 16 binary places (relative error <= 7.7e-6), `encode_seconds` 8, `max_error` 7, rounded up;
+`bulk_sse` is null where it equals `sse`; `payload_bits` becomes its small difference to the bits stored, and `record`
+that to `row`; `shape` becomes JSON text. Two columns are added: `others_bits`, the bits of a shared record that belong
+to its other rows, and `dtype_bits`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from lamofc_catalog.schemas import LAYERS, POSITION, RECORDS, stored
 SUMS = ("sum", "sum_sq", "sse", "signal", "bulk_sse")
 PLACES = 16
 ERROR_PLACES = 7
+SECONDS_PLACES = 8
 
 PACKED = stored(
     pa.schema(
         [
-            *(RECORDS.field(i) for i in range(RECORDS.get_field_index("layers"))),
+            *(RECORDS.field(name) for name in ("sample", "feature", "segment")),
+            pa.field("record_shift", pa.int64()),
+            *(RECORDS.field(name) for name in ("item", "part", "offset", "length")),
             pa.field("others_bits", pa.int64(), False),
             pa.field("overhead_bits", pa.int64()),
             pa.field("layers", LAYERS),
@@ -51,7 +55,7 @@ def pack(rows: pa.Table, origin: str) -> pa.Table:
     bits_of_record = pc.multiply(rows["length"], 8)
     others = pa.chunked_array([pa.array(_others_bits(rows))])
     schema = PACKED if _narrow(rows) else WIDE
-    columns = {name: rows[name] for name in RECORDS.names if name not in ("shape", "payload_bits")}
+    columns = {name: rows[name] for name in RECORDS.names if name not in ("shape", "payload_bits", "record")}
     columns["others_bits"] = others
     columns["overhead_bits"] = pc.subtract(pc.subtract(bits_of_record, others), rows["payload_bits"])
     columns["layers"] = _round_layers(rows["layers"].combine_chunks())
@@ -61,9 +65,11 @@ def pack(rows: pa.Table, origin: str) -> pa.Table:
     for name in SUMS:
         columns[name] = _round_column(rows[name], PLACES, up=False)
     columns["bulk_sse"] = pc.if_else(pc.equal(columns["sse"], columns["bulk_sse"]), None, columns["bulk_sse"])
+    columns["encode_seconds"] = _round_column(rows["encode_seconds"], SECONDS_PLACES, up=False)
     columns["max_error"] = _round_column(rows["max_error"], ERROR_PLACES, up=True)
     columns["origin"] = pa.repeat(origin, rows.num_rows)
     columns["row"] = pa.array(np.arange(rows.num_rows))
+    columns["record_shift"] = pc.subtract(rows["record"].cast(pa.int64()), columns["row"])
     return pa.table([columns[field.name] for field in schema], names=schema.names).cast(schema, safe=False)
 
 
@@ -76,6 +82,9 @@ def unpack(packed: pa.Table) -> pa.Table:
             if {"length", "others_bits", "overhead_bits"} <= have:
                 bits = pc.subtract(pc.multiply(packed["length"], 8), packed["others_bits"])
                 columns[field.name] = pc.subtract(bits, packed["overhead_bits"])
+        elif field.name == "record":
+            if {"record_shift", "row"} <= have:
+                columns[field.name] = pc.add(packed["record_shift"], packed["row"]).cast(field.type)
         elif field.name == "shape" and "shape" in have:
             columns[field.name] = _shape_lists(packed["shape"])
         elif field.name == "bulk_sse" and {"sse", "bulk_sse"} <= have:
@@ -91,6 +100,8 @@ def needed(columns: list[str]) -> list[str]:
     for name in columns:
         if name == "payload_bits":
             names |= dict.fromkeys(["length", "others_bits", "overhead_bits"])
+        elif name == "record":
+            names |= dict.fromkeys(["record_shift", "row"])
         elif name == "bulk_sse":
             names |= dict.fromkeys(["sse", "bulk_sse"])
         else:

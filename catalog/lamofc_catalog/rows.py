@@ -31,8 +31,8 @@ SORTED = ("records", "samples")
 FOLDED = pa.field("folded", pa.list_(pa.struct(list(POSITION))))
 """Positions of a sample's earlier rows that a merge has folded into this one; null where there are none."""
 
-_FIGURES = ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse", "layers.list.element.sse")
-_DELTAS = ("record", "item", "part", "offset", "length", "row", "layers.list.element.bytes")
+_FIGURES = ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse", "encode_seconds", "layers.list.element.sse")
+_DELTAS = ("record_shift", "item", "part", "offset", "length", "row", "layers.list.element.bytes")
 _DICTIONARY = [name for name in PACKED.names if name not in (*_FIGURES, *_DELTAS, "sample", "source_hash", "layers")]
 
 
@@ -117,7 +117,8 @@ def arranged(table: str, block: pa.Table) -> pa.Table:
     """The rows of one block as a row group keeps them."""
     if table != "records":
         return block
-    return block.take(pc.sort_indices(block, [("feature", "ascending"), ("sample", "ascending")]))
+    keys = pa.table({name: block[name].cast(pa.string()) for name in ("feature", "sample")})
+    return block.take(pc.sort_indices(keys, [("feature", "ascending"), ("sample", "ascending")]))
 
 
 def fold(rows: pa.Table) -> pa.Table:

@@ -191,6 +191,8 @@ def measure(plan: Plan, paths: dict[str, list[str]]) -> dict[str, float]:
     spread = [sample_ids(plan, int(at), 1)[0] for at in rng.choice(count, many, replace=False)]
     found["lookup_5000_spread_ms"] = 1e3 * timed(lambda: catalog.lookup(spread), 2)
     fetch = ["segment", "record", "offset", "length"]
+    placed = [1e3 * timed(partial(catalog.lookup, ids, columns=fetch), 1) for ids in chosen]
+    found["lookup_one_fetch_columns_ms"] = float(np.median(placed))
     found["lookup_5000_spread_fetch_columns_ms"] = 1e3 * timed(lambda: catalog.lookup(spread, columns=fetch), 2)
     where = "label < 100"
     found["select_s"] = timed(lambda: catalog.select(["layer.3"], where, ["label"], fields=fetch), 1)

@@ -4,7 +4,7 @@ SELECT
     sample,
     feature,
     segment,
-    record,
+    CAST("row" + record_shift AS INTEGER) AS record,
     item,
     part,
     "offset",
