@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lamofc_codecs.compiled import compiled
+from lamofc_codecs.compiled import Int, as_bytes, compiled
 from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
 from lamofc_codecs.tables import SLOTS, SYMBOLS
 
@@ -94,21 +94,38 @@ def unpack_table(data: bytes | memoryview, at: int = 0) -> tuple[NDArray[np.uint
     view = memoryview(data).cast("B")[at : at + 2 + (SYMBOLS * 25 + 7) // 8]
     if len(view) < 2 or view[0] > view[1]:
         raise CorruptRecord(f"table of symbols {list(view[:2])} at byte {at}; expected a first and a last symbol")
-    first, last = view[0], view[1]
-    bits, size = int.from_bytes(view[2:], "little"), 8 * (len(view) - 2)
     freqs = np.zeros(SYMBOLS, np.uint16)
-    used, total = 0, 0
-    for symbol in range(first, last + 1):
-        rest = bits >> used
-        extra = (rest & -rest).bit_length() - 1
-        used += 2 * extra + 1
-        if not 0 <= extra <= 12 or used > size:
-            raise CorruptRecord(f"table at byte {at} is cut short at symbol {symbol} of {first} to {last}")
-        freq = (1 << extra | rest >> (extra + 1) & ((1 << extra) - 1)) - 1
-        total += freq
-        if freq >= SLOTS or total > SLOTS:
-            raise CorruptRecord(f"table at byte {at} reaches {total} slots at symbol {symbol}; expected {SLOTS} in all")
-        freqs[symbol] = freq
-    if total != SLOTS or bits >> used & ((1 << (-used % 8)) - 1):
+    symbol, total, used = _read_freqs(as_bytes(view), freqs)
+    if symbol >= 0:
+        raise CorruptRecord(f"table at byte {at} is cut short at symbol {symbol} of {view[0]} to {view[1]}")
+    if total != SLOTS or freqs.max() == SLOTS or used < 0:
         raise CorruptRecord(f"table at byte {at} has {total} slots, or bits after its end; expected {SLOTS} and none")
-    return freqs, at + 2 + (used + 7) // 8
+    return freqs, at + used
+
+
+@compiled
+def _read_freqs(data: NDArray[np.uint8], freqs: NDArray[np.uint16]) -> tuple[Int, Int, Int]:
+    """Fill in the frequencies; returns the symbol at which the bits ran out (or -1), the sum of slots, the bytes used.
+
+    The bytes used are -1 if bits were set in the rest of the last one.
+    """
+    at, size, total = np.int64(16), np.int64(8 * data.size), np.int64(0)
+    for symbol in range(np.int64(data[0]), np.int64(data[1]) + 1):
+        zeros = np.int64(0)
+        while at < size and not data[at >> 3] >> (at & 7) & 1:
+            at += 1
+            zeros += 1
+        at += 1
+        if zeros > 12 or at + zeros > size:
+            return symbol, total, at
+        value = np.int64(1) << zeros
+        for bit in range(zeros):
+            value |= np.int64(data[at >> 3] >> (at & 7) & 1) << bit
+            at += 1
+        freqs[symbol] = value - 1
+        total += value - 1
+    while at & 7:
+        if data[at >> 3] >> (at & 7) & 1:
+            return np.int64(-1), total, np.int64(-1)
+        at += 1
+    return np.int64(-1), total, at >> 3
