@@ -14,6 +14,7 @@ from torch import Tensor
 from lamofc_codecs.bulk import Bulk, Distortion, Floats, distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.coefficients import Block
+from lamofc_codecs.dtypes import convert
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.target import Entries, bits_at, errors_at, solve
 
@@ -38,13 +39,13 @@ class Tried:
 
     def keeping_exact(self, source: Source, bulk: Bulk, limit: float) -> Tried:
         """Store those entries exactly that are off by more than the limit, as rounding to a short dtype makes some."""
-        far = np.abs(source.values - self.decoded.to(torch.float32).numpy()) > limit
+        far = np.abs(source.values - convert(self.decoded, torch.float32).numpy()) > limit
         if not far.any():
             return self
         exact = np.union1d(self.exact, np.flatnonzero(far))
         places = torch.from_numpy(exact)
         self.decoded.view(-1)[places] = source.tensor.view(-1)[places]
-        found = distortion(source.values, self.decoded.to(torch.float32).numpy(), bulk)
+        found = distortion(source.values, convert(self.decoded, torch.float32).numpy(), bulk)
         return replace(self, exact=exact, distortion=found)
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, Coded, Source
+from lamofc_codecs.dtypes import convert, convert_into
 from lamofc_codecs.encoded import Layer, Record
 from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
 from lamofc_codecs.grid import Grid
@@ -182,11 +183,11 @@ class _Job:
         pieces = torch.split(whole, list(grid.tokens)) if grid.items > 1 else (whole,)
         chosen = [pieces[item] for item in self.items]
         if self.out is None:
-            return [piece if self.dtype is None else piece.to(self.dtype) for piece in chosen]
+            return [piece if self.dtype is None else convert(piece, self.dtype) for piece in chosen]
         for target, piece in zip(self.out, chosen, strict=True):
             _check_out(target, piece, self.dtype)
             if target is not piece:
-                target.copy_(piece)
+                convert_into(piece, target)
         return self.out
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Floats, Sums, survey
+from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, NonFiniteInput, UnsupportedInput
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -33,7 +34,7 @@ class Source:
     def of(cls, tensor: Tensor, bulk: Bulk | None) -> Source:
         """Survey a tensor; without a bulk, or with one of another width, by its own channel means."""
         real = torch.view_as_real(tensor.resolve_conj()).flatten(1) if tensor.is_complex() else tensor
-        values = real.to(torch.float32).contiguous().numpy()
+        values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
         return cls(tensor, values, survey(values, bulk if fits else None))
 

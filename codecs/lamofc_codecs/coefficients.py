@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs import rans, rans_block, rans_numba
-from lamofc_codecs.columns import find_escapes, gather, scatter, unpack_low
+from lamofc_codecs.columns import find_escapes, gather, place_columns, scatter, unpack_low
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.golomb import read_numbers, write_numbers
-from lamofc_codecs.rans_block import ROW
 from lamofc_codecs.tables import ALL_CLASSES, CLASSES, PER_OCTAVE, class_of, radii, sigma_tables, split_class
 
 MAX_SHIFT = 15
@@ -34,53 +33,35 @@ _LENGTH = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class Columns:
-    """Where the numbers of each column stand, given its class (0 to ALL_CLASSES - 1) and the tokens of the block."""
+    """Where the numbers of each column stand, given its class and the tokens of the block."""
 
     classes: NDArray[np.uint8]
     tokens: int
+    shifts: NDArray[np.int32]
+    """How many low bits of each column are stored raw."""
+    radii: NDArray[np.int32]
+    """The largest magnitude of each column that is not escaped, its low bits apart."""
+    order: NDArray[np.int64]
+    """Columns as they stand in the symbols: by table, then by class, then by number."""
+    starts: NDArray[np.int64]
+    """Where each column's first token stands in the symbols."""
+    table_of_row: NDArray[np.uint16]
+    """Number of the frozen table of each row of symbols: that of its last symbol, the widest in the row."""
+    low_bits: int
+    """Bits stored raw, over the whole block."""
 
-    @cached_property
-    def shifts(self) -> NDArray[np.int32]:
-        """How many low bits of each column are stored raw."""
-        chosen: NDArray[np.int32] = shape_of_classes()[1, self.classes]
-        return chosen
-
-    @cached_property
-    def radii(self) -> NDArray[np.int32]:
-        """The largest magnitude of each column that is not escaped, its low bits apart."""
-        chosen: NDArray[np.int32] = shape_of_classes()[2, self.classes]
-        return chosen
-
-    @cached_property
-    def order(self) -> NDArray[np.int64]:
-        """Columns as they stand in the symbols: by table, then by class, then by number."""
-        tables = shape_of_classes()[0, self.classes].astype(np.int64)
-        return np.argsort(tables << 8 | self.classes, kind="stable").astype(np.int64)
-
-    @cached_property
-    def starts(self) -> NDArray[np.int64]:
-        """Where each column's first token stands in the symbols."""
-        starts = np.empty(len(self.classes), np.int64)
-        starts[self.order] = np.arange(len(self.classes)) * self.tokens
-        return starts
+    @classmethod
+    def of(cls, classes: NDArray[np.uint8], tokens: int) -> Columns:
+        """Lay out columns of classes 0 to 137."""
+        shape = shape_of_classes()[:, classes]
+        order = np.argsort(shape[0].astype(np.int64) << 8 | classes, kind="stable")
+        starts, rows = place_columns(shape[0], order, tokens)
+        return cls(classes, tokens, shape[1], shape[2], order, starts, rows, int(shape[1].sum()) * tokens)
 
     @property
     def count(self) -> int:
         """Symbols of the whole block."""
         return len(self.classes) * self.tokens
-
-    @cached_property
-    def table_of_row(self) -> NDArray[np.uint8]:
-        """Number of the frozen table of each row of symbols: that of its last symbol, the widest in the row."""
-        last = np.minimum(np.arange(ROW - 1, self.count + ROW - 1, ROW), self.count - 1)
-        columns = self.order[last // max(self.tokens, 1)]
-        tables: NDArray[np.uint8] = shape_of_classes()[0, self.classes[columns]].astype(np.uint8)
-        return tables
-
-    @cached_property
-    def low_bits(self) -> int:
-        """Bits stored raw, over the whole block."""
-        return int(self.shifts.sum(dtype=np.int64)) * self.tokens
 
     @property
     def wide(self) -> bool:
@@ -131,7 +112,7 @@ class Block:
     def bits(self) -> float:
         """Bits that `pack` would take, to a part in a thousand, without coding."""
         symbols = self.symbols()
-        rows = self.columns.table_of_row.astype(np.uint16)
+        rows = self.columns.table_of_row
         cost = int(rans_numba.coded_millibits(symbols, rows, sigma_tables().millibits)[0]) / 1024
         lanes, streams = rans_block.plan(symbols.size, int(cost / 8))
         return cost + 8.0 * (len(self.low) + len(self._escapes()) + 4 * streams * (lanes + 1))

@@ -42,6 +42,23 @@ def gather(symbols: Bytes, starts: Places, tokens: int) -> Bytes:
 
 
 @compiled
+def place_columns(tables: NDArray[np.int32], order: Places, tokens: int) -> tuple[Places, NDArray[np.uint16]]:
+    """Where each column's first token stands among the symbols, and the table of each row of 32 of them."""
+    starts = np.empty(len(order), np.int64)
+    count = len(order) * tokens
+    rows = np.empty((count + 31) // 32, np.uint16)
+    row = 0
+    for rank in range(len(order)):
+        starts[order[rank]] = rank * tokens
+        table, end = np.uint16(tables[order[rank]]), (rank + 1) * tokens
+        # A row belongs to the column of its last symbol; the last row may end before its 32nd.
+        while row * 32 + 32 <= end or (rank == len(order) - 1 and row < len(rows)):
+            rows[row] = table
+            row += 1
+    return starts, rows
+
+
+@compiled
 def _turn(rows: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
     w = np.empty(8, np.uint64)
     for t in range(out.shape[1]):

@@ -17,6 +17,7 @@ from lamofc_codecs.bulk import Bulk, Floats, distortion
 from lamofc_codecs.channels import statistics
 from lamofc_codecs.codec import Codec, Coded, Source
 from lamofc_codecs.compiled import compiled
+from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import CodecError, CorruptRecord, UnsupportedInput
 from lamofc_codecs.histogram import histogram, normalise
 from lamofc_codecs.kmeans import place_levels
@@ -93,7 +94,7 @@ class LloydMax(Codec):
         form, body = write_plane(numbers, self._table)
         decoded = torch.empty_like(source.tensor)
         self._restore(numbers, decoded)
-        error = distortion(source.values, decoded.to(torch.float32).numpy(), self._bulk)
+        error = distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk)
         return Coded((bytes((form,)) + body,), (error,))
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:

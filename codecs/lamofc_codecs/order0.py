@@ -14,6 +14,9 @@ from lamofc_codecs.rans import decode_symbols, encode_symbols
 from lamofc_codecs.rans_block import plan
 from lamofc_codecs.tables import Tables
 
+_HEAD = 8
+"""Bytes of the shortest table and block."""
+
 Bytes = NDArray[np.uint8]
 
 
@@ -35,6 +38,8 @@ def write_plane(plane: Bytes, given: Tables | None = None) -> tuple[Form, bytes]
     counts = histogram(plane)
     if len(plane) and counts.max() == len(plane):
         return Form.CONSTANT, plane[:1].tobytes()
+    if given is None and _entropy(counts) + _HEAD >= len(plane):
+        return Form.STORED, plane.tobytes()
     sizes: dict[Form, float] = {Form.STORED: len(plane)}
     own = normalise(counts)
     sizes[Form.OWN] = len(pack_table(own)) + _size(counts, own)
@@ -46,6 +51,12 @@ def write_plane(plane: Bytes, given: Tables | None = None) -> tuple[Form, bytes]
     if form is Form.GIVEN and given is not None:
         return form, encode_symbols(plane, 0, given)
     return Form.STORED, plane.tobytes()
+
+
+def _entropy(counts: NDArray[np.int64]) -> float:
+    """Bytes that no table could go below."""
+    used = counts[counts > 0].astype(np.float64)
+    return float((used * np.log2(used.sum() / used)).sum()) / 8
 
 
 def _size(counts: NDArray[np.int64], freqs: NDArray[np.uint16]) -> float:

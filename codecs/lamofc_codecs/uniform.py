@@ -18,6 +18,7 @@ from lamofc_codecs.bulk import Bulk, Floats, distortion
 from lamofc_codecs.channels import statistics
 from lamofc_codecs.codec import Codec, Coded, Source
 from lamofc_codecs.coefficients import Block, Columns, classes_of
+from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
 from lamofc_codecs.outliers import read_outliers, write_outliers
 from lamofc_codecs.profile import Profile
@@ -118,14 +119,14 @@ class Uniform(Codec):
         return Scale(self._middle, np.float32(step), drawn[columns.classes])
 
     def _try(self, source: Source, values: Floats, step: float, *, shrunk: bool) -> Tried:
-        columns = Columns(classes_of(self._sigma / np.float32(step)), source.tokens)
+        columns = Columns.of(classes_of(self._sigma / np.float32(step)), source.tokens)
         scale = self._scale(step, columns, shrunk)
         bounds = self._options.range if self._options.outside == "exact" and self._options.range else OPEN
         quantised = quantise(values, scale, columns, bounds)
         decoded = restore(quantised.block, scale, source.tensor.dtype)
         exact = torch.from_numpy(quantised.exact)
         decoded.view(-1)[exact] = source.tensor.view(-1)[exact]
-        found = distortion(source.values, decoded.to(torch.float32).numpy(), self._bulk)
+        found = distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk)
         return Tried(float(scale.step), quantised.block, quantised.exact, decoded, found)
 
     def _pack(self, source: Source, tried: Tried, *, shrunk: bool) -> Coded:
@@ -153,7 +154,7 @@ class Uniform(Codec):
             or (end < len(data)) != bool(flags & _EXACT)
         ):
             raise CorruptRecord(f"step {step}, flags {flags} and a block of {size} bytes in a section of {len(data)}")
-        columns = Columns(classes_of(self._sigma / np.float32(step)), out.shape[0])
+        columns = Columns.of(classes_of(self._sigma / np.float32(step)), out.shape[0])
         scale = self._scale(step, columns, bool(flags & _SHRUNK))
         block = Block.unpack(data[_HEAD.size : end], columns)
         restore(block, scale, out.dtype, out)
