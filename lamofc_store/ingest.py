@@ -12,6 +12,7 @@ from lamofc_store.items import Item, items_of
 from lamofc_store.options import IngestOptions, Progress, Report
 from lamofc_store.sample import Sample
 from lamofc_store.snapshot import Snapshot
+from lamofc_store.sources import Tolerant, Unreadable
 from lamofc_store.writer import Coded, Segment, Writer
 
 if TYPE_CHECKING:
@@ -57,7 +58,14 @@ class Ingest:
     def _fit_ahead(self, source: Iterable[Sample]) -> None:
         """Fit from the first samples of a source that can be read twice; others are fitted from their first batch."""
         if getattr(source, "reiterable", iter(source) is not source):
-            self._choose(fitting.gather(source, self.options, lambda item: self._profile(item) is not None))
+            samples = (sample for sample in self._attempts(source) if isinstance(sample, Sample))
+            self._choose(fitting.gather(samples, self.options, lambda item: self._profile(item) is not None))
+
+    def _attempts(self, source: Iterable[Sample]) -> "Iterable[Sample | Unreadable]":
+        """The source's samples; unless told to stop at errors, with those between them that cannot be loaded."""
+        if self.options.on_error != "stop" and isinstance(source, Tolerant):
+            return source.attempts()
+        return source
 
     def _coding(self, item: Item) -> IngestOptions:
         """The options for one item: what must not be rounded is kept as it is."""
@@ -86,7 +94,10 @@ class Ingest:
         batch: list[tuple[Sample, list[Item]]] = []
         size = 0
         most = min(BATCH_BYTES, self.options.segment_bytes)
-        for sample in source:
+        for sample in self._attempts(source):
+            if isinstance(sample, Unreadable):
+                self._skip(sample.id, "", sample.error, sample.source)
+                continue
             try:
                 items = list(items_of(sample, self.options))
             except StoreError as error:
@@ -168,10 +179,10 @@ class Ingest:
         self.report.raw_bytes += item.raw_bytes
         self.report.stored_bytes += len(coded.record.data)
 
-    def _skip(self, sample: str, feature: str, error: Exception) -> None:
+    def _skip(self, sample: str, feature: str, error: Exception, source: str = "") -> None:
         if self.options.on_error == "stop":
             raise error
-        self._writer.add_skipped(sample, feature, "", error)
+        self._writer.add_skipped(sample, feature, source, error)
         self.report.skipped += 1
 
     def _close(self) -> None:

@@ -13,6 +13,7 @@ from lamofc_store.sample import Sample
 
 if TYPE_CHECKING:
     from lamofc_codecs import Profile, Quality
+    from lamofc_store.sources import Unreadable
 
 LOOKED_AT = 8
 """Samples read to list the features of a source."""
@@ -59,6 +60,7 @@ class Annotated:
         from lamofc_store.sources import read_table
 
         self._samples = samples
+        self.reiterable = getattr(samples, "reiterable", iter(samples) is not samples)
         rows = read_table(table).to_pylist()
         self._columns = {
             row["sample"]: {name: value for name, value in row.items() if name != "sample"} for row in rows
@@ -69,8 +71,19 @@ class Annotated:
 
     def __iter__(self) -> Iterator[Sample]:
         for sample in self._samples:
-            extra = self._columns.get(sample.id)
-            yield replace(sample, attributes={**sample.attributes, **extra}) if extra else sample
+            yield self._with_columns(sample)
+
+    def attempts(self) -> "Iterator[Sample | Unreadable]":
+        """Like iterating, as far as the source beneath can go on after an error."""
+        from lamofc_store.sources import Tolerant
+
+        found = self._samples.attempts() if isinstance(self._samples, Tolerant) else self._samples
+        for sample in found:
+            yield self._with_columns(sample) if isinstance(sample, Sample) else sample
+
+    def _with_columns(self, sample: Sample) -> Sample:
+        extra = self._columns.get(sample.id)
+        return replace(sample, attributes={**sample.attributes, **extra}) if extra else sample
 
 
 def plan(

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import SourceError, StoreError
 from lamofc_store.file_names import id_of
 from lamofc_store.sample import Sample
 from lamofc_store.sources import from_numpy, from_safetensors, from_torch
-from lamofc_store.sources.source import ALL, Wanted, only_once
+from lamofc_store.sources.source import ALL, Unreadable, Wanted, only_once
 
 Reader = Callable[[Path, str, Wanted], Sample]
 
@@ -52,8 +52,19 @@ class Files:
 
     def __iter__(self) -> Iterator[Sample]:
         for path in self.files:
-            read = READERS[SUFFIXES[path.suffix.lower()] if self.format == "auto" else self.format]
-            yield read(path, self._id(path), self.wanted)
+            yield self._load(path)
+
+    def attempts(self) -> Iterator[Sample | Unreadable]:
+        """Every file's sample, or why there is none."""
+        for path in self.files:
+            try:
+                yield self._load(path)
+            except StoreError as error:
+                yield Unreadable(self._id(path), str(path), error)
+
+    def _load(self, path: Path) -> Sample:
+        read = READERS[SUFFIXES[path.suffix.lower()] if self.format == "auto" else self.format]
+        return read(path, self._id(path), self.wanted)
 
     def describe(self) -> str:
         """How many files of which suffix."""

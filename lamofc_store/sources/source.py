@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from lamofc_store.errors import SourceError, StoreError
 from lamofc_store.sample import Sample
@@ -30,6 +30,24 @@ class Source(Protocol):
 
     def describe(self) -> str:
         """One line for `--dry-run`: what was found and how it is taken."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A sample that could not be loaded, where others can."""
+
+    id: str
+    source: str
+    """The file that it should have come from."""
+    error: StoreError
+
+
+@runtime_checkable
+class Tolerant(Protocol):
+    """A source that can go on after a sample that it cannot load."""
+
+    def attempts(self) -> Iterator[Sample | Unreadable]:
+        """Like iterating, but what cannot be loaded is told and passed over."""
 
 
 @dataclass(frozen=True)

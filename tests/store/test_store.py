@@ -135,9 +135,27 @@ def test_one_bad_sample_stops_or_is_skipped_or_kept_raw(tmp_path: Path, make_sam
             assert told == ([("bad", "StoreError")] if on_error == "skip" else [])
             again = store.ingest(source, codec="uniform", on_error=on_error, features=("hidden",), fit_samples=3)
             assert again.records == 0
-    with lamofc.open(str(tmp_path / "stop"), "a") as store:
-        with pytest.raises(lamofc.errors.StoreError, match="sample 'bad', feature 'hidden': 48 of 48 values"):
-            store.ingest(source, codec="uniform", features=("hidden",), fit_samples=3)
+    with (
+        lamofc.open(str(tmp_path / "stop"), "a") as store,
+        pytest.raises(lamofc.errors.StoreError, match="sample 'bad', feature 'hidden': 48 of 48 values"),
+    ):
+        store.ingest(source, codec="uniform", features=("hidden",), fit_samples=3)
+
+
+def test_unreadable_files_are_skipped_and_told(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        save_file({"x": torch.full((2, 3), float(number))}, tmp_path / "in" / f"{number}.safetensors")
+    cut = tmp_path / "in" / "1.safetensors"
+    cut.write_bytes(cut.read_bytes()[:-5])
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        with pytest.raises(SourceError, match=r"1\.safetensors"):
+            store.ingest(str(tmp_path / "in"), codec="raw")
+        report = store.ingest(str(tmp_path / "in"), codec="raw", on_error="skip")
+        assert (report.samples, report.skipped, list(store)) == (3, 1, ["0", "2", "3"])
+        assert store.sql("SELECT sample, source, error FROM skipped").fetchall() == [("1", str(cut), "SourceError")]
 
 
 def test_forgotten_samples_stay_in_older_snapshots_until_collected(store: lamofc.Store, make_samples: Make) -> None:
