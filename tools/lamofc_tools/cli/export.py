@@ -1,0 +1,40 @@
+"""`lamofc export`: everything out again, in files that others read."""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import typer
+
+import lamofc_store as lamofc
+from lamofc_tools.cli import text
+from lamofc_tools.cli.options import FeatureGlobs, Reading, StorePlace, Where, flat
+from lamofc_tools.cli.output import Output
+
+Folder = Annotated[str, typer.Argument(metavar="OUT", help="A new folder, or one that the same export was making.")]
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What goes out, and how."""
+
+    format: Annotated[str, typer.Option("--format", help="safetensors or npz, a file a sample.")] = "safetensors"
+    feature: FeatureGlobs = None
+    where: Where = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Take the place of another export in that folder.")] = (
+        False
+    )
+
+    def options(self) -> dict[str, Any]:
+        """As the library takes them."""
+        return {"features": tuple(self.feature or ()), "where": self.where, "overwrite": self.overwrite}
+
+
+@flat
+def export(store: StorePlace, folder: Folder, leaving: Leaving, place: Reading, out: Output) -> None:
+    """Decode everything into files that others read.
+
+    A file a sample, and index.parquet with their columns. The same command again goes on where it stopped.
+    """
+    with place.open(store) as opened, out.bar("export") as bar:
+        done = lamofc.export(opened, folder, leaving.format, progress=bar.tell, **leaving.options())
+    out.show({"folder": folder, **asdict(done)}, text.exported)

@@ -1,0 +1,88 @@
+"""`lamofc ingest`: take a source into a store."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import lamofc_store as lamofc
+from lamofc_tools.cli import text
+from lamofc_tools.cli.options import Coding, DryRun, SourcePath, StorePlace, Taking, Writing, flat, profile
+from lamofc_tools.cli.output import Output
+from lamofc_tools.cli.progress import Bar
+
+if TYPE_CHECKING:
+    from lamofc_store.planning import PlannedFeature
+    from lamofc_store.sources import Source
+
+
+@dataclass(frozen=True)
+class Entering(Writing):
+    """What comes with the features, and what happens to those that cannot come in."""
+
+    profile: Annotated[
+        str | None, typer.Option("--profile", metavar="FILE", help="Use this profile for every feature.")
+    ] = None
+    table: Annotated[
+        str | None,
+        typer.Option("--table", metavar="FILE", help="Parquet or CSV of sample columns, by its column sample."),
+    ] = None
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
+    on_error: Annotated[str, typer.Option("--on-error", help="A bad sample: stop, skip it, or store it raw.")] = "stop"
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other content.")] = False
+
+    dry_run: DryRun = False
+
+    def options(self) -> dict[str, Any]:
+        """As the store takes them."""
+        kept = {"table": self.table, "device": self.device, "on_error": self.on_error, "overwrite": self.overwrite}
+        return {**kept, "profile": profile(self.profile)}
+
+
+@flat
+def ingest(
+    source: SourcePath,
+    store: StorePlace,
+    taking: Taking,
+    coding: Coding,
+    entering: Entering,
+    out: Output,
+) -> None:
+    """Take a source into a store.
+
+    The store is made if there is none. What is there already is passed over, so the same command again goes on where it
+    stopped. --dry-run prints the patterns that would be used.
+    """
+    samples = taking.source(source)
+    options = {**taking.options(), **coding.options(), **entering.options()}
+    plan = lamofc.plan(samples, **options)  # refuses what cannot be meant before a store is made
+    if entering.dry_run:
+        out.show(planned(samples, options, plan), text.plan)
+        return
+    with entering.open(store, "a") as opened, out.bar("ingest") as bar:
+        report = opened.ingest(samples, progress=watched(bar), **options)
+    out.show(documented(report), text.report)
+
+
+def planned(source: "Source", options: Mapping[str, Any], features: "Iterable[PlannedFeature]") -> dict[str, Any]:
+    """What an ingest would do."""
+    quality = options["quality"]
+    return {
+        "source": source.describe(),
+        "codec": options["codec"],
+        "quality": None if quality is None else str(quality),
+        "features": [feature.to_json() for feature in features],
+    }
+
+
+def watched(bar: Bar) -> Any:
+    """Tells a bar of an ingest's progress."""
+    return lambda at: bar.tell(at.samples, at.total, f"{text.size(at.raw_bytes)} -> {text.size(at.stored_bytes)}")
+
+
+def documented(report: lamofc.Report) -> dict[str, Any]:
+    """A report with the ratios that people ask for."""
+    ratio = report.raw_bytes / report.stored_bytes if report.stored_bytes else None
+    speed = report.raw_bytes / report.seconds / 1e9 if report.seconds else 0.0
+    return {**report.to_json(), "ratio": ratio, "gb_per_second": speed}

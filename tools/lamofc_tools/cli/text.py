@@ -1,0 +1,199 @@
+"""Results as people read them: each function takes the document that --json prints and gives text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lamofc_tools.cli.output import Amount, table
+
+Document = Mapping[str, Any]
+
+
+def size(count: float) -> Amount:
+    """Bytes in decimal units: `17.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(count) < 999.5 or unit == "TB":
+            break
+        count /= 1000
+    return Amount(f"{count:.0f} {unit}" if unit == "B" or count >= 99.95 else f"{count:.1f} {unit}")
+
+
+def number(value: float | None, digits: int = 2) -> Amount:
+    """A ratio or a level with that many digits after the point; `-` where there is none."""
+    return Amount("-" if value is None else f"{value:.{digits}f}")
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 sample`, `2 samples`."""
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+def facts(given: Mapping[str, object]) -> str:
+    """Name and value, a line each."""
+    width = max(map(len, given))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in given.items())
+
+
+def tables(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A whole table."""
+    return "\n".join(table(columns, rows))
+
+
+def plan(document: Document) -> str:
+    """What an ingest would do."""
+    rows = [
+        (
+            found["feature"],
+            "x".join(map(str, found["shape"])) or "scalar",
+            found["dtype"],
+            found["pattern"],
+            f"{found['tokens']} x {found['channels']}",
+            found["grid"],
+        )
+        for found in document["features"]
+    ]
+    columns = ("feature", "shape", "dtype", "pattern", "tokens x channels", "grid")
+    asked = f"codec {document['codec']}" + (f", {document['quality']}" if document["quality"] else "")
+    return f"{document['source']}\n{asked}; each feature is coded by itself\n\n{tables(columns, rows)}"
+
+
+def report(document: Document) -> str:
+    """What an ingest did."""
+    raw, stored = document["raw_bytes"], document["stored_bytes"]
+    told = {
+        "samples": document["samples"],
+        "records": document["records"],
+        "already there": document["already"],
+        "skipped": document["skipped"],
+        "raw": size(raw),
+        "stored": size(stored) + (f"  ({document['ratio']:.1f} x smaller)" if document["ratio"] else ""),
+        "seconds": number(document["seconds"]),
+        "speed": f"{document['gb_per_second']:.3f} GB/s of source",
+        "commits": _span(document["commits"]),
+    }
+    return facts(told)
+
+
+def _span(commits: Sequence[int]) -> str:
+    if len(commits) > 2 and commits[-1] - commits[0] == len(commits) - 1:
+        return f"{commits[0]} to {commits[-1]}"
+    return ", ".join(map(str, commits)) or "none"
+
+
+def profiles(document: Document) -> str:
+    """Where fitted profiles were written."""
+    rows = [
+        (row["feature"], row["codec"], row["id"][:12], size(row["bytes"]), row["file"]) for row in document["profiles"]
+    ]
+    return tables(("feature", "codec", "profile", "size", "file"), rows)
+
+
+def store(document: Document) -> str:
+    """What a store holds."""
+    held = (counted(document["samples"], "sample"), counted(document["records"], "record"))
+    segments = f"in {counted(document['segments'], 'segment')}, {size(document['bytes'])}"
+    head = f"{document['url']}  commit {document['head']}, {', '.join(held)} {segments}"
+    columns = ("feature", "codec", "samples", "elements", "raw", "stored", "bpfp", "ebpfp", "mse", "snr_db", "profile")
+    rows = [
+        (
+            row["feature"],
+            row["codec"],
+            row["samples"],
+            row["elements"],
+            size(row["raw_bytes"]),
+            size(row["stored_bytes"]),
+            number(row["bpfp"]),
+            number(row["ebpfp"]),
+            row["mse"],
+            number(row["snr_db"]),
+            size(row["profile_bytes"]),
+        )
+        for row in document["features"]
+    ]
+    return f"{head}\n\n{tables(columns, rows)}" if rows else head
+
+
+def tensors(document: Document) -> str:
+    """Features of a sample, and the file that they were written to."""
+    rows = [
+        (
+            row["feature"],
+            "x".join(map(str, row["shape"])) or "scalar",
+            row["dtype"],
+            row["least"],
+            row["mean"],
+            row["most"],
+        )
+        for row in document["features"]
+    ]
+    shown = tables(("feature", "shape", "dtype", "least", "mean", "most"), rows)
+    return f"{shown}\nwritten to {document['file']}" if document["file"] else shown
+
+
+def verification(document: Document) -> str:
+    """What a verification read and found."""
+    read = f"{counted(document['objects'], 'object')}, {counted(document['records'], 'record')}"
+    told = f"{read}, {size(document['bytes'])} read"
+    if document["ok"]:
+        return f"{told}; all checksums are right"
+    rows = [(problem["object"], problem["what"]) for problem in document["problems"]]
+    return f"{told}; {counted(len(rows), 'problem')}\n\n{tables(('object', 'what'), rows)}"
+
+
+def compaction(document: Document) -> str:
+    """What a compaction did."""
+    if not document["segments"]:
+        return "nothing to compact"
+    before = f"{counted(document['segments'], 'segment')} of {size(document['bytes_before'])}"
+    after = f"{document['written']} of {size(document['bytes_after'])}, {counted(document['records'], 'record')}"
+    return (
+        f"{before} became {after}, commit {document['commit']}\nthe old bytes stay for older snapshots until lamofc gc"
+    )
+
+
+def collection(document: Document) -> str:
+    """What a collection deleted."""
+    what = "would be deleted" if document["dry_run"] else "deleted"
+    lines = [f"{counted(document['objects'], 'object')}, {size(document['bytes'])} {what}"]
+    if document["expired"]:
+        lines.append(f"snapshots before commit {document['expired']} can no longer be read")
+    return "\n".join(lines)
+
+
+def exported(document: Document) -> str:
+    """What an export left behind."""
+    written = f"{counted(document['files'], 'file')} of {size(document['bytes'])} written now"
+    return f"{counted(document['samples'], 'sample')} in {document['folder']}: {written}, columns in index.parquet"
+
+
+def forgotten(document: Document) -> str:
+    """What a forget did."""
+    what = f"{counted(document['samples'], 'sample')}, {counted(document['records'], 'record')} forgotten"
+    return f"{what}, commit {document['commit']}\n{document['note']}"
+
+
+def codecs(document: Sequence[Document]) -> str:
+    """The codecs that there are."""
+    rows = [(row["id"], ", ".join(row["qualities"]) or "fixed", row["summary"]) for row in document]
+    return tables(("codec", "qualities", "what"), rows)
+
+
+def codec(document: Document) -> str:
+    """One codec."""
+    told = {
+        "codec": document["id"],
+        "number": document["number"],
+        "qualities": ", ".join(document["qualities"]) or "fixed",
+    }
+    return f"{facts(told)}\n\n{document['summary']}\n{document['text']}"
+
+
+def profile(document: Document) -> str:
+    """One profile."""
+    told = {
+        "profile": document["id"],
+        "codec": document["codec"],
+        "size": size(document["bytes"]),
+        **document["config"],
+    }
+    rows = [(row["name"], "x".join(map(str, row["shape"])), row["dtype"]) for row in document["tensors"]]
+    return f"{facts(told)}\n\n{tables(('tensor', 'shape', 'dtype'), rows)}" if rows else facts(told)

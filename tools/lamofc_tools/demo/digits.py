@@ -1,0 +1,41 @@
+"""Handwritten digits, 1797 of 8 x 8 pixels, that come inside the package scikit-learn."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lamofc_codecs import MissingExtra
+
+CLASSES = 10
+_HELD_OUT = 0.25
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images in a shuffled order, the held-out ones last."""
+
+    images: Tensor
+    """Samples x 8 x 8, from 0 to 1."""
+    labels: Tensor
+    training: int
+    """The first so many are for training."""
+
+    @property
+    def split(self) -> list[str]:
+        """`train` or `test` for each sample."""
+        return ["train" if number < self.training else "test" for number in range(len(self.labels))]
+
+
+def load(seed: int, count: int | None = None) -> Digits:
+    """All digits, or the first `count` of the shuffled ones; three of four are for training."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise MissingExtra(
+            f"the demo's digits come with scikit-learn: {error}", "pip install 'lamofc-store[demo]'"
+        ) from error
+    pixels, labels = load_digits(return_X_y=True)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count]
+    images = torch.from_numpy(pixels).float()[order].reshape(-1, 8, 8) / 16
+    return Digits(images, torch.from_numpy(labels)[order].long(), round(len(order) * (1 - _HELD_OUT)))

@@ -1,0 +1,103 @@
+"""The tour on a terminal of 80 columns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lamofc_tools.demo.stages import Step
+
+Document = Mapping[str, Any]
+
+
+def show(console: Console, step: Step) -> None:
+    """Print one step."""
+    _PAGES[step.name](console, step.document, step.seconds)
+    console.print()
+
+
+def _model(console: Console, document: Document, seconds: float) -> None:
+    console.rule("[bold]1  A small model", align="left")
+    console.print(
+        f"A vision transformer of {document['parameters']:,} parameters, trained on {document['training']}\n"
+        f"handwritten digits in {seconds:.0f} s. Of {document['held_out']} that it never saw, "
+        f"{document['accuracy']:.1%} are right."
+    )
+
+
+def _rates(console: Console, document: Document, seconds: float) -> None:
+    rows = document["rows"]
+    stores = len({row["store"] for row in rows})
+    console.rule("[bold]2  Its features, in stores", align="left")
+    console.print(
+        f"Tokens after two of its blocks, in {stores} stores of different codecs and qualities\n"
+        f"({seconds:.0f} s to fit, encode, commit, decode and train heads). What SQL says of them:\n"
+    )
+    console.print(f"[dim]{document['query'].replace(' FROM', chr(10) + 'FROM')}")
+    table = _table("store", "feature", "bits/element", "snr dB", "mse", "worst error", "records")
+    for row in rows:
+        table.add_row(
+            row["store"],
+            row["feature"],
+            f"{row['bpfp']:.2f}",
+            "exact" if row["mse"] == 0 else f"{row['snr_db']:.1f}",
+            f"{row['mse']:.2g}",
+            f"{row['max_error']:.2g}",
+            _kilobytes(row["stored_bytes"]),
+            end_section=row is rows[-1] or row["store"] != rows[rows.index(row) + 1]["store"],
+        )
+    console.print(table)
+
+
+def _accuracy(console: Console, document: Document, seconds: float) -> None:
+    console.rule("[bold]3  What they are worth", align="left")
+    console.print(
+        "A linear head on each feature, trained on what its store gives back, against one\n"
+        f"on the original features. Accuracy on {document['held_out']} held-out digits, which no\n"
+        "profile saw either; sizes are of whole stores: records, rows, profiles, commits.\n"
+    )
+    features = [name for name in document["rows"][0] if name.startswith("block.")]
+    table = _table("features from", "on disk", "of float32", "of float16", *features)
+    for row in document["rows"]:
+        table.add_row(
+            "memory, float32" if row is document["rows"][0] else row["store"],
+            _kilobytes(row["bytes"]),
+            f"{row['of_float32']:.1%}",
+            f"{row['of_float16']:.1%}",
+            *(f"{row[name]:.1%}" for name in features),
+        )
+    console.print(table)
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="left" if column == "feature" else "right")
+    return table
+
+
+def _kilobytes(count: int) -> str:
+    return f"{count / 1000:,.0f} kB"
+
+
+def next_steps(folder: str | None, stores: Sequence[str]) -> str:
+    """Three lines to type next."""
+    place = f"{folder or 'digits'}/{stores[-1]}"
+    first = f"lamofc info {place}" if folder else "lamofc demo --keep digits    # the same, and the stores stay"
+    return "\n".join(
+        (
+            first,
+            f"lamofc get {place} digit_0000 -o digit.npz",
+            f'lamofc sql {place} "FROM samples WHERE label = 7"',
+        )
+    )
+
+
+_Page = Callable[[Console, Document, float], None]
+_PAGES: dict[str, _Page] = {
+    "model": _model,
+    "rates": _rates,
+    "accuracy": _accuracy,
+}
