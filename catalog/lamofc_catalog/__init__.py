@@ -4,7 +4,7 @@ from lamofc_catalog.catalog import Catalog, LockedCatalog
 from lamofc_catalog.columns import widen
 from lamofc_catalog.errors import BadQuery, CatalogError, SchemaConflict, translated
 from lamofc_catalog.merging import merge
-from lamofc_catalog.rows import write_rows
+from lamofc_catalog.rows import read_rows, write_rows
 from lamofc_catalog.schemas import COMMITS, PROFILES, RESERVED, TABLES
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "LockedCatalog",
     "SchemaConflict",
     "merge",
+    "read_rows",
     "translated",
     "widen",
     "write_rows",

@@ -8,6 +8,7 @@ neighbouring rows lie end to end in their segment and share all that a feature s
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 
 from lamofc_catalog.columns import widen
 from lamofc_catalog.errors import CatalogError, SchemaConflict
-from lamofc_catalog.packing import PACKED, pack
+from lamofc_catalog.packing import PACKED, needed, pack, unpack
 from lamofc_catalog.schemas import POSITION, RECORDS, SAMPLES, TABLES, conform, stored
 
 BLOCK = 8192
@@ -55,6 +56,15 @@ def write_rows(table: str, rows: pa.Table, path: str | os.PathLike[str], *, orig
         for block in blocks(table, new):
             file.write_table(block, row_group_size=max(1, block.num_rows))
     return Path(path).stat().st_size
+
+
+def read_rows(table: str, path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one file in their plain columns (all, or `columns`), in the file's order, gone ones too."""
+    if table != "records":
+        return pq.read_table(path, columns=None if columns is None else list(columns))
+    names = None if columns is None else needed(list(columns))
+    rows = unpack(pq.read_table(path, columns=names))
+    return rows if columns is None else rows.select(list(columns))
 
 
 def writer(table: str, schema: pa.Schema, path: str | os.PathLike[str]) -> pq.ParquetWriter:

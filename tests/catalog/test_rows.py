@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lamofc_catalog import TABLES, Catalog, CatalogError, SchemaConflict, write_rows
+from lamofc_catalog import TABLES, Catalog, CatalogError, SchemaConflict, read_rows, write_rows
 from lamofc_catalog.packing import dtype_bits, round_figures
 from lamofc_catalog.rows import BLOCK
 
@@ -36,6 +36,17 @@ def test_rows_come_back(tmp_path: Path, make_rows: Any, open_catalog: Any) -> No
                     assert value <= row[name] <= value * 1.008
                 else:
                     assert row[name] == value, name
+
+
+def test_a_file_can_be_read_alone(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
+    keys = [("b", "f"), ("a", "f")]
+    write_rows("records", make_rows(keys), tmp_path / "r.parquet", origin="O")
+    looked = open_catalog({"records": [tmp_path / "r.parquet"]}).lookup(["a", "b"])
+    assert read_rows("records", tmp_path / "r.parquet").equals(looked)
+    some = ["payload_bits", "sample", "record", "origin"]
+    assert read_rows("records", tmp_path / "r.parquet", some).equals(looked.select(some))
+    write_rows("runs", pa.table({"run": ["r"]}), tmp_path / "runs.parquet", origin="P")
+    assert read_rows("runs", tmp_path / "runs.parquet", ["run", "row"]).to_pylist() == [{"run": "r", "row": 0}]
 
 
 def test_lookup_has_the_plain_schema(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
