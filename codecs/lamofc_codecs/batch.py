@@ -102,7 +102,7 @@ def _items(element: Input, codec: Codec) -> list[Tensor]:
     if len({(item.dtype, item.shape[1]) for item in items}) != 1:
         kinds = [f"{item.dtype} {tuple(item.shape)}" for item in items]
         raise UnsupportedInput(f"items of one record have one dtype and channel count, got {kinds}", "code them apart")
-    return [item.detach().cpu().contiguous() for item in items]
+    return [item.detach().cpu().resolve_conj().resolve_neg().contiguous() for item in items]
 
 
 def _record(codec: Codec, profile: Profile, grid: Grid, source: Source, coded: Coded) -> Record:
@@ -241,7 +241,8 @@ def _cells(header: Header, parts: Sequence[int] | None, items: Sequence[int] | N
 
 def _each(work: Callable[[Item], Result], jobs: Sequence[Item], elements: int) -> list[Result]:
     """Do all jobs, on several threads where that pays; an error of any of them is raised."""
-    workers = min(len(jobs), len(os.sched_getaffinity(0)), torch.get_num_threads())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(len(jobs), cores, torch.get_num_threads())
     if workers < 2 or elements < 2 * _SMALL:
         return [work(job) for job in jobs]
     # Many tiny jobs go out in bundles: handing one over costs as much as decoding it.

@@ -33,7 +33,7 @@ class Source:
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None) -> Source:
         """Survey a tensor; without a bulk, or with one of another width, by its own channel means."""
-        real = torch.view_as_real(tensor.resolve_conj()).flatten(1) if tensor.is_complex() else tensor
+        real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
         values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
         return cls(tensor, values, survey(values, bulk if fits else None))

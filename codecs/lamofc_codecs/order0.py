@@ -14,8 +14,8 @@ from lamofc_codecs.rans import decode_symbols, encode_symbols
 from lamofc_codecs.rans_block import plan
 from lamofc_codecs.tables import Tables
 
-_HEAD = 8
-"""Bytes of the shortest table and block."""
+_WORTH = 1 - 1 / 64
+"""A plane that shrinks by less is stored: mantissas do by a part in a hundred, and would cost a decoder its speed."""
 
 Bytes = NDArray[np.uint8]
 
@@ -34,11 +34,11 @@ class Form(IntEnum):
 
 
 def write_plane(plane: Bytes, given: Tables | None = None) -> tuple[Form, bytes]:
-    """Choose the form by size, the first in the order above among equals, and write it."""
+    """Choose the form by size and write it; a plane of noise is stored, though a table might save a little."""
     counts = histogram(plane)
     if len(plane) and counts.max() == len(plane):
         return Form.CONSTANT, plane[:1].tobytes()
-    if given is None and _entropy(counts) + _HEAD >= len(plane):
+    if given is None and _entropy(counts) >= len(plane) * _WORTH:
         return Form.STORED, plane.tobytes()
     sizes: dict[Form, float] = {Form.STORED: len(plane)}
     own = normalise(counts)

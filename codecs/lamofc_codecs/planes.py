@@ -25,7 +25,7 @@ def word_of(dtype: torch.dtype) -> tuple[int, bool]:
 
 def bytes_of(tensor: Tensor) -> Bytes:
     """The bytes of a contiguous tensor on the CPU, without a copy."""
-    flat = tensor.detach().resolve_conj().resolve_neg().reshape(-1)
+    flat = tensor.reshape(-1)
     found: Bytes = (flat.view(torch.uint8) if flat.numel() else torch.empty(0, dtype=torch.uint8)).numpy()
     return found
 

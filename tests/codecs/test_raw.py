@@ -66,3 +66,15 @@ def test_it_takes_no_target_and_no_option() -> None:
     with pytest.raises(UnsupportedInput, match="no option"):
         fit("raw", [], level=3)
     assert encode([torch.ones(2, 2)], RAW, quality=Quality(lossless=True))[0].codec == "raw"
+
+
+def test_noise_is_stored_rather_than_coded() -> None:
+    source = torch.randn(200, 100, generator=torch.Generator().manual_seed(1))
+    data = encode([source], RAW)[0].data
+    assert [data[46 + 9 * plane] for plane in range(4)] == [0, 0, 0, 2]
+
+
+def test_lazily_negated_and_conjugated_tensors() -> None:
+    source = torch.randn(6, 4, dtype=torch.complex64, generator=torch.Generator().manual_seed(1)).conj()
+    for lazy in (source, source.imag):
+        assert torch.equal(decode([encode([lazy], RAW)[0].data], None)[0], lazy)
