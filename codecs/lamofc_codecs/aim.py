@@ -19,6 +19,8 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.target import Entries, bits_at, errors_at, solve
 
 _TRIES = 6
+_MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
+"""Decibels whose power float64 can hold, and its least number above 0."""
 _CLOSE = 0.98
 """A try at this share of the allowed error, or above, is not bettered."""
 _ENOUGH = 1.03
@@ -39,7 +41,8 @@ class Tried:
 
     def keeping_exact(self, source: Source, bulk: Bulk, limit: float) -> Tried:
         """Store those entries exactly that are off by more than the limit, as rounding to a short dtype makes some."""
-        far = np.abs(source.values - convert(self.decoded, torch.float32).numpy()) > limit
+        with np.errstate(over="ignore", invalid="ignore"):
+            far = np.abs(source.values - convert(self.decoded, torch.float32).numpy()) > limit
         if not far.any():
             return self
         exact = np.union1d(self.exact, np.flatnonzero(far))
@@ -71,8 +74,10 @@ class Aim:
             return trial(2 * value * (1 - 2.0**-12))
         if kind == "bpfp":
             return self._meet_rate(trial, value * self.source.values.size)
-        signal, elements = self.source.sums.signal, self.source.values.size
-        return self._meet_error(trial, signal / 10 ** (value / 10) if kind == "snr_db" else value * elements)
+        if kind == "mse":
+            return self._meet_error(trial, value * self.source.values.size)
+        decibels, signal = min(max(value, -_MOST_DB), _MOST_DB), self.source.sums.signal
+        return self._meet_error(trial, max(signal * 10 ** (-decibels / 10), _LEAST_ERROR) if signal > 0 else 0.0)
 
     def _meet_error(self, trial: Callable[[float], Tried], allowed: float) -> Tried:
         of_bulk = self.quality.kind == "snr_db"

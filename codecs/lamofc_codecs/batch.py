@@ -193,7 +193,7 @@ class _Job:
 
 def _room(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
     """Return an empty tensor. Made of bytes, because torch warns of complex32 whenever it makes one."""
-    return torch.empty((shape[0], shape[1] * dtype.itemsize), dtype=torch.uint8).view(dtype)
+    return torch.empty(shape[0] * shape[1] * dtype.itemsize, dtype=torch.uint8).view(dtype).view(shape)
 
 
 def _takes(target: Tensor, shape: tuple[int, int], dtype: torch.dtype) -> bool:

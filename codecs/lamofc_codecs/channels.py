@@ -82,19 +82,20 @@ class ChannelStatistics:
 
     def finish(self) -> tuple[Bulk, Floats]:
         """Return the bulk's bounds and means, and the standard deviation within it, per channel."""
-        columns = np.ascontiguousarray(self.values().T)
-        median = np.median(columns, axis=1).astype(np.float32)
-        apart = np.abs(columns - median[:, None])
+        # A quarter of the values: neither their differences nor the middle of two can then overflow.
+        columns = np.ascontiguousarray(self.values().T) * np.float32(0.25)
+        median = np.median(columns, axis=1).astype(np.float64)
+        apart = np.abs(columns - median[:, None].astype(np.float32))
         spread = _spread(np.median(apart, axis=1).astype(np.float64), apart.mean(axis=1, dtype=np.float64))
-        reach = np.minimum(DEVIATIONS * spread, _LARGEST)
-        low = np.maximum(median - reach, -_LARGEST).astype(np.float32)
-        high = np.minimum(median + reach, _LARGEST).astype(np.float32)
-        within = (columns >= low[:, None]) & (columns <= high[:, None])
-        counts = within.sum(1)
-        mean = (columns.sum(1, dtype=np.float64, where=within) / counts).astype(np.float32)
-        away = columns - mean[:, None]
-        sigma = np.sqrt(np.square(away, dtype=np.float64).sum(1, where=within) / counts).astype(np.float32)
-        return Bulk(mean, low, high), sigma
+        reach = DEVIATIONS * spread
+        low = (4 * np.maximum(median - reach, -_LARGEST / 4)).astype(np.float32)
+        high = (4 * np.minimum(median + reach, _LARGEST / 4)).astype(np.float32)
+        within = (columns >= low[:, None] / 4) & (columns <= high[:, None] / 4)
+        counts = np.maximum(within.sum(1), 1)
+        mean = columns.sum(1, dtype=np.float64, where=within) / counts
+        away = columns - mean[:, None].astype(np.float32)
+        sigma = 4 * np.sqrt(np.square(away, dtype=np.float64).sum(1, where=within) / counts)
+        return Bulk((4 * mean).astype(np.float32), low, high), np.minimum(sigma, _LARGEST).astype(np.float32)
 
 
 def statistics(samples: Iterable[Tensor], *, skip_nonfinite: bool = False) -> ChannelStatistics:

@@ -142,9 +142,10 @@ def shape_of_classes() -> NDArray[np.int32]:
     return shape
 
 
-def classes_of(ratios: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the class of columns whose standard deviation is so many steps; at most 15 low bits are stored raw."""
-    return np.minimum(class_of(ratios), CLASSES + MAX_SHIFT * PER_OCTAVE - 1).astype(np.uint8)
+def classes_of(sigma: NDArray[np.float32], step: np.float32) -> NDArray[np.uint8]:
+    """Return the class of columns of these standard deviations; at most 15 low bits are stored raw."""
+    with np.errstate(over="ignore"):
+        return np.minimum(class_of(sigma / step), CLASSES + MAX_SHIFT * PER_OCTAVE - 1).astype(np.uint8)
 
 
 def _read_escapes(data: memoryview, positions: NDArray[np.int64], columns: Columns) -> NDArray[np.int64]:

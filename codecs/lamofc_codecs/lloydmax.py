@@ -51,6 +51,10 @@ class LloydMax(Codec):
         counts = np.zeros(LEVELS, np.int64)
         if collected.tokens or levels is None:
             values = np.sort(collected.values().reshape(-1))
+            if not values.size:
+                raise CodecError(
+                    f"nothing to fit on: {collected.tokens} tokens of no channels", "give samples with values"
+                )
             placed = place_levels(values, LEVELS) if levels is None else _given_levels(levels)
             counts = histogram(assign_levels(values, _edges(placed, assign)))
             tensors = collected.finish()[0].tensors()

@@ -100,7 +100,8 @@ def _restore_floats(block: Block, scale: Scale, out: Floats) -> None:
         column = block.positions % out.shape[1]
         number = block.escaped.astype(np.float32)
         inwards = number - np.sign(number) * scale.drawn[column]
-        out.reshape(-1)[block.positions] = inwards * scale.step + scale.middle[column]
+        with np.errstate(over="ignore", invalid="ignore"):
+            out.reshape(-1)[block.positions] = inwards * scale.step + scale.middle[column]
 
 
 def drawn_inwards(shrink: NDArray[np.uint8]) -> Floats:
@@ -115,7 +116,8 @@ def fit_shrink(values: Floats, bulk: Bulk, sigma: Floats) -> NDArray[np.uint8]:
     stride = -(-values.size // _FITTED)
     rows = values[:: max(1, stride)]
     inside = (rows >= bulk.low) & (rows <= bulk.high) & (sigma > 0)
-    unit = np.abs((rows - bulk.mean) / np.where(sigma > 0, sigma, np.float32(1)))[inside]
+    with np.errstate(over="ignore"):
+        unit = np.abs((rows - bulk.mean) / np.where(sigma > 0, sigma, np.float32(1)))[inside]
     shrink = np.zeros(CLASSES, np.uint8)
     for number, spread in enumerate(class_sigma(np.arange(CLASSES))):
         away = unit * spread

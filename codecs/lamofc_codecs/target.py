@@ -51,7 +51,9 @@ class Entries:
         taken = min(tokens, max(_LEAST, _SEEN // max(columns, 1)))
         away = np.empty((taken, columns), np.float32)
         _take(values, middle, away)
-        return cls(away, np.stack([bulk.low - middle, bulk.high - middle]), tokens / max(taken, 1))
+        with np.errstate(over="ignore"):
+            bounds = np.stack([bulk.low - middle, bulk.high - middle])
+        return cls(away, bounds, tokens / max(taken, 1))
 
 
 def errors_at(entries: Entries, step: float, sigma: Floats, drawn: Floats) -> tuple[float, float]:
@@ -60,14 +62,14 @@ def errors_at(entries: Entries, step: float, sigma: Floats, drawn: Floats) -> tu
     `sigma` is each column's standard deviation; `drawn` the part of a step that values of each class are drawn inwards.
     """
     sums = np.zeros((2, len(sigma)))
-    _errors(entries.away, entries.bounds, drawn[classes_of(sigma / np.float32(step))], np.float32(step), sums)
+    _errors(entries.away, entries.bounds, drawn[classes_of(sigma, np.float32(step))], np.float32(step), sums)
     total, inside = sums.sum(1) * entries.share
     return float(total), float(inside)
 
 
 def bits_at(entries: Entries, step: float, sigma: Floats) -> float:
     """Return the bits that all symbols, escapes and low bits would cost, scaled up to the whole tensor."""
-    shape = shape_of_classes()[:, classes_of(sigma / np.float32(step))]
+    shape = shape_of_classes()[:, classes_of(sigma, np.float32(step))]
     return float(_bits(entries.away, shape, np.float32(step), sigma_tables().costs)) * entries.share
 
 

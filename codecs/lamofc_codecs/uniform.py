@@ -30,6 +30,8 @@ from lamofc_codecs.uniform_options import UniformOptions
 
 _HEAD = struct.Struct("<fBI")
 _SHRUNK, _EXACT = 1, 2
+_FINEST = 2.0**-100
+"""Steps and their inverses stay well within float32."""
 
 
 class Uniform(Codec):
@@ -119,7 +121,8 @@ class Uniform(Codec):
         return Scale(self._middle, np.float32(step), drawn[columns.classes])
 
     def _try(self, source: Source, values: Floats, step: float, *, shrunk: bool) -> Tried:
-        columns = Columns.of(classes_of(self._sigma / np.float32(step)), source.tokens)
+        step = min(max(step, _FINEST), 1 / _FINEST)
+        columns = Columns.of(classes_of(self._sigma, np.float32(step)), source.tokens)
         scale = self._scale(step, columns, shrunk)
         bounds = self._options.range if self._options.outside == "exact" and self._options.range else OPEN
         quantised = quantise(values, scale, columns, bounds)
@@ -154,7 +157,7 @@ class Uniform(Codec):
             or (end < len(data)) != bool(flags & _EXACT)
         ):
             raise CorruptRecord(f"step {step}, flags {flags} and a block of {size} bytes in a section of {len(data)}")
-        columns = Columns.of(classes_of(self._sigma / np.float32(step)), out.shape[0])
+        columns = Columns.of(classes_of(self._sigma, np.float32(step)), out.shape[0])
         scale = self._scale(step, columns, bool(flags & _SHRUNK))
         block = Block.unpack(data[_HEAD.size : end], columns)
         restore(block, scale, out.dtype, out)

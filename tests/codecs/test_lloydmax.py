@@ -82,6 +82,12 @@ def test_bad_levels_are_refused(levels: object) -> None:
         fit("lloydmax", [], levels=levels)
 
 
+def test_nothing_to_fit_on() -> None:
+    for samples in ([], [torch.zeros(0, 4)], [torch.zeros(5, 0)]):
+        with pytest.raises(CodecError, match="nothing to fit on"):
+            fit("lloydmax", samples)
+
+
 def test_it_aims_at_no_quality_and_loses_no_nan() -> None:
     with pytest.raises(BadQuality, match="lloydmax cannot aim at snr_db=15"):
         fit("lloydmax", [feature(10, 4, 1)], Quality(snr_db=15))

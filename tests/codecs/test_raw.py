@@ -19,7 +19,7 @@ def bits(tensor: torch.Tensor) -> bytes:
 
 
 @pytest.mark.parametrize("name", sorted(DTYPES.values()))
-@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (5, 7), (300, 40)])
+@pytest.mark.parametrize("shape", [(0, 3), (4, 0), (1, 1), (5, 7), (300, 40)])
 def test_any_bits_of_any_dtype_come_back(name: str, shape: tuple[int, int]) -> None:
     dtype = getattr(torch, name)
     draw = torch.Generator().manual_seed(1)

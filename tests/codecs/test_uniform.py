@@ -217,6 +217,30 @@ def test_float16_never_overflows() -> None:
     assert decoded.isfinite().all()
 
 
+@pytest.mark.parametrize("kind", ["snr_db", "mse", "bpfp", "step", "max_error"])
+@pytest.mark.parametrize("value", [1e-300, 1e-44, 1e-12, 1e-3, 300.0, 1e38, 1e300])
+def test_no_target_is_too_absurd_to_be_answered(kind: str, value: float) -> None:
+    for tokens in (0, 1, 50):
+        source = feature(tokens, 48, 1)
+        record, decoded = coded(source, Quality(**{kind: value}))
+        assert decoded.isfinite().all()
+        assert len(record.data) <= source.nbytes + 64
+
+
+def test_values_near_the_ends_of_float32() -> None:
+    source = torch.full((40, 3), 3.3e38) * torch.tensor([1, -1, 0.5])
+    source[0] *= -1
+    profile = fit("uniform", [source], Quality(snr_db=10))
+    assert torch.equal(coded(source, None, profile)[1], source)
+    tiny = torch.randn(40, 3, generator=torch.Generator().manual_seed(1)) * 1e-42
+    assert coded(tiny, None, fit("uniform", [tiny], Quality(snr_db=10)))[1].isfinite().all()
+
+
+def test_no_channels_at_all() -> None:
+    source = torch.zeros(5, 0)
+    assert coded(source, None, fit("uniform", [source], Quality(snr_db=10)))[1].shape == (5, 0)
+
+
 def test_a_profile_of_another_codec_is_refused() -> None:
     record, _ = coded(feature(200, 48, 1), Quality(snr_db=10))
     forged = bytearray(record.data)
