@@ -106,9 +106,9 @@ def _claims(
 
 def read_keys(storage: Storage, entry: RowsEntry) -> list[dict[str, Any]]:
     """Key, fingerprint and position of each record row of an object."""
-    import pyarrow.parquet as pq
+    from lamofc_catalog import read_rows
 
-    return list(pq.read_table(rowsets.fetch(storage, entry), columns=[*_CLAIM, "origin", "row"]).to_pylist())
+    return list(read_rows("records", rowsets.fetch(storage, entry), [*_CLAIM, "origin", "row"]).to_pylist())
 
 
 def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:

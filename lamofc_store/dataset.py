@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import Dataset
 
 from lamofc_store.errors import BadArgument, NotFound
+from lamofc_store.fetch import fetch
 from lamofc_store.profiles import Profiles
 from lamofc_store.reading import COLUMNS, Wanted, read, together
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lamofc_codecs import Packed
     from lamofc_store.store import Store
 
 Example = dict[str, Any]
@@ -46,6 +48,7 @@ class FeatureDataset(Dataset[Example]):
         tables = _aligned(rows, self.features)
         self._wanted = [Wanted.of(tables[feature]) for feature in self.features]
         first = tables[self.features[0]]
+        self._index: dict[str, int] | None = None
         self.samples: list[str] = first["sample"].to_pylist()
         self.targets: list[Any] | None = first[target].to_pylist() if target else None
 
@@ -56,6 +59,19 @@ class FeatureDataset(Dataset[Example]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of a dataset of {len(self)}")
         return self.__getitems__([index % len(self)])[0]
+
+    def locate(self, samples: Sequence[str]) -> list[int]:
+        """The indices of samples by id."""
+        if self._index is None:
+            self._index = {sample: index for index, sample in enumerate(self.samples)}
+        try:
+            return list(map(self._index.__getitem__, samples))
+        except KeyError as error:
+            raise NotFound(f"there is no sample {error.args[0]!r} in this dataset", "its ids are in .samples") from None
+
+    def packed(self, indices: Sequence[int]) -> "list[Packed]":
+        """The records of some items as they are stored, checked and not decoded; one buffer a feature."""
+        return [fetch(self._storage, wanted.places.take(indices)) for wanted in self._wanted]
 
     def __getitems__(self, indices: list[int]) -> list[Example]:
         """Many items in one fetch and one decode; torch's DataLoader calls this with a batch's indices."""

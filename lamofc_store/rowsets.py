@@ -64,12 +64,10 @@ def check(storage: Storage, entry: RowsEntry) -> bytes:
 
 def places(storage: Storage, entry: RowsEntry) -> "NDArray[np.int64]":
     """Record, offset and length of each row of a records object."""
-    import pyarrow.parquet as pq
-
-    from lamofc_catalog.packing import needed, unpack
+    from lamofc_catalog import read_rows
 
     columns = ["record", "offset", "length"]
-    rows = unpack(pq.read_table(fetch(storage, entry), columns=needed(columns)))
+    rows = read_rows("records", fetch(storage, entry), columns)
     return np.column_stack([np.asarray(rows[name].to_numpy(), np.int64) for name in columns])
 
 

@@ -22,43 +22,60 @@ if TYPE_CHECKING:
     import duckdb
 
 
-class _Cursors:
-    """One cursor of a database for each thread; a relation reads through the cursor that it came from."""
+class _Database:
+    """A database that is made when it is first asked: lookups need none. Each thread has a cursor of its own.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    A relation reads through the cursor that it came from.
+    """
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._opening = threading.Lock()
         self._local = threading.local()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The database, with all views."""
+        with self._opening:
+            if self._connection is None:
+                self._connection = connect(self._contents)
+            return self._connection
 
     def mine(self) -> duckdb.DuckDBPyConnection:
         """This thread's cursor."""
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
         if cursor is None:
-            cursor = self._local.cursor = self._connection.cursor()
+            cursor = self._local.cursor = self.connection.cursor()
         return cursor
+
+    def close(self) -> None:
+        """Free the database."""
+        if self._connection is not None:
+            self._connection.close()
 
 
 class LockedCatalog:
     """The views for people who are not trusted: single SELECT statements, no file, network, extension or setting."""
 
     def __init__(self, contents: Contents) -> None:
-        self._connection = connect(contents)
-        lock(self._connection, contents)
-        self._cursors = _Cursors(self._connection)
+        self._database = _Database(contents)
+        lock(self._database.connection, contents)
 
     def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
         """The rows of one SELECT over the views; anything else raises `BadQuery`."""
         import duckdb
 
         with translated(query):
-            statements = self._cursors.mine().extract_statements(query)
+            statements = self._database.mine().extract_statements(query)
             # A file that may be read could be overwritten by COPY, so the kind of statement is checked as well.
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise BadQuery(f"only a single SELECT is run here, not: {query.strip()[:200]}", "ask by one SELECT")
-            return self._cursors.mine().sql(query, params=params)
+            return self._database.mine().sql(query, params=params)
 
     def close(self) -> None:
         """Free the database; what relations have not read yet is lost."""
-        self._connection.close()
+        self._database.close()
 
 
 class Catalog:
@@ -79,8 +96,7 @@ class Catalog:
         columns: pa.Schema | None = None,
     ) -> None:
         self._contents = Contents.of(files, gone=gone, commits=commits, profiles=profiles, columns=columns)
-        self._connection = connect(self._contents)
-        self._cursors = _Cursors(self._connection)
+        self._database = _Database(self._contents)
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +108,7 @@ class Catalog:
 
     def close(self) -> None:
         """Free the database; what relations have not read yet is lost."""
-        self._connection.close()
+        self._database.close()
 
     def locked(self) -> LockedCatalog:
         """The same views on a connection of their own, for SQL from people who are not trusted."""
@@ -101,7 +117,7 @@ class Catalog:
     def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
         """The rows of `query` over the views, lazily; a statement that gives no rows gives one row, done = true."""
         with translated(query):
-            cursor = self._cursors.mine()
+            cursor = self._database.mine()
             relation: duckdb.DuckDBPyRelation | None = cursor.sql(query, params=params)
             return cursor.sql("SELECT true AS done") if relation is None else relation
 
@@ -175,7 +191,7 @@ class Catalog:
             query += f" AND r.sample IN (SELECT sample FROM samples WHERE (\n{where}\n))"  # noqa: S608
         query += " ORDER BY r.sample, r.feature"
         with translated(query if where is None else where):
-            rows = self._cursors.mine().sql(query, params={"features": list(features)}).to_arrow_table()
+            rows = self._database.mine().sql(query, params={"features": list(features)}).to_arrow_table()
         plain_rows = unpack(rows.select(stored))
         plain_rows = plain_rows.select([column for column in plain_rows.column_names if column in (*plain, *_KEYS)])
         for column in dict.fromkeys(columns):
@@ -193,7 +209,7 @@ class Catalog:
 
     def _scan(self, table: str, samples: Sequence[str], columns: Sequence[str]) -> pa.Table:
         """The live stored rows of `samples` by DuckDB, oldest file first."""
-        cursor = self._connection.cursor()
+        cursor = self._database.connection.cursor()
         cursor.register("wanted", pa.table({"sample": pa.array(sorted(set(samples)), pa.string())}))
         listed = ", ".join(name(column) for column in columns)
         query = f"SELECT {listed} FROM stored.{table} SEMI JOIN wanted USING (sample)"  # noqa: S608
@@ -210,9 +226,9 @@ class Catalog:
     def _check_predicate(self, where: str) -> None:
         query = f"SELECT sample FROM samples WHERE (\n{where}\n)"  # noqa: S608
         with translated(where):
-            if not where.strip() or len(self._cursors.mine().extract_statements(query)) != 1:
+            if not where.strip() or len(self._database.mine().extract_statements(query)) != 1:
                 raise BadQuery(f"where = {where!r} is not one predicate", "give a condition over the view samples")
-            self._cursors.mine().sql(query)
+            self._database.mine().sql(query)
 
 
 _KEYS = ("sample", "feature", *POSITION.names)

@@ -78,7 +78,7 @@ def test_all_else_fails(locked: LockedCatalog, rows_file: Path, make_rows: Any, 
 
 def test_the_settings_hold_without_our_own_check(locked: LockedCatalog, tmp_path: Path) -> None:
     """DuckDB itself refuses, should a statement ever pass for a SELECT."""
-    connection = locked._connection
+    connection = locked._database.connection
     for query in (
         "SET threads = 1",
         "SET enable_external_access = true",

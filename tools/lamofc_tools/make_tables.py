@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from lamofc_codecs import tables
-from lamofc_codecs.histogram import normalise
+from lamofc_codecs import histogram, tables
 
 LAPLACE_SHARE = 0.5
 ESCAPE_BITS = 12
@@ -49,7 +48,7 @@ def table(sigma: float, radius: int) -> tuple[NDArray[np.uint16], float]:
     counts = np.round(shares * SCALE).astype(np.int64)
     held = np.r_[0 : radius + 1, tables.SYMBOLS - radius : tables.SYMBOLS, tables.ESCAPE]
     counts[held] = np.maximum(counts[held], 1)
-    freqs = normalise(counts)
+    freqs = histogram.normalise(counts)
     bits = float((shares[held] * (tables.BITS - np.log2(freqs[held].astype(np.float64)))).sum())
     return freqs, bits + ESCAPE_BITS * float(shares[tables.ESCAPE])
 
