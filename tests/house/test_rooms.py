@@ -26,7 +26,7 @@ ALLOWED = {
 }
 ONE_FILE = ("compressai", "imageio_ffmpeg")
 """Optional packages of the codecs that a single file may name, so that all else works without them."""
-STORE_FACE = "catalog codecs errors exporting layout sample sources structure version".split()  # noqa: SIM905
+STORE_FACE = "catalog codecs errors exporting internals layout sample sources structure version".split()  # noqa: SIM905
 """The modules of the store that tools may name; everything else comes from `lamofc_store` itself."""
 INWARD = {
     "sources": "errors file_names sample sources structure",
