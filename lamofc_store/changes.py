@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from lamofc_store import rowsets
 from lamofc_store.commit import Change, ProfileEntry, RowsEntry
 from lamofc_store.documents import Document
-from lamofc_store.errors import Conflict, NotFound
+from lamofc_store.errors import Conflict, NotFound, SchemaConflict
 from lamofc_store.snapshot import Snapshot
 from lamofc_store.storage import Storage
 from lamofc_store.writer import Segment
@@ -146,11 +146,15 @@ def new_profiles(head: Snapshot, entries: Iterable[ProfileEntry]) -> tuple[Profi
 
 def widened(head: Snapshot, columns: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """Sample columns that are new, or wider than in the snapshot; SchemaConflict when one would lose."""
-    schema = schema_of(head.columns)
-    for name, kind in columns:
-        from lamofc_catalog import widen
+    from lamofc_catalog import SchemaConflict as NotWider
+    from lamofc_catalog import widen
 
-        schema = widen(schema, schema_of({name: kind}))
+    schema = schema_of(head.columns)
+    try:
+        for name, kind in columns:
+            schema = widen(schema, schema_of({name: kind}))
+    except NotWider as error:
+        raise SchemaConflict(str(error), error.cure) from error
     return tuple((field.name, str(field.type)) for field in schema if head.columns.get(field.name) != str(field.type))
 
 

@@ -88,7 +88,9 @@ def _merged_runs(storage: Storage, snapshot: Snapshot, table: str, gone: "pa.Tab
         return tuple(kept)
     while kept and kept[-1].count < _RATIO * sum(entry.count for entry in pending):
         pending.insert(0, kept.pop())
-    return (*kept, rowsets.merge(storage, table, pending, gone, names.checkpoint(snapshot.n)))
+    merged = rowsets.merge(storage, table, pending, gone, names.checkpoint(snapshot.n))
+    without = snapshot.dropped.get(table, frozenset())
+    return (*kept, replace(merged, origins=tuple(source for source in merged.origins if source[0] not in without)))
 
 
 def _to_body(state: Snapshot) -> Document:

@@ -26,14 +26,19 @@ class RowsEntry:
     """Merged rows only: the ulid and count of each rows object that went into it."""
 
     @property
+    def is_merged(self) -> bool:
+        """Whether a checkpoint made it from other rows objects, from which it can be made again."""
+        return self.name.startswith(f"{names.CHECKPOINTS}/")
+
+    @property
     def path(self) -> str:
         """Where it lies in the store."""
-        return self.name if self.name.startswith(names.CHECKPOINTS) else names.rows(self.name)
+        return self.name if self.is_merged else names.rows(self.name)
 
     @property
     def sources(self) -> tuple[tuple[str, int], ...]:
         """The ulid and count of every rows object that it holds."""
-        return self.origins or ((names.rows_parts(self.name)[0], self.count),)
+        return self.origins if self.is_merged else ((names.rows_parts(self.name)[0], self.count),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,11 @@ class Ingest:
             self._close()
         self._tell()
 
+    def _codec_of(self, row: dict[str, Any]) -> str:
+        """The codec that a row was meant for: its profile's, though the record itself may have fallen back to `raw`."""
+        entry = self.store.snapshot.profiles.get(f"{row['profile']} {row['feature']}")
+        return entry.codec if entry else str(row["codec"])
+
     def _encode(self, items: list[Item]) -> Iterator[tuple[Item, "Coded | Exception"]]:
         """Code items of one feature and one kind."""
         coding = self._coding(items[0])
@@ -158,14 +163,15 @@ class Ingest:
 
     def _is_there(self, item: Item, row: dict[str, Any]) -> bool:
         """Whether a stored row is this item under this codec and quality."""
-        profile = self._profile(item)
-        mine = (item.source_hash, profile.id if profile else "", self._coding(item).quality_text)
-        if (row["source_hash"], row["profile"], row["quality"]) == mine:
+        coding = self._coding(item)
+        given = coding.profile
+        same = row["profile"] == given.id if given else self._codec_of(row) == coding.codec
+        if same and (row["source_hash"], row["quality"]) == (item.source_hash, coding.quality_text):
             return True
         if self.options.overwrite:
             return False
-        coding = " ".join(filter(None, (row["codec"], row["quality"])))
-        what = "content" if row["source_hash"] != item.source_hash else f"coding ({coding})"
+        stored = " ".join(filter(None, (self._codec_of(row), row["quality"])))
+        what = "content" if row["source_hash"] != item.source_hash else f"coding ({stored})"
         raise Conflict(
             f"sample {item.sample!r}, feature {item.feature!r} is there with other {what}",
             "give --overwrite to replace it, or the codec and quality that it was stored with",

@@ -14,6 +14,7 @@ from lamofc_store.ulid import new_ulid
 
 _OPEN_FILES = 128
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 class LocalStorage(Storage):
@@ -67,6 +68,13 @@ class LocalStorage(Storage):
                 os.link(temporary, target)
             except FileExistsError:
                 return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                raise StoreError(
+                    f"{target.parent} lies on a file system without hard links, which commits need",
+                    "put the store on another file system, or into an object store",
+                ) from error
             finally:
                 temporary.unlink(missing_ok=True)
             _sync(target.parent)

@@ -5,6 +5,7 @@ import posixpath
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -80,14 +81,11 @@ class RemoteStorage(Storage):
     def create(self, path: str, data: bytes) -> bool:
         filesystem, full = self._at(path)
         try:
-            with _Translated(full):
-                if self.url.startswith("memory://"):
-                    with _MEMORY:
-                        if filesystem.exists(full):
-                            return False
-                        filesystem.pipe_file(full, data)
-                else:
-                    filesystem.pipe_file(full, data, mode="create")
+            with _Translated(full), _MEMORY if self.url.startswith("memory://") else nullcontext():
+                # Where a file system ignores the mode, and there can be only one writer, this look is all there is.
+                if filesystem.exists(full):
+                    return False
+                filesystem.pipe_file(full, data, mode="create")
         except FileExistsError:
             return False
         return True

@@ -52,7 +52,7 @@ def fetch(storage: Storage, entry: RowsEntry) -> Path:
 
 def check(storage: Storage, entry: RowsEntry) -> bytes:
     """The object's bytes; CorruptStore when they are not those that were committed."""
-    cure = _CURE_MERGED if entry.origins else _CURE
+    cure = _CURE_MERGED if entry.is_merged else _CURE
     try:
         data = storage.read(entry.path)
     except FileNotFoundError:
