@@ -20,7 +20,8 @@ def fit(source: SourcePath, output: OutputFile, taking: Taking, coding: Coding, 
 
     One feature gives the file that -o names; several give a folder of that name with a file for each.
     """
-    profiles = lamofc.fit_profiles(taking.source(source), **taking.options(), **coding.options())
+    options = {**taking.options(), **coding.options()}
+    profiles = lamofc.fit_profiles(taking.source(source), **options)
     out.show({"profiles": saved(profiles, Path(output))}, text.profiles)
 
 

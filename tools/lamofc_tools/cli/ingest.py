@@ -54,8 +54,8 @@ def ingest(
     The store is made if there is none. What is there already is passed over, so the same command again goes on where it
     stopped. --dry-run prints the patterns that would be used.
     """
-    samples = taking.source(source)
     options = {**taking.options(), **coding.options(), **entering.options()}
+    samples = taking.source(source)
     plan = lamofc.plan(samples, **options)  # refuses what cannot be meant before a store is made
     if entering.dry_run:
         out.show(planned(samples, options, plan), text.plan)

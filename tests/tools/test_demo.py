@@ -1,0 +1,94 @@
+"""The tour: a short one by default, the whole one where there is time."""
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import torch
+from rich.console import Console
+
+import lamofc_store
+from lamofc_tools.demo import Settings, Step, next_steps, show, tour
+from lamofc_tools.heads import fit_linear
+
+Lamofc: TypeAlias = Callable[..., Any]
+SHORT = Settings(epochs=2, count=240, codings=(("raw", None), ("uniform", 10.0)))
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
+    """A short tour and where its stores are."""
+    pytest.importorskip("sklearn")
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, list(tour(folder, SHORT, lambda done, total: None))
+
+
+def test_stores_hold_what_the_tour_says(steps: tuple[Path, list[Step]]) -> None:
+    folder, (_, rates, accuracy) = steps
+    for row in rates.document["rows"]:
+        with lamofc_store.open(str(folder / row["store"])) as store:
+            held = {feature["feature"]: feature for feature in store.info()["features"]}
+            assert held[row["feature"]]["bpfp"] == row["bpfp"]
+            assert len(store) == 240
+    for row in accuracy.document["rows"][1:]:
+        files = (path for path in (folder / row["store"]).rglob("*") if path.is_file())
+        assert row["bytes"] == sum(path.stat().st_size for path in files)
+
+
+def test_raw_scores_as_the_original_and_lossy_costs_less(steps: tuple[Path, list[Step]]) -> None:
+    original, raw, lossy = steps[1][2].document["rows"]
+    assert {name: raw[name] for name in ("block.2", "block.4")} == {n: original[n] for n in ("block.2", "block.4")}
+    assert original["bytes"] == 240 * 2 * 17 * 64 * 4
+    assert lossy["bytes"] < raw["bytes"] < original["bytes"]
+
+
+def test_profiles_never_saw_held_out_digits(steps: tuple[Path, list[Step]]) -> None:
+    with lamofc_store.open(str(steps[0] / "uniform-10dB")) as store:
+        assert store.sql("SELECT count(DISTINCT profile) FROM records").fetchall() == [(2,)]
+        verbs = [commit["verb"] for commit in reversed(store.log())]
+        assert verbs == ["fit", "ingest", "ingest"]
+        assert store.sql("SELECT count(*) FROM samples WHERE split = 'train'").fetchall() == [(180,)]
+
+
+def test_pages_fit_eighty_columns(steps: tuple[Path, list[Step]]) -> None:
+    console = Console(file=StringIO(), width=80, highlight=False, soft_wrap=True)
+    for step in steps[1]:
+        show(console, step)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 80
+    assert any("uniform-10dB" in line for line in lines)
+    assert all(len(line) <= 80 for line in next_steps("digits", ["raw"]).splitlines())
+
+
+def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr("lamofc_tools.demo.Settings", lambda epochs: SHORT)
+    document = lamofc("demo", "--json", "--keep", tmp_path / "kept").document
+    assert set(document) == {"model", "rates", "accuracy"}
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["raw", "uniform-10dB"]
+
+
+def test_missing_digits_are_answered_with_the_install_line(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "sklearn.datasets", None)
+    ran = lamofc("demo")
+    assert (ran.code, ran.lines()[1]) == (1, "try: pip install 'lamofc-store[demo]'")
+
+
+def test_linear_head_finds_a_line() -> None:
+    inputs = torch.randn(200, 5, generator=torch.Generator().manual_seed(0)) * 30 + 7
+    targets = (inputs[:, 2] > 7).long()
+    head = fit_linear(inputs, targets, classes=2)
+    assert head.accuracy(inputs, targets) > 0.97
+    assert head.weight.shape == (5, 2)
+
+
+@pytest.mark.slow
+def test_whole_tour(lamofc: Lamofc, tmp_path: Path) -> None:
+    ran = lamofc("demo", "--json", "--keep", tmp_path)
+    assert ran.document["model"]["accuracy"] > 0.95
+    original, *stores = ran.document["accuracy"]["rows"]
+    for row in stores:
+        assert row["block.4"] > original["block.4"] - 0.02
+    assert lamofc("verify", tmp_path / "uniform-10dB").code == 0

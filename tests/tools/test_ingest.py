@@ -1,0 +1,103 @@
+"""`lamofc ingest` and `lamofc fit`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+import lamofc_store
+from lamofc_store.codecs import Profile
+
+Lamofc: TypeAlias = Callable[..., Any]
+FeaturesOf: TypeAlias = Callable[[int], dict[str, torch.Tensor]]
+SAMPLES = 6
+
+
+def test_report_counts_what_came_in(lamofc: Lamofc, features_of: FeaturesOf, source: Path, tmp_path: Path) -> None:
+    ran = lamofc("ingest", source, tmp_path / "s", "--json")
+    report = ran.document
+    raw = sum(tensor.nbytes for number in range(SAMPLES) for tensor in features_of(number).values())
+    assert (ran.code, ran.err) == (0, "")
+    assert (report["samples"], report["records"], report["skipped"]) == (SAMPLES, 2 * SAMPLES, 0)
+    assert report["raw_bytes"] == raw
+    assert report["ratio"] == raw / report["stored_bytes"]
+    assert set(report["profiles"]) == {"layer.1", "layer.2"}
+
+
+def test_the_same_again_changes_nothing(lamofc: Lamofc, source: Path, store: Path) -> None:
+    ran = lamofc("ingest", source, store, "--json")
+    assert ran.document["already"] == 2 * SAMPLES
+    assert ran.document["commits"] == []
+    assert "already there  12" in lamofc("ingest", source, store).out
+
+
+def test_dry_run_tells_and_writes_nothing(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    ran = lamofc("ingest", source, tmp_path / "s", "--dry-run", "--pattern", "layer.2=b t c -> (b t) c", "--snr", "12")
+    assert ran.code == 0
+    assert "6 .safetensors" in ran.out
+    assert "snr_db=12" in ran.out
+    assert "b t c -> (b t) c" in ran.out
+    assert "7 x 24" in ran.out
+    assert not (tmp_path / "s").exists()
+
+
+def test_dry_run_as_json(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    document = lamofc("ingest", source, tmp_path / "s", "--dry-run", "--json").document
+    first = document["features"][0]
+    assert (first["feature"], first["dtype"], first["channels"]) == ("layer.1", "float32", 24)
+
+
+def test_lossless_gives_every_bit_back(lamofc: Lamofc, features_of: FeaturesOf, source: Path, tmp_path: Path) -> None:
+    assert lamofc("ingest", source, tmp_path / "s", "--lossless").code == 0
+    with lamofc_store.open(str(tmp_path / "s")) as opened:
+        assert torch.equal(opened["img_3", "layer.2"], features_of(3)["layer.2"])
+
+
+def test_each_quality_is_aimed_at(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    for option, value, column, most in (
+        ("--mse", 0.01, "mse", 0.0101),
+        ("--max-error", 0.2, "max_error", 0.2 * 257 / 256),
+    ):
+        place = tmp_path / option.strip("-")
+        assert lamofc("ingest", source, place, option, value).code == 0
+        for feature in lamofc("info", place, "--json").document["features"]:
+            assert 0 < feature[column] <= most  # rows keep max_error in 16 bits, rounded up
+
+
+def test_features_are_chosen_by_globs(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    assert lamofc("ingest", source, tmp_path / "s", "--feature", "*.1").code == 0
+    assert [row["feature"] for row in lamofc("info", tmp_path / "s", "--json").document["features"]] == ["layer.1"]
+
+
+def test_table_brings_columns(lamofc: Lamofc, source: Path, table: Path, tmp_path: Path) -> None:
+    lamofc("ingest", source, tmp_path / "s", "--table", table)
+    listed = lamofc("ls", tmp_path / "s", "--where", "label = 1", "--json").document
+    assert [row["sample"] for row in listed] == ["img_1", "img_3", "img_5"]
+
+
+def test_other_quality_is_a_conflict_unless_overwritten(lamofc: Lamofc, source: Path, store: Path) -> None:
+    refused = lamofc("ingest", source, store, "--snr", "5")
+    assert refused.code == 4
+    assert "--overwrite" in refused.err
+    assert lamofc("ingest", source, store, "--snr", "5", "--overwrite").code == 0
+    assert all(row["quality"] == "snr_db=5" for row in lamofc("ls", store, "img_0", "--json").document)
+
+
+def test_fit_of_one_feature_is_a_file_that_ingest_takes(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    file = tmp_path / "p.safetensors"
+    fitted = lamofc("fit", source, "-o", file, "--feature", "layer.1", "--json").document["profiles"]
+    assert [row["id"] for row in fitted] == [Profile.load(file).id]
+    ran = lamofc("ingest", source, tmp_path / "s", "--feature", "layer.1", "--profile", file, "--json")
+    assert ran.document["profiles"] in ({}, {"layer.1": fitted[0]["id"]})
+    with lamofc_store.open(str(tmp_path / "s")) as opened:
+        assert opened.sql("SELECT DISTINCT profile FROM records").fetchall() == [(fitted[0]["id"],)]
+
+
+def test_fit_of_several_features_is_a_folder(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    ran = lamofc("fit", source, "-o", tmp_path / "profiles", "--codec", "lloydmax")
+    assert ran.code == 0
+    assert sorted(path.name for path in (tmp_path / "profiles").iterdir()) == [
+        "layer.1.safetensors",
+        "layer.2.safetensors",
+    ]
