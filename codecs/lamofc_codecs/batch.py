@@ -23,6 +23,7 @@ from lamofc_codecs.header import Header
 from lamofc_codecs.packed import Packed
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
+from lamofc_codecs.raw import least_size
 from lamofc_codecs.record import Buffer, pack, parse, sections
 from lamofc_codecs.registry import RAW, by_name, codec_class, codec_of_number, open_codec
 
@@ -33,7 +34,6 @@ Input = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 _SMALL = 1 << 16
 """Elements below which a thread is not worth its start."""
-_RAW_MAY_WIN = 512
 
 
 def fit(codec: str, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
@@ -72,16 +72,11 @@ def _encode(element: Input, codec: Codec, profile: Profile, quality: Quality | N
     grid.check()
     coded = codec.encode(source, quality)
     record = _record(codec, profile, grid, source, coded)
-    if codec.id == "raw" or not _raw_may_win(record, source, coded):
+    if codec.id == "raw" or (coded.reached and len(record.data) <= least_size(source.tensor)):
         return record
     raw = open_codec(RAW)
     kept = _record(raw, RAW, grid, source, raw.encode(source))
     return record if coded.reached and len(record.data) <= len(kept.data) else kept
-
-
-def _raw_may_win(record: Record, source: Source, coded: Coded) -> bool:
-    """Whether to see what `raw` would take: for short records, and those hardly shorter than the source."""
-    return not coded.reached or len(record.data) < _RAW_MAY_WIN or 4 * len(record.data) > source.tensor.nbytes
 
 
 def _items(element: Input, codec: Codec) -> list[Tensor]:

@@ -38,7 +38,7 @@ def write_plane(plane: Bytes, given: Tables | None = None) -> tuple[Form, bytes]
     counts = histogram(plane)
     if len(plane) and counts.max() == len(plane):
         return Form.CONSTANT, plane[:1].tobytes()
-    if given is None and _entropy(counts) >= len(plane) * _WORTH:
+    if given is None and entropy(counts) >= len(plane) * _WORTH:
         return Form.STORED, plane.tobytes()
     sizes: dict[Form, float] = {Form.STORED: len(plane)}
     own = normalise(counts)
@@ -53,7 +53,7 @@ def write_plane(plane: Bytes, given: Tables | None = None) -> tuple[Form, bytes]
     return Form.STORED, plane.tobytes()
 
 
-def _entropy(counts: NDArray[np.int64]) -> float:
+def entropy(counts: NDArray[np.int64]) -> float:
     """Bytes that no table could go below."""
     used = counts[counts > 0].astype(np.float64)
     return float((used * np.log2(used.sum() / used)).sum()) / 8

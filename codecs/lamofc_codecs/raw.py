@@ -10,13 +10,15 @@ from torch import Tensor
 
 from lamofc_codecs.codec import Codec, Coded, Source, need
 from lamofc_codecs.errors import CorruptRecord
-from lamofc_codecs.order0 import read_plane, write_plane
+from lamofc_codecs.histogram import histogram
+from lamofc_codecs.order0 import entropy, read_plane, write_plane
 from lamofc_codecs.planes import bytes_of, merge, split, word_of
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 
 _WHOLE, _PLANES = b"\x00", b"\x01"
 _PLANE = struct.Struct("<BQ")
+_SEEN = 4096
 
 
 class Raw(Codec):
@@ -73,3 +75,15 @@ class Raw(Codec):
         if at != len(data):
             raise CorruptRecord(f"{len(data) - at} bytes follow the last plane")
         merge(planes, target, turned)
+
+
+def least_size(tensor: Tensor) -> float:
+    """Return about how many bytes a record could not go below here, from some thousands of the values.
+
+    It is cheap, and errs to the low side: with few values an entropy comes out too small.
+    """
+    size, turned = word_of(tensor.dtype)
+    words = bytes_of(tensor).reshape(-1, size)
+    seen = np.ascontiguousarray(words[:: len(words) // _SEEN | 1])
+    seen_bytes = sum(entropy(histogram(plane)) for plane in split(seen.reshape(-1), size, turned))
+    return seen_bytes * len(words) / max(len(seen), 1)

@@ -75,7 +75,8 @@ class UniformOptions:
         return grid_levels
 
     def clipped(self, values: Floats) -> Floats:
-        """Move what lies beyond the range to its ends, if that was chosen. NaN stays."""
+        """Move what lies beyond the range to its ends, if that was chosen. NaN and infinities stay."""
         if self.range is None or self.outside == "exact":
             return values
-        return np.clip(values, np.float32(self.range[0]), np.float32(self.range[1]))
+        moved = np.clip(values, np.float32(self.range[0]), np.float32(self.range[1]))
+        return moved if self.nonfinite == "raise" else np.where(np.isfinite(values), moved, values)

@@ -154,6 +154,25 @@ def test_bits_reconstruct_on_the_grid_and_clip() -> None:
     assert record.codec == "uniform"
 
 
+def test_infinities_are_kept_even_where_the_rest_is_clipped() -> None:
+    profile = fit("uniform", [feature(300, 48, -1)], bits=10, range=(-5, 5), nonfinite="exact")
+    source = feature(200, 48, 1)
+    source[3, 4], source[5, 6] = float("inf"), -float("inf")
+    decoded = coded(source, None, profile)[1]
+    assert torch.equal(decoded[~source.isfinite()], source[~source.isfinite()])
+    assert decoded[source.isfinite()].abs().max() <= 5
+
+
+def test_a_constant_and_a_sparse_sample_are_kept_raw_where_that_is_shorter() -> None:
+    sparse = torch.zeros(3000, 48)
+    sparse[100, 7] = sparse[2000, 8] = 3.0
+    for source in (torch.full((30, 48), 0.75), torch.full((20000, 48), 0.75), sparse):
+        record, decoded = coded(source, Quality(snr_db=15))
+        assert record.codec == "raw"
+        assert len(record.data) < 300
+        assert torch.equal(decoded, source)
+
+
 def test_bits_and_a_target_exclude_each_other() -> None:
     with pytest.raises(BadQuality, match="bits=10 fixes the step"):
         fit("uniform", [feature(30, 4, 1)], Quality(snr_db=15), bits=10, range=(-5, 5))
