@@ -79,6 +79,7 @@ def decode_step(lanes: int) -> Callable[..., Any]:
     there.
     """
 
+    @intrinsic  # type: ignore[untyped-decorator]
     def decode(
         typingctx: Any, states: Any, slots: Any, table: Any, symbols: Any, place: Any, words: Any, at: Any
     ) -> Any:
@@ -112,7 +113,7 @@ def decode_step(lanes: int) -> Callable[..., Any]:
 
         return types.intp(states, slots, types.intp, symbols, types.intp, words, types.intp), codegen
 
-    return intrinsic(decode)  # type: ignore[no-any-return]
+    return decode  # type: ignore[no-any-return]
 
 
 def encode_step(lanes: int) -> Callable[..., Any]:
@@ -122,6 +123,7 @@ def encode_step(lanes: int) -> Callable[..., Any]:
     they end at `at`; two bytes below the new `at` may be written, too, and mean nothing.
     """
 
+    @intrinsic  # type: ignore[untyped-decorator]
     def encode(
         typingctx: Any, states: Any, coding: Any, table: Any, symbols: Any, place: Any, words: Any, at: Any
     ) -> Any:
@@ -150,7 +152,7 @@ def encode_step(lanes: int) -> Callable[..., Any]:
 
         return types.intp(states, coding, types.intp, symbols, types.intp, words, types.intp), codegen
 
-    return intrinsic(encode)  # type: ignore[no-any-return]
+    return encode  # type: ignore[no-any-return]
 
 
 def _push(builder: Any, base: Any, x: Any, offsets: list[Any]) -> None:

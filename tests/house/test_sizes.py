@@ -7,6 +7,7 @@ from pathlib import Path
 FILE_LINES = 300
 FUNCTION_LINES = 50
 PARAMETERS = 6
+KERNELS = {"compiled", "intrinsic", "triton.jit"}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -19,9 +20,20 @@ def functions(trees: dict[str, ast.Module]) -> Iterator[tuple[str, Function]]:
 
 
 def parameters(node: Function) -> int:
-    """Those that can be passed by position; keyword-only ones are named where they are used."""
+    """Those that can be passed by position; keyword-only ones are named where they are used.
+
+    Kernels count none: what is compiled for a processor or a device takes arrays and numbers, no object that bundles
+    them. A kernel is compiled by its decorator, or by the function that it is written in, an intrinsic.
+    """
+    if any(_name(decorator) in KERNELS for decorator in node.decorator_list):
+        return 0
     given = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
     return len(given) - (given[:1] in (["self"], ["cls"]))
+
+
+def _name(decorator: ast.expr) -> str:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return ast.unparse(called)
 
 
 def test_files_are_short(root: Path, trees: dict[str, ast.Module]) -> None:
