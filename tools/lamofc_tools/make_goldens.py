@@ -16,8 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from lamofc_codecs import Profile, Quality, decode, encode, fit
-from lamofc_codecs.testing import feature
+from lamofc_codecs import Profile, Quality, decode, encode, fit, testing
 
 
 @dataclass(frozen=True)
@@ -33,39 +32,50 @@ class Case:
     def profile(self) -> Profile:
         """Fit on samples like the items."""
         channels = self.items[0].shape[1]
-        return fit(self.codec, [feature(120, channels, -1), feature(60, channels, -2)], self.quality, **self.options)
+        return fit(
+            self.codec,
+            [testing.feature(120, channels, -1), testing.feature(60, channels, -2)],
+            self.quality,
+            **self.options,
+        )
 
 
 def cases() -> Iterator[Case]:
     """List every mode of every codec."""
     whole = torch.randint(-(2**63), 2**63 - 1, (3, 5), generator=torch.Generator().manual_seed(1))
-    spiked = feature(70, 12, 3)
+    spiked = testing.feature(70, 12, 3)
     spiked[3, 4], spiked[5, 6], spiked[7, 8], spiked[9, 10] = float("nan"), -float("inf"), 5e33, 30000.0
     levels = [float(number**3) / 40000 for number in range(-128, 128)]
-    yield Case("raw-float32", "raw", (feature(200, 12, 1),))
-    yield Case("raw-float16", "raw", (feature(300, 12, 1, torch.float16),))
-    yield Case("raw-bfloat16", "raw", (feature(300, 12, 1, torch.bfloat16),))
-    yield Case("raw-float64-items", "raw", (feature(30, 7, 1, torch.float64), feature(0, 7, 1, torch.float64)))
+    yield Case("raw-float32", "raw", (testing.feature(200, 12, 1),))
+    yield Case("raw-float16", "raw", (testing.feature(300, 12, 1, torch.float16),))
+    yield Case("raw-bfloat16", "raw", (testing.feature(300, 12, 1, torch.bfloat16),))
+    yield Case(
+        "raw-float64-items", "raw", (testing.feature(30, 7, 1, torch.float64), testing.feature(0, 7, 1, torch.float64))
+    )
     yield Case("raw-int64", "raw", (torch.arange(800).reshape(100, 8),))
     yield Case("raw-whole", "raw", (whole,))
     yield Case("raw-empty", "raw", (torch.zeros(0, 9, dtype=torch.bool),))
-    yield Case("uniform-snr", "uniform", (feature(120, 24, 1),), Quality(snr_db=15))
-    yield Case("uniform-rate-float16", "uniform", (feature(120, 24, 2, torch.float16),), Quality(bpfp=2))
-    yield Case("uniform-mse-bfloat16", "uniform", (feature(70, 12, 2, torch.bfloat16),), Quality(mse=0.01))
-    yield Case("uniform-low-bits", "uniform", (feature(70, 12, 2),), Quality(step=2.0**-9))
-    yield Case("uniform-largest-error", "uniform", (feature(70, 12, 2, torch.float16),), Quality(max_error=0.0035))
+    yield Case("uniform-snr", "uniform", (testing.feature(120, 24, 1),), Quality(snr_db=15))
+    yield Case("uniform-rate-float16", "uniform", (testing.feature(120, 24, 2, torch.float16),), Quality(bpfp=2))
+    yield Case("uniform-mse-bfloat16", "uniform", (testing.feature(70, 12, 2, torch.bfloat16),), Quality(mse=0.01))
+    yield Case("uniform-low-bits", "uniform", (testing.feature(70, 12, 2),), Quality(step=2.0**-9))
+    yield Case(
+        "uniform-largest-error", "uniform", (testing.feature(70, 12, 2, torch.float16),), Quality(max_error=0.0035)
+    )
     yield Case("uniform-exact", "uniform", (spiked,), Quality(step=0.25), {"nonfinite": "exact"})
-    yield Case("uniform-bits-clip", "uniform", (feature(70, 12, 4),), None, {"bits": 10, "range": (-5.0, 5.0)})
+    yield Case("uniform-bits-clip", "uniform", (testing.feature(70, 12, 4),), None, {"bits": 10, "range": (-5.0, 5.0)})
     exact = {"bits": 8, "range": (-5.0, 5.0), "outside": "exact"}
-    yield Case("uniform-bits-exact", "uniform", (feature(70, 12, 4),), None, exact)
-    yield Case("uniform-items", "uniform", tuple(feature(tokens, 48, 5) for tokens in (1, 1, 0, 3)), Quality(snr_db=20))
-    yield Case("uniform-empty", "uniform", (feature(0, 12, 4),), Quality(snr_db=20))
-    yield Case("lloydmax-nearest", "lloydmax", (feature(200, 24, 6),))
-    yield Case("lloydmax-own-table", "lloydmax", (feature(300, 24, 6) * 0.05,))
+    yield Case("uniform-bits-exact", "uniform", (testing.feature(70, 12, 4),), None, exact)
+    yield Case(
+        "uniform-items", "uniform", tuple(testing.feature(tokens, 48, 5) for tokens in (1, 1, 0, 3)), Quality(snr_db=20)
+    )
+    yield Case("uniform-empty", "uniform", (testing.feature(0, 12, 4),), Quality(snr_db=20))
+    yield Case("lloydmax-nearest", "lloydmax", (testing.feature(200, 24, 6),))
+    yield Case("lloydmax-own-table", "lloydmax", (testing.feature(300, 24, 6) * 0.05,))
     yield Case(
         "lloydmax-floor-float16",
         "lloydmax",
-        (feature(70, 12, 6, torch.float16),),
+        (testing.feature(70, 12, 6, torch.float16),),
         None,
         {"levels": levels, "assign": "floor"},
     )
