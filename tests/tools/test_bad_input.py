@@ -123,6 +123,13 @@ def test_truncated_safetensors(refused: Refused, store: Path, bad: Path) -> None
     assert "b_cut.safetensors" in wrong
 
 
+def test_unreadable_files_are_skipped_where_asked(lamofc: Lamofc, store: Path, bad: Path) -> None:
+    (bad / "b_cut.safetensors").write_bytes(b"cut")
+    report = lamofc("ingest", bad, store, "--on-error", "skip", "--json").document
+    assert (report["samples"], report["skipped"]) == (1, 1)
+    assert lamofc("sql", store, "SELECT sample FROM skipped", "--json").document == [{"sample": "b_cut"}]
+
+
 class Runs:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (os.environ["LAMOFC_TEST_PROOF"],)

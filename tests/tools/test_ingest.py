@@ -42,6 +42,15 @@ def test_dry_run_tells_and_writes_nothing(lamofc: Lamofc, source: Path, tmp_path
     assert not (tmp_path / "s").exists()
 
 
+def test_dry_run_names_the_quality_that_ingest_then_uses(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    for codec, expected in (("uniform", "snr_db=15"), ("lloydmax", None)):
+        place = tmp_path / codec
+        assert lamofc("ingest", source, place, "--codec", codec, "--dry-run", "--json").document["quality"] == expected
+        lamofc("ingest", source, place, "--codec", codec)
+        used = {row["quality"] for row in lamofc("ls", place, "img_0", "--json").document}
+        assert used == {expected or ""}
+
+
 def test_dry_run_as_json(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
     document = lamofc("ingest", source, tmp_path / "s", "--dry-run", "--json").document
     first = document["features"][0]

@@ -1,6 +1,6 @@
 """`lamofc ingest`: take a source into a store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,6 @@ from lamofc_tools.cli.output import Output
 from lamofc_tools.cli.progress import Bar
 
 if TYPE_CHECKING:
-    from lamofc_store.planning import PlannedFeature
     from lamofc_store.sources import Source
 
 
@@ -56,23 +55,28 @@ def ingest(
     """
     options = {**taking.options(), **coding.options(), **entering.options()}
     samples = taking.source(source)
-    plan = lamofc.plan(samples, **options)  # refuses what cannot be meant before a store is made
     if entering.dry_run:
-        out.show(planned(samples, options, plan), text.plan)
+        out.show(planned(samples, options), text.plan)
         return
+    if entering.on_error == "stop":
+        lamofc.plan(samples, **options)  # what cannot be taken in is refused before a store is made
     with entering.open(store, "a") as opened, out.bar("ingest") as bar:
         report = opened.ingest(samples, progress=watched(bar), **options)
     out.show(documented(report), text.report)
 
 
-def planned(source: "Source", options: Mapping[str, Any], features: "Iterable[PlannedFeature]") -> dict[str, Any]:
+def planned(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
     """What an ingest would do."""
-    quality = options["quality"]
+    from lamofc_store.codecs import describe
+
+    features = [feature.to_json() for feature in lamofc.plan(source, **options)]
+    takes = describe(options["codec"])["qualities"]
+    quality = options["quality"] or (f"snr_db={lamofc.DEFAULT_SNR_DB:g}" if "snr_db" in takes else None)
     return {
         "source": source.describe(),
         "codec": options["codec"],
         "quality": None if quality is None else str(quality),
-        "features": [feature.to_json() for feature in features],
+        "features": features,
     }
 
 
