@@ -102,19 +102,20 @@ def publish(storage: Storage, head: Snapshot, build: Build) -> Snapshot:
     """
     writer = new_ulid()
     for attempt in itertools.count():
-        head = advance(storage, head)
-        change = build(head)
-        if change is None:
-            return head
-        commit = Commit(head.n + 1, head.crc32c, writer, _time_after(head.time), change)
-        data = seal(commit.to_body())
-        if _created(storage, commit, data):
-            after = apply(head, commit, crc32c(data))
-            checkpoint.make_if_due(storage, after)
-            return after
+        with storage.committing():
+            head = advance(storage, head)
+            change = build(head)
+            if change is None:
+                return head
+            commit = Commit(head.n + 1, head.crc32c, writer, _time_after(head.time), change)
+            data = seal(commit.to_body())
+            if _created(storage, commit, data):
+                head = apply(head, commit, crc32c(data))
+                break
         longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
         time.sleep(random.uniform(0, longest))  # noqa: S311 - back-off, not a secret
-    raise AssertionError("unreachable")
+    checkpoint.make_if_due(storage, head)
+    return head
 
 
 def _created(storage: Storage, commit: Commit, data: bytes) -> bool:

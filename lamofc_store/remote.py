@@ -27,6 +27,7 @@ class RemoteStorage(Storage):
         self.checked = {}
         self._opened: tuple[int, Any, str] | None = None
         self._workplace: tempfile.TemporaryDirectory[str] | None = None
+        self._copies: tempfile.TemporaryDirectory[str] | None = None
 
     def __reduce__(self) -> tuple[type["RemoteStorage"], tuple[str, dict[str, Any]]]:
         return type(self), (self.url, self.options)
@@ -135,14 +136,22 @@ class RemoteStorage(Storage):
         filesystem, full = self._at(path)
         return bool(filesystem.exists(full))
 
+    def copies(self) -> Path:
+        if self._copies is None:
+            self._copies = tempfile.TemporaryDirectory(prefix="lamofc-")
+        return Path(self._copies.name)
+
     def close(self) -> None:
         self.clear_workplace()
+        if self._copies is not None:
+            self._copies.cleanup()
+            self._copies = None
+            self.checked = {}
 
     def clear_workplace(self) -> None:
         if self._workplace is not None:
             self._workplace.cleanup()
             self._workplace = None
-            self.checked = {}
 
 
 class _Translated:

@@ -44,7 +44,7 @@ def fetch(storage: Storage, entry: RowsEntry) -> Path:
     data = check(storage, entry)
     file = storage.local(entry.path)
     if file is None:
-        file = storage.workplace() / entry.path.replace("/", "-")
+        file = storage.copies() / entry.path.replace("/", "-")
         file.write_bytes(data)
     storage.checked[entry.path] = file
     return file

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,10 @@ class Storage(ABC):
     def workplace(self) -> Path:
         """This object's own local folder for unfinished files, on the store's own disk where it is local."""
 
+    def copies(self) -> Path:
+        """A local folder for checked copies of objects that are not local; theirs until `close`."""
+        return self.workplace()
+
     @abstractmethod
     def clear_workplace(self) -> None:
         """Remove that folder and what is in it."""
@@ -81,6 +86,10 @@ class Storage(ABC):
     @abstractmethod
     def local(self, path: str) -> Path | None:
         """Where the object lies as a local file, or None when it does not."""
+
+    def committing(self) -> AbstractContextManager[None]:
+        """Held while a commit is worked out and published, where writers can take turns; else they keep trying."""
+        return nullcontext()
 
     def exists(self, path: str) -> bool:
         """Whether the object is there."""

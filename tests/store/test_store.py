@@ -273,3 +273,14 @@ def test_any_text_is_an_id(tmp_path: Path, name: str) -> None:
         assert torch.equal(store[name, name], torch.ones(2, 2))
         store.forget([name])
         assert len(store) == 0
+
+
+def test_a_failed_ingest_leaves_the_store_usable(place: tuple[str, dict[str, object]], make_samples: Make) -> None:
+    url, options = place
+    with lamofc.open(url, "a", storage_options=options) as store:
+        store.ingest(make_samples(2), codec="raw")
+        for _ in range(2):
+            with pytest.raises(Conflict):
+                store.ingest([Sample("s/0001", {"hidden": torch.ones(1, 2, 24)})], codec="raw")
+        store.ingest(make_samples(3), codec="raw")
+        assert len(store) == 3

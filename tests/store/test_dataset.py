@@ -1,0 +1,110 @@
+"""The torch Dataset: order, targets, workers, and equality with what the store gives one by one."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+import lamofc_store as lamofc
+from lamofc_store import Sample
+from lamofc_store.errors import BadArgument, NotFound
+
+Make = Callable[..., list[lamofc.Sample]]
+
+
+def test_items_are_what_the_store_gives(store: lamofc.Store) -> None:
+    dataset = store.dataset(["hidden", "pooled"], target="label")
+    assert dataset.samples == list(store)
+    for index, sample in enumerate(store):
+        item = dataset[index]
+        assert item["sample"] == sample
+        assert torch.equal(item["hidden"], store[sample, "hidden"])
+        assert torch.equal(item["pooled"], store[sample, "pooled"])
+        assert item["label"] == index % 3
+    assert torch.equal(dataset[-1]["pooled"], dataset[len(dataset) - 1]["pooled"])
+    with pytest.raises(IndexError):
+        dataset[len(dataset)]
+
+
+def test_many_items_come_in_the_order_asked_for(store: lamofc.Store) -> None:
+    dataset = store.dataset(["hidden"])
+    order = [7, 0, 7, 3, 11]
+    assert [item["sample"] for item in dataset.__getitems__(order)] == [dataset.samples[index] for index in order]
+    for item in dataset.__getitems__(order):
+        assert torch.equal(item["hidden"], store[item["sample"], "hidden"])
+
+
+def test_where_chooses_and_samples_without_a_feature_are_left_out(store: lamofc.Store) -> None:
+    store.ingest([Sample("zz", {"hidden": torch.ones(1, 2, 24)}, {"split": "train", "label": 9})], codec="raw")
+    assert len(store.dataset(["hidden"], where="split = 'train'")) == 10
+    assert len(store.dataset(["hidden", "pooled"], where="split = 'train'")) == 9
+    assert store.dataset(["hidden"], where="label = 9").samples == ["zz"]
+
+
+def test_wrong_names_are_answered_with_the_right_ones(store: lamofc.Store) -> None:
+    with pytest.raises(NotFound, match="no feature 'layer.1'; the store has cache, hidden"):
+        store.dataset(["layer.1"])
+    with pytest.raises(BadArgument, match="names none or one twice"):
+        store.dataset([])
+    with pytest.raises(NotFound, match="no sample 'nobody' in this dataset"):
+        store.dataset(["hidden"]).locate(["s/0001", "nobody"])
+
+
+def test_a_dataset_stays_at_its_snapshot(store: lamofc.Store, make_samples: Make) -> None:
+    dataset = store.dataset(["pooled"])
+    first = store[dataset.samples[0], "pooled"]
+    store.ingest(make_samples(14, 12), codec="raw")
+    store.forget([dataset.samples[0]])
+    assert (len(dataset), dataset.commit) == (12, store.head - 2)
+    assert torch.equal(dataset[0]["pooled"], first)
+
+
+def test_a_pickled_dataset_reads_the_same(store: lamofc.Store) -> None:
+    dataset = store.dataset(["pooled"], target="label")
+    copy = pickle.loads(pickle.dumps(dataset))  # noqa: S301 - our own bytes
+    assert torch.equal(copy[5]["pooled"], dataset[5]["pooled"])
+    assert copy.targets == dataset.targets
+
+
+@pytest.mark.parametrize(("workers", "context"), [(0, None), (2, "spawn"), (2, "forkserver"), (2, "fork")])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.timeout(120)
+def test_loaders_with_workers_give_every_sample_once(store: lamofc.Store, workers: int, context: str | None) -> None:
+    dataset = store.dataset(["pooled"], target="label")
+    expected = {sample: store[sample, "pooled"] for sample in store}  # the parent has read before workers start
+    loader = DataLoader(
+        dataset,
+        batch_size=5,
+        shuffle=True,
+        num_workers=workers,
+        multiprocessing_context=context,
+        timeout=60 * bool(workers),
+    )
+    found = {
+        sample: tensor for batch in loader for sample, tensor in zip(batch["sample"], batch["pooled"], strict=True)
+    }
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[sample], expected[sample]) for sample in found)
+
+
+def test_a_dataset_of_a_remote_store(place: tuple[str, dict[str, object]], make_samples: Make) -> None:
+    url, options = place
+    with lamofc.open(url, "a", storage_options=options) as store:
+        store.ingest(make_samples(8), codec="raw", segment_bytes=3000)
+        dataset = store.dataset(["hidden", "one"])
+        for item in dataset.__getitems__([6, 1, 4]):
+            assert torch.equal(item["hidden"], store[item["sample"], "hidden"])
+            assert torch.equal(item["one"], store[item["sample"], "one"])
+
+
+def test_packed_records_are_checked_and_decodable(store: lamofc.Store, tmp_path: Path) -> None:
+    from lamofc_codecs import decode
+
+    dataset = store.dataset(["pooled"])
+    (packed,) = dataset.packed(dataset.locate(["s/0004", "s/0002"]))
+    tensors = decode(packed, None)
+    assert torch.equal(tensors[0].flatten(), store["s/0004", "pooled"])
+    assert torch.equal(tensors[1].flatten(), store["s/0002", "pooled"])
