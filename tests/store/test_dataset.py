@@ -45,7 +45,7 @@ def test_where_chooses_and_samples_without_a_feature_are_left_out(store: lamofc.
 
 
 def test_wrong_names_are_answered_with_the_right_ones(store: lamofc.Store) -> None:
-    with pytest.raises(NotFound, match="no feature 'layer.1'; the store has cache, hidden"):
+    with pytest.raises(NotFound, match=r"no feature 'layer\.1'; the store has cache, hidden"):
         store.dataset(["layer.1"])
     with pytest.raises(BadArgument, match="names none or one twice"):
         store.dataset([])
