@@ -61,6 +61,13 @@ def test_ls_of_nobody_is_not_found(lamofc: Lamofc, made: Path) -> None:
     assert lamofc("ls", made, "nobody").code == 3
 
 
+def test_ls_with_a_bad_condition_names_it(lamofc: Lamofc, made: Path) -> None:
+    ran = lamofc("ls", made, "--where", "colour = 'red'")
+    assert (ran.code, len(ran.lines())) == (2, 2)
+    assert "colour = 'red'" in ran.err
+    assert "EXCLUDE" not in ran.err
+
+
 def test_log_is_newest_first(lamofc: Lamofc, store: Path) -> None:
     lamofc("forget", store, "img_0")
     rows = lamofc("log", store, "--json").document

@@ -36,6 +36,8 @@ _COMMITS = ("n", "time", "verb", "samples", "records", "bytes", "writer")
 
 def samples(store: "Store", where: str | None, limit: int | None) -> Rows:
     """The samples by id, with their sizes and the user's columns."""
+    if where is not None:
+        store.sql(f"FROM samples WHERE (\n{where}\n)")  # bound, not run: an error then names the condition alone
     rows = "" if limit is None else f"LIMIT {limit:d}"
     return fetched(store.sql(_SAMPLES.format(where=where or "true", limit=rows)), where or "")
 
