@@ -55,26 +55,26 @@ def _equal(one: dict[tuple[str, str], torch.Tensor], other: dict[tuple[str, str]
 
 
 def _killed_and_completed(source: Path, folder: Path, kills: int, seed: int) -> list[tuple[float, int]]:
-    """Kill ingests until that many kills have hit; gives the moment of each and the samples found there after it."""
+    """Kill ingests until that many kills have hit; gives the moment of each and the features found there after it."""
     _run(source, folder / "whole", "ingest", None)
-    _run(source, folder / "again", "ingest", None)  # the time that a run takes once the compiled kernels are cached
-    takes = _run(source, folder / "timed", "ingest", None)
+    takes = _run(source, folder / "timed", "ingest", None)  # compiled kernels are cached by now
     whole = _content(folder / "whole")
     assert len(whole) == 2 * SAMPLES
-    moments, hits = random.Random(seed), []
+    moments, hits, stores = random.Random(seed), [], 0
     url = folder / "store0"
-    while len(hits) < kills:
-        moment = moments.uniform(0, takes)
-        ran = _run(source, url, "ingest", moment)
+    for _ in range(8 * kills):
+        ran = _run(source, url, "ingest", moments.uniform(0, takes))
         if not (url / "lamofc.json").exists():
             continue
         partly = _content(url)
         assert all(torch.equal(tensor, whole[key]) for key, tensor in partly.items())
         if len(partly) < len(whole):
             hits.append((ran, len(partly)))
-        else:  # complete: begin anew
-            assert _equal(partly, whole)
-            url = folder / f"store{len(hits)}"
+        else:  # it was too quick for the kill: begin anew, and kill sooner
+            takes, stores = min(takes, ran), stores + 1
+            url = folder / f"store{stores}"
+        if len(hits) == kills:
+            break
     _run(source, url, "ingest", None)
     assert _equal(_content(url), whole)
     return hits
