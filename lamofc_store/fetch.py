@@ -110,10 +110,11 @@ def _runs(places: Places, ends: Numbers) -> Iterator[tuple[int, int, int, int]]:
 
 def _read_local(storage: LocalStorage, places: Places, ends: Numbers, buffer: Bytes) -> None:
     view, preadv = buffer.data, os.preadv
-    current, descriptor = -1, -1
+    current, opened = -1, None
     for segment, offset, start, stop in _runs(places, ends):
-        if segment != current:
-            current, descriptor = segment, storage.descriptor(names.payload(places.segments[segment]))
+        if opened is None or segment != current:
+            current, opened = segment, storage.opened(names.payload(places.segments[segment]))
+        descriptor = opened.descriptor
         done = preadv(descriptor, [view[start:stop]], offset)
         while done < stop - start:
             more = preadv(descriptor, [view[start + done : stop]], offset + done)

@@ -4,16 +4,25 @@ import contextlib
 import errno
 import fcntl
 import os
+import random
 import shutil
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
+from lamofc_store import forks
 from lamofc_store.errors import ReadOnly, StoreError
 from lamofc_store.names import UNFINISHED
 from lamofc_store.storage import Range, Storage, Stored
 from lamofc_store.ulid import new_ulid
 
 _OPEN_FILES = 128
+_LONGEST_TURN = 5.0
+"""Seconds that a writer waits for another before it tries without its turn."""
+_TURN_SECONDS = 10.0
+"""How long a writer waits for its turn: a change takes less, unless its process was stopped."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -25,9 +34,10 @@ class LocalStorage(Storage):
         self.root = Path(root).expanduser().absolute()
         self.url = str(self.root)
         self.checked = {}
-        self._files: dict[str, int] = {}
+        self._files: dict[str, Opened] = {}
+        self._opening = threading.Lock()
         self._work: Path | None = None
-        self._pid = os.getpid()
+        forks.tell(self)
 
     def __reduce__(self) -> tuple[type["LocalStorage"], tuple[str]]:
         return type(self), (self.url,)
@@ -36,18 +46,22 @@ class LocalStorage(Storage):
         return (self.root / path).read_bytes()
 
     def read_ranges(self, ranges: list[Range]) -> list[bytes]:
-        return [os.pread(self.descriptor(wanted.path), wanted.length, wanted.start) for wanted in ranges]
-
-    def descriptor(self, path: str) -> int:
-        """An open file of the object, kept for the next read; at most a fixed number stay open."""
-        self._leave_parent()
-        found = self._files.pop(path, None)
-        if found is None:
-            found = os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC)
-            while len(self._files) >= _OPEN_FILES:
-                os.close(self._files.pop(next(iter(self._files))))
-        self._files[path] = found
+        found = []
+        for wanted in ranges:
+            opened = self.opened(wanted.path)
+            found.append(os.pread(opened.descriptor, wanted.length, wanted.start))
         return found
+
+    def opened(self, path: str) -> "Opened":
+        """An open file of the object, kept for the next read; at most a fixed number are kept."""
+        with self._opening:
+            found = self._files.pop(path, None)
+            if found is None:
+                found = Opened(os.open(self.root / path, os.O_RDONLY | os.O_CLOEXEC))
+                while len(self._files) >= _OPEN_FILES:
+                    del self._files[next(iter(self._files))]
+            self._files[path] = found
+            return found
 
     def write(self, path: str, content: bytes | Path) -> None:
         target = self.root / path
@@ -118,7 +132,6 @@ class LocalStorage(Storage):
             probe.unlink()
 
     def workplace(self) -> Path:
-        self._leave_parent()
         if self._work is None:
             folder = self.root / UNFINISHED / new_ulid()
             with _translated(folder):
@@ -127,27 +140,26 @@ class LocalStorage(Storage):
         return self._work
 
     def clear_workplace(self) -> None:
-        self._leave_parent()
         if self._work is not None:
             shutil.rmtree(self._work, ignore_errors=True)
             self._work = None
 
-    def _leave_parent(self) -> None:
-        """What a process opened is not its fork's: files are opened and folders made anew."""
-        if self._pid != os.getpid():
-            self._files, self._work, self._pid = {}, None, os.getpid()
+    def leave_parent(self) -> None:
+        """In a forked child: files are opened and folders made anew."""
+        self._files, self._opening, self._work = {}, threading.Lock(), None
 
     @contextlib.contextmanager
     def committing(self) -> Iterator[None]:
         """Writers on one machine take turns, so that a long change is not overtaken for ever by short ones.
 
-        The kernel lets go of the lock when its holder dies. Nothing but fairness hangs on it: where there are no such
-        locks, exclusive creation alone decides.
+        Nothing but fairness hangs on it: the kernel lets go of the lock when its holder dies, nobody waits longer than
+        a few seconds for one who is stopped, and exclusive creation alone decides.
         """
         folder = self.workplace().parent
-        with _translated(folder), (folder / "turn").open("ab") as turn:
-            with contextlib.suppress(OSError):
-                fcntl.flock(turn, fcntl.LOCK_EX)
+        with _translated(folder):
+            turn = (folder / "turn").open("ab")
+        with turn:
+            _wait_for_turn(turn.fileno())
             yield
 
     def local(self, path: str) -> Path:
@@ -157,9 +169,6 @@ class LocalStorage(Storage):
         return (self.root / path).exists()
 
     def close(self) -> None:
-        self._leave_parent()
-        for descriptor in self._files.values():
-            os.close(descriptor)
         self._files = {}
         self.clear_workplace()
 
@@ -179,6 +188,45 @@ class LocalStorage(Storage):
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
         _sync(folder.parent)
+
+
+class Opened:
+    """An open file; closed when nobody reads it any more, so that no thread reads through a number given anew."""
+
+    __slots__ = ("descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+def _await(turn: IO[bytes]) -> None:
+    """Wait for the lock, but not for ever."""
+    end = time.monotonic() + _TURN_SECONDS
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - back-off, not a secret
+        except OSError:
+            return
+        else:
+            return
+
+
+def _wait_for_turn(descriptor: int) -> None:
+    end = time.monotonic() + _LONGEST_TURN
+    while time.monotonic() < end:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - back-off, not a secret
+        except OSError:  # no such locks here
+            return
+        else:
+            return
 
 
 def _sync(path: Path) -> None:

@@ -1,7 +1,7 @@
 """A store behind fsspec: object stores, memory, and whatever else it speaks."""
 
-import os
 import posixpath
+import shutil
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,9 @@ from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
+from lamofc_store import forks
 from lamofc_store.errors import ReadOnly, StoreError
 from lamofc_store.storage import Range, Storage, Stored
 from lamofc_store.ulid import new_ulid
@@ -25,18 +27,19 @@ class RemoteStorage(Storage):
         self.url = url.rstrip("/")
         self.options = options
         self.checked = {}
-        self._opened: tuple[int, Any, str] | None = None
-        self._workplace: tempfile.TemporaryDirectory[str] | None = None
-        self._copies: tempfile.TemporaryDirectory[str] | None = None
+        self._opened: tuple[Any, str] | None = None
+        self._workplace: _Folder | None = None
+        self._copies: _Folder | None = None
+        forks.tell(self)
 
     def __reduce__(self) -> tuple[type["RemoteStorage"], tuple[str, dict[str, Any]]]:
         return type(self), (self.url, self.options)
 
     def _at(self, path: str) -> tuple[Any, str]:
         """The filesystem and the object's full path in it."""
-        if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), *self._open())
-        _, filesystem, root = self._opened
+        if self._opened is None:
+            self._opened = self._open()
+        filesystem, root = self._opened
         return filesystem, posixpath.join(root, path) if path else root
 
     def _open(self) -> tuple[Any, str]:
@@ -126,8 +129,8 @@ class RemoteStorage(Storage):
 
     def workplace(self) -> Path:
         if self._workplace is None:
-            self._workplace = tempfile.TemporaryDirectory(prefix="lamofc-")
-        return Path(self._workplace.name)
+            self._workplace = _Folder()
+        return self._workplace.path
 
     def local(self, path: str) -> Path | None:
         return None
@@ -138,20 +141,39 @@ class RemoteStorage(Storage):
 
     def copies(self) -> Path:
         if self._copies is None:
-            self._copies = tempfile.TemporaryDirectory(prefix="lamofc-")
-        return Path(self._copies.name)
+            self._copies = _Folder()
+        return self._copies.path
 
     def close(self) -> None:
         self.clear_workplace()
         if self._copies is not None:
-            self._copies.cleanup()
+            self._copies.remove()
             self._copies = None
             self.checked = {}
 
     def clear_workplace(self) -> None:
         if self._workplace is not None:
-            self._workplace.cleanup()
+            self._workplace.remove()
             self._workplace = None
+
+    def leave_parent(self) -> None:
+        """In a forked child: connections are opened and folders made anew; those of the parent stay its own."""
+        for folder in (self._workplace, self._copies):
+            if folder is not None:
+                folder.leave()
+        self._opened, self._workplace, self._copies, self.checked = None, None, None, {}
+
+
+class _Folder:
+    """A folder for temporary files, removed with its owner or when the process ends."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="lamofc-"))
+        self.remove = finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def leave(self) -> None:
+        """Let it be: it is another process's."""
+        self.remove.detach()
 
 
 class _Translated:

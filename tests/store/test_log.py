@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamofc_store import log, marker, names
+from lamofc_store import local, log, marker, names
 from lamofc_store.commit import Change
 from lamofc_store.documents import seal, unseal
 from lamofc_store.errors import CorruptStore, Expired, NewerFormat, NotFound
@@ -153,3 +153,11 @@ def test_a_commit_is_canonical_json(storage: Storage) -> None:
     assert {"format", "requires", "n", "previous", "writer", "time", "verb", "adds", "drops", "crc32c"} <= set(
         json.loads(text)
     )
+
+
+def test_nobody_waits_for_ever_for_a_writer_who_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_LONGEST_TURN", 0.1)
+    marker.create(LocalStorage(str(tmp_path / "s")))
+    stopped, other = LocalStorage(str(tmp_path / "s")), LocalStorage(str(tmp_path / "s"))
+    with stopped.committing():
+        assert log.publish(other, Snapshot(), _note("past it")).n == 0
