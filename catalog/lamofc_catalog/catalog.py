@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -28,18 +31,23 @@ class _Database:
     A relation reads through the cursor that it came from.
     """
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: Contents, *, locked: bool = False) -> None:
         self._contents = contents
+        self._locked = locked
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._opening = threading.Lock()
         self._local = threading.local()
+        _OPENED.add(self)
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The database, with all views."""
         with self._opening:
             if self._connection is None:
-                self._connection = connect(self._contents)
+                connection = connect(self._contents)
+                if self._locked:
+                    lock(connection, self._contents)
+                self._connection = connection
             return self._connection
 
     def mine(self) -> duckdb.DuckDBPyConnection:
@@ -54,13 +62,36 @@ class _Database:
         if self._connection is not None:
             self._connection.close()
 
+    def leave_parent(self) -> None:
+        """In a forked child: open anew when asked, and never free what is the parent's.
+
+        DuckDB's threads did not come along. To query through the old connection waits for them for ever, and to free
+        it, even when the process ends, crashes.
+        """
+        for held in (self._connection, getattr(self._local, "cursor", None)):
+            if held is not None:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(held))
+        self._connection = None
+        self._opening = threading.Lock()
+        self._local = threading.local()
+
+
+_OPENED: weakref.WeakSet[_Database] = weakref.WeakSet()
+
+
+def _leave_parent() -> None:
+    for database in list(_OPENED):
+        database.leave_parent()
+
+
+os.register_at_fork(after_in_child=_leave_parent)
+
 
 class LockedCatalog:
     """The views for people who are not trusted: single SELECT statements, no file, network, extension or setting."""
 
     def __init__(self, contents: Contents) -> None:
-        self._database = _Database(contents)
-        lock(self._database.connection, contents)
+        self._database = _Database(contents, locked=True)
 
     def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
         """The rows of one SELECT over the views; anything else raises `BadQuery`."""

@@ -27,8 +27,19 @@ ALLOWED = {
 ONE_FILE = ("compressai", "imageio_ffmpeg")
 """Optional packages of the codecs that a single file may name, so that all else works without them."""
 FACES = {
-    "lamofc_store": ["catalog", "codecs", "errors", "exporting", "internals", "layout"]
-    + ["planning", "sample", "sources", "structure", "version"],
+    "lamofc_store": [
+        "catalog",
+        "codecs",
+        "errors",
+        "exporting",
+        "internals",
+        "layout",
+        "planning",
+        "sample",
+        "sources",
+        "structure",
+        "version",
+    ],
     "lamofc_codecs": ["testing"],
 }
 """Modules of a room that others may name; everything else comes from the room itself."""
