@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
 
 from lamofc_store import forks
 from lamofc_store.errors import ReadOnly, StoreError
@@ -21,8 +20,6 @@ from lamofc_store.ulid import new_ulid
 _OPEN_FILES = 128
 _LONGEST_TURN = 5.0
 """Seconds that a writer waits for another before it tries without its turn."""
-_TURN_SECONDS = 10.0
-"""How long a writer waits for its turn: a change takes less, unless its process was stopped."""
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -160,7 +157,11 @@ class LocalStorage(Storage):
             turn = (folder / "turn").open("ab")
         with turn:
             _wait_for_turn(turn.fileno())
-            yield
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    fcntl.flock(turn, fcntl.LOCK_UN)  # closing alone would leave it to a child forked meanwhile
 
     def local(self, path: str) -> Path:
         return self.root / path
@@ -200,20 +201,6 @@ class Opened:
 
     def __del__(self) -> None:
         os.close(self.descriptor)
-
-
-def _await(turn: IO[bytes]) -> None:
-    """Wait for the lock, but not for ever."""
-    end = time.monotonic() + _TURN_SECONDS
-    while time.monotonic() < end:
-        try:
-            fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(random.uniform(0.001, 0.01))  # noqa: S311 - back-off, not a secret
-        except OSError:
-            return
-        else:
-            return
 
 
 def _wait_for_turn(descriptor: int) -> None:

@@ -150,7 +150,7 @@ def test_locked_sql_is_locked_in_a_child_too(store: lamofc.Store, tmp_path: Path
 
 
 def test_a_child_forked_during_a_turn_does_not_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_TURN_SECONDS", 60.0)
+    monkeypatch.setattr(local, "_LONGEST_TURN", 60.0)
     storage = LocalStorage(str(tmp_path))
     with storage.committing():
         asleep = os.fork()
