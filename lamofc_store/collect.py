@@ -52,6 +52,7 @@ def collect(store: "Store", keep: str = "7d", *, dry_run: bool = False) -> Colle
         store.publish(lambda head: _expire(head, boundary))
     reached, ever = _reached(store, boundary)
     doomed = [stored for stored in store.storage.walk("") if _is_doomed(stored, reached, ever, now)]
+    doomed.sort(key=lambda stored: not stored.path.endswith(".json"))  # what names others goes before them
     if not dry_run:
         store.storage.delete(stored.path for stored in doomed)
     return Collection(len(doomed), sum(stored.size for stored in doomed), boundary, dry_run)
@@ -98,10 +99,11 @@ def _named(snapshot: Snapshot) -> set[str]:
 
 
 def _kept_checkpoints(store: "Store", boundary: int) -> list[int]:
-    """Those of kept snapshots, and in any case the newest two."""
+    """Those that kept snapshots are read from, the newest before all of them included; always the newest two."""
     found = (names.checkpoint_number(name) for name in store.storage.names(names.CHECKPOINTS))
     numbers = sorted(number for number in found if number is not None)
-    return [number for number in numbers if number >= boundary or number in numbers[-2:]]
+    first = max((number for number in numbers if number <= boundary), default=0)
+    return [number for number in numbers if number >= first or number in numbers[-2:]]
 
 
 def _is_doomed(stored: Stored, reached: set[str], ever: set[str], now: float) -> bool:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from lamofc_store import changes, names, rowsets, tables
+from lamofc_store import changes, log, names, rowsets, tables
 from lamofc_store.commit import Change, RowsEntry, SegmentEntry
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, Expired
 from lamofc_store.fetch import Places, fetch
 from lamofc_store.segment import SegmentWriter, Stream
 from lamofc_store.snapshot import Snapshot
@@ -56,11 +56,17 @@ def compact(store: "Store", *, live: float = 0.75, small: int = CLOSE_BYTES // 4
             f"live={live} is no share", "give a number from 0 to 1; 0.75 rewrites segments that are a quarter dead"
         )
     store.require_writable()
-    store.refresh()
-    chosen = _chosen(store, live, small)
+    while True:
+        store.refresh()
+        try:
+            with log.while_kept(store.storage, store.head):
+                chosen = _chosen(store, live, small)
+                moved = list(_move(store, chosen))
+                break
+        except Expired:
+            continue  # another compaction and a gc came first
     if not chosen:
         return Compaction(0, 0, 0, 0, 0, store.head)
-    moved = list(_move(store, chosen))
     before = store.snapshot
     commit = store.publish(lambda head: _change(store, head, chosen, moved))
     return Compaction(
@@ -74,7 +80,11 @@ def compact(store: "Store", *, live: float = 0.75, small: int = CLOSE_BYTES // 4
 
 
 def _chosen(store: "Store", live: float, small: int) -> list[str]:
-    sizes = dict(store.sql("SELECT segment, sum(length) FROM records GROUP BY 1").fetchall())
+    from lamofc_catalog import translated
+
+    query = "SELECT segment, sum(length) FROM records GROUP BY 1"
+    with translated(query):
+        sizes = dict(store.sql(query).fetchall())
     entries = store.snapshot.segments.values()
     dying = [entry.id for entry in entries if int(sizes.get(entry.id, 0)) < live * entry.bytes]
     little = [entry.id for entry in entries if entry.bytes < small and entry.id not in dying]

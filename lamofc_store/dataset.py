@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
 
+from lamofc_store import log
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_store.fetch import fetch
 from lamofc_store.profiles import Profiles
@@ -44,7 +45,8 @@ class FeatureDataset(Dataset[Example]):
             )
         self._storage = store.storage
         self._profiles = Profiles(store.storage)
-        rows = store.catalog.select(self.features, where=where, columns=[target] if target else [], fields=COLUMNS)
+        with log.while_kept(store.storage, store.head):
+            rows = store.catalog.select(self.features, where=where, columns=[target] if target else [], fields=COLUMNS)
         tables = _aligned(rows, self.features)
         self._wanted = [Wanted.of(tables[feature]) for feature in self.features]
         first = tables[self.features[0]]
@@ -71,11 +73,13 @@ class FeatureDataset(Dataset[Example]):
 
     def packed(self, indices: Sequence[int]) -> "list[Packed]":
         """The records of some items as they are stored, checked and not decoded; one buffer a feature."""
-        return [fetch(self._storage, wanted.places.take(indices)) for wanted in self._wanted]
+        with log.while_kept(self._storage, self.commit):
+            return [fetch(self._storage, wanted.places.take(indices)) for wanted in self._wanted]
 
     def __getitems__(self, indices: list[int]) -> list[Example]:
         """Many items in one fetch and one decode; torch's DataLoader calls this with a batch's indices."""
-        tensors = read(self._storage, self._profiles, together([wanted.take(indices) for wanted in self._wanted]))
+        with log.while_kept(self._storage, self.commit):
+            tensors = read(self._storage, self._profiles, together([wanted.take(indices) for wanted in self._wanted]))
         count = len(indices)
         examples: list[Example] = []
         for at, index in enumerate(indices):

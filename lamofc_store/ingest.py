@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store import changes, encoding, fitting, profiles
 from lamofc_store.commit import Change
-from lamofc_store.errors import Conflict, StoreError
+from lamofc_store.errors import Conflict, Expired, StoreError
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import IngestOptions, Progress, Report
 from lamofc_store.sample import Sample
@@ -142,9 +142,7 @@ class Ingest:
 
     def _new(self, items: list[Item]) -> list[Item]:
         """The items that are not there; different content under a key is a Conflict unless told to overwrite."""
-        found = {
-            (row["sample"], row["feature"]): row for row in self.store.fingerprints({item.sample for item in items})
-        }
+        found = {(row["sample"], row["feature"]): row for row in self._there({item.sample for item in items})}
         new: dict[tuple[str, str], Item] = {}
         for item in items:
             key = (item.sample, item.feature)
@@ -160,6 +158,14 @@ class Ingest:
             else:
                 new[key] = item
         return list(new.values())
+
+    def _there(self, samples: set[str]) -> list[dict[str, Any]]:
+        """Fingerprints of what is there of some samples, at a later snapshot where this one was given up meanwhile."""
+        while True:
+            try:
+                return self.store.fingerprints(samples)
+            except Expired:
+                self.store.refresh()
 
     def _is_there(self, item: Item, row: dict[str, Any]) -> bool:
         """Whether a stored row is this item under this codec and quality."""

@@ -4,6 +4,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from lamofc_store import checkpoint, names
@@ -31,14 +32,20 @@ def read_commit(storage: Storage, number: int) -> tuple[Commit, int]:
 
 
 def commit_numbers(storage: Storage) -> range:
-    """The numbers that are there; a gap is corruption."""
-    found = sorted(number for name in storage.names(names.COMMITS) if (number := names.commit_number(name)) is not None)
-    for expected, number in enumerate(found):
-        if number != expected:
+    """The numbers that are there; a gap is corruption.
+
+    A folder that is listed while others commit may show a commit and not the one before it: that one is looked for.
+    """
+    found = {number for name in storage.names(names.COMMITS) if (number := names.commit_number(name)) is not None}
+    numbers = range(max(found, default=-1) + 1)
+    if len(found) == len(numbers):
+        return numbers
+    for number in numbers:
+        if number not in found and not storage.exists(names.commit(number)):
             raise CorruptStore(
-                f"{names.commit(expected)} is missing, yet {names.commit(found[-1])} is there", "restore it from a copy"
+                f"{names.commit(number)} is missing, yet {names.commit(numbers[-1])} is there", "restore it from a copy"
             )
-    return range(len(found))
+    return numbers
 
 
 def load(storage: Storage, as_of: int | None = None) -> Snapshot:
@@ -94,6 +101,34 @@ def advance(storage: Storage, snapshot: Snapshot) -> Snapshot:
         snapshot = apply(snapshot, commit, checksum)
 
 
+def require_kept(storage: Storage, number: int) -> None:
+    """Expired when the commits after a snapshot have given it up."""
+    oldest = number
+    for later in itertools.count(number + 1):
+        try:
+            commit, _ = read_commit(storage, later)
+        except FileNotFoundError:
+            break
+        oldest = max(oldest, commit.change.expires or 0)
+    if number < oldest:
+        raise Expired(
+            f"snapshot {number} was given up while it was read; the oldest kept is {oldest}",
+            "refresh the store or open it again; lamofc gc --keep 7d leaves readers a week",
+        )
+
+
+@contextmanager
+def while_kept(storage: Storage, number: int) -> Iterator[None]:
+    """Expired, and no damage, where something of a snapshot is missing because it was given up meanwhile."""
+    from lamofc_catalog import CatalogError
+
+    try:
+        yield
+    except (CorruptStore, CatalogError, OSError):
+        require_kept(storage, number)
+        raise
+
+
 def publish(storage: Storage, head: Snapshot, build: Build) -> Snapshot:
     """Commit what `build` makes of the newest snapshot, which it is given; returns the state after.
 
@@ -104,7 +139,11 @@ def publish(storage: Storage, head: Snapshot, build: Build) -> Snapshot:
     for attempt in itertools.count():
         with storage.committing():
             head = advance(storage, head)
-            change = build(head)
+            try:
+                with while_kept(storage, head.n):
+                    change = build(head)
+            except Expired:
+                continue
             if change is None:
                 return head
             commit = Commit(head.n + 1, head.crc32c, writer, _time_after(head.time), change)

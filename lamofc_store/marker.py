@@ -41,8 +41,18 @@ def create(storage: Storage) -> Document:
     }
     if not storage.create(names.MARKER, seal(body)):
         raise Conflict(f"{storage.url} is a store already", "open it with mode='a', or replace it with mode='w'")
-    storage.write(GROUP, zarr_text.group())
+    complete(storage)
     return body
+
+
+def complete(storage: Storage) -> None:
+    """Write again what a creation that was cut short left out, or what was damaged and is always the same."""
+    try:
+        if storage.read(GROUP) == zarr_text.group():
+            return
+    except FileNotFoundError:
+        pass
+    storage.write(GROUP, zarr_text.group())
 
 
 def _first_stranger(storage: Storage) -> str | None:

@@ -32,6 +32,8 @@ def open(url: str, mode: Mode = "r", *, storage_options: Options | None = None, 
     if mode in ("w", "w-") or (mode == "a" and not _is_there(storage)):
         marker.create(storage)
     marker.read(storage)
+    if mode in ("r+", "a"):
+        marker.complete(storage)
     return Store(storage, log.load(storage, as_of), mode, pinned=as_of is not None)
 
 

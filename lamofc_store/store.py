@@ -89,9 +89,9 @@ class Store:
 
         kept = self._catalog
         if kept is None or kept[0] != snapshot.n or kept[1] < with_log:
-            if kept is not None:
-                kept[2].close()
-            kept = self._catalog = (snapshot.n, with_log, tables.catalog(self.storage, snapshot, with_log=with_log))
+            # The one before is not closed: relations, and other threads, may still be reading through it.
+            with log.while_kept(self.storage, snapshot.n):
+                kept = self._catalog = (snapshot.n, with_log, tables.catalog(self.storage, snapshot, with_log=with_log))
         return kept[2]
 
     # Reading
@@ -103,7 +103,8 @@ class Store:
         return iter(self.find("true"))
 
     def __contains__(self, sample: object) -> bool:
-        return isinstance(sample, str) and bool(changes.present(self.catalog, [sample]))
+        with log.while_kept(self.storage, self.head):
+            return isinstance(sample, str) and bool(changes.present(self.catalog, [sample]))
 
     def __getitem__(self, key: "str | tuple[str, str]") -> Any:
         """`store[sample, feature]`: one tensor. `store[sample]`: all of its features by name."""
@@ -116,12 +117,13 @@ class Store:
         """A sample's features by name, each in its own shape and dtype."""
         from lamofc_store.reading import COLUMNS, Wanted, read
 
-        rows = self.catalog.lookup([sample], features, columns=COLUMNS)
-        found = rows["feature"].to_pylist()
-        missing = sorted(set(features or ()) - set(found))
-        if missing or not found:
-            raise self._absent(sample, missing)
-        return dict(zip(found, read(self.storage, self.profiles, Wanted.of(rows)), strict=True))
+        with log.while_kept(self.storage, self.head):
+            rows = self.catalog.lookup([sample], features, columns=COLUMNS)
+            found = rows["feature"].to_pylist()
+            missing = sorted(set(features or ()) - set(found))
+            if missing or not found:
+                raise self._absent(sample, missing)
+            return dict(zip(found, read(self.storage, self.profiles, Wanted.of(rows)), strict=True))
 
     def _absent(self, sample: str, missing: list[str]) -> NotFound:
         held = self.catalog.lookup([sample])["feature"].to_pylist()
@@ -143,12 +145,12 @@ class Store:
     @property
     def features(self) -> list[str]:
         """Names of all features."""
-        return [row[0] for row in self.sql("SELECT feature FROM features ORDER BY 1").fetchall()]
+        return [row[0] for row in self._rows("SELECT feature FROM features ORDER BY 1")]
 
     def find(self, where: str) -> list[str]:
         """Ids of the samples that a SQL predicate over their columns holds for, sorted."""
         query = f"SELECT sample FROM samples WHERE (\n{where}\n) ORDER BY 1"  # noqa: S608 - the user's own predicate
-        return [row[0] for row in self.sql(query).fetchall()]
+        return [row[0] for row in self._rows(query)]
 
     def sql(
         self, query: str, params: Sequence[Any] | None = None, *, locked: bool = False
@@ -157,11 +159,19 @@ class Store:
 
         `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings.
         """
-        catalog = self.catalog_of(self.snapshot, with_log="commit" in query.lower())
-        return (catalog.locked() if locked else catalog).sql(query, params)
+        with log.while_kept(self.storage, self.head):
+            catalog = self.catalog_of(self.snapshot, with_log="commit" in query.lower())
+            return (catalog.locked() if locked else catalog).sql(query, params)
+
+    def _rows(self, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query, read at once."""
+        from lamofc_catalog import translated
+
+        with log.while_kept(self.storage, self.head), translated(query):
+            return self.sql(query, params).fetchall()
 
     def _value(self, query: str, params: Sequence[Any] | None = None) -> Any:
-        rows = self.sql(query, params).fetchall()
+        rows = self._rows(query, params)
         return rows[0][0] if rows else None
 
     def info(self) -> dict[str, Any]:
@@ -217,7 +227,8 @@ class Store:
     def fingerprints(self, samples: Iterable[str]) -> list[dict[str, Any]]:
         """Key, codec, quality, profile and source hash of what is there of some samples."""
         columns = ("sample", "feature", "codec", "quality", "profile", "source_hash")
-        return list(self.catalog.lookup(list(samples), columns=columns).to_pylist())
+        with log.while_kept(self.storage, self.head):
+            return list(self.catalog.lookup(list(samples), columns=columns).to_pylist())
 
     def ingest(self, source: Any, codec: str = "uniform", quality: "Quality | None" = None, **options: Any) -> "Report":
         """Take in a path, an iterable of samples, or what `sources.open` gave; `IngestOptions` names the options."""

@@ -77,6 +77,10 @@ def profiles(storage: Storage, snapshot: Snapshot, *, with_log: bool) -> "pa.Tab
 
 def in_segment(found: "Catalog", segment: str) -> "pa.Table":
     """The live record rows of one segment with their positions, in the order of the records."""
-    samples = found.sql("SELECT DISTINCT sample FROM records WHERE segment = ?", [segment]).fetchall()
+    from lamofc_catalog import translated
+
+    query = "SELECT DISTINCT sample FROM records WHERE segment = ?"
+    with translated(query):
+        samples = found.sql(query, [segment]).fetchall()
     rows = found.lookup([sample for (sample,) in samples])
     return rows.filter(pc.equal(rows["segment"], segment)).sort_by("record")

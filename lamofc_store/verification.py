@@ -1,5 +1,6 @@
 """Reading everything and comparing every checksum; each problem names the object that it lies in."""
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store import checkpoint, log, marker, names, rowsets, segment_check, zarr_text
 from lamofc_store.commit import RowsEntry, SegmentEntry
-from lamofc_store.errors import StoreError
+from lamofc_store.errors import CorruptStore, StoreError
 
 if TYPE_CHECKING:
     from lamofc_store.store import Store
@@ -56,6 +57,9 @@ def verify(store: "Store", *, progress: Told | None = None) -> Verification:
             found.problems.append(Problem(name, _told(error, name)))
         if progress is not None:
             progress(done + 1, len(checks))
+    if found.problems:
+        with contextlib.suppress(CorruptStore):
+            log.require_kept(store.storage, store.head)
     return found
 
 
@@ -70,7 +74,8 @@ def _checks(store: "Store") -> Iterator[tuple[str, Check]]:
     yield names.COMMITS, lambda: _log(store)
     for name in storage.names(names.CHECKPOINTS):
         number = names.checkpoint_number(name)
-        if number is not None and number <= head.n:
+        # One without its document is still being made, or its maker was killed; it is of no use and no harm.
+        if number is not None and number <= head.n and storage.exists(checkpoint.path_of(number)):
             yield checkpoint.path_of(number), _checkpoint(store, number)
     raw = {entry.name: entry for entry in _raw_rows(store)}
     for entry in raw.values():

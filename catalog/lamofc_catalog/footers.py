@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
@@ -30,7 +29,6 @@ class Footer:
         except (OSError, pa.ArrowException) as error:
             raise _unreadable(path, error) from error
         self.schema: pa.Schema = self.metadata.schema.to_arrow_schema().remove_metadata()
-        self._lock = threading.Lock()
         self._bounds: tuple[list[bytes], list[bytes]] | None = None
         self._hashes: dict[int, npt.NDArray[np.int64]] = {}
 
@@ -77,8 +75,7 @@ class Footer:
         if known is None:
             names = pc.unique(self.read(group, ["sample"])["sample"]).to_pylist()
             known = np.sort(np.fromiter(map(hash, names), np.int64, len(names)))
-            with self._lock:
-                self._hashes[group] = known
+            self._hashes[group] = known
         few, many = (hashes, known) if len(hashes) < len(known) else (known, hashes)
         places = np.minimum(np.searchsorted(many, few), len(many) - 1)
         return bool(np.any(many[places] == few))

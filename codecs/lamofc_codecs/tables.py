@@ -8,7 +8,7 @@ class of the top octave and leaves the low bits raw, so that any rate is possibl
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load
 
 from lamofc_codecs.errors import CodecError, UnsupportedInput
+from lamofc_codecs.lazy import lazy
 
 BITS = 12
 SLOTS = 1 << BITS
@@ -65,13 +66,13 @@ class Tables:
         """Tables from single ones."""
         return cls(np.ascontiguousarray(np.stack(freqs)))
 
-    @cached_property
+    @lazy
     def starts(self) -> NDArray[np.uint16]:
         """tables x 256: the first slot of each symbol."""
         ends = np.cumsum(self.freqs, axis=1, dtype=np.uint16)
         return np.asarray(ends - self.freqs, np.uint16)
 
-    @cached_property
+    @lazy
     def slots(self) -> NDArray[np.uint32]:
         """tables x 4096 for decoders: symbol | frequency << 8 | (slot - first slot) << 20."""
         symbols = np.repeat(np.tile(np.arange(SYMBOLS, dtype=np.uint32), len(self)), self.freqs.ravel())
@@ -80,25 +81,25 @@ class Tables:
         bias = np.arange(SLOTS, dtype=np.uint32) - self.starts[row, symbols]
         return np.ascontiguousarray(symbols | self.freqs[row, symbols].astype(np.uint32) << 8 | bias << 20, np.uint32)
 
-    @cached_property
+    @lazy
     def likeliest(self) -> NDArray[np.uint8]:
         """The most probable symbol of each table, the first among equals; blocks are padded with it."""
         return np.asarray(self.freqs.argmax(axis=1), np.uint8)
 
-    @cached_property
+    @lazy
     def costs(self) -> NDArray[np.float32]:
         """tables x 256: bits that each symbol costs; infinite where the table does not hold it."""
         with np.errstate(divide="ignore"):
             return (BITS - np.log2(self.freqs.astype(np.float64))).astype(np.float32)
 
-    @cached_property
+    @lazy
     def millibits(self) -> NDArray[np.uint32]:
         """tables x 256: costs in 1/1024 bit, rounded up; `ABSENT` where the table does not hold the symbol."""
         held = self.freqs > 0
         bits = np.where(held, self.costs, 0)
         return np.where(held, np.ceil(bits * 1024), ABSENT).astype(np.uint32)
 
-    @cached_property
+    @lazy
     def coding(self) -> NDArray[np.uint64]:
         """tables x 256 for encoders: reciprocal | frequency << 32 | first slot << 44 | k << 56.
 
