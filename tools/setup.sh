@@ -31,6 +31,7 @@ make_venv() {
     fi
     echo "making $folder with $extras; the first time takes some minutes" >&2
     [ -x "$folder/bin/python" ] || "$python" -m venv "$folder" >&2
+    "$folder/bin/python" -m pip install --quiet --upgrade pip >&2  # older ones try versions for half an hour
     "$folder/bin/python" -m pip install --quiet --editable ".[$extras]" "$@" >&2
     echo "$key" >"$stamp"
 }
