@@ -70,8 +70,10 @@ def _killed_and_completed(source: Path, folder: Path, kills: int, seed: int) -> 
         assert all(torch.equal(tensor, whole[key]) for key, tensor in partly.items())
         if len(partly) < len(whole):
             hits.append((ran, len(partly)))
-        else:  # it was too quick for the kill: begin anew, and kill sooner
-            takes, stores = min(takes, ran), stores + 1
+        else:  # it was too quick for the kill, which is to come sooner
+            takes = min(takes, ran)
+        if len(partly) > len(whole) // 2:  # begin anew, so that kills hit early commits, too
+            stores += 1
             url = folder / f"store{stores}"
         if len(hits) == kills:
             break
