@@ -222,10 +222,11 @@ def _codec_of(header: Header, known: Mapping[str, Profile]) -> Codec:
 
 def _cells(header: Header, parts: Sequence[int] | None, items: Sequence[int] | None) -> Sequence[int]:
     """Return the items asked for. The codecs here write one part and one layer, whole."""
-    if header.parts != 1 or any(header.partitions) or len(header.partitions) != 1:
+    layered = codec_of_number(header.number).layered
+    if header.parts != 1 or any(header.partitions) or (len(header.partitions) != 1 and not layered):
         raise CorruptRecord(
             f"{header.parts} parts in {len(header.partitions)} layers cut {header.partitions}; codec number "
-            f"{header.number} writes one part in one whole layer"
+            f"{header.number} writes one part in {'whole layers' if layered else 'one whole layer'}"
         )
     if parts is not None and any(part != 0 for part in parts):
         raise UnsupportedInput(f"parts {list(parts)} of a record that has one", "ask for part 0, or for no parts")

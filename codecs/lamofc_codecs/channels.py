@@ -32,6 +32,7 @@ class ChannelStatistics:
         self._limit = np.uint64(0xFFFFFFFFFFFFFFFF)
         self._kept = 0
         self.tokens = 0
+        self.samples = 0
         self.channels = -1
 
     def add(self, sample: Tensor) -> None:
@@ -49,6 +50,7 @@ class ChannelStatistics:
         self.channels = sample.shape[1]
         ranks = _hash(np.arange(self.tokens, self.tokens + len(sample), dtype=np.uint64))
         self.tokens += len(sample)
+        self.samples += 1
         chosen = ranks <= self._limit
         rows = sample.detach().cpu()[torch.from_numpy(chosen)].to(torch.float32).contiguous().numpy()
         finite = np.isfinite(rows).all(1)
@@ -98,9 +100,11 @@ class ChannelStatistics:
         return Bulk((4 * mean).astype(np.float32), low, high), np.minimum(sigma, _LARGEST).astype(np.float32)
 
 
-def statistics(samples: Iterable[Tensor], *, skip_nonfinite: bool = False) -> ChannelStatistics:
+def statistics(
+    samples: Iterable[Tensor], *, skip_nonfinite: bool = False, elements: int = _KEPT_ELEMENTS
+) -> ChannelStatistics:
     """Take in all samples."""
-    collected = ChannelStatistics(skip_nonfinite=skip_nonfinite)
+    collected = ChannelStatistics(skip_nonfinite=skip_nonfinite, elements=elements)
     for sample in samples:
         collected.add(sample)
     return collected

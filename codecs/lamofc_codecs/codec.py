@@ -74,6 +74,8 @@ class Codec(ABC):
     """One line for people."""
     qualities: ClassVar[tuple[str, ...]] = ()
     """Targets that it takes; none for a codec that has only one quality."""
+    layered: ClassVar[bool] = False
+    """Whether a record may have several layers."""
     options: ClassVar[tuple[str, ...]] = ()
     """Names of the keywords that `fit` takes."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import UnknownCodec
+from lamofc_codecs.klt import Klt
 from lamofc_codecs.lloydmax import LloydMax
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.raw import Raw
@@ -15,6 +16,7 @@ CODECS: dict[str, type[Codec]] = {
     "raw": Raw,
     "uniform": Uniform,
     "lloydmax": LloydMax,
+    "klt": Klt,
 }
 
 RAW = Profile("raw", {}, {})

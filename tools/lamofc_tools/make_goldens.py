@@ -79,6 +79,29 @@ def cases() -> Iterator[Case]:
         None,
         {"levels": levels, "assign": "floor"},
     )
+    yield from _klt_cases(spiked)
+
+
+def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
+    yield Case("klt-layers", "klt", (testing.feature(150, 24, 1),), Quality(snr_db=20))
+    yield Case("klt-means", "klt", (testing.feature(150, 24, 2),), Quality(snr_db=10), {"means": 40})
+    yield Case(
+        "klt-many-means-float16", "klt", (testing.feature(90, 24, 3, torch.float16),), Quality(bpfp=2), {"means": 150}
+    )
+    yield Case(
+        "klt-few-columns-bfloat16",
+        "klt",
+        (testing.feature(90, 24, 4, torch.bfloat16),),
+        Quality(mse=2.0),
+        {"components": 9},
+    )
+    yield Case("klt-fine", "klt", (testing.feature(70, 12, 2),), Quality(step=2.0**-9), {"layers": 2})
+    yield Case("klt-largest-error", "klt", (testing.feature(70, 12, 2, torch.float16),), Quality(max_error=0.01))
+    yield Case("klt-exact", "klt", (spiked,), Quality(step=0.25), {"nonfinite": "exact"})
+    yield Case("klt-plain", "klt", (testing.feature(150, 24, 5),), Quality(snr_db=12), {"transform": "none"})
+    items = tuple(testing.feature(tokens, 48, 5) for tokens in (1, 1, 0, 3))
+    yield Case("klt-items", "klt", items, Quality(snr_db=20))
+    yield Case("klt-empty", "klt", (testing.feature(0, 12, 4),), Quality(snr_db=20))
 
 
 def digest(tensors: list[torch.Tensor]) -> str:

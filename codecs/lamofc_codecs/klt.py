@@ -1,0 +1,105 @@
+"""The native codec: token means off, channels decorrelated, one step for all, any rate on read.
+
+Values become columns of falling variance, each token its energy class, each column its spread. Whole numbers of steps
+are coded in layers whose steps differ by a factor of three, coarse first; a prefix of the layers is a record of a lower
+rate. Entries out of the bulk are kept as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lamofc_codecs.bulk import Bulk
+from lamofc_codecs.codec import Codec, Coded, Source
+from lamofc_codecs.errors import BadQuality, CorruptRecord
+from lamofc_codecs.klt_fit import fit_profile
+from lamofc_codecs.klt_options import KltOptions
+from lamofc_codecs.klt_section import Side, read_layers, write_layers
+from lamofc_codecs.klt_trial import Sample, Trial
+from lamofc_codecs.outliers import read_outliers, write_outliers
+from lamofc_codecs.parameters import Parameters
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.synthesis import synthesise
+
+_MANY = 1 / 1024
+"""A share of entries out of the bulk above which it is tried whether keeping them in is cheaper."""
+
+
+class Klt(Codec):
+    """Decorrelates channels, takes off token means, and codes in layers; a copy at 20 dB is one at 11 and 5 dB, too."""
+
+    id = "klt"
+    number = 4
+    summary = "channels decorrelated, token means off, layers for any rate on read"
+    qualities = ("snr_db", "mse", "bpfp", "step", "max_error")
+    layered = True
+    options = tuple(KltOptions.__dataclass_fields__)
+
+    @classmethod
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+        """Fit means, transform and spreads; the options are the fields of `KltOptions`."""
+        cls.check_quality(quality)
+        cls.check_options(options)
+        return fit_profile(samples, quality, KltOptions.of(options))
+
+    def __init__(self, profile: Profile) -> None:
+        self.check_profile(profile)
+        self._parameters = Parameters.of(profile)
+
+    @property
+    def bulk(self) -> Bulk:
+        """Where the profile's bulk lies."""
+        return self._parameters.bulk
+
+    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+        """Code with the step that meets the quality, or else the profile's."""
+        known = self._parameters
+        self.check_quality(quality)
+        self.check_lossy(source, known.channels, exact=known.options.nonfinite == "exact")
+        quality = quality or known.quality
+        if quality is None:
+            raise BadQuality(
+                f"profile fitted with quality {quality}, and none given", "give one, as Quality(snr_db=15)"
+            )
+        if not source.values.size:
+            return Coded((b"",))
+        bulk = known.bulk
+        with np.errstate(invalid="ignore"):
+            outside = ~((source.values >= bulk.low) & (source.values <= bulk.high))
+        coded = self._encode(source, outside, quality)
+        if outside.sum() > outside.size * _MANY:
+            kept = self._encode(source, ~np.isfinite(source.values), quality)
+            if (not kept.reached, sum(map(len, kept.layers))) < (not coded.reached, sum(map(len, coded.layers))):
+                return kept
+        return coded
+
+    def _encode(self, source: Source, exact: NDArray[np.bool_], quality: Quality) -> Coded:
+        sample = Sample.of(source, exact, self._parameters)
+        trial, reached = sample.meet(quality)
+        return self._pack(source, sample, trial, reached=reached)
+
+    def _pack(self, source: Source, sample: Sample, trial: Trial, *, reached: bool) -> Coded:
+        exact = write_outliers(trial.exact, source.tensor) if len(trial.exact) else b""
+        least = source.tensor.nbytes >> 17
+        side = Side(trial.tokens, sample.index)
+        layers = write_layers(trial.head, side, trial.numbers, self._parameters, exact, least)
+        return Coded(layers, sample.errors(trial), reached)
+
+    def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
+        """Fill `out` from the layers that are there."""
+        if not out.numel() or out.shape[1] != self._parameters.channels:
+            if out.numel() or any(map(len, layers)):
+                raise CorruptRecord(
+                    f"{sum(map(len, layers))} bytes for a tensor of {tuple(out.shape)}; "
+                    f"the profile has {self._parameters.channels} channels"
+                )
+            return
+        read = read_layers(layers, len(out), self._parameters)
+        synthesise(read.numbers, read.runs, read.step, self._parameters, read.side, out)
+        if len(read.exact):
+            read_outliers(read.exact, out)

@@ -1,0 +1,52 @@
+"""What a user may choose of `klt`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from lamofc_codecs.errors import UnsupportedInput
+from lamofc_codecs.means import MOST
+
+_BOUNDS = {"means": (0, MOST), "components": (1, 1 << 16), "layers": (1, 8), "samples": (1, 1 << 40)}
+
+
+@dataclass(frozen=True)
+class KltOptions:
+    """Options of `fit("klt", ...)`."""
+
+    transform: Literal["klt", "none"] = "klt"
+    """Whether channels are decorrelated; "none" codes each channel by itself."""
+    means: int | None = None
+    """Size of the codebook of token means, 0 for none; without it, as many as pay on samples held out."""
+    components: int | None = None
+    """Most columns to keep; without it, all that stand out of the step or may at a finer one."""
+    layers: int = 3
+    """Most layers of a record; each is a copy at a lower rate."""
+    samples: int = 10_000
+    """How many samples the profile's bytes are spread over when the fit weighs what pays."""
+    nonfinite: Literal["raise", "exact"] = "raise"
+    """What becomes of NaN and infinities: refused, or stored as they are."""
+
+    def __post_init__(self) -> None:
+        if self.transform not in ("klt", "none") or self.nonfinite not in ("raise", "exact"):
+            raise UnsupportedInput(
+                f"transform={self.transform!r}, nonfinite={self.nonfinite!r}",
+                'transform is "klt" or "none", nonfinite is "raise" or "exact"',
+            )
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self, name)
+            if value is None and name in ("means", "components"):
+                continue
+            if type(value) is not int or not least <= value <= most:
+                raise UnsupportedInput(f"{name}={value!r}", f"give a whole number from {least} to {most}")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> KltOptions:
+        """Make from keywords."""
+        return cls(**options)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a profile's config holds."""
+        return asdict(self)
