@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import Dataset
 
-from lamofc_store import log
+from lamofc_store import log, rates
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_store.fetch import fetch
 from lamofc_store.profiles import Profiles
@@ -14,7 +14,7 @@ from lamofc_store.reading import COLUMNS, Wanted, read, together
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lamofc_codecs import Packed
+    from lamofc_codecs import Packed, Quality
     from lamofc_store.store import Store
 
 Example = dict[str, Any]
@@ -28,7 +28,13 @@ class FeatureDataset(Dataset[Example]):
     """
 
     def __init__(
-        self, store: "Store", features: Sequence[str], *, target: str | None = None, where: str | None = None
+        self,
+        store: "Store",
+        features: Sequence[str],
+        *,
+        target: str | None = None,
+        where: str | None = None,
+        quality: "Quality | None" = None,
     ) -> None:
         self.features = tuple([features] if isinstance(features, str) else features)
         self.target = target
@@ -46,7 +52,9 @@ class FeatureDataset(Dataset[Example]):
         self._storage = store.storage
         self._profiles = Profiles(store.storage)
         with log.while_kept(store.storage, store.head):
-            rows = store.catalog.select(self.features, where=where, columns=[target] if target else [], fields=COLUMNS)
+            fields = COLUMNS if quality is None else (*COLUMNS, *rates.COLUMNS)
+            rows = store.catalog.select(self.features, where=where, columns=[target] if target else [], fields=fields)
+        rows = rates.shortened(rows, quality)
         tables = _aligned(rows, self.features)
         self._wanted = [Wanted.of(tables[feature]) for feature in self.features]
         first = tables[self.features[0]]

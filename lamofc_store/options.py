@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from lamofc_codecs import Profile, Quality
 
 OnError = Literal["stop", "skip", "raw"]
-DEFAULT_CODEC = "uniform"
+DEFAULT_CODEC = "klt"
 DEFAULT_SNR_DB = 15.0
 RATED = frozenset({"uniform", "klt"})
 """Codecs that take a quality and get the default one when none is given."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamofc_store import layout
-from lamofc_store.errors import CorruptStore
+from lamofc_store import layout, log, rates
+from lamofc_store.errors import CorruptStore, NotFound
 from lamofc_store.fetch import Places, fetch, joined
 from lamofc_store.storage import Storage
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
-    from lamofc_codecs import Profile
+    from lamofc_codecs import Profile, Quality
+    from lamofc_store.store import Store
 
 COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile")
 
@@ -60,3 +61,28 @@ def read(storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted) ->
         ) from error
     pairs = zip(tensors, wanted.forms, strict=True)
     return [layout.restore(tensor, pattern, shape) for tensor, (shape, pattern, _) in pairs]
+
+
+def tensors(
+    store: "Store", sample: str, features: Sequence[str] | None, quality: "Quality | None"
+) -> "dict[str, torch.Tensor]":
+    """A sample's features by name, each in its own shape and dtype; with a `quality`, only as good as that."""
+    wish = rates.on_read(quality)
+    columns = COLUMNS if wish is None else (*COLUMNS, *rates.COLUMNS)
+    with log.while_kept(store.storage, store.head):
+        rows = rates.shortened(store.catalog.lookup([sample], features, columns=columns), wish)
+        found = rows["feature"].to_pylist()
+        missing = sorted(set(features or ()) - set(found))
+        if missing or not found:
+            raise _absent(store, sample, missing)
+        return dict(zip(found, read(store.storage, store.profiles, Wanted.of(rows)), strict=True))
+
+
+def _absent(store: "Store", sample: str, missing: list[str]) -> NotFound:
+    held = store.catalog.lookup([sample])["feature"].to_pylist()
+    if held:
+        return NotFound(
+            f"sample {sample!r} has no feature {missing[0]!r}; it has {', '.join(sorted(held))}",
+            f"lamofc ls {store.url} {sample}",
+        )
+    return NotFound(f"there is no sample {sample!r} in {store.url}", f"lamofc ls {store.url}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store import changes, log
-from lamofc_store.errors import NotFound, ReadOnly
+from lamofc_store.errors import ReadOnly
 from lamofc_store.log import Build
 from lamofc_store.profiles import Profiles
 from lamofc_store.snapshot import Snapshot
@@ -113,32 +113,22 @@ class Store:
             return self.tensors(sample, [feature])[feature]
         return self.tensors(key)
 
-    def tensors(self, sample: str, features: Sequence[str] | None = None) -> "dict[str, torch.Tensor]":
-        """A sample's features by name, each in its own shape and dtype."""
-        from lamofc_store.reading import COLUMNS, Wanted, read
+    def tensors(
+        self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None
+    ) -> "dict[str, torch.Tensor]":
+        """A sample's features by name, each in its own shape and dtype; with a `quality`, only as good as that."""
+        from lamofc_store.reading import tensors
 
-        with log.while_kept(self.storage, self.head):
-            rows = self.catalog.lookup([sample], features, columns=COLUMNS)
-            found = rows["feature"].to_pylist()
-            missing = sorted(set(features or ()) - set(found))
-            if missing or not found:
-                raise self._absent(sample, missing)
-            return dict(zip(found, read(self.storage, self.profiles, Wanted.of(rows)), strict=True))
+        return tensors(self, sample, features, quality)
 
-    def _absent(self, sample: str, missing: list[str]) -> NotFound:
-        held = self.catalog.lookup([sample])["feature"].to_pylist()
-        if held:
-            return NotFound(
-                f"sample {sample!r} has no feature {missing[0]!r}; it has {', '.join(sorted(held))}",
-                f"lamofc ls {self.url} {sample}",
-            )
-        return NotFound(f"there is no sample {sample!r} in {self.url}", f"lamofc ls {self.url}")
+    def get(self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None) -> Any:
+        """A sample as its source gave it, nested if it was; a flat mapping when only some features are asked for.
 
-    def get(self, sample: str, features: Sequence[str] | None = None) -> Any:
-        """A sample as its source gave it, nested if it was; a flat mapping when only some features are asked for."""
+        Of records in layers only as much is read as the `quality` needs: `Quality(snr_db=11)`, `mse=` or `bpfp=`.
+        """
         from lamofc_store.structure import restore
 
-        tensors = self.tensors(sample, features)
+        tensors = self.tensors(sample, features, quality)
         text = self._value("SELECT structure FROM samples WHERE sample = ?", [sample]) if features is None else None
         return restore(tensors, text)
 
@@ -193,11 +183,24 @@ class Store:
         relation = self.sql("SELECT * FROM commits ORDER BY n DESC")
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
-    def dataset(self, features: Sequence[str], target: str | None = None, where: str | None = None) -> "FeatureDataset":
-        """A map-style torch Dataset of samples that have all those features, decoded when read."""
+    def dataset(
+        self,
+        features: Sequence[str],
+        target: str | None = None,
+        where: str | None = None,
+        *,
+        quality: "Quality | None" = None,
+        max_bpfp: float | None = None,
+    ) -> "FeatureDataset":
+        """A map-style torch Dataset of samples that have all those features, decoded when read.
+
+        Of records in layers only as much is read as `quality` needs, or as costs at most `max_bpfp` bits an element.
+        """
+        from lamofc_store import rates
         from lamofc_store.dataset import FeatureDataset
 
-        return FeatureDataset(self, features, target=target, where=where)
+        wish = rates.on_read(quality, max_bpfp)
+        return FeatureDataset(self, features, target=target, where=where, quality=wish)
 
     @property
     def zarr(self) -> "zarr.Group":
@@ -230,7 +233,7 @@ class Store:
         with log.while_kept(self.storage, self.head):
             return list(self.catalog.lookup(list(samples), columns=columns).to_pylist())
 
-    def ingest(self, source: Any, codec: str = "uniform", quality: "Quality | None" = None, **options: Any) -> "Report":
+    def ingest(self, source: Any, codec: str = "klt", quality: "Quality | None" = None, **options: Any) -> "Report":
         """Take in a path, an iterable of samples, or what `sources.open` gave; `IngestOptions` names the options."""
         from lamofc_store.ingest import Ingest
         from lamofc_store.planning import prepared
@@ -240,7 +243,7 @@ class Store:
         return Ingest(self, chosen).run(samples)
 
     def write(
-        self, source: Any, codec: str = "uniform", quality: "Quality | None" = None, **options: Any
+        self, source: Any, codec: str = "klt", quality: "Quality | None" = None, **options: Any
     ) -> "list[Segment]":
         """The first half of `ingest`: write segments that no commit names yet; pickle them to whoever commits."""
         from lamofc_store.ingest import Ingest

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.bulk import Floats
+from lamofc_codecs.compiled import compiled
 from lamofc_codecs.lazy import lazy
 
-TILE = 128
-"""Tokens that are transformed at once: always as many, so that no token's outcome depends on its neighbours."""
+TILE = 256
+"""Tokens that are transformed at once."""
 _TOP = 127
+_WHOLE = np.float32(127 * 128)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,28 +51,35 @@ class Basis:
         return self.rows.shape[1]
 
     @lazy
-    def solving(self) -> Tensor:
-        """Channels x columns: the columns that come nearest to given channels."""
+    def solving(self) -> tuple[Tensor, Tensor, Floats]:
+        """Channels x columns: the columns that come nearest to given channels, in two bytes with a scale a column.
+
+        The upper bytes; under them the lower and the upper ones, for the two middle products at once; the scales.
+        """
         matrix = self.rows.to(torch.float64) * self.scale.to(torch.float64)
         gram = matrix @ matrix.T
         gram.diagonal().add_(1e-9 * float(gram.diagonal().mean()) if len(gram) else 0.0)
-        solving: Tensor = torch.linalg.solve(gram, matrix).T.to(torch.float32).contiguous()
-        return solving
+        solving = torch.linalg.solve(gram, matrix).T.to(torch.float32).numpy()
+        high, low, scale = _two_bytes(np.ascontiguousarray(solving.T))
+        upper = torch.from_numpy(high).T.contiguous()
+        return upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale
 
-    def forward(self, values: Floats) -> Floats:
-        """Columns of tokens x channels."""
-        out = np.empty((len(values), self.columns), np.float32)
-        solving = self.solving
-        for start in range(0, len(values), TILE):
-            tile = torch.zeros(TILE, self.channels)
-            part = values[start : start + TILE]
-            tile[: len(part)] = torch.from_numpy(part)
-            out[start : start + TILE] = torch.mm(tile, solving)[: len(part)].numpy()
+    def forward(self, values: Floats, columns: int | None = None) -> Floats:
+        """The first columns of tokens x channels; by sums of whole numbers, the same on every machine."""
+        count = self.columns if columns is None else columns
+        upper, both, scale = self.solving[0][:, :count], self.solving[1][:, :count], self.solving[2][:count]
+        out = np.empty((len(values), count), np.float32)
+        for start in range(0, len(values) if count else 0, TILE):
+            high, low, sizes = _two_bytes(values[start : start + TILE])
+            first = _product(torch.from_numpy(high), upper).numpy()
+            second = _product(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
+            _join(first, second, sizes, scale, out[start : start + TILE])
         return out
 
     def floats(self, columns: Floats) -> Floats:
         """Channels of tokens x columns that are not whole numbers."""
-        found: Floats = (torch.from_numpy(columns) @ self.rows.to(torch.float32) * self.scale).numpy()
+        rows = self.rows[: columns.shape[1]].to(torch.float32)
+        found: Floats = (torch.from_numpy(columns) @ rows * self.scale).numpy()
         return found
 
     def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8]) -> NDArray[np.int32]:
@@ -87,3 +96,32 @@ def _product(numbers: Tensor, rows: Tensor) -> Tensor:
     if not numbers.numel() or not rows.numel():
         return torch.zeros(len(numbers), rows.shape[1], dtype=torch.int32)
     return torch._int_mm(numbers, rows)
+
+
+def _two_bytes(rows: Floats) -> tuple[NDArray[np.int8], NDArray[np.int8], Floats]:
+    """Each row as 128 times a byte plus a byte, in units of a scale of its own."""
+    largest = np.abs(rows).max(axis=1, initial=0)
+    scale = np.where(largest > 0, largest / _WHOLE, np.float32(1)).astype(np.float32)
+    high, low = np.empty(rows.shape, np.int8), np.empty(rows.shape, np.int8)
+    _split(rows, scale, high, low)
+    return high, low, scale
+
+
+@compiled
+def _split(rows: Floats, scale: Floats, high: NDArray[np.int8], low: NDArray[np.int8]) -> None:
+    for t in range(rows.shape[0]):
+        row, above, below, unit = rows[t], high[t], low[t], scale[t]
+        for c in range(rows.shape[1]):
+            whole = np.int32(np.rint(row[c] / unit))
+            upper = (whole + np.int32(64)) >> np.int32(7)
+            above[c] = np.int8(upper)
+            below[c] = np.int8(whole - upper * np.int32(128))
+
+
+@compiled
+def _join(first: NDArray[np.int32], second: NDArray[np.int32], sizes: Floats, scale: Floats, out: Floats) -> None:
+    for t in range(out.shape[0]):
+        unit = sizes[t] * np.float32(128)
+        for k in range(out.shape[1]):
+            whole = np.float32(first[t, k]) * np.float32(128) + np.float32(second[t, k])
+            out[t, k] = whole * (unit * scale[k])

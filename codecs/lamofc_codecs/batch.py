@@ -244,9 +244,14 @@ def _each(work: Callable[[Item], Result], jobs: Sequence[Item], elements: int) -
     # Many tiny jobs go out in bundles: handing one over costs as much as decoding it.
     bundle = max(1, min(len(jobs) // (4 * workers), _SMALL * len(jobs) // elements))
     bundles = [jobs[start : start + bundle] for start in range(0, len(jobs), bundle)]
-    with ThreadPoolExecutor(workers) as pool:
-        done = pool.map(lambda some: [work(job) for job in some], bundles)
-        return [result for results in done for result in results]
+    threads = torch.get_num_threads()
+    try:
+        # Each of ours is one core's work; torch would start as many again for each.
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            done = pool.map(lambda some: [work(job) for job in some], bundles)
+            return [result for results in done for result in results]
+    finally:
+        torch.set_num_threads(threads)  # parts of that setting are not a thread's own
 
 
 def _cpu_only(device: torch.device | str | None) -> None:

@@ -72,14 +72,14 @@ class Klt(Codec):
         with np.errstate(invalid="ignore"):
             outside = ~((source.values >= bulk.low) & (source.values <= bulk.high))
         coded = self._encode(source, outside, quality)
-        if outside.sum() > outside.size * _MANY:
+        if source.sums.signal > 0 and outside.size * _MANY < outside.sum() < outside.size / 2:
             kept = self._encode(source, ~np.isfinite(source.values), quality)
             if (not kept.reached, sum(map(len, kept.layers))) < (not coded.reached, sum(map(len, coded.layers))):
                 return kept
         return coded
 
     def _encode(self, source: Source, exact: NDArray[np.bool_], quality: Quality) -> Coded:
-        sample = Sample.of(source, exact, self._parameters)
+        sample = Sample.of(source, exact, self._parameters, quality)
         trial, reached = sample.meet(quality)
         return self._pack(source, sample, trial, reached=reached)
 
@@ -87,7 +87,8 @@ class Klt(Codec):
         exact = write_outliers(trial.exact, source.tensor) if len(trial.exact) else b""
         least = source.tensor.nbytes >> 17
         side = Side(trial.tokens, sample.index)
-        layers = write_layers(trial.head, side, trial.numbers, self._parameters, exact, least)
+        coded = list(zip(trial.numbers, trial.runs, strict=True))
+        layers = write_layers(trial.head, coded, side, self._parameters, exact, least)
         return Coded(layers, sample.errors(trial), reached)
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:

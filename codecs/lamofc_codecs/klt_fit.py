@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from lamofc_codecs.means import Means, find_means
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.tables import SIGMA_TABLES, SYMBOLS, Tables
-from lamofc_codecs.target import solve
+from lamofc_codecs.theory import Theory
 
 _ELEMENTS = 1 << 26
 """Values that are kept for the fit."""
@@ -105,10 +104,11 @@ def _try(
         )
     rows = _klt(left, options)
     signal = float(test.square().mean(0).sum())
-    columns = (unseen @ rows.T).numpy()
-    sigma = np.sqrt(np.square(columns, dtype=np.float64).mean(0)).astype(np.float32)
-    rest = max(float(unseen.square().sum(1).mean()) - float((sigma.astype(np.float64) ** 2).sum()), 0.0)
-    bits = float(np.mean([_rate(sigma, signal * 10 ** (-aim / 10), rest) for aim in _aims(quality)]))
+    variance = np.square((unseen @ rows.T).numpy(), dtype=np.float64).mean(0)
+    rest = max(float(unseen.square().sum(1).mean()) - float(variance.sum()), 0.0)
+    theory = Theory(np.sort(variance)[::-1], 1, rest)
+    steps = [theory.step_for_error(signal * 10 ** (-aim / 10)) for aim in _aims(quality)]
+    bits = float(np.mean([theory.bits(step) for step in steps]))
     return _Tried(means, rows, bits + side)
 
 
@@ -126,18 +126,6 @@ def _klt(values: Tensor, options: KltOptions) -> Tensor:
     rows: Tensor = directions.T.flip(0).to(torch.float32)
     kept: Tensor = rows[: options.components or channels].contiguous()
     return kept
-
-
-def _rate(sigma: Floats, allowed: float, rest: float) -> float:
-    """Bits a token at a squared error a token, by the theory of what ideal coding of such columns takes."""
-    variance = np.square(sigma, dtype=np.float64)
-
-    def error(level: float) -> float:
-        return float(np.minimum(variance, level * level).sum())
-
-    target = max(allowed - rest, 1e-6 * allowed)
-    level = solve(lambda level: 0.5 * math.log2(max(error(level), 1e-300) / target), math.sqrt(target / len(sigma)))
-    return float(0.5 * np.log2(np.maximum(variance / (level * level), 1)).sum())
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.base import read_base, write_base
+from lamofc_codecs.first_layer import read_first, write_first
 from lamofc_codecs.codec import need
 from lamofc_codecs.energy import ENERGIES, Tokens
 from lamofc_codecs.golomb import read_numbers, write_numbers
@@ -65,10 +66,10 @@ class Read:
 
 
 def write_layers(
-    head: Head, side: Side, numbers: Sequence[Numbers], known: Parameters, exact: bytes, least: int
+    head: Head, coded: Sequence[tuple[Numbers, Runs]], side: Side, known: Parameters, exact: bytes, least: int
 ) -> tuple[bytes, ...]:
     """Code all layers; the first is made to take `least` bytes if it would not."""
-    base = write_base(numbers[0], head.runs_of(0, side.tokens, known))
+    base = write_first(*coded[0])
     index = b"" if side.index is None or known.means is None else known.means.write(side.index)
     form, plane = write_plane(side.tokens.energy, known.energies)
     if len(plane) + len(index) + len(base) < least:
@@ -76,9 +77,8 @@ def write_layers(
     listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(base)], np.int64))
     start = _START.pack(head.step, len(head.columns), _EXACT * bool(exact))
     layers = [b"".join((start, listed, bytes((form,)), plane, index, base, exact))]
-    for layer in range(1, len(numbers)):
-        runs = head.runs_of(layer, side.tokens, known)
-        layers.append(write_refinement(numbers[layer], numbers[layer - 1], runs))
+    for (before, _), (numbers, runs) in pairwise(coded):
+        layers.append(write_refinement(numbers, before, runs))
     return tuple(layers)
 
 
@@ -92,7 +92,7 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     listed, used = read_numbers(data[_START.size :], count + _LENGTHS)
     head, lengths = Head(step, tuple(listed[:count].tolist())), listed[count:].tolist()
     at = _START.size + used
-    rising = all(a <= b for a, b in zip(head.columns, head.columns[1:], strict=False))
+    rising = all(a <= b for a, b in pairwise(head.columns))
     need(rising and head.columns[-1] <= len(known.sigma), f"layers of {head.columns} columns")
     need(at + 1 + sum(lengths) <= len(data), f"parts of {lengths} bytes in a first layer of {len(data)}")
     need((at + 1 + sum(lengths) < len(data)) == bool(flags & _EXACT), f"flags {flags}, yet other bytes at the end")
@@ -106,7 +106,7 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     at += lengths[1]
     side = Side(Tokens.of(energy), index)
     runs = head.runs_of(0, side.tokens, known)
-    numbers = read_base(data[at : at + lengths[2]], runs)
+    numbers = read_first(data[at : at + lengths[2]], runs)
     for layer in range(1, len(layers)):
         runs = head.runs_of(layer, side.tokens, known)
         numbers = read_refinement(layers[layer], numbers, runs)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.base import base_bits
+from lamofc_codecs.first_layer import first_bits
 from lamofc_codecs.bulk import Distortion, Floats, distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import WEIGHT, quantise
@@ -20,14 +20,18 @@ from lamofc_codecs.lazy import lazy
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.refinement import FACTOR, coarser, refinement_bits
-from lamofc_codecs.runs import Numbers, Runs, sorted_columns
+from lamofc_codecs.runs import Numbers, Runs, kinds_of, sorted_columns
 from lamofc_codecs.search import Search
 from lamofc_codecs.synthesis import synthesise
+from lamofc_codecs.theory import Theory
 
 _SEEN = 1 << 17
 """Entries that a guess looks at."""
 _WORTH = 10**-0.35
 """A coarser layer is written if it leaves no more than this share of the signal: a copy at 3.5 dB."""
+_AUDIBLE = 0.25
+"""Columns of variances below that of so fine a share of the step are left out from the start."""
+_MOST_DB = 3000.0
 _SPARED = 1 / 512
 """Share of the error that may be added by leaving stray numbers out of the columns of a layer."""
 
@@ -40,7 +44,8 @@ class Trial:
     tokens: Tokens
     numbers: tuple[Numbers, ...]
     """Of each layer, coarse first."""
-    known: Parameters
+    runs: tuple[Runs, ...]
+    """Of each layer."""
     exact: NDArray[np.int64]
     """Positions of the entries that are stored as they are, rising."""
     distortion: Distortion
@@ -54,10 +59,9 @@ class Trial:
     @lazy
     def bits(self) -> float:
         """Bits of all layers, to a part in a thousand."""
-        runs = [self.head.runs_of(layer, self.tokens, self.known) for layer in range(len(self.numbers))]
-        total = self.side_bits + base_bits(self.numbers[0], runs[0])
+        total = self.side_bits + first_bits(self.numbers[0], self.runs[0])
         for layer in range(1, len(self.numbers)):
-            total += refinement_bits(self.numbers[layer], self.numbers[layer - 1], runs[layer])
+            total += refinement_bits(self.numbers[layer], self.numbers[layer - 1], self.runs[layer])
         return total
 
 
@@ -73,11 +77,10 @@ class Sample:
     """Tokens x columns."""
     seen: Floats
     """Some tokens of them, evenly spread: what a guess looks at."""
-    rest: float
-    """Squared error that no step takes away: what the columns do not reach."""
+    theory: Theory
 
     @classmethod
-    def of(cls, source: Source, exact: NDArray[np.bool_], known: Parameters) -> Sample:
+    def of(cls, source: Source, exact: NDArray[np.bool_], known: Parameters, quality: Quality) -> Sample:
         """Take off what is stored exactly, the means, and transform."""
         away = source.values - known.bulk.mean
         away[exact] = 0
@@ -85,17 +88,22 @@ class Sample:
         if known.means is not None:
             index = known.means.nearest(away)
             away -= known.means.take(index)
-        columns = np.ascontiguousarray(away[:, known.order]) if known.basis is None else known.basis.forward(away)
+        count = _wanted(away, source, known, quality)
+        if known.basis is None:
+            columns = np.ascontiguousarray(away[:, known.order[:count]])
+        else:
+            columns = known.basis.forward(away, count)
         seen = np.arange(0, len(away), max(1, columns.size // _SEEN))
-        return cls(
-            source, known, np.flatnonzero(exact), index, columns, columns[seen], _rest(away, columns, seen, known)
-        )
+        share = len(away) / max(len(seen), 1)
+        energy = float(np.square(columns[seen], dtype=np.float64).sum()) * share
+        theory = known.theory(energy, len(away), count, _rest(away[seen], columns[seen], known) * share)
+        return cls(source, known, np.flatnonzero(exact), index, columns, columns[seen], theory)
 
     def meet(self, quality: Quality) -> tuple[Trial, bool]:
         """The coarsest trial that meets the quality, and whether it does."""
         if quality.kind == "max_error":
             return self._within(quality.value), True
-        return Search(self.source, self.known.middling, self._errors, self._bits, self.trial).meet(quality)
+        return Search(self.source, self.theory, self._errors, self._bits, self.trial).meet(quality)
 
     @property
     def _share(self) -> float:
@@ -103,8 +111,8 @@ class Sample:
 
     def _sums(self, values: Floats, step: float) -> tuple[NDArray[np.int32], NDArray[np.float64], Tokens]:
         step32 = np.float32(min(max(step, FINEST), 1 / FINEST))
-        tokens = Tokens.of(energies_of(values, self.known.sigma, step32))
-        kinds = Runs.of(self.known.sigma, step32, tokens).kinds
+        tokens = Tokens.of(energies_of(values, self.known.sigma[: values.shape[1]], step32))
+        kinds = kinds_of(self.known.sigma[: values.shape[1]], step32, tokens)
         group = np.searchsorted(tokens.classes, tokens.energy).astype(np.uint8)
         rows, sums = quantise(values, group, kinds, step32, self.known.rounding)
         return rows, sums, tokens
@@ -113,7 +121,7 @@ class Sample:
         """About the squared error that a step leaves."""
         _, sums, _ = self._sums(self.seen, step)
         count = _kept(sums)
-        return float(step * step * (sums[0, :count].sum() + sums[2, count:].sum()) * self._share + self.rest)
+        return float(step * step * (sums[0, :count].sum() + sums[2, count:].sum()) * self._share + self.theory.rest)
 
     def _bits(self, step: float) -> float:
         """About the bits that a step takes."""
@@ -139,32 +147,33 @@ class Sample:
             numbers.insert(0, coarser(numbers[0]))
         numbers = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
         head = Head(step, widths)
-        lost = self._lost(head, tokens, numbers[-1], layers)
-        return Trial(head, tokens, tuple(numbers), self.known, self.exact, lost, self._side_bits)
+        runs = tuple(head.runs_of(layer, tokens, self.known) for layer in range(layers))
+        lost = self._lost(head.step_of(layers), runs[-1], numbers[-1])
+        return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, self._side_bits)
 
     def _layers(self, step: float) -> int:
         """How many layers are worth it."""
         signal, count = self.source.sums.signal, 1
-        while count < self.known.options.layers and self._errors(step * FACTOR**count) < _WORTH * signal:
+        while count < self.known.options.layers and self.theory.error(step * FACTOR**count) < _WORTH * signal:
             count += 1
         return count
 
-    def _decoded(self, head: Head, tokens: Tokens, numbers: Numbers, layers: int) -> Tensor:
+    def _decoded(self, step: np.float32, runs: Runs, numbers: Numbers) -> Tensor:
         decoded = torch.empty_like(self.source.tensor)
-        runs = head.runs_of(layers - 1, tokens, self.known)
-        synthesise(numbers, runs, head.step_of(layers), self.known, Side(tokens, self.index), decoded)
+        synthesise(numbers, runs, step, self.known, Side(runs.tokens, self.index), decoded)
         exact = torch.from_numpy(self.exact)
         decoded.view(-1)[exact] = self.source.tensor.view(-1)[exact]
         return decoded
 
-    def _lost(self, head: Head, tokens: Tokens, numbers: Numbers, layers: int) -> Distortion:
-        decoded = self._decoded(head, tokens, numbers, layers)
+    def _lost(self, step: np.float32, runs: Runs, numbers: Numbers) -> Distortion:
+        decoded = self._decoded(step, runs, numbers)
         return distortion(self.source.values, convert(decoded, torch.float32).numpy(), self.known.bulk)
 
     def errors(self, trial: Trial) -> tuple[Distortion, ...]:
         """What is lost at each layer."""
         coarse = [
-            self._lost(trial.head, trial.tokens, numbers, layer + 1) for layer, numbers in enumerate(trial.numbers[:-1])
+            self._lost(trial.head.step_of(layer + 1), trial.runs[layer], numbers)
+            for layer, numbers in enumerate(trial.numbers[:-1])
         ]
         return (*coarse, trial.distortion)
 
@@ -174,21 +183,35 @@ class Sample:
 
     def _exactly(self, step: float, limit: float) -> Trial:
         trial = self.trial(step)
-        decoded = self._decoded(trial.head, trial.tokens, trial.numbers[-1], len(trial.numbers))
+        last = np.float32(trial.step), trial.runs[-1], trial.numbers[-1]
+        decoded = self._decoded(*last)
         with np.errstate(over="ignore", invalid="ignore"):
             far = np.abs(self.source.values - convert(decoded, torch.float32).numpy()) > limit
         exact = np.union1d(self.exact, np.flatnonzero(far))
         kept = replace(self, exact=exact)
-        lost = kept._lost(trial.head, trial.tokens, trial.numbers[-1], len(trial.numbers))
-        return replace(trial, exact=exact, distortion=lost, side_bits=kept._side_bits)
+        return replace(trial, exact=exact, distortion=kept._lost(*last), side_bits=kept._side_bits)
 
 
-def _rest(away: Floats, columns: Floats, seen: NDArray[np.int64], known: Parameters) -> float:
-    """Squared error, scaled up from some tokens, that is out of the columns' reach."""
-    if known.basis is None or known.basis.columns >= known.channels or not len(seen):
+def _wanted(away: Floats, source: Source, known: Parameters, quality: Quality) -> int:
+    """How many columns are worth a look: those whose loudest tokens stand out of the step that the quality needs."""
+    energy = float(np.square(away, dtype=np.float64).sum())
+    theory = known.theory(energy, len(away), len(known.sigma), 0.0)
+    step = quality.value
+    if quality.kind in ("mse", "snr_db"):
+        signal = source.sums.signal * 10 ** (-min(quality.value, _MOST_DB) / 10)
+        step = theory.step_for_error(quality.value * away.size if quality.kind == "mse" else signal)
+    elif quality.kind == "bpfp":
+        step = theory.step_for_bits(quality.value * away.size)
+    return theory.columns(step * _AUDIBLE)
+
+
+def _rest(away: Floats, columns: Floats, known: Parameters) -> float:
+    """Squared error that is out of the columns' reach."""
+    if columns.shape[1] >= known.channels or not away.size:
         return 0.0
-    reached = known.basis.floats(columns[seen])
-    return float(np.square(away[seen] - reached, dtype=np.float64).sum()) * len(away) / len(seen)
+    if known.basis is None:
+        return float(np.square(away, dtype=np.float64).sum() - np.square(columns, dtype=np.float64).sum())
+    return float(np.square(away - known.basis.floats(columns), dtype=np.float64).sum())
 
 
 def _kept(sums: NDArray[np.float64]) -> int:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.basis import TILE, Basis
+from lamofc_codecs.basis import Basis
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.lazy import lazy
@@ -24,6 +24,8 @@ MOST = 1 << 16
 _SEEN = 64
 """Directions, those in which the means differ most, in which the nearest one is looked for."""
 _ROUNDS = 10
+_TILE = 128
+"""Tokens looked at together: always as many, so that no token's outcome depends on its neighbours."""
 
 Index = NDArray[np.int64]
 
@@ -64,12 +66,12 @@ class Means:
         """The number of the mean that is nearest to each token."""
         directions, rows, half = self._seen
         out = np.empty(len(values), np.int64)
-        for start in range(0, len(values), TILE):
-            part = values[start : start + TILE]
-            tile = torch.zeros(TILE, values.shape[1])
+        for start in range(0, len(values), _TILE):
+            part = values[start : start + _TILE]
+            tile = torch.zeros(_TILE, values.shape[1])
             tile[: len(part)] = torch.from_numpy(part)
             found = torch.mm(torch.mm(tile, directions), rows) - half
-            out[start : start + TILE] = found.argmax(1)[: len(part)].numpy()
+            out[start : start + _TILE] = found.argmax(1)[: len(part)].numpy()
         return out
 
     def take(self, index: Index) -> Floats:

@@ -9,16 +9,17 @@ import torch
 from numpy.typing import NDArray
 
 from lamofc_codecs.basis import Basis
-from lamofc_codecs.bulk import Bulk, Floats
+from lamofc_codecs.bulk import Bulk, Doubles, Floats
 from lamofc_codecs.deadzone import PARTS, Rounding
-from lamofc_codecs.energy import ENERGIES
+from lamofc_codecs.energy import ENERGIES, FACTORS
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.lazy import lazy
 from lamofc_codecs.means import MOST, Means
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.tables import CLASSES, SIGMA_TABLES, SYMBOLS, Tables
+from lamofc_codecs.tables import CLASSES, SIGMA_TABLES, SLOTS, SYMBOLS, Tables
+from lamofc_codecs.theory import Theory
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,10 +45,18 @@ class Parameters:
         """Channels of the feature."""
         return len(self.bulk.mean)
 
-    @property
-    def middling(self) -> float:
-        """A step in the middle of what is likely."""
-        return float(np.sqrt(np.mean(np.square(self.sigma, dtype=np.float64)))) if len(self.sigma) else 1.0
+    @lazy
+    def variance(self) -> Doubles:
+        """Of each column over tokens of all energies."""
+        shares = self.energies.freqs[0, :ENERGIES] / SLOTS
+        loud = float((shares * np.square(FACTORS, dtype=np.float64)).sum())
+        return loud * np.square(self.sigma, dtype=np.float64)
+
+    def theory(self, energy: float, tokens: int, columns: int, rest: float) -> Theory:
+        """What to expect of the first columns of a sample, given their energy over all tokens."""
+        variance = self.variance[:columns]
+        usual = tokens * float(variance.sum())
+        return Theory(variance * (energy / usual if usual > 0 and energy > 0 else 1.0), tokens, rest)
 
     @lazy
     def rounding(self) -> Rounding:

@@ -16,12 +16,13 @@ from lamofc_codecs.bulk import Floats
 from lamofc_codecs.coefficients import classes_of, shape_of_classes
 from lamofc_codecs.compiled import compiled
 from lamofc_codecs.energy import FACTORS, Tokens
+from lamofc_codecs.lazy import lazy
 
 Numbers = NDArray[np.int32]
 """Columns x tokens, tokens sorted by energy."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """The runs of one layer, in the order in which they are coded."""
 
@@ -34,7 +35,7 @@ class Runs:
     @classmethod
     def of(cls, sigma: Floats, step: np.float32, tokens: Tokens) -> Runs:
         """Lay out columns of these spreads for a step."""
-        kinds = classes_of(FACTORS[tokens.classes][:, None] * sigma[None, :], step)
+        kinds = kinds_of(sigma, step, tokens)
         tables = shape_of_classes()[0][kinds]
         return cls(tokens, kinds, np.argsort((tables << 8 | kinds).reshape(-1), kind="stable"))
 
@@ -43,17 +44,17 @@ class Runs:
         """How many columns there are."""
         return self.kinds.shape[1]
 
-    @property
+    @lazy
     def classes(self) -> NDArray[np.uint8]:
         """Of each run."""
         return self.kinds.reshape(-1)[self.order]
 
-    @property
+    @lazy
     def group(self) -> NDArray[np.int64]:
         """Which of the energy classes that occur, of each run."""
         return self.order // max(self.columns, 1)
 
-    @property
+    @lazy
     def column(self) -> NDArray[np.int64]:
         """Of each run."""
         return self.order % max(self.columns, 1)
@@ -63,19 +64,25 @@ class Runs:
         """Symbols of the layer."""
         return self.columns * self.tokens.count
 
-    @property
+    @lazy
     def first(self) -> NDArray[np.int64]:
         """The first token of each run, among the sorted ones."""
         return self.tokens.bounds[self.group]
 
-    @property
+    @lazy
     def length(self) -> NDArray[np.int64]:
         """Tokens of each run."""
         return np.diff(self.tokens.bounds)[self.group]
 
+    @lazy
     def table_of_row(self) -> NDArray[np.uint16]:
         """The frozen table of each row of 32 symbols: that of its last one."""
         return rows_of(shape_of_classes()[0][self.classes].astype(np.uint16), self.length)
+
+
+def kinds_of(sigma: Floats, step: np.float32, tokens: Tokens) -> NDArray[np.uint8]:
+    """The class of each energy class that occurs x each column."""
+    return classes_of(FACTORS[tokens.classes][:, None] * sigma[None, :], step)
 
 
 def rows_of(tables: NDArray[np.uint16], lengths: NDArray[np.int64]) -> NDArray[np.uint16]:

@@ -11,6 +11,7 @@ from lamofc_codecs.bulk import Distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.target import solve
+from lamofc_codecs.theory import Theory
 
 _TRIES = 8
 _MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
@@ -45,8 +46,8 @@ class Search(Generic[Tried]):
     """One sample, and how its error and its rate go with the step."""
 
     source: Source
-    middling: float
-    """A step in the middle of what is likely."""
+    theory: Theory
+    """Where to begin."""
     errors: Callable[[float], float]
     """About what squared error a step leaves."""
     bits: Callable[[float], float]
@@ -70,32 +71,36 @@ class Search(Generic[Tried]):
     def _meet_error(self, allowed: float, *, of_bulk: bool) -> tuple[Tried, bool]:
         if allowed <= 0:
             # Nothing varies in the bulk: there is nothing to get wrong, and any step will do.
-            return self.trial(max(self.middling, 2.0**-64)), True
+            return self.trial(max(self.theory.step_for_bits(0.0), 2.0**-64)), True
         best: tuple[Tried, bool] | None = None
+        start = self.theory.step_for_error(allowed)
         points = _Points(lambda step: 0.5 * _doublings(self.errors(step)), 0.5 * math.log2(allowed))
         for _ in range(_TRIES):
-            tried = self.trial(_short(points.next(self.middling)))
-            error = tried.distortion.bulk_sse if of_bulk else tried.distortion.sse
+            tried = self.trial(_short(points.next(start)))
+            error = tried.distortion.sse
+            if of_bulk:  # and entries out of the bulk are not to be worse
+                error = max(tried.distortion.bulk_sse, error * self.source.sums.bulk / self.source.values.size)
             met = error <= _ENOUGH * allowed
             if best is None or (met, tried.step) > (best[1], best[0].step):
                 best = tried, met
             if _CLOSE * allowed <= error <= (2 - _CLOSE) * allowed or error == 0:
                 break
             points.add(tried.step, 0.5 * _doublings(error))
-        return best if best is not None else (self.trial(self.middling), False)
+        return best if best is not None else (self.trial(start), False)
 
     def _meet_rate(self, allowed: float) -> tuple[Tried, bool]:
         best: tuple[float, Tried] | None = None
+        start = self.theory.step_for_bits(allowed)
         points = _Points(lambda step: -_doublings(self.bits(step)), -math.log2(allowed))
         for _ in range(_TRIES):
-            tried = self.trial(_short(points.next(self.middling)))
+            tried = self.trial(_short(points.next(start)))
             over = abs(tried.bits - allowed)
             if best is None or over < best[0]:
                 best = over, tried
             if over <= (1 - _CLOSE) / 2 * allowed:
                 break
             points.add(tried.step, -_doublings(tried.bits))
-        return (best[1] if best is not None else self.trial(self.middling)), True
+        return (best[1] if best is not None else self.trial(start)), True
 
 
 class _Points:
@@ -109,13 +114,13 @@ class _Points:
         """Take in what a step gave."""
         self._found.append((math.log2(step), value))
 
-    def next(self, middling: float) -> float:
+    def next(self, start: float) -> float:
         """The step to try: where the guess says; then on from the last by the guess's slope; then by their own.
 
         Never beyond what was found to be too fine or too coarse.
         """
         if not self._found:
-            return solve(lambda step: self._guess(step) - self._wanted, middling)
+            return solve(lambda step: self._guess(step) - self._wanted, start)
         at, value = self._found[-1]
         before = self._found[-2] if len(self._found) > 1 else (at - 0.25, value + self._change(at))
         slope = (value - before[1]) / (at - before[0]) if at != before[0] else 1.0

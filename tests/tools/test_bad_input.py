@@ -194,6 +194,7 @@ def test_read_only_target(lamofc: Lamofc, features_of: FeaturesOf, store: Path) 
         Path(place).chmod(0o755)
         save_file(features_of(53), Path(place, "new.safetensors"))
         Path(place, "new.safetensors").chmod(0o644)
+        assert lamofc("get", store, "img_0").code == 0  # what it compiles on the way, it caches beside its source
         with read_only(store) as fixed:
             names = sorted(fixed.rglob("*"))
             tried = [

@@ -26,18 +26,18 @@ Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
 
 
-def write_base(numbers: Numbers, runs: Runs) -> bytes:
+def write_first(numbers: Numbers, runs: Runs) -> bytes:
     """Code columns x sorted tokens, each at most 2^22 in magnitude."""
     symbols, low, beyond = _split(numbers, runs)
-    coded = rans.encode_symbols(symbols, runs.table_of_row(), sigma_tables())
+    coded = rans.encode_symbols(symbols, runs.table_of_row, sigma_tables())
     escapes = write_numbers(beyond) if len(beyond) else b""
     return b"".join((_LENGTH.pack(len(coded)), coded, low.tobytes(), escapes))
 
 
-def base_bits(numbers: Numbers, runs: Runs) -> float:
-    """Bits that `write_base` takes, to a part in a thousand, without coding."""
+def first_bits(numbers: Numbers, runs: Runs) -> float:
+    """Bits that `write_first` takes, to a part in a thousand, without coding."""
     symbols, low, beyond = _split(numbers, runs)
-    cost = int(rans_numba.coded_millibits(symbols, runs.table_of_row(), sigma_tables().millibits)[0]) / 1024
+    cost = int(rans_numba.coded_millibits(symbols, runs.table_of_row, sigma_tables().millibits)[0]) / 1024
     lanes, streams = rans_block.plan(symbols.size, int(cost / 8))
     escapes = len(write_numbers(beyond)) if len(beyond) else 0
     return cost + 8.0 * (len(low) + escapes + 4 * streams * (lanes + 1))
@@ -55,7 +55,7 @@ def _split(numbers: Numbers, runs: Runs) -> tuple[Bytes, Bytes, Places]:
     return symbols, low, escapes
 
 
-def read_base(data: memoryview, runs: Runs) -> Numbers:
+def read_first(data: memoryview, runs: Runs) -> Numbers:
     """Decode a layer that holds those runs and nothing else."""
     shifts, radii = shape_of_classes()[1:, runs.classes]
     length = runs.length
@@ -65,7 +65,7 @@ def read_base(data: memoryview, runs: Runs) -> Numbers:
     if size < 0 or low_end > len(data) or runs.count > len(data) * _MOST:
         raise CorruptRecord(f"{len(data)} bytes for {runs.count} numbers: {size} of symbols, {low_size} of low bits")
     coded = data[_LENGTH.size : _LENGTH.size + size]
-    symbols = rans.decode_symbols(coded, runs.count, runs.table_of_row(), sigma_tables())
+    symbols = rans.decode_symbols(coded, runs.count, runs.table_of_row, sigma_tables())
     escaped = int(np.count_nonzero(symbols == 128))
     beyond = _read_escapes(data[low_end:], escaped)
     low = np.frombuffer(data[_LENGTH.size + size : low_end], np.uint8)
