@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.first_layer import read_first, write_first
 from lamofc_codecs.codec import need
 from lamofc_codecs.energy import ENERGIES, Tokens
+from lamofc_codecs.first_layer import read_first, write_first
 from lamofc_codecs.golomb import read_numbers, write_numbers
 from lamofc_codecs.order0 import Form, read_plane, write_plane
 from lamofc_codecs.parameters import Parameters

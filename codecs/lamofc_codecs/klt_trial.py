@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.first_layer import first_bits
 from lamofc_codecs.bulk import Distortion, Floats, distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import WEIGHT, quantise
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.energy import Tokens, energies_of
+from lamofc_codecs.first_layer import first_bits
 from lamofc_codecs.klt_section import FINEST, Head, Side
 from lamofc_codecs.lazy import lazy
 from lamofc_codecs.parameters import Parameters

@@ -86,6 +86,6 @@ def test_the_prefix_is_one_range(layered: lamofc.Store, monkeypatch: pytest.Monk
 def test_wishes_that_cannot_be_met_on_reading_are_refused(layered: lamofc.Store) -> None:
     with pytest.raises(BadArgument, match=r"step=0\.5 cannot be chosen on reading"):
         layered.get("s3", quality=Quality(step=0.5))
-    with pytest.raises(BadArgument, match="max_bpfp=1.0 beside snr_db=5"):
+    with pytest.raises(BadArgument, match=r"max_bpfp=1\.0 beside snr_db=5"):
         layered.dataset(["x"], quality=Quality(snr_db=5), max_bpfp=1.0)
     assert rates.on_read(None) is None
