@@ -40,6 +40,10 @@ class Basis:
         whole = torch.round(rows / scale.to(rows.dtype)).clamp(-_TOP, _TOP).to(torch.int8)
         return cls(whole.contiguous(), scale)
 
+    def weighted(self, weight: Floats) -> Basis:
+        """The same for channels that are multiplied by weights."""
+        return Basis(self.rows, self.scale * torch.from_numpy(weight))
+
     @property
     def columns(self) -> int:
         """How many columns it has."""
@@ -82,11 +86,11 @@ class Basis:
         found: Floats = (torch.from_numpy(columns) @ rows * self.scale).numpy()
         return found
 
-    def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8]) -> NDArray[np.int32]:
+    def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> NDArray[np.int32]:
         """Sums over columns, tokens x channels, of low + 128 high times the matrix; `high` may have fewer columns."""
-        found = _product(torch.from_numpy(low), self.rows[: low.shape[1]])
+        found = _product(torch.from_numpy(low), self.rows[: low.shape[1], channels])
         if high.shape[1]:
-            found += 128 * _product(torch.from_numpy(high), self.rows[: high.shape[1]])
+            found += 128 * _product(torch.from_numpy(high), self.rows[: high.shape[1], channels])
         whole: NDArray[np.int32] = found.numpy()
         return whole
 

@@ -7,7 +7,8 @@ in the calibration samples. The bounds stand in the profile, and are the same fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -41,6 +42,10 @@ class Bulk:
             "bulk_low": torch.from_numpy(self.low),
             "bulk_high": torch.from_numpy(self.high),
         }
+
+    def of_channels(self, first: int, last: int) -> Bulk:
+        """That of some neighbouring channels."""
+        return Bulk(self.mean[first:last], self.low[first:last], self.high[first:last])
 
     @classmethod
     def of(cls, profile: Profile | None) -> Bulk | None:
@@ -81,6 +86,20 @@ class Distortion:
     sse: float
     bulk_sse: float
     max_error: float
+
+
+def total_of(sums: Sequence[Sums]) -> Sums:
+    """The sums of several tensors together."""
+    return Sums(*(sum(getattr(one, field.name) for one in sums) for field in fields(Sums)))
+
+
+def distortion_of(several: Sequence[Distortion]) -> Distortion:
+    """That of several tensors together."""
+    return Distortion(
+        sum(one.sse for one in several),
+        sum(one.bulk_sse for one in several),
+        max((one.max_error for one in several), default=0.0),
+    )
 
 
 NO_DISTORTION = Distortion(0.0, 0.0, 0.0)

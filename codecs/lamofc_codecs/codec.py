@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Floats, Sums, survey
+from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Floats, Sums, survey, total_of
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, NonFiniteInput, UnsupportedInput
 from lamofc_codecs.profile import Profile
@@ -24,11 +25,14 @@ LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 class Source:
     """A tensor on its way into a record, with what every codec wants to know of it."""
 
-    tensor: Tensor
-    """Tokens x channels, contiguous, on the CPU, in its own dtype."""
+    tensors: tuple[Tensor, ...]
+    """Tokens x channels, contiguous, on the CPU, each in its own dtype: one, or the features of a group."""
     values: Floats
-    """The same in float32; of complex numbers, twice the channels; of other exact types, the nearest float32."""
+    """The same in float32, side by side; of complex numbers, twice the channels; of other exact types, the nearest."""
     sums: Sums
+    """Of all."""
+    part_sums: tuple[Sums, ...]
+    """Of each."""
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None) -> Source:
@@ -36,7 +40,36 @@ class Source:
         real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
         values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
-        return cls(tensor, values, survey(values, bulk if fits else None))
+        sums = survey(values, bulk if fits else None)
+        return cls((tensor,), values, sums, (sums,))
+
+    @classmethod
+    def of_parts(cls, tensors: Sequence[Tensor], bulk: Bulk) -> Source:
+        """Survey the features of a group, which share their tokens; `bulk` is of all of their channels."""
+        values = torch.cat([convert(tensor, torch.float32) for tensor in tensors], 1).numpy()
+        sums, first = [], 0
+        for tensor in tensors:
+            last = first + tensor.shape[1]
+            sums.append(survey(np.ascontiguousarray(values[:, first:last]), bulk.of_channels(first, last)))
+            first = last
+        return cls(tuple(tensors), values, total_of(sums), tuple(sums))
+
+    @property
+    def tensor(self) -> Tensor:
+        """The one tensor, or the first of a group."""
+        return self.tensors[0]
+
+    def part(self, number: int) -> Floats:
+        """The values of one tensor."""
+        if len(self.tensors) == 1:
+            return self.values
+        first = sum(tensor.shape[1] for tensor in self.tensors[:number])
+        return np.ascontiguousarray(self.values[:, first : first + self.tensors[number].shape[1]])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.nbytes for tensor in self.tensors)
 
     @property
     def tokens(self) -> int:
@@ -45,8 +78,8 @@ class Source:
 
     @property
     def channels(self) -> int:
-        """Second length."""
-        return self.tensor.shape[1]
+        """Second length, of all tensors together."""
+        return sum(tensor.shape[1] for tensor in self.tensors)
 
 
 @dataclass(frozen=True)
@@ -58,6 +91,8 @@ class Coded:
     """Of what a decoder makes of each prefix of the layers."""
     reached: bool = True
     """False where the quality asked for could not be reached, so that the source is better kept as it is."""
+    part_errors: tuple[tuple[Distortion, ...], ...] = ()
+    """Of a group: for each prefix of the layers, of each feature."""
 
 
 class Codec(ABC):
@@ -81,7 +116,7 @@ class Codec(ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+    def fit(cls, samples: Iterable[Any], quality: Quality | None = None, **options: object) -> Profile:
         """Make a profile from samples, tokens x channels each, read once and in bounded memory."""
 
     @abstractmethod
@@ -93,6 +128,11 @@ class Codec(ABC):
         """Where the profile's bulk lies; None for a codec without a fitted profile."""
         return None
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the features that it codes together; none for a codec of single features."""
+        return ()
+
     @abstractmethod
     def encode(self, source: Source, quality: Quality | None = None) -> Coded:
         """Code one tensor; the outcome depends on nothing but the arguments."""
@@ -100,6 +140,12 @@ class Codec(ABC):
     @abstractmethod
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out`, contiguous, on the CPU, of the source's shape and dtype. Bad bytes raise `CorruptRecord`."""
+
+    def decode_parts(
+        self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
+    ) -> None:
+        """Fill those of `outs` that are not None, each as in `decode`: features of a group, of so many channels."""
+        raise CorruptRecord(f"codec {self.id} codes one feature a record, this one holds {len(outs)}")
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
         """Refuse layers that cannot hold `size` bytes of a tensor, before anything of that size is made.
@@ -127,8 +173,9 @@ class Codec(ABC):
 
     def check_lossy(self, source: Source, channels: int, *, exact: bool = False) -> None:
         """Refuse what a lossy codec would lose: exact dtypes, unknown channels, values that are not finite."""
-        if source.tensor.dtype not in LOSSY_DTYPES:
-            raise UnsupportedInput(f"codec {self.id} would round {source.tensor.dtype} values", "use codec raw")
+        for tensor in source.tensors:
+            if tensor.dtype not in LOSSY_DTYPES:
+                raise UnsupportedInput(f"codec {self.id} would round {tensor.dtype} values", "use codec raw")
         if source.channels != channels:
             raise UnsupportedInput(
                 f"the tensor has {source.channels} channels, the profile was fitted on {channels}",

@@ -14,8 +14,24 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One feature of a record that holds several: the same sums, of its own elements."""
+
+    name: str
+    elements: int
+    sum: float
+    sum_sq: float
+    sse: float
+    max_error: float
+    signal: float
+    bulk_sse: float
+    layers: tuple[float, ...]
+    """Squared error that is left with each layer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """A coded tensor. Sums, not means, so that figures over many records stay exact."""
+    """A coded tensor, or several. Sums, not means, so that figures over many records stay exact."""
 
     data: bytes
     codec: str
@@ -35,3 +51,5 @@ class Record:
     """Sum of squared differences over the bulk."""
     payload_bits: int
     """Bits of the sections, without the header."""
+    parts: tuple[Part, ...] = ()
+    """Of features that are coded together, each by itself."""

@@ -8,19 +8,20 @@ rate. Entries out of the bulk are kept as they are.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.bulk import Bulk
-from lamofc_codecs.codec import Codec, Coded, Source
-from lamofc_codecs.errors import BadQuality, CorruptRecord
+from lamofc_codecs.bulk import NO_DISTORTION, Bulk, distortion_of
+from lamofc_codecs.codec import Codec, Coded, Source, need
+from lamofc_codecs.errors import BadQuality
 from lamofc_codecs.klt_fit import fit_profile
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_section import Side, read_layers, write_layers
-from lamofc_codecs.klt_trial import Sample, Trial
-from lamofc_codecs.outliers import read_outliers, write_outliers
+from lamofc_codecs.klt_trial import Sample
+from lamofc_codecs.outliers import read_exact, write_exact
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -41,7 +42,7 @@ class Klt(Codec):
     options = tuple(KltOptions.__dataclass_fields__)
 
     @classmethod
-    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+    def fit(cls, samples: Iterable[Any], quality: Quality | None = None, **options: object) -> Profile:
         """Fit means, transform and spreads; the options are the fields of `KltOptions`."""
         cls.check_quality(quality)
         cls.check_options(options)
@@ -56,6 +57,11 @@ class Klt(Codec):
         """Where the profile's bulk lies."""
         return self._parameters.bulk
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the features that it codes together."""
+        return tuple(name for name, _ in self._parameters.parts)
+
     def encode(self, source: Source, quality: Quality | None = None) -> Coded:
         """Code with the step that meets the quality, or else the profile's."""
         known = self._parameters
@@ -67,7 +73,7 @@ class Klt(Codec):
                 f"profile fitted with quality {quality}, and none given", "give one, as Quality(snr_db=15)"
             )
         if not source.values.size:
-            return Coded((b"",))
+            return Coded((b"",), part_errors=((NO_DISTORTION,) * len(known.parts),))
         bulk = known.bulk
         with np.errstate(invalid="ignore"):
             outside = ~((source.values >= bulk.low) & (source.values <= bulk.high))
@@ -78,29 +84,32 @@ class Klt(Codec):
                 return kept
         return coded
 
-    def _encode(self, source: Source, exact: NDArray[np.bool_], quality: Quality) -> Coded:
-        sample = Sample.of(source, exact, self._parameters, quality)
+    def _encode(self, source: Source, outside: NDArray[np.bool_], quality: Quality) -> Coded:
+        sample = Sample.of(source, outside, self._parameters, quality)
         trial, reached = sample.meet(quality)
-        return self._pack(source, sample, trial, reached=reached)
-
-    def _pack(self, source: Source, sample: Sample, trial: Trial, *, reached: bool) -> Coded:
-        exact = write_outliers(trial.exact, source.tensor) if len(trial.exact) else b""
-        least = source.tensor.nbytes >> 17
+        exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
         side = Side(trial.tokens, sample.index)
         coded = list(zip(trial.numbers, trial.runs, strict=True))
-        layers = write_layers(trial.head, coded, side, self._parameters, exact, least)
-        return Coded(layers, sample.errors(trial), reached)
+        layers = write_layers(trial.head, coded, side, self._parameters, exact, source.nbytes >> 17)
+        errors = sample.errors(trial)
+        return Coded(layers, tuple(map(distortion_of, errors)), reached, errors)
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` from the layers that are there."""
-        if not out.numel() or out.shape[1] != self._parameters.channels:
-            if out.numel() or any(map(len, layers)):
-                raise CorruptRecord(
-                    f"{sum(map(len, layers))} bytes for a tensor of {tuple(out.shape)}; "
-                    f"the profile has {self._parameters.channels} channels"
-                )
+        self.decode_parts(layers, (out.shape[1],), (out,))
+
+    def decode_parts(
+        self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
+    ) -> None:
+        """Fill the features of a group that are wanted."""
+        known = self._parameters
+        tokens = next((len(out) for out in outs if out is not None), 0)
+        if not tokens or not sum(channels):
+            need(not any(map(len, layers)) or not any(out is not None for out in outs), "layers of an empty tensor")
             return
-        read = read_layers(layers, len(out), self._parameters)
-        synthesise(read.numbers, read.runs, read.step, self._parameters, read.side, out)
+        have = [count for _, count in known.parts] or [known.channels]
+        need(list(channels) == have, f"parts of {list(channels)} channels; the profile has {have}")
+        read = read_layers(layers, tokens, known)
+        synthesise(read.numbers, read.runs, read.step, known, read.side, outs)
         if len(read.exact):
-            read_outliers(read.exact, out)
+            read_exact(read.exact, outs)

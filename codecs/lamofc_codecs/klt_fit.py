@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.basis import Basis
 from lamofc_codecs.bulk import Bulk, Floats
 from lamofc_codecs.channels import ChannelStatistics, statistics
-from lamofc_codecs.deadzone import fit_drawn
-from lamofc_codecs.energy import ENERGIES, FACTORS, energies_of
-from lamofc_codecs.histogram import normalise
+from lamofc_codecs.dtypes import convert
+from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt_options import KltOptions
-from lamofc_codecs.means import Means, find_means
+from lamofc_codecs.klt_profile import Fitted, make_profile
+from lamofc_codecs.means import find_means, nearest_of
+from lamofc_codecs.principal import principal
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.tables import SIGMA_TABLES, SYMBOLS, Tables
 from lamofc_codecs.theory import Theory
 
-_ELEMENTS = 1 << 26
+_ELEMENTS = 1 << 27
 """Values that are kept for the fit."""
 _HELD_OUT = 4
 """One token in so many is held out: of the last samples, so that no text is on both sides."""
@@ -32,7 +33,25 @@ _TOKENS_PER_MEAN = 8
 _AIMS_DB = (10.0, 20.0)
 """Where what pays is weighed when no quality is given."""
 _FINER_DB = 12.0
-"""Columns are kept that a quality so much finer would use."""
+"""Of many channels those columns are kept that a quality so much finer would use."""
+_MANY = 1024
+
+Parts = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """Tokens about their middle, weighted, in the directions that matter; some of them held out."""
+
+    train: Tensor
+    test: Tensor
+    rows: Tensor
+    """Directions x channels."""
+    signal: float
+    """Squared values of a token that was held out."""
+    aims: tuple[float, ...]
+    shared: float
+    """Tokens that the profile's bytes are spread over."""
 
 
 @dataclass(frozen=True)
@@ -40,25 +59,57 @@ class _Tried:
     """One choice of means, and what it costs."""
 
     means: Tensor | None
-    rows: Tensor
-    """Columns x channels, orthonormal."""
+    """Means x directions."""
+    turn: Tensor
+    """Columns x directions, orthonormal."""
     bits: float
     """A token, profile and side included."""
 
 
-def fit_profile(samples: Iterable[Tensor], quality: Quality | None, options: KltOptions) -> Profile:
-    """Fit on tokens x channels, read once."""
-    collected = statistics(samples, skip_nonfinite=options.nonfinite == "exact", elements=_ELEMENTS)
+def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOptions) -> Profile:
+    """Fit on tokens x channels, or on mappings of them that share their tokens, read once."""
+    parts, joined = _joined(samples)
+    collected = statistics(joined, skip_nonfinite=options.nonfinite == "exact", elements=_ELEMENTS)
     bulk, _ = collected.finish()
     away = _inside(collected, bulk)
+    weight = _weights(away, parts, quality)
+    if parts:
+        away *= torch.from_numpy(weight)
     held = max(1, len(away) // _HELD_OUT)
     train, test = (away[:-held], away[-held:]) if len(away) > _HELD_OUT else (away, away)
-    per_sample = collected.tokens / max(collected.samples, 1)
+    fitted = Fitted(bulk, weight, parts, quality, options, _aims(quality)[0])
     if options.transform == "none":
-        return _profile(bulk, None, None, test, quality, options)
-    chosen = _best(train, test, quality, options, per_sample)
-    means, rows = (chosen.means, chosen.rows)
-    return _profile(bulk, rows, means, test, quality, options)
+        return make_profile(fitted, test, None, None)
+    per_sample = collected.tokens / max(collected.samples, 1)
+    calibration = _calibration(train, test, options, _aims(quality), options.samples * max(per_sample, 1))
+    chosen = _best(calibration, options)
+    means = None if chosen.means is None else chosen.means @ calibration.rows
+    return make_profile(fitted, test, chosen.turn @ calibration.rows, means)
+
+
+def _joined(samples: Iterable[Any]) -> tuple[Parts, Iterator[Tensor]]:
+    """The parts of a group and its samples side by side; no parts for single features."""
+    rest = iter(samples)
+    first = next(rest, None)
+    whole: Iterator[Any] = iter(()) if first is None else chain([first], rest)
+    if not isinstance(first, Mapping):
+        return (), whole
+    parts = tuple((name, int(first[name].shape[1])) for name in sorted(first))
+    if len(parts) < 2:
+        raise CodecError(f"a group of {[name for name, _ in parts]}", "give two features or more, or a tensor each")
+    return parts, (_side_by_side(sample, parts) for sample in whole)
+
+
+def _side_by_side(sample: Tensor | Mapping[str, Tensor], parts: Parts) -> Tensor:
+    if not isinstance(sample, Mapping) or sorted(sample) != [name for name, _ in parts]:
+        given = sorted(sample) if isinstance(sample, Mapping) else "a tensor"
+        raise CodecError(f"a sample of the group {[name for name, _ in parts]} is {given}", "give the same features")
+    if len({len(sample[name]) for name, _ in parts}) != 1:
+        raise CodecError(
+            f"features of {[len(sample[name]) for name, _ in parts]} tokens; those of a group share their tokens",
+            "fit them apart",
+        )
+    return torch.cat([convert(sample[name].detach().cpu(), torch.float32) for name, _ in parts], 1)
 
 
 def _inside(collected: ChannelStatistics, bulk: Bulk) -> Tensor:
@@ -70,130 +121,72 @@ def _inside(collected: ChannelStatistics, bulk: Bulk) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _best(train: Tensor, test: Tensor, quality: Quality | None, options: KltOptions, per_sample: float) -> _Tried:
-    """The size of codebook that costs least on tokens held out, its own bytes counted."""
-    plain = _try(train, test, 0, quality, options, per_sample)
-    if options.means is not None:
-        return _try(train, test, options.means, quality, options, per_sample) if options.means else plain
-    best = plain
-    for size in _SIZES:
-        if size * _TOKENS_PER_MEAN > len(train):
-            break
-        tried = _try(train, test, size, quality, options, per_sample)
-        if tried.bits >= best.bits:
-            break
-        best = tried
-    return best
-
-
-def _try(
-    train: Tensor, test: Tensor, size: int, quality: Quality | None, options: KltOptions, per_sample: float
-) -> _Tried:
-    channels = train.shape[1]
-    means = None
-    left, unseen = train, test
-    side = 0.0
-    if size:
-        means = find_means(train, min(size, len(train)))
-        book = Means(Basis.of(means), _even())
-        left = train - torch.from_numpy(book.take(book.nearest(train.numpy())))
-        index = book.nearest(test.numpy())
-        unseen = test - torch.from_numpy(book.take(index))
-        side = _entropy(np.bincount(index, minlength=book.count)) + 8 * book.count * channels / (
-            options.samples * max(per_sample, 1)
-        )
-    rows = _klt(left, options)
-    signal = float(test.square().mean(0).sum())
-    variance = np.square((unseen @ rows.T).numpy(), dtype=np.float64).mean(0)
-    rest = max(float(unseen.square().sum(1).mean()) - float(variance.sum()), 0.0)
-    theory = Theory(np.sort(variance)[::-1], 1, rest)
-    steps = [theory.step_for_error(signal * 10 ** (-aim / 10)) for aim in _aims(quality)]
-    bits = float(np.mean([theory.bits(step) for step in steps]))
-    return _Tried(means, rows, bits + side)
+def _weights(away: Tensor, parts: Parts, quality: Quality | None) -> Floats:
+    """Features of a group count alike, by their signals; where a quality speaks of errors, each error as it is."""
+    weight = np.ones(away.shape[1], np.float32)
+    if quality is not None and quality.kind not in ("snr_db", "bpfp"):
+        return weight
+    first = 0
+    for _, channels in parts:
+        spread = float(away[:, first : first + channels].square().mean().sqrt())
+        weight[first : first + channels] = 1 / spread if spread > 0 else 1.0
+        first += channels
+    return weight
 
 
 def _aims(quality: Quality | None) -> tuple[float, ...]:
     return (quality.value,) if quality is not None and quality.kind == "snr_db" else _AIMS_DB
 
 
-def _klt(values: Tensor, options: KltOptions) -> Tensor:
-    """Principal directions, columns x channels, by falling variance; few tokens shrink it towards the channels."""
-    tokens, channels = values.shape
-    covariance = (values.T @ values).to(torch.float64) / max(tokens, 1)
-    shrink = min(1.0, channels / max(tokens, 1)) * 0.1
-    covariance = (1 - shrink) * covariance + shrink * torch.diag(covariance.diagonal())
-    _, directions = torch.linalg.eigh(covariance)
-    rows: Tensor = directions.T.flip(0).to(torch.float32)
-    kept: Tensor = rows[: options.components or channels].contiguous()
-    return kept
+def _calibration(
+    train: Tensor, test: Tensor, options: KltOptions, aims: Sequence[float], shared: float
+) -> _Calibration:
+    """Turn into principal directions; of many channels, leave out those far below the finest aim."""
+    rows = principal(train, options.components)
+    signal = float(test.square().sum(1).mean())
+    if train.shape[1] > _MANY:
+        variance = _variance(train @ rows.T)
+        theory = Theory(variance, 1, 0.0)
+        rows = rows[: max(1, theory.columns(theory.step_for_error(signal * 10 ** (-(max(aims) + _FINER_DB) / 10))))]
+    return _Calibration(train @ rows.T, test @ rows.T, rows, signal, tuple(aims), shared)
+
+
+def _best(calibration: _Calibration, options: KltOptions) -> _Tried:
+    """The size of codebook that costs least on tokens held out, its own bytes counted."""
+    if options.means is not None:
+        return _try(calibration, options.means)
+    best = _try(calibration, 0)
+    for size in _SIZES:
+        if size * _TOKENS_PER_MEAN > len(calibration.train):
+            break
+        tried = _try(calibration, size)
+        if tried.bits >= best.bits:
+            break
+        best = tried
+    return best
+
+
+def _try(calibration: _Calibration, size: int) -> _Tried:
+    means, left, unseen, side = None, calibration.train, calibration.test, 0.0
+    if size:
+        means = find_means(left, min(size, len(left)))
+        index = nearest_of(unseen, means)
+        left, unseen = left - means[nearest_of(left, means)], unseen - means[index]
+        side = _entropy(np.bincount(index.numpy(), minlength=len(means)))
+        side += 8 * len(means) * calibration.rows.shape[1] / calibration.shared
+    turn = principal(left)
+    variance = np.sort(_variance(unseen @ turn.T))[::-1]
+    rest = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
+    theory = Theory(np.ascontiguousarray(variance), 1, rest)
+    steps = [theory.step_for_error(calibration.signal * 10 ** (-aim / 10)) for aim in calibration.aims]
+    return _Tried(means, turn, float(np.mean([theory.bits(step) for step in steps])) + side)
+
+
+def _variance(columns: Tensor) -> NDArray[np.float64]:
+    variance: NDArray[np.float64] = columns.to(torch.float64).square().mean(0).numpy()
+    return variance
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:
     shares = counts[counts > 0] / counts.sum()
     return -float((shares * np.log2(shares)).sum())
-
-
-def _even() -> Tables:
-    return Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
-
-
-def _profile(
-    bulk: Bulk, rows: Tensor | None, means: Tensor | None, test: Tensor, quality: Quality | None, options: KltOptions
-) -> Profile:
-    """Measure spreads and tables on tokens held out, through the transform as it will be stored."""
-    tensors: dict[str, Tensor] = {}
-    away = test.numpy()
-    if means is not None:
-        book = Means(Basis.of(means), _even())
-        index = book.nearest(away)
-        away = away - book.take(index)
-        counts = np.bincount(index, minlength=book.count)
-        upper = np.zeros(SYMBOLS, np.int64)
-        np.add.at(upper, np.arange(book.count) >> book.shift, 16 * counts + 1)
-        tensors |= {
-            "means": book.basis.rows,
-            "means_scale": book.basis.scale,
-            "mean_numbers": torch.from_numpy(normalise(upper).astype(np.int32)),
-        }
-    basis = None if rows is None else Basis.of(rows)
-    columns = away if basis is None else basis.forward(away)
-    sigma = np.sqrt(np.square(columns, dtype=np.float64).mean(0)).astype(np.float32)
-    order = np.argsort(-sigma, kind="stable")
-    columns = np.ascontiguousarray(columns[:, order])
-    sigma, energies = _spreads(columns, sigma[order], quality)
-    unit = columns / np.maximum(sigma, np.float32(1e-30)) / FACTORS[energies][:, None]
-    tensors |= {
-        "sigma": torch.from_numpy(sigma),
-        "drawn": torch.from_numpy(fit_drawn(unit[:, sigma > 0])),
-        "energies": torch.from_numpy(_energy_table(energies).astype(np.int32)),
-        **bulk.tensors(),
-    }
-    if basis is None:
-        tensors["order"] = torch.from_numpy(order.astype(np.int32))
-    else:
-        again = Basis.of(rows[torch.from_numpy(order)] if rows is not None else torch.empty(0))
-        tensors |= {"basis": again.rows, "basis_scale": again.scale}
-    config = {
-        **options.to_json(),
-        "tables": SIGMA_TABLES,
-        "channels": len(bulk.mean),
-        "quality": quality.to_json() if quality else None,
-    }
-    return Profile("klt", config, tensors)
-
-
-def _spreads(columns: Floats, sigma: Floats, quality: Quality | None) -> tuple[Floats, NDArray[np.uint8]]:
-    """Spreads of columns whose tokens are told by energy, and the energies; the two are brought to agree."""
-    step = np.float32(np.sqrt(12 * np.square(sigma, dtype=np.float64).mean() * 10 ** (-_aims(quality)[0] / 10)))
-    for _ in range(3):
-        energies = energies_of(columns, sigma, step)
-        plain = columns / FACTORS[energies][:, None]
-        sigma = np.sqrt(np.square(plain, dtype=np.float64).mean(0)).astype(np.float32)
-        sigma = np.maximum.accumulate(sigma[::-1])[::-1].astype(np.float32)
-    return np.ascontiguousarray(sigma), energies
-
-
-def _energy_table(energies: NDArray[np.uint8]) -> NDArray[np.uint16]:
-    counts = np.zeros(SYMBOLS, np.int64)
-    counts[:ENERGIES] = 1 + 64 * np.bincount(energies, minlength=ENERGIES)
-    return normalise(counts)

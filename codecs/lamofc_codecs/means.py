@@ -110,23 +110,23 @@ def _directions(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def find_means(values: Tensor, count: int) -> Tensor:
-    """k-means of tokens x channels, the same every time: from tokens evenly spread, a fixed number of rounds."""
-    _, found = torch.linalg.eigh((values.T @ values).to(torch.float64))
-    directions = found.flip(1)[:, :_SEEN].to(torch.float32).contiguous()
-    seen = values @ directions
+    """k-means of tokens x directions of falling variance, the same every time; by falling frequency.
+
+    From tokens drawn at random, a fixed number of rounds, by the first directions.
+    """
     places = torch.from_numpy(np.random.default_rng(count).permutation(len(values))[:count])
-    means = seen[places].clone()
+    means = values[places].clone()
     for _ in range(_ROUNDS):
-        nearest = _nearest(seen, means)
+        nearest = nearest_of(values, means)
         sizes = torch.bincount(nearest, minlength=count)
-        sums = torch.zeros_like(means).index_add_(0, nearest, seen)
+        sums = torch.zeros_like(means).index_add_(0, nearest, values)
         means = torch.where(sizes[:, None] > 0, sums / sizes.clamp(min=1)[:, None], means)
-    nearest = _nearest(seen, means)
-    sizes = torch.bincount(nearest, minlength=count)
-    whole = torch.zeros(count, values.shape[1]).index_add_(0, nearest, values) / sizes.clamp(min=1)[:, None]
-    return whole[torch.argsort(sizes, descending=True, stable=True)][: max(1, int((sizes > 0).sum()))]
+    sizes = torch.bincount(nearest_of(values, means), minlength=count)
+    return means[torch.argsort(sizes, descending=True, stable=True)][: max(1, int((sizes > 0).sum()))]
 
 
-def _nearest(seen: Tensor, means: Tensor) -> Tensor:
-    half = 0.5 * (means * means).sum(1)
-    return torch.cat([(part @ means.T - half).argmax(1) for part in torch.split(seen, 4096)])
+def nearest_of(values: Tensor, means: Tensor) -> Tensor:
+    """The number of the mean nearest to each token, by the first directions."""
+    seen, known = values[:, :_SEEN], means[:, :_SEEN]
+    half = 0.5 * (known * known).sum(1)
+    return torch.cat([(part @ known.T - half).argmax(1) for part in torch.split(seen, 4096)])

@@ -5,6 +5,7 @@ values, little-endian in the source's dtype. Positions count elements, tokens be
 """
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -39,3 +40,27 @@ def read_outliers(data: memoryview, out: Tensor) -> None:
     positions = np.cumsum(gaps + 1) - 1
     exact = torch.frombuffer(bytearray(values), dtype=out.dtype)
     out.view(-1)[torch.from_numpy(positions)] = exact
+
+
+def write_exact(positions: tuple[NDArray[np.int64], ...], sources: Sequence[Tensor]) -> bytes:
+    """Store elements of each tensor of a group at rising positions; of a single tensor as `write_outliers` does."""
+    blocks = [
+        write_outliers(there, source) if len(there) else b"" for there, source in zip(positions, sources, strict=True)
+    ]
+    if len(blocks) == 1:
+        return blocks[0]
+    return write_numbers(np.array([len(block) for block in blocks], np.int64)) + b"".join(blocks)
+
+
+def read_exact(data: memoryview, outs: Sequence[Tensor | None]) -> None:
+    """Put the stored elements into those tensors that are wanted."""
+    if len(outs) == 1 and outs[0] is not None:
+        read_outliers(data, outs[0])
+        return
+    lengths, at = read_numbers(data, len(outs))
+    if float(lengths.sum(dtype=np.float64)) != len(data) - at:
+        raise CorruptRecord(f"exact values of {len(outs)} features do not fill their {len(data)} bytes")
+    for out, length in zip(outs, lengths.tolist(), strict=True):
+        if out is not None and length:
+            read_outliers(data[at : at + length], out)
+        at += length

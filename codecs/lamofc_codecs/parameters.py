@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -37,6 +38,10 @@ class Parameters:
     energies: Tables
     """Of the tokens' energy classes."""
     means: Means | None
+    weight: Floats
+    """By which each channel is multiplied before errors are weighed: 1, but for groups."""
+    parts: tuple[tuple[str, int], ...]
+    """Names and channels of the features of a group; none for a single feature."""
     options: KltOptions
     quality: Quality | None
 
@@ -59,6 +64,26 @@ class Parameters:
         return Theory(variance * (energy / usual if usual > 0 and energy > 0 else 1.0), tokens, rest)
 
     @lazy
+    def bounds(self) -> list[int]:
+        """Where each part's channels begin, and the end."""
+        return [0, *accumulate(channels for _, channels in self.parts)] if self.parts else [0, self.channels]
+
+    @lazy
+    def importance(self) -> Doubles:
+        """Of each part: what a squared error in it counts for."""
+        return np.square(self.weight[self.bounds[:-1]].astype(np.float64))
+
+    @lazy
+    def analysis(self) -> Basis | None:
+        """The transform of weighted channels."""
+        return None if self.basis is None else self.basis.weighted(self.weight)
+
+    @lazy
+    def analysis_means(self) -> Means | None:
+        """The means of weighted channels."""
+        return None if self.means is None else Means(self.means.basis.weighted(self.weight), self.means.table)
+
+    @lazy
     def rounding(self) -> Rounding:
         """How values become numbers."""
         return Rounding.of(self.drawn)
@@ -67,7 +92,9 @@ class Parameters:
     def of(cls, profile: Profile) -> Parameters:
         """Read a profile; it may come from anybody."""
         config = dict(profile.config)
-        tables, quality, channels = (config.pop(name, None) for name in ("tables", "quality", "channels"))
+        tables, quality, channels, parts = (
+            config.pop(name, None) for name in ("tables", "quality", "channels", "parts")
+        )
         bulk = Bulk.required(profile)
         if tables != SIGMA_TABLES or channels != len(bulk.mean):
             raise CodecError(
@@ -84,6 +111,7 @@ class Parameters:
         if not _sane(sigma) or drawn.max() > PARTS // 2 or energies.freqs[0, ENERGIES:].any():
             raise CodecError(f"profile {profile.id[:12]} holds spreads or tables that cannot be", "fit it again")
         basis, order = _transform(profile, len(sigma), channels)
+        weight, named = _group(profile, channels, parts)
         return cls(
             bulk=bulk,
             basis=basis,
@@ -92,6 +120,8 @@ class Parameters:
             drawn=drawn,
             energies=energies,
             means=_means(profile, channels),
+            weight=weight,
+            parts=named,
             options=options,
             quality=Quality.from_json(quality) if quality else None,
         )
@@ -114,6 +144,19 @@ def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | N
     if columns != channels or not np.array_equal(np.sort(order), np.arange(channels)):
         raise CodecError(f"profile {profile.id[:12]} does not order {channels} channels", "fit it again")
     return None, order
+
+
+def _group(profile: Profile, channels: int, parts: object) -> tuple[Floats, tuple[tuple[str, int], ...]]:
+    """Weights and parts of a group's profile, which agree with each other; ones and none for a single feature."""
+    if parts is None:
+        return np.ones(channels, np.float32), ()
+    listed = parts if isinstance(parts, list) else []
+    named = tuple((str(part[0]), int(part[1])) for part in listed if isinstance(part, list) and len(part) == 2)
+    weight = profile.tensor("weight", torch.float32, channels).numpy()
+    sane = len({name for name, _ in named}) == len(listed) > 1 and min(count for _, count in named) > 0
+    if not sane or sum(count for _, count in named) != channels or not (np.isfinite(weight) & (weight > 0)).all():
+        raise CodecError(f"profile {profile.id[:12]} names parts {parts} of {channels} channels", "fit it again")
+    return weight, named
 
 
 def _means(profile: Profile, channels: int) -> Means | None:

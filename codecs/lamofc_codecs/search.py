@@ -1,4 +1,4 @@
-"""From a quality to a step: a guess that costs little, then whole tries until the target is met."""
+"""The step that meets a target: a guess that costs little, then whole tries until the target is met."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from lamofc_codecs.bulk import Distortion
-from lamofc_codecs.codec import Source
-from lamofc_codecs.quality import Quality
 from lamofc_codecs.target import solve
 from lamofc_codecs.theory import Theory
 
 _TRIES = 8
-_MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
-"""Decibels whose power float64 can hold, and its least number above 0."""
 _CLOSE = 0.98
 """A try at this share of the allowed error, or above, is not bettered."""
 _ENOUGH = 1.03
@@ -23,7 +18,7 @@ _ENOUGH = 1.03
 
 
 class Outcome(Protocol):
-    """A tensor coded with one step."""
+    """A sample coded with one step."""
 
     @property
     def step(self) -> float:
@@ -34,7 +29,7 @@ class Outcome(Protocol):
         """What it takes."""
 
     @property
-    def distortion(self) -> Distortion:
+    def error(self) -> float:
         """What is lost."""
 
 
@@ -43,32 +38,18 @@ Tried = TypeVar("Tried", bound=Outcome)
 
 @dataclass(frozen=True)
 class Search(Generic[Tried]):
-    """One sample, and how its error and its rate go with the step."""
+    """How the error and the rate of one sample go with the step."""
 
-    source: Source
     theory: Theory
     """Where to begin."""
     errors: Callable[[float], float]
-    """About what squared error a step leaves."""
+    """About what error a step leaves."""
     bits: Callable[[float], float]
     """About what a step costs."""
     trial: Callable[[float], Tried]
 
-    def meet(self, quality: Quality) -> tuple[Tried, bool]:
-        """The coarsest try that meets the quality; and whether it does."""
-        kind, value = quality.kind, quality.value
-        if kind == "step":
-            return self.trial(value), True
-        size = self.source.values.size
-        if kind == "bpfp":
-            return self._meet_rate(value * size)
-        if kind == "mse":
-            return self._meet_error(value * size, of_bulk=False)
-        decibels, signal = min(max(value, -_MOST_DB), _MOST_DB), self.source.sums.signal
-        allowed = max(signal * 10 ** (-decibels / 10), _LEAST_ERROR) if signal > 0 else 0.0
-        return self._meet_error(allowed, of_bulk=True)
-
-    def _meet_error(self, allowed: float, *, of_bulk: bool) -> tuple[Tried, bool]:
+    def within_error(self, allowed: float) -> tuple[Tried, bool]:
+        """The coarsest try that leaves no more error; and whether it does."""
         if allowed <= 0:
             # Nothing varies in the bulk: there is nothing to get wrong, and any step will do.
             return self.trial(max(self.theory.step_for_bits(0.0), 2.0**-64)), True
@@ -77,18 +58,16 @@ class Search(Generic[Tried]):
         points = _Points(lambda step: 0.5 * _doublings(self.errors(step)), 0.5 * math.log2(allowed))
         for _ in range(_TRIES):
             tried = self.trial(_short(points.next(start)))
-            error = tried.distortion.sse
-            if of_bulk:  # and entries out of the bulk are not to be worse
-                error = max(tried.distortion.bulk_sse, error * self.source.sums.bulk / self.source.values.size)
-            met = error <= _ENOUGH * allowed
+            met = tried.error <= _ENOUGH * allowed
             if best is None or (met, tried.step) > (best[1], best[0].step):
                 best = tried, met
-            if _CLOSE * allowed <= error <= (2 - _CLOSE) * allowed or error == 0:
+            if _CLOSE * allowed <= tried.error <= (2 - _CLOSE) * allowed or tried.error == 0:
                 break
-            points.add(tried.step, 0.5 * _doublings(error))
+            points.add(tried.step, 0.5 * _doublings(tried.error))
         return best if best is not None else (self.trial(start), False)
 
-    def _meet_rate(self, allowed: float) -> tuple[Tried, bool]:
+    def at_rate(self, allowed: float) -> Tried:
+        """The try that takes as many bits, as nearly as can be."""
         best: tuple[float, Tried] | None = None
         start = self.theory.step_for_bits(allowed)
         points = _Points(lambda step: -_doublings(self.bits(step)), -math.log2(allowed))
@@ -100,7 +79,7 @@ class Search(Generic[Tried]):
             if over <= (1 - _CLOSE) / 2 * allowed:
                 break
             points.add(tried.step, -_doublings(tried.bits))
-        return (best[1] if best is not None else self.trial(start)), True
+        return best[1] if best is not None else self.trial(start)
 
 
 class _Points:
@@ -143,4 +122,4 @@ def _short(step: float) -> float:
 
 def _doublings(ratio: float) -> float:
     """The logarithm of a ratio to the base of two, kept finite."""
-    return math.log2(ratio) if ratio > 0 else -16.0
+    return math.log2(ratio) if ratio > 0 else -1100.0

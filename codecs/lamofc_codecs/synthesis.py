@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,8 +28,10 @@ _TWO = 1000
 _LARGEST_HALF = 65504.0
 
 
-def synthesise(numbers: Numbers, runs: Runs, step: np.float32, known: Parameters, side: Side, out: Tensor) -> None:
-    """Fill `out`, tokens x channels, with what the numbers stand for."""
+def synthesise(
+    numbers: Numbers, runs: Runs, step: np.float32, known: Parameters, side: Side, outs: Sequence[Tensor | None]
+) -> None:
+    """Fill those of `outs`, tokens x channels of each part, that are not None with what the numbers stand for."""
     unit = np.float32(step / np.float32(PARTS))
     drawn = np.zeros((ALL_CLASSES, 2), np.int32)
     drawn[:CLASSES] = known.drawn
@@ -40,15 +44,22 @@ def synthesise(numbers: Numbers, runs: Runs, step: np.float32, known: Parameters
         tiles = _Whole(numbers, inwards, runs, known, int(np.flatnonzero(largest > _ONE).max(initial=-1)) + 1)
     else:
         tiles = _Wide(numbers, inwards, runs, known)
+    for first, last, out in zip(known.bounds, known.bounds[1:], outs, strict=False):
+        if out is not None:
+            _fill(out, tiles, unit, slice(first, last), side)
+
+
+def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: Side) -> None:
     room = np.empty((min(_TILE, len(out)), out.shape[1]), np.float32)
+    means = tiles.known.means
     for start in range(0, len(out), _TILE):
         part = out[start : start + _TILE]
         direct = part.dtype == torch.float32
         floats = part.numpy() if direct else room[: len(part)]
-        tiles.fill(start, unit, floats)
-        if known.means is not None and side.index is not None:
-            basis = known.means.basis
-            _add_means(side.index[start : start + _TILE], basis.rows.numpy(), basis.scale.numpy(), floats)
+        tiles.fill(start, unit, floats, channels)
+        if means is not None and side.index is not None:
+            rows, scale = means.basis.rows[:, channels].numpy(), means.basis.scale[channels].numpy()
+            _add_means(side.index[start : start + _TILE], rows, scale, floats)
         if not direct:
             if part.dtype == torch.float16:
                 # Half a step past the largest float16 would become infinite.
@@ -63,8 +74,8 @@ class _Tiles:
         self.numbers, self.inwards, self.known = numbers, inwards, known
         self.tokens = runs.tokens
 
-    def fill(self, start: int, unit: np.float32, out: Floats) -> None:
-        """Write the tokens from `start` on."""
+    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
+        """Write the tokens from `start` on, of those channels."""
         raise NotImplementedError
 
 
@@ -76,10 +87,11 @@ class _Plain(_Tiles):
         self.parts = np.empty((runs.tokens.count, len(numbers)), np.int32)
         _parts(numbers, inwards, runs.tokens.bounds, runs.tokens.order, self.parts)
 
-    def fill(self, start: int, unit: np.float32, out: Floats) -> None:
-        out[:] = self.known.bulk.mean
+    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
+        floats = np.zeros((len(out), self.known.channels), np.float32)
         chosen = self.known.order[: self.parts.shape[1]]
-        out[:, chosen] += self.parts[start : start + len(out)].astype(np.float32) * unit
+        floats[:, chosen] = self.parts[start : start + len(out)].astype(np.float32) * (unit / self.known.weight[chosen])
+        np.add(floats[:, channels], self.known.bulk.mean[channels], out=out)
 
 
 class _Whole(_Tiles):
@@ -94,10 +106,10 @@ class _Whole(_Tiles):
         self.high = np.empty((count, several), np.int8)
         _bytes(numbers, inwards, runs.tokens.bounds, runs.tokens.order, self.low, self.high)
 
-    def fill(self, start: int, unit: np.float32, out: Floats) -> None:
+    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
         basis = _basis(self.known)
-        sums = basis.inverse(self.low[start : start + len(out)], self.high[start : start + len(out)])
-        _finish(sums, basis.scale.numpy() * unit, self.known.bulk.mean, out)
+        sums = basis.inverse(self.low[start : start + len(out)], self.high[start : start + len(out)], channels)
+        _finish(sums, basis.scale[channels].numpy() * unit, self.known.bulk.mean[channels], out)
 
 
 class _Wide(_Tiles):
@@ -109,14 +121,14 @@ class _Wide(_Tiles):
         _parts(numbers, inwards, runs.tokens.bounds, runs.tokens.order, self.parts)
         self.rows = _basis(known).rows[: len(numbers)].to(torch.float32)
 
-    def fill(self, start: int, unit: np.float32, out: Floats) -> None:
+    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
         tile = torch.zeros(_TILE, self.parts.shape[1])
         tile[: len(out)] = torch.from_numpy(self.parts[start : start + len(out)]).to(torch.float32)
-        sums = torch.mm(tile, self.rows)[: len(out)].numpy()
-        scale = _basis(self.known).scale.numpy()
+        sums = torch.mm(tile, self.rows[:, channels])[: len(out)].numpy()
+        scale = _basis(self.known).scale[channels].numpy()
         with np.errstate(over="ignore", invalid="ignore"):
             np.multiply(sums, scale * unit, out=out)
-            out += self.known.bulk.mean
+            out += self.known.bulk.mean[channels]
 
 
 def _basis(known: Parameters) -> Basis:

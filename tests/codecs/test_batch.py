@@ -95,7 +95,10 @@ def test_a_record_that_claims_much_and_holds_little_is_refused_quickly() -> None
 
 def test_grids_that_these_codecs_do_not_write_are_refused() -> None:
     grid = Grid((1,), (48, 48), ("float32", "float32"))
-    with pytest.raises(CorruptRecord, match="2 parts"):
+    with pytest.raises(CorruptRecord, match="codes one feature a record, this one holds 2"):
+        decode([pack(1, "", grid, [[b""]])], None)
+    grid = Grid((1, 1), (48, 48), ("float32", "float32"))
+    with pytest.raises(CorruptRecord, match="2 items x 2 parts"):
         decode([pack(1, "", grid, [[b""]])], None)
     with pytest.raises(UnsupportedInput, match="parts"):
         decode(encode_one(feature(3, 48, 1)), UNIFORM, parts=[1])
@@ -106,7 +109,7 @@ def test_inputs_that_are_not_tokens_by_channels_are_refused() -> None:
     for source in (torch.ones(3), torch.ones(2, 3, 4), torch.ones(3, 48).to_sparse()):
         with pytest.raises(UnsupportedInput, match="dense tokens x channels"):
             encode([source], RAW)
-    with pytest.raises(UnsupportedInput, match="one feature a record, got 2"):
+    with pytest.raises(UnsupportedInput, match=r"codes single features, got \['a', 'b'\]"):
         encode([{"a": torch.ones(3, 48), "b": torch.ones(3, 48)}], UNIFORM)
     with pytest.raises(UnsupportedInput, match="one dtype and channel count"):
         encode([[torch.ones(3, 48), torch.ones(3, 47)]], UNIFORM)

@@ -1,0 +1,106 @@
+"""One record back to tensors: those cells of its grid that are wanted, where and in what dtype they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lamofc_codecs.codec import Codec
+from lamofc_codecs.dtypes import convert, convert_into
+from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
+from lamofc_codecs.header import Header
+from lamofc_codecs.record import Buffer, sections
+from lamofc_codecs.registry import codec_of_number
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """One record to decode."""
+
+    record: Buffer
+    header: Header
+    codec: Codec
+    cells: Sequence[int]
+    """Items, or of a group, its features."""
+    out: list[Tensor] | None
+    dtype: torch.dtype | None
+
+    def run(self) -> list[Tensor]:
+        """Decode them."""
+        if self.header.parts > 1:
+            return self._group()
+        grid = self.header.grid
+        layers = sections(self.record, self.header)
+        shape = (sum(grid.tokens), grid.channels[0])
+        source_dtype = getattr(torch, grid.dtypes[0])
+        self.codec.check_length(layers, shape[0] * shape[1] * source_dtype.itemsize)
+        first = self.out[0] if self.out and grid.items == 1 else None
+        direct = first is not None and _takes(first, shape, source_dtype)
+        whole = first if first is not None and direct else _room(shape, source_dtype)
+        self.codec.decode(layers, whole)
+        pieces = torch.split(whole, list(grid.tokens)) if grid.items > 1 else (whole,)
+        return self._given([pieces[item] for item in self.cells])
+
+    def _group(self) -> list[Tensor]:
+        grid = self.header.grid
+        layers = sections(self.record, self.header)
+        dtypes = [getattr(torch, name) for name in grid.dtypes]
+        sizes = [channels * dtype.itemsize for channels, dtype in zip(grid.channels, dtypes, strict=True)]
+        self.codec.check_length(layers, grid.tokens[0] * sum(sizes))
+        outs: list[Tensor | None] = [None] * grid.parts
+        for number, part in enumerate(self.cells):
+            shape, target = (grid.tokens[0], grid.channels[part]), self.out[number] if self.out else None
+            direct = target is not None and _takes(target, shape, dtypes[part])
+            outs[part] = target if direct else _room(shape, dtypes[part])
+        self.codec.decode_parts(layers, grid.channels, outs)
+        chosen = [outs[part] for part in self.cells]
+        return self._given([piece for piece in chosen if piece is not None])
+
+    def _given(self, pieces: list[Tensor]) -> list[Tensor]:
+        """The tensors as they were asked for."""
+        if self.out is None:
+            return [piece if self.dtype is None else convert(piece, self.dtype) for piece in pieces]
+        for target, piece in zip(self.out, pieces, strict=True):
+            _check_out(target, piece, self.dtype)
+            if target is not piece:
+                convert_into(piece, target)
+        return self.out
+
+
+def _room(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """Return an empty tensor. Made of bytes, because torch warns of complex32 whenever it makes one."""
+    return torch.empty(shape[0] * shape[1] * dtype.itemsize, dtype=torch.uint8).view(dtype).view(shape)
+
+
+def _takes(target: Tensor, shape: tuple[int, int], dtype: torch.dtype) -> bool:
+    """Whether a codec can decode straight into that tensor."""
+    fits = target.shape == shape and target.dtype == dtype and target.is_contiguous()
+    return fits and target.device.type == "cpu" and not target.requires_grad
+
+
+def _check_out(target: Tensor, piece: Tensor, dtype: torch.dtype | None) -> None:
+    if target.shape != piece.shape or dtype not in (None, target.dtype):
+        raise UnsupportedInput(
+            f"a tensor of {target.dtype} {tuple(target.shape)} to write {tuple(piece.shape)} to, with dtype={dtype}",
+            "give one of the record's shape, and no other dtype",
+        )
+
+
+def cells_of(header: Header, parts: Sequence[int] | None, items: Sequence[int] | None) -> Sequence[int]:
+    """Return the items asked for, or of a group the parts; no codec here writes several of both."""
+    layered = codec_of_number(header.number).layered
+    several = header.parts > 1 and header.items > 1
+    if several or any(header.partitions) or (len(header.partitions) != 1 and not layered):
+        raise CorruptRecord(
+            f"{header.items} items x {header.parts} parts in {len(header.partitions)} layers cut {header.partitions}; "
+            f"codec number {header.number} writes {'whole layers' if layered else 'one whole layer'}"
+        )
+    for what, asked, there in (("parts", parts, header.parts), ("items", items, header.items)):
+        if asked is not None and not all(0 <= number < there for number in asked):
+            raise UnsupportedInput(f"{what} {list(asked)} of a record that has {there}", "ask for those that it has")
+    if header.parts > 1:
+        return range(header.parts) if parts is None else parts
+    return range(header.items) if items is None else items

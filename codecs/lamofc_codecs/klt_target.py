@@ -1,0 +1,90 @@
+"""What a sample's quality asks of a `klt` trial: how much error, in which units, and how many columns that may take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lamofc_codecs.bulk import Distortion, Floats
+from lamofc_codecs.codec import Source
+from lamofc_codecs.deadzone import WEIGHT
+from lamofc_codecs.parameters import Parameters
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.refinement import FACTOR
+
+_AUDIBLE = 0.25
+"""Columns of variances below that of so fine a share of the step are left out from the start."""
+_MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
+"""Decibels whose power float64 can hold, and its least number above 0."""
+
+
+def allowed(source: Source, known: Parameters, quality: Quality) -> float:
+    """The weighted squared error that a quality allows; infinite for one that does not speak of error.
+
+    Features of a group are weighed so that they count alike: what is allowed is a share of all their signals.
+    """
+    if quality.kind == "mse":
+        sizes = [tensor.numel() for tensor in source.tensors]
+        return quality.value * float(sum(known.importance * sizes))
+    if quality.kind != "snr_db":
+        return math.inf
+    signal = float(sum(known.importance * [sums.signal for sums in source.part_sums]))
+    decibels = min(max(quality.value, -_MOST_DB), _MOST_DB)
+    return max(signal * 10 ** (-decibels / 10), _LEAST_ERROR) if signal > 0 else 0.0
+
+
+def weighed(lost: Sequence[Distortion], source: Source, known: Parameters, quality: Quality) -> float:
+    """The weighted squared error of what was lost; by `snr_db`, of the bulk, the rest being no worse on average."""
+    errors = [one.sse for one in lost]
+    if quality.kind == "snr_db":
+        pairs = zip(lost, source.part_sums, source.tensors, strict=True)
+        errors = [max(one.bulk_sse, one.sse * sums.bulk / max(tensor.numel(), 1)) for one, sums, tensor in pairs]
+    return float(sum(known.importance * errors))
+
+
+def wanted(away: Floats, allowed: float, known: Parameters, quality: Quality) -> int:
+    """How many columns are worth a look: those whose loudest tokens stand out of the step that the quality needs."""
+    energy = float(np.square(away, dtype=np.float64).sum())
+    theory = known.theory(energy, len(away), len(known.sigma), 0.0)
+    step = quality.value
+    if quality.kind in ("mse", "snr_db"):
+        step = theory.step_for_error(allowed)
+    elif quality.kind == "bpfp":
+        step = theory.step_for_bits(quality.value * away.size)
+    return theory.columns(step * _AUDIBLE)
+
+
+def rest(away: Floats, columns: Floats, known: Parameters) -> float:
+    """Squared error that is out of the columns' reach."""
+    if columns.shape[1] >= known.channels or not away.size:
+        return 0.0
+    if known.analysis is None:
+        return float(np.square(away, dtype=np.float64).sum() - np.square(columns, dtype=np.float64).sum())
+    return float(np.square(away - known.analysis.floats(columns), dtype=np.float64).sum())
+
+
+def kept(sums: NDArray[np.float64]) -> int:
+    """How many columns to code: beyond them, bits cost more than they save in error."""
+    coded = np.cumsum(sums[0] + WEIGHT * sums[1])
+    left = sums[2].sum() - np.cumsum(sums[2])
+    costs = np.concatenate([[sums[2].sum()], coded + left])
+    return int(costs.argmin())
+
+
+def widths_of(rows: NDArray[np.int32], layers: int, spared: float) -> tuple[int, ...]:
+    """Columns of each layer, coarse first; numbers that a column's layers cannot reach are moved within reach.
+
+    A column that begins at the finest layer holds -1 to 1, at the one before -4 to 4, and so on.
+    """
+    widths = [rows.shape[1]]
+    for later in range(1, layers):
+        reach = (FACTOR**later - 1) // 2
+        beyond = np.square(np.maximum(np.abs(rows) - reach, 0), dtype=np.float64).sum(0)
+        left = np.concatenate([np.cumsum(beyond[::-1])[::-1], [0.0]])
+        width = min(int(np.flatnonzero(left <= spared)[0]), widths[0])
+        np.clip(rows[:, width:], -reach, reach, out=rows[:, width:])
+        widths.insert(0, width)
+    return tuple(widths)
