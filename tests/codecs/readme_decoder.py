@@ -154,15 +154,16 @@ def uniform(data: bytes, tokens: int, profile: bytes, tables: Tables) -> tuple[A
     drawn = np.array([tensors["shrink"][k] / 64 if flags & 1 and k < 48 else 0 for k, _, _ in shape], np.float32)
     q = block(data[9 : 9 + size], tokens, shape, tables)
     values = (q.astype(np.float32) - np.sign(q).astype(np.float32) * drawn) * step + middle
-    exact = {}
-    if flags & 2:
-        rest = data[9 + size :]
-        count = struct.unpack_from("<I", rest)[0]
-        gaps, used = numbers(rest[4:], count)
-        width = (len(rest) - 4 - used) // count
-        places = np.cumsum(np.array(gaps) + 1) - 1
-        exact = {int(place): rest[4 + used + width * i :][:width] for i, place in enumerate(places)}
-    return values, exact
+    return values, exact(data[9 + size :]) if flags & 2 else {}
+
+
+def exact(data: bytes) -> dict[int, bytes]:
+    """Exact values by position."""
+    count = struct.unpack_from("<I", data)[0]
+    gaps, used = numbers(data[4:], count)
+    width = (len(data) - 4 - used) // count
+    places = np.cumsum(np.array(gaps) + 1) - 1
+    return {int(place): data[4 + used + width * i :][:width] for i, place in enumerate(places)}
 
 
 def lloydmax(data: bytes, count: int, profile: bytes) -> Array:
@@ -179,20 +180,31 @@ def config(profile: bytes) -> dict[str, Any]:
     return found
 
 
-def sections(record: bytes) -> tuple[int, int, int, int, bytes]:
-    """Codec number, dtype, tokens of all items, channels, and the one section."""
-    assert record[:4] == b"LMFC" and record[4] == 1 and record[7] == 1
-    at, flags = 24, record[6]
+def sections(record: bytes) -> tuple[int, list[int], int, list[int], list[bytes]]:
+    """Codec number, dtypes of the parts, tokens of all items, channels, and the sections that are there."""
+    assert record[:4] == b"LMFC" and record[4] == 1
+    at, flags, layers = 24, record[6], record[7]
     if not flags & 1:
-        dtype, total, channels = struct.unpack_from("<BII", record, at)
+        dtype, total, width = struct.unpack_from("<BII", record, at)
+        dtypes, channels = [dtype], [width]
         at += 9
     else:
-        items = struct.unpack_from("<I", record, at)[0]
+        items, parts = struct.unpack_from("<IH", record, at)
         told = 1 if flags & 4 else items
         tokens = struct.unpack_from(f"<{told}I", record, at + 6)
         total = sum(tokens) * (items // told)
-        dtype, channels = struct.unpack_from("<BI", record, at + 6 + 4 * told)
-        at += 6 + 4 * told + 5 + 1
-    length = struct.unpack_from("<I", record, at)[0]
-    assert at + 12 + length == len(record)
-    return record[5], dtype, total, channels, record[at + 12 :]
+        at += 6 + 4 * told
+        told = 1 if flags & 8 else parts
+        shapes = [struct.unpack_from("<BI", record, at + 5 * part) for part in range(told)] * (parts // told)
+        dtypes, channels = [dtype for dtype, _ in shapes], [width for _, width in shapes]
+        at += 5 * told
+        assert record[at : at + layers] == bytes(layers)
+        at += layers
+    lengths = [struct.unpack_from("<I", record, at + 8 * layer)[0] for layer in range(layers)]
+    at, found = at + 8 * layers + 4, []
+    for length in lengths:
+        if at < len(record) or not length:
+            found.append(record[at : at + length])
+            at += length
+    assert at == len(record)
+    return record[5], dtypes, total, channels, found

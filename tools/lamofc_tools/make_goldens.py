@@ -26,11 +26,23 @@ class Case:
     name: str
     codec: str
     items: tuple[torch.Tensor, ...]
+    """Items of one feature; or, with `together`, features of one sample."""
     quality: Quality | None = None
     options: dict[str, object] = field(default_factory=dict)
+    together: bool = False
+
+    def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
+        """As the codec takes it."""
+        return {f"part{number}": item for number, item in enumerate(self.items)} if self.together else list(self.items)
 
     def profile(self) -> Profile:
         """Fit on samples like the items."""
+        if self.together:
+            samples = [
+                {name: testing.feature(90, item.shape[1], -seed) for name, item in self.element().items()}  # type: ignore[union-attr]
+                for seed in (1, 2)
+            ]
+            return fit(self.codec, samples, self.quality, **self.options)
         channels = self.items[0].shape[1]
         return fit(
             self.codec,
@@ -101,6 +113,12 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     yield Case("klt-plain", "klt", (testing.feature(150, 24, 5),), Quality(snr_db=12), {"transform": "none"})
     items = tuple(testing.feature(tokens, 48, 5) for tokens in (1, 1, 0, 3))
     yield Case("klt-items", "klt", items, Quality(snr_db=20))
+    group = (
+        testing.feature(80, 20, 6),
+        testing.feature(80, 12, 7, torch.float16),
+        testing.feature(80, 5, 8, torch.bfloat16),
+    )
+    yield Case("klt-group", "klt", group, Quality(snr_db=15), together=True)
     yield Case("klt-empty", "klt", (testing.feature(0, 12, 4),), Quality(snr_db=20))
 
 
@@ -117,7 +135,7 @@ def write(case: Case, folder: Path) -> None:
     """Write one golden: profile, source, record, and what the record decodes to."""
     folder.mkdir(parents=True, exist_ok=True)
     profile = case.profile()
-    record = encode([list(case.items)], profile)[0]
+    record = encode([case.element()], profile)[0]
     profile.save(folder / "profile.safetensors")
     save_file({f"item{number}": item for number, item in enumerate(case.items)}, folder / "source.safetensors")
     (folder / "record.bin").write_bytes(record.data)

@@ -1,0 +1,137 @@
+"""The part of the decoder written from codecs/README.md that reads `klt`; `plain` is the rest of it."""
+
+import struct
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load
+
+Array = np.ndarray[Any, Any]
+F = np.float32
+FACTORS = np.array([2 ** ((e - 8) / 2) for e in range(16)], F)
+
+
+def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes, tables: Any, plain: ModuleType) -> Any:
+    """Float32 values of all parts side by side, and for each part exact values by position, from some of the layers."""
+    tensors, data = load(profile), sections[0]
+    step, count, flags = struct.unpack_from("<fBB", data)
+    listed, used = plain.numbers(data[6:], count + 3)
+    columns, lengths, at = listed[:count], listed[count:], 6 + used
+    energy = plain.plane(data[at], data[at + 1 : at + 1 + lengths[0]], tokens, tensors["energies"].astype(np.int64))
+    at += 1 + lengths[0]
+    index = mean_numbers(data[at : at + lengths[1]], tokens, tensors, plain) if lengths[1] else None
+    at += lengths[1]
+    runs = Runs(tensors["sigma"][: columns[0]], F(step) * F(3 ** (count - 1)), energy, tables)
+    found = first(data[at : at + lengths[2]], runs, tables, plain)
+    for layer in range(1, len(sections)):
+        runs = Runs(tensors["sigma"][: columns[layer]], F(step) * F(3 ** (count - 1 - layer)), energy, tables)
+        found = refined(sections[layer], found, runs, tables, plain)
+    values = synthesis(found, runs, F(step) * F(3 ** (count - len(sections))), tensors, index)
+    exact = exact_values(data[at + lengths[2] :], len(channels), plain) if flags & 1 else [{} for _ in channels]
+    return values, exact
+
+
+class Runs:
+    """The order of runs: (energy, column), and the class, table and low bits of each."""
+
+    def __init__(self, sigma: Array, step: Any, energy: Array, tables: Any) -> None:
+        self.energy, self.sigma = energy, sigma
+        self.tokens = {e: [t for t in range(len(energy)) if energy[t] == e] for e in sorted(set(energy.tolist()))}
+        self.shape = {}
+        for e in self.tokens:
+            for c, shape in enumerate(tables.shape(FACTORS[e] * sigma, step)):
+                self.shape[e, c] = shape
+        self.order = sorted(self.shape, key=lambda run: (self.shape[run][1], self.shape[run][0], *run))
+        self.places = [(run, t) for run in self.order for t in self.tokens[run[0]]]
+
+
+def first(data: bytes, runs: Runs, tables: Any, plain: ModuleType) -> Array:
+    """The first layer: tokens x columns."""
+    size, count = struct.unpack_from("<I", data)[0], len(runs.places)
+    rows = [runs.shape[runs.places[min(32 * row + 31, count - 1)][0]][1] for row in range(-(-count // 32))]
+    symbols = plain.rans(data[4 : 4 + size], count, [tables.freqs[table].astype(np.int64) for table in rows])
+    low_size = (sum(runs.shape[run][2] for run, _ in runs.places) + 7) // 8
+    low, rest = plain.Bits(data[4 + size : 4 + size + low_size]), data[4 + size + low_size :]
+    escaped = iter(plain.numbers(rest, symbols.count(128))[0] if rest else [])
+    found = np.zeros((len(runs.energy), len(runs.sigma)), np.int64)
+    for symbol, ((e, c), t) in zip(symbols, runs.places, strict=True):
+        _, table, s = runs.shape[e, c]
+        if symbol == 128:
+            beyond = next(escaped)
+            u = (beyond // 2 + int(tables.radii[table]) + 1) * (-1 if beyond & 1 else 1)
+        else:
+            u = symbol - 256 if symbol > 128 else symbol
+        found[t, c] = (u << s) + low.take(s) - (1 << s >> 1)
+    return found
+
+
+def refined(data: bytes, before: Array, runs: Runs, tables: Any, plain: ModuleType) -> Array:
+    """A layer more."""
+    coarse = np.zeros((len(runs.energy), len(runs.sigma)), np.int64)
+    coarse[:, : before.shape[1]] = before
+    table = {(run, t): 4 * min(runs.shape[run][0], 47) + min(abs(int(coarse[t, run[1]])), 3) for run, t in runs.places}
+    places = sorted(runs.places, key=table.__getitem__)
+    rows = [table[places[min(32 * row + 31, len(places) - 1)]] for row in range(-(-len(places) // 32))]
+    freqs = {number: refinement_table(tables.freqs[number // 4].astype(np.int64), number % 4) for number in set(rows)}
+    symbols = plain.rans(data, len(places), [freqs[number] for number in rows])
+    found = 3 * coarse
+    for symbol, ((_, c), t) in zip(symbols, places, strict=True):
+        d = symbol - 256 if symbol > 128 else symbol
+        found[t, c] += -d if coarse[t, c] < 0 else d
+    return found
+
+
+def refinement_table(f: Array, m: int) -> Array:
+    """Slots of the symbols 0, 1 and 255."""
+    several = range(3, 42) if m == 3 else [m]
+    counts = {d % 256: 1 + 64 * sum(int(f[(3 * n + d) % 256]) for n in several) for d in (0, 1, -1)}
+    total = sum(counts.values())
+    slots = {symbol: max(1, 4096 * count // total) for symbol, count in counts.items()}
+    while sum(slots.values()) < 4096:
+        slots[min(slots, key=lambda s: (-counts[s] / (2 * slots[s] + 1), s))] += 1
+    while sum(slots.values()) > 4096:
+        slots[min((s for s in slots if slots[s] > 1), key=lambda s: (counts[s] / (2 * slots[s] - 1), s))] -= 1
+    freqs = np.zeros(256, np.int64)
+    freqs[list(slots)] = list(slots.values())
+    return freqs
+
+
+def mean_numbers(data: bytes, tokens: int, tensors: dict[str, Array], plain: ModuleType) -> Array:
+    """The number of each token's mean."""
+    shift = max(0, (len(tensors["means"]) - 1).bit_length() - 8)
+    size, low = (tokens * shift + 7) // 8, plain.Bits(data[1:])
+    lower = np.array([low.take(shift) for _ in range(tokens)])
+    upper = plain.plane(data[0], data[1 + size :], tokens, tensors["mean_numbers"].astype(np.int64))
+    found: Array = (upper.astype(np.int64) << shift) + lower
+    return found
+
+
+def synthesis(numbers: Array, runs: Runs, step: Any, tensors: dict[str, Array], index: Array | None) -> Array:
+    """What the numbers stand for."""
+    parts = np.zeros(numbers.shape, np.int64)
+    for (e, c), t in runs.places:
+        n, k = int(numbers[t, c]), runs.shape[e, c][0]
+        inwards = int(tensors["drawn"][k][0 if abs(n) == 1 else 1]) if k < 48 and n else 0
+        parts[t, c] = (16 * abs(n) - inwards) * (1 if n > 0 else -1)
+    unit = step / F(16)
+    if "order" in tensors:
+        sums = np.zeros((len(parts), len(tensors["order"])), np.int64)
+        sums[:, tensors["order"][: parts.shape[1]]] = parts
+        scale = np.ones(sums.shape[1], F)
+    else:
+        sums, scale = parts @ tensors["basis"][: parts.shape[1]].astype(np.int64), tensors["basis_scale"]
+    values: Array = sums.astype(F) * (scale * unit) + tensors["bulk_mean"]
+    if index is not None:
+        values = values + tensors["means"][index].astype(F) * tensors["means_scale"]
+    return values
+
+
+def exact_values(data: bytes, parts: int, plain: ModuleType) -> list[dict[int, bytes]]:
+    """For each part: exact values by position."""
+    lengths, at = ([len(data)], 0) if parts == 1 else plain.numbers(data, parts)
+    found = []
+    for length in lengths:
+        found.append(plain.exact(data[at : at + length]) if length else {})
+        at += length
+    return found
