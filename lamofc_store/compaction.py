@@ -82,7 +82,7 @@ def compact(store: "Store", *, live: float = 0.75, small: int = CLOSE_BYTES // 4
 def _chosen(store: "Store", live: float, small: int) -> list[str]:
     from lamofc_catalog import translated
 
-    query = "SELECT segment, sum(length) FROM records GROUP BY 1"
+    query = "SELECT segment, sum(length) FROM (SELECT DISTINCT segment, record, length FROM records) GROUP BY 1"
     with translated(query):
         sizes = dict(store.sql(query).fetchall())
     entries = store.snapshot.segments.values()
@@ -107,24 +107,36 @@ def _move(store: "Store", chosen: Sequence[str]) -> Iterator[_Moved]:
 
 
 def _batches(rows: "pa.Table") -> Iterator["pa.Table"]:
-    ends = np.cumsum(rows["length"].to_numpy())
+    ends, record = np.cumsum(rows["length"].to_numpy()), rows["record"].to_numpy()
     first = 0
     while first < rows.num_rows:
         base = int(ends[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(ends, base + _BATCH_BYTES, side="right")))
+        while last < rows.num_rows and record[last] == record[last - 1]:  # features of one record stay together
+            last += 1
         yield rows.slice(first, last - first)
         first = last
 
 
 def _copy(store: "Store", writer: SegmentWriter, rows: "pa.Table") -> list[tuple[Stream, int]]:
-    packed = fetch(store.storage, Places.of(rows))
-    view = packed.buffer.data
-    streams = zip(rows["feature"].to_pylist(), rows["pattern"].to_pylist(), rows["profile"].to_pylist(), strict=True)
-    samples = rows["sample"].to_pylist()
-    return [
-        writer.add(Stream(*name), samples[i], view[packed.offsets[i] : packed.offsets[i + 1]])
-        for i, name in enumerate(streams)
+    """Where each row's record went; rows of one record stand side by side and share its place."""
+    records = rows["record"].to_numpy()
+    new = np.ones(len(records), bool)
+    new[1:] = np.diff(records) != 0
+    first, group = np.flatnonzero(new), np.cumsum(new) - 1
+    packed = fetch(store.storage, Places.of(rows.take(first)))
+    view, features = packed.buffer.data, np.array(rows["feature"].to_pylist(), object)
+    named = ["+".join(some) for some in np.split(features, first[1:])]
+    patterns, profiles, samples = (rows[name].to_pylist() for name in ("pattern", "profile", "sample"))
+    places = [
+        writer.add(
+            Stream(named[number], patterns[row], profiles[row]),
+            samples[row],
+            view[packed.offsets[number] : packed.offsets[number + 1]],
+        )
+        for number, row in enumerate(first.tolist())
     ]
+    return [places[number] for number in group.tolist()]
 
 
 def _closed(store: "Store", writer: SegmentWriter, taken: "list[_Taken]") -> _Moved:

@@ -31,6 +31,17 @@ def encode(
             yield items[0], _after(error, items[0], profile, options)
 
 
+def encode_together(bundles: Sequence[Sequence[Item]], profile: "Profile", options: IngestOptions) -> "list[Coded]":
+    """A record for each bundle of features; CodecError where one cannot be coded so."""
+    from lamofc_codecs import encode as encode_all
+
+    started = time.perf_counter()
+    elements = [{item.feature: item.tokens for item in bundle} for bundle in bundles]
+    records = encode_all(elements, profile, quality=options.quality)
+    seconds = (time.perf_counter() - started) / max(1, sum(map(len, bundles)))
+    return [Coded(record, profile, options.quality_text, seconds) for record in records]
+
+
 def _after(error: Exception, item: Item, profile: "Profile", options: IngestOptions) -> Coded | Exception:
     """What becomes of an item that its codec refused."""
     from lamofc_codecs import CodecError, fit

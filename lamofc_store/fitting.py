@@ -1,6 +1,6 @@
 """Which profile codes a feature: the one given, the store's newest, or one fitted from the first samples."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,18 @@ def fit(feature: str, items: Iterable[Item], options: IngestOptions) -> "Profile
         return fit_codec(options.codec, tensors, options.quality)
     except CodecError as error:
         raise SourceError(f"feature {feature!r}: {error}", error.cure) from error
+
+
+def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions) -> "Profile":
+    """A profile for features that are coded together."""
+    from lamofc_codecs import CodecError
+    from lamofc_codecs import fit as fit_codec
+
+    samples = [{item.feature: item.tokens for item in bundle} for bundle in bundles]
+    try:
+        return fit_codec(options.codec, samples, options.quality)
+    except CodecError as error:
+        raise SourceError(f"features {sorted(samples[0])}: {error}", error.cure) from error
 
 
 def channels_differ(item: Item, expected: int) -> SourceError:

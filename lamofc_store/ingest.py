@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamofc_store import changes, encoding, fitting, profiles
 from lamofc_store.commit import Change
 from lamofc_store.errors import Conflict, Expired, StoreError
+from lamofc_store.groups import named, together
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import IngestOptions, Progress, Report
 from lamofc_store.sample import Sample
@@ -78,17 +79,33 @@ class Ingest:
         return chosen or fitting.from_store(self.store.snapshot, self.store.profiles, item.feature, coding)
 
     def _choose(self, items: list[Item]) -> None:
-        """Settle the profile of each feature and commit those that are new before anything is coded with them."""
+        """Settle the profile of each feature and group, and commit those that are new before anything is coded so."""
+        bundles = list(together(items, self.options.groups))
+        new = []
+        for name, several in _by_name(bundle for bundle in bundles if len(bundle) > 1):
+            if (name, self.options.codec) not in self._chosen:
+                known = fitting.from_store(self.store.snapshot, self.store.profiles, name, self.options)
+                profile = known or fitting.fit_group(several, self.options)
+                self._settle(name, self.options.codec, profile)
+                new.append(profiles.entry_for(profile, name, self.options.quality_text))
+        self.store.publish(lambda head: _fit_change(head, new))
+        self._choose_alone([bundle[0] for bundle in bundles if len(bundle) == 1])
+
+    def _choose_alone(self, items: list[Item]) -> None:
+        """The same for features that are coded by themselves."""
         new = []
         for group in _grouped(items):
             feature, coding = group[0].feature, self._coding(group[0])
             if (feature, coding.codec) not in self._chosen:
                 profile = self._profile(group[0]) or fitting.fit(feature, group, coding)
-                self._chosen[feature, coding.codec] = profile
-                self.store.profiles.add(profile)
-                self.report.profiles[feature] = profile.id
+                self._settle(feature, coding.codec, profile)
                 new.append(profiles.entry_for(profile, feature, coding.quality_text))
         self.store.publish(lambda head: _fit_change(head, new))
+
+    def _settle(self, name: str, codec: str, profile: "Profile") -> None:
+        self._chosen[name, codec] = profile
+        self.store.profiles.add(profile)
+        self.report.profiles[name] = profile.id
 
     def _batches(self, source: Iterable[Sample]) -> Iterator[list[tuple[Sample, list[Item]]]]:
         batch: list[tuple[Sample, list[Item]]] = []
@@ -115,7 +132,11 @@ class Ingest:
         """Code what of a batch is new, and close the segment when it is full."""
         new = self._new([item for _, items in batch for item in items])
         self._choose(new)
-        coded = [pair for group in _grouped(new) for pair in self._encode(group)]
+        bundles = [bundle for bundle in together(new, self.options.groups) if len(bundle) > 1]
+        grouped = {(item.sample, item.feature) for bundle in self._add_groups(bundles) for item in bundle}
+        alone = [item for item in new if (item.sample, item.feature) not in grouped]
+        self._choose_alone(alone)
+        coded = [pair for group in _grouped(alone) for pair in self._encode(group)]
         failed = {item.sample: (item.feature, result) for item, result in coded if isinstance(result, Exception)}
         for identity, (feature, error) in failed.items():
             self._skip(identity, feature, error)
@@ -191,6 +212,26 @@ class Ingest:
         self.report.raw_bytes += item.raw_bytes
         self.report.stored_bytes += len(coded.record.data)
 
+    def _add_groups(self, bundles: list[list[Item]]) -> Iterator[list[Item]]:
+        """Code bundles of features, a record each; gives those that could be, the others are to be coded apart."""
+        from lamofc_codecs import CodecError
+
+        for name, some in _by_name(bundles):
+            profile = self._chosen[name, self.options.codec]
+            for bundle in some:
+                try:
+                    (coded,) = encoding.encode_together([bundle], profile, self.options)
+                except CodecError:
+                    continue
+                self._writer.add_together(bundle, coded)
+                self._writer.add_profile(profiles.entry_for(profile, name, coded.quality))
+                for item in bundle:
+                    self._pending[item.sample, item.feature] = item.source_hash
+                    self.report.raw_bytes += item.raw_bytes
+                self.report.records += 1
+                self.report.stored_bytes += len(coded.record.data)
+                yield bundle
+
     def _skip(self, sample: str, feature: str, error: Exception, source: str = "") -> None:
         if self.options.on_error == "stop":
             raise error
@@ -224,6 +265,12 @@ def _grouped(items: list[Item]) -> Iterator[list[Item]]:
     """Items of one feature and one kind together, in the order of the features' names."""
     for _, group in groupby(sorted(items, key=_by_coding), key=_by_coding):
         yield list(group)
+
+
+def _by_name(bundles: Iterable[list[Item]]) -> Iterator[tuple[str, list[list[Item]]]]:
+    """Bundles of the same features together."""
+    for name, several in groupby(sorted(bundles, key=named), key=named):
+        yield name, list(several)
 
 
 def _by_coding(item: Item) -> tuple[str, bool]:

@@ -38,6 +38,8 @@ class IngestOptions:
     fit_samples: int = 64
     features: tuple[str, ...] = ()
     """Globs; none means all."""
+    groups: tuple[str, ...] = ()
+    """Globs, with choices in braces: features of a sample that one names are coded together where they share tokens."""
     patterns: Mapping[str, str] = field(default_factory=dict)
     """Feature glob to pattern."""
     grids: Mapping[str, str] = field(default_factory=dict)
@@ -69,12 +71,17 @@ class IngestOptions:
                 f"the profile is one of {self.profile.codec!r}, the codec {self.codec!r}",
                 f"give codec={self.profile.codec!r}",
             )
+        if self.groups and self.codec != DEFAULT_CODEC:
+            raise BadArgument(
+                f"codec {self.codec!r} codes each feature by itself, not groups such as {self.groups[0]!r}",
+                f"give codec={DEFAULT_CODEC!r}, or no groups",
+            )
         if self.quality is None and self.codec in RATED:
             object.__setattr__(self, "quality", Quality(snr_db=DEFAULT_SNR_DB))
 
     def exact(self) -> "IngestOptions":
         """The same for features that no codec may round: whole numbers, truth values, complex numbers."""
-        return replace(self, codec="raw", quality=None, profile=None)
+        return replace(self, codec="raw", quality=None, profile=None, groups=())
 
     @property
     def quality_text(self) -> str:

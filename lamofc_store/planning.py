@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store import fitting, layout
 from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.groups import named, together
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import DEFAULT_CODEC, IngestOptions
 from lamofc_store.sample import Sample
@@ -112,12 +113,16 @@ def _empty() -> SourceError:
 def fit_profiles(
     source: Any, codec: str = DEFAULT_CODEC, quality: "Quality | None" = None, **options: Any
 ) -> "dict[str, Profile]":
-    """A profile for every feature, from the first samples of a source; nothing is written."""
+    """A profile for every feature, or group of features, from the first samples of a source; nothing is written."""
     samples, chosen = prepared(source, codec, quality, options)
-    by_feature: dict[str, list[Item]] = {}
-    for item in fitting.gather(samples, chosen, lambda item: False):
-        by_feature.setdefault(item.feature, []).append(item)
-    if not by_feature:
+    bundled: dict[str, list[list[Item]]] = {}
+    for bundle in together(fitting.gather(samples, chosen, lambda item: False), chosen.groups):
+        bundled.setdefault(named(bundle), []).append(bundle)
+    if not bundled:
         raise _empty()
-    codings = {feature: chosen.exact() if items[0].is_exact else chosen for feature, items in by_feature.items()}
-    return {feature: fitting.fit(feature, items, codings[feature]) for feature, items in sorted(by_feature.items())}
+    found: dict[str, Profile] = {}
+    for name, bundles in sorted(bundled.items()):
+        alone = [bundle[0] for bundle in bundles]
+        coding = chosen.exact() if alone[0].is_exact else chosen
+        found[name] = fitting.fit_group(bundles, coding) if len(bundles[0]) > 1 else fitting.fit(name, alone, coding)
+    return found

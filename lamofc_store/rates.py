@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Quality
 
-COLUMNS = ("layers", "signal", "elements")
+COLUMNS = ("layers", "signal", "elements", "payload_bits")
 _ON_READ = ("snr_db", "mse", "bpfp")
 
 
@@ -51,7 +51,7 @@ def shortened(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
     elements = rows["elements"].to_numpy()[record]
     sse = flat.field("sse").to_numpy(zero_copy_only=False).astype(np.float64)
     if quality.kind == "bpfp":
-        enough = 8 * ends <= quality.value * elements
+        enough = 8 * ends * _share(rows)[record] <= quality.value * elements
         chosen = np.maximum(np.bincount(record, enough, len(rows)).astype(np.int64), 1)
     else:
         signal = rows["signal"].to_numpy()[record]
@@ -65,5 +65,12 @@ def shortened(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
     return rows.set_column(place, rows.schema.field(place), pa.array(length))
 
 
+def _share(rows: "pa.Table") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Which share of its record's bits each row answers for; headers apart, all of them but for groups."""
+    share = rows["payload_bits"].to_numpy() / np.maximum(8 * rows["length"].to_numpy(), 1)
+    return np.where(share > _ALONE, 1.0, share)
+
+
+_ALONE = 0.8
 _NEARLY = 1.03
 """What an encoder was allowed to miss a target by, a reader allows, too."""

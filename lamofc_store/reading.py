@@ -4,19 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lamofc_store import layout, log, rates
 from lamofc_store.errors import CorruptStore, NotFound
-from lamofc_store.fetch import Places, fetch, joined
+from lamofc_store.fetch import Numbers, Places, fetch, joined
 from lamofc_store.storage import Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
-    from lamofc_codecs import Profile, Quality
+    from lamofc_codecs import Packed, Profile, Quality
     from lamofc_store.store import Store
 
-COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile")
+COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile", "part")
+
+Form = tuple[tuple[int, ...], str, str, int]
+"""Shape, pattern and profile of a feature, and which part of its record it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +29,14 @@ class Wanted:
     """Records to read: where they lie, and what their tensors look like."""
 
     places: Places
-    forms: tuple[tuple[tuple[int, ...], str, str], ...]
-    """Shape, pattern and profile of each."""
+    forms: tuple[Form, ...]
 
     @classmethod
     def of(cls, rows: "pa.Table") -> "Wanted":
         """What record rows tell."""
         shapes = map(tuple, rows["shape"].to_pylist())
-        forms: dict[tuple[tuple[int, ...], str, str], tuple[tuple[int, ...], str, str]] = {}
-        listed = zip(shapes, rows["pattern"].to_pylist(), rows["profile"].to_pylist(), strict=True)
+        forms: dict[Form, Form] = {}
+        listed = zip(shapes, *(rows[name].to_pylist() for name in ("pattern", "profile", "part")), strict=True)
         return cls(Places.of(rows), tuple(forms.setdefault(form, form) for form in listed))
 
     def take(self, indices: Sequence[int]) -> "Wanted":
@@ -46,21 +50,52 @@ def together(parts: Sequence[Wanted]) -> Wanted:
 
 
 def read(storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted) -> list["torch.Tensor"]:
-    """The features that those records hold, in order."""
-    from lamofc_codecs import CodecError, decode
+    """The features that those records hold, in order; a record that several of them share is read once."""
+    from lamofc_codecs import CodecError
 
     if not wanted.forms:
         return []
-    packed = fetch(storage, wanted.places)
-    named = {profile for _, _, profile in wanted.forms if profile}
+    first, which = _distinct(wanted.places)
+    packed = fetch(storage, wanted.places.take(first))
+    named = [profiles[identity] for identity in {form[2] for form in wanted.forms if form[2]}]
     try:
-        tensors = decode(packed, [profiles[identity] for identity in named])
+        decoded = _decoded(packed, named, which, [form[3] for form in wanted.forms])
     except CodecError as error:
         raise CorruptStore(
             f"{wanted.places.name(0)} or after it: {error}", "lamofc verify names all that is damaged"
         ) from error
-    pairs = zip(tensors, wanted.forms, strict=True)
-    return [layout.restore(tensor, pattern, shape) for tensor, (shape, pattern, _) in pairs]
+    pairs = zip(decoded, wanted.forms, strict=True)
+    return [layout.restore(tensor, pattern, shape) for tensor, (shape, pattern, _, _) in pairs]
+
+
+def _distinct(places: Places) -> tuple[Numbers, Numbers]:
+    """The first of each place that is there several times, and which of them each place is."""
+    if len(places) < 2:
+        return np.arange(len(places)), np.arange(len(places))
+    keys = np.stack([places.segment, places.offset, places.length], axis=1)
+    _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    return first, which.reshape(-1)
+
+
+def _decoded(packed: "Packed", profiles: "list[Profile]", which: Numbers, parts: Sequence[int]) -> list["torch.Tensor"]:
+    """The wanted part of the record that each index names; records of which the same parts are wanted, in one call."""
+    from lamofc_codecs import decode
+
+    if not any(parts) and len(packed) == len(parts):
+        tensors = decode(packed, profiles, parts=[0])
+        return [tensors[record] for record in which]
+    wanted: dict[int, list[int]] = {}
+    for record, part in zip(which.tolist(), parts, strict=True):
+        if part not in wanted.setdefault(record, []):
+            wanted[record].append(part)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for record, asked in wanted.items():
+        alike.setdefault(tuple(asked), []).append(record)
+    found: dict[tuple[int, int], torch.Tensor] = {}
+    for some, records in alike.items():
+        cells = [(record, part) for record in records for part in some]
+        found |= zip(cells, decode([packed[record] for record in records], profiles, parts=some), strict=True)
+    return [found[record, part] for record, part in zip(which.tolist(), parts, strict=True)]
 
 
 def tensors(

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lamofc_store import layout
 from lamofc_store.errors import BadArgument
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile
 
 Array = np.ndarray[Any, Any]
 NAME = "lamofc.record"
@@ -33,6 +36,8 @@ class RecordCoder:
     """Ids of the profiles that records may name; the first is the one to encode with."""
     pattern: str = ""
     """From an item's own shape to tokens x channels; empty for the default of its shape."""
+    feature: str = ""
+    """The feature to take from records that hold several."""
 
     def decode(self, record: bytes, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
         """The array in a record, filled up to `shape` where it has fewer tokens: NaN, or 0 for whole numbers."""
@@ -41,7 +46,7 @@ class RecordCoder:
         from lamofc_codecs import decode
 
         profiles = [_profile(self.store, identity) for identity in self.profiles]
-        tokens = decode([record], profiles)[0]
+        tokens = decode([record], profiles, parts=[self._part(record, profiles)])[0]
         if dtype.kind != "c" and tokens.dtype not in (torch.bool,) and str(tokens.dtype) in _SHOWN_AS_FLOAT32:
             tokens = tokens.to(torch.float32)
         pattern = self.pattern or layout.default_pattern(shape)
@@ -52,6 +57,22 @@ class RecordCoder:
         out = np.full(shape, np.nan if dtype.kind in "fc" else 0, dtype)
         out[tuple(slice(0, length) for length in own)] = values
         return out
+
+    def _part(self, record: bytes, profiles: "list[Profile]") -> int:
+        """Which part of the record the feature is."""
+        from lamofc_codecs import inspect
+
+        header = inspect(record)
+        if header.parts == 1:
+            return 0
+        listed = next((one.config.get("parts") or [] for one in profiles if one.id.startswith(header.profile)), [])
+        names = [name for name, _ in listed]
+        if self.feature not in names:
+            raise BadArgument(
+                f"the record holds {', '.join(names) or 'features of an unknown profile'}, not {self.feature!r}",
+                "name one of them as `feature`",
+            )
+        return names.index(self.feature)
 
     def encode(self, array: Array) -> bytes:
         """The record of an array; lossless where no profile is named."""

@@ -38,8 +38,11 @@ def small_objects(storage: Storage, entry: SegmentEntry) -> Offsets:
 
 
 def lies_as_told(places: Offsets, offsets: Offsets) -> bool:
-    """Whether rows (record, offset, length) name every record of a segment once, where its offsets say."""
-    ordered = places[np.argsort(places[:, 0])]
+    """Whether rows (record, offset, length) name every record of a segment, where its offsets say.
+
+    Rows of features that are coded together name the same record.
+    """
+    ordered = np.unique(places, axis=0)
     expected = np.column_stack([np.arange(len(offsets) - 1), offsets[:-1], np.diff(offsets)])
     return np.array_equal(ordered, expected)
 

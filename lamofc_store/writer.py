@@ -1,12 +1,13 @@
 """Records and their rows, gathered until a segment is full, then written; a commit makes them visible later."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store import rowsets
 from lamofc_store.commit import ProfileEntry, RowsEntry, SegmentEntry
+from lamofc_store.groups import named
 from lamofc_store.items import Item
 from lamofc_store.sample import Sample
 from lamofc_store.segment import Layout, SegmentWriter, Stream
@@ -75,6 +76,13 @@ class Writer:
         stream = Stream(item.feature, item.pattern, coded.profile.id)
         place = self._writer.add(stream, item.sample, coded.record.data)
         self._rows.append((_record_row(item, coded), place))
+
+    def add_together(self, items: Sequence[Item], coded: Coded) -> None:
+        """Take one record of several features: a row for each, all of them pointing at it."""
+        patterns = "; ".join(dict.fromkeys(item.pattern for item in items))
+        place = self._writer.add(Stream(named(items), patterns, coded.profile.id), items[0].sample, coded.record.data)
+        for part, item in enumerate(items):
+            self._rows.append((_part_row(item, coded, part), place))
 
     def add_sample(self, sample: Sample) -> None:
         """Take a sample's own row."""
@@ -153,6 +161,25 @@ def sample_rows(samples: Mapping[str, Sample]) -> "pa.Table":
                 f"column {name!r} mixes types: {error}", "give each column values of one type"
             ) from error
     return pa.table(dict(zip(["sample", "structure", *names], arrays, strict=True)))
+
+
+def _part_row(item: Item, coded: Coded, part: int) -> dict[str, Any]:
+    """The row of one feature of a record; its bits are shared out by elements."""
+    record = coded.record
+    found = record.parts[part]
+    layers = [{"bytes": layer.bytes, "sse": sse} for layer, sse in zip(record.layers, found.layers, strict=True)]
+    return {
+        **_record_row(item, coded),
+        "part": part,
+        "layers": layers if len(layers) > 1 else None,
+        "sum": found.sum,
+        "sum_sq": found.sum_sq,
+        "sse": found.sse,
+        "max_error": found.max_error,
+        "signal": found.signal,
+        "bulk_sse": found.bulk_sse,
+        "payload_bits": record.payload_bits * found.elements // max(record.elements, 1),
+    }
 
 
 def _record_row(item: Item, coded: Coded) -> dict[str, Any]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # not public in zarr: named for type checkers alone
     from zarr.core.buffer import Buffer, NDBuffer
 
 
+_SETTINGS = ("store", "profiles", "pattern", "feature")
+
+
 @dataclass(frozen=True)
 class RecordCodec(ArrayBytesCodec):
     """A chunk is one record; its array has a leading axis of length 1 for the sample."""
@@ -25,23 +28,28 @@ class RecordCodec(ArrayBytesCodec):
     store: str = ""
     profiles: tuple[str, ...] = ()
     pattern: str = ""
+    feature: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RecordCodec":
         """From the entry in an array's metadata."""
         settings = dict(data.get("configuration", {}))
-        unknown = sorted(set(settings) - {"store", "profiles", "pattern"})
+        unknown = sorted(set(settings) - set(_SETTINGS))
         if data.get("name") != NAME or unknown:
-            raise BadArgument(f"{data!r} is no configuration of {NAME}", "it takes store, profiles and pattern")
-        return cls(
-            str(settings.get("store", "")), tuple(settings.get("profiles", ())), str(settings.get("pattern", ""))
-        )
+            raise BadArgument(f"{data!r} is no configuration of {NAME}", f"it takes {', '.join(_SETTINGS)}")
+        named = {name: str(settings.get(name, "")) for name in _SETTINGS if name != "profiles"}
+        return cls(profiles=tuple(settings.get("profiles", ())), **named)
 
     def to_dict(self) -> dict[str, Any]:
         """The entry in an array's metadata."""
         return {
             "name": NAME,
-            "configuration": {"store": self.store, "profiles": list(self.profiles), "pattern": self.pattern},
+            "configuration": {
+                "store": self.store,
+                "profiles": list(self.profiles),
+                "pattern": self.pattern,
+                "feature": self.feature,
+            },
         }
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: "ArraySpec") -> int:
@@ -65,7 +73,7 @@ class RecordCodec(ArrayBytesCodec):
 
     @property
     def _coder(self) -> RecordCoder:
-        return RecordCoder(self.store, self.profiles, self.pattern)
+        return RecordCoder(self.store, self.profiles, self.pattern, self.feature)
 
 
 class NumcodecsRecord(numcodecs.abc.Codec):  # type: ignore[misc]
@@ -74,13 +82,20 @@ class NumcodecsRecord(numcodecs.abc.Codec):  # type: ignore[misc]
     codec_id = NAME
 
     def __init__(
-        self, shape: list[int], dtype: str, store: str = "", profiles: list[str] | None = None, pattern: str = ""
+        self,
+        shape: list[int],
+        dtype: str,
+        store: str = "",
+        profiles: list[str] | None = None,
+        pattern: str = "",
+        feature: str = "",
     ) -> None:
         self.shape = list(shape)
         self.dtype = dtype
         self.store = store
         self.profiles = list(profiles or [])
         self.pattern = pattern
+        self.feature = feature
 
     def encode(self, buf: Any) -> bytes:
         """The record of the buffer's content."""
@@ -96,4 +111,4 @@ class NumcodecsRecord(numcodecs.abc.Codec):  # type: ignore[misc]
 
     @property
     def _coder(self) -> RecordCoder:
-        return RecordCoder(self.store, tuple(self.profiles), self.pattern)
+        return RecordCoder(self.store, tuple(self.profiles), self.pattern, self.feature)

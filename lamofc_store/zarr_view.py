@@ -159,6 +159,7 @@ class _Array:
         rows: pa.Table = store.catalog.select([feature], fields=fields)
         self._storage = store.storage
         self._places = Places.of(rows)
+        self._feature = feature
         at = {sample: row for row, sample in enumerate(rows["sample"].to_pylist())}
         self._row = np.array([at.get(sample, -1) for sample in samples], np.int64)
         shapes: list[list[int]] = rows["shape"].to_pylist()
@@ -190,7 +191,8 @@ class _Array:
             "NaN" if self._dtype.startswith("float") else ["NaN", "NaN"] if self._dtype.startswith("complex") else 0
         )
         shape = (len(self._row), *self._shape)
-        codec = {"name": NAME, "configuration": {"store": url, "profiles": self._profiles, "pattern": self._pattern}}
+        settings = {"store": url, "profiles": self._profiles, "pattern": self._pattern, "feature": self._feature}
+        codec = {"name": NAME, "configuration": settings}
         chunk = [1, *(max(1, length) for length in self._shape)]
         axes = ["sample", *(f"{name}[{axis}]" for axis in range(len(self._shape)))]
         return zarr_text.described(

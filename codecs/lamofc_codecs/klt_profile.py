@@ -20,7 +20,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.tables import SIGMA_TABLES, SYMBOLS, Tables
 
-_SHOWN = 1 << 21
+_SHOWN = 1 << 19
 """Values that the drawing inwards is measured on."""
 
 

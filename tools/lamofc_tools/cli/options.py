@@ -81,6 +81,14 @@ class Taking:
         list[str] | None,
         typer.Option("--pattern", metavar="GLOB=PATTERN", help="einops pattern to tokens x channels; repeatable."),
     ] = None
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group",
+            metavar="GLOB",
+            help="Code features of these names together: layer.*.{k,v}; repeatable.",
+        ),
+    ] = None
     grid: Annotated[
         list[str] | None,
         typer.Option("--grid", metavar="GLOB=P+HxW", help="Token grid of a feature: P tokens, then H x W; repeatable."),
@@ -92,7 +100,11 @@ class Taking:
 
     def options(self) -> dict[str, Any]:
         """As the store's verbs take them."""
-        return {"patterns": pairs(self.pattern, "--pattern"), "grids": pairs(self.grid, "--grid")}
+        return {
+            "patterns": pairs(self.pattern, "--pattern"),
+            "groups": tuple(self.group or ()),
+            "grids": pairs(self.grid, "--grid"),
+        }
 
 
 @dataclass(frozen=True)

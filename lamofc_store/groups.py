@@ -1,0 +1,45 @@
+"""Features of one sample that are coded together: those that a glob names and that share their tokens."""
+
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from itertools import product
+
+from lamofc_store.items import Item
+
+_CHOICE = re.compile(r"\{([^{}]*)\}")
+MOST = 1 << 14
+"""Features of one record."""
+
+
+def spelled_out(glob: str) -> list[str]:
+    """A glob without braces, for each of their choices: `layer.*.{k,v}_cache` is two."""
+    pieces = _CHOICE.split(glob)
+    choices = [[piece] if number % 2 == 0 else piece.split(",") for number, piece in enumerate(pieces)]
+    return ["".join(chosen) for chosen in product(*choices)]
+
+
+def named(items: Sequence[Item]) -> str:
+    """What the profile of items that are coded together goes by: their features' names."""
+    return "+".join(item.feature for item in items)
+
+
+def together(items: Sequence[Item], globs: Sequence[str]) -> Iterator[list[Item]]:
+    """Items of some samples: for each sample those that go into one record, sorted by feature; others by themselves.
+
+    The first glob that names a feature takes it. What must not be rounded, or has tokens of its own, is alone.
+    """
+    patterns = [spelled_out(glob) for glob in globs]
+    bundles: dict[tuple[str, int, int], list[Item]] = {}
+    for item in items:
+        number = next(
+            (place for place, one in enumerate(patterns) if any(fnmatchcase(item.feature, glob) for glob in one)), None
+        )
+        if number is None or item.is_exact:
+            yield [item]
+        else:
+            bundles.setdefault((item.sample, number, len(item.tokens)), []).append(item)
+    for bundle in bundles.values():
+        ordered = sorted(bundle, key=lambda item: item.feature)
+        for first in range(0, len(ordered), MOST):
+            yield ordered[first : first + MOST]
