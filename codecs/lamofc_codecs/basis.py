@@ -68,6 +68,12 @@ class Basis:
         upper = torch.from_numpy(high).T.contiguous()
         return upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale
 
+    @lazy
+    def gains(self) -> NDArray[np.float64]:
+        """What a squared error of one in each column adds to the channels: near 1, but for the rounding."""
+        found: NDArray[np.float64] = (self.rows.to(torch.float64) * self.scale).square().sum(1).numpy()
+        return found
+
     def forward(self, values: Floats, columns: int | None = None) -> Floats:
         """The first columns of tokens x channels; by sums of whole numbers, the same on every machine."""
         count = self.columns if columns is None else columns

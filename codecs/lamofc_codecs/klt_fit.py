@@ -17,7 +17,7 @@ from lamofc_codecs.channels import ChannelStatistics, statistics
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt_options import KltOptions
-from lamofc_codecs.klt_profile import Fitted, make_profile
+from lamofc_codecs.klt_profile import Fitted, Transform, make_profile
 from lamofc_codecs.means import find_means, nearest_of
 from lamofc_codecs.principal import principal
 from lamofc_codecs.profile import Profile
@@ -83,8 +83,8 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     per_sample = collected.tokens / max(collected.samples, 1)
     calibration = _calibration(train, test, options, _aims(quality), options.samples * max(per_sample, 1))
     chosen = _best(calibration, options)
-    means = None if chosen.means is None else chosen.means @ calibration.rows
-    return make_profile(fitted, test, chosen.turn @ calibration.rows, means)
+    measured = _transform(chosen.means, chosen.turn, calibration)
+    return make_profile(fitted, test, measured, _of_all(chosen, calibration))
 
 
 def _joined(samples: Iterable[Any]) -> tuple[Parts, Iterator[Tensor]]:
@@ -180,6 +180,20 @@ def _try(calibration: _Calibration, size: int) -> _Tried:
     theory = Theory(np.ascontiguousarray(variance), 1, rest)
     steps = [theory.step_for_error(calibration.signal * 10 ** (-aim / 10)) for aim in calibration.aims]
     return _Tried(means, turn, float(np.mean([theory.bits(step) for step in steps])) + side)
+
+
+def _of_all(chosen: _Tried, calibration: _Calibration) -> Transform:
+    """The same choice fitted on all tokens: what was held out was for measuring, and is too good to be left unused."""
+    values = torch.cat([calibration.train, calibration.test])
+    means = None
+    if chosen.means is not None:
+        means = find_means(values, len(chosen.means))
+        values = values - means[nearest_of(values, means)]
+    return _transform(means, principal(values), calibration)
+
+
+def _transform(means: Tensor | None, turn: Tensor, calibration: _Calibration) -> Transform:
+    return Transform(turn @ calibration.rows, None if means is None else means @ calibration.rows)
 
 
 def _variance(columns: Tensor) -> NDArray[np.float64]:

@@ -36,16 +36,30 @@ class Fitted:
     aim_db: float
 
 
-def make_profile(fitted: Fitted, test: Tensor, rows: Tensor | None, means: Tensor | None) -> Profile:
-    """Measure on weighted tokens that were held out, through the transform as it will be stored."""
+@dataclass(frozen=True)
+class Transform:
+    """What channels are turned by."""
+
+    rows: Tensor
+    """Columns x weighted channels, by falling variance."""
+    means: Tensor | None
+    """Means x weighted channels."""
+
+
+def make_profile(fitted: Fitted, test: Tensor, measured: Transform | None, final: Transform | None) -> Profile:
+    """A profile of the final transform, none for channels as they are.
+
+    Spreads and tables are those of weighted tokens that were held out, under the transform fitted without them: each
+    column of the final one takes the spread of its rank.
+    """
     away, weight = test.numpy(), torch.from_numpy(fitted.weight)
     tensors: dict[str, Tensor] = dict(fitted.bulk.tensors())
-    if means is not None:
-        book = Means(Basis.of(means / weight), Tables(normalise(np.ones(SYMBOLS, np.int64))[None]))
-        away, numbers = _without_means(away, Means(book.basis.weighted(fitted.weight), book.table))
-        tensors |= {"means": book.basis.rows, "means_scale": book.basis.scale, "mean_numbers": _stored(numbers)}
-    basis = None if rows is None else Basis.of(rows / weight)
-    columns = away if basis is None else basis.weighted(fitted.weight).forward(away)
+    if measured is not None and final is not None and measured.means is not None and final.means is not None:
+        even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
+        away, numbers = _without_means(away, Means(Basis.of(measured.means), even))
+        stored = Basis.of(final.means / weight)
+        tensors |= {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(numbers)}
+    columns = away if measured is None else Basis.of(measured.rows).forward(away)
     sigma = np.sqrt(np.square(columns, dtype=np.float64).mean(0)).astype(np.float32)
     order = np.argsort(-sigma, kind="stable")
     columns = np.ascontiguousarray(columns[:, order])
@@ -55,10 +69,11 @@ def make_profile(fitted: Fitted, test: Tensor, rows: Tensor | None, means: Tenso
         "drawn": torch.from_numpy(_drawn(columns, sigma, energies)),
         "energies": _stored(_energy_table(energies)),
     }
-    if basis is None:
+    if final is None:
         tensors["order"] = torch.from_numpy(order.astype(np.int32))
     else:
-        tensors |= {"basis": basis.rows[torch.from_numpy(order)].contiguous(), "basis_scale": basis.scale}
+        basis = Basis.of(final.rows / weight)
+        tensors |= {"basis": basis.rows, "basis_scale": basis.scale}
     config: dict[str, object] = {
         **fitted.options.to_json(),
         "tables": SIGMA_TABLES,

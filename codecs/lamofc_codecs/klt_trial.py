@@ -133,7 +133,10 @@ class Sample:
         """About the squared error that a step leaves."""
         _, sums, _ = self._sums(self.seen, step)
         count = kept(sums)
-        return float(step * step * (sums[0, :count].sum() + sums[2, count:].sum()) * self._share + self.theory.rest)
+        lost = np.concatenate([sums[0, :count], sums[2, count:]])
+        if self.known.analysis is not None:
+            lost *= self.known.analysis.gains[: len(lost)]
+        return float(step * step * lost.sum() * self._share + self.theory.rest)
 
     def _bits(self, step: float) -> float:
         """About the bits that a step takes."""

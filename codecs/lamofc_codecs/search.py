@@ -61,7 +61,7 @@ class Search(Generic[Tried]):
             met = tried.error <= _ENOUGH * allowed
             if best is None or (met, tried.step) > (best[1], best[0].step):
                 best = tried, met
-            if _CLOSE * allowed <= tried.error <= (2 - _CLOSE) * allowed or tried.error == 0:
+            if _CLOSE * allowed <= tried.error <= _ENOUGH * allowed or tried.error == 0:
                 break
             points.add(tried.step, 0.5 * _doublings(tried.error))
         return best if best is not None else (self.trial(start), False)

@@ -14,7 +14,7 @@ from lamofc_tools.demo import Settings, Step, next_steps, show, tour
 from lamofc_tools.heads import fit_linear
 
 Lamofc: TypeAlias = Callable[..., Any]
-SHORT = Settings(epochs=2, count=240, codings=(("raw", None), ("uniform", 10.0)))
+SHORT = Settings(epochs=2, count=240, codings=(("raw", None), ("klt", 10.0)))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_raw_scores_as_the_original_and_lossy_costs_less(steps: tuple[Path, list
 
 
 def test_profiles_never_saw_held_out_digits(steps: tuple[Path, list[Step]]) -> None:
-    with lamofc_store.open(str(steps[0] / "uniform-10dB")) as store:
+    with lamofc_store.open(str(steps[0] / "klt-10dB")) as store:
         assert store.sql("SELECT count(DISTINCT profile) FROM records").fetchall() == [(2,)]
         verbs = [commit["verb"] for commit in reversed(store.log())]
         assert verbs == ["fit", "ingest", "ingest"]
@@ -58,7 +58,7 @@ def test_pages_fit_eighty_columns(steps: tuple[Path, list[Step]]) -> None:
         show(console, step)
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert max(map(len, lines)) <= 80
-    assert any("uniform-10dB" in line for line in lines)
+    assert any("klt-10dB" in line for line in lines)
     assert all(len(line) <= 80 for line in next_steps("digits", ["raw"]).splitlines())
 
 
@@ -67,7 +67,7 @@ def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("lamofc_tools.demo.Settings", lambda epochs: SHORT)
     document = lamofc("demo", "--json", "--keep", tmp_path / "kept").document
     assert set(document) == {"model", "rates", "accuracy"}
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["raw", "uniform-10dB"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["klt-10dB", "raw"]
 
 
 def test_missing_digits_are_answered_with_the_install_line(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,4 +91,4 @@ def test_whole_tour(lamofc: Lamofc, tmp_path: Path) -> None:
     original, *stores = ran.document["accuracy"]["rows"]
     for row in stores:
         assert row["block.4"] > original["block.4"] - 0.02
-    assert lamofc("verify", tmp_path / "uniform-10dB").code == 0
+    assert lamofc("verify", tmp_path / "klt-10dB").code == 0

@@ -33,9 +33,10 @@ class Settings:
     codings: tuple[tuple[str, float | None], ...] = (
         ("raw", None),
         ("lloydmax", None),
-        ("uniform", 20.0),
         ("uniform", 10.0),
-        ("uniform", 5.0),
+        ("klt", 20.0),
+        ("klt", 10.0),
+        ("klt", 5.0),
     )
     """Codec and decibels of each store."""
 
