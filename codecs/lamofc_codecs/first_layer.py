@@ -70,7 +70,9 @@ def read_first(data: memoryview, runs: Runs) -> Numbers:
     beyond = _read_escapes(data[low_end:], escaped)
     low = np.frombuffer(data[_LENGTH.size + size : low_end], np.uint8)
     numbers = np.empty((runs.columns, runs.tokens.count), np.int32)
-    _put(symbols.view(np.int8), (runs.column, runs.first, length), shifts, radii, beyond, low, numbers)
+    largest = _put(symbols.view(np.int8), (runs.column, runs.first, length), shifts, radii, beyond, low, numbers)
+    if largest > LARGEST:
+        raise CorruptRecord(f"an escaped number of {largest}; the largest is {LARGEST}")
     return numbers
 
 
@@ -155,9 +157,10 @@ def _put(  # noqa: PLR0913 - compiled code takes arrays, not objects
     beyond: Places,
     low: Bytes,
     numbers: Numbers,
-) -> None:
-    """Undo `_take` and `_write_low`."""
+) -> np.int64:
+    """Undo `_take` and `_write_low`; return the largest escaped magnitude, its low bits left out."""
     column, first, length = runs
+    largest = np.int64(0)
     at, escape, byte, held, bits = 0, 0, 0, np.uint64(0), np.uint64(0)
     for run in range(len(column)):
         there = numbers[column[run], first[run] : first[run] + length[run]]
@@ -169,6 +172,7 @@ def _put(  # noqa: PLR0913 - compiled code takes arrays, not objects
             for i in range(len(there)):
                 if symbols[at + i] == np.int8(-128):
                     high = (beyond[escape] >> 1) + radii[run] + 1
+                    largest = max(largest, high << np.int64(shift))
                     there[i] = np.int32(-high if beyond[escape] & 1 else high)
                     escape += 1
         if shift:
@@ -181,3 +185,4 @@ def _put(  # noqa: PLR0913 - compiled code takes arrays, not objects
                 held >>= shift
                 bits -= shift
         at += length[run]
+    return largest

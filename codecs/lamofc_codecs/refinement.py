@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs import rans, rans_block, rans_numba
+from lamofc_codecs.coefficients import LARGEST
 from lamofc_codecs.compiled import compiled
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.histogram import normalise
@@ -22,6 +23,8 @@ from lamofc_codecs.tables import CLASSES, SYMBOLS, Tables, sigma_tables
 FACTOR = 3
 _MAGNITUDES = 4
 _MOST = 1 << 15
+_REFINED = (LARGEST + 1) // FACTOR
+"""Magnitudes up to this can be refined: what becomes of them is not above the largest."""
 
 Places = NDArray[np.int64]
 
@@ -69,6 +72,9 @@ def read_refinement(data: memoryview, before: Numbers, runs: Runs) -> Numbers:
     """Undo `write_refinement`."""
     if runs.count > len(data) * _MOST:
         raise CorruptRecord(f"{len(data)} bytes for {runs.count} numbers to refine")
+    largest = max(int(before.max(initial=0)), -int(before.min(initial=0)))
+    if largest > _REFINED:
+        raise CorruptRecord(f"a number of {largest} to refine; the largest is {_REFINED}")
     magnitudes, starts, rows = _places(before, runs)
     symbols = rans.decode_symbols(data, runs.count, rows, refinement_tables())
     if ((symbols + 1) & 255 > 2).any():
