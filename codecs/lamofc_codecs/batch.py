@@ -28,8 +28,10 @@ from lamofc_codecs.registry import RAW, by_name, codec_class, codec_of_number, o
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SMALL = 1 << 16
-"""Elements below which a thread is not worth its start."""
+_SMALL = 1 << 15
+"""Elements of a record below which threads wait for each other more than they work."""
+_LARGE = 1 << 20
+"""Elements of a record that torch may share out over all cores."""
 
 
 def fit(
@@ -118,20 +120,19 @@ def _codec_of(header: Header, known: Mapping[str, Profile]) -> Codec:
 
 
 def _each(work: Callable[[Item], Result], jobs: Sequence[Item], elements: int) -> list[Result]:
-    """Do all jobs, on several threads where that pays; an error of any of them is raised."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(len(jobs), cores, torch.get_num_threads())
-    if workers < 2 or elements < 2 * _SMALL:
-        return [work(job) for job in jobs]
-    # Many tiny jobs go out in bundles: handing one over costs as much as decoding it.
-    bundle = max(1, min(len(jobs) // (4 * workers), _SMALL * len(jobs) // elements))
-    bundles = [jobs[start : start + bundle] for start in range(0, len(jobs), bundle)]
+    """Do all jobs, a core each where that pays; an error of any of them is raised."""
     threads = torch.get_num_threads()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = min(len(jobs), cores, threads) if elements >= _SMALL * len(jobs) else 1
+    if len(jobs) == 1 and elements >= _LARGE:
+        return [work(jobs[0])]
     try:
-        # Each of ours is one core's work; torch would start as many again for each.
+        # Each job is one core's work: torch's own threads would wait for each other longer than they work.
+        if workers < 2:
+            torch.set_num_threads(1)
+            return [work(job) for job in jobs]
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            done = pool.map(lambda some: [work(job) for job in some], bundles)
-            return [result for results in done for result in results]
+            return list(pool.map(work, jobs))
     finally:
         torch.set_num_threads(threads)  # parts of that setting are not a thread's own
 

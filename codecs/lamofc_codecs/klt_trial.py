@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -81,6 +81,8 @@ class Sample:
     seen: Floats
     """Some tokens of them, evenly spread: what a guess looks at."""
     theory: Theory
+    memo: dict[str, int] = field(default_factory=dict)
+    """How many layers are worth it, once the first trial has told."""
 
     @classmethod
     def of(cls, source: Source, outside: NDArray[np.bool_], known: Parameters, quality: Quality) -> Sample:
@@ -158,7 +160,9 @@ class Sample:
         rows, sums, tokens = self._sums(self.columns, step)
         count = kept(sums)
         spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum())
-        layers = self._layers(step)
+        if "layers" not in self.memo:
+            self.memo["layers"] = self._layers(step)
+        layers = self.memo["layers"]
         widths = widths_of(rows[:, :count], layers, spared)
         numbers = [sorted_columns(rows[:, :count], tokens)]
         for _ in range(layers - 1):

@@ -13,6 +13,8 @@ from lamofc_codecs.theory import Theory
 _TRIES = 8
 _CLOSE = 0.98
 """A try at this share of the allowed error, or above, is not bettered."""
+_NEAR = 0.004
+"""Doublings within which a guess is to meet the target: half a percent of the error."""
 _ENOUGH = 1.03
 """A try within this is good enough when no better one is found."""
 
@@ -99,7 +101,7 @@ class _Points:
         Never beyond what was found to be too fine or too coarse.
         """
         if not self._found:
-            return solve(lambda step: self._guess(step) - self._wanted, start)
+            return solve(lambda step: self._guess(step) - self._wanted, start, _NEAR)
         at, value = self._found[-1]
         before = self._found[-2] if len(self._found) > 1 else (at - 0.25, value + self._change(at))
         slope = (value - before[1]) / (at - before[0]) if at != before[0] else 1.0

@@ -73,7 +73,7 @@ def bits_at(entries: Entries, step: float, sigma: Floats) -> float:
     return float(_bits(entries.away, shape, np.float32(step), sigma_tables().costs)) * entries.share
 
 
-def solve(rises: Callable[[float], float], start: float) -> float:
+def solve(rises: Callable[[float], float], start: float, settled: float = _SETTLED) -> float:
     """Return a step at which a function that rises by about one with each doubling of the step is 0.
 
     Secants within a bracket; where the function jumps over 0, the step before the jump.
@@ -83,7 +83,7 @@ def solve(rises: Callable[[float], float], start: float) -> float:
     slope, last = 1.0, (math.nan, math.nan)
     for _ in range(_TRIALS):
         value = rises(math.exp2(at))
-        if abs(value) <= _SETTLED or high - low < _SETTLED:
+        if abs(value) <= settled or high - low < _SETTLED:
             break
         low, high = (at, high) if value < 0 else (low, at)
         if at != last[0] and math.isfinite(last[1]):

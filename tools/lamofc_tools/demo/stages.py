@@ -36,7 +36,6 @@ class Settings:
         ("uniform", 10.0),
         ("klt", 20.0),
         ("klt", 10.0),
-        ("klt", 5.0),
     )
     """Codec and decibels of each store."""
 
