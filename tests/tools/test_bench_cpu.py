@@ -1,0 +1,34 @@
+"""The figures of `tools/bench cpu` come from records of klt, and are worked out as they say."""
+
+import json
+from unittest.mock import patch
+
+import pytest
+
+from lamofc_codecs import Quality, decode, encode, fit
+from lamofc_tools import bench_cpu
+
+
+def test_a_row_is_that_of_records_that_meet_their_aim() -> None:
+    with patch.object(bench_cpu, "TOKENS", 64), patch.object(bench_cpu, "FITTED", 4):
+        row = bench_cpu.klt_row("small", 48, 10.0, 1)
+        profile = fit("klt", bench_cpu.features(48, 4, 1), Quality(snr_db=10), means=0)
+        test = bench_cpu.features(48, bench_cpu.BATCH, 2)
+        records = encode(test, profile)
+        assert row["bits"] == pytest.approx(sum(record.payload_bits for record in records) / (8 * 64 * 48))
+        assert [tensor[32, 16] for tensor in decode([record.data for record in records], profile)] == [5000.0] * 8
+    assert min(row["decode_gb_s"], row["encode_gb_s"], row["fit_s"]) > 0
+
+
+def test_its_last_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    small = {"tiny": 32}
+    with (
+        patch.object(bench_cpu, "TOKENS", 48),
+        patch.object(bench_cpu, "FITTED", 4),
+        patch.object(bench_cpu, "SHAPES", small),
+        patch.object(bench_cpu, "hyperprior_row", lambda *given: {"shape": "tiny", "decode_gb_s": 1e-3}),
+    ):
+        assert bench_cpu.main(["--rounds", "1", "--aims", "10", "--shapes", "tiny"]) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    row = document["rows"][1]
+    assert row["times_hyperprior"] == pytest.approx(row["decode_gb_s"] / 1e-3)
