@@ -102,6 +102,15 @@ def distortion_of(several: Sequence[Distortion]) -> Distortion:
     )
 
 
+def between(share: float, worse: Distortion, better: Distortion) -> Distortion:
+    """What lies that share of the way from the better to the worse; its largest error is that of the worse."""
+    return Distortion(
+        better.sse + share * (worse.sse - better.sse),
+        better.bulk_sse + share * (worse.bulk_sse - better.bulk_sse),
+        max(worse.max_error, better.max_error),
+    )
+
+
 NO_DISTORTION = Distortion(0.0, 0.0, 0.0)
 
 

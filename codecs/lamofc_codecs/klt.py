@@ -90,7 +90,7 @@ class Klt(Codec):
         exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
         side = Side(trial.tokens, sample.index)
         coded = list(zip(trial.numbers, trial.runs, strict=True))
-        layers = write_layers(trial.head, coded, side, self._parameters, exact, source.nbytes >> 17)
+        layers = write_layers(trial.cut, coded, side, self._parameters, exact, source.nbytes >> 17)
         errors = sample.errors(trial)
         return Coded(layers, tuple(map(distortion_of, errors)), reached, errors)
 
@@ -110,6 +110,6 @@ class Klt(Codec):
         have = [count for _, count in known.parts] or [known.channels]
         need(list(channels) == have, f"parts of {list(channels)} channels; the profile has {have}")
         read = read_layers(layers, tokens, known)
-        synthesise(read.numbers, read.runs, read.step, known, read.side, outs)
+        synthesise(read.level, known, read.side, outs)
         if len(read.exact):
             read_exact(read.exact, outs)

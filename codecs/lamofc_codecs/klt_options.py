@@ -9,7 +9,13 @@ from typing import Any, Literal
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.means import MOST
 
-_BOUNDS = {"means": (0, MOST), "components": (1, 1 << 16), "layers": (1, 8), "samples": (1, 1 << 40)}
+_BOUNDS = {
+    "means": (0, MOST),
+    "components": (1, 1 << 16),
+    "levels": (1, 7),
+    "layer_bytes": (32, 1 << 30),
+    "samples": (1, 1 << 40),
+}
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,10 @@ class KltOptions:
     """Size of the codebook of token means, 0 for none; without it, as many as pay on samples held out."""
     components: int | None = None
     """Most columns to keep; without it, all that stand out of the step or may at a finer one."""
-    layers: int = 3
-    """Most layers of a record; each is a copy at a lower rate."""
+    levels: int = 3
+    """Most levels of a record: copies of lower rates, 9.5 dB apart, each cut into layers for rates in between."""
+    layer_bytes: int = 4096
+    """What each layer within a level takes at least: its checksum and states are a hundredth of that at most."""
     samples: int = 10_000
     """How many samples the profile's bytes are spread over when the fit weighs what pays."""
     nonfinite: Literal["raise", "exact"] = "raise"

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from lamofc_codecs.between import Between
 from lamofc_codecs.codec import need
 from lamofc_codecs.energy import ENERGIES, Tokens
 from lamofc_codecs.first_layer import read_first, write_first
@@ -18,12 +19,14 @@ from lamofc_codecs.order0 import Form, read_plane, write_plane
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import FACTOR, read_refinement, write_refinement
 from lamofc_codecs.runs import Numbers, Runs
+from lamofc_codecs.stages import Cut, known_after
 
-MAX_LAYERS = 8
+MAX_LEVELS = 7
+"""Each may be four stages, and a record has at most 32 layers."""
 FINEST = 2.0**-100
 """Steps and their inverses stay well within float32."""
 _START = struct.Struct("<fBB")
-_EXACT = 1
+_EXACT, _CUT = 1, 2
 _LENGTHS = 3
 
 
@@ -32,17 +35,19 @@ class Head:
     """What a record says before its numbers."""
 
     step: float
-    """Of the finest layer."""
+    """Of the finest level."""
     columns: tuple[int, ...]
-    """Of each layer, coarse first: how many columns it holds, never fewer than the one before."""
+    """Of each level, coarse first: how many columns it holds, never fewer than the one before."""
+    cuts: tuple[Cut, ...]
+    """Of each level after the first: how it is cut into layers."""
 
-    def step_of(self, layers: int) -> np.float32:
-        """The step of a prefix of so many layers."""
-        return np.float32(np.float32(self.step) * np.float32(FACTOR ** (len(self.columns) - layers)))
+    def step_of(self, level: int) -> np.float32:
+        """The step of a level, 0 being the coarsest."""
+        return np.float32(np.float32(self.step) * np.float32(FACTOR ** (len(self.columns) - 1 - level)))
 
-    def runs_of(self, layer: int, tokens: Tokens, known: Parameters) -> Runs:
-        """Where the numbers of a layer stand."""
-        return Runs.of(known.sigma[: self.columns[layer]], self.step_of(layer + 1), tokens)
+    def runs_of(self, level: int, tokens: Tokens, known: Parameters) -> Runs:
+        """Where the numbers of a level stand."""
+        return Runs.of(known.sigma[: self.columns[level]], self.step_of(level), tokens)
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,22 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Read:
-    """What layers hold."""
+class Level:
+    """The numbers of a level, and what they stand for."""
 
     numbers: Numbers
     runs: Runs
     step: np.float32
+    between: Between | None = None
+    """Where layers end within it: what is known of the numbers."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What layers hold."""
+
+    level: Level
+    """The finest of which they tell."""
     side: Side
     exact: memoryview
 
@@ -68,17 +83,19 @@ class Read:
 def write_layers(
     head: Head, coded: Sequence[tuple[Numbers, Runs]], side: Side, known: Parameters, exact: bytes, least: int
 ) -> tuple[bytes, ...]:
-    """Code all layers; the first is made to take `least` bytes if it would not."""
+    """Code all levels, those after the first in stages; the first layer is made to take `least` bytes or more."""
     base = write_first(*coded[0])
     index = b"" if side.index is None or known.means is None else known.means.write(side.index)
     form, plane = write_plane(side.tokens.energy, known.energies)
     if len(plane) + len(index) + len(base) < least:
         form, plane = Form.STORED, side.tokens.energy.tobytes()
+    cuts = b"".join(bytes((cut.halves, cut.rest)) for cut in head.cuts)
+    flags = _EXACT * bool(exact) | _CUT * any(cuts)
     listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(base)], np.int64))
-    start = _START.pack(head.step, len(head.columns), _EXACT * bool(exact))
-    layers = [b"".join((start, listed, bytes((form,)), plane, index, base, exact))]
-    for (before, _), (numbers, runs) in pairwise(coded):
-        layers.append(write_refinement(numbers, before, runs))
+    start = _START.pack(head.step, len(head.columns), flags) + cuts * any(cuts) + listed
+    layers = [b"".join((start, bytes((form,)), plane, index, base, exact))]
+    for ((before, _), (numbers, runs)), cut in zip(pairwise(coded), head.cuts, strict=True):
+        layers += write_refinement(numbers, before, runs, cut.stages)
     return tuple(layers)
 
 
@@ -86,14 +103,17 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     """Read a prefix of the layers; nothing in them is believed."""
     data = layers[0]
     need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
-    step, count, flags = _START.unpack_from(data)
+    step, levels, flags = _START.unpack_from(data)
     need(FINEST <= step <= 1 / FINEST, f"a step of {step}")
-    need(len(layers) <= count <= MAX_LAYERS and flags <= _EXACT, f"{count} layers, flags {flags}")
-    listed, used = read_numbers(data[_START.size :], count + _LENGTHS)
-    head, lengths = Head(step, tuple(listed[:count].tolist())), listed[count:].tolist()
-    at = _START.size + used
+    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT, f"{levels} levels, flags {flags}")
+    cuts = _read_cuts(data[_START.size :], levels - 1) if flags & _CUT else (Cut(),) * (levels - 1)
+    need(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
+    at = _START.size + 2 * len(cuts) * bool(flags & _CUT)
+    listed, used = read_numbers(data[at:], levels + _LENGTHS)
+    head, lengths = Head(step, tuple(listed[:levels].tolist()), cuts), listed[levels:].tolist()
+    at += used
     rising = all(a <= b for a, b in pairwise(head.columns))
-    need(rising and head.columns[-1] <= len(known.sigma), f"layers of {head.columns} columns")
+    need(rising and head.columns[-1] <= len(known.sigma), f"levels of {head.columns} columns")
     need(at + 1 + sum(lengths) <= len(data), f"parts of {lengths} bytes in a first layer of {len(data)}")
     need((at + 1 + sum(lengths) < len(data)) == bool(flags & _EXACT), f"flags {flags}, yet other bytes at the end")
     energy = np.empty(tokens, np.uint8)
@@ -106,8 +126,25 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     at += lengths[1]
     side = Side(Tokens.of(energy), index)
     runs = head.runs_of(0, side.tokens, known)
-    numbers = read_first(data[at : at + lengths[2]], runs)
-    for layer in range(1, len(layers)):
-        runs = head.runs_of(layer, side.tokens, known)
-        numbers = read_refinement(layers[layer], numbers, runs)
-    return Read(numbers, runs, head.step_of(len(layers)), side, data[at + lengths[2] :])
+    found = Level(read_first(data[at : at + lengths[2]], runs), runs, head.step_of(0))
+    sections = list(layers[1:])
+    for level, cut in enumerate(cuts, 1):
+        if sections:
+            told, sections = sections[: len(cut.stages)], sections[len(cut.stages) :]
+            found = _refined(found, told, cut, head.runs_of(level, side.tokens, known), head.step_of(level))
+    return Read(found, side, data[at + lengths[2] :])
+
+
+def _read_cuts(data: memoryview, count: int) -> tuple[Cut, ...]:
+    need(len(data) >= 2 * count, f"{len(data)} bytes for {count} cuts")
+    cuts = tuple(Cut(data[2 * level], data[2 * level + 1]) for level in range(count))
+    need(all(cut.sane for cut in cuts) and cuts != (Cut(),) * count, f"levels cut {cuts}")
+    return cuts
+
+
+def _refined(before: Level, sections: Sequence[memoryview], cut: Cut, runs: Runs, step: np.float32) -> Level:
+    """A level more, or its first stages."""
+    numbers, between = read_refinement(sections, before.numbers, runs, cut.stages), None
+    if len(sections) < len(cut.stages):
+        between = Between(before.numbers, before.runs, known_after(cut.stages[: len(sections)]))
+    return Level(numbers, runs, step, between)

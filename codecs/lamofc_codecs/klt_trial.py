@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import partial
+from itertools import pairwise, starmap
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.bulk import Distortion, Floats, distortion
+from lamofc_codecs.between import errors_of
+from lamofc_codecs.bulk import Distortion, Floats, between, distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import quantise
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.energy import Tokens, energies_of
 from lamofc_codecs.first_layer import first_bits
-from lamofc_codecs.klt_section import FINEST, Head, Side
+from lamofc_codecs.klt_section import FINEST, Head, Level, Side
 from lamofc_codecs.klt_target import allowed, kept, rest, wanted, weighed, widths_of
 from lamofc_codecs.lazy import lazy
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.refinement import FACTOR, coarser, refinement_bits
+from lamofc_codecs.refinement import FACTOR, coarser, digits_of, halves_of, refinement_bits
 from lamofc_codecs.runs import Numbers, Runs, kinds_of, sorted_columns
 from lamofc_codecs.search import Search
+from lamofc_codecs.stages import ALL, NONE, Cut, Stage, choose_cut, known_after
 from lamofc_codecs.synthesis import synthesise
+from lamofc_codecs.tables import CLASSES
 from lamofc_codecs.theory import Theory
 
 _SEEN = 1 << 17
 """Entries that a guess looks at."""
 _WORTH = 10**-0.35
-"""A coarser layer is written if it leaves no more than this share of the signal: a copy at 3.5 dB."""
+"""A coarser level is written if it leaves no more than this share of the signal: a copy at 3.5 dB."""
 _SPARED = 1 / 512
-"""Share of the error that may be added by leaving stray numbers out of the columns of a layer."""
+"""Share of the error that may be added by leaving stray numbers out of the columns of a level."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +47,9 @@ class Trial:
     head: Head
     tokens: Tokens
     numbers: tuple[Numbers, ...]
-    """Of each layer, coarse first."""
+    """Of each level, coarse first."""
     runs: tuple[Runs, ...]
-    """Of each layer."""
+    """Of each level."""
     exact: tuple[NDArray[np.int64], ...]
     """Of each part: positions of the entries that are stored as they are, rising."""
     lost: tuple[Distortion, ...]
@@ -52,18 +57,27 @@ class Trial:
     error: float
     """What is lost, as the quality counts it."""
     side_bits: float
+    least: int
+    """Bytes that a layer within a level takes, or more."""
 
     @property
     def step(self) -> float:
-        """Of the finest layer."""
+        """Of the finest level."""
         return self.head.step
+
+    @lazy
+    def cut(self) -> Head:
+        """The head of a record whose levels are cut into layers."""
+        levels = zip(pairwise(self.numbers), self.runs[1:], strict=True)
+        halves = (halves_of(digits_of(fine, coarse, runs)) for (coarse, fine), runs in levels)
+        return replace(self.head, cuts=tuple(choose_cut(some, self.least) for some in halves))
 
     @lazy
     def bits(self) -> float:
         """Bits of all layers, to a part in a thousand."""
         total = self.side_bits + first_bits(self.numbers[0], self.runs[0])
-        for layer in range(1, len(self.numbers)):
-            total += refinement_bits(self.numbers[layer], self.numbers[layer - 1], self.runs[layer])
+        for (coarse, fine), runs, cut in zip(pairwise(self.numbers), self.runs[1:], self.cut.cuts, strict=True):
+            total += refinement_bits(fine, coarse, runs, cut.stages)
         return total
 
 
@@ -82,7 +96,7 @@ class Sample:
     """Some tokens of them, evenly spread: what a guess looks at."""
     theory: Theory
     memo: dict[str, int] = field(default_factory=dict)
-    """How many layers are worth it, once the first trial has told."""
+    """How many levels are worth it, once the first trial has told."""
 
     @classmethod
     def of(cls, source: Source, outside: NDArray[np.bool_], known: Parameters, quality: Quality) -> Sample:
@@ -160,31 +174,32 @@ class Sample:
         rows, sums, tokens = self._sums(self.columns, step)
         count = kept(sums)
         spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum())
-        if "layers" not in self.memo:
-            self.memo["layers"] = self._layers(step)
-        layers = self.memo["layers"]
-        widths = widths_of(rows[:, :count], layers, spared)
+        if "levels" not in self.memo:
+            self.memo["levels"] = self._levels(step)
+        levels = self.memo["levels"]
+        widths = widths_of(rows[:, :count], levels, spared)
         numbers = [sorted_columns(rows[:, :count], tokens)]
-        for _ in range(layers - 1):
+        for _ in range(levels - 1):
             numbers.insert(0, coarser(numbers[0]))
         numbers = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
-        head = Head(step, widths)
-        runs = tuple(head.runs_of(layer, tokens, self.known) for layer in range(layers))
-        lost = self._lost(self._decoded(head.step_of(layers), runs[-1], numbers[-1]))
+        head = Head(step, widths, (Cut(),) * (levels - 1))
+        runs = tuple(head.runs_of(level, tokens, self.known) for level in range(levels))
+        lost = self._lost(self._decoded(head.step_of(levels - 1), runs[-1], numbers[-1]))
         error = weighed(lost, self.source, self.known, self.quality)
-        return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits)
+        least = self.known.options.layer_bytes
+        return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits, least)
 
-    def _layers(self, step: float) -> int:
-        """How many layers are worth it."""
+    def _levels(self, step: float) -> int:
+        """How many levels are worth it."""
         signal = sum(self.known.importance * [sums.signal for sums in self.source.part_sums])
         count = 1
-        while count < self.known.options.layers and self._errors(step * FACTOR**count) < _WORTH * signal:
+        while count < self.known.options.levels and self._errors(step * FACTOR**count) < _WORTH * signal:
             count += 1
         return count
 
     def _decoded(self, step: np.float32, runs: Runs, numbers: Numbers) -> list[Tensor]:
         decoded = [torch.empty_like(tensor) for tensor in self.source.tensors]
-        synthesise(numbers, runs, step, self.known, Side(runs.tokens, self.index), decoded)
+        synthesise(Level(numbers, runs, step), self.known, Side(runs.tokens, self.index), decoded)
         return decoded
 
     def _lost(self, decoded: list[Tensor]) -> tuple[Distortion, ...]:
@@ -198,12 +213,34 @@ class Sample:
         return tuple(lost)
 
     def errors(self, trial: Trial) -> tuple[tuple[Distortion, ...], ...]:
-        """What is lost at each layer, in each part."""
-        coarse = [
-            self._lost(self._decoded(trial.head.step_of(layer + 1), trial.runs[layer], numbers))
-            for layer, numbers in enumerate(trial.numbers[:-1])
+        """What is lost with each layer, in each part: within a level, about so."""
+        ends = [
+            self._lost(self._decoded(trial.head.step_of(level), trial.runs[level], numbers))
+            for level, numbers in enumerate(trial.numbers[:-1])
         ]
-        return (*coarse, trial.lost)
+        ends.append(trial.lost)
+        found = [ends[0]]
+        for level, cut in enumerate(trial.cut.cuts, 1):
+            left = self._left(trial, level, cut.stages) if len(cut.stages) > 1 else []
+            for share in left:
+                found.append(tuple(starmap(partial(between, share), zip(ends[level - 1], ends[level], strict=True))))
+            found.append(ends[level])
+        return tuple(found)
+
+    def _left(self, trial: Trial, level: int, stages: Sequence[Stage]) -> list[float]:
+        """Which share of what a level takes off the error is left after each of its stages but the last."""
+        rows = np.arange(0, len(self.columns), max(1, self.columns.size // _SEEN))
+        tokens = Tokens.of(trial.tokens.energy[rows])
+        places = np.argsort(trial.tokens.order)[rows[tokens.order]]
+        coarse, fine = (np.ascontiguousarray(trial.numbers[at][:, places]) for at in (level - 1, level))
+        runs = trial.head.runs_of(level, tokens, self.known), trial.head.runs_of(level - 1, tokens, self.known)
+        columns = np.ascontiguousarray(self.columns[rows[tokens.order], : len(fine)].T) / trial.head.step_of(level)
+        gains = np.ones(len(fine)) if self.known.analysis is None else self.known.analysis.gains
+        sums = errors_of(columns, fine, coarse, runs, self.known.drawn, gains)
+        told, every = sums[:, ALL].sum(), np.arange(CLASSES)
+        off = max(float(sums[:, NONE].sum() - told), 1e-300)
+        shares = [float(sums[every, known_after(stages[:count])].sum() - told) / off for count in range(1, len(stages))]
+        return [min(max(share, 0.0), 1.0) for share in shares]
 
     def _within(self, limit: float) -> Trial:
         """The cheapest of some steps, with all entries exact that would be further off than the limit."""

@@ -1,4 +1,4 @@
-"""Where the numbers of a layer stand: for each energy class and each column a run of tokens, narrow tables first.
+"""Where the numbers of a level stand: for each energy class and each column a run of tokens, narrow tables first.
 
 Numbers are held columns x tokens, the tokens sorted by energy, so a run is a piece of a column. Runs stand one after
 another by the table of their class; every 32 symbols share a table, the widest of theirs, so nothing is padded, and
@@ -24,7 +24,7 @@ Numbers = NDArray[np.int32]
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """The runs of one layer, in the order in which they are coded."""
+    """The runs of one level, in the order in which they are coded."""
 
     tokens: Tokens
     kinds: NDArray[np.uint8]
@@ -61,7 +61,7 @@ class Runs:
 
     @property
     def count(self) -> int:
-        """Symbols of the layer."""
+        """Numbers of the level."""
         return self.columns * self.tokens.count
 
     @lazy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,40 +11,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.basis import Basis
+from lamofc_codecs.between import Inwards, inwards_of
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.compiled import compiled
 from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.dtypes import convert_into
-from lamofc_codecs.klt_section import Side
+from lamofc_codecs.energy import Tokens
+from lamofc_codecs.klt_section import Level, Side
 from lamofc_codecs.parameters import Parameters
-from lamofc_codecs.runs import Numbers, Runs
-from lamofc_codecs.tables import ALL_CLASSES, CLASSES
+from lamofc_codecs.runs import Numbers
 
 _TILE = 256
 """Tokens that are transformed at once: what stands between the stages then stays in the processor's cache."""
-_ONE = 7
-"""Numbers up to this are held by one byte in parts of a step."""
-_TWO = 1000
-"""And up to this by two."""
+_ONE, _TWO = 127, 16000
+"""Parts of a step that one byte holds, and two."""
 _LARGEST_HALF = 65504.0
 
 
-def synthesise(
-    numbers: Numbers, runs: Runs, step: np.float32, known: Parameters, side: Side, outs: Sequence[Tensor | None]
-) -> None:
+def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tensor | None]) -> None:
     """Fill those of `outs`, tokens x channels of each part, that are not None with what the numbers stand for."""
-    unit = np.float32(step / np.float32(PARTS))
-    drawn = np.zeros((ALL_CLASSES, 2), np.int32)
-    drawn[:CLASSES] = known.drawn
-    inwards = np.ascontiguousarray(drawn[runs.kinds])
-    largest = np.abs(numbers).max(axis=1, initial=0)
+    unit = np.float32(level.step / np.float32(PARTS))
+    numbers, runs = level.numbers, level.runs
+    inwards = inwards_of(known.drawn, runs, runs.columns)
+    parts = _Parts(numbers, inwards, PARTS, runs.tokens)
+    if level.between is not None:
+        parts = _Parts(level.between.parts(numbers, runs, known.drawn), 0 * inwards, 1, runs.tokens)
+    largest = parts.of_one * np.abs(parts.numbers).max(axis=1, initial=0).astype(np.int64)
     tiles: _Tiles
     if known.basis is None:
-        tiles = _Plain(numbers, inwards, runs, known)
+        tiles = _Plain(parts, known)
     elif largest.max(initial=0) <= _TWO:
-        tiles = _Whole(numbers, inwards, runs, known, int(np.flatnonzero(largest > _ONE).max(initial=-1)) + 1)
+        tiles = _Whole(parts, known, int(np.flatnonzero(largest > _ONE).max(initial=-1)) + 1)
     else:
-        tiles = _Wide(numbers, inwards, runs, known)
+        tiles = _Wide(parts, known)
     for first, last, out in zip(known.bounds, known.bounds[1:], outs, strict=False):
         if out is not None:
             _fill(out, tiles, unit, slice(first, last), side)
@@ -67,12 +67,35 @@ def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: S
             convert_into(torch.from_numpy(floats), part)
 
 
-class _Tiles:
-    """Numbers in parts of a step, and how a tile of tokens becomes floats."""
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Numbers, and how they become parts of a step."""
 
-    def __init__(self, numbers: Numbers, inwards: NDArray[np.int32], runs: Runs, known: Parameters) -> None:
-        self.numbers, self.inwards, self.known = numbers, inwards, known
-        self.tokens = runs.tokens
+    numbers: Numbers
+    inwards: Inwards
+    of_one: int
+    """Parts that a number is worth before it is drawn inwards."""
+    tokens: Tokens
+
+    def whole(self) -> NDArray[np.int32]:
+        """Tokens x columns."""
+        out = np.empty(self.numbers.shape[::-1], np.int32)
+        _whole(self.numbers, self.inwards, np.int32(self.of_one), self.tokens.bounds, self.tokens.order, out)
+        return out
+
+    def split(self, several: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """Tokens x columns as one byte each, and of the first columns a higher one."""
+        low = np.empty(self.numbers.shape[::-1], np.int8)
+        high = np.empty((len(low), several), np.int8)
+        _bytes(self.numbers, self.inwards, np.int32(self.of_one), self.tokens.bounds, self.tokens.order, low, high)
+        return low, high
+
+
+class _Tiles:
+    """How a tile of tokens becomes floats."""
+
+    def __init__(self, known: Parameters) -> None:
+        self.known = known
 
     def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
         """Write the tokens from `start` on, of those channels."""
@@ -82,10 +105,9 @@ class _Tiles:
 class _Plain(_Tiles):
     """Each column is a channel."""
 
-    def __init__(self, numbers: Numbers, inwards: NDArray[np.int32], runs: Runs, known: Parameters) -> None:
-        super().__init__(numbers, inwards, runs, known)
-        self.parts = np.empty((runs.tokens.count, len(numbers)), np.int32)
-        _parts(numbers, inwards, runs.tokens.bounds, runs.tokens.order, self.parts)
+    def __init__(self, parts: _Parts, known: Parameters) -> None:
+        super().__init__(known)
+        self.parts = parts.whole()
 
     def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
         floats = np.zeros((len(out), self.known.channels), np.float32)
@@ -97,14 +119,9 @@ class _Plain(_Tiles):
 class _Whole(_Tiles):
     """Through the matrix by exact sums of bytes."""
 
-    def __init__(
-        self, numbers: Numbers, inwards: NDArray[np.int32], runs: Runs, known: Parameters, several: int
-    ) -> None:
-        super().__init__(numbers, inwards, runs, known)
-        count = runs.tokens.count
-        self.low = np.empty((count, len(numbers)), np.int8)
-        self.high = np.empty((count, several), np.int8)
-        _bytes(numbers, inwards, runs.tokens.bounds, runs.tokens.order, self.low, self.high)
+    def __init__(self, parts: _Parts, known: Parameters, several: int) -> None:
+        super().__init__(known)
+        self.low, self.high = parts.split(several)
 
     def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
         basis = _basis(self.known)
@@ -115,11 +132,10 @@ class _Whole(_Tiles):
 class _Wide(_Tiles):
     """Through the matrix by floats, for numbers that bytes do not hold."""
 
-    def __init__(self, numbers: Numbers, inwards: NDArray[np.int32], runs: Runs, known: Parameters) -> None:
-        super().__init__(numbers, inwards, runs, known)
-        self.parts = np.empty((runs.tokens.count, len(numbers)), np.int32)
-        _parts(numbers, inwards, runs.tokens.bounds, runs.tokens.order, self.parts)
-        self.rows = _basis(known).rows[: len(numbers)].to(torch.float32)
+    def __init__(self, parts: _Parts, known: Parameters) -> None:
+        super().__init__(known)
+        self.parts = parts.whole()
+        self.rows = _basis(known).rows[: self.parts.shape[1]].to(torch.float32)
 
     def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
         tile = torch.zeros(_TILE, self.parts.shape[1])
@@ -137,9 +153,10 @@ def _basis(known: Parameters) -> Basis:
 
 
 @compiled
-def _parts(
+def _whole(
     numbers: Numbers,
-    inwards: NDArray[np.int32],
+    inwards: Inwards,
+    of_one: np.int32,
     bounds: NDArray[np.int64],
     order: NDArray[np.int64],
     out: NDArray[np.int32],
@@ -151,14 +168,15 @@ def _parts(
             for t in range(bounds[group], bounds[group + 1]):
                 number = here[t]
                 away = abs(number)
-                part = np.int32(16) * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
+                part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
                 out[order[t], c] = -part if number < 0 else part
 
 
 @compiled
-def _bytes(
+def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
     numbers: Numbers,
-    inwards: NDArray[np.int32],
+    inwards: Inwards,
+    of_one: np.int32,
     bounds: NDArray[np.int64],
     order: NDArray[np.int64],
     low: NDArray[np.int8],
@@ -175,7 +193,7 @@ def _bytes(
                 for t in range(first, last):
                     number = here[t]
                     away = abs(number)
-                    part = np.int32(16) * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
+                    part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
                     part = -part if number < 0 else part
                     if c < several:
                         below = ((part + np.int32(64)) & np.int32(127)) - np.int32(64)

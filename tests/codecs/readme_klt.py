@@ -16,20 +16,33 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     """Float32 values of all parts side by side, and for each part exact values by position, from some of the layers."""
     tensors, data = load(profile), sections[0]
     step, count, flags = struct.unpack_from("<fBB", data)
-    listed, used = plain.numbers(data[6:], count + 3)
-    columns, lengths, at = listed[:count], listed[count:], 6 + used
+    at = 6 + 2 * (count - 1) * (flags >> 1)
+    cuts = [(data[k], data[k + 1]) if flags >> 1 else (0, 0) for k in range(6, 4 + 2 * count, 2)]
+    listed, used = plain.numbers(data[at:], count + 3)
+    columns, lengths, at = listed[:count], listed[count:], at + used
     energy = plain.plane(data[at], data[at + 1 : at + 1 + lengths[0]], tokens, tensors["energies"].astype(np.int64))
     at += 1 + lengths[0]
     index = mean_numbers(data[at : at + lengths[1]], tokens, tensors, plain) if lengths[1] else None
     at += lengths[1]
     runs = Runs(tensors["sigma"][: columns[0]], F(step) * F(3 ** (count - 1)), energy, tables)
-    found = first(data[at : at + lengths[2]], runs, tables, plain)
-    for layer in range(1, len(sections)):
-        runs = Runs(tensors["sigma"][: columns[layer]], F(step) * F(3 ** (count - 1 - layer)), energy, tables)
-        found = refined(sections[layer], found, runs, tables, plain)
-    values = synthesis(found, runs, F(step) * F(3 ** (count - len(sections))), tensors, index)
+    numbers = first(data[at : at + lengths[2]], runs, tables, plain)
+    sixteenths, later, s = drawn(numbers, runs, tensors), sections[1:], F(step) * F(3 ** (count - 1))
+    for level, cut in enumerate(cuts, 1):
+        if later:
+            told, s = stages(*cut), F(step) * F(3 ** (count - 1 - level))
+            runs = Runs(tensors["sigma"][: columns[level]], s, energy, tables)
+            layers, later = list(zip(later, told, strict=False)), later[len(told) :]
+            numbers, sixteenths = refined(layers, (numbers, sixteenths), runs, tensors, tables, plain)
+    values = synthesis(sixteenths, s, tensors, index)
     exact = exact_values(data[at + lengths[2] :], len(channels), plain) if flags & 1 else [{} for _ in channels]
     return values, exact
+
+
+def stages(halves: int, rest: int) -> list[tuple[str, int, int]]:
+    """What each layer of a level tells, and of which classes."""
+    second = "second" if halves else "whole"
+    found = [("first", halves, 48)] * (halves > 0) + [("first", 17, halves)] * (halves > 17)
+    return found + [(second, rest, 48)] * (rest > 0) + [(second, 0, rest or 48)]
 
 
 class Runs:
@@ -66,26 +79,54 @@ def first(data: bytes, runs: Runs, tables: Any, plain: ModuleType) -> Array:
     return found
 
 
-def refined(data: bytes, before: Array, runs: Runs, tables: Any, plain: ModuleType) -> Array:
-    """A layer more."""
-    coarse = np.zeros((len(runs.energy), len(runs.sigma)), np.int64)
-    coarse[:, : before.shape[1]] = before
-    table = {(run, t): 4 * min(runs.shape[run][0], 47) + min(abs(int(coarse[t, run[1]])), 3) for run, t in runs.places}
-    places = sorted(runs.places, key=table.__getitem__)
-    rows = [table[places[min(32 * row + 31, len(places) - 1)]] for row in range(-(-len(places) // 32))]
-    freqs = {number: refinement_table(tables.freqs[number // 4].astype(np.int64), number % 4) for number in set(rows)}
-    symbols = plain.rans(data, len(places), [freqs[number] for number in rows])
-    found = 3 * coarse
-    for symbol, ((_, c), t) in zip(symbols, places, strict=True):
-        d = symbol - 256 if symbol > 128 else symbol
-        found[t, c] += -d if coarse[t, c] < 0 else d
-    return found
+def refined(
+    told: list[Any], before: tuple[Array, Array], runs: Runs, tensors: dict[str, Array], tables: Any, plain: ModuleType
+) -> tuple[Array, Array]:
+    """A level more, or some stages of it: numbers, and what they stand for."""
+    coarse, parts = (np.zeros((len(runs.energy), len(runs.sigma)), np.int64) for _ in range(2))
+    width = before[0].shape[1]
+    coarse[:, :width], parts[:, :width] = before[0], 3 * before[1]
+    found, known = 3 * coarse, np.full(coarse.shape, "none", dtype=object)
+    kind = {run: min(runs.shape[run][0], 47) for run in runs.order}
+    for data, (half, low, high) in told:
+        places = [(run, t) for run, t in runs.places if low <= kind[run] < high and known[t, run[1]] != "all"]
+        places.sort(key=lambda place: (min(abs(int(coarse[place[1], place[0][1]])), 3), kind[place[0]]))
+        rows = []
+        for row in range(-(-len(places) // 32)):
+            run, t = places[min(32 * row + 31, len(places) - 1)]
+            how = half if kind[run] >= 17 else "whole"
+            rows.append(
+                refinement_table(tables.freqs[kind[run]].astype(np.int64), min(abs(int(coarse[t, run[1]])), 3), how)
+            )
+        for symbol, ((_, c), t) in zip(plain.rans(data, len(places), rows), places, strict=True):
+            d = symbol - 256 if symbol > 128 else symbol
+            found[t, c] += -d if coarse[t, c] < 0 else d
+            known[t, c] = "half" if half == "first" and d == 0 else "all"
+    right = drawn(found, runs, tensors)
+    for (e, c), t in runs.places:
+        if known[t, c] == "all":
+            parts[t, c] = right[t, c]
+        elif known[t, c] == "half":
+            counts = digits(tables.freqs[kind[e, c]].astype(np.int64), min(abs(int(coarse[t, c])), 3))
+            both = max(counts[-1] + counts[0], 1)
+            inwards = (32 * counts[-1] + both) // (2 * both)
+            parts[t, c] = (48 * abs(coarse[t, c]) - inwards) * (-1 if coarse[t, c] < 0 else 1)
+    return found, parts
 
 
-def refinement_table(f: Array, m: int) -> Array:
+def digits(f: Array, m: int) -> dict[int, int]:
+    """How often a number moves inwards, stays, moves outwards."""
+    return {d: sum(int(f[(3 * n + d) % 256]) for n in (range(3, 42) if m == 3 else [m])) for d in (0, 1, -1)}
+
+
+def refinement_table(f: Array, m: int, half: str) -> Array:
     """Slots of the symbols 0, 1 and 255."""
-    several = range(3, 42) if m == 3 else [m]
-    counts = {d % 256: 1 + 64 * sum(int(f[(3 * n + d) % 256]) for n in several) for d in (0, 1, -1)}
+    found = digits(f, m)
+    if half == "first":
+        found = {0: found[0] + found[-1], 1: found[1]}
+    if half == "second":
+        found[1] = 0
+    counts = {d % 256: 1 + 64 * number for d, number in found.items()}
     total = sum(counts.values())
     slots = {symbol: max(1, 4096 * count // total) for symbol, count in counts.items()}
     while sum(slots.values()) < 4096:
@@ -107,13 +148,18 @@ def mean_numbers(data: bytes, tokens: int, tensors: dict[str, Array], plain: Mod
     return found
 
 
-def synthesis(numbers: Array, runs: Runs, step: Any, tensors: dict[str, Array], index: Array | None) -> Array:
-    """What the numbers stand for."""
+def drawn(numbers: Array, runs: Runs, tensors: dict[str, Array]) -> Array:
+    """What numbers stand for, in sixteenths of a step."""
     parts = np.zeros(numbers.shape, np.int64)
     for (e, c), t in runs.places:
         n, k = int(numbers[t, c]), runs.shape[e, c][0]
         inwards = int(tensors["drawn"][k][0 if abs(n) == 1 else 1]) if k < 48 and n else 0
         parts[t, c] = (16 * abs(n) - inwards) * (1 if n > 0 else -1)
+    return parts
+
+
+def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array | None) -> Array:
+    """The values that sixteenths of a step make."""
     unit = step / F(16)
     if "order" in tensors:
         sums = np.zeros((len(parts), len(tensors["order"])), np.int64)

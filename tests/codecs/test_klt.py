@@ -33,7 +33,7 @@ class TestWhole(CodecConformance):
 class TestWithMeans(CodecConformance):
     codec = "klt"
     quality = Quality(snr_db=10)
-    options: ClassVar[dict[str, object]] = {"means": 16, "layers": 2}
+    options: ClassVar[dict[str, object]] = {"means": 16, "levels": 2}
     noise = 0.1
 
 
@@ -93,9 +93,33 @@ def test_a_layer_is_what_its_prefix_decodes_to() -> None:
     assert all(coarse > 2 * fine for coarse, fine in pairwise(errors))
 
 
+def test_what_is_told_of_a_layer_within_a_level_is_about_right() -> None:
+    source, profile = correlated(20, 1500), fit("klt", SAMPLES, layer_bytes=512)
+    for wish in (11, 20):
+        record = encode([source], profile, quality=Quality(snr_db=wish))[0]
+        assert len(record.layers) >= 3
+        ends = list(accumulate(layer.bytes for layer in record.layers))
+        errors = []
+        for end, layer in zip(ends, record.layers, strict=True):
+            error = float((decode([record.data[:end]], profile)[0] - source).double().square().sum())
+            assert error == pytest.approx(layer.sse, rel=0.02)
+            errors.append(error)
+        assert all(coarse > fine for coarse, fine in pairwise(errors))
+
+
+def test_layers_within_a_level_lose_little() -> None:
+    """At each layer's end: against a record made for as many bytes, at most 0.7 dB."""
+    source = correlated(21, 1500)
+    record = encode([source], PROFILE, quality=Quality(snr_db=20))[0]
+    for end in accumulate(layer.bytes for layer in record.layers):
+        error = (decode([record.data[:end]], PROFILE)[0] - source).double().square().sum()
+        made = encode([source], PROFILE, quality=Quality(bpfp=8 * end / source.numel()))[0]
+        assert 10 * np.log10(float(error) / made.sse) < 0.7
+
+
 def test_layers_cost_next_to_nothing() -> None:
     sources = [correlated(seed, 1500) for seed in range(30, 33)]
-    single = fit("klt", SAMPLES, layers=1)
+    single = fit("klt", SAMPLES, levels=1)
     for wish in (10, 20):
         several, one = (
             sum(record.payload_bits for record in encode(sources, profile, quality=Quality(snr_db=wish)))
@@ -164,7 +188,7 @@ def test_values_that_are_not_finite() -> None:
 def test_what_cannot_be_asked_for() -> None:
     with pytest.raises(BadQuality, match="fitted with quality None"):
         encode([correlated(1)], PROFILE)
-    for options in ({"means": -1}, {"layers": 9}, {"transform": "fft"}, {"components": 0}, {"nonfinite": "drop"}):
+    for options in ({"means": -1}, {"levels": 8}, {"transform": "fft"}, {"components": 0}, {"nonfinite": "drop"}):
         with pytest.raises(UnsupportedInput):
             fit("klt", SAMPLES, **options)
     with pytest.raises(CodecError, match="nothing to fit on"):

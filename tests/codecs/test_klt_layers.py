@@ -13,12 +13,20 @@ from numpy.typing import NDArray
 
 import lamofc_codecs
 from lamofc_codecs import CorruptRecord, rans
+from lamofc_codecs.between import Between
 from lamofc_codecs.coefficients import LARGEST, shape_of_classes
 from lamofc_codecs.energy import FACTORS, Tokens
 from lamofc_codecs.first_layer import first_bits, read_first, write_first
 from lamofc_codecs.golomb import write_numbers
-from lamofc_codecs.refinement import coarser, read_refinement, refinement_bits, refinement_tables, write_refinement
+from lamofc_codecs.refinement import (
+    coarser,
+    read_refinement,
+    refinement_bits,
+    refinement_tables,
+    write_refinement,
+)
 from lamofc_codecs.runs import Numbers, Runs, rows_of, sorted_columns
+from lamofc_codecs.stages import HALVED, Cut, known_after
 from lamofc_codecs.tables import CLASSES, sigma_tables
 
 Floats = NDArray[np.float32]
@@ -96,21 +104,49 @@ def test_a_first_layer_holds_any_numbers(layout: tuple[NDArray[np.uint8], Floats
     check_first(energy, sigma, drawn(kind, sigma, energy, seed))
 
 
+DRAWN = np.random.default_rng(8).integers(0, 9, (CLASSES, 2)).astype(np.uint8)
+WHOLE = Cut().stages
+CUTS = (Cut(), Cut(0, 21), Cut(17, 0), Cut(17, 9), Cut(30, 19))
+
+
 def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int32], width: int) -> None:
-    """Refine from the first columns, the others being within reach, once more, and read all back."""
+    """Refine from the first columns, the others being within reach, and read all back, and all stages in between."""
     rows = rows.copy()
     rows[:, width:] = np.clip(rows[:, width:], -1, 1)
     tokens = Tokens.of(energy)
-    runs = Runs.of(sigma, np.float32(1), tokens)
+    runs, runs_before = Runs.of(sigma, np.float32(1), tokens), Runs.of(sigma[:width], np.float32(3), tokens)
     numbers = sorted_columns(rows, tokens)
     before = np.ascontiguousarray(coarser(numbers)[:width])
-    data = write_refinement(numbers, before, runs)
-    assert np.array_equal(read_refinement(memoryview(data), before, runs), numbers)
     coarse = np.zeros_like(rows, shape=(len(rows), width))
     coarse[tokens.order] = before.T
-    slow = klt.Runs(sigma, np.float32(1), energy, TABLES)
-    assert np.array_equal(klt.refined(data, coarse, slow, TABLES, plain), rows)
-    assert refinement_bits(numbers, before, runs) / 8 == pytest.approx(len(data), rel=0.01, abs=8)
+    slow, slow_before = (klt.Runs(sigma[:k], np.float32(s), energy, TABLES) for k, s in ((None, 1), (width, 3)))
+    sixteenths = klt.drawn(coarse, slow_before, {"drawn": DRAWN})
+    for cut in CUTS:
+        stages, listed = cut.stages, klt.stages(cut.halves, cut.rest)
+        data = write_refinement(numbers, before, runs, stages)
+        assert len(data) == len(stages) == len(listed)
+        cost = refinement_bits(numbers, before, runs, stages) / 8
+        assert cost == pytest.approx(sum(map(len, data)), rel=0.01, abs=8 * len(data))
+        for count in range(1, len(stages) + 1):
+            found = read_refinement([memoryview(part) for part in data[:count]], before, runs, stages)
+            parts = Between(before, runs_before, known_after(stages[:count])).parts(found, runs, DRAWN)
+            told = list(zip(data[:count], listed, strict=False))
+            wanted = klt.refined(told, (coarse, sixteenths), slow, {"drawn": DRAWN}, TABLES, plain)
+            assert np.array_equal(found.T, wanted[0][tokens.order])
+            assert np.array_equal(parts.T, wanted[1][tokens.order])
+        assert np.array_equal(found, numbers)
+
+
+def test_the_stages_of_a_cut_are_those_of_the_readme() -> None:
+    for halves in (0, *range(HALVED, CLASSES)):
+        for rest in range(CLASSES):
+            assert Cut(halves, rest).sane
+            listed = klt.stages(halves, rest)
+            assert [(s.outwards, s.low, s.high) for s in Cut(halves, rest).stages] == [
+                (half == "first", low, high) for half, low, high in listed
+            ]
+    for wrong in (Cut(HALVED - 1, 0), Cut(CLASSES, 0), Cut(0, CLASSES), Cut(1, 1)):
+        assert not wrong.sane
 
 
 @settings(max_examples=60, deadline=None)
@@ -131,8 +167,12 @@ def test_a_layer_less_is_a_third_to_nearest() -> None:
 
 def test_tables_of_refinements_are_those_of_the_readme() -> None:
     frozen = sigma_tables().freqs.astype(np.int64)
-    for number, freqs in enumerate(refinement_tables().freqs):
-        assert np.array_equal(freqs, klt.refinement_table(frozen[number // 4], number % 4)), number
+    found = refinement_tables().freqs.reshape(3, 4, CLASSES, 256)
+    for form, half in enumerate(("whole", "first", "second")):
+        for magnitude in range(4):
+            for kind in range(CLASSES):
+                wanted = klt.refinement_table(frozen[kind], magnitude, half)
+                assert np.array_equal(found[form, magnitude, kind], wanted), (half, magnitude, kind)
 
 
 def test_runs_stand_in_the_order_of_the_readme() -> None:
@@ -186,20 +226,21 @@ def test_no_number_is_refined_beyond_the_largest() -> None:
     most = (LARGEST + 1) // 3
     for sign in (-1, 1):
         before = np.full((1, 64), sign * most, np.int32)
-        data = memoryview(write_refinement(3 * before + sign, before, runs))
-        assert (read_refinement(data, before, runs) == sign * (3 * most + 1)).all()
+        data = memoryview(write_refinement(3 * before + sign, before, runs, WHOLE)[0])
+        assert (read_refinement([data], before, runs, WHOLE) == sign * (3 * most + 1)).all()
         for number in (sign * (most + 1), -(1 << 31)):
             with pytest.raises(CorruptRecord, match="to refine; the largest is"):
-                read_refinement(data, np.full((1, 64), number, np.int32), runs)
+                read_refinement([data], np.full((1, 64), number, np.int32), runs, WHOLE)
 
 
 def test_what_the_bytes_cannot_hold_is_refused() -> None:
-    data, numbers, runs = check_first(*ALL_ENERGIES, drawn("escapes", ALL_ENERGIES[1], ALL_ENERGIES[0], 2))
+    data, _, runs = check_first(*ALL_ENERGIES, drawn("escapes", ALL_ENERGIES[1], ALL_ENERGIES[0], 2))
     for cut in (data[:-1], data + b"\0", data[:3], b"", b"\xff" * 4 + data[4:]):
         with pytest.raises(CorruptRecord):
             read_first(memoryview(cut), runs)
     many = Runs.of(falling([-5.0] * 5), np.float32(1), Tokens.of(np.zeros(1 << 16, np.uint8)))
-    for read in (read_first, lambda data, runs: read_refinement(data, numbers, runs)):
+    zeros = np.zeros((1, 1 << 16), np.int32)
+    for read in (read_first, lambda data, runs: read_refinement([data], zeros, runs, WHOLE)):
         with pytest.raises(CorruptRecord, match="5 bytes for 327680 numbers"):
             read(memoryview(b"\1\0\0\0\0"), many)
 
@@ -212,15 +253,17 @@ def test_costs_are_told_to_a_few_parts_in_a_thousand() -> None:
     coarse, steps = coarser(fine), (np.float32(1), np.float32(3))
     runs, before = (Runs.of(sigma, step, tokens) for step in steps)
     assert first_bits(coarse, before) / 8 == pytest.approx(len(write_first(coarse, before)), rel=4e-3)
-    assert refinement_bits(fine, coarse, runs) / 8 == pytest.approx(len(write_refinement(fine, coarse, runs)), rel=4e-3)
+    for cut in CUTS:
+        written = write_refinement(fine, coarse, runs, cut.stages)
+        assert refinement_bits(fine, coarse, runs, cut.stages) / 8 == pytest.approx(sum(map(len, written)), rel=5e-3)
 
 
 def test_a_refinement_by_more_than_one_is_refused() -> None:
     runs, _ = widest(1.0)
-    table = refinement_tables().freqs[4 * (CLASSES - 1)]
+    table = refinement_tables().freqs[CLASSES - 1]
     assert np.flatnonzero(table).tolist() == [0, 1, 255]
     with pytest.raises(lamofc_codecs.UnsupportedInput, match="has no slot"):
-        write_refinement(np.full((1, 64), 2, np.int32), np.zeros((1, 64), np.int32), runs)
+        write_refinement(np.full((1, 64), 2, np.int32), np.zeros((1, 64), np.int32), runs, WHOLE)
 
 
 def test_layers_of_layers() -> None:
@@ -236,5 +279,6 @@ def test_layers_of_layers() -> None:
     found = held[0]
     for layer, (before, after) in enumerate(pairwise(held)):
         runs = Runs.of(sigma[: len(after)], np.float32(3.0 ** (6 - layer)), tokens)
-        found = read_refinement(memoryview(write_refinement(after, before, runs)), found, runs)
+        data = write_refinement(after, before, runs, CUTS[layer % 5].stages)
+        found = read_refinement([memoryview(part) for part in data], found, runs, CUTS[layer % 5].stages)
         assert np.array_equal(found, after)

@@ -29,7 +29,7 @@ SPREAD = 10_000
 """Samples that a profile's bytes are spread over."""
 CODERS: dict[str, tuple[str, dict[str, object]]] = {
     "uniform": ("uniform", {}),
-    "plain": ("klt", {"transform": "none", "layers": 1}),
+    "plain": ("klt", {"transform": "none", "levels": 1}),
     "klt, no means": ("klt", {"means": 0}),
     "klt": ("klt", {}),
 }

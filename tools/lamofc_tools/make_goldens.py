@@ -96,7 +96,12 @@ def cases() -> Iterator[Case]:
 
 def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     yield Case("klt-layers", "klt", (testing.feature(150, 24, 1),), Quality(snr_db=20))
-    yield Case("klt-means", "klt", (testing.feature(150, 24, 2),), Quality(snr_db=10), {"means": 40})
+    stages: dict[str, object] = {"layer_bytes": 32}
+    yield Case("klt-stages", "klt", (testing.feature(240, 24, 7),), Quality(snr_db=26), stages)
+    yield Case(
+        "klt-stages-plain", "klt", (testing.feature(150, 24, 5),), Quality(snr_db=26), {**stages, "transform": "none"}
+    )
+    yield Case("klt-means", "klt", (testing.feature(150, 24, 2),), Quality(snr_db=10), {"means": 40, "layer_bytes": 32})
     yield Case(
         "klt-many-means-float16", "klt", (testing.feature(90, 24, 3, torch.float16),), Quality(bpfp=2), {"means": 150}
     )
@@ -107,7 +112,7 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
         Quality(mse=2.0),
         {"components": 9},
     )
-    yield Case("klt-fine", "klt", (testing.feature(70, 12, 2),), Quality(step=2.0**-9), {"layers": 2})
+    yield Case("klt-fine", "klt", (testing.feature(70, 12, 2),), Quality(step=2.0**-9), {"levels": 2})
     yield Case("klt-largest-error", "klt", (testing.feature(70, 12, 2, torch.float16),), Quality(max_error=0.01))
     yield Case("klt-exact", "klt", (spiked,), Quality(step=0.25), {"nonfinite": "exact"})
     yield Case("klt-plain", "klt", (testing.feature(150, 24, 5),), Quality(snr_db=12), {"transform": "none"})
