@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.bulk import Floats
+from lamofc_codecs.bulk import Doubles, Floats
 from lamofc_codecs.compiled import compiled
 
 ENERGIES = 16
@@ -57,16 +57,21 @@ def energies_of(numbers: Floats, sigma: Floats, step: np.float32) -> NDArray[np.
         return np.full(len(numbers), USUAL, np.uint8)
     weights = np.zeros(len(sigma), np.float32)
     weights[heard] = 1 / np.square(sigma[heard], dtype=np.float32)
-    square = np.empty(len(numbers))
-    _energies(numbers, weights, square)
     with np.errstate(divide="ignore"):
-        found = np.rint(np.log2(square / heard.size)) + USUAL
+        found = np.rint(np.log2(squares_of(numbers, weights) / heard.size)) + USUAL
     classes: NDArray[np.uint8] = np.clip(found, 0, ENERGIES - 1).astype(np.uint8)
     return classes
 
 
+def squares_of(numbers: Floats, weights: Floats) -> Doubles:
+    """The weighted sum of squares of each token, the same on every machine."""
+    square = np.empty(len(numbers))
+    _energies(numbers, weights, square)
+    return square
+
+
 @compiled
-def _energies(numbers: Floats, weights: Floats, square: NDArray[np.float64]) -> None:
+def _energies(numbers: Floats, weights: Floats, square: Doubles) -> None:
     parts = np.zeros(16)
     whole = numbers.shape[1] // 16 * 16
     for t in range(numbers.shape[0]):

@@ -15,10 +15,15 @@ from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.refinement import FACTOR
 
-_AUDIBLE = 0.25
-"""Columns of variances below that of so fine a share of the step are left out from the start."""
+_AUDIBLE = 0.7
+"""Columns are left out from the start whose error is below that of so fine a share of the step: spread 0.2 of it."""
 _MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
 """Decibels whose power float64 can hold, and its least number above 0."""
+
+
+def signal_of(source: Source, known: Parameters) -> float:
+    """The weighted signals of all features."""
+    return float(sum(known.importance * [sums.signal for sums in source.part_sums]))
 
 
 def allowed(source: Source, known: Parameters, quality: Quality) -> float:
@@ -31,7 +36,7 @@ def allowed(source: Source, known: Parameters, quality: Quality) -> float:
         return quality.value * float(sum(known.importance * sizes))
     if quality.kind != "snr_db":
         return math.inf
-    signal = float(sum(known.importance * [sums.signal for sums in source.part_sums]))
+    signal = signal_of(source, known)
     decibels = min(max(quality.value, -_MOST_DB), _MOST_DB)
     return max(signal * 10 ** (-decibels / 10), _LEAST_ERROR) if signal > 0 else 0.0
 

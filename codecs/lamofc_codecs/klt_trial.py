@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,10 +18,10 @@ from lamofc_codecs.bulk import Distortion, Floats, between, distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import quantise
 from lamofc_codecs.dtypes import convert
-from lamofc_codecs.energy import Tokens, energies_of
+from lamofc_codecs.energy import Tokens, energies_of, squares_of
 from lamofc_codecs.first_layer import first_bits
 from lamofc_codecs.klt_section import FINEST, Head, Level, Side
-from lamofc_codecs.klt_target import allowed, kept, rest, wanted, weighed, widths_of
+from lamofc_codecs.klt_target import allowed, kept, rest, signal_of, wanted, weighed, widths_of
 from lamofc_codecs.lazy import lazy
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.quality import Quality
@@ -32,8 +33,10 @@ from lamofc_codecs.synthesis import synthesise
 from lamofc_codecs.tables import CLASSES
 from lamofc_codecs.theory import Theory
 
-_SEEN = 1 << 17
+_SEEN = 1 << 16
 """Entries that a guess looks at."""
+_ROUGH = 10**-2.5
+"""Where a larger share of the signal may be lost, a rough transform is fine enough."""
 _WORTH = 10**-0.35
 """A coarser level is written if it leaves no more than this share of the signal: a copy at 3.5 dB."""
 _SPARED = 1 / 512
@@ -93,7 +96,9 @@ class Sample:
     columns: Floats
     """Tokens x columns."""
     seen: Floats
-    """Some tokens of them, evenly spread: what a guess looks at."""
+    """Some tokens of them, loud and quiet ones in proportion: what a guess looks at."""
+    share: float
+    """How much more of them there is, by energy."""
     theory: Theory
     memo: dict[str, int] = field(default_factory=dict)
     """How many levels are worth it, once the first trial has told."""
@@ -109,17 +114,20 @@ class Sample:
         if known.analysis_means is not None:
             index = known.analysis_means.nearest(away)
             away -= known.analysis_means.take(index)
-        count = wanted(away, allowed(source, known, quality), known, quality)
+        most = allowed(source, known, quality)
+        count = wanted(away, most, known, quality)
         if known.analysis is None:
             columns = np.ascontiguousarray(away[:, known.order[:count]])
         else:
-            columns = known.analysis.forward(away, count)
-        seen = np.arange(0, len(away), max(1, columns.size // _SEEN))
-        share = len(away) / max(len(seen), 1)
-        energy = float(np.square(columns[seen], dtype=np.float64).sum()) * share
-        theory = known.theory(energy, len(away), count, rest(away[seen], columns[seen], known) * share)
+            roughly = signal_of(source, known) * _ROUGH < most < math.inf
+            columns = known.analysis.forward(away, count, roughly=roughly)
+        squares = squares_of(columns, np.ones(count, np.float32))
+        seen = np.argsort(squares, kind="stable")[:: max(1, columns.size // _SEEN)]
+        power, heard = float(squares.sum()), float(squares[seen].sum())
+        share = power / heard if heard > 0 else 1.0
+        theory = known.theory(power, len(away), count, rest(away[seen], columns[seen], known) * share)
         exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
-        return cls(source, known, quality, exact, index, columns, columns[seen], theory)
+        return cls(source, known, quality, exact, index, columns, columns[seen], share, theory)
 
     def meet(self, quality: Quality) -> tuple[Trial, bool]:
         """The coarsest trial that meets the quality, and whether it does."""
@@ -131,10 +139,6 @@ class Sample:
         if quality.kind == "bpfp":
             return search.at_rate(quality.value * self.source.values.size), True
         return search.within_error(allowed(self.source, self.known, quality))
-
-    @property
-    def _share(self) -> float:
-        return len(self.columns) / max(len(self.seen), 1)
 
     def _sums(self, values: Floats, step: float) -> tuple[NDArray[np.int32], NDArray[np.float64], Tokens]:
         step32 = np.float32(min(max(step, FINEST), 1 / FINEST))
@@ -152,12 +156,12 @@ class Sample:
         lost = np.concatenate([sums[0, :count], sums[2, count:]])
         if self.known.analysis is not None:
             lost *= self.known.analysis.gains[: len(lost)]
-        return float(step * step * lost.sum() * self._share + self.theory.rest)
+        return float(step * step * lost.sum() * self.share + self.theory.rest)
 
     def _bits(self, step: float) -> float:
         """About the bits that a step takes."""
         _, sums, _ = self._sums(self.seen, step)
-        return float(sums[1, : kept(sums)].sum()) * self._share + self._side_bits
+        return float(sums[1, : kept(sums)].sum()) * self.share + self._side_bits
 
     @property
     def _side_bits(self) -> float:
@@ -191,7 +195,7 @@ class Sample:
 
     def _levels(self, step: float) -> int:
         """How many levels are worth it."""
-        signal = sum(self.known.importance * [sums.signal for sums in self.source.part_sums])
+        signal = signal_of(self.source, self.known)
         count = 1
         while count < self.known.options.levels and self._errors(step * FACTOR**count) < _WORTH * signal:
             count += 1
