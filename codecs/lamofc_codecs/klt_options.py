@@ -30,8 +30,8 @@ class KltOptions:
     """Most columns to keep; without it, all that stand out of the step or may at a finer one."""
     levels: int = 3
     """Most levels of a record: copies of lower rates, 9.5 dB apart, each cut into layers for rates in between."""
-    layer_bytes: int = 4096
-    """What each layer within a level takes at least: its checksum and states are a hundredth of that at most."""
+    layer_bytes: int = 1024
+    """What each layer within a level takes at least; records of fewer than four times as many elements have one."""
     samples: int = 10_000
     """How many samples the profile's bytes are spread over when the fit weighs what pays."""
     nonfinite: Literal["raise", "exact"] = "raise"

@@ -102,13 +102,9 @@ def write_layers(
 def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) -> Read:
     """Read a prefix of the layers; nothing in them is believed."""
     data = layers[0]
-    need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
-    step, levels, flags = _START.unpack_from(data)
-    need(FINEST <= step <= 1 / FINEST, f"a step of {step}")
-    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT, f"{levels} levels, flags {flags}")
-    cuts = _read_cuts(data[_START.size :], levels - 1) if flags & _CUT else (Cut(),) * (levels - 1)
+    step, flags, cuts, at = _read_start(data)
+    levels = len(cuts) + 1
     need(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
-    at = _START.size + 2 * len(cuts) * bool(flags & _CUT)
     listed, used = read_numbers(data[at:], levels + _LENGTHS)
     head, lengths = Head(step, tuple(listed[:levels].tolist()), cuts), listed[levels:].tolist()
     at += used
@@ -135,11 +131,24 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     return Read(found, side, data[at + lengths[2] :])
 
 
-def _read_cuts(data: memoryview, count: int) -> tuple[Cut, ...]:
-    need(len(data) >= 2 * count, f"{len(data)} bytes for {count} cuts")
-    cuts = tuple(Cut(data[2 * level], data[2 * level + 1]) for level in range(count))
-    need(all(cut.sane for cut in cuts) and cuts != (Cut(),) * count, f"levels cut {cuts}")
-    return cuts
+def layers_of_levels(first: memoryview) -> tuple[int, ...]:
+    """How many layers each level of a record has, given its first layer."""
+    return (1, *(len(cut.stages) for cut in _read_start(first)[2]))
+
+
+def _read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
+    """The finest step, the flags, the cut of each level after the first, and where the lists begin."""
+    need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
+    step, levels, flags = _START.unpack_from(data)
+    need(FINEST <= step <= 1 / FINEST, f"a step of {step}")
+    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT, f"{levels} levels, flags {flags}")
+    if not flags & _CUT:
+        return step, flags, (Cut(),) * (levels - 1), _START.size
+    end = _START.size + 2 * (levels - 1)
+    need(len(data) >= end, f"{len(data)} bytes for the cuts of {levels} levels")
+    cuts = tuple(Cut(data[at], data[at + 1]) for at in range(_START.size, end, 2))
+    need(all(cut.sane for cut in cuts) and cuts != (Cut(),) * len(cuts), f"levels cut {cuts}")
+    return step, flags, cuts, end
 
 
 def _refined(before: Level, sections: Sequence[memoryview], cut: Cut, runs: Runs, step: np.float32) -> Level:

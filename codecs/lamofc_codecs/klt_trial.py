@@ -37,8 +37,11 @@ _SEEN = 1 << 16
 """Entries that a guess looks at."""
 _ROUGH = 10**-2.5
 """Where a larger share of the signal may be lost, a rough transform is fine enough."""
+_APART_DB = 20 * math.log10(FACTOR)
 _WORTH = 10**-0.35
 """A coarser level is written if it leaves no more than this share of the signal: a copy at 3.5 dB."""
+_SMALL = 4
+"""Elements for each byte of a layer, below which a record has but one."""
 _SPARED = 1 / 512
 """Share of the error that may be added by leaving stray numbers out of the columns of a level."""
 
@@ -194,10 +197,15 @@ class Sample:
         return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits, least)
 
     def _levels(self, step: float) -> int:
-        """How many levels are worth it."""
+        """How many levels are worth it: by the decibels asked for, so that all records are read alike."""
+        options = self.known.options
+        if self.source.values.size < _SMALL * options.layer_bytes:
+            return 1
+        if self.quality.kind == "snr_db":
+            return min(max(1 + int(self.quality.value / _APART_DB), 1), options.levels)
         signal = signal_of(self.source, self.known)
         count = 1
-        while count < self.known.options.levels and self._errors(step * FACTOR**count) < _WORTH * signal:
+        while count < options.levels and self._errors(step * FACTOR**count) < _WORTH * signal:
             count += 1
         return count
 

@@ -152,18 +152,24 @@ def means(rows: Sequence[Row]) -> dict[str, float]:
     return {name: float(np.exp(np.mean(np.log(factors)))) for name, factors in found.items()}
 
 
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say what to measure on."""
+    parser.add_argument("source", help="a folder or a file of features")
+    parser.add_argument("--feature", default="*", metavar="GLOB", help="only features of these names")
+    parser.add_argument("--held-out-by", metavar="COLUMN", help="test on a quarter of this column's values")
+    parser.add_argument("--fit-samples", type=int, default=1000, metavar="N", help="at most so many to fit on")
+    parser.add_argument("--test-samples", type=int, default=60, metavar="N", help="at most so many to measure on")
+    parser.set_defaults(group=[])
+
+
 def options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """What was typed."""
     parser = argparse.ArgumentParser(prog="tools/bench rate", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("source", help="a folder or a file of features")
-    parser.add_argument("--feature", default="*", metavar="GLOB", help="only features of these names")
+    add_source(parser)
     parser.add_argument(
         "--group", action="append", default=[], metavar="GLOB", help="code features together; repeatable"
     )
     parser.add_argument("--aims", default="5,10,15,20,30", metavar="DB,...", help="signal to noise to aim at")
-    parser.add_argument("--held-out-by", metavar="COLUMN", help="test on a quarter of this column's values")
-    parser.add_argument("--fit-samples", type=int, default=1000, metavar="N", help="at most so many to fit on")
-    parser.add_argument("--test-samples", type=int, default=60, metavar="N", help="at most so many to measure on")
     parser.add_argument("--png", type=Path, metavar="FILE", help="a picture of rate against signal to noise")
     return parser.parse_args(arguments)
 

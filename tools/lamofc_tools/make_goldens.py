@@ -95,7 +95,7 @@ def cases() -> Iterator[Case]:
 
 
 def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
-    yield Case("klt-layers", "klt", (testing.feature(150, 24, 1),), Quality(snr_db=20))
+    yield Case("klt-layers", "klt", (testing.feature(150, 24, 1),), Quality(snr_db=20), {"layer_bytes": 512})
     stages: dict[str, object] = {"layer_bytes": 32}
     yield Case("klt-stages", "klt", (testing.feature(240, 24, 7),), Quality(snr_db=26), stages)
     yield Case(
@@ -112,9 +112,11 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
         Quality(mse=2.0),
         {"components": 9},
     )
-    yield Case("klt-fine", "klt", (testing.feature(70, 12, 2),), Quality(step=2.0**-9), {"levels": 2})
+    yield Case(
+        "klt-fine", "klt", (testing.feature(70, 12, 2),), Quality(step=2.0**-9), {"levels": 2, "layer_bytes": 128}
+    )
     yield Case("klt-largest-error", "klt", (testing.feature(70, 12, 2, torch.float16),), Quality(max_error=0.01))
-    yield Case("klt-exact", "klt", (spiked,), Quality(step=0.25), {"nonfinite": "exact"})
+    yield Case("klt-exact", "klt", (spiked,), Quality(step=0.25), {"nonfinite": "exact", "layer_bytes": 64})
     yield Case("klt-plain", "klt", (testing.feature(150, 24, 5),), Quality(snr_db=12), {"transform": "none"})
     items = tuple(testing.feature(tokens, 48, 5) for tokens in (1, 1, 0, 3))
     yield Case("klt-items", "klt", items, Quality(snr_db=20))
@@ -123,7 +125,7 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
         testing.feature(80, 12, 7, torch.float16),
         testing.feature(80, 5, 8, torch.bfloat16),
     )
-    yield Case("klt-group", "klt", group, Quality(snr_db=15), together=True)
+    yield Case("klt-group", "klt", group, Quality(snr_db=15), {"layer_bytes": 256}, together=True)
     yield Case("klt-empty", "klt", (testing.feature(0, 12, 4),), Quality(snr_db=20))
 
 
