@@ -13,7 +13,7 @@ OnError = Literal["stop", "skip", "raw"]
 DEFAULT_CODEC = "klt"
 DEFAULT_SNR_DB = 15.0
 RATED = frozenset({"uniform", "klt"})
-"""Codecs that take a quality and get the default one when none is given."""
+"""Codecs that take a quality, and get the usual one when none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class IngestOptions:
     progress: Callable[[Progress], None] | None = None
 
     def __post_init__(self) -> None:
-        from lamofc_codecs import CODECS, Quality
+        from lamofc_codecs import CODECS
 
         if self.codec not in CODECS:
             raise BadArgument(
@@ -76,8 +76,8 @@ class IngestOptions:
                 f"codec {self.codec!r} codes each feature by itself, not groups such as {self.groups[0]!r}",
                 f"give codec={DEFAULT_CODEC!r}, or no groups",
             )
-        if self.quality is None and self.codec in RATED:
-            object.__setattr__(self, "quality", Quality(snr_db=DEFAULT_SNR_DB))
+        if self.quality is None:
+            object.__setattr__(self, "quality", usual_quality(self.codec, self.profile))
 
     def exact(self) -> "IngestOptions":
         """The same for features that no codec may round: whole numbers, truth values, complex numbers."""
@@ -87,6 +87,16 @@ class IngestOptions:
     def quality_text(self) -> str:
         """The quality as the rows name it."""
         return "" if self.quality is None else str(self.quality)
+
+
+def usual_quality(codec: str, profile: "Profile | None") -> "Quality | None":
+    """What is aimed at when nobody says: what the profile was fitted for, or else 15 dB; None for other codecs."""
+    from lamofc_codecs import Quality
+
+    if codec not in RATED:
+        return None
+    own = profile.config.get("quality") if profile is not None else None
+    return Quality.from_json(own) if own else Quality(snr_db=DEFAULT_SNR_DB)
 
 
 @dataclass(slots=True)

@@ -1,14 +1,15 @@
 """One stored copy read at eight rates: `python -m lamofc_tools.bench_layers SOURCE`.
 
-Samples are ingested once; a dataset then reads as many of their bytes as it may. Beside it stand records of one level
-that were made for a rate from the start: how many dB a read is below them at its bytes, and at the end of each level,
-how many bytes more it takes at its signal to noise. The last line is one JSON document.
+Samples are ingested once; a dataset then reads as much of them as a signal to noise needs, and as a rate allows. Beside
+each record that was read stand two of one level that were made from the start: one as large, to tell how many dB the
+read is below it; and one as good, to tell how many bytes more it takes. The last line is one JSON document.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,8 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 import lamofc_store as lamofc
@@ -29,87 +28,87 @@ from lamofc_tools.bench_rate import Split
 from lamofc_tools.machine import machine
 
 READS = 8
-_SPACING_DB = 1.0
-
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Bits an element, and signal to noise, both rising."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way of reading."""
+    """One way of reading: means over samples."""
 
     feature: str
     read: str
     bits: float
     """Of what is read, an element."""
     snr_db: float
-    made_db: float
-    """Of records made for that rate."""
-    made_bits: float
-    """Of records made for that signal to noise."""
-
-
-def snr_db(sources: Sequence[Tensor], decoded: Sequence[Tensor], middle: Tensor) -> float:
-    """The mean over samples of signal over error, in decibels."""
-    shares = [
-        float((out.double() - source.double()).square().sum() / (source.double() - middle).square().sum())
-        for source, out in zip(sources, decoded, strict=True)
-    ]
-    return float(-10 * np.log10(np.mean(shares)))
-
-
-def made(split: Split, aim: float, middle: Tensor) -> Curve:
-    """Records of one level, made for signals to noise up to the aim."""
-    bits, snrs = [], []
-    profile = fit("klt", split.train, Quality(snr_db=aim), levels=1)  # type: ignore[arg-type]
-    for wish in np.arange(2.0, aim + 2 * _SPACING_DB, _SPACING_DB):
-        records = encode(split.test, profile, quality=Quality(snr_db=float(wish)))
-        decoded = decode([record.data for record in records], profile)
-        bits.append(8 * sum(len(record.data) for record in records) / sum(record.elements for record in records))
-        snrs.append(snr_db(split.test, decoded, middle))  # type: ignore[arg-type]
-    return np.array(bits), np.array(snrs)
+    below_db: float
+    """How much better records of those bits are that were made for them."""
+    more: float
+    """Share of bytes above records that were made for that signal to noise."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What is read, and what to measure it against."""
+    """What is read, and how to make records of it from the start."""
 
     name: str
     tensors: list[Tensor]
     middle: Tensor
-    curve: Curve
+    profile: Profile
 
-    def row(self, read: str, size: float, decoded: Sequence[Tensor]) -> Row:
+    def snr_db(self, decoded: Sequence[Tensor]) -> list[float]:
+        """Signal over error of each, in decibels."""
+        pairs = zip(self.tensors, decoded, strict=True)
+        errors = [
+            (_power(out.double() - tensor.double()), _power(tensor.double() - self.middle)) for tensor, out in pairs
+        ]
+        return [10 * math.log10(signal / error) for error, signal in errors]
+
+    def made(self, qualities: Sequence[Quality]) -> list[bytes]:
+        """Records made for each one's quality."""
+        wishes = zip(self.tensors, qualities, strict=True)
+        return [encode([tensor], self.profile, quality=quality)[0].data for tensor, quality in wishes]
+
+    def row(self, read: str, sizes: Sequence[int], decoded: Sequence[Tensor]) -> Row:
         """The figures of one way of reading."""
-        bits = 8 * size / sum(tensor.numel() for tensor in self.tensors)
-        snr = snr_db(self.tensors, decoded, self.middle)
-        rates, snrs = self.curve
-        return Row(self.name, read, bits, snr, float(np.interp(bits, rates, snrs)), float(np.interp(snr, snrs, rates)))
+        snrs, counts = self.snr_db(decoded), [tensor.numel() for tensor in self.tensors]
+        as_good = self.made([Quality(snr_db=snr) for snr in snrs])
+        payloads = [size - parse(data).size for size, data in zip(sizes, as_good, strict=True)]
+        as_large = self.made([Quality(bpfp=8 * size / count) for size, count in zip(payloads, counts, strict=True)])
+        return Row(
+            self.name,
+            read,
+            8 * sum(sizes) / sum(counts),
+            float(np.mean(snrs)),
+            float(np.mean(self.snr_db(decode(as_large, self.profile))) - np.mean(snrs)),
+            sum(sizes) / sum(map(len, as_good)) - 1,
+        )
 
 
 def measure(split: Split, aim: float, folder: Path) -> Iterator[Row]:
-    """Eight rates from a store, then the end of each level."""
+    """Eight reads from a store, then the end of each level."""
     tensors = [element for element in split.test if isinstance(element, Tensor)]
-    middle = torch.stack([tensor.double().mean(0) for tensor in tensors]).mean(0)
-    sources = Sources(split.name, tensors, middle, made(split, aim, middle))
     profile = fit("klt", split.train, Quality(snr_db=aim))  # type: ignore[arg-type]
+    single = Profile("klt", {**profile.config, "levels": 1}, profile.tensors)
+    sources = Sources(split.name, tensors, profile.tensors["bulk_mean"].double(), single)
     with lamofc.create(str(folder / "reads.lamofc")) as store:
         samples = [lamofc.Sample(f"{number:06}", {"x": tensor}) for number, tensor in enumerate(tensors)]
         store.ingest(samples, profile=profile)
-        for wish in _wishes(store):
-            dataset, every = store.dataset(["x"], max_bpfp=wish), range(len(tensors))
-            size = len(dataset.packed(every)[0].buffer)
-            decoded = [example["x"] for example in dataset.__getitems__(list(every))]
-            yield sources.row(f"at most {wish:.3f} b", size, decoded)
+        for wish in _wishes(store, aim):
+            dataset, every = store.dataset(["x"], quality=wish), list(range(len(tensors)))
+            sizes = [len(dataset.packed([number])[0].buffer) for number in every]
+            yield sources.row(str(wish), sizes, [example["x"] for example in dataset.__getitems__(every)])
     yield from _ends(sources, profile)
 
 
-def _wishes(store: lamofc.Store) -> list[float]:
-    """Bits an element, from the first layer to all."""
+def _wishes(store: lamofc.Store, aim: float) -> list[Quality]:
+    """Signals to noise up to the aim, and rates up to the whole record's."""
     query = "SELECT avg(8 * layers[1].bytes / elements), avg(8 * length / elements) FROM records"
     least, most = store.sql(query).fetchall()[0]
-    return [float(wish) for wish in np.geomspace(1.05 * least, 1.1 * most, READS)]
+    half = READS // 2
+    rates = np.geomspace(1.1 * least, 1.05 * most, half + 1)[:half]
+    return [
+        *(Quality(snr_db=float(wish)) for wish in np.linspace(aim / half, aim, half)),
+        *(Quality(bpfp=float(f"{wish:.3g}")) for wish in rates),
+    ]
 
 
 def _ends(sources: Sources, profile: Profile) -> Iterator[Row]:
@@ -118,7 +117,7 @@ def _ends(sources: Sources, profile: Profile) -> Iterator[Row]:
     levels = [layers_of_levels(sections(data, parse(data))[0]) for data in records]
     for level in range(max(map(len, levels))):
         prefixes = [_prefix(data, sum(counts[: level + 1])) for data, counts in zip(records, levels, strict=True)]
-        yield sources.row(f"level {level + 1}", sum(map(len, prefixes)), decode(prefixes, profile))
+        yield sources.row(f"to level {level + 1}", [len(some) for some in prefixes], decode(prefixes, profile))
 
 
 def _prefix(record: bytes, layers: int) -> bytes:
@@ -126,14 +125,17 @@ def _prefix(record: bytes, layers: int) -> bytes:
     return record[: header.size + sum(header.lengths[:layers])]
 
 
+def _power(tensor: Tensor) -> float:
+    return float(tensor.square().sum())
+
+
 def show(rows: Sequence[Row]) -> None:
     """A table."""
-    print(f"{'feature':16}{'read':18}{'bits':>8}{'SNR dB':>8}{'made dB':>9}{'below':>7}{'bytes more':>12}")
+    print(f"{'feature':16}{'read':15}{'bits':>8}{'SNR dB':>9}{'dB below':>10}{'bytes more':>12}")
     for one in rows:
-        more = 100 * (one.bits / one.made_bits - 1)
         print(
-            f"{one.feature[:15]:16}{one.read:18}{one.bits:>8.3f}{one.snr_db:>8.2f}{one.made_db:>9.2f}"
-            f"{one.made_db - one.snr_db:>7.2f}{more:>11.1f}%"
+            f"{one.feature[:15]:16}{one.read:15}{one.bits:>8.3f}{one.snr_db:>9.2f}{one.below_db:>10.2f}"
+            f"{100 * one.more:>11.1f}%"
         )
 
 

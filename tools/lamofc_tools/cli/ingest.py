@@ -67,11 +67,10 @@ def ingest(
 
 def planned(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
     """What an ingest would do."""
-    from lamofc_store.codecs import describe
+    from lamofc_store.options import usual_quality
 
     features = [feature.to_json() for feature in lamofc.plan(source, **options)]
-    takes = describe(options["codec"])["qualities"]
-    quality = options["quality"] or (f"snr_db={lamofc.DEFAULT_SNR_DB:g}" if "snr_db" in takes else None)
+    quality = options["quality"] or usual_quality(options["codec"], options["profile"])
     return {
         "source": source.describe(),
         "codec": options["codec"],
