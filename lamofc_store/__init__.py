@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lamofc_store import errors, sources
     from lamofc_store.exporting import export
     from lamofc_store.opening import create, open
-    from lamofc_store.options import DEFAULT_CODEC, DEFAULT_SNR_DB, Report
+    from lamofc_store.options import DEFAULT_CODEC, DEFAULT_SNR_DB, Report, usual_quality
     from lamofc_store.planning import fit_profiles, plan
     from lamofc_store.sample import Sample
     from lamofc_store.store import Store
@@ -32,6 +32,7 @@ __all__ = [
     "open",
     "plan",
     "sources",
+    "usual_quality",
 ]
 
 _PLACES = {
@@ -47,6 +48,7 @@ _PLACES = {
     "fit_profiles": ("lamofc_store.planning", "fit_profiles"),
     "open": ("lamofc_store.opening", "open"),
     "plan": ("lamofc_store.planning", "plan"),
+    "usual_quality": ("lamofc_store.options", "usual_quality"),
     "__version__": ("lamofc_store.version", "VERSION"),
 }
 

@@ -1,5 +1,6 @@
-"""Which profile codes a feature: the one given, the store's newest, or one fitted from the first samples."""
+"""Which profile codes a feature: the one given, the store's newest, or one fitted on some of the samples."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from lamofc_store.errors import SourceError
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import IngestOptions
 from lamofc_store.sample import Sample
+from lamofc_store.sources.source import Spread
 
 if TYPE_CHECKING:
     import torch
@@ -18,17 +20,29 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30
 """Features held at once while fitting."""
+TOKENS = 32_768
+LEAST_SAMPLES, MOST_SAMPLES = 64, 4096
+"""Unless told how many, a fit looks at so many samples that the longest feature has as many tokens, within bounds."""
+
+
+def spread(source: Iterable[Sample]) -> Iterable[Sample]:
+    """The samples in the order in which a fit looks at them: all over the source, where it can be read so."""
+    return source.spread() if isinstance(source, Spread) else source
 
 
 def gather(samples: Iterable[Sample], options: IngestOptions, known: Callable[[Item], bool]) -> list[Item]:
-    """The features of the first samples that have no profile yet, as many as fit into memory.
+    """The features of some samples that have no profile yet, as many as fit into memory.
 
     Where the first sample brings nothing new, no more are read: what appears later is fitted when it does.
     """
     found: list[Item] = []
-    for sample in islice(samples, options.fit_samples):
-        found.extend(item for item in items_of(sample, options) if not known(item))
-        if not found or sum(item.raw_bytes for item in found) > MOST_BYTES:
+    tokens: Counter[str] = Counter()
+    for count, sample in enumerate(islice(samples, options.fit_samples or MOST_SAMPLES), 1):
+        new = [item for item in items_of(sample, options) if not known(item)]
+        found.extend(new)
+        tokens.update({item.feature: len(item.tokens) for item in new})
+        enough = not options.fit_samples and count >= LEAST_SAMPLES and max(tokens.values(), default=0) >= TOKENS
+        if enough or not found or sum(item.raw_bytes for item in found) > MOST_BYTES:
             break
     return found
 

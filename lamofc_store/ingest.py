@@ -57,9 +57,9 @@ class Ingest:
         return self.report
 
     def _fit_ahead(self, source: Iterable[Sample]) -> None:
-        """Fit from the first samples of a source that can be read twice; others are fitted from their first batch."""
+        """Fit on samples of a source that can be read twice; others are fitted on their first batch."""
         if getattr(source, "reiterable", iter(source) is not source):
-            samples = (sample for sample in self._attempts(source) if isinstance(sample, Sample))
+            samples = (sample for sample in self._attempts(fitting.spread(source)) if isinstance(sample, Sample))
             self._choose(fitting.gather(samples, self.options, lambda item: self._profile(item) is not None))
 
     def _attempts(self, source: Iterable[Sample]) -> "Iterable[Sample | Unreadable]":

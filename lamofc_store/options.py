@@ -35,7 +35,8 @@ class IngestOptions:
     quality: "Quality | None" = None
     profile: "Profile | None" = None
     """Used for every feature, instead of fitting or of the store's own."""
-    fit_samples: int = 64
+    fit_samples: int | None = None
+    """Samples that a profile is fitted on; by itself, as many as hold 32 768 tokens, 64 or more."""
     features: tuple[str, ...] = ()
     """Globs; none means all."""
     groups: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ class IngestOptions:
             )
         if self.on_error not in ("stop", "skip", "raw"):
             raise BadArgument(f"on_error={self.on_error!r} is none of stop, skip, raw", "give one of them")
-        if self.fit_samples < 1:
+        if self.fit_samples is not None and self.fit_samples < 1:
             raise BadArgument(f"fit_samples={self.fit_samples} is less than 1", "64 samples are a good start")
         if self.segment_bytes < 1:
             raise BadArgument(f"segment_bytes={self.segment_bytes} is less than 1", "256 MiB is a good size")

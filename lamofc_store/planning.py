@@ -113,10 +113,10 @@ def _empty() -> SourceError:
 def fit_profiles(
     source: Any, codec: str = DEFAULT_CODEC, quality: "Quality | None" = None, **options: Any
 ) -> "dict[str, Profile]":
-    """A profile for every feature, or group of features, from the first samples of a source; nothing is written."""
+    """A profile for every feature, or group of features, fitted on samples of a source; nothing is written."""
     samples, chosen = prepared(source, codec, quality, options)
     bundled: dict[str, list[list[Item]]] = {}
-    for bundle in together(fitting.gather(samples, chosen, lambda item: False), chosen.groups):
+    for bundle in together(fitting.gather(fitting.spread(samples), chosen, lambda item: False), chosen.groups):
         bundled.setdefault(named(bundle), []).append(bundle)
     if not bundled:
         raise _empty()

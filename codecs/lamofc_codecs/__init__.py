@@ -14,6 +14,7 @@ from lamofc_codecs.errors import (
     UnsupportedInput,
 )
 from lamofc_codecs.header import Header
+from lamofc_codecs.klt import levels_of
 from lamofc_codecs.packed import Packed, verify
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -45,5 +46,6 @@ __all__ = [
     "encode",
     "fit",
     "inspect",
+    "levels_of",
     "verify",
 ]

@@ -19,12 +19,13 @@ from lamofc_codecs.codec import Codec, Coded, Source, need
 from lamofc_codecs.errors import BadQuality
 from lamofc_codecs.klt_fit import fit_profile
 from lamofc_codecs.klt_options import KltOptions
-from lamofc_codecs.klt_section import Side, read_layers, write_layers
+from lamofc_codecs.klt_section import Side, read_layers, read_start, write_layers
 from lamofc_codecs.klt_trial import Sample
 from lamofc_codecs.outliers import read_exact, write_exact
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
+from lamofc_codecs.record import Buffer, parse, sections
 from lamofc_codecs.synthesis import synthesise
 
 _MANY = 1 / 1024
@@ -113,3 +114,12 @@ class Klt(Codec):
         synthesise(read.level, known, read.side, outs)
         if len(read.exact):
             read_exact(read.exact, outs)
+
+
+def levels_of(record: Buffer) -> tuple[int, ...]:
+    """How many layers each level of a record has, coarse first; what ends with a level is as good as if made so."""
+    header = parse(record)
+    first = sections(record, header)[0]
+    if header.number != Klt.number or not len(first):
+        return (1,)
+    return (1, *(len(cut.stages) for cut in read_start(first)[2]))

@@ -102,7 +102,7 @@ def write_layers(
 def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) -> Read:
     """Read a prefix of the layers; nothing in them is believed."""
     data = layers[0]
-    step, flags, cuts, at = _read_start(data)
+    step, flags, cuts, at = read_start(data)
     levels = len(cuts) + 1
     need(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
     listed, used = read_numbers(data[at:], levels + _LENGTHS)
@@ -131,12 +131,7 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     return Read(found, side, data[at + lengths[2] :])
 
 
-def layers_of_levels(first: memoryview) -> tuple[int, ...]:
-    """How many layers each level of a record has, given its first layer."""
-    return (1, *(len(cut.stages) for cut in _read_start(first)[2]))
-
-
-def _read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
+def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
     """The finest step, the flags, the cut of each level after the first, and where the lists begin."""
     need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
     step, levels, flags = _START.unpack_from(data)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lamofc_store.errors import SourceError, StoreError
 from lamofc_store.file_names import id_of
 from lamofc_store.sample import Sample
 from lamofc_store.sources import from_numpy, from_safetensors, from_torch
-from lamofc_store.sources.source import ALL, Unreadable, Wanted, only_once
+from lamofc_store.sources.source import ALL, Unreadable, Wanted, only_once, spread_order
 
 Reader = Callable[[Path, str, Wanted], Sample]
 
@@ -65,6 +65,10 @@ class Files:
     def _load(self, path: Path) -> Sample:
         read = READERS[SUFFIXES[path.suffix.lower()] if self.format == "auto" else self.format]
         return read(path, self._id(path), self.wanted)
+
+    def spread(self) -> Files:
+        """The same files, spread over the folder."""
+        return replace(self, files=tuple(self.files[place] for place in spread_order(len(self.files))))
 
     def describe(self) -> str:
         """How many files of which suffix."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from lamofc_store.errors import SourceError
 from lamofc_store.sample import Sample, Scalar
 from lamofc_store.sources import from_numpy, from_safetensors
 from lamofc_store.sources.folder import SUFFIXES, sample_id
-from lamofc_store.sources.source import ALL, Wanted, only_once
+from lamofc_store.sources.source import ALL, Wanted, only_once, spread_order
 
 if TYPE_CHECKING:
     import torch
@@ -48,22 +50,22 @@ class Rows:
 
     def __post_init__(self) -> None:
         only_once([sample_id(self.root, path) for path in self.files], self.files)
-        _ = self._counts
+        _ = self.counts
 
     @cached_property
-    def _counts(self) -> list[int]:
+    def counts(self) -> list[int]:
         """Rows of each file; counting opens every one, so a damaged file is found before any work."""
         return [_rows_of(open_columns(path)) for path in self.files]
 
     def __len__(self) -> int:
-        return sum(self._counts)
+        return sum(self.counts)
 
     def __iter__(self) -> Iterator[Sample]:
         seen: dict[str, Path] = {}
         for path in self.files:
             columns = open_columns(path)
             for row in range(_rows_of(columns)):
-                sample = self._sample(path, columns, row)
+                sample = self.sample(path, columns, row)
                 if sample.id in seen:
                     raise SourceError(
                         f"{seen[sample.id]} and row {row} of {path} both have the id {sample.id!r}",
@@ -71,6 +73,10 @@ class Rows:
                     )
                 seen[sample.id] = path
                 yield sample
+
+    def spread(self) -> SpreadRows:
+        """The same rows, spread over all files."""
+        return SpreadRows(self)
 
     def describe(self) -> str:
         """How many rows, and which tensors are what."""
@@ -83,7 +89,8 @@ class Rows:
             "; another --format takes each file whole"
         )
 
-    def _sample(self, path: Path, columns: Mapping[str, Column], row: int) -> Sample:
+    def sample(self, path: Path, columns: Mapping[str, Column], row: int) -> Sample:
+        """One row of a file."""
         stacked = {key: column for key, column in columns.items() if len(column.shape) > 1}
         features: dict[str, torch.Tensor] = {
             key: column.row(row) for key, column in self.wanted.pick(stacked, str(path)).items()
@@ -98,6 +105,31 @@ class Rows:
                 "name one of those as the id column, or none to number the rows",
             )
         return Sample(str(attributes.pop(self.id_column)), features, attributes)
+
+
+@dataclass(frozen=True)
+class SpreadRows:
+    """Rows in an order whose every beginning is spread over all files."""
+
+    rows: Rows
+    reiterable: bool = True
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Sample]:
+        ends = list(accumulate(self.rows.counts))
+        opened: dict[Path, dict[str, Column]] = {}
+        for place in spread_order(len(self)):
+            file = bisect_right(ends, place)
+            path = self.rows.files[file]
+            if path not in opened:
+                opened[path] = open_columns(path)
+            yield self.rows.sample(path, opened[path], place - ends[file] + self.rows.counts[file])
+
+    def describe(self) -> str:
+        """What they are rows of."""
+        return self.rows.describe()
 
 
 def open_columns(path: Path) -> dict[str, Column]:

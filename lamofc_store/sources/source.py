@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from math import gcd
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -48,6 +49,22 @@ class Tolerant(Protocol):
 
     def attempts(self) -> Iterator[Sample | Unreadable]:
         """Like iterating, but what cannot be loaded is told and passed over."""
+
+
+@runtime_checkable
+class Spread(Protocol):
+    """A source that can be read in another order."""
+
+    def spread(self) -> Source:
+        """The same samples in an order whose every beginning is spread over the whole: what a fit looks at."""
+
+
+def spread_order(count: int) -> Iterator[int]:
+    """All numbers below `count`, neighbours far apart: steps of about the golden section, around and around."""
+    step = max(1, round(count * 0.6180339887498949))
+    while gcd(step, count) != 1:
+        step += 1
+    return (place * step % count for place in range(count))
 
 
 @dataclass(frozen=True)

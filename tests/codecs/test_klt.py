@@ -18,6 +18,7 @@ from lamofc_codecs import (
     decode,
     encode,
     fit,
+    levels_of,
 )
 from lamofc_codecs.testing import CodecConformance, feature
 
@@ -105,6 +106,18 @@ def test_what_is_told_of_a_layer_within_a_level_is_about_right() -> None:
             assert error == pytest.approx(layer.sse, rel=0.02)
             errors.append(error)
         assert all(coarse > fine for coarse, fine in pairwise(errors))
+
+
+def test_levels_tell_where_a_copy_is_as_good_as_one_made_so() -> None:
+    source = correlated(21, 6000)
+    record = encode([source], PROFILE, quality=Quality(snr_db=20))[0]
+    levels = levels_of(record.data)
+    assert (len(levels), sum(levels)) == (3, len(record.layers))
+    assert levels_of(encode([source], fit("raw", []))[0].data) == (1,)
+    for count in np.cumsum(levels):
+        made = encode([source], PROFILE, quality=Quality(mse=record.layers[count - 1].sse / source.numel()))[0]
+        taken = sum(layer.bytes for layer in record.layers[:count])
+        assert taken <= 1.03 * len(made.data)
 
 
 def test_layers_within_a_level_lose_little() -> None:

@@ -6,12 +6,13 @@ from unittest.mock import patch
 import pytest
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_tools import bench_cpu
+from lamofc_tools import bench_cpu, bench_peers
 
 
 def test_a_row_is_that_of_records_that_meet_their_aim() -> None:
     with patch.object(bench_cpu, "TOKENS", 64), patch.object(bench_cpu, "FITTED", 4):
         row = bench_cpu.klt_row("small", 48, 10.0, 1)
+        assert row is not None
         profile = fit("klt", bench_cpu.features(48, 4, 1), Quality(snr_db=10), means=0)
         test = bench_cpu.features(48, bench_cpu.BATCH, 2)
         records = encode(test, profile)
@@ -21,14 +22,31 @@ def test_a_row_is_that_of_records_that_meet_their_aim() -> None:
 
 
 def test_its_last_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
-    small = {"tiny": 32}
+    small, slow = {"tiny": 32}, {"shape": "tiny", "coder": "hyperprior", "decode_gb_s": 1e-3}
     with (
         patch.object(bench_cpu, "TOKENS", 48),
         patch.object(bench_cpu, "FITTED", 4),
         patch.object(bench_cpu, "SHAPES", small),
-        patch.object(bench_cpu, "hyperprior_row", lambda *given: {"shape": "tiny", "decode_gb_s": 1e-3}),
+        patch.object(bench_cpu, "hyperprior_row", lambda *given: dict(slow)),
     ):
         assert bench_cpu.main(["--rounds", "1", "--aims", "10", "--shapes", "tiny"]) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
-    row = document["rows"][1]
-    assert row["times_hyperprior"] == pytest.approx(row["decode_gb_s"] / 1e-3)
+    rows = {row["coder"]: row for row in document["rows"]}
+    assert {"hyperprior", "klt"} <= set(rows)
+    assert rows["hyperprior"] == {**slow, "times_hyperprior": 1.0}
+    assert all(row["times_hyperprior"] == pytest.approx(row["decode_gb_s"] / 1e-3) for row in rows.values())
+
+
+def test_a_rank_that_does_not_reach_its_aim_is_said() -> None:
+    with patch.object(bench_cpu, "TOKENS", 64), patch.object(bench_cpu, "COMPONENTS", 2):
+        assert bench_cpu.klt_row("small", 48, 20.0, 1) is None
+
+
+def test_coders_of_others_are_measured_at_the_same_error() -> None:
+    pytest.importorskip("zfpy")
+    tensors = bench_cpu.features(48, 2, 2)
+    found = {row[0]: row for row in bench_peers.speeds(tensors, [20.0], 1)}
+    assert 8 < found["zstd of float16"][2] < 17
+    assert found["zfp"][1] == 20.0
+    assert 1 < found["zfp"][2] < 20
+    assert all(min(row[3:]) > 0 for row in found.values())

@@ -1,41 +1,30 @@
 """How fast `klt` codes on the CPU, beside CompressAI's Hyperprior: `python -m lamofc_tools.bench_cpu`.
 
 Features are drawn: channels with a spectrum that falls by a power law under a random rotation, tokens of unlike energy,
-massive entries. Decoding writes into tensors that are there already. Figures are medians of several rounds; the
-Hyperprior's weights are not trained: its layers cost the same, its coder may cost other. The last line is one JSON
-document.
+massive entries. Decoding writes into tensors that are there already. GB/s are of float32; figures are medians of
+several rounds. The Hyperprior's weights are not trained: its layers cost the same, its coder may cost other. zfp and
+zstd of float16 stand beside them on one core. The last line is one JSON document.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_tools.machine import machine
+from lamofc_tools import bench_peers
+from lamofc_tools.machine import machine, seconds
 
 TOKENS, BATCH, FITTED = 1029, 8, 16
 SHAPES = {"1029 x 384": 384, "1029 x 1024": 1024, "1029 x 4096": 4096}
 COMPONENTS = 1024
-
-
-def seconds(work: Callable[[], object], rounds: int) -> float:
-    """The median over rounds, after one that warms up."""
-    work()
-    taken = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
 
 
 def features(channels: int, count: int, seed: int) -> list[Tensor]:
@@ -53,24 +42,25 @@ def features(channels: int, count: int, seed: int) -> list[Tensor]:
     return found
 
 
-def klt_row(name: str, channels: int, aim: float, rounds: int) -> dict[str, Any]:
-    """One shape at one aim."""
+def klt_row(name: str, channels: int, aim: float, rounds: int) -> dict[str, Any] | None:
+    """One shape at one aim; None where so few columns do not reach it."""
     train, test = features(channels, FITTED, 1), features(channels, BATCH, 2)
     started = time.perf_counter()
     profile = fit("klt", train, Quality(snr_db=aim), means=0, components=min(channels, COMPONENTS))
     fitting = time.perf_counter() - started
     records = encode(test, profile)
     if any(record.codec != "klt" for record in records):
-        raise AssertionError(f"{name} at {aim} dB was not coded by klt")
+        return None
     data, room = [record.data for record in records], [torch.empty_like(tensor) for tensor in test]
-    size = sum(tensor.nbytes for tensor in test)
-    elements = sum(record.elements for record in records)
+    size, elements = sum(tensor.nbytes for tensor in test), sum(record.elements for record in records)
     return {
         "shape": name,
+        "coder": "klt",
         "aim_db": aim,
         "bits": sum(record.payload_bits for record in records) / elements,
         "layers": len(records[0].layers),
         "decode_gb_s": size / seconds(lambda: decode(data, profile, out=room), rounds) / 1e9,
+        "decode_msymbol_s": elements / seconds(lambda: decode(data, profile, out=room), rounds) / 1e6,
         "encode_gb_s": size / seconds(lambda: encode(test, profile), max(1, rounds // 3)) / 1e9,
         "fit_s": fitting,
     }
@@ -89,8 +79,34 @@ def hyperprior_row(name: str, channels: int, rounds: int) -> dict[str, Any] | No
     plane = torch.rand(1, 1, -(-TOKENS // 64) * 64, -(-channels // 64) * 64)
     with torch.no_grad():
         coded = model.compress(plane)
-        taken = seconds(lambda: model.decompress(coded["strings"], coded["shape"]), rounds)
-    return {"shape": name, "coder": "hyperprior", "decode_gb_s": 4 * TOKENS * channels / taken / 1e9}
+        decoding = seconds(lambda: model.decompress(coded["strings"], coded["shape"]), rounds)
+        encoding = seconds(lambda: model.compress(plane), rounds)
+    size = 4 * TOKENS * channels / 1e9
+    return {"shape": name, "coder": "hyperprior", "decode_gb_s": size / decoding, "encode_gb_s": size / encoding}
+
+
+def rows_of(name: str, aims: Sequence[float], rounds: int) -> Iterator[dict[str, Any]]:
+    """All coders on one shape; whatever decodes stands beside the Hyperprior."""
+    channels = SHAPES[name]
+    slow = hyperprior_row(name, channels, max(1, rounds // 3))
+    found: list[dict[str, Any]] = [slow] if slow else []
+    test = features(channels, 2, 2)
+    for coder, aim, bits, encoding, decoding in bench_peers.speeds(test, aims, max(1, rounds // 3)):
+        figures = {"bits": bits, "decode_gb_s": decoding, "encode_gb_s": encoding}
+        found.append({"shape": name, "coder": coder, "aim_db": aim, **figures})
+    yield from found
+    for aim in aims:
+        few: dict[str, Any] = {"shape": name, "coder": f"klt: {COMPONENTS} columns are too few", "aim_db": aim}
+        yield klt_row(name, channels, aim, rounds) or few
+
+
+def shown(row: dict[str, Any]) -> str:
+    """A line of the table."""
+    cells = [f"{row['shape']:14}{row['coder']:16}{row.get('aim_db') or '-':>7}"]
+    for key, digits in (("bits", 3), ("decode_gb_s", 4), ("encode_gb_s", 4), ("fit_s", 1)):
+        cells.append(f"{row[key]:>13.{digits}f}" if row.get(key) is not None else " " * 13)
+    cells.append(f"{row['times_hyperprior']:>12.1f}x" if "times_hyperprior" in row else "")
+    return "".join(cells).rstrip()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,23 +117,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shapes", default=",".join(SHAPES), metavar="SHAPE,...", help="some of the shapes")
     chosen = parser.parse_args(arguments)
     print(machine())
-    heads = ("bits", "decode GB/s", "encode GB/s", "fit s", "times")
-    print(f"{'shape':14}{'coder':12}{'aim dB':>7}" + "".join(f"{head:>13}" for head in heads))
+    heads = ("bits", "decode GB/s", "encode GB/s", "fit s", "hyperprior")
+    print(f"{'shape':14}{'coder':16}{'aim dB':>7}" + "".join(f"{head:>13}" for head in heads))
     rows: list[dict[str, Any]] = []
     for name in chosen.shapes.split(","):
-        peer = hyperprior_row(name, SHAPES[name], max(1, chosen.rounds // 3))
-        if peer is not None:
-            rows.append(peer)
-            print(f"{name:14}{'hyperprior':12}{'':20}{peer['decode_gb_s']:>13.4f}")
-        for aim in map(float, chosen.aims.split(",")):
-            row = klt_row(name, SHAPES[name], aim, chosen.rounds)
-            row["times_hyperprior"] = row["decode_gb_s"] / peer["decode_gb_s"] if peer else None
-            times = f"{row['times_hyperprior']:.0f}x" if peer else ""
-            print(
-                f"{name:14}{'klt':12}{aim:>7g}{row['bits']:>13.3f}{row['decode_gb_s']:>13.3f}"
-                f"{row['encode_gb_s']:>13.3f}{row['fit_s']:>13.1f}{times:>13}",
-                flush=True,
-            )
+        slow = 0.0
+        for row in rows_of(name, [float(aim) for aim in chosen.aims.split(",")], chosen.rounds):
+            slow = row["decode_gb_s"] if row["coder"] == "hyperprior" else slow
+            if slow and "decode_gb_s" in row:
+                row["times_hyperprior"] = row["decode_gb_s"] / slow
+            print(shown(row), flush=True)
             rows.append(row)
     print(json.dumps({"machine": machine(), "rows": rows}))
     return 0

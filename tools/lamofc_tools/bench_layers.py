@@ -20,9 +20,7 @@ import numpy as np
 from torch import Tensor
 
 import lamofc_store as lamofc
-from lamofc_codecs import Profile, Quality, decode, encode, fit
-from lamofc_codecs.klt_section import layers_of_levels
-from lamofc_codecs.record import parse, sections
+from lamofc_codecs import Profile, Quality, decode, encode, fit, inspect, levels_of
 from lamofc_tools import bench_rate
 from lamofc_tools.bench_rate import Split
 from lamofc_tools.machine import machine
@@ -71,7 +69,7 @@ class Sources:
         """The figures of one way of reading."""
         snrs, counts = self.snr_db(decoded), [tensor.numel() for tensor in self.tensors]
         as_good = self.made([Quality(snr_db=snr) for snr in snrs])
-        payloads = [size - parse(data).size for size, data in zip(sizes, as_good, strict=True)]
+        payloads = [size - inspect(data).size for size, data in zip(sizes, as_good, strict=True)]
         as_large = self.made([Quality(bpfp=8 * size / count) for size, count in zip(payloads, counts, strict=True)])
         return Row(
             self.name,
@@ -114,14 +112,14 @@ def _wishes(store: lamofc.Store, aim: float) -> list[Quality]:
 def _ends(sources: Sources, profile: Profile) -> Iterator[Row]:
     """The prefixes of the records that end with a level."""
     records = [record.data for record in encode(sources.tensors, profile)]
-    levels = [layers_of_levels(sections(data, parse(data))[0]) for data in records]
+    levels = [levels_of(data) for data in records]
     for level in range(max(map(len, levels))):
         prefixes = [_prefix(data, sum(counts[: level + 1])) for data, counts in zip(records, levels, strict=True)]
         yield sources.row(f"to level {level + 1}", [len(some) for some in prefixes], decode(prefixes, profile))
 
 
 def _prefix(record: bytes, layers: int) -> bytes:
-    header = parse(record)
+    header = inspect(record)
     return record[: header.size + sum(header.lengths[:layers])]
 
 

@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from lamofc_store import sources, structure
 from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.sources.source import Spread, spread_order
 
 Refused = Callable[..., SourceError]
 
@@ -102,3 +103,23 @@ def test_one_id_twice(tmp_path: Path, refused: Refused, pair: dict[str, torch.Te
     assert "a.safetensors" in str(error)
     assert "a.pt" in str(error)
     assert len(sources.open(tmp_path, "pt")) == 1
+
+
+def test_a_fit_sees_files_from_all_over_the_folder(tmp_path: Path, pair: dict[str, torch.Tensor]) -> None:
+    for number in range(90):
+        save_file(pair, tmp_path / f"{number:02}.safetensors")
+    source = sources.open(tmp_path)
+    assert isinstance(source, Spread)
+    seen = [int(sample.id) for sample in source.spread()]
+    assert sorted(seen) == list(range(90))
+    assert all(len({place // 30 for place in seen[start : start + 6]}) == 3 for start in range(84))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 7, 64, 1000, 1597])
+def test_a_spread_order_holds_every_place_once(count: int) -> None:
+    order = list(spread_order(count))
+    assert sorted(order) == list(range(count))
+    for size in (8, 64):
+        if count > 2 * size:
+            gaps = np.diff(sorted(order[:size]))
+            assert gaps.max() <= 3 * count / size

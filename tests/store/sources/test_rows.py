@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from lamofc_store import sources
 from lamofc_store.errors import SourceError
+from lamofc_store.sources.source import Spread
 
 Refused = Callable[..., SourceError]
 
@@ -57,3 +58,15 @@ def test_rows_of_an_npy_and_unequal_rows(tmp_path: Path, refused: Refused) -> No
     refused(tmp_path / "y.safetensors", "not one number of rows", format="rows")
     torch.save(torch.zeros(2, 3), tmp_path / "z.pt")
     refused(tmp_path / "z.pt", "rows cannot be read from .pt", format="rows")
+
+
+def test_a_fit_sees_rows_of_all_files(tmp_path: Path) -> None:
+    for number, count in enumerate((5, 40, 1, 12)):
+        save_file({"hidden": torch.full((count, 3, 2), number)}, tmp_path / f"{number}.safetensors")
+    source = sources.open(tmp_path, "rows")
+    assert isinstance(source, Spread)
+    seen = list(source.spread())
+    assert {sample.id for sample in seen} == {sample.id for sample in source}
+    assert len(seen) == 58
+    assert all(f"{int(sample.features['hidden'][0, 0])}/" in sample.id for sample in seen)
+    assert len({sample.id[0] for sample in seen[:12]}) >= 3

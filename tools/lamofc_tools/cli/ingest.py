@@ -67,10 +67,8 @@ def ingest(
 
 def planned(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
     """What an ingest would do."""
-    from lamofc_store.options import usual_quality
-
     features = [feature.to_json() for feature in lamofc.plan(source, **options)]
-    quality = options["quality"] or usual_quality(options["codec"], options["profile"])
+    quality = options["quality"] or lamofc.usual_quality(options["codec"], options["profile"])
     return {
         "source": source.describe(),
         "codec": options["codec"],

@@ -124,8 +124,11 @@ class Coding:
     max_error: Annotated[float | None, typer.Option("--max-error", help="No element is off by more.")] = None
     lossless: Annotated[bool, typer.Option("--lossless", help="Every bit comes back: the codec raw.")] = False
     fit_samples: Annotated[
-        int, typer.Option("--fit-samples", metavar="N", help="Samples that a profile is fitted on.")
-    ] = 64
+        int | None,
+        typer.Option(
+            "--fit-samples", metavar="N", help="Samples to fit profiles on; else as many as hold 32 768 tokens."
+        ),
+    ] = None
 
     def options(self) -> dict[str, Any]:
         """As the store's verbs take them."""
