@@ -117,7 +117,7 @@ def test_levels_tell_where_a_copy_is_as_good_as_one_made_so() -> None:
     for count in np.cumsum(levels):
         made = encode([source], PROFILE, quality=Quality(mse=record.layers[count - 1].sse / source.numel()))[0]
         taken = sum(layer.bytes for layer in record.layers[:count])
-        assert taken <= 1.03 * len(made.data)
+        assert taken <= 1.05 * len(made.data)
 
 
 def test_layers_within_a_level_lose_little() -> None:
