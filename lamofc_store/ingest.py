@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamofc_store import changes, encoding, fitting, profiles
 from lamofc_store.commit import Change
 from lamofc_store.errors import Conflict, Expired, StoreError
+from lamofc_store.fitness import Fitness
 from lamofc_store.groups import named, together
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import IngestOptions, Progress, Report
@@ -38,6 +39,7 @@ class Ingest:
         self._pending: dict[tuple[str, str], int] = {}
         """Source hashes of what the open segment holds."""
         self._writer = Writer(store.storage, options.segment_bytes)
+        self._fitness = Fitness()
         self._total: int | None = None
 
     def run(self, source: Iterable[Sample]) -> Report:
@@ -53,6 +55,7 @@ class Ingest:
             self._writer.abandon()
             self.store.storage.clear_workplace()
             raise
+        self.report.warnings = self._fitness.warnings()
         self.report.seconds = time.monotonic() - started
         return self.report
 
@@ -206,6 +209,7 @@ class Ingest:
 
     def _add(self, item: Item, coded: Coded) -> None:
         self._writer.add(item, coded)
+        self._fitness.look(item, coded)
         self._writer.add_profile(profiles.entry_for(coded.profile, item.feature, coded.quality))
         self._pending[item.sample, item.feature] = item.source_hash
         self.report.records += 1

@@ -117,6 +117,8 @@ class Report:
     commits: list[int] = field(default_factory=list)
     profiles: dict[str, str] = field(default_factory=dict)
     """Feature to the id of the profile used."""
+    warnings: list[str] = field(default_factory=list)
+    """What went in, but not well: profiles that do not fit."""
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON-able mapping."""

@@ -15,6 +15,7 @@ from lamofc_codecs.errors import (
 )
 from lamofc_codecs.header import Header
 from lamofc_codecs.klt import levels_of
+from lamofc_codecs.likeness import relative_bits
 from lamofc_codecs.packed import Packed, verify
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -47,5 +48,6 @@ __all__ = [
     "fit",
     "inspect",
     "levels_of",
+    "relative_bits",
     "verify",
 ]

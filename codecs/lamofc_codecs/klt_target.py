@@ -17,6 +17,9 @@ from lamofc_codecs.refinement import FACTOR
 
 _AUDIBLE = 0.7
 """Columns are left out from the start whose error is below that of so fine a share of the step: spread 0.2 of it."""
+_NEARLY_ALL = 0.9
+_TAIL, _LOUD = 8, 2.0
+"""The last eighth of the columns is loud from twice the spread on that it should have."""
 _MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
 """Decibels whose power float64 can hold, and its least number above 0."""
 
@@ -50,8 +53,11 @@ def weighed(lost: Sequence[Distortion], source: Source, known: Parameters, quali
     return float(sum(known.importance * errors))
 
 
-def wanted(away: Floats, allowed: float, known: Parameters, quality: Quality) -> int:
-    """How many columns are worth a look: those whose loudest tokens stand out of the step that the quality needs."""
+def wanted(away: Floats, allowed: float, known: Parameters, quality: Quality) -> tuple[int, float]:
+    """How many columns are worth a look, and down to which spread: what does not stand out of the step needed is not.
+
+    Both are what the profile makes likely of a sample of that energy.
+    """
     energy = float(np.square(away, dtype=np.float64).sum())
     theory = known.theory(energy, len(away), len(known.sigma), 0.0)
     step = quality.value
@@ -59,7 +65,17 @@ def wanted(away: Floats, allowed: float, known: Parameters, quality: Quality) ->
         step = theory.step_for_error(allowed)
     elif quality.kind == "bpfp":
         step = theory.step_for_bits(quality.value * away.size)
-    return theory.columns(step * _AUDIBLE)
+    return theory.columns(step * _AUDIBLE), step * _AUDIBLE / math.sqrt(12)
+
+
+def unlikely(columns: Floats, left: float, allowed: float, spread: float) -> bool:
+    """Whether a sample is so unlike the profile that more columns are to be looked at.
+
+    Either what is beyond the columns takes nearly all the error allowed, or the last of them are loud.
+    """
+    tail = columns[:, -max(1, columns.shape[1] // _TAIL) :]
+    loud = float(np.square(tail, dtype=np.float64).mean()) if tail.size else 0.0
+    return left > _NEARLY_ALL * allowed or loud > (_LOUD * spread) ** 2
 
 
 def rest(away: Floats, columns: Floats, known: Parameters) -> float:

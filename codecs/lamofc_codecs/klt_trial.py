@@ -21,7 +21,7 @@ from lamofc_codecs.dtypes import convert
 from lamofc_codecs.energy import Tokens, energies_of, squares_of
 from lamofc_codecs.first_layer import first_bits
 from lamofc_codecs.klt_section import FINEST, Head, Level, Side
-from lamofc_codecs.klt_target import allowed, kept, rest, signal_of, wanted, weighed, widths_of
+from lamofc_codecs.klt_target import allowed, kept, rest, signal_of, unlikely, wanted, weighed, widths_of
 from lamofc_codecs.lazy import lazy
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.quality import Quality
@@ -118,17 +118,19 @@ class Sample:
             index = known.analysis_means.nearest(away)
             away -= known.analysis_means.take(index)
         most = allowed(source, known, quality)
-        count = wanted(away, most, known, quality)
-        if known.analysis is None:
-            columns = np.ascontiguousarray(away[:, known.order[:count]])
-        else:
-            roughly = signal_of(source, known) * _ROUGH < most < math.inf
-            columns = known.analysis.forward(away, count, roughly=roughly)
-        squares = squares_of(columns, np.ones(count, np.float32))
-        seen = np.argsort(squares, kind="stable")[:: max(1, columns.size // _SEEN)]
-        power, heard = float(squares.sum()), float(squares[seen].sum())
-        share = power / heard if heard > 0 else 1.0
-        theory = known.theory(power, len(away), count, rest(away[seen], columns[seen], known) * share)
+        roughly = signal_of(source, known) * _ROUGH < most < math.inf
+        count, spread = wanted(away, most, known, quality)
+        while True:
+            columns = _columns(away, count, known, roughly=roughly)
+            squares = squares_of(columns, np.ones(count, np.float32))
+            seen = np.argsort(squares, kind="stable")[:: max(1, columns.size // _SEEN)]
+            power, heard = float(squares.sum()), float(squares[seen].sum())
+            share = power / heard if heard > 0 else 1.0
+            left = rest(away[seen], columns[seen], known) * share
+            if count >= len(known.sigma) or not unlikely(columns, left, most, spread):
+                break
+            count = min(max(2 * count, 8), len(known.sigma))
+        theory = known.theory(power, len(away), count, left)
         exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
         return cls(source, known, quality, exact, index, columns, columns[seen], share, theory)
 
@@ -268,3 +270,10 @@ class Sample:
             exact.append(np.union1d(self.exact[part], np.flatnonzero(far)))
         kept_exactly = replace(self, exact=tuple(exact))
         return replace(trial, exact=tuple(exact), lost=kept_exactly._lost(decoded), side_bits=kept_exactly._side_bits)
+
+
+def _columns(away: Floats, count: int, known: Parameters, *, roughly: bool) -> Floats:
+    """The first columns of what is away from the middle."""
+    if known.analysis is None:
+        return np.ascontiguousarray(away[:, known.order[:count]])
+    return known.analysis.forward(away, count, roughly=roughly)

@@ -224,3 +224,16 @@ def test_forged_profiles_are_refused(name: str, forged: torch.Tensor) -> None:
     profile = Profile("klt", dict(PROFILE.config), {**PROFILE.tensors, name: forged})
     with pytest.raises(CodecError):
         encode([correlated(1)], profile, quality=Quality(snr_db=15))
+
+
+def test_tokens_far_from_all_means_are_still_coded() -> None:
+    """A codebook leaves little of the tokens that it knows; of others much is left, and in all columns."""
+    draw = torch.Generator().manual_seed(5)
+    known = 10 * torch.randn(40, CHANNELS, generator=draw)
+    samples = [known[torch.randint(40, (60,), generator=draw)] + 0.1 * correlated(seed, 60) for seed in range(20)]
+    profile = fit("klt", samples, Quality(snr_db=15), means=40)
+    other = 10 * torch.randn(60, CHANNELS, generator=draw)
+    for wish in (3, 8, 15, 25):
+        record = encode([other], profile, quality=Quality(snr_db=wish))[0]
+        assert record.codec == "klt"
+        assert snr_db(record) == pytest.approx(wish, abs=0.25)

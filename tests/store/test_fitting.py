@@ -43,3 +43,38 @@ def test_a_given_profile_brings_its_own_quality(tmp_path: Path) -> None:
             assert found == [(qualities,)]
             noise = (store["s0"]["x"] - tensors[0]).square().sum() / (tensors[0] - tensors[0].mean(0)).square().sum()
             assert -10 * torch.log10(noise) == pytest.approx(float(qualities[7:]), abs=0.5)
+
+
+def _mixed(seed: int, about: int, tokens: int = 200) -> torch.Tensor:
+    """Tokens whose 64 channels are mixtures of few, in a way of their own."""
+    mixing = torch.randn(64, 64, generator=torch.Generator().manual_seed(about)) * torch.arange(1, 65) ** -1.5
+    return torch.randn(tokens, 64, generator=torch.Generator().manual_seed(seed)) @ mixing.T
+
+
+def test_a_profile_of_other_features_is_told(tmp_path: Path) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": _mixed(100 + number, 1)}) for number in range(20)]
+    for about, fits in ((1, True), (2, False)):
+        profile = fit("klt", [_mixed(number, about) for number in range(20)], Quality(snr_db=15))
+        with lamofc.create(str(tmp_path / f"{about}")) as store:
+            report = store.ingest(samples, profile=profile)
+            assert bool(report.warnings) is not fits
+            if not fits:
+                assert f"profile {profile.id[:12]} does not fit feature 'x'" in report.warnings[0]
+            bits = store.sql("SELECT max(8 * length / elements) FROM records").fetchall()[0][0]
+            assert bits <= 32.0 + 8 * 64 / 12800
+
+
+def test_a_profile_from_few_samples_still_codes(tmp_path: Path) -> None:
+    profile = fit("klt", [_mixed(number, 1, 20) for number in range(10)], Quality(snr_db=15))
+    with lamofc.create(str(tmp_path / "few")) as store:
+        report = store.ingest([lamofc.Sample("s", {"x": _mixed(99, 1)})], profile=profile)
+        assert not report.warnings
+        assert store.sql("SELECT codec FROM records").fetchall() == [("klt",)]
+
+
+def test_features_that_hide_nothing_are_no_reason_to_warn(tmp_path: Path) -> None:
+    for tokens, channels in ((128, 96), (17, 64)):
+        samples = [lamofc.Sample(f"s{number}", {"x": torch.randn(tokens, channels)}) for number in range(80)]
+        for wish in (3, 10, 25):
+            with lamofc.create(str(tmp_path / f"{channels}-{wish}")) as store:
+                assert not store.ingest(samples, quality=Quality(snr_db=wish)).warnings

@@ -63,6 +63,8 @@ def ingest(
     with entering.open(store, "a") as opened, out.bar("ingest") as bar:
         report = opened.ingest(samples, progress=watched(bar), **options)
     out.show(documented(report), text.report)
+    for warning in report.warnings:
+        out.note(f"warning: {warning}")
 
 
 def planned(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
