@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from lamofc_codecs import Quality
     from lamofc_store.store import Store
 
 INDEX = "index.parquet"
@@ -64,12 +65,14 @@ def export(  # noqa: PLR0913
     *,
     features: Sequence[str] = (),
     where: str | None = None,
+    quality: Quality | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write each sample to its own file under `out`; `features` are globs, `where` is SQL over the samples' columns.
 
-    A run that was stopped is completed by the same call. `progress` is told (samples done, samples in all).
+    With a `quality`, records in layers are read only as far as it needs. A run that was stopped is completed by the
+    same call. `progress` is told (samples done, samples in all).
     """
     if format not in WRITERS:
         raise BadArgument(f"{format!r} is no format of exports", f"choose one of {', '.join(WRITERS)}")
@@ -80,6 +83,7 @@ def export(  # noqa: PLR0913
         )
     folder = Path(out)
     wanted = {"store": store.url, "commit": store.head, "format": format, "features": list(features), "where": where}
+    wanted |= {"quality": str(quality)} if quality is not None else {}
     count = files = size = 0
     with _writing(folder):
         _claim(folder, wanted, overwrite)
@@ -90,7 +94,7 @@ def export(  # noqa: PLR0913
             for item in batch:
                 target = folder / item.file
                 if not target.is_file():
-                    tensors = store.get(item.sample, item.features) if features else store[item.sample]
+                    tensors = store.tensors(item.sample, item.features or None, quality)
                     with whole(target) as file:
                         WRITERS[format](file, tensors, item.structure)
                     size += target.stat().st_size
@@ -100,9 +104,8 @@ def export(  # noqa: PLR0913
                     progress(count, len(samples))
             index.add(store, batch)
         if not count:
-            raise NotFound(
-                f"no sample has a feature that matches {' '.join(features)}", f"it has {', '.join(store.features[:8])}"
-            )
+            there = ", ".join(store.features[:8])
+            raise NotFound(f"no sample has a feature that matches {' '.join(features)}", f"it has {there}")
         index.close()
     return Exported(count, files, size)
 
@@ -194,7 +197,9 @@ def _claim(folder: Path, wanted: dict[str, Any], overwrite: bool) -> None:
             return
         if not overwrite:
             changed = ", ".join(
-                f"{key} {before.get(key)!r} -> {wanted[key]!r}" for key in wanted if before.get(key) != wanted[key]
+                f"{key} {before.get(key)!r} -> {wanted.get(key)!r}"
+                for key in {**before, **wanted}
+                if before.get(key) != wanted.get(key)
             )
             raise Conflict(
                 f"{folder} holds another export: {changed}", "use --overwrite to replace it, or another folder"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lamofc_store import profiles as stored
 from lamofc_store.errors import SourceError
 from lamofc_store.items import Item, items_of
-from lamofc_store.options import IngestOptions
+from lamofc_store.options import DEFAULT_CODEC, IngestOptions
 from lamofc_store.sample import Sample
 from lamofc_store.sources.source import Spread
 
@@ -23,6 +23,9 @@ MOST_BYTES = 1 << 30
 TOKENS = 32_768
 LEAST_SAMPLES, MOST_SAMPLES = 64, 4096
 """Unless told how many, a fit looks at so many samples that the longest feature has as many tokens, within bounds."""
+
+LEAST_SHARED = 1000
+"""A profile may be meant for more samples than the first source brings."""
 
 
 def spread(source: Iterable[Sample]) -> Iterable[Sample]:
@@ -47,8 +50,8 @@ def gather(samples: Iterable[Sample], options: IngestOptions, known: Callable[[I
     return found
 
 
-def fit(feature: str, items: Iterable[Item], options: IngestOptions) -> "Profile":
-    """A profile for one feature; the same items give the same profile."""
+def fit(feature: str, items: Iterable[Item], options: IngestOptions, total: int | None = None) -> "Profile":
+    """A profile for one feature; the same items give the same profile. It is to pay in so many samples as there are."""
     from lamofc_codecs import CodecError
     from lamofc_codecs import fit as fit_codec
 
@@ -60,21 +63,34 @@ def fit(feature: str, items: Iterable[Item], options: IngestOptions) -> "Profile
             raise channels_differ(item, tensors[0].shape[1])
         tensors.append(item.tokens)
     try:
-        return fit_codec(options.codec, tensors, options.quality)
+        return fit_codec(options.codec, tensors, options.quality, **_shared(options, total))
     except CodecError as error:
         raise SourceError(f"feature {feature!r}: {error}", error.cure) from error
 
 
-def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions) -> "Profile":
+def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions, total: int | None = None) -> "Profile":
     """A profile for features that are coded together."""
     from lamofc_codecs import CodecError
     from lamofc_codecs import fit as fit_codec
 
     samples = [{item.feature: item.tokens for item in bundle} for bundle in bundles]
     try:
-        return fit_codec(options.codec, samples, options.quality)
+        return fit_codec(options.codec, samples, options.quality, **_shared(options, total))
     except CodecError as error:
         raise SourceError(f"features {sorted(samples[0])}: {error}", error.cure) from error
+
+
+def _shared(options: IngestOptions, total: int | None) -> dict[str, int]:
+    """How many samples a profile's bytes are spread over, for the codec that weighs them."""
+    return {"shared_by": max(total, LEAST_SHARED)} if total is not None and options.codec == DEFAULT_CODEC else {}
+
+
+def length(source: Iterable[Sample]) -> int | None:
+    """How many samples a source has, where it can tell."""
+    try:
+        return len(source)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def channels_differ(item: Item, expected: int) -> SourceError:

@@ -45,7 +45,7 @@ class Ingest:
     def run(self, source: Iterable[Sample]) -> Report:
         """Take everything in; what was committed stays, whatever happens later."""
         started = time.monotonic()
-        self._total = _length(source)
+        self._total = fitting.length(source)
         try:
             self._fit_ahead(source)
             for batch in self._batches(source):
@@ -88,7 +88,7 @@ class Ingest:
         for name, several in _by_name(bundle for bundle in bundles if len(bundle) > 1):
             if (name, self.options.codec) not in self._chosen:
                 known = fitting.from_store(self.store.snapshot, self.store.profiles, name, self.options)
-                profile = known or fitting.fit_group(several, self.options)
+                profile = known or fitting.fit_group(several, self.options, self._total)
                 self._settle(name, self.options.codec, profile)
                 new.append(profiles.entry_for(profile, name, self.options.quality_text))
         self.store.publish(lambda head: _fit_change(head, new))
@@ -100,7 +100,7 @@ class Ingest:
         for group in _grouped(items):
             feature, coding = group[0].feature, self._coding(group[0])
             if (feature, coding.codec) not in self._chosen:
-                profile = self._profile(group[0]) or fitting.fit(feature, group, coding)
+                profile = self._profile(group[0]) or fitting.fit(feature, group, coding, self._total)
                 self._settle(feature, coding.codec, profile)
                 new.append(profiles.entry_for(profile, feature, coding.quality_text))
         self.store.publish(lambda head: _fit_change(head, new))
@@ -279,10 +279,3 @@ def _by_name(bundles: Iterable[list[Item]]) -> Iterator[tuple[str, list[list[Ite
 
 def _by_coding(item: Item) -> tuple[str, bool]:
     return item.feature, item.is_exact
-
-
-def _length(source: Iterable[Sample]) -> int | None:
-    try:
-        return len(source)  # type: ignore[arg-type]
-    except TypeError:
-        return None

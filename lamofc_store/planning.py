@@ -116,6 +116,7 @@ def fit_profiles(
     """A profile for every feature, or group of features, fitted on samples of a source; nothing is written."""
     samples, chosen = prepared(source, codec, quality, options)
     bundled: dict[str, list[list[Item]]] = {}
+    total = fitting.length(samples)
     for bundle in together(fitting.gather(fitting.spread(samples), chosen, lambda item: False), chosen.groups):
         bundled.setdefault(named(bundle), []).append(bundle)
     if not bundled:
@@ -124,5 +125,6 @@ def fit_profiles(
     for name, bundles in sorted(bundled.items()):
         alone = [bundle[0] for bundle in bundles]
         coding = chosen.exact() if alone[0].is_exact else chosen
-        found[name] = fitting.fit_group(bundles, coding) if len(bundles[0]) > 1 else fitting.fit(name, alone, coding)
+        several = len(bundles[0]) > 1
+        found[name] = fitting.fit_group(bundles, coding, total) if several else fitting.fit(name, alone, coding, total)
     return found

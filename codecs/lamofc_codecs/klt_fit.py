@@ -81,7 +81,7 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     if options.transform == "none":
         return make_profile(fitted, test, None, None)
     per_sample = collected.tokens / max(collected.samples, 1)
-    calibration = _calibration(train, test, options, _aims(quality), options.samples * max(per_sample, 1))
+    calibration = _calibration(train, test, options, _aims(quality), options.shared_by * max(per_sample, 1))
     chosen = _best(calibration, options)
     measured = _transform(chosen.means, chosen.turn, calibration)
     return make_profile(fitted, test, measured, _of_all(chosen, calibration))

@@ -14,7 +14,7 @@ _BOUNDS = {
     "components": (1, 1 << 16),
     "levels": (1, 7),
     "layer_bytes": (32, 1 << 30),
-    "samples": (1, 1 << 40),
+    "shared_by": (1, 1 << 40),
 }
 
 
@@ -32,7 +32,7 @@ class KltOptions:
     """Most levels of a record: copies of lower rates, 9.5 dB apart, each cut into layers for rates in between."""
     layer_bytes: int = 1024
     """What each layer within a level takes at least; records of fewer than four times as many elements have one."""
-    samples: int = 10_000
+    shared_by: int = 10_000
     """How many samples the profile's bytes are spread over when the fit weighs what pays."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """What becomes of NaN and infinities: refused, or stored as they are."""

@@ -64,13 +64,12 @@ class Held:
     def sql(self, query: str, params: Sequence[Any] | None = None) -> duckdb.DuckDBPyRelation:
         return self.connection.sql(query, params=params)
 
-    def __getitem__(self, sample: str) -> dict[str, torch.Tensor]:
+    def tensors(
+        self, sample: str, features: Sequence[str] | None = None, quality: object = None
+    ) -> dict[str, torch.Tensor]:
         self.reads.append(sample)
-        return SAMPLES[sample]
-
-    def get(self, sample: str, features: Sequence[str]) -> dict[str, torch.Tensor]:
-        self.reads.append(sample)
-        return {feature: SAMPLES[sample][feature] for feature in features}
+        assert quality is None
+        return {feature: SAMPLES[sample][feature] for feature in features or SAMPLES[sample]}
 
 
 @pytest.fixture

@@ -78,3 +78,13 @@ def test_features_that_hide_nothing_are_no_reason_to_warn(tmp_path: Path) -> Non
         for wish in (3, 10, 25):
             with lamofc.create(str(tmp_path / f"{channels}-{wish}")) as store:
                 assert not store.ingest(samples, quality=Quality(snr_db=wish)).warnings
+
+
+def test_a_profile_is_to_pay_in_the_samples_that_there_are(tmp_path: Path) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": _mixed(number, 1, 3)}) for number in range(1200)]
+    found = {}
+    for name, source in (("few", samples[:20]), ("many", samples), ("unknown", iter(samples))):
+        with lamofc.create(str(tmp_path / name)) as store:
+            store.ingest(source, quality=Quality(snr_db=10), fit_samples=20)
+            found[name] = next(iter(store.profiles.values())).config["shared_by"]
+    assert found == {"few": 1000, "many": 1200, "unknown": 10_000}

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,6 +12,7 @@ import typer
 
 from lamofc_tools.cli import app
 from lamofc_tools.demo import Settings
+from lamofc_tools.make_console import BLOCK, filled
 
 ROOT = Path(__file__).parents[2]
 Lamofc: TypeAlias = Callable[..., Any]
@@ -73,3 +75,22 @@ def test_readme_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_p
     for line in typed:
         ran = lamofc(*shlex.split(line))
         assert ran.code == 0, f"lamofc {line}: {ran.err}"
+
+
+def test_console_blocks_show_what_commands_print() -> None:
+    """Each command of a page is followed by its output, and by no complaint that it is not there."""
+    for page in ("README.md", "tools/README.md"):
+        for found in BLOCK.findall((ROOT / page).read_text()):
+            lines = found.splitlines()
+            assert not any("lamofc: not found" in line or "Traceback" in line for line in lines)
+            assert not any(one.startswith("$ ") and other.startswith("$ ") for one, other in pairwise([*lines, "$ "]))
+
+
+def test_a_block_is_filled_with_what_its_commands_print(tmp_path: Path) -> None:
+    page = "<!-- before: echo 7 > seven -->\n```console\n$ cat seven\nold\n$ lamofc codec list | head -n 1\n```\n"
+    filled_page = filled(page, tmp_path)
+    assert "$ cat seven\n7\n" in filled_page
+    assert "old" not in filled_page
+    assert re.search(r"head -n 1\n\w+", filled_page)
+    with pytest.raises(RuntimeError, match="ends with 1"):
+        filled("```console\n$ false\n```\n", tmp_path)

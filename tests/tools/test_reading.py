@@ -210,3 +210,26 @@ def test_figures_agree_with_the_tensors(lamofc: Lamofc, features_of: FeaturesOf,
     assert math.isclose(told["mse"], mse, rel_tol=1e-5)
     largest = max(float(error.abs().max()) for error in errors)
     assert largest <= told["max_error"] <= largest * 257 / 256  # kept in 16 bits, rounded up
+
+
+def test_a_lower_rate_is_read_on_the_command_line(lamofc: Lamofc, tmp_path: Path) -> None:
+    mixing = torch.randn(48, 48, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 49) ** -0.8
+    tensors = [torch.randn(200, 48, generator=torch.Generator().manual_seed(n)) @ mixing.T for n in range(8)]
+    place = tmp_path / "s"
+    with lamofc_store.create(str(place)) as store:
+        samples = [lamofc_store.Sample(f"s{n}", {"x": tensor}) for n, tensor in enumerate(tensors)]
+        store.ingest(samples, quality=lamofc_store.Quality(snr_db=20))
+
+    def off(path: Path) -> float:
+        found = next(iter(load_file(path).values()))
+        return float(10 * torch.log10(tensors[3].var() / (found - tensors[3]).square().mean()))
+
+    for option, low, high in (([], 19.5, 21), (["--snr", 8], 8, 14), (["--bpfp", 0.001], 1, 8)):
+        assert lamofc("get", place, "s3", "-o", tmp_path / "one.safetensors", *option).code == 0
+        assert low < off(tmp_path / "one.safetensors") < high
+        folder = tmp_path / f"out{len(option)}{low}"
+        assert lamofc("export", place, folder, *option).code == 0
+        assert low < off(folder / "s3.safetensors") < high
+    assert lamofc("export", place, folder, "--snr", 8).code == 4
+    both = lamofc("get", place, "s3", "--snr", 8, "--bpfp", 1)
+    assert (both.code, "--snr 8 beside --bpfp 1" in both.err) == (2, True)

@@ -7,7 +7,7 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_tools.cli import text
-from lamofc_tools.cli.options import FeatureGlobs, Reading, StorePlace, Where, flat
+from lamofc_tools.cli.options import FeatureGlobs, RatedReading, StorePlace, Where, flat
 from lamofc_tools.cli.output import Output
 
 Folder = Annotated[str, typer.Argument(metavar="OUT", help="A new folder, or one that the same export was making.")]
@@ -30,11 +30,13 @@ class Leaving:
 
 
 @flat
-def export(store: StorePlace, folder: Folder, leaving: Leaving, place: Reading, out: Output) -> None:
+def export(store: StorePlace, folder: Folder, leaving: Leaving, place: RatedReading, out: Output) -> None:
     """Decode everything into files that others read.
 
-    A file a sample, and index.parquet with their columns. The same command again goes on where it stopped.
+    A file a sample, and index.parquet with their columns. The same command again goes on where it stopped. With --snr
+    or --bpfp records in layers are read only as far as that needs.
     """
     with place.open(store) as opened, out.bar("export") as bar:
-        done = lamofc.export(opened, folder, leaving.format, progress=bar.tell, **leaving.options())
+        options = {**leaving.options(), "quality": place.quality}
+        done = lamofc.export(opened, folder, leaving.format, progress=bar.tell, **options)
     out.show({"folder": folder, **asdict(done)}, text.exported)

@@ -1,12 +1,13 @@
 """`lamofc get`: the tensors of a sample."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lamofc_tools.cli import tensor_files, text
-from lamofc_tools.cli.options import Reading, SampleId, StorePlace, flat
+from lamofc_tools.cli.options import RatedReading, SampleId, StorePlace, flat
 from lamofc_tools.cli.output import Output
 
 if TYPE_CHECKING:
@@ -23,19 +24,27 @@ File = Annotated[
 
 @flat
 def get(
-    store: StorePlace, sample: SampleId, place: Reading, out: Output, feature: One = None, output: File = None
+    store: StorePlace,
+    sample: SampleId,
+    place: RatedReading,
+    out: Output,
+    feature: One = None,
+    output: File = None,
 ) -> None:
     """Decode a sample, or one feature of it, into a file.
 
-    The suffix says which form. Without a file, shapes and ranges of the values are shown.
+    The suffix says which form. Without a file, shapes and ranges of the values are shown. With --snr or --bpfp records
+    in layers are read only as far as that needs.
     """
     with place.open(store) as opened:
-        out.show(taken(opened, sample, feature, output), text.tensors)
+        tensors = opened.tensors(sample, None if feature is None else [feature], place.quality)
+        out.show(taken(opened, sample, tensors, feature, output), text.tensors)
 
 
-def taken(store: "Store", sample: str, feature: str | None, output: str | None) -> dict[str, Any]:
-    """Decode, write, and describe."""
-    tensors = store.tensors(sample, None if feature is None else [feature])
+def taken(
+    store: "Store", sample: str, tensors: "Mapping[str, Tensor]", feature: str | None, output: str | None
+) -> dict[str, Any]:
+    """Write, and describe."""
     if output is not None:
         tensor_files.write(Path(output), tensors, _structure(store, sample) if feature is None else None)
     features = [_described(name, tensor) for name, tensor in tensors.items()]

@@ -108,6 +108,25 @@ class Taking:
 
 
 @dataclass(frozen=True)
+class RatedReading(Reading):
+    """The same, and how much of records in layers is read."""
+
+    snr: Annotated[
+        float | None, typer.Option("--snr", metavar="DB", help="Read only as much as this signal to noise needs.")
+    ] = None
+    bpfp: Annotated[float | None, typer.Option("--bpfp", help="Read at most so many bits an element.")] = None
+
+    @property
+    def quality(self) -> "Quality | None":
+        """As the library takes it; None for all that there is."""
+        if self.snr is not None and self.bpfp is not None:
+            raise BadArgument(f"--snr {self.snr:g} beside --bpfp {self.bpfp:g}", "give one of the two")
+        if self.snr is not None:
+            return lamofc.Quality(snr_db=self.snr)
+        return None if self.bpfp is None else lamofc.Quality(bpfp=self.bpfp)
+
+
+@dataclass(frozen=True)
 class Coding:
     """The codec and the one quality that it aims at."""
 
