@@ -1,17 +1,18 @@
 """The figures of `tools/bench cpu` come from records of klt, and are worked out as they say."""
 
 import json
+import sys
 from unittest.mock import patch
 
 import pytest
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_tools import bench_cpu, bench_peers
+from lamofc_tools import bench_cpu, bench_memory, bench_peers
 
 
 def test_a_row_is_that_of_records_that_meet_their_aim() -> None:
-    with patch.object(bench_cpu, "TOKENS", 64), patch.object(bench_cpu, "FITTED", 4):
-        row = bench_cpu.klt_row("small", 48, 10.0, 1)
+    with patch.object(bench_cpu, "TOKENS", 64):
+        row = bench_cpu.klt_row("small", 48, 10.0, 1, 4)
         assert row is not None
         profile = fit("klt", bench_cpu.features(48, 4, 1), Quality(snr_db=10), means=0)
         test = bench_cpu.features(48, bench_cpu.BATCH, 2)
@@ -25,11 +26,10 @@ def test_its_last_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     small, slow = {"tiny": 32}, {"shape": "tiny", "coder": "hyperprior", "decode_gb_s": 1e-3}
     with (
         patch.object(bench_cpu, "TOKENS", 48),
-        patch.object(bench_cpu, "FITTED", 4),
         patch.object(bench_cpu, "SHAPES", small),
         patch.object(bench_cpu, "hyperprior_row", lambda *given: dict(slow)),
     ):
-        assert bench_cpu.main(["--rounds", "1", "--aims", "10", "--shapes", "tiny"]) == 0
+        assert bench_cpu.main(["--rounds", "1", "--aims", "10", "--shapes", "tiny", "--fitted", "4"]) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     rows = {row["coder"]: row for row in document["rows"]}
     assert {"hyperprior", "klt"} <= set(rows)
@@ -50,3 +50,11 @@ def test_coders_of_others_are_measured_at_the_same_error() -> None:
     assert found["zfp"][1] == 20.0
     assert 1 < found["zfp"][2] < 20
     assert all(min(row[3:]) > 0 for row in found.values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_that_of_a_record_that_is_decoded() -> None:
+    found = bench_memory.peak(2000, 64, 10.0)
+    assert found["output_bytes"] == 4 * 2000 * 64
+    assert 1000 < found["record_bytes"] < 2000 * 64
+    assert 4 * 2000 * 16 < found["added_bytes"] < 100 << 20

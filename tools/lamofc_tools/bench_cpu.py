@@ -42,9 +42,9 @@ def features(channels: int, count: int, seed: int) -> list[Tensor]:
     return found
 
 
-def klt_row(name: str, channels: int, aim: float, rounds: int) -> dict[str, Any] | None:
+def klt_row(name: str, channels: int, aim: float, rounds: int, fitted: int = FITTED) -> dict[str, Any] | None:
     """One shape at one aim; None where so few columns do not reach it."""
-    train, test = features(channels, FITTED, 1), features(channels, BATCH, 2)
+    train, test = features(channels, fitted, 1), features(channels, BATCH, 2)
     started = time.perf_counter()
     profile = fit("klt", train, Quality(snr_db=aim), means=0, components=min(channels, COMPONENTS))
     fitting = time.perf_counter() - started
@@ -85,7 +85,7 @@ def hyperprior_row(name: str, channels: int, rounds: int) -> dict[str, Any] | No
     return {"shape": name, "coder": "hyperprior", "decode_gb_s": size / decoding, "encode_gb_s": size / encoding}
 
 
-def rows_of(name: str, aims: Sequence[float], rounds: int) -> Iterator[dict[str, Any]]:
+def rows_of(name: str, aims: Sequence[float], rounds: int, fitted: int) -> Iterator[dict[str, Any]]:
     """All coders on one shape; whatever decodes stands beside the Hyperprior."""
     channels = SHAPES[name]
     slow = hyperprior_row(name, channels, max(1, rounds // 3))
@@ -97,7 +97,7 @@ def rows_of(name: str, aims: Sequence[float], rounds: int) -> Iterator[dict[str,
     yield from found
     for aim in aims:
         few: dict[str, Any] = {"shape": name, "coder": f"klt: {COMPONENTS} columns are too few", "aim_db": aim}
-        yield klt_row(name, channels, aim, rounds) or few
+        yield klt_row(name, channels, aim, rounds, fitted) or few
 
 
 def shown(row: dict[str, Any]) -> str:
@@ -114,6 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tools/bench cpu", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds of each figure")
     parser.add_argument("--aims", default="5,10,20", metavar="DB,...", help="signal to noise to aim at")
+    parser.add_argument("--fitted", type=int, default=FITTED, metavar="N", help="tensors that klt is fitted on")
     parser.add_argument("--shapes", default=",".join(SHAPES), metavar="SHAPE,...", help="some of the shapes")
     chosen = parser.parse_args(arguments)
     print(machine())
@@ -122,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     for name in chosen.shapes.split(","):
         slow = 0.0
-        for row in rows_of(name, [float(aim) for aim in chosen.aims.split(",")], chosen.rounds):
+        for row in rows_of(name, [float(aim) for aim in chosen.aims.split(",")], chosen.rounds, chosen.fitted):
             slow = row["decode_gb_s"] if row["coder"] == "hyperprior" else slow
             if slow and "decode_gb_s" in row:
                 row["times_hyperprior"] = row["decode_gb_s"] / slow

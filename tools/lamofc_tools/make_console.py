@@ -16,7 +16,7 @@ from pathlib import Path
 
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BEFORE = re.compile(r"<!-- before: (.*?) -->", re.DOTALL)
-_WIDTH = "100"
+_WIDTH = "80"
 
 
 def filled(page: str, folder: Path) -> str:
@@ -41,7 +41,7 @@ def printed(command: str, folder: Path) -> str:
     )
     if ran.returncode:
         raise RuntimeError(f"{command!r} ends with {ran.returncode}: {ran.stdout}{ran.stderr}")
-    lines = [line.rstrip() for line in (ran.stdout + ran.stderr).splitlines()]
+    lines = [line.rstrip() for line in (ran.stdout + ran.stderr).replace(f"{folder}{os.sep}", "").splitlines()]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -1,0 +1,75 @@
+"""What decoding one large tensor takes of memory beside its output: `python -m lamofc_tools.bench_memory`.
+
+A fresh process decodes a small record by the same profile, and then one of 3141 x 4096; told is how far above what it
+held before, output included, its resident set goes (Linux only). The last line is one JSON document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from lamofc_codecs import Quality, encode, fit
+from lamofc_tools import bench_cpu
+from lamofc_tools.machine import machine
+
+_CHILD = """
+import sys, torch
+from pathlib import Path
+from lamofc_codecs import Profile, decode
+def held(name):
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split(name + ":")[1].split()[0])
+folder, tokens, channels = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+profile = Profile.load(folder / "profile.safetensors")
+decode([(folder / "small.bin").read_bytes()], profile)
+data = (folder / "large.bin").read_bytes()
+out = torch.zeros(tokens, channels).fill_(1.0)
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+before = held("VmRSS")
+decode([data], profile, out=[out])
+print(before, held("VmHWM"))
+"""
+
+
+def peak(tokens: int, channels: int, aim: float) -> dict[str, float]:
+    """Bytes that one record's decoding adds to a process that has decoded before."""
+    train = bench_cpu.features(channels, 6, 1)
+    profile = fit("klt", train, Quality(snr_db=aim), means=0, components=min(channels, bench_cpu.COMPONENTS))
+    tensor = train[0].repeat(-(-tokens // len(train[0])), 1)[:tokens].contiguous()
+    small, large = encode([train[0][:64], tensor], profile)
+    if large.codec != "klt":
+        raise AssertionError(f"{tokens} x {channels} at {aim} dB was not coded by klt")
+    with tempfile.TemporaryDirectory() as folder:
+        profile.save(Path(folder) / "profile.safetensors")
+        (Path(folder) / "small.bin").write_bytes(small.data)
+        (Path(folder) / "large.bin").write_bytes(large.data)
+        command = [sys.executable, "-c", _CHILD, folder, str(tokens), str(channels)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, after = map(int, ran.stdout.split())
+    return {"output_bytes": 4 * tokens * channels, "record_bytes": len(large.data), "added_bytes": after - before}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, show, and print one JSON line."""
+    parser = argparse.ArgumentParser(prog="tools/bench memory", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--tokens", type=int, default=3141, metavar="N")
+    parser.add_argument("--channels", type=int, default=4096, metavar="N")
+    parser.add_argument("--aim", type=float, default=10.0, metavar="DB", help="signal to noise")
+    chosen = parser.parse_args(arguments)
+    found = peak(chosen.tokens, chosen.channels, chosen.aim)
+    print(machine())
+    sizes = [found[name] / 1e6 for name in ("record_bytes", "output_bytes", "added_bytes")]
+    print(f"{chosen.tokens} x {chosen.channels} at {chosen.aim:g} dB: a record of {sizes[0]:.2f} MB,", end=" ")
+    print(f"an output of {sizes[1]:.1f} MB, and {sizes[2]:.1f} MB beside it at the peak")
+    print(json.dumps({"machine": machine(), **found}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
