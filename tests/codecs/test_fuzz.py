@@ -1,0 +1,75 @@
+"""Damaged records under right checksums: each raises a clear error or decodes to something, and nothing crashes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lamofc_codecs import CodecError, Profile, decode, inspect
+from lamofc_codecs.record import pack, sections
+
+GOLDENS = sorted(path for path in (Path(__file__).parent / "goldens").iterdir() if path.is_dir())
+SOME, MANY = 3000, 100_000
+
+
+def damaged(section: bytes, draw: np.random.Generator) -> bytes:
+    """A section with some of its bytes changed, cut off, doubled, or with others at its end."""
+    data = bytearray(section)
+    for _ in range(int(draw.integers(1, 4))):
+        if not data:
+            return draw.bytes(int(draw.integers(0, 9)))
+        at = int(draw.integers(len(data)) if draw.random() < 0.5 else draw.integers(min(24, len(data))))
+        match int(draw.integers(6)):
+            case 0:
+                data[at] ^= 1 << int(draw.integers(8))
+            case 1:
+                data[at] = int(draw.choice([0, 1, 127, 128, 255]))
+            case 2:
+                del data[at : at + int(draw.integers(1, 9))]
+            case 3:
+                data[at:at] = draw.bytes(int(draw.integers(1, 9)))
+            case 4:
+                data = data[:at]
+            case _:
+                data[at : at + 4] = draw.bytes(4)
+    return bytes(data)
+
+
+def decode_damaged(count: int, seed: int) -> tuple[int, int]:
+    """How many damaged records were refused, and how many were decoded."""
+    draw = np.random.default_rng(seed)
+    refused = decoded = 0
+    loaded = [(Profile.load(path / "profile.safetensors"), (path / "record.bin").read_bytes()) for path in GOLDENS]
+    for number in range(count):
+        profile, record = loaded[number % len(loaded)]
+        header = inspect(record)
+        parts = [bytes(part) for part in sections(record, header)]
+        for hit in draw.integers(len(parts), size=int(draw.integers(1, 3))):
+            parts[hit] = damaged(parts[hit], draw)
+        kept = parts[: int(draw.integers(1, len(parts) + 1))]
+        made = pack(header.number, header.profile, header.grid, [[part] for part in kept])
+        try:
+            found = decode([made], profile)
+        except CodecError as error:
+            assert error.message and "\n" not in error.message
+            refused += 1
+        else:
+            assert all(
+                isinstance(tensor, torch.Tensor) for tensor in found[0] if not isinstance(found[0], torch.Tensor)
+            )
+            decoded += 1
+    return refused, decoded
+
+
+def test_damage_under_right_checksums_is_refused_or_decoded() -> None:
+    refused, decoded = decode_damaged(SOME, 1)
+    assert refused > SOME / 4
+    assert decoded > SOME / 20
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_much_damage_under_right_checksums() -> None:
+    refused, decoded = decode_damaged(MANY, 2)
+    assert refused + decoded == MANY
