@@ -31,6 +31,8 @@ class PlannedFeature:
     tokens: int
     channels: int
     grid: str | None
+    group: str
+    """The features that it is coded with, by name; "" for none."""
 
     def to_json(self) -> dict[str, Any]:
         """As a JSON-able mapping."""
@@ -60,7 +62,7 @@ class Annotated:
     def __init__(self, samples: Iterable[Sample], table: str) -> None:
         from lamofc_store.sources import read_table
 
-        self._samples = samples
+        self._samples, self._table = samples, table
         self.reiterable = getattr(samples, "reiterable", iter(samples) is not samples)
         rows = read_table(table).to_pylist()
         self._columns = {
@@ -73,6 +75,10 @@ class Annotated:
     def __iter__(self) -> Iterator[Sample]:
         for sample in self._samples:
             yield self._with_columns(sample)
+
+    def spread(self) -> "Annotated":
+        """In the order in which a fit looks at samples."""
+        return Annotated(fitting.spread(self._samples), self._table)
 
     def attempts(self) -> "Iterator[Sample | Unreadable]":
         """Like iterating, as far as the source beneath can go on after an error."""
@@ -94,16 +100,18 @@ def plan(
     samples, chosen = prepared(source, codec, quality, options)
     found: dict[str, PlannedFeature] = {}
     for sample in islice(samples, LOOKED_AT):
-        for item in items_of(sample, chosen):
-            found.setdefault(item.feature, _planned(item))
+        for bundle in together(list(items_of(sample, chosen)), chosen.groups):
+            group = named(bundle) if len(bundle) > 1 else ""
+            for item in bundle:
+                found.setdefault(item.feature, _planned(item, group))
     if not found:
         raise _empty()
     return [found[feature] for feature in sorted(found)]
 
 
-def _planned(item: Item) -> PlannedFeature:
+def _planned(item: Item, group: str) -> PlannedFeature:
     tokens, channels = layout.tokens_of(item.shape, item.pattern), layout.channels_of(item.shape, item.pattern)
-    return PlannedFeature(item.feature, item.shape, item.dtype, item.pattern, tokens, channels, item.grid)
+    return PlannedFeature(item.feature, item.shape, item.dtype, item.pattern, tokens, channels, item.grid, group)
 
 
 def _empty() -> SourceError:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from safetensors.torch import save_file
 
 import lamofc_store
 from lamofc_store.codecs import Profile
@@ -110,3 +111,36 @@ def test_fit_of_several_features_is_a_folder(lamofc: Lamofc, source: Path, tmp_p
         "layer.1.safetensors",
         "layer.2.safetensors",
     ]
+
+
+def test_a_plan_shows_what_is_coded_together(lamofc: Lamofc, tmp_path: Path) -> None:
+    source = tmp_path / "caches"
+    source.mkdir()
+    for number in range(3):
+        names = ("layer.0.k", "layer.0.v", "layer.1.k", "layer.1.v", "pooled")
+        tensors = {name: torch.randn(1 if name == "pooled" else 20, 8) for name in names}
+        save_file(tensors, source / f"{number}.safetensors")
+    options = ("--group", "layer.0.{k,v}", "--group", "layer.1.*", "--dry-run")
+    told = lamofc("ingest", source, tmp_path / "s", *options)
+    assert "features of one group are coded together" in told.out
+    lines = {
+        line.split()[0]: line.split()[-1] for line in told.out.splitlines() if line.startswith(("layer", "pooled"))
+    }
+    assert lines == {"layer.0.k": "1", "layer.0.v": "1", "layer.1.k": "2", "layer.1.v": "2", "pooled": "-"}
+    planned = lamofc("ingest", source, tmp_path / "s", *options, "--json").document["features"]
+    assert [row["group"] for row in planned] == ["layer.0.k+layer.0.v"] * 2 + ["layer.1.k+layer.1.v"] * 2 + [""]
+    assert "group" not in lamofc("ingest", source, tmp_path / "s", "--dry-run").out.splitlines()[3]
+
+
+def test_a_fit_sees_all_of_a_source_with_a_table(lamofc: Lamofc, tmp_path: Path) -> None:
+    """Columns from a table take nothing away from what a source can do."""
+    source = tmp_path / "sorted"
+    source.mkdir()
+    for number in range(200):
+        hidden = torch.randn(8, 4, generator=torch.Generator().manual_seed(number)) + 100 * (number >= 100)
+        save_file({"x": hidden}, source / f"{number:03}.safetensors")
+    (tmp_path / "t.csv").write_text("sample,label\n000,1\n")
+    assert lamofc("ingest", source, tmp_path / "s", "--table", tmp_path / "t.csv", "--codec", "uniform").code == 0
+    with lamofc_store.open(str(tmp_path / "s")) as opened:
+        identity = opened.sql("SELECT profile FROM records LIMIT 1").fetchall()[0][0]
+        assert (opened.profiles[identity].tensors["bulk_mean"] - 50).abs().max() < 5

@@ -40,6 +40,7 @@ def tables(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def plan(document: Document) -> str:
     """What an ingest would do."""
+    groups = list(dict.fromkeys(found["group"] for found in document["features"] if found["group"]))
     rows = [
         (
             found["feature"],
@@ -48,12 +49,14 @@ def plan(document: Document) -> str:
             found["pattern"],
             f"{found['tokens']} x {found['channels']}",
             found["grid"],
+            *((groups.index(found["group"]) + 1 if found["group"] else None,) if groups else ()),
         )
         for found in document["features"]
     ]
-    columns = ("feature", "shape", "dtype", "pattern", "tokens x channels", "grid")
+    columns = ("feature", "shape", "dtype", "pattern", "tokens x channels", "grid", *(("group",) if groups else ()))
     asked = f"codec {document['codec']}" + (f", {document['quality']}" if document["quality"] else "")
-    return f"{document['source']}\n{asked}; each feature is coded by itself\n\n{tables(columns, rows)}"
+    how = "features of one group are coded together" if groups else "each feature is coded by itself"
+    return f"{document['source']}\n{asked}; {how}\n\n{tables(columns, rows)}"
 
 
 def report(document: Document) -> str:
