@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.coefficients import LARGEST, shape_of_classes
 from lamofc_codecs.compiled import compiled
+from lamofc_codecs.lazy import lazy
 from lamofc_codecs.tables import ALL_CLASSES, CLASSES, ESCAPE, class_sigma, sigma_tables
 
 PARTS = 16
@@ -36,6 +37,11 @@ class Rounding:
     """Classes x magnitudes: what they cost."""
     least: Floats
     """Classes x magnitudes: from how many steps on that magnitude is taken, and not the one below."""
+
+    @lazy
+    def listed(self) -> Floats:
+        """Classes x magnitudes x all three, as the compiled loop looks them up."""
+        return np.stack([self.least, self.values, self.bits], axis=2)
 
     @classmethod
     def of(cls, drawn: NDArray[np.uint8], weight: float = WEIGHT) -> Rounding:
@@ -73,8 +79,8 @@ def quantise(
     """
     out = np.empty(values.shape, np.int32)
     sums = np.zeros((3, values.shape[1]))
-    listed = np.stack([rounding.least, rounding.values, rounding.bits], axis=2)
-    _quantise(values, group, classes, np.float32(1) / step, listed, shape_of_classes(), sigma_tables().costs, out, sums)
+    inverse, costs = np.float32(1) / step, sigma_tables().costs
+    _quantise(values, group, classes, inverse, rounding.listed, shape_of_classes(), costs, out, sums)
     return out, sums
 
 

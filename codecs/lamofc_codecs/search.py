@@ -19,6 +19,8 @@ _AMISS = 0.01
 """A try that misses the allowed rate by no more is not bettered."""
 _NEAR = 0.004
 """Doublings within which a guess is to meet the target: half a percent of the error."""
+_JUMP = 0.02
+"""Doublings between steps that are not told apart any more."""
 _ENOUGH = 1.03
 """A try within this is good enough when no better one is found."""
 
@@ -70,6 +72,8 @@ class Search(Generic[Tried]):
             if _CLOSE * allowed <= tried.error <= _ENOUGH * allowed or tried.error == 0:
                 break
             points.add(tried.step, 0.5 * _doublings(tried.error))
+            if points.narrow:
+                break
         return best if best is not None else (self.trial(start), False)
 
     def at_rate(self, allowed: float) -> Tried:
@@ -85,6 +89,8 @@ class Search(Generic[Tried]):
             if over <= _AMISS * allowed:
                 break
             points.add(tried.step, -_doublings(tried.bits))
+            if points.narrow:
+                break
         return best[1] if best is not None else self.trial(start)
 
 
@@ -99,6 +105,18 @@ class _Points:
         """Take in what a step gave."""
         self._found.append((math.log2(step), value))
 
+    @property
+    def narrow(self) -> bool:
+        """Whether what is too fine and what is too coarse lie so close that all between is a jump."""
+        fine, coarse = self._bounds()
+        return coarse - fine < _JUMP
+
+    def _bounds(self) -> tuple[float, float]:
+        """The coarsest step that was found too fine, and the finest that was too coarse, in doublings."""
+        fine = max((found for found, value in self._found if value < self._wanted), default=-math.inf)
+        coarse = min((found for found, value in self._found if value > self._wanted), default=math.inf)
+        return fine, coarse
+
     def next(self, start: float) -> float:
         """The step to try: where the guess says; then on from the last by the guess's slope; then by their own.
 
@@ -110,8 +128,7 @@ class _Points:
         before = self._found[-2] if len(self._found) > 1 else (at - 0.25, value + self._change(at))
         slope = (value - before[1]) / (at - before[0]) if at != before[0] else 1.0
         to = at + min(max((self._wanted - value) / min(max(slope, 0.1), 4.0), -2.0), 2.0)
-        fine = max((found for found, value in self._found if value < self._wanted), default=-math.inf)
-        coarse = min((found for found, value in self._found if value > self._wanted), default=math.inf)
+        fine, coarse = self._bounds()
         if not fine < to < coarse and math.isfinite(fine + coarse):
             to = (fine + coarse) / 2
         return math.exp2(to)
