@@ -1,8 +1,7 @@
 """Records from page cache, the entropy coder, ingest: `python -m lamofc_tools.bench_records`.
 
 Every comparison is made in one run on one core: the same records through a sharded `zarr.Array`, the same symbols
-through
-CompressAI's coder. Figures are medians of several rounds; the last line is one JSON document.
+through CompressAI's coder. Figures are medians of several rounds; the last line is one JSON document.
 """
 
 from __future__ import annotations
@@ -25,8 +24,9 @@ import zarr
 import zarr.codecs
 
 import lamofc_store as lamofc
+from lamofc_codecs import fit
 from lamofc_store import Quality, Sample
-from lamofc_tools import bench_coder
+from lamofc_tools import bench_coder, bench_cpu
 from lamofc_tools.machine import machine
 
 SIZES = {200: 20_000, 8_000: 8_000, 1_000_000: 96}
@@ -87,16 +87,15 @@ def zarr_rate(folder: Path, size: int, count: int, rounds: int) -> float:
 
 
 def ingest_rate(folder: Path, codec: str, quality: Quality | None, rounds: int) -> float:
-    """Bytes of float32 source a second into a store, 1029 x 1024 a sample, fit and commit included."""
-    noise = torch.Generator().manual_seed(0)
-    scales = torch.rand(1024, generator=noise) + 0.1
-    tensors = [torch.randn(1029, 1024, generator=noise) * scales for _ in range(24)]
+    """Bytes of float32 source a second into a store, 1029 x 1024 a sample, commit included; `klt` with its profile."""
+    tensors = bench_cpu.features(1024, 24, 1)
     samples = [Sample(str(number), {"x": tensor}) for number, tensor in enumerate(tensors)]
     total = sum(tensor.nbytes for tensor in tensors)
+    profile = fit("klt", tensors[:8], quality) if codec == "klt" else None
 
     def work() -> None:
         with lamofc.open(str(folder / "ingest.lamofc"), "w") as store:
-            store.ingest(samples, codec=codec, quality=quality, fit_samples=8)
+            store.ingest(samples, codec=codec, quality=quality, fit_samples=8, profile=profile)
 
     return median_rate(total, work, rounds)
 
@@ -123,7 +122,12 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
     found["coder"] = on_one_core(lambda: bench_coder.measure(rounds))
     found["ingest_gb_a_second"] = {
         name: ingest_rate(folder, name, quality, max(3, rounds // 2)) / 1e9
-        for name, quality in (("raw", None), ("uniform", Quality(snr_db=15)), ("lloydmax", None))
+        for name, quality in (
+            ("raw", None),
+            ("uniform", Quality(snr_db=10)),
+            ("lloydmax", None),
+            ("klt", Quality(snr_db=10)),
+        )
     }
     return found
 
