@@ -19,8 +19,8 @@ from lamofc_codecs.codec import Codec, Coded, Source, need
 from lamofc_codecs.errors import BadQuality
 from lamofc_codecs.klt_fit import fit_profile
 from lamofc_codecs.klt_options import KltOptions
+from lamofc_codecs.klt_sample import Sample
 from lamofc_codecs.klt_section import Side, read_layers, read_start, write_layers
-from lamofc_codecs.klt_trial import Sample
 from lamofc_codecs.outliers import read_exact, write_exact
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.profile import Profile
@@ -89,7 +89,7 @@ class Klt(Codec):
         sample = Sample.of(source, outside, self._parameters, quality)
         trial, reached = sample.meet(quality)
         exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
-        side = Side(trial.tokens, sample.index)
+        side = Side(trial.tokens, sample.index, sample.field)
         coded = list(zip(trial.numbers, trial.runs, strict=True))
         layers = write_layers(trial.cut, coded, side, self._parameters, exact, source.nbytes >> 17)
         errors = sample.errors(trial)

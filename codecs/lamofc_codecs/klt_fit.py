@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,16 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.bulk import Bulk, Floats
-from lamofc_codecs.channels import ChannelStatistics, statistics
+from lamofc_codecs.channels import statistics
+from lamofc_codecs.codec import Source
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt_options import KltOptions
-from lamofc_codecs.klt_profile import Fitted, Transform, make_profile
+from lamofc_codecs.klt_profile import Fitted, HeldOut, Transform, make_profile
+from lamofc_codecs.klt_sample import Sample
+from lamofc_codecs.klt_waves import Latest, find_terrain
 from lamofc_codecs.means import find_means, nearest_of
+from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.principal import principal
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.theory import Theory
+from lamofc_codecs.theory import of_columns
 
 _ELEMENTS = 1 << 27
 """Values that are kept for the fit."""
@@ -35,6 +40,10 @@ _AIMS_DB = (10.0, 20.0)
 _FINER_DB = 12.0
 """Of many channels those columns are kept that a quality so much finer would use."""
 _MANY = 1024
+_MARGIN = 1.01
+"""Waves are to save a hundredth, or the simpler profile is taken."""
+_TRIED, _LEAST = 1 << 22, 6
+"""Values and samples that are coded with waves and without, to see what pays."""
 
 Parts = tuple[tuple[str, int], ...]
 
@@ -69,22 +78,83 @@ class _Tried:
 def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOptions) -> Profile:
     """Fit on tokens x channels, or on mappings of them that share their tokens, read once."""
     parts, joined = _joined(samples)
-    collected = statistics(joined, skip_nonfinite=options.nonfinite == "exact", elements=_ELEMENTS)
+    latest = Latest()
+    exact = options.nonfinite == "exact"
+    collected = statistics(latest.through(joined), skip_nonfinite=exact, elements=_ELEMENTS)
     bulk, _ = collected.finish()
-    away = _inside(collected, bulk)
+    away = _inside(collected.values(), bulk)
     weight = _weights(away, parts, quality)
     if parts:
         away *= torch.from_numpy(weight)
     held = max(1, len(away) // _HELD_OUT)
     train, test = (away[:-held], away[-held:]) if len(away) > _HELD_OUT else (away, away)
     fitted = Fitted(bulk, weight, parts, quality, options, _aims(quality)[0])
-    if options.transform == "none":
-        return make_profile(fitted, test, None, None)
-    per_sample = collected.tokens / max(collected.samples, 1)
-    calibration = _calibration(train, test, options, _aims(quality), options.shared_by * max(per_sample, 1))
-    chosen = _best(calibration, options)
-    measured = _transform(chosen.means, chosen.turn, calibration)
-    return make_profile(fitted, test, measured, _of_all(chosen, calibration))
+    found = [_Transforms(None, None)]
+    if options.transform == "klt":
+        per_sample = collected.tokens / max(collected.samples, 1)
+        calibration = _calibration(train, test, options, _aims(quality), options.shared_by * max(per_sample, 1))
+        tried = _tried(calibration, options)
+        best = min(tried, key=lambda one: one.bits)
+        chosen = [best] if best.means is None else [best, *(one for one in tried if one.means is None)]
+        found = [_Transforms.of(one, calibration) for one in chosen]
+    plain = make_profile(fitted, HeldOut.of(test, [len(test)], found[0].measured), found[0].final, None)
+    return plain if options.waves is False else _with_waves(plain, fitted, latest.held_out(), found)
+
+
+@dataclass(frozen=True)
+class _Transforms:
+    """One choice of means, fitted."""
+
+    measured: Transform | None
+    """On what was not held out."""
+    final: Transform | None
+    """On all tokens: what was held out was for measuring, and is too good to be left unused."""
+
+    @classmethod
+    def of(cls, tried: _Tried, calibration: _Calibration) -> _Transforms:
+        """Fit it on all tokens."""
+        values = torch.cat([calibration.train, calibration.test])
+        means = None
+        if tried.means is not None:
+            means = find_means(values, len(tried.means))
+            values = values - means[nearest_of(values, means)]
+        measured = _transform(tried.means, tried.turn, calibration)
+        return cls(measured, _transform(means, principal(values), calibration))
+
+
+def _with_waves(
+    plain: Profile, fitted: Fitted, samples: Sequence[Tensor], transforms: Sequence[_Transforms]
+) -> Profile:
+    """A profile with waves, if one makes smaller records of samples held out; means may then not pay any more."""
+    rows = [_inside(sample.detach().cpu().to(torch.float32).numpy().copy(), fitted.bulk) for sample in samples]
+    whole = [row * torch.from_numpy(fitted.weight) for row in rows if len(row)]
+    best = plain, 0.0 if fitted.options.waves is None else math.inf
+    for tried in transforms if whole else ():
+        test = HeldOut.of(torch.cat(whole), [len(row) for row in whole], tried.measured)
+        terrain = find_terrain(test.samples())
+        if terrain is not None:
+            best = best if best[1] else (plain, _bits(plain, samples, fitted))
+            waved = make_profile(fitted, test, tried.final, terrain)
+            best = min(best, (waved, _MARGIN * _bits(waved, samples, fitted)), key=lambda one: one[1])
+    return best[0]
+
+
+def _bits(profile: Profile, samples: Sequence[Tensor], fitted: Fitted) -> float:
+    """What some samples take at the aims, with their share of the profile."""
+    known = Parameters.of(profile)
+    aims = _aims(fitted.quality)
+    fewer = max(1, sum(sample.numel() for sample in samples) // _TRIED)
+    chosen = samples[:: min(fewer, max(1, len(samples) // _LEAST))]
+    total = 8.0 * len(profile.data) * len(chosen) * len(aims) / fitted.options.shared_by
+    for sample in chosen:
+        tensors = sample.detach().cpu().to(torch.float32)
+        split = torch.split(tensors, [count for _, count in fitted.parts] or [tensors.shape[1]], 1)
+        source = Source.of_parts([part.contiguous() for part in split], known.bulk)
+        outside = ~((source.values >= known.bulk.low) & (source.values <= known.bulk.high))
+        for aim in aims:
+            quality = Quality(snr_db=aim)
+            total += Sample.of(source, outside, known, quality).meet(quality)[0].bits
+    return total
 
 
 def _joined(samples: Iterable[Any]) -> tuple[Parts, Iterator[Tensor]]:
@@ -112,10 +182,9 @@ def _side_by_side(sample: Tensor | Mapping[str, Tensor], parts: Parts) -> Tensor
     return torch.cat([convert(sample[name].detach().cpu(), torch.float32) for name, _ in parts], 1)
 
 
-def _inside(collected: ChannelStatistics, bulk: Bulk) -> Tensor:
-    """The tokens kept, about the middle, entries out of the bulk at the middle."""
-    values = collected.values()
-    outside = (values < bulk.low) | (values > bulk.high)
+def _inside(values: Floats, bulk: Bulk) -> Tensor:
+    """Tokens about the middle, in place, entries out of the bulk at the middle."""
+    outside = ~((values >= bulk.low) & (values <= bulk.high))
     values -= bulk.mean
     values[outside] = 0
     return torch.from_numpy(values)
@@ -146,24 +215,23 @@ def _calibration(
     signal = float(test.square().sum(1).mean())
     if train.shape[1] > _MANY:
         variance = _variance(train @ rows.T)
-        theory = Theory(variance, 1, 0.0)
+        theory = of_columns(variance)
         rows = rows[: max(1, theory.columns(theory.step_for_error(signal * 10 ** (-(max(aims) + _FINER_DB) / 10))))]
     return _Calibration(train @ rows.T, test @ rows.T, rows, signal, tuple(aims), shared)
 
 
-def _best(calibration: _Calibration, options: KltOptions) -> _Tried:
-    """The size of codebook that costs least on tokens held out, its own bytes counted."""
+def _tried(calibration: _Calibration, options: KltOptions) -> list[_Tried]:
+    """Sizes of the codebook, as long as they cost ever less on tokens held out, their own bytes counted."""
     if options.means is not None:
-        return _try(calibration, options.means)
-    best = _try(calibration, 0)
+        return [_try(calibration, options.means)]
+    tried = [_try(calibration, 0)]
     for size in _SIZES:
         if size * _TOKENS_PER_MEAN > len(calibration.train):
             break
-        tried = _try(calibration, size)
-        if tried.bits >= best.bits:
+        tried.append(_try(calibration, size))
+        if tried[-1].bits >= tried[-2].bits:
             break
-        best = tried
-    return best
+    return tried
 
 
 def _try(calibration: _Calibration, size: int) -> _Tried:
@@ -177,19 +245,9 @@ def _try(calibration: _Calibration, size: int) -> _Tried:
     turn = principal(left)
     variance = np.sort(_variance(unseen @ turn.T))[::-1]
     rest = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
-    theory = Theory(np.ascontiguousarray(variance), 1, rest)
+    theory = of_columns(variance, 1, rest)
     steps = [theory.step_for_error(calibration.signal * 10 ** (-aim / 10)) for aim in calibration.aims]
     return _Tried(means, turn, float(np.mean([theory.bits(step) for step in steps])) + side)
-
-
-def _of_all(chosen: _Tried, calibration: _Calibration) -> Transform:
-    """The same choice fitted on all tokens: what was held out was for measuring, and is too good to be left unused."""
-    values = torch.cat([calibration.train, calibration.test])
-    means = None
-    if chosen.means is not None:
-        means = find_means(values, len(chosen.means))
-        values = values - means[nearest_of(values, means)]
-    return _transform(means, principal(values), calibration)
 
 
 def _transform(means: Tensor | None, turn: Tensor, calibration: _Calibration) -> Transform:

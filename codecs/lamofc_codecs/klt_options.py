@@ -28,6 +28,9 @@ class KltOptions:
     """Size of the codebook of token means, 0 for none; without it, as many as pay on samples held out."""
     components: int | None = None
     """Most columns to keep; without it, all that stand out of the step or may at a finer one."""
+    waves: bool | None = None
+    """Whether tokens are turned into waves along a sequence or an image; without it, where that pays on samples held
+    out."""
     levels: int = 3
     """Most levels of a record: copies of lower rates, 9.5 dB apart, each cut into layers for rates in between."""
     layer_bytes: int = 1024
@@ -43,6 +46,8 @@ class KltOptions:
                 f"transform={self.transform!r}, nonfinite={self.nonfinite!r}",
                 'transform is "klt" or "none", nonfinite is "raise" or "exact"',
             )
+        if self.waves not in (None, True, False):
+            raise UnsupportedInput(f"waves={self.waves!r}", "give True or False, or leave it out")
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
             if value is None and name in ("means", "components"):

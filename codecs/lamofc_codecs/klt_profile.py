@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -12,13 +13,16 @@ from torch import Tensor
 from lamofc_codecs.basis import Basis
 from lamofc_codecs.bulk import Bulk, Floats
 from lamofc_codecs.deadzone import fit_drawn
-from lamofc_codecs.energy import ENERGIES, FACTORS, energies_of
+from lamofc_codecs.energy import ENERGIES, FACTORS, USUAL, energies_of
 from lamofc_codecs.histogram import normalise
 from lamofc_codecs.klt_options import KltOptions
+from lamofc_codecs.klt_waves import as_waves, bands_of
 from lamofc_codecs.means import Means
+from lamofc_codecs.parameters import LOUDER
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.tables import SIGMA_TABLES, SYMBOLS, Tables
+from lamofc_codecs.waves import BANDS, Terrain
 
 _SHOWN = 1 << 19
 """Values that the drawing inwards is measured on."""
@@ -46,31 +50,58 @@ class Transform:
     """Means x weighted channels."""
 
 
-def make_profile(fitted: Fitted, test: Tensor, measured: Transform | None, final: Transform | None) -> Profile:
-    """A profile of the final transform, none for channels as they are.
+@dataclass(frozen=True)
+class HeldOut:
+    """Weighted tokens about their middle, in columns by falling spread; the transform was fitted without them."""
 
-    Spreads and tables are those of weighted tokens that were held out, under the transform fitted without them: each
-    column of the final one takes the spread of its rank.
+    columns: Floats
+    order: NDArray[np.int64]
+    """Where each column was before."""
+    lengths: tuple[int, ...]
+    """Tokens of each sample, if samples are whole."""
+    numbers: NDArray[np.uint16] | None
+    """Table of their means' numbers."""
+
+    @classmethod
+    def of(cls, away: Tensor, lengths: Sequence[int], measured: Transform | None) -> HeldOut:
+        """Take off means and transform."""
+        columns, numbers = away.numpy(), None
+        if measured is not None and measured.means is not None:
+            even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
+            columns, numbers = _without_means(columns, Means(Basis.of(measured.means), even))
+        if measured is not None:
+            columns = Basis.of(measured.rows).forward(columns)
+        order = np.argsort(-np.square(columns, dtype=np.float64).mean(0), kind="stable")
+        return cls(np.ascontiguousarray(columns[:, order]), order, tuple(lengths), numbers)
+
+    def samples(self) -> list[Floats]:
+        """Each sample by itself."""
+        return np.split(self.columns, np.cumsum(self.lengths)[:-1])
+
+
+def make_profile(fitted: Fitted, test: HeldOut, final: Transform | None, terrain: Terrain | None) -> Profile:
+    """A profile of the final transform, none for channels as they are; with waves, if tokens lie on some terrain.
+
+    Spreads and tables are those of what was held out: each column of the final transform takes the spread of its rank.
     """
-    away, weight = test.numpy(), torch.from_numpy(fitted.weight)
+    weight = torch.from_numpy(fitted.weight)
     tensors: dict[str, Tensor] = dict(fitted.bulk.tensors())
-    if measured is not None and final is not None and measured.means is not None and final.means is not None:
-        even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
-        away, numbers = _without_means(away, Means(Basis.of(measured.means), even))
+    if test.numbers is not None and final is not None and final.means is not None:
         stored = Basis.of(final.means / weight)
-        tensors |= {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(numbers)}
-    columns = away if measured is None else Basis.of(measured.rows).forward(away)
-    sigma = np.sqrt(np.square(columns, dtype=np.float64).mean(0)).astype(np.float32)
-    order = np.argsort(-sigma, kind="stable")
-    columns = np.ascontiguousarray(columns[:, order])
-    sigma, energies = _spreads(columns, sigma[order], fitted.aim_db)
+        tensors |= {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(test.numbers)}
+    columns, band = test.columns, np.zeros(len(test.columns), np.uint8)
+    if terrain is not None:
+        columns, band = as_waves(test.samples(), terrain)
+    found = _spreads(columns, band, fitted.aim_db)
     tensors |= {
-        "sigma": torch.from_numpy(sigma),
-        "drawn": torch.from_numpy(_drawn(columns, sigma, energies)),
-        "energies": _stored(_energy_table(energies)),
+        "sigma": torch.from_numpy(found.sigma),
+        "drawn": torch.from_numpy(_drawn(columns, band, found)),
+        "energies": _stored(_energy_table(found.energies)),
     }
+    if terrain is not None:
+        tensors["bands"] = torch.from_numpy(found.bands)
     if final is None:
-        tensors["order"] = torch.from_numpy(order.astype(np.int32))
+        tensors["order"] = torch.from_numpy(test.order.astype(np.int32))
     else:
         basis = Basis.of(final.rows / weight)
         tensors |= {"basis": basis.rows, "basis_scale": basis.scale}
@@ -80,6 +111,8 @@ def make_profile(fitted: Fitted, test: Tensor, measured: Transform | None, final
         "channels": len(weight),
         "quality": fitted.quality.to_json() if fitted.quality else None,
     }
+    if terrain is not None:
+        config["terrain"] = asdict(terrain)
     if fitted.parts:
         config["parts"] = [[name, channels] for name, channels in fitted.parts]
         tensors["weight"] = weight
@@ -99,24 +132,39 @@ def _without_means(away: Floats, book: Means) -> tuple[Floats, NDArray[np.uint16
     return left, normalise(upper)
 
 
-def _drawn(columns: Floats, sigma: Floats, energies: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    stride = max(1, columns.size // _SHOWN)
-    loud = sigma > 0
-    unit = columns[::stride, loud] / sigma[loud] / FACTORS[energies[::stride]][:, None]
-    return fit_drawn(unit)
+@dataclass(frozen=True)
+class _Spreads:
+    """Spreads of columns whose tokens are told by band and energy, and the energies."""
+
+    sigma: Floats
+    bands: NDArray[np.uint8]
+    energies: NDArray[np.uint8]
+
+    @property
+    def every(self) -> Floats:
+        """Bands x columns."""
+        return self.sigma * LOUDER[self.bands]
 
 
-def _spreads(columns: Floats, sigma: Floats, aim_db: float) -> tuple[Floats, NDArray[np.uint8]]:
-    """Spreads of columns whose tokens are told by energy, and the energies; the two are brought to agree."""
-    power = float(np.square(sigma, dtype=np.float64).mean()) if len(sigma) else 0.0
-    step = np.float32(np.sqrt(12 * power * 10 ** (-aim_db / 10)))
-    energies = energies_of(columns, sigma, step)
-    for _ in range(3):
-        plain = columns / FACTORS[energies][:, None]
-        sigma = np.sqrt(np.square(plain, dtype=np.float64).mean(0)).astype(np.float32)
-        sigma = np.maximum.accumulate(sigma[::-1])[::-1].copy()
-        energies = energies_of(columns, sigma, step)
-    return sigma, energies
+def _spreads(columns: Floats, band: NDArray[np.uint8], aim_db: float) -> _Spreads:
+    """Spreads and energies, brought to agree."""
+    power = np.square(columns, dtype=np.float64).mean(0)
+    step = np.float32(np.sqrt(12 * power.mean() * 10 ** (-aim_db / 10))) if power.size else np.float32(1)
+    energies = np.full(len(columns), USUAL, np.uint8)
+    for _ in range(4):
+        plain = np.square(columns / FACTORS[energies][:, None], dtype=np.float64)
+        sigma = np.maximum.accumulate(np.sqrt(plain.mean(0)).astype(np.float32)[::-1])[::-1].copy()
+        bands = bands_of(plain, band, sigma) if band.any() else np.full((BANDS, len(sigma)), 128, np.uint8)
+        found = _Spreads(sigma, bands, energies)
+        energies = energies_of(columns, band, found.every, step)
+    return _Spreads(sigma, bands, energies)
+
+
+def _drawn(columns: Floats, band: NDArray[np.uint8], found: _Spreads) -> NDArray[np.uint8]:
+    rows = slice(None, None, max(1, columns.size // _SHOWN))
+    loud = found.sigma > 0
+    spread = found.every[band[rows]][:, loud] * FACTORS[found.energies[rows]][:, None]
+    return fit_drawn(columns[rows, loud] / spread)
 
 
 def _energy_table(energies: NDArray[np.uint8]) -> NDArray[np.uint16]:

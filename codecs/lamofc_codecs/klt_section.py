@@ -20,6 +20,7 @@ from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import FACTOR, read_refinement, write_refinement
 from lamofc_codecs.runs import Numbers, Runs
 from lamofc_codecs.stages import Cut, known_after
+from lamofc_codecs.waves import Field
 
 MAX_LEVELS = 7
 """Each may be four stages, and a record has at most 32 layers."""
@@ -47,7 +48,7 @@ class Head:
 
     def runs_of(self, level: int, tokens: Tokens, known: Parameters) -> Runs:
         """Where the numbers of a level stand."""
-        return Runs.of(known.sigma[: self.columns[level]], self.step_of(level), tokens)
+        return Runs.of(known.spreads[:, : self.columns[level]], self.step_of(level), tokens)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Side:
     tokens: Tokens
     index: NDArray[np.int64] | None
     """The number of its mean, where the profile has means."""
+    field: Field
+    """The field that tokens were turned into waves on."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,8 @@ def write_layers(
         form, plane = Form.STORED, side.tokens.energy.tobytes()
     cuts = b"".join(bytes((cut.halves, cut.rest)) for cut in head.cuts)
     flags = _EXACT * bool(exact) | _CUT * any(cuts)
-    listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(base)], np.int64))
+    field = () if known.terrain is None else (side.field.first, side.field.rows, side.field.width)
+    listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(base), *field], np.int64))
     start = _START.pack(head.step, len(head.columns), flags) + cuts * any(cuts) + listed
     layers = [b"".join((start, bytes((form,)), plane, index, base, exact))]
     for ((before, _), (numbers, runs)), cut in zip(pairwise(coded), head.cuts, strict=True):
@@ -105,11 +109,13 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     step, flags, cuts, at = read_start(data)
     levels = len(cuts) + 1
     need(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
-    listed, used = read_numbers(data[at:], levels + _LENGTHS)
-    head, lengths = Head(step, tuple(listed[:levels].tolist()), cuts), listed[levels:].tolist()
+    listed, used = read_numbers(data[at:], levels + _LENGTHS + (3 if known.terrain else 0))
+    head, lengths = Head(step, tuple(listed[:levels].tolist()), cuts), listed[levels : levels + _LENGTHS].tolist()
+    field = Field(*listed[levels + _LENGTHS :].tolist())
+    need(field.fits(tokens), f"{field} of {tokens} tokens")
     at += used
     rising = all(a <= b for a, b in pairwise(head.columns))
-    need(rising and head.columns[-1] <= len(known.sigma), f"levels of {head.columns} columns")
+    need(rising and head.columns[-1] <= known.columns, f"levels of {head.columns} columns")
     need(at + 1 + sum(lengths) <= len(data), f"parts of {lengths} bytes in a first layer of {len(data)}")
     need((at + 1 + sum(lengths) < len(data)) == bool(flags & _EXACT), f"flags {flags}, yet other bytes at the end")
     energy = np.empty(tokens, np.uint8)
@@ -120,7 +126,7 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     need((lengths[1] > 0) == (known.means is not None), f"{lengths[1]} bytes of mean numbers")
     index = None if known.means is None else known.means.read(data[at : at + lengths[1]], tokens)
     at += lengths[1]
-    side = Side(Tokens.of(energy), index)
+    side = Side(Tokens.of(energy, field.bands(tokens)), index, field)
     runs = head.runs_of(0, side.tokens, known)
     found = Level(read_first(data[at : at + lengths[2]], runs), runs, head.step_of(0))
     sections = list(layers[1:])

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from lamofc_codecs.bulk import Distortion, Floats
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import WEIGHT
+from lamofc_codecs.energy import squares_of
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.refinement import FACTOR
 
+SEEN = 1 << 16
+"""Entries that a guess looks at."""
 _AUDIBLE = 0.7
 """Columns are left out from the start whose error is below that of so fine a share of the step: spread 0.2 of it."""
 _NEARLY_ALL = 0.9
@@ -59,13 +62,29 @@ def wanted(away: Floats, allowed: float, known: Parameters, quality: Quality) ->
     Both are what the profile makes likely of a sample of that energy.
     """
     energy = float(np.square(away, dtype=np.float64).sum())
-    theory = known.theory(energy, len(away), len(known.sigma), 0.0)
+    field = known.fields(len(away))[0]
+    theory = known.theory(energy, field.bands(len(away)), known.columns)
     step = quality.value
     if quality.kind in ("mse", "snr_db"):
         step = theory.step_for_error(allowed)
     elif quality.kind == "bpfp":
         step = theory.step_for_bits(quality.value * away.size)
     return theory.columns(step * _AUDIBLE), step * _AUDIBLE / math.sqrt(12)
+
+
+def some_of(columns: Floats) -> tuple[NDArray[np.int64], float]:
+    """Some tokens, loud and quiet ones in proportion; and how much more of them there is, by energy."""
+    squares = squares_of(columns)
+    seen = np.argsort(squares, kind="stable")[:: max(1, columns.size // SEEN)]
+    heard = float(squares[seen].sum())
+    return seen, float(squares.sum()) / heard if heard > 0 else 1.0
+
+
+def columns_of(away: Floats, count: int, known: Parameters, *, roughly: bool) -> Floats:
+    """The first columns of what is away from the middle."""
+    if known.analysis is None:
+        return np.ascontiguousarray(away[:, known.order[:count]])
+    return known.analysis.forward(away, count, roughly=roughly)
 
 
 def unlikely(columns: Floats, left: float, allowed: float, spread: float) -> bool:

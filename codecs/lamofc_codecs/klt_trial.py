@@ -1,49 +1,21 @@
-"""One sample on its way into a `klt` record: transformed once, then tried with steps until the quality is met."""
+"""One sample coded with one step: what it takes, and what is lost."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import pairwise, starmap
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from lamofc_codecs.between import errors_of
-from lamofc_codecs.bulk import Distortion, Floats, between, distortion
-from lamofc_codecs.codec import Source
-from lamofc_codecs.deadzone import quantise
-from lamofc_codecs.dtypes import convert
-from lamofc_codecs.energy import Tokens, energies_of, squares_of
+from lamofc_codecs.bulk import Distortion
+from lamofc_codecs.energy import Tokens
 from lamofc_codecs.first_layer import first_bits
-from lamofc_codecs.klt_section import FINEST, Head, Level, Side
-from lamofc_codecs.klt_target import allowed, kept, rest, signal_of, unlikely, wanted, weighed, widths_of
+from lamofc_codecs.klt_section import Head
 from lamofc_codecs.lazy import lazy
-from lamofc_codecs.parameters import Parameters
-from lamofc_codecs.quality import Quality
-from lamofc_codecs.refinement import FACTOR, coarser, digits_of, halves_of, refinement_bits
-from lamofc_codecs.runs import Numbers, Runs, kinds_of, sorted_columns
-from lamofc_codecs.search import Search
-from lamofc_codecs.stages import ALL, NONE, Cut, Stage, choose_cut, known_after
-from lamofc_codecs.synthesis import synthesise
-from lamofc_codecs.tables import CLASSES
-from lamofc_codecs.theory import Theory
-
-_SEEN = 1 << 16
-"""Entries that a guess looks at."""
-_ROUGH = 10**-2.5
-"""Where a larger share of the signal may be lost, a rough transform is fine enough."""
-_APART_DB = 20 * math.log10(FACTOR)
-_WORTH = 10**-0.35
-"""A coarser level is written if it leaves no more than this share of the signal: a copy at 3.5 dB."""
-_SMALL = 4
-"""Elements for each byte of a layer, below which a record has but one."""
-_SPARED = 1 / 512
-"""Share of the error that may be added by leaving stray numbers out of the columns of a level."""
+from lamofc_codecs.refinement import digits_of, halves_of, refinement_bits
+from lamofc_codecs.runs import Numbers, Runs
+from lamofc_codecs.stages import choose_cut
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,195 +57,3 @@ class Trial:
         for (coarse, fine), runs, cut in zip(pairwise(self.numbers), self.runs[1:], self.cut.cuts, strict=True):
             total += refinement_bits(fine, coarse, runs, cut.stages)
         return total
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A tensor, or the tensors of a group, after the transform."""
-
-    source: Source
-    known: Parameters
-    quality: Quality
-    exact: tuple[NDArray[np.int64], ...]
-    index: NDArray[np.int64] | None
-    columns: Floats
-    """Tokens x columns."""
-    seen: Floats
-    """Some tokens of them, loud and quiet ones in proportion: what a guess looks at."""
-    share: float
-    """How much more of them there is, by energy."""
-    theory: Theory
-    memo: dict[str, int] = field(default_factory=dict)
-    """How many levels are worth it, once the first trial has told."""
-
-    @classmethod
-    def of(cls, source: Source, outside: NDArray[np.bool_], known: Parameters, quality: Quality) -> Sample:
-        """Take off what is stored exactly, the means, and transform."""
-        away = source.values - known.bulk.mean
-        away[outside] = 0
-        if known.parts:
-            away *= known.weight
-        index = None
-        if known.analysis_means is not None:
-            index = known.analysis_means.nearest(away)
-            away -= known.analysis_means.take(index)
-        most = allowed(source, known, quality)
-        roughly = signal_of(source, known) * _ROUGH < most < math.inf
-        count, spread = wanted(away, most, known, quality)
-        while True:
-            columns = _columns(away, count, known, roughly=roughly)
-            squares = squares_of(columns, np.ones(count, np.float32))
-            seen = np.argsort(squares, kind="stable")[:: max(1, columns.size // _SEEN)]
-            power, heard = float(squares.sum()), float(squares[seen].sum())
-            share = power / heard if heard > 0 else 1.0
-            left = rest(away[seen], columns[seen], known) * share
-            if count >= len(known.sigma) or not unlikely(columns, left, most, spread):
-                break
-            count = min(max(2 * count, 8), len(known.sigma))
-        theory = known.theory(power, len(away), count, left)
-        exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
-        return cls(source, known, quality, exact, index, columns, columns[seen], share, theory)
-
-    def meet(self, quality: Quality) -> tuple[Trial, bool]:
-        """The coarsest trial that meets the quality, and whether it does."""
-        if quality.kind == "max_error":
-            return self._within(quality.value), True
-        if quality.kind == "step":
-            return self.trial(quality.value), True
-        search = Search(self.theory, self._errors, self._bits, self.trial)
-        if quality.kind == "bpfp":
-            return search.at_rate(quality.value * self.source.values.size), True
-        return search.within_error(allowed(self.source, self.known, quality))
-
-    def _sums(self, values: Floats, step: float) -> tuple[NDArray[np.int32], NDArray[np.float64], Tokens]:
-        step32 = np.float32(min(max(step, FINEST), 1 / FINEST))
-        sigma = self.known.sigma[: values.shape[1]]
-        tokens = Tokens.of(energies_of(values, sigma, step32))
-        kinds = kinds_of(sigma, step32, tokens)
-        group = np.searchsorted(tokens.classes, tokens.energy).astype(np.uint8)
-        rows, sums = quantise(values, group, kinds, step32, self.known.rounding)
-        return rows, sums, tokens
-
-    def _errors(self, step: float) -> float:
-        """About the squared error that a step leaves."""
-        _, sums, _ = self._sums(self.seen, step)
-        count = kept(sums)
-        lost = np.concatenate([sums[0, :count], sums[2, count:]])
-        if self.known.analysis is not None:
-            lost *= self.known.analysis.gains[: len(lost)]
-        return float(step * step * lost.sum() * self.share + self.theory.rest)
-
-    def _bits(self, step: float) -> float:
-        """About the bits that a step takes."""
-        _, sums, _ = self._sums(self.seen, step)
-        return float(sums[1, : kept(sums)].sum()) * self.share + self._side_bits
-
-    @property
-    def _side_bits(self) -> float:
-        """About the bits of all but the numbers."""
-        per_token = 1.5 + (0.0 if self.known.means is None else self.known.means.bits)
-        exact = sum(
-            len(there) * (tensor.itemsize + 1.5) for there, tensor in zip(self.exact, self.source.tensors, strict=True)
-        )
-        return len(self.columns) * per_token + 8.0 * exact + 150
-
-    def trial(self, step: float) -> Trial:
-        """Code with one step."""
-        step = float(np.float32(min(max(step, FINEST), 1 / FINEST)))
-        rows, sums, tokens = self._sums(self.columns, step)
-        count = kept(sums)
-        spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum())
-        if "levels" not in self.memo:
-            self.memo["levels"] = self._levels(step)
-        levels = self.memo["levels"]
-        widths = widths_of(rows[:, :count], levels, spared)
-        numbers = [sorted_columns(rows[:, :count], tokens)]
-        for _ in range(levels - 1):
-            numbers.insert(0, coarser(numbers[0]))
-        numbers = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
-        head = Head(step, widths, (Cut(),) * (levels - 1))
-        runs = tuple(head.runs_of(level, tokens, self.known) for level in range(levels))
-        lost = self._lost(self._decoded(head.step_of(levels - 1), runs[-1], numbers[-1]))
-        error = weighed(lost, self.source, self.known, self.quality)
-        least = self.known.options.layer_bytes
-        return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits, least)
-
-    def _levels(self, step: float) -> int:
-        """How many levels are worth it: by the decibels asked for, so that all records are read alike."""
-        options = self.known.options
-        if self.source.values.size < _SMALL * options.layer_bytes:
-            return 1
-        if self.quality.kind == "snr_db":
-            return min(max(1 + int(self.quality.value / _APART_DB), 1), options.levels)
-        signal = signal_of(self.source, self.known)
-        count = 1
-        while count < options.levels and self._errors(step * FACTOR**count) < _WORTH * signal:
-            count += 1
-        return count
-
-    def _decoded(self, step: np.float32, runs: Runs, numbers: Numbers) -> list[Tensor]:
-        decoded = [torch.empty_like(tensor) for tensor in self.source.tensors]
-        synthesise(Level(numbers, runs, step), self.known, Side(runs.tokens, self.index), decoded)
-        return decoded
-
-    def _lost(self, decoded: list[Tensor]) -> tuple[Distortion, ...]:
-        """Of each part, once its exact entries are in place."""
-        lost = []
-        for part, (first, last) in enumerate(pairwise(self.known.bounds)):
-            exact = torch.from_numpy(self.exact[part])
-            decoded[part].view(-1)[exact] = self.source.tensors[part].view(-1)[exact]
-            found = convert(decoded[part], torch.float32).numpy()
-            lost.append(distortion(self.source.part(part), found, self.known.bulk.of_channels(first, last)))
-        return tuple(lost)
-
-    def errors(self, trial: Trial) -> tuple[tuple[Distortion, ...], ...]:
-        """What is lost with each layer, in each part: within a level, about so."""
-        ends = [
-            self._lost(self._decoded(trial.head.step_of(level), trial.runs[level], numbers))
-            for level, numbers in enumerate(trial.numbers[:-1])
-        ]
-        ends.append(trial.lost)
-        found = [ends[0]]
-        for level, cut in enumerate(trial.cut.cuts, 1):
-            left = self._left(trial, level, cut.stages) if len(cut.stages) > 1 else []
-            for share in left:
-                found.append(tuple(starmap(partial(between, share), zip(ends[level - 1], ends[level], strict=True))))
-            found.append(ends[level])
-        return tuple(found)
-
-    def _left(self, trial: Trial, level: int, stages: Sequence[Stage]) -> list[float]:
-        """Which share of what a level takes off the error is left after each of its stages but the last."""
-        rows = np.arange(0, len(self.columns), max(1, self.columns.size // _SEEN))
-        tokens = Tokens.of(trial.tokens.energy[rows])
-        places = np.argsort(trial.tokens.order)[rows[tokens.order]]
-        coarse, fine = (np.ascontiguousarray(trial.numbers[at][:, places]) for at in (level - 1, level))
-        runs = trial.head.runs_of(level, tokens, self.known), trial.head.runs_of(level - 1, tokens, self.known)
-        columns = np.ascontiguousarray(self.columns[rows[tokens.order], : len(fine)].T) / trial.head.step_of(level)
-        gains = np.ones(len(fine)) if self.known.analysis is None else self.known.analysis.gains
-        sums = errors_of(columns, fine, coarse, runs, self.known.drawn, gains)
-        told, every = sums[:, ALL].sum(), np.arange(CLASSES)
-        off = max(float(sums[:, NONE].sum() - told), 1e-300)
-        shares = [float(sums[every, known_after(stages[:count])].sum() - told) / off for count in range(1, len(stages))]
-        return [min(max(share, 0.0), 1.0) for share in shares]
-
-    def _within(self, limit: float) -> Trial:
-        """The cheapest of some steps, with all entries exact that would be further off than the limit."""
-        return min((self._exactly(limit * part, limit) for part in (0.7, 1.0, 1.4, 2.0)), key=lambda trial: trial.bits)
-
-    def _exactly(self, step: float, limit: float) -> Trial:
-        trial = self.trial(step)
-        decoded = self._decoded(np.float32(trial.step), trial.runs[-1], trial.numbers[-1])
-        exact = []
-        for part, tensor in enumerate(decoded):
-            with np.errstate(over="ignore", invalid="ignore"):
-                far = np.abs(self.source.part(part) - convert(tensor, torch.float32).numpy()) > limit
-            exact.append(np.union1d(self.exact[part], np.flatnonzero(far)))
-        kept_exactly = replace(self, exact=tuple(exact))
-        return replace(trial, exact=tuple(exact), lost=kept_exactly._lost(decoded), side_bits=kept_exactly._side_bits)
-
-
-def _columns(away: Floats, count: int, known: Parameters, *, roughly: bool) -> Floats:
-    """The first columns of what is away from the middle."""
-    if known.analysis is None:
-        return np.ascontiguousarray(away[:, known.order[:count]])
-    return known.analysis.forward(away, count, roughly=roughly)

@@ -21,6 +21,10 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.tables import CLASSES, SIGMA_TABLES, SLOTS, SYMBOLS, Tables
 from lamofc_codecs.theory import Theory
+from lamofc_codecs.waves import BANDS, Field, Terrain
+
+LOUDER: Floats = np.exp2((np.arange(256) - 128) / 6).astype(np.float32)
+"""By what a band's number multiplies a column's spread, rounded to float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +36,10 @@ class Parameters:
     """None where each channel is a column by itself."""
     sigma: Floats
     """Of each column, falling."""
+    bands: NDArray[np.uint8] | None
+    """Bands x columns: how much louder than on the whole, in sixths of an octave, 128 being as loud; or no waves."""
+    terrain: Terrain | None
+    """What fields tokens lie on, where they are turned into waves."""
     order: NDArray[np.int64]
     """The channel of each column, without a basis."""
     drawn: NDArray[np.uint8]
@@ -50,18 +58,32 @@ class Parameters:
         """Channels of the feature."""
         return len(self.bulk.mean)
 
+    @property
+    def columns(self) -> int:
+        """How many columns there are."""
+        return len(self.sigma)
+
+    @lazy
+    def spreads(self) -> Floats:
+        """Bands x columns, of a token of the usual energy."""
+        return self.sigma[None] if self.bands is None else self.sigma * LOUDER[self.bands]
+
     @lazy
     def variance(self) -> Doubles:
-        """Of each column over tokens of all energies."""
+        """Of each band and column over tokens of all energies."""
         shares = self.energies.freqs[0, :ENERGIES] / SLOTS
         loud = float((shares * np.square(FACTORS, dtype=np.float64)).sum())
-        return loud * np.square(self.sigma, dtype=np.float64)
+        return loud * np.square(self.spreads, dtype=np.float64)
 
-    def theory(self, energy: float, tokens: int, columns: int, rest: float) -> Theory:
-        """What to expect of the first columns of a sample, given their energy over all tokens."""
-        variance = self.variance[:columns]
-        usual = tokens * float(variance.sum())
+    def theory(self, energy: float, band: NDArray[np.uint8], columns: int, rest: float = 0.0) -> Theory:
+        """What to expect of the first columns of a sample, given their energy and the bands of its tokens."""
+        variance, tokens = self.variance[:, :columns], np.bincount(band, minlength=len(self.spreads)).astype(np.float64)
+        usual = float(tokens @ variance.sum(1))
         return Theory(variance * (energy / usual if usual > 0 and energy > 0 else 1.0), tokens, rest)
+
+    def fields(self, tokens: int) -> tuple[Field, ...]:
+        """What fields so many tokens may lie on; one that holds none without waves."""
+        return (Field(),) if self.terrain is None else self.terrain.fields(tokens)
 
     @lazy
     def bounds(self) -> list[int]:
@@ -92,8 +114,8 @@ class Parameters:
     def of(cls, profile: Profile) -> Parameters:
         """Read a profile; it may come from anybody."""
         config = dict(profile.config)
-        tables, quality, channels, parts = (
-            config.pop(name, None) for name in ("tables", "quality", "channels", "parts")
+        tables, quality, channels, parts, terrain = (
+            config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain")
         )
         bulk = Bulk.required(profile)
         if tables != SIGMA_TABLES or channels != len(bulk.mean):
@@ -116,6 +138,8 @@ class Parameters:
             bulk=bulk,
             basis=basis,
             sigma=sigma,
+            bands=profile.tensor("bands", torch.uint8, BANDS, len(sigma)).numpy() if terrain is not None else None,
+            terrain=None if terrain is None else _terrain(profile, terrain),
             order=order,
             drawn=drawn,
             energies=energies,
@@ -144,6 +168,13 @@ def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | N
     if columns != channels or not np.array_equal(np.sort(order), np.arange(channels)):
         raise CodecError(f"profile {profile.id[:12]} does not order {channels} channels", "fit it again")
     return None, order
+
+
+def _terrain(profile: Profile, given: object) -> Terrain:
+    match given:
+        case {"first": int(first), "sequence": bool(sequence)} if 0 <= first < 1 << 31:
+            return Terrain(first, sequence)
+    raise CodecError(f"profile {profile.id[:12]} says that tokens lie as {given}", "fit it again")
 
 
 def _group(profile: Profile, channels: int, parts: object) -> tuple[Floats, tuple[tuple[str, int], ...]]:

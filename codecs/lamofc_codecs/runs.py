@@ -1,6 +1,6 @@
-"""Where the numbers of a level stand: for each energy class and each column a run of tokens, narrow tables first.
+"""Where the numbers of a level stand: for each group of tokens and each column a run of tokens, narrow tables first.
 
-Numbers are held columns x tokens, the tokens sorted by energy, so a run is a piece of a column. Runs stand one after
+Numbers are held columns x tokens, the tokens sorted by group, so a run is a piece of a column. Runs stand one after
 another by the table of their class; every 32 symbols share a table, the widest of theirs, so nothing is padded, and
 which row has which table follows from the classes and is never sent.
 """
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.coefficients import classes_of, shape_of_classes
 from lamofc_codecs.compiled import compiled
-from lamofc_codecs.energy import FACTORS, Tokens
+from lamofc_codecs.energy import Tokens
 from lamofc_codecs.lazy import lazy
 
 Numbers = NDArray[np.int32]
-"""Columns x tokens, tokens sorted by energy."""
+"""Columns x tokens, tokens sorted by group."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +28,13 @@ class Runs:
 
     tokens: Tokens
     kinds: NDArray[np.uint8]
-    """The class, 0 to 137, of each energy class that occurs x each column."""
+    """The class, 0 to 137, of each group that occurs x each column."""
     order: NDArray[np.int64]
     """Runs as they are coded: group of tokens times columns, plus column."""
 
     @classmethod
     def of(cls, sigma: Floats, step: np.float32, tokens: Tokens) -> Runs:
-        """Lay out columns of these spreads for a step."""
+        """Lay out columns of these spreads, bands x columns, for a step."""
         kinds = kinds_of(sigma, step, tokens)
         tables = shape_of_classes()[0][kinds]
         return cls(tokens, kinds, np.argsort((tables << 8 | kinds).reshape(-1), kind="stable"))
@@ -51,7 +51,7 @@ class Runs:
 
     @lazy
     def group(self) -> NDArray[np.int64]:
-        """Which of the energy classes that occur, of each run."""
+        """Which of the groups that occur, of each run."""
         return self.order // max(self.columns, 1)
 
     @lazy
@@ -81,8 +81,8 @@ class Runs:
 
 
 def kinds_of(sigma: Floats, step: np.float32, tokens: Tokens) -> NDArray[np.uint8]:
-    """The class of each energy class that occurs x each column."""
-    return classes_of(FACTORS[tokens.classes][:, None] * sigma[None, :], step)
+    """The class of each group that occurs x each column, by their spreads, bands x columns."""
+    return classes_of(tokens.spreads(sigma), step)
 
 
 def rows_of(tables: NDArray[np.uint16], lengths: NDArray[np.int64]) -> NDArray[np.uint16]:

@@ -20,6 +20,7 @@ from lamofc_codecs.energy import Tokens
 from lamofc_codecs.klt_section import Level, Side
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.runs import Numbers
+from lamofc_codecs.waves import Tile
 
 _TILE = 256
 """Tokens that are transformed at once: what stands between the stages then stays in the processor's cache."""
@@ -50,16 +51,17 @@ def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tenso
 
 
 def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: Side) -> None:
-    room = np.empty((min(_TILE, len(out)), out.shape[1]), np.float32)
+    cut = side.field.tiles(len(out), _TILE)
+    room = np.empty((max(tile.stop - tile.start for tile in cut), out.shape[1]), np.float32)
     means = tiles.known.means
-    for start in range(0, len(out), _TILE):
-        part = out[start : start + _TILE]
+    for tile in cut:
+        part = out[tile.start : tile.stop]
         direct = part.dtype == torch.float32
         floats = part.numpy() if direct else room[: len(part)]
-        tiles.fill(start, unit, floats, channels)
+        tiles.fill(tile, unit, floats, channels)
         if means is not None and side.index is not None:
             rows, scale = means.basis.rows[:, channels].numpy(), means.basis.scale[channels].numpy()
-            _add_means(side.index[start : start + _TILE], rows, scale, floats)
+            _add_means(side.index[tile.start : tile.stop], rows, scale, floats)
         if not direct:
             if part.dtype == torch.float16:
                 # Half a step past the largest float16 would become infinite.
@@ -97,8 +99,8 @@ class _Tiles:
     def __init__(self, known: Parameters) -> None:
         self.known = known
 
-    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
-        """Write the tokens from `start` on, of those channels."""
+    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
+        """Write the tokens of a tile, of those channels."""
         raise NotImplementedError
 
 
@@ -109,10 +111,11 @@ class _Plain(_Tiles):
         super().__init__(known)
         self.parts = parts.whole()
 
-    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
+    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
         floats = np.zeros((len(out), self.known.channels), np.float32)
         chosen = self.known.order[: self.parts.shape[1]]
-        floats[:, chosen] = self.parts[start : start + len(out)].astype(np.float32) * (unit / self.known.weight[chosen])
+        parts = tile.back(self.parts[tile.start : tile.stop].astype(np.float32))
+        floats[:, chosen] = parts * (unit / self.known.weight[chosen])
         np.add(floats[:, channels], self.known.bulk.mean[channels], out=out)
 
 
@@ -123,10 +126,15 @@ class _Whole(_Tiles):
         super().__init__(known)
         self.low, self.high = parts.split(several)
 
-    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
-        basis = _basis(self.known)
-        sums = basis.inverse(self.low[start : start + len(out)], self.high[start : start + len(out)], channels)
-        _finish(sums, basis.scale[channels].numpy() * unit, self.known.bulk.mean[channels], out)
+    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
+        basis, here = _basis(self.known), slice(tile.start, tile.stop)
+        sums = basis.inverse(self.low[here], self.high[here], channels)
+        factor, middle = basis.scale[channels].numpy() * unit, self.known.bulk.mean[channels]
+        if tile.down:
+            out[:] = sums
+            _finish(tile.back(out), factor, middle, out)
+        else:
+            _finish(sums, factor, middle, out)
 
 
 class _Wide(_Tiles):
@@ -137,13 +145,16 @@ class _Wide(_Tiles):
         self.parts = parts.whole()
         self.rows = _basis(known).rows[: self.parts.shape[1]].to(torch.float32)
 
-    def fill(self, start: int, unit: np.float32, out: Floats, channels: slice) -> None:
-        tile = torch.zeros(_TILE, self.parts.shape[1])
-        tile[: len(out)] = torch.from_numpy(self.parts[start : start + len(out)]).to(torch.float32)
-        sums = torch.mm(tile, self.rows[:, channels])[: len(out)].numpy()
+    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
+        room = torch.zeros(_TILE, self.parts.shape[1])
+        for start in range(tile.start, tile.stop, _TILE):
+            some = self.parts[start : min(start + _TILE, tile.stop)]
+            room[: len(some)] = torch.from_numpy(some).to(torch.float32)
+            out[start - tile.start :][: len(some)] = torch.mm(room, self.rows[:, channels])[: len(some)].numpy()
         scale = _basis(self.known).scale[channels].numpy()
         with np.errstate(over="ignore", invalid="ignore"):
-            np.multiply(sums, scale * unit, out=out)
+            tile.back(out)
+            out *= scale * unit
             out += self.known.bulk.mean[channels]
 
 
@@ -204,7 +215,7 @@ def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
 
 
 @compiled
-def _finish(sums: NDArray[np.int32], factor: Floats, middle: Floats, out: Floats) -> None:
+def _finish(sums: NDArray[np.int32] | Floats, factor: Floats, middle: Floats, out: Floats) -> None:
     for t in range(out.shape[0]):
         row, there = sums[t], out[t]
         for c in range(out.shape[1]):

@@ -57,6 +57,17 @@ def feature(tokens: int, channels: int, seed: int, dtype: torch.dtype = torch.fl
     return values.to(dtype)
 
 
+def picture(rows: int, width: int, channels: int, seed: int, first: int = 0) -> Tensor:
+    """Make tokens as an image model has: some that are no patches, then patches of which neighbours are alike."""
+    draw = torch.Generator().manual_seed(1000 * channels + seed)
+    about = torch.Generator().manual_seed(channels)
+    near = [0.9 ** (torch.arange(size)[:, None] - torch.arange(size)).abs() for size in (rows, width)]
+    patches = torch.einsum("ij,kl,jlc->ikc", *near, torch.randn(rows, width, channels, generator=draw))
+    tokens = torch.cat([torch.randn(first, channels, generator=draw), patches.flatten(0, 1)])
+    strength = torch.arange(1, channels + 1) ** -0.7
+    return (tokens * strength) @ torch.randn(channels, channels, generator=about)
+
+
 class CodecConformance:
     """Subclass it, name the codec, and state how much noise it may add."""
 

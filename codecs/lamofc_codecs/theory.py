@@ -12,49 +12,65 @@ from dataclasses import dataclass
 import numpy as np
 
 from lamofc_codecs.bulk import Doubles
+from lamofc_codecs.lazy import lazy
 
 _LEAST = 1e-300
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Theory:
-    """Columns of falling variance, and how many tokens there are of them."""
+    """What variance columns have, and how many tokens there are of them."""
 
     variance: Doubles
-    tokens: int
+    """Bands x columns."""
+    tokens: Doubles
+    """Of each band."""
     rest: float = 0.0
     """Squared error, over all tokens, that no step takes away."""
 
     def error(self, step: float) -> float:
         """Squared error over all tokens."""
-        return self.tokens * float(np.minimum(self.variance, step * step / 12).sum()) + self.rest
+        return float(self.tokens @ np.minimum(self.variance, step * step / 12).sum(1)) + self.rest
 
     def bits(self, step: float) -> float:
         """Bits over all tokens."""
         level = step * step / 12
-        return self.tokens * float(0.5 * np.log2(np.maximum(self.variance / level, 1)).sum())
+        return float(self.tokens @ (0.5 * np.log2(np.maximum(self.variance / level, 1))).sum(1))
 
     def columns(self, step: float) -> int:
-        """How many columns hold more than the error of a step."""
-        return int(np.searchsorted(-self.variance, -step * step / 12))
+        """The first so many columns hold all that is more than the error of a step, in whatever band."""
+        heard = (self.variance[self.tokens > 0] > step * step / 12).any(0)
+        return int(np.flatnonzero(heard).max(initial=-1)) + 1
+
+    @lazy
+    def _falling(self) -> tuple[Doubles, Doubles]:
+        """All variances, falling, and the tokens of each."""
+        every = self.variance.reshape(-1)
+        order = np.argsort(-every, kind="stable")
+        return every[order], np.repeat(self.tokens, self.variance.shape[1])[order]
 
     def step_for_error(self, allowed: float) -> float:
         """The step that leaves that squared error over all tokens."""
-        wanted = max(allowed - self.rest, 1e-6 * allowed) / max(self.tokens, 1)
-        tails = self.variance.sum() - np.cumsum(self.variance)
-        levels = (wanted - tails) / np.arange(1, len(self.variance) + 1)
-        return self._step(levels)
+        variance, tokens = self._falling
+        wanted = max(allowed - self.rest, 1e-6 * allowed)
+        tails = tokens @ variance - np.cumsum(tokens * variance)
+        return self._step((wanted - tails) / np.maximum(np.cumsum(tokens), _LEAST))
 
     def step_for_bits(self, allowed: float) -> float:
         """The step that takes so many bits over all tokens."""
-        logs = np.cumsum(np.log2(np.maximum(self.variance, _LEAST)))
-        counts = np.arange(1, len(self.variance) + 1)
-        levels = np.exp2((logs - 2 * allowed / max(self.tokens, 1)) / counts)
-        return self._step(levels)
+        variance, tokens = self._falling
+        logs = np.cumsum(tokens * np.log2(np.maximum(variance, _LEAST)))
+        return self._step(np.exp2((logs - 2 * allowed) / np.maximum(np.cumsum(tokens), _LEAST)))
 
     def _step(self, levels: Doubles) -> float:
-        """From the level that each count of columns would give: that of the most columns which lie above it."""
-        fits = np.flatnonzero((levels > 0) & (levels <= self.variance))
+        """From the level that each count of variances would give: that of the most of them which lie above it."""
+        variance, _ = self._falling
+        fits = np.flatnonzero((levels > 0) & (levels <= variance))
         if not fits.size:
-            return math.sqrt(12 * max(float(self.variance[:1].sum()), _LEAST))
+            return math.sqrt(12 * max(float(variance[:1].sum()), _LEAST))
         return math.sqrt(12 * max(float(levels[fits[-1]]), _LEAST))
+
+
+def of_columns(variance: Doubles, tokens: int = 1, rest: float = 0.0) -> Theory:
+    """Columns of so many tokens that are all of one band."""
+    return Theory(variance[None], np.array([float(tokens)]), rest)

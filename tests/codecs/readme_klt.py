@@ -18,22 +18,24 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     step, count, flags = struct.unpack_from("<fBB", data)
     at = 6 + 2 * (count - 1) * (flags >> 1)
     cuts = [(data[k], data[k + 1]) if flags >> 1 else (0, 0) for k in range(6, 4 + 2 * count, 2)]
-    listed, used = plain.numbers(data[at:], count + 3)
-    columns, lengths, at = listed[:count], listed[count:], at + used
+    listed, used = plain.numbers(data[at:], count + (6 if "bands" in tensors else 3))
+    columns, lengths, field, at = listed[:count], listed[count : count + 3], listed[count + 3 :], at + used
+    sigma = Waves(*field).spreads(tensors, tokens) if field else np.tile(tensors["sigma"], (tokens, 1))
     energy = plain.plane(data[at], data[at + 1 : at + 1 + lengths[0]], tokens, tensors["energies"].astype(np.int64))
     at += 1 + lengths[0]
     index = mean_numbers(data[at : at + lengths[1]], tokens, tensors, plain) if lengths[1] else None
     at += lengths[1]
-    runs = Runs(tensors["sigma"][: columns[0]], F(step) * F(3 ** (count - 1)), energy, tables)
+    band = Waves(*field).bands(tokens) if field else [0] * tokens
+    runs = Runs(sigma[:, : columns[0]], F(step) * F(3 ** (count - 1)), (band, energy), tables)
     numbers = first(data[at : at + lengths[2]], runs, tables, plain)
     sixteenths, later, s = drawn(numbers, runs, tensors), sections[1:], F(step) * F(3 ** (count - 1))
     for level, cut in enumerate(cuts, 1):
         if later:
             told, s = stages(*cut), F(step) * F(3 ** (count - 1 - level))
-            runs = Runs(tensors["sigma"][: columns[level]], s, energy, tables)
+            runs = Runs(sigma[:, : columns[level]], s, (band, energy), tables)
             layers, later = list(zip(later, told, strict=False)), later[len(told) :]
             numbers, sixteenths = refined(layers, (numbers, sixteenths), runs, tensors, tables, plain)
-    values = synthesis(sixteenths, s, tensors, index)
+    values = synthesis(sixteenths, s, tensors, index, Waves(*field) if field else None)
     exact = exact_values(data[at + lengths[2] :], len(channels), plain) if flags & 1 else [{} for _ in channels]
     return values, exact
 
@@ -45,16 +47,70 @@ def stages(halves: int, rest: int) -> list[tuple[str, int, int]]:
     return found + [(second, rest, 48)] * (rest > 0) + [(second, 0, rest or 48)]
 
 
-class Runs:
-    """The order of runs: (energy, column), and the class, table and low bits of each."""
+class Waves:
+    """Blocks of tokens, their bands, and the way back from waves."""
 
-    def __init__(self, sigma: Array, step: Any, energy: Array, tables: Any) -> None:
-        self.energy, self.sigma = energy, sigma
-        self.tokens = {e: [t for t in range(len(energy)) if energy[t] == e] for e in sorted(set(energy.tolist()))}
+    def __init__(self, first: int, rows: int, width: int) -> None:
+        self.first, self.rows, self.width = first, rows, width
+
+    def place(self, row: int, column: int) -> int:
+        return self.first + row * self.width + column
+
+    @staticmethod
+    def blocks(count: int) -> list[range]:
+        n = -(-count // 8)
+        return [range(i * count // n, (i + 1) * count // n) for i in range(n)]
+
+    def bands(self, tokens: int) -> list[int]:
+        found = [0] * tokens
+        for down in self.blocks(self.rows):
+            for along in self.blocks(self.width):
+                for u, row in enumerate(down):
+                    for v, column in enumerate(along):
+                        f = 8 * u // len(down) + 8 * v // len(along)
+                        found[self.place(row, column)] = min(f, 4) + 1 if f < 5 else 5 + (f > 5) + (f > 8) + (f > 12)
+        return found
+
+    def spreads(self, tensors: dict[str, Array], tokens: int) -> Array:
+        louder = np.array([2 ** ((n - 128) / 6) for n in range(256)], F)
+        return tensors["sigma"] * louder[tensors["bands"][self.bands(tokens)]]
+
+    def back(self, values: Array) -> Array:
+        values = values.copy()
+        for row in range(self.rows):
+            for block in self.blocks(self.width):
+                places = [self.place(row, column) for column in block]
+                values[places] = self.tokens_of(values[places])
+        for block in self.blocks(self.rows):
+            for column in range(self.width):
+                places = [self.place(row, column) for row in block]
+                values[places] = self.tokens_of(values[places])
+        return values
+
+    @staticmethod
+    def tokens_of(waves: Array) -> Array:
+        n, found = len(waves), waves.copy()
+        if n == 1:
+            return found
+        for token in range(n):
+            for u in range(n):
+                scale = np.sqrt((2 if u else 1) / n)
+                term = F(np.cos(np.pi * (2 * token + 1) * u / (2 * n)) * scale) * waves[u]
+                found[token] = term if u == 0 else found[token] + term
+        return found
+
+
+class Runs:
+    """The order of runs: ((band, energy), column), and the class, table and low bits of each."""
+
+    def __init__(self, sigma: Array, step: Any, told: tuple[Any, Any], tables: Any) -> None:
+        self.energy, self.sigma = told[1], sigma[0]
+        group = [(int(b), int(e)) for b, e in zip(*told, strict=True)]
+        self.tokens = {g: [t for t in range(len(group)) if group[t] == g] for g in sorted(set(group))}
         self.shape = {}
-        for e in self.tokens:
-            for c, shape in enumerate(tables.shape(FACTORS[e] * sigma, step)):
-                self.shape[e, c] = shape
+        for g, members in self.tokens.items():
+            for c, shape in enumerate(tables.shape(FACTORS[g[1]] * sigma[members[0]], step)):
+                self.shape[g, c] = shape
         self.order = sorted(self.shape, key=lambda run: (self.shape[run][1], self.shape[run][0], *run))
         self.places = [(run, t) for run in self.order for t in self.tokens[run[0]]]
 
@@ -158,7 +214,7 @@ def drawn(numbers: Array, runs: Runs, tensors: dict[str, Array]) -> Array:
     return parts
 
 
-def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array | None) -> Array:
+def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array | None, waves: Waves | None) -> Array:
     """The values that sixteenths of a step make."""
     unit = step / F(16)
     if "order" in tensors:
@@ -167,7 +223,8 @@ def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array |
         scale = np.ones(sums.shape[1], F)
     else:
         sums, scale = parts @ tensors["basis"][: parts.shape[1]].astype(np.int64), tensors["basis_scale"]
-    values: Array = sums.astype(F) * (scale * unit) + tensors["bulk_mean"]
+    values: Array = sums.astype(F) if waves is None else waves.back(sums.astype(F))
+    values = values * (scale * unit) + tensors["bulk_mean"]
     if index is not None:
         values = values + tensors["means"][index].astype(F) * tensors["means_scale"]
     return values

@@ -1,9 +1,7 @@
 """The README is enough: a decoder written from it reads every golden as the package does."""
 
-import importlib.util
 from itertools import accumulate
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,20 +10,12 @@ import torch
 import lamofc_codecs
 from lamofc_codecs import Profile, decode, inspect
 from lamofc_codecs.grid import DTYPES
+from tests.codecs import readme_decoder as plain
+from tests.codecs import readme_klt as klt
 
 HERE = Path(__file__).parent
 FOLDERS = sorted(path for path in (HERE / "goldens").iterdir() if path.is_dir())
 
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-plain, klt = _load("readme_decoder"), _load("readme_klt")
 TABLES = plain.Tables(Path(lamofc_codecs.__file__).with_name("sigma_tables.safetensors"))
 
 

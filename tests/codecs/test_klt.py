@@ -20,7 +20,7 @@ from lamofc_codecs import (
     fit,
     levels_of,
 )
-from lamofc_codecs.testing import CodecConformance, feature
+from lamofc_codecs.testing import CodecConformance, feature, picture
 
 CHANNELS = 96
 
@@ -38,6 +38,13 @@ class TestWithMeans(CodecConformance):
     noise = 0.1
 
 
+class TestWithWaves(CodecConformance):
+    codec = "klt"
+    quality = Quality(snr_db=15)
+    options: ClassVar[dict[str, object]] = {"waves": True}
+    noise = 0.04
+
+
 class TestWithoutTransform(CodecConformance):
     codec = "klt"
     quality = Quality(snr_db=30)
@@ -53,6 +60,7 @@ def correlated(seed: int, tokens: int = 200, channels: int = CHANNELS) -> torch.
     return inner @ mixing * torch.exp(0.4 * torch.randn(tokens, 1, generator=draw)) + 3
 
 
+PICTURES = [picture(9, 11, 32, seed, first=2) for seed in range(8)]
 SAMPLES = [correlated(-seed) for seed in range(1, 9)]
 PROFILE = fit("klt", SAMPLES)
 
@@ -224,6 +232,15 @@ def test_forged_profiles_are_refused(name: str, forged: torch.Tensor) -> None:
     profile = Profile("klt", dict(PROFILE.config), {**PROFILE.tensors, name: forged})
     with pytest.raises(CodecError):
         encode([correlated(1)], profile, quality=Quality(snr_db=15))
+
+
+@pytest.mark.parametrize("terrain", [{"first": -1, "sequence": True}, {"first": 0, "sequence": 1}, {"first": 0}, [0]])
+def test_forged_terrains_are_refused(terrain: object) -> None:
+    profile = fit("klt", PICTURES, Quality(snr_db=10), waves=True)
+    with pytest.raises(CodecError, match="tokens lie as"):
+        encode(PICTURES[:1], Profile("klt", {**profile.config, "terrain": terrain}, dict(profile.tensors)))
+    with pytest.raises(CodecError, match="bands"):
+        encode(PICTURES[:1], Profile("klt", dict(profile.config), {**profile.tensors, "bands": torch.zeros(8, 32)}))
 
 
 def test_tokens_far_from_all_means_are_still_coded() -> None:

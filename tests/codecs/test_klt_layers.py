@@ -1,9 +1,7 @@
 """The numbers of `klt` layers, any numbers at all: the decoder from the README reads what the package writes."""
 
-import importlib.util
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -28,20 +26,19 @@ from lamofc_codecs.refinement import (
 from lamofc_codecs.runs import Numbers, Runs, rows_of, sorted_columns
 from lamofc_codecs.stages import HALVED, Cut, known_after
 from lamofc_codecs.tables import CLASSES, sigma_tables
+from tests.codecs import readme_decoder as plain
+from tests.codecs import readme_klt as klt
 
 Floats = NDArray[np.float32]
 
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-plain, klt = _load("readme_decoder"), _load("readme_klt")
 TABLES = plain.Tables(Path(lamofc_codecs.__file__).with_name("sigma_tables.safetensors"))
+
+
+def slowly(sigma: Floats, step: float, energy: NDArray[np.uint8]) -> klt.Runs:
+    """The runs of the decoder from the README, all tokens of one band."""
+    return klt.Runs(np.tile(sigma, (len(energy), 1)), np.float32(step), (0 * energy, energy), TABLES)
+
+
 KINDS = ("zeros", "narrow", "spread", "escapes", "huge", "mixed")
 
 
@@ -77,12 +74,12 @@ ONE_COLUMN = np.array([3, 9, 9, 0, 15] * 9, np.uint8), falling([6.0])
 
 
 def check_first(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int32]) -> tuple[bytes, Numbers, Runs]:
-    runs = Runs.of(sigma, np.float32(1), Tokens.of(energy))
+    runs = Runs.of(sigma[None], np.float32(1), Tokens.of(energy))
     numbers = sorted_columns(rows, runs.tokens)
     assert np.array_equal(numbers, rows[np.argsort(energy, kind="stable")].T)
     data = write_first(numbers, runs)
     assert np.array_equal(read_first(memoryview(data), runs), numbers)
-    found = klt.first(data, klt.Runs(sigma, np.float32(1), energy, TABLES), TABLES, plain)
+    found = klt.first(data, slowly(sigma, 1, energy), TABLES, plain)
     assert np.array_equal(found, rows)
     assert first_bits(numbers, runs) / 8 == pytest.approx(len(data), rel=0.01, abs=8)
     return data, numbers, runs
@@ -114,12 +111,12 @@ def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int
     rows = rows.copy()
     rows[:, width:] = np.clip(rows[:, width:], -1, 1)
     tokens = Tokens.of(energy)
-    runs, runs_before = Runs.of(sigma, np.float32(1), tokens), Runs.of(sigma[:width], np.float32(3), tokens)
+    runs, runs_before = Runs.of(sigma[None], np.float32(1), tokens), Runs.of(sigma[None, :width], np.float32(3), tokens)
     numbers = sorted_columns(rows, tokens)
     before = np.ascontiguousarray(coarser(numbers)[:width])
     coarse = np.zeros_like(rows, shape=(len(rows), width))
     coarse[tokens.order] = before.T
-    slow, slow_before = (klt.Runs(sigma[:k], np.float32(s), energy, TABLES) for k, s in ((None, 1), (width, 3)))
+    slow, slow_before = (slowly(sigma[:k], s, energy) for k, s in ((None, 1), (width, 3)))
     sixteenths = klt.drawn(coarse, slow_before, {"drawn": DRAWN})
     for cut in CUTS:
         stages, listed = cut.stages, klt.stages(cut.halves, cut.rest)
@@ -177,10 +174,13 @@ def test_tables_of_refinements_are_those_of_the_readme() -> None:
 
 def test_runs_stand_in_the_order_of_the_readme() -> None:
     energy, sigma = ALL_ENERGIES
+    band = (np.arange(len(energy)) // 3 % 3).astype(np.uint8)
     for step in (0.001, 1.0, 700.0):
-        runs, slow = Runs.of(sigma, np.float32(step), Tokens.of(energy)), klt.Runs(sigma, step, energy, TABLES)
-        classes = runs.tokens.classes
-        ours = [(int(classes[group]), int(column)) for group, column in zip(runs.group, runs.column, strict=True)]
+        sigmas = np.stack([sigma, 3 * sigma, sigma / 7])
+        runs = Runs.of(sigmas, np.float32(step), Tokens.of(energy, band))
+        slow = klt.Runs(sigmas[band], step, (band, energy), TABLES)
+        groups = [divmod(int(runs.tokens.groups[group]), 16) for group in runs.group]
+        ours = list(zip(groups, runs.column.tolist(), strict=True))
         assert ours == slow.order
         assert runs.classes.tolist() == [slow.shape[run][0] for run in slow.order]
         tables = [slow.shape[run][1] for run, _ in slow.places]
@@ -198,7 +198,7 @@ def test_a_row_has_the_table_of_its_last_symbol(runs: list[tuple[int, int]]) -> 
 
 def widest(step: float) -> tuple[Runs, bytes]:
     """A run of the widest class, and a symbol stream of nothing but escapes."""
-    runs = Runs.of(falling([26.0]), np.float32(step), Tokens.of(np.full(64, 8, np.uint8)))
+    runs = Runs.of(falling([26.0])[None], np.float32(step), Tokens.of(np.full(64, 8, np.uint8)))
     assert runs.classes.tolist() == [137]
     return runs, rans.encode_symbols(np.full(64, 128, np.uint8), runs.table_of_row, sigma_tables())
 
@@ -238,7 +238,7 @@ def test_what_the_bytes_cannot_hold_is_refused() -> None:
     for cut in (data[:-1], data + b"\0", data[:3], b"", b"\xff" * 4 + data[4:]):
         with pytest.raises(CorruptRecord):
             read_first(memoryview(cut), runs)
-    many = Runs.of(falling([-5.0] * 5), np.float32(1), Tokens.of(np.zeros(1 << 16, np.uint8)))
+    many = Runs.of(falling([-5.0] * 5)[None], np.float32(1), Tokens.of(np.zeros(1 << 16, np.uint8)))
     zeros = np.zeros((1, 1 << 16), np.int32)
     for read in (read_first, lambda data, runs: read_refinement([data], zeros, runs, WHOLE)):
         with pytest.raises(CorruptRecord, match="5 bytes for 327680 numbers"):
@@ -251,7 +251,7 @@ def test_costs_are_told_to_a_few_parts_in_a_thousand() -> None:
     tokens = Tokens.of(energy)
     fine = sorted_columns(drawn("spread", sigma, energy, 4), tokens)
     coarse, steps = coarser(fine), (np.float32(1), np.float32(3))
-    runs, before = (Runs.of(sigma, step, tokens) for step in steps)
+    runs, before = (Runs.of(sigma[None], step, tokens) for step in steps)
     assert first_bits(coarse, before) / 8 == pytest.approx(len(write_first(coarse, before)), rel=4e-3)
     for cut in CUTS:
         written = write_refinement(fine, coarse, runs, cut.stages)
@@ -278,7 +278,7 @@ def test_layers_of_layers() -> None:
     held = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
     found = held[0]
     for layer, (before, after) in enumerate(pairwise(held)):
-        runs = Runs.of(sigma[: len(after)], np.float32(3.0 ** (6 - layer)), tokens)
+        runs = Runs.of(sigma[None, : len(after)], np.float32(3.0 ** (6 - layer)), tokens)
         data = write_refinement(after, before, runs, CUTS[layer % 5].stages)
         found = read_refinement([memoryview(part) for part in data], found, runs, CUTS[layer % 5].stages)
         assert np.array_equal(found, after)

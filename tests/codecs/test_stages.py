@@ -15,7 +15,7 @@ def test_levels_are_cut_where_half_of_their_bytes_are(loudest: float, halved: bo
     energy = draw.integers(5, 11, 3000).astype(np.uint8)
     tokens, sigma = Tokens.of(energy), np.geomspace(loudest, 0.1, 40).astype(np.float32)
     rows = np.rint(draw.standard_normal((3000, 40)) * FACTORS[energy][:, None] * sigma).astype(np.int32)
-    fine, runs = sorted_columns(rows, tokens), Runs.of(sigma, np.float32(1), tokens)
+    fine, runs = sorted_columns(rows, tokens), Runs.of(sigma[None], np.float32(1), tokens)
     halves = halves_of(digits_of(fine, coarser(fine), runs))
     assert choose_cut(halves, 1 << 20) == Cut()
     cut = choose_cut(halves, 32)

@@ -30,6 +30,8 @@ class Case:
     quality: Quality | None = None
     options: dict[str, object] = field(default_factory=dict)
     together: bool = False
+    like: tuple[torch.Tensor, ...] = ()
+    """What it is fitted on, if not on features."""
 
     def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
         """As the codec takes it."""
@@ -44,12 +46,8 @@ class Case:
             ]
             return fit(self.codec, samples, self.quality, **self.options)
         channels = self.items[0].shape[1]
-        return fit(
-            self.codec,
-            [testing.feature(120, channels, -1), testing.feature(60, channels, -2)],
-            self.quality,
-            **self.options,
-        )
+        features = [testing.feature(120, channels, -1), testing.feature(60, channels, -2)]
+        return fit(self.codec, list(self.like) or features, self.quality, **self.options)
 
 
 def cases() -> Iterator[Case]:
@@ -126,6 +124,13 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
         testing.feature(80, 5, 8, torch.bfloat16),
     )
     yield Case("klt-group", "klt", group, Quality(snr_db=15), {"layer_bytes": 256}, together=True)
+    pictures = tuple(testing.picture(9, 9, 24, seed, first=3) for seed in range(8))
+    waves: dict[str, object] = {"waves": True, "layer_bytes": 64}
+    item = testing.picture(12, 10, 24, 20, first=3)
+    yield Case("klt-waves", "klt", (item,), Quality(snr_db=20), waves, like=pictures)
+    lines = tuple(testing.picture(70, 1, 12, seed) for seed in range(8))
+    item, waves = testing.picture(75, 1, 12, 20).to(torch.float16), {"waves": True, "transform": "none"}
+    yield Case("klt-waves-plain-float16", "klt", (item,), Quality(snr_db=12), waves, like=lines)
     yield Case("klt-empty", "klt", (testing.feature(0, 12, 4),), Quality(snr_db=20))
 
 
