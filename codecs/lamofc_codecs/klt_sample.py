@@ -24,12 +24,12 @@ from lamofc_codecs.fields import choose_field
 from lamofc_codecs.klt_section import FINEST, Head, Level, Side
 from lamofc_codecs.klt_target import (
     SEEN,
+    Glance,
     allowed,
     columns_of,
     kept,
     rest,
     signal_of,
-    some_of,
     unlikely,
     wanted,
     weighed,
@@ -72,10 +72,8 @@ class Sample:
     """Tokens x columns."""
     field: Field
     """The field that tokens were turned into waves on."""
-    seen: NDArray[np.int64]
-    """Some of the tokens, loud and quiet ones in proportion: what a guess looks at."""
-    share: float
-    """How much more of them there is, by energy."""
+    glance: Glance
+    """What a guess looks at."""
     theory: Theory
     memo: dict[str, int] = dataclasses.field(default_factory=dict)
     """How many levels are worth it, once the first trial has told."""
@@ -96,19 +94,20 @@ class Sample:
         count, spread = wanted(away, most, known, quality)
         while True:
             columns = columns_of(away, count, known, roughly=roughly)
-            seen, share = some_of(columns)
-            left = rest(away[seen], columns[seen], known) * share
+            glance = Glance.of(columns)
+            left = rest(away[glance.loud], columns[glance.loud], known)
+            left += rest(away[glance.quiet], columns[glance.quiet], known) * glance.share
             if count >= known.columns or not unlikely(columns, left, most, spread):
                 break
             count = min(max(2 * count, 8), known.columns)
         field = choose_field(columns, known)
         if field.rows:
             turn(columns, field)
-            seen, share = some_of(columns)
+            glance = Glance.of(columns)
         power = float(squares_of(columns).sum())
         theory = known.theory(power, field.bands(len(away)), count, left)
         exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
-        return cls(source, known, quality, exact, index, columns, field, seen, share, theory)
+        return cls(source, known, quality, exact, index, columns, field, glance, theory)
 
     def meet(self, quality: Quality) -> tuple[Trial, bool]:
         """The coarsest trial that meets the quality, and whether it does."""
@@ -126,9 +125,17 @@ class Sample:
         return self.field.bands(len(self.columns))
 
     @lazy
-    def _guessed(self) -> tuple[Floats, NDArray[np.uint8]]:
-        """What a guess looks at, and its bands."""
-        return self.columns[self.seen], self._band[self.seen]
+    def _glanced(self) -> list[tuple[Floats, NDArray[np.uint8], float]]:
+        """What a guess looks at, with its bands, and how much of it there is."""
+        chosen = ((self.glance.loud, 1.0), (self.glance.quiet, self.glance.share))
+        return [(self.columns[rows], self._band[rows], share) for rows, share in chosen if len(rows)]
+
+    def _guess(self, step: float) -> NDArray[np.float64]:
+        """About the errors, bits and energy of each column."""
+        found = np.zeros((3, self.columns.shape[1]))
+        for values, band, share in self._glanced:
+            found += share * self._sums(values, band, step)[1]
+        return found
 
     def _sums(
         self, values: Floats, band: NDArray[np.uint8], step: float
@@ -142,17 +149,17 @@ class Sample:
 
     def _errors(self, step: float) -> float:
         """About the squared error that a step leaves."""
-        _, sums, _ = self._sums(*self._guessed, step)
+        sums = self._guess(step)
         count = kept(sums)
         lost = np.concatenate([sums[0, :count], sums[2, count:]])
         if self.known.analysis is not None:
             lost *= self.known.analysis.gains[: len(lost)]
-        return float(step * step * lost.sum() * self.share + self.theory.rest)
+        return float(step * step * lost.sum() + self.theory.rest)
 
     def _bits(self, step: float) -> float:
         """About the bits that a step takes."""
-        _, sums, _ = self._sums(*self._guessed, step)
-        return float(sums[1, : kept(sums)].sum()) * self.share + self._side_bits
+        sums = self._guess(step)
+        return float(sums[1, : kept(sums)].sum()) + self._side_bits
 
     @property
     def _side_bits(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +73,25 @@ def wanted(away: Floats, allowed: float, known: Parameters, quality: Quality) ->
     return theory.columns(step * _AUDIBLE), step * _AUDIBLE / math.sqrt(12)
 
 
-def some_of(columns: Floats) -> tuple[NDArray[np.int64], float]:
-    """Some tokens, loud and quiet ones in proportion; and how much more of them there is, by energy."""
-    squares = squares_of(columns)
-    seen = np.argsort(squares, kind="stable")[:: max(1, columns.size // SEEN)]
-    heard = float(squares[seen].sum())
-    return seen, float(squares.sum()) / heard if heard > 0 else 1.0
+@dataclass(frozen=True)
+class Glance:
+    """Some tokens for all: the loudest, and of the others every so many."""
+
+    loud: NDArray[np.int64]
+    quiet: NDArray[np.int64]
+    share: float
+    """How many tokens each of the quiet ones stands for."""
+
+    @classmethod
+    def of(cls, columns: Floats) -> Glance:
+        """Choose, by their energy in tokens x columns."""
+        order = np.argsort(-squares_of(columns), kind="stable")
+        if columns.size <= SEEN:
+            return cls(order, order[:0], 0.0)
+        half = SEEN // (2 * columns.shape[1]) + 1
+        others = order[half:]
+        quiet = others[(2 * np.arange(half) + 1) * len(others) // (2 * half)]
+        return cls(order[:half], quiet, len(others) / max(len(quiet), 1))
 
 
 def columns_of(away: Floats, count: int, known: Parameters, *, roughly: bool) -> Floats:
