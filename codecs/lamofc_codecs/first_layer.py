@@ -69,7 +69,7 @@ def read_first(data: memoryview, runs: Runs) -> Numbers:
     escaped = int(np.count_nonzero(symbols == 128))
     beyond = _read_escapes(data[low_end:], escaped)
     low = np.frombuffer(data[_LENGTH.size + size : low_end], np.uint8)
-    numbers = np.empty((runs.columns, runs.tokens.count), np.int32)
+    numbers = np.zeros((runs.columns, runs.tokens.count), np.int32)
     largest = _put(symbols.view(np.int8), (runs.column, runs.first, length), shifts, radii, beyond, low, numbers)
     if largest > LARGEST:
         raise CorruptRecord(f"an escaped number of {largest}; the largest is {LARGEST}")

@@ -42,6 +42,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.refinement import FACTOR, coarser
 from lamofc_codecs.runs import Numbers, Runs, kinds_of, sorted_columns
 from lamofc_codecs.search import Search
+from lamofc_codecs.silence import silence
 from lamofc_codecs.stages import ALL, NONE, Cut, Stage, known_after
 from lamofc_codecs.synthesis import synthesise
 from lamofc_codecs.tables import CLASSES
@@ -130,6 +131,9 @@ class Sample:
         chosen = ((self.glance.loud, 1.0), (self.glance.quiet, self.glance.share))
         return [(self.columns[rows], self._band[rows], share) for rows, share in chosen if len(rows)]
 
+    def _kinds(self, step: float, count: int, tokens: Tokens) -> NDArray[np.uint8]:
+        return kinds_of(self.known.spreads[:, :count], np.float32(min(max(step, FINEST), 1 / FINEST)), tokens)
+
     def _guess(self, step: float) -> NDArray[np.float64]:
         """About the errors, bits and energy of each column."""
         found = np.zeros((3, self.columns.shape[1]))
@@ -143,7 +147,7 @@ class Sample:
         step32 = np.float32(min(max(step, FINEST), 1 / FINEST))
         sigma = self.known.spreads[:, : values.shape[1]]
         tokens = Tokens.of(energies_of(values, band, sigma, step32), band)
-        kinds = kinds_of(sigma, step32, tokens)
+        kinds = self._kinds(step, values.shape[1], tokens)
         rows, sums = quantise(values, tokens.group, kinds, step32, self.known.rounding)
         return rows, sums, tokens
 
@@ -176,16 +180,18 @@ class Sample:
         rows, sums, tokens = self._sums(self.columns, self._band, step)
         count = kept(sums)
         spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum())
-        tokens = tokens.hushed(~rows[:, :count].any(1))
+        rows = rows[:, :count]
+        tokens = tokens.hushed(~rows.any(1))
+        silent = silence(self.columns, rows, tokens, self._kinds(step, count, tokens), step)
         if "levels" not in self.memo:
             self.memo["levels"] = self._levels(step)
         levels = self.memo["levels"]
-        widths = widths_of(rows[:, :count], levels, spared)
-        numbers = [sorted_columns(rows[:, :count], tokens)]
+        widths = widths_of(rows, levels, spared)
+        numbers = [sorted_columns(rows, tokens)]
         for _ in range(levels - 1):
             numbers.insert(0, coarser(numbers[0]))
         numbers = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
-        head = Head(step, widths, (Cut(),) * (levels - 1))
+        head = Head(step, widths, (Cut(),) * (levels - 1), silent)
         runs = tuple(head.runs_of(level, tokens, self.known) for level in range(levels))
         lost = self._lost(self._decoded(head.step_of(levels - 1), runs[-1], numbers[-1]))
         error = weighed(lost, self.source, self.known, self.quality)

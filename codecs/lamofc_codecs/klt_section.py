@@ -18,7 +18,7 @@ from lamofc_codecs.golomb import read_numbers, write_numbers
 from lamofc_codecs.order0 import Form, read_plane, write_plane
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import FACTOR, read_refinement, write_refinement
-from lamofc_codecs.runs import Numbers, Runs
+from lamofc_codecs.runs import Numbers, Runs, kinds_of
 from lamofc_codecs.stages import Cut, known_after
 from lamofc_codecs.waves import Field
 
@@ -27,7 +27,7 @@ MAX_LEVELS = 7
 FINEST = 2.0**-100
 """Steps and their inverses stay well within float32."""
 _START = struct.Struct("<fBB")
-_EXACT, _CUT = 1, 2
+_EXACT, _CUT, _SILENT = 1, 2, 4
 _LENGTHS = 3
 
 
@@ -41,6 +41,8 @@ class Head:
     """Of each level, coarse first: how many columns it holds, never fewer than the one before."""
     cuts: tuple[Cut, ...]
     """Of each level after the first: how it is cut into layers."""
+    silent: bool = False
+    """Whether runs that are of class 0 in the finest level are left out of all."""
 
     def step_of(self, level: int) -> np.float32:
         """The step of a level, 0 being the coarsest."""
@@ -48,7 +50,9 @@ class Head:
 
     def runs_of(self, level: int, tokens: Tokens, known: Parameters) -> Runs:
         """Where the numbers of a level stand."""
-        return Runs.of(known.spreads[:, : self.columns[level]], self.step_of(level), tokens)
+        sigma = known.spreads[:, : self.columns[level]]
+        silent = kinds_of(sigma, np.float32(self.step), tokens) == 0 if self.silent else None
+        return Runs.of(sigma, self.step_of(level), tokens, silent)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def write_layers(
     if len(plane) + len(index) + len(base) < least:
         form, plane = Form.STORED, side.tokens.energy.tobytes()
     cuts = b"".join(bytes((cut.halves, cut.rest)) for cut in head.cuts)
-    flags = _EXACT * bool(exact) | _CUT * any(cuts)
+    flags = _EXACT * bool(exact) | _CUT * any(cuts) | _SILENT * head.silent
     field = () if known.terrain is None else (side.field.first, side.field.rows, side.field.width)
     listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(base), *field], np.int64))
     start = _START.pack(head.step, len(head.columns), flags) + cuts * any(cuts) + listed
@@ -110,7 +114,8 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     levels = len(cuts) + 1
     need(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
     listed, used = read_numbers(data[at:], levels + _LENGTHS + (3 if known.terrain else 0))
-    head, lengths = Head(step, tuple(listed[:levels].tolist()), cuts), listed[levels : levels + _LENGTHS].tolist()
+    head = Head(step, tuple(listed[:levels].tolist()), cuts, bool(flags & _SILENT))
+    lengths = listed[levels : levels + _LENGTHS].tolist()
     field = Field(*listed[levels + _LENGTHS :].tolist())
     need(field.fits(tokens), f"{field} of {tokens} tokens")
     at += used
@@ -142,7 +147,7 @@ def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
     need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
     step, levels, flags = _START.unpack_from(data)
     need(FINEST <= step <= 1 / FINEST, f"a step of {step}")
-    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT, f"{levels} levels, flags {flags}")
+    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT | _SILENT, f"{levels} levels, flags {flags}")
     if not flags & _CUT:
         return step, flags, (Cut(),) * (levels - 1), _START.size
     end = _START.size + 2 * (levels - 1)

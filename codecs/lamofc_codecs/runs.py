@@ -33,11 +33,12 @@ class Runs:
     """Runs as they are coded: group of tokens times columns, plus column."""
 
     @classmethod
-    def of(cls, sigma: Floats, step: np.float32, tokens: Tokens) -> Runs:
-        """Lay out columns of these spreads, bands x columns, for a step."""
+    def of(cls, sigma: Floats, step: np.float32, tokens: Tokens, silent: NDArray[np.bool_] | None = None) -> Runs:
+        """Lay out columns of these spreads, bands x columns, for a step; without the silent ones, groups x columns."""
         kinds = kinds_of(sigma, step, tokens)
         tables = shape_of_classes()[0][kinds]
-        return cls(tokens, kinds, np.argsort((tables << 8 | kinds).reshape(-1), kind="stable"))
+        order = np.argsort((tables << 8 | kinds).reshape(-1), kind="stable")
+        return cls(tokens, kinds, order if silent is None else order[~silent.reshape(-1)[order]])
 
     @property
     def columns(self) -> int:
@@ -61,8 +62,8 @@ class Runs:
 
     @property
     def count(self) -> int:
-        """Numbers of the level."""
-        return self.columns * self.tokens.count
+        """Numbers in all runs."""
+        return int(self.length.sum())
 
     @lazy
     def first(self) -> NDArray[np.int64]:

@@ -16,8 +16,8 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     """Float32 values of all parts side by side, and for each part exact values by position, from some of the layers."""
     tensors, data = load(profile), sections[0]
     step, count, flags = struct.unpack_from("<fBB", data)
-    at = 6 + 2 * (count - 1) * (flags >> 1)
-    cuts = [(data[k], data[k + 1]) if flags >> 1 else (0, 0) for k in range(6, 4 + 2 * count, 2)]
+    at = 6 + 2 * (count - 1) * (flags >> 1 & 1)
+    cuts = [(data[k], data[k + 1]) if flags & 2 else (0, 0) for k in range(6, 4 + 2 * count, 2)]
     listed, used = plain.numbers(data[at:], count + (6 if "bands" in tensors else 3))
     columns, lengths, field, at = listed[:count], listed[count : count + 3], listed[count + 3 :], at + used
     sigma = Waves(*field).spreads(tensors, tokens) if field else np.tile(tensors["sigma"], (tokens, 1))
@@ -26,13 +26,14 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     index = mean_numbers(data[at : at + lengths[1]], tokens, tensors, plain) if lengths[1] else None
     at += lengths[1]
     band = Waves(*field).bands(tokens) if field else [0] * tokens
-    runs = Runs(sigma[:, : columns[0]], F(step) * F(3 ** (count - 1)), (band, energy), tables)
+    finest = F(step) if flags & 4 else None
+    runs = Runs(sigma[:, : columns[0]], F(step) * F(3 ** (count - 1)), (band, energy), tables, finest)
     numbers = first(data[at : at + lengths[2]], runs, tables, plain)
     sixteenths, later, s = drawn(numbers, runs, tensors), sections[1:], F(step) * F(3 ** (count - 1))
     for level, cut in enumerate(cuts, 1):
         if later:
             told, s = stages(*cut), F(step) * F(3 ** (count - 1 - level))
-            runs = Runs(sigma[:, : columns[level]], s, (band, energy), tables)
+            runs = Runs(sigma[:, : columns[level]], s, (band, energy), tables, finest)
             layers, later = list(zip(later, told, strict=False)), later[len(told) :]
             numbers, sixteenths = refined(layers, (numbers, sixteenths), runs, tensors, tables, plain)
     values = synthesis(sixteenths, s, tensors, index, Waves(*field) if field else None)
@@ -103,14 +104,17 @@ class Waves:
 class Runs:
     """The order of runs: ((band, energy), column), and the class, table and low bits of each."""
 
-    def __init__(self, sigma: Array, step: Any, told: tuple[Any, Any], tables: Any) -> None:
+    def __init__(self, sigma: Array, step: Any, told: tuple[Any, Any], tables: Any, finest: Any = None) -> None:
         self.energy, self.sigma = told[1], sigma[0]
         group = [(int(b), int(e)) for b, e in zip(*told, strict=True)]
         self.tokens = {g: [t for t in range(len(group)) if group[t] == g] for g in sorted(set(group))}
         self.shape = {}
         for g, members in self.tokens.items():
-            for c, shape in enumerate(tables.shape(FACTORS[g[1]] * sigma[members[0]], step)):
-                self.shape[g, c] = shape
+            spread = FACTORS[g[1]] * sigma[members[0]]
+            there = [finest is None or shape[0] > 0 for shape in tables.shape(spread, finest or step)]
+            for c, shape in enumerate(tables.shape(spread, step)):
+                if there[c]:
+                    self.shape[g, c] = shape
         self.order = sorted(self.shape, key=lambda run: (self.shape[run][1], self.shape[run][0], *run))
         self.places = [(run, t) for run in self.order for t in self.tokens[run[0]]]
 

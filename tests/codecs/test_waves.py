@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lamofc_codecs import Quality, decode, encode, fit
+from lamofc_codecs.record import parse, sections
 from lamofc_codecs.testing import feature, picture
 from lamofc_codecs.waves import BANDS, Field, Terrain, turn, waves_of
 from tests.codecs.readme_klt import Waves
@@ -90,3 +91,15 @@ def test_a_group_of_pictures_is_read_one_by_one() -> None:
     record = encode([samples[0]], profile)[0]
     both = decode([record.data], profile)
     assert torch.equal(decode([record.data], profile, parts=[1])[0], both[1])
+
+
+def test_what_is_not_silent_is_not_left_out() -> None:
+    samples = [picture(12, 12, 48, seed) for seed in range(16)]
+    profile = fit("klt", samples, Quality(snr_db=15), waves=True)
+    smooth = picture(12, 12, 48, 99)
+    rough = smooth + 0.5 * smooth.std() * torch.randn(smooth.shape, generator=torch.Generator().manual_seed(1))
+    for source, silent in ((smooth, True), (rough, False)):
+        record = encode([source], profile)[0]
+        flags = sections(record.data, parse(record.data))[0][5]
+        assert bool(flags & 4) == silent
+        assert 10 * np.log10(record.signal / record.bulk_sse) == pytest.approx(15, abs=0.2)

@@ -125,8 +125,8 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     )
     yield Case("klt-group", "klt", group, Quality(snr_db=15), {"layer_bytes": 256}, together=True)
     pictures = tuple(testing.picture(9, 9, 24, seed, first=3) for seed in range(8))
-    waves: dict[str, object] = {"waves": True, "layer_bytes": 64}
-    item = testing.picture(12, 10, 24, 20, first=3)
+    waves: dict[str, object] = {"waves": True, "layer_bytes": 32}
+    item = testing.picture(16, 14, 24, 20, first=3)
     yield Case("klt-waves", "klt", (item,), Quality(snr_db=20), waves, like=pictures)
     lines = tuple(testing.picture(70, 1, 12, seed) for seed in range(8))
     item, waves = testing.picture(75, 1, 12, 20).to(torch.float16), {"waves": True, "transform": "none"}
