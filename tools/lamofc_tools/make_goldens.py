@@ -127,7 +127,7 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     pictures = tuple(testing.picture(9, 9, 24, seed, first=3) for seed in range(8))
     waves: dict[str, object] = {"waves": True, "layer_bytes": 32}
     item = testing.picture(16, 14, 24, 20, first=3)
-    yield Case("klt-waves", "klt", (item,), Quality(snr_db=20), waves, like=pictures)
+    yield Case("klt-waves", "klt", (item,), Quality(snr_db=28), waves, like=pictures)
     lines = tuple(testing.picture(70, 1, 12, seed) for seed in range(8))
     item, waves = testing.picture(75, 1, 12, 20).to(torch.float16), {"waves": True, "transform": "none"}
     yield Case("klt-waves-plain-float16", "klt", (item,), Quality(snr_db=12), waves, like=lines)
