@@ -11,8 +11,8 @@ from lamofc_tools import bench_cpu, bench_memory, bench_peers
 
 
 def test_a_row_is_that_of_records_that_meet_their_aim() -> None:
-    with patch.object(bench_cpu, "TOKENS", 64):
-        row = bench_cpu.klt_row("small", 48, 10.0, 1, 4)
+    with patch.object(bench_cpu, "TOKENS", 64), patch.object(bench_cpu, "SHAPES", {"small": 48}):
+        row = bench_cpu.klt_row("small", 10.0, 1, 4)
         assert row is not None
         profile = fit("klt", bench_cpu.features(48, 4, 1), Quality(snr_db=10), means=0)
         test = bench_cpu.features(48, bench_cpu.BATCH, 2)
@@ -38,8 +38,9 @@ def test_its_last_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_rank_that_does_not_reach_its_aim_is_said() -> None:
-    with patch.object(bench_cpu, "TOKENS", 64), patch.object(bench_cpu, "COMPONENTS", 2):
-        assert bench_cpu.klt_row("small", 48, 20.0, 1) is None
+    small = patch.object(bench_cpu, "SHAPES", {"small": 48})
+    with small, patch.object(bench_cpu, "TOKENS", 64), patch.object(bench_cpu, "COMPONENTS", 2):
+        assert bench_cpu.klt_row("small", 20.0, 1) is None
 
 
 def test_coders_of_others_are_measured_at_the_same_error() -> None:

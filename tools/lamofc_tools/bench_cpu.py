@@ -1,9 +1,10 @@
 """How fast `klt` codes on the CPU, beside CompressAI's Hyperprior: `python -m lamofc_tools.bench_cpu`.
 
 Features are drawn: channels with a spectrum that falls by a power law under a random rotation, tokens of unlike energy,
-massive entries. Decoding writes into tensors that are there already. GB/s are of float32; figures are medians of
-several rounds. The Hyperprior's weights are not trained: its layers cost the same, its coder may cost other. zfp and
-zstd of float16 stand beside them on one core. The last line is one JSON document.
+massive entries; or, as `picture`, patches of 32 x 32 of which neighbours are alike. Decoding writes into tensors that
+are there already. GB/s are of float32; figures are medians of several rounds. The Hyperprior's weights are not trained:
+its layers cost the same, its coder may cost other. zfp and zstd of float16 stand beside them on one core. The last line
+is one JSON document.
 """
 
 from __future__ import annotations
@@ -19,16 +20,24 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs import Quality, decode, encode, fit
+from lamofc_codecs.testing import picture
 from lamofc_tools import bench_peers
 from lamofc_tools.machine import machine, seconds
 
 TOKENS, BATCH, FITTED = 1029, 8, 16
-SHAPES = {"1029 x 384": 384, "1029 x 1024": 1024, "1029 x 4096": 4096}
+SHAPES = {"1029 x 384": 384, "1029 x 1024": 1024, "1029 x 4096": 4096, "picture x 1024": 1024}
 COMPONENTS = 1024
 
 
+def drawn(name: str, count: int, seed: int) -> list[Tensor]:
+    """Tensors of one shape, float32."""
+    if name.startswith("picture"):
+        return [picture(32, 32, SHAPES[name], 1000 * seed + number, first=5) for number in range(count)]
+    return features(SHAPES[name], count, seed)
+
+
 def features(channels: int, count: int, seed: int) -> list[Tensor]:
-    """Tensors of one feature, float32."""
+    """Tokens that have nothing to do with their neighbours."""
     about = torch.Generator().manual_seed(channels)
     rotation, _ = torch.linalg.qr(torch.randn(channels, channels, generator=about))
     spread = (torch.arange(channels) + 3.0) ** -0.7
@@ -42,11 +51,11 @@ def features(channels: int, count: int, seed: int) -> list[Tensor]:
     return found
 
 
-def klt_row(name: str, channels: int, aim: float, rounds: int, fitted: int = FITTED) -> dict[str, Any] | None:
+def klt_row(name: str, aim: float, rounds: int, fitted: int = FITTED) -> dict[str, Any] | None:
     """One shape at one aim; None where so few columns do not reach it."""
-    train, test = features(channels, fitted, 1), features(channels, BATCH, 2)
+    train, test = drawn(name, fitted, 1), drawn(name, BATCH, 2)
     started = time.perf_counter()
-    profile = fit("klt", train, Quality(snr_db=aim), means=0, components=min(channels, COMPONENTS))
+    profile = fit("klt", train, Quality(snr_db=aim), means=0, components=min(SHAPES[name], COMPONENTS))
     fitting = time.perf_counter() - started
     records = encode(test, profile)
     if any(record.codec != "klt" for record in records):
@@ -90,19 +99,19 @@ def rows_of(name: str, aims: Sequence[float], rounds: int, fitted: int) -> Itera
     channels = SHAPES[name]
     slow = hyperprior_row(name, channels, max(1, rounds // 3))
     found: list[dict[str, Any]] = [slow] if slow else []
-    test = features(channels, 2, 2)
+    test = drawn(name, 2, 2)
     for coder, aim, bits, encoding, decoding in bench_peers.speeds(test, aims, max(1, rounds // 3)):
         figures = {"bits": bits, "decode_gb_s": decoding, "encode_gb_s": encoding}
         found.append({"shape": name, "coder": coder, "aim_db": aim, **figures})
     yield from found
     for aim in aims:
         few: dict[str, Any] = {"shape": name, "coder": f"klt: {COMPONENTS} columns are too few", "aim_db": aim}
-        yield klt_row(name, channels, aim, rounds, fitted) or few
+        yield klt_row(name, aim, rounds, fitted) or few
 
 
 def shown(row: dict[str, Any]) -> str:
     """A line of the table."""
-    cells = [f"{row['shape']:14}{row['coder']:16}{row.get('aim_db') or '-':>7}"]
+    cells = [f"{row['shape']:16}{row['coder']:16}{row.get('aim_db') or '-':>7}"]
     for key, digits in (("bits", 3), ("decode_gb_s", 4), ("encode_gb_s", 4), ("fit_s", 1)):
         cells.append(f"{row[key]:>13.{digits}f}" if row.get(key) is not None else " " * 13)
     cells.append(f"{row['times_hyperprior']:>12.1f}x" if "times_hyperprior" in row else "")
@@ -119,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     print(machine())
     heads = ("bits", "decode GB/s", "encode GB/s", "fit s", "hyperprior")
-    print(f"{'shape':14}{'coder':16}{'aim dB':>7}" + "".join(f"{head:>13}" for head in heads))
+    print(f"{'shape':16}{'coder':16}{'aim dB':>7}" + "".join(f"{head:>13}" for head in heads))
     rows: list[dict[str, Any]] = []
     for name in chosen.shapes.split(","):
         slow = 0.0
