@@ -15,6 +15,7 @@ from torch import Tensor
 
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.decoding import Decoding, cells_of
+from lamofc_codecs.device import decode_on
 from lamofc_codecs.encoded import Record
 from lamofc_codecs.encoding import Input, encode_one
 from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
@@ -30,6 +31,8 @@ Result = TypeVar("Result")
 
 _SMALL = 1 << 15
 """Elements of a record below which threads wait for each other more than they work."""
+TOGETHER = ("cuda",)
+"""Devices on which records are decoded together."""
 _LARGE = 1 << 20
 """Elements of a record that torch may share out over all cores."""
 
@@ -84,7 +87,8 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
 
     Tensors are tokens x channels in the source's dtype, or converted to `dtype`. `parts` and `items` choose cells
     of every record.
-    With `out` they are written there, in order, converted to what is there.
+    With `out` they are written there, in order, converted to what is there. On a GPU, by `device` or by where `out` is,
+    records of `klt` are decoded there, all of them together.
     """
     known = by_name(profiles)
     headers = [parse(record) for record in records]
@@ -99,6 +103,9 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
         Decoding(record, header, codec, chosen, [next(targets) for _ in chosen] if targets else None, dtype)
         for record, header, codec, chosen in zip(records, headers, codecs, cells, strict=True)
     ]
+    there = torch.device(device) if device is not None else out[0].device if out else torch.device("cpu")
+    if there.type in TOGETHER:
+        return [tensor for tensors in decode_on(there, jobs) for tensor in tensors]
     decoded = _each(Decoding.run, jobs, sum(header.grid.elements for header in headers))
     flat = [tensor for tensors in decoded for tensor in tensors]
     return flat if device is None or out is not None else [tensor.to(device) for tensor in flat]

@@ -17,6 +17,19 @@ from lamofc_codecs.registry import codec_of_number
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a codec is to decode of one record, as it is told to those that decode many at once."""
+
+    layers: Sequence[memoryview]
+    tokens: int
+    channels: Sequence[int]
+    """Of each part."""
+    dtypes: Sequence[torch.dtype]
+    parts: Sequence[int]
+    """Those that are wanted."""
+
+
+@dataclass(frozen=True)
 class Decoding:
     """One record to decode."""
 
@@ -42,6 +55,22 @@ class Decoding:
         whole = first if first is not None and direct else _room(shape, source_dtype)
         self.codec.decode(layers, whole)
         pieces = torch.split(whole, list(grid.tokens)) if grid.items > 1 else (whole,)
+        return self._given([pieces[item] for item in self.cells])
+
+    def wanted(self) -> Wanted:
+        """The same for a codec that decodes many records at once; `taken` makes the outcome of what that gives."""
+        grid, layers = self.header.grid, sections(self.record, self.header)
+        dtypes = [getattr(torch, name) for name in grid.dtypes]
+        tokens = sum(grid.tokens)
+        sizes = [channels * dtype.itemsize for channels, dtype in zip(grid.channels, dtypes, strict=True)]
+        self.codec.check_length(layers, tokens * sum(sizes))
+        return Wanted(layers, tokens, grid.channels, dtypes, self.cells if self.header.parts > 1 else (0,))
+
+    def taken(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors as they were asked for, of the wanted parts."""
+        if self.header.parts > 1:
+            return self._given(list(parts))
+        pieces = torch.split(parts[0], list(self.header.grid.tokens))
         return self._given([pieces[item] for item in self.cells])
 
     def _group(self) -> list[Tensor]:

@@ -15,7 +15,7 @@ def convert(source: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a contiguous tensor in another dtype, or itself."""
     if source.dtype == dtype and source.is_contiguous():
         return source
-    return convert_into(source, torch.empty(source.shape, dtype=dtype))
+    return convert_into(source, torch.empty(source.shape, dtype=dtype, device=source.device))
 
 
 def convert_into(source: Tensor, out: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def read_first(data: memoryview, runs: Runs) -> Numbers:
     coded = data[_LENGTH.size : _LENGTH.size + size]
     symbols = rans.decode_symbols(coded, runs.count, runs.table_of_row, sigma_tables())
     escaped = int(np.count_nonzero(symbols == 128))
-    beyond = _read_escapes(data[low_end:], escaped)
+    beyond = read_escapes(data[low_end:], escaped)
     low = np.frombuffer(data[_LENGTH.size + size : low_end], np.uint8)
     numbers = np.zeros((runs.columns, runs.tokens.count), np.int32)
     largest = _put(symbols.view(np.int8), (runs.column, runs.first, length), shifts, radii, beyond, low, numbers)
@@ -76,7 +76,7 @@ def read_first(data: memoryview, runs: Runs) -> Numbers:
     return numbers
 
 
-def _read_escapes(data: memoryview, count: int) -> Places:
+def read_escapes(data: memoryview, count: int) -> Places:
     """What stands for the escapes: twice how far beyond the radius, plus the sign."""
     if not count:
         if len(data):

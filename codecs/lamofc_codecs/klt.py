@@ -51,21 +51,21 @@ class Klt(Codec):
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)
-        self._parameters = Parameters.of(profile)
+        self.known = Parameters.of(profile)
 
     @property
     def bulk(self) -> Bulk:
         """Where the profile's bulk lies."""
-        return self._parameters.bulk
+        return self.known.bulk
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the features that it codes together."""
-        return tuple(name for name, _ in self._parameters.parts)
+        return tuple(name for name, _ in self.known.parts)
 
     def encode(self, source: Source, quality: Quality | None = None) -> Coded:
         """Code with the step that meets the quality, or else the profile's."""
-        known = self._parameters
+        known = self.known
         self.check_quality(quality)
         self.check_lossy(source, known.channels, exact=known.options.nonfinite == "exact")
         quality = quality or known.quality
@@ -86,12 +86,12 @@ class Klt(Codec):
         return coded
 
     def _encode(self, source: Source, outside: NDArray[np.bool_], quality: Quality) -> Coded:
-        sample = Sample.of(source, outside, self._parameters, quality)
+        sample = Sample.of(source, outside, self.known, quality)
         trial, reached = sample.meet(quality)
         exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
         side = Side(trial.tokens, sample.index, sample.field)
         coded = list(zip(trial.numbers, trial.runs, strict=True))
-        layers = write_layers(trial.cut, coded, side, self._parameters, exact, source.nbytes >> 17)
+        layers = write_layers(trial.cut, coded, side, self.known, exact, source.nbytes >> 17)
         errors = sample.errors(trial)
         return Coded(layers, tuple(map(distortion_of, errors)), reached, errors)
 
@@ -103,7 +103,7 @@ class Klt(Codec):
         self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
     ) -> None:
         """Fill the features of a group that are wanted."""
-        known = self._parameters
+        known = self.known
         tokens = next((len(out) for out in outs if out is not None), 0)
         if not tokens or not sum(channels):
             need(not any(map(len, layers)) or not any(out is not None for out in outs), "layers of an empty tensor")

@@ -107,8 +107,21 @@ def write_layers(
     return tuple(layers)
 
 
-def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) -> Read:
-    """Read a prefix of the layers; nothing in them is believed."""
+@dataclass(frozen=True)
+class Opened:
+    """Layers before their numbers are read."""
+
+    head: Head
+    side: Side
+    base: memoryview
+    """The numbers of the first level."""
+    later: tuple[tuple[memoryview, ...], ...]
+    """The layers of each level after it that are there; of the last one, maybe not all."""
+    exact: memoryview
+
+
+def open_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) -> Opened:
+    """Read what stands before the numbers of a prefix of the layers; nothing in them is believed."""
     data = layers[0]
     step, flags, cuts, at = read_start(data)
     levels = len(cuts) + 1
@@ -132,14 +145,25 @@ def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     index = None if known.means is None else known.means.read(data[at : at + lengths[1]], tokens)
     at += lengths[1]
     side = Side(Tokens.of(energy, field.bands(tokens)), index, field)
-    runs = head.runs_of(0, side.tokens, known)
-    found = Level(read_first(data[at : at + lengths[2]], runs), runs, head.step_of(0))
-    sections = list(layers[1:])
-    for level, cut in enumerate(cuts, 1):
+    later, sections = [], tuple(layers[1:])
+    for cut in cuts:
         if sections:
-            told, sections = sections[: len(cut.stages)], sections[len(cut.stages) :]
-            found = _refined(found, told, cut, head.runs_of(level, side.tokens, known), head.step_of(level))
-    return Read(found, side, data[at + lengths[2] :])
+            later.append(sections[: len(cut.stages)])
+            sections = sections[len(cut.stages) :]
+    end = at + lengths[2]
+    return Opened(head, side, data[at:end], tuple(later), data[end:])
+
+
+def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) -> Read:
+    """Read a prefix of the layers."""
+    opened = open_layers(layers, tokens, known)
+    head, side = opened.head, opened.side
+    runs = head.runs_of(0, side.tokens, known)
+    found = Level(read_first(opened.base, runs), runs, head.step_of(0))
+    for level, told in enumerate(opened.later, 1):
+        runs = head.runs_of(level, side.tokens, known)
+        found = _refined(found, told, head.cuts[level - 1], runs, head.step_of(level))
+    return Read(found, side, opened.exact)
 
 
 def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:

@@ -1,12 +1,12 @@
 """The entropy coder's one door: blocks of symbols to bytes and back, by whichever form is asked for.
 
-The bytes are the same for every backend: "numba" (CPU, the usual one), "triton" (GPU, decoding only) and "reference".
+The bytes are the same for every backend: "numba" (CPU, the usual one), "triton" (GPU) and "reference".
 """
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +37,12 @@ def encode_symbols(
     if backend == "reference":
         return rans_reference.encode_block(flat, rows, tables, lanes, streams)
     firsts = first_symbols(flat.size, streams)
-    packed, sizes = rans_numba.encode_streams(
-        flat, firsts, rows, tables.coding.reshape(-1), tables.likeliest, np.int64(lanes)
-    )
+    if backend == "triton":
+        packed, sizes = _triton().encode_streams(flat, firsts, rows, tables, lanes)
+    else:
+        packed, sizes = rans_numba.encode_streams(
+            flat, firsts, rows, tables.coding.reshape(-1), tables.likeliest, np.int64(lanes)
+        )
     return frame(lanes, sizes, packed.tobytes())
 
 
@@ -131,13 +134,18 @@ def _form(backend: Backend) -> Callable[..., int]:
         return _by_numba
     if backend == "reference":
         return rans_reference.decode_streams
+    return _triton().decode_streams  # type: ignore[no-any-return]
+
+
+def _triton() -> Any:
+    """The GPU form, which not every machine has."""
     try:
         from lamofc_codecs import rans_triton
     except ImportError as error:
         raise MissingExtra(
-            f"backend {backend!r} needs triton: {error}", "pip install triton, or use backend='numba'"
+            f"backend 'triton' needs triton: {error}", "pip install triton, or use backend='numba'"
         ) from None
-    return rans_triton.decode_streams
+    return rans_triton
 
 
 def _by_numba(

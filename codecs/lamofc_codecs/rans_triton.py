@@ -101,3 +101,91 @@ def decode_on_device(
         grid = (triton.cdiv(count, WARPS),)
         decode_kernel[grid](buffer, streams, row_tables, slots, out, wrong, count, STREAMS=WARPS, num_warps=WARPS)
     return wrong
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def encode_kernel(symbols, streams, row_tables, codes, likeliest, room, starts, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
+    """Encode `STREAMS` of `count` listed streams, each backwards from the end of its room; `starts` says where to."""
+    stream = tl.program_id(0) * STREAMS + tl.arange(0, STREAMS)
+    listed = stream < count
+    at = tl.load(streams + stream * 5, mask=listed, other=0)
+    lanes = tl.load(streams + stream * 5 + 1, mask=listed, other=1).to(tl.int32)
+    first = tl.load(streams + stream * 5 + 2, mask=listed, other=0)
+    size = tl.load(streams + stream * 5 + 3, mask=listed, other=0)
+    rows = tl.load(streams + stream * 5 + 4, mask=listed, other=0)
+
+    lane = tl.arange(0, 32)[None, :]
+    live = (lane < lanes[:, None]) & listed[:, None]
+    x = tl.full([STREAMS, 32], 32768, dtype=tl.uint32)
+    steps = (size + lanes - 1) // lanes
+    for back in range(tl.max(steps, axis=0)):
+        step = steps - 1 - back
+        working = live & (step >= 0)[:, None]
+        place = (step * lanes.to(tl.int64))[:, None] + lane
+        table = tl.load(row_tables + rows + step * lanes.to(tl.int64) // 32, mask=listed & (step >= 0), other=0)
+        padding = tl.load(likeliest + table, mask=listed & (step >= 0), other=0).to(tl.int32)
+        inside = working & (place < size[:, None])
+        symbol = tl.load(symbols + first[:, None] + place, mask=inside, other=0).to(tl.int32)
+        symbol = tl.where(inside, symbol, padding[:, None])
+        entry = tl.load(codes + table.to(tl.int64)[:, None] * 256 + symbol, mask=working, other=1)
+        freq = (entry & 4095).to(tl.uint32)
+        full = working & (x >= (freq << 19))
+        taken = full.to(tl.int32)
+        at -= 2 * tl.sum(taken, axis=1)
+        word_at = at[:, None] + 2 * (tl.cumsum(taken, axis=1) - taken)
+        tl.store(room + word_at, (x & 255).to(tl.uint8), mask=full)
+        tl.store(room + word_at + 1, ((x >> 8) & 255).to(tl.uint8), mask=full)
+        x = tl.where(full, x >> 16, x)
+        share = x // freq
+        x = tl.where(working, (share << 12) + (entry >> 12).to(tl.uint32) + (x - share * freq), x)
+    at -= 4 * lanes
+    for byte in tl.static_range(4):
+        tl.store(room + at[:, None] + 4 * lane + byte, ((x >> (8 * byte)) & 255).to(tl.uint8), mask=live)
+    tl.store(starts + stream, at, mask=listed)
+
+
+def encode_streams(
+    symbols: NDArray[np.uint8], firsts: NDArray[np.int64], row_tables: NDArray[np.uint16], tables: Tables, lanes: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """The form that `rans` calls: all streams of a block end to end, and the bytes of each."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    counts = np.diff(firsts)
+    ends = np.cumsum(2 * (-(-counts // lanes) * lanes) + 4 * lanes)
+    listed = np.stack([ends, np.full(len(counts), lanes), firsts[:-1], counts, firsts[:-1] // 32], 1)
+    room = torch.empty(int(ends[-1]), dtype=torch.uint8, device=device)
+    starts = encode_on_device(
+        torch.from_numpy(symbols).to(device),
+        torch.from_numpy(np.ascontiguousarray(listed, np.int64)).to(device),
+        torch.from_numpy(row_tables.astype(np.int32)).to(device),
+        (torch.from_numpy(codes_of(tables)).to(device), torch.from_numpy(tables.likeliest).to(device)),
+        room,
+    )
+    written, begun = room.cpu().numpy(), starts.cpu().numpy()
+    streams = [written[start:end] for start, end in zip(begun.tolist(), ends.tolist(), strict=True)]
+    return np.concatenate(streams), np.array([len(stream) for stream in streams], np.int64)
+
+
+def encode_on_device(
+    symbols: torch.Tensor,
+    streams: torch.Tensor,
+    row_tables: torch.Tensor,
+    tables: tuple[torch.Tensor, torch.Tensor],
+    room: torch.Tensor,
+) -> torch.Tensor:
+    """Encode a stream list (int64, n x 5: end of its room, lanes, first symbol, symbols, first row) into `room`.
+
+    `tables` are `codes_of` and the likeliest symbols of all tables. Returns where in the room each stream begins.
+    """
+    count = len(streams)
+    starts = torch.zeros(count, dtype=torch.int64, device=symbols.device)
+    if count:
+        grid = (triton.cdiv(count, WARPS),)
+        codes, likeliest = tables
+        arguments = (symbols, streams, row_tables, codes, likeliest, room, starts, count)
+        encode_kernel[grid](*arguments, STREAMS=WARPS, num_warps=WARPS)
+    return starts
+
+
+def codes_of(tables: Tables) -> NDArray[np.int32]:
+    """tables x 256: frequency | first slot << 12, 1 for symbols that a table does not hold."""
+    return (np.maximum(tables.freqs, 1).astype(np.int32) | tables.starts.astype(np.int32) << 12).astype(np.int32)

@@ -25,9 +25,9 @@ from lamofc_codecs.tables import CLASSES, SYMBOLS, Tables, sigma_tables
 FACTOR = 3
 MAGNITUDES = 4
 _MOST = 1 << 15
-_REFINED = (LARGEST + 1) // FACTOR
+REFINED = (LARGEST + 1) // FACTOR
 """Magnitudes up to this can be refined: what becomes of them is not above the largest."""
-_TERNARY, _FIRST, _SECOND = range(3)
+_TERNARY, _FIRST, SECOND = range(3)
 """What a symbol tells: all at once, whether a number moves outwards, whether one that does not moves inwards."""
 
 Places = NDArray[np.int64]
@@ -89,7 +89,7 @@ def halves_of(digits: NDArray[np.int64]) -> NDArray[np.float64]:
     """About the bits of each class: to tell what moves outwards, and for the rest; all at once for narrow ones."""
     costs = refinement_tables().costs[:, [255, 0, 1]].reshape(3, MAGNITUDES, CLASSES, FACTOR).astype(np.float64)
     first = digits[..., :2].sum(2) * costs[_FIRST, ..., 1] + digits[..., 2] * costs[_FIRST, ..., 2]
-    second = (digits[..., :2] * costs[_SECOND, ..., :2]).sum(2)
+    second = (digits[..., :2] * costs[SECOND, ..., :2]).sum(2)
     found: NDArray[np.float64] = np.stack([first.sum(0), second.sum(0)], 1)
     found[:HALVED, 0], found[:HALVED, 1] = 0, (digits * costs[_TERNARY]).sum((0, 2))[:HALVED]
     return found
@@ -126,8 +126,8 @@ def _symbols(
 def read_refinement(sections: Sequence[memoryview], before: Numbers, runs: Runs, stages: Sequence[Stage]) -> Numbers:
     """Undo `write_refinement`, as far as there are sections; numbers not told of stand at thrice what they were."""
     largest = max(int(before.max(initial=0)), -int(before.min(initial=0)))
-    if largest > _REFINED:
-        raise CorruptRecord(f"a number of {largest} to refine; the largest is {_REFINED}")
+    if largest > REFINED:
+        raise CorruptRecord(f"a number of {largest} to refine; the largest is {REFINED}")
     before = widened(before, runs.columns)
     numbers = before * np.int32(FACTOR)
     for data, stage in zip(sections, stages, strict=False):
@@ -140,6 +140,11 @@ def read_refinement(sections: Sequence[memoryview], before: Numbers, runs: Runs,
     return numbers
 
 
+def forms_of(stage: Stage) -> NDArray[np.uint8]:
+    """What a stage's symbols tell, for each class."""
+    return np.where(stage.ternary, _TERNARY, _FIRST if stage.outwards else SECOND).astype(np.uint8)
+
+
 class _Coding:
     """How the symbols of one stage are laid out, given what is known before it."""
 
@@ -149,9 +154,9 @@ class _Coding:
         self.kinds = kinds[chosen]
         column, first, length = _where(runs)
         self.where = column[chosen], first[chosen], length[chosen]
-        self.form = np.where(stage.ternary, _TERNARY, _FIRST if stage.outwards else _SECOND).astype(np.uint8)
+        self.form = forms_of(stage)
         counts = np.zeros((MAGNITUDES, CLASSES), np.int64)
-        _count(numbers, before, self.kinds, self.where, self.form == _SECOND, counts)
+        _count(numbers, before, self.kinds, self.where, self.form == SECOND, counts)
         flat = counts.reshape(-1)
         self.starts = np.ascontiguousarray((np.cumsum(flat) - flat).reshape(counts.shape).T)
         self.count = int(flat.sum())
@@ -243,7 +248,7 @@ def _take(  # noqa: PLR0913 - compiled code takes arrays, not objects
         for i in range(len(here)):
             digit = _digit(here[i], known[i])
             magnitude = min(abs(known[i]), np.int32(3))
-            if how != _SECOND or digit != 1:
+            if how != SECOND or digit != 1:
                 symbols[cursor[magnitude]] = np.int8(digit == 1 if how == _FIRST else digit)
                 cursor[magnitude] += 1
 
@@ -262,7 +267,7 @@ def _put(  # noqa: PLR0913 - compiled code takes arrays, not objects
     column, first, length = runs
     cursors = starts.copy()
     for run in range(len(column)):
-        cursor, second = cursors[kinds[run]], form[kinds[run]] == _SECOND
+        cursor, second = cursors[kinds[run]], form[kinds[run]] == SECOND
         there = numbers[column[run], first[run] : first[run] + length[run]]
         known = before[column[run], first[run] : first[run] + length[run]]
         for i in range(len(there)):

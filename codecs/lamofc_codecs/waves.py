@@ -12,7 +12,9 @@ from functools import cache
 from itertools import pairwise
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.compiled import compiled
@@ -55,6 +57,14 @@ class Field:
         down, along = _frequencies(self.rows), _frequencies(self.width)
         found[self.first : self.end] = _BAND_OF[down[:, None] + along[None, :]].reshape(-1)
         return found
+
+    def back_on(self, waves: Tensor) -> None:
+        """The tokens of its waves, in place, on whatever device those are: the same floats as by tiles."""
+        values = waves[self.first : self.end].view(self.rows, self.width, -1)
+        for first, last in pairwise(_cuts(self.width).tolist()):
+            values[:, first:last] = _summed(values[:, first:last].movedim(1, 0)).movedim(0, 1)
+        for first, last in pairwise(_cuts(self.rows).tolist()):
+            values[first:last] = _summed(values[first:last])
 
     def tiles(self, tokens: int, most: int) -> list[Tile]:
         """All tokens in pieces of at most so many, or of one row of blocks."""
@@ -151,6 +161,17 @@ def _frequencies(count: int) -> NDArray[np.int64]:
     """In eighths of the highest, of each of so many rows."""
     found = [np.arange(last - first) * _SIDE // (last - first) for first, last in pairwise(_cuts(count).tolist())]
     return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def _summed(waves: Tensor) -> Tensor:
+    """Tokens by waves along the first axis, each sum from the lowest frequency up."""
+    if len(waves) < 2:
+        return waves
+    weights = torch.from_numpy(waves_of(len(waves))).to(waves.device)
+    tokens = weights[0, :, None, None] * waves[0]
+    for wave in range(1, len(waves)):
+        tokens = tokens + weights[wave, :, None, None] * waves[wave]
+    return tokens
 
 
 @compiled

@@ -1,11 +1,12 @@
 """Damaged records under right checksums: each raises a clear error or decodes to something, and nothing crashes."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from lamofc_codecs import CodecError, Profile, decode, inspect
+from lamofc_codecs import CodecError, Profile, batch, decode, inspect
 from lamofc_codecs.record import pack, sections
 
 GOLDENS = sorted(path for path in (Path(__file__).parent / "goldens").iterdir() if path.is_dir())
@@ -49,7 +50,7 @@ def decode_damaged(count: int, seed: int) -> tuple[int, int]:
         kept = parts[: int(draw.integers(1, len(parts) + 1))]
         made = pack(header.number, header.profile, header.grid, [[part] for part in kept])
         try:
-            found = decode([made], profile)
+            found = decode([made], profile, device="cpu")
         except CodecError as error:
             assert error.message and "\n" not in error.message
             refused += 1
@@ -70,3 +71,9 @@ def test_damage_under_right_checksums_is_refused_or_decoded() -> None:
 def test_much_damage_under_right_checksums() -> None:
     refused, decoded = decode_damaged(MANY, 2)
     assert refused + decoded == MANY
+
+
+def test_batches_judge_damage_as_single_records_do() -> None:
+    with patch.object(batch, "TOGETHER", ("cpu",)):
+        together = decode_damaged(SOME // 2, 3)
+    assert together == decode_damaged(SOME // 2, 3)

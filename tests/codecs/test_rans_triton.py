@@ -17,8 +17,10 @@ ROOTS = os.pathsep.join(str(Path(__file__).parents[2] / root) for root in ("code
 INTERPRETED = """
 import numpy as np
 from lamofc_codecs.errors import CorruptRecord
-from lamofc_codecs.rans import decode_symbols
+from lamofc_codecs.rans import decode_symbols, encode_symbols
 from lamofc_codecs.rans_reference import encode_block
+from lamofc_codecs.rans_block import first_symbols, frame
+from lamofc_codecs.rans_triton import encode_streams
 from lamofc_codecs.tables import sigma_tables
 
 frozen, rng = sigma_tables(), np.random.default_rng(0)
@@ -41,20 +43,45 @@ for count, lanes, streams in ((1, 1, 1), (33, 1, 1), (600, 4, 2), (3000, 16, 5),
         assert isinstance(wrong, str), "the damage was not seen"
         assert outcome(bytes(damaged), count, rows, "triton") == wrong
     assert outcome(data[:-2], count, rows, "triton") == outcome(data[:-2], count, rows, "numba")
+    if count < 1000:
+        coded = encode_symbols(symbols, rows, frozen)
+        assert encode_symbols(symbols, rows, frozen, backend="triton") == coded
+for count, lanes, streams in ((130, 1, 3), (700, 4, 2), (2000, 32, 2)):
+    flat, used = symbols[:count], rows[: -(-count // 32)]
+    packed, sizes = encode_streams(flat, first_symbols(count, streams), used, frozen, lanes)
+    assert frame(lanes, sizes, packed.tobytes()) == encode_block(flat, used, frozen, lanes, streams)
+print("same")
+"""
+
+WHOLE = """
+from pathlib import Path
+from lamofc_codecs import Profile, batch, decode, device_entropy
+
+profile = Profile.load(FOLDER + "/profile.safetensors")
+record = Path(FOLDER, "record.bin").read_bytes()
+expected = decode([record, record], profile)
+batch.TOGETHER = device_entropy.GPUS = ("cpu",)
+found = decode([record, record], profile, device="cpu")
+assert len(found) == len(expected) and all(map(lambda a, b: a.equal(b), found, expected))
 print("same")
 """
 
 COMPILED = """
 import triton
-from lamofc_codecs.rans_triton import WARPS, decode_kernel
+from cubin import usage
+from lamofc_codecs.rans_triton import WARPS, decode_kernel, encode_kernel
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-kinds = {"buffer": "*u8", "streams": "*i64", "row_tables": "*i32", "slots": "*i32", "out": "*u8", "wrong": "*i32"}
-source = ASTSource(decode_kernel, kinds | {"count": "i32", "STREAMS": "constexpr"}, {"STREAMS": WARPS})
-for capability in (80, 90):
-    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": WARPS})
-    print(capability, len(made.asm["cubin"]))
+words = {name: "*i32" for name in ("row_tables", "slots", "wrong", "codes")}
+places = {"streams": "*i64", "starts": "*i64", "count": "i32", "STREAMS": "constexpr"}
+for kernel in (decode_kernel, encode_kernel):
+    kinds = {name: (words | places).get(name, "*u8") for name in kernel.arg_names}
+    source = ASTSource(kernel, kinds, {"STREAMS": WARPS})
+    for capability in (80, 90, 100):
+        made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": WARPS})
+        cubin = made.asm["cubin"]
+        print(kernel.__name__, capability, len(cubin), *usage(cubin))
 """
 
 
@@ -75,8 +102,21 @@ def test_interpreted_kernel_equals_the_cpu() -> None:
     assert run(INTERPRETED, TRITON_INTERPRET="1").strip() == "same"
 
 
+def test_whole_records_by_the_interpreted_kernel() -> None:
+    folder = Path(__file__).parent / "goldens/klt-items"
+    assert run(f"FOLDER = {str(folder)!r}\n{WHOLE}", TRITON_INTERPRET="1").strip() == "same"
+
+
 @pytest.mark.slow
-def test_kernel_compiles_without_a_gpu() -> None:
-    lines = run(COMPILED, TRITON_INTERPRET="0").split("\n")
-    assert [line.split()[0] for line in lines if line] == ["80", "90"]
-    assert all(int(line.split()[1]) > 1000 for line in lines if line)
+def test_kernels_compile_without_a_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [line.split() for line in run(COMPILED, TRITON_INTERPRET="0").splitlines()]
+    assert [(line[0], line[1]) for line in lines] == [
+        (kernel, chip) for kernel in ("decode_kernel", "encode_kernel") for chip in ("80", "90", "100")
+    ]
+    with capsys.disabled():
+        for kernel, chip, size, registers, stack in lines:
+            print(f"\n{kernel} sm_{chip}: {size} bytes, {registers} registers, {stack} bytes on the stack", end="")
+    for *_, size, registers, stack in lines:
+        assert int(size) > 1000
+        assert 0 < int(registers) <= 128
+        assert int(stack) == 0

@@ -75,16 +75,22 @@ def klt_row(name: str, aim: float, rounds: int, fitted: int = FITTED) -> dict[st
     }
 
 
+def small_hyperprior(kind: Any) -> Any:
+    """A Hyperprior of one channel, weights as they are drawn."""
+    model = kind(128, 192).eval()
+    model.g_a[0] = torch.nn.Conv2d(1, 128, 5, stride=2, padding=2)
+    model.g_s[-1] = torch.nn.ConvTranspose2d(128, 1, 5, stride=2, padding=2, output_padding=1)
+    model.update(force=True)
+    return model
+
+
 def hyperprior_row(name: str, channels: int, rounds: int) -> dict[str, Any] | None:
     """CompressAI's Hyperprior of one channel over the tokens x channels plane of one tensor."""
     try:
         from compressai.models import ScaleHyperprior
     except ImportError:
         return None
-    model = ScaleHyperprior(128, 192).eval()
-    model.g_a[0] = torch.nn.Conv2d(1, 128, 5, stride=2, padding=2)
-    model.g_s[-1] = torch.nn.ConvTranspose2d(128, 1, 5, stride=2, padding=2, output_padding=1)
-    model.update(force=True)
+    model = small_hyperprior(ScaleHyperprior)
     plane = torch.rand(1, 1, -(-TOKENS // 64) * 64, -(-channels // 64) * 64)
     with torch.no_grad():
         coded = model.compress(plane)

@@ -1,0 +1,120 @@
+"""Batches of `klt` records decoded on a device: a few launches for all of them, the same values as on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamofc_codecs.codec import need
+from lamofc_codecs.decoding import Decoding, Wanted
+from lamofc_codecs.device_entropy import Entropy
+from lamofc_codecs.device_numbers import Laid, first_level, next_level
+from lamofc_codecs.device_values import as_dtype, parts_of, values_of
+from lamofc_codecs.klt import Klt
+from lamofc_codecs.klt_section import Opened, open_layers
+from lamofc_codecs.outliers import read_exact
+from lamofc_codecs.parameters import Parameters
+
+_ELEMENTS = 1 << 26
+"""Numbers that are decoded together; what stands between the stages takes some tens of bytes for each."""
+
+
+def decode_on(device: torch.device, jobs: Sequence[Decoding]) -> list[list[Tensor]]:
+    """Do all jobs so that tensors are on a device: those of `klt` there and together, others on the CPU."""
+    found: list[list[Tensor]] = [[] for _ in jobs]
+    batches: dict[Klt, list[int]] = {}
+    for number, job in enumerate(jobs):
+        if isinstance(job.codec, Klt):
+            batches.setdefault(job.codec, []).append(number)
+        else:
+            found[number] = [tensor.to(device) for tensor in job.run()]
+    for codec, numbers in batches.items():
+        decoded = decode_together([jobs[number].wanted() for number in numbers], codec.known, device)
+        for number, parts in zip(numbers, decoded, strict=True):
+            found[number] = jobs[number].taken(parts)
+    return found
+
+
+def decode_together(wanted: Sequence[Wanted], known: Parameters, device: torch.device) -> list[list[Tensor]]:
+    """The wanted parts of each record, on the device."""
+    have = [count for _, count in known.parts] or [known.channels]
+    found: list[list[Tensor]] = [[] for _ in wanted]
+    opened: list[tuple[int, Opened]] = []
+    for number, one in enumerate(wanted):
+        if one.tokens and sum(one.channels):
+            need(list(one.channels) == have, f"parts of {list(one.channels)} channels; the profile has {have}")
+            opened.append((number, open_layers(one.layers, one.tokens, known)))
+        else:
+            need(not any(map(len, one.layers)), "layers of an empty tensor")
+            shapes = [(one.tokens, one.channels[part], one.dtypes[part]) for part in one.parts]
+            found[number] = [torch.empty(t, c, dtype=dtype, device=device) for t, c, dtype in shapes]
+    most = max(1, _ELEMENTS // max([1, *(one.tokens * known.columns for one in wanted)]))
+    for start in range(0, len(opened), most):
+        some = opened[start : start + most]
+        decoded = _decode([one for _, one in some], [wanted[number] for number, _ in some], known, device)
+        for (number, _), tensors in zip(some, decoded, strict=True):
+            found[number] = tensors
+    return found
+
+
+def _decode(
+    opened: Sequence[Opened], wanted: Sequence[Wanted], known: Parameters, device: torch.device
+) -> list[list[Tensor]]:
+    batch, entropy, order = _lay(opened, known, device)
+    numbers = torch.zeros(len(order), max(laid.runs[-1].columns for laid in batch), dtype=torch.int32, device=device)
+    before = None
+    first_level(batch, entropy, order, numbers)
+    for level in range(1, max(len(laid.runs) for laid in batch)):
+        before = _kept(batch, level, numbers, before)
+        next_level(batch, level, entropy, order, numbers)
+    parts = parts_of(batch, known, order, numbers, before)
+    entropy.check()
+    return _tensors(batch, wanted, known, parts)
+
+
+def _lay(opened: Sequence[Opened], known: Parameters, device: torch.device) -> tuple[list[Laid], Entropy, Tensor]:
+    """Where each record's bytes, runs and tokens are; and the tokens of all records as they are sorted."""
+    batch: list[Laid] = []
+    pieces: list[memoryview] = []
+    orders, row = [], 0
+    for one in opened:
+        tokens = one.side.tokens
+        runs = tuple(one.head.runs_of(level, tokens, known) for level in range(1 + len(one.later)))
+        mine = [one.base, *(layer for level in one.later for layer in level)]
+        batch.append(Laid(one, row, runs, tuple(range(len(pieces), len(pieces) + len(mine)))))
+        pieces += mine
+        orders.append(tokens.order + row)
+        row += tokens.count
+    return batch, Entropy(pieces, device), torch.from_numpy(np.concatenate(orders)).to(device)
+
+
+def _kept(batch: Sequence[Laid], level: int, numbers: Tensor, before: Tensor | None) -> Tensor | None:
+    """The numbers before a level of which some records have not all layers."""
+    partial = [
+        laid
+        for laid in batch
+        if len(laid.opened.later) == level and len(laid.opened.later[-1]) < len(laid.opened.head.cuts[level - 1].stages)
+    ]
+    for laid in partial:
+        before = torch.zeros_like(numbers) if before is None else before
+        here = slice(laid.row, laid.row + laid.runs[0].tokens.count)
+        before[here] = numbers[here]
+    return before
+
+
+def _tensors(batch: Sequence[Laid], wanted: Sequence[Wanted], known: Parameters, parts: Tensor) -> list[list[Tensor]]:
+    """Each record's wanted parts, in their dtypes, exact values in place."""
+    outs: list[list[Tensor | None]] = [[None] * len(one.channels) for one in wanted]
+    for part, (first, last) in enumerate(zip(known.bounds, known.bounds[1:], strict=False)):
+        if any(part in one.parts for one in wanted):
+            values = values_of(batch, known, parts, slice(first, last))
+            for laid, one, out in zip(batch, wanted, outs, strict=True):
+                if part in one.parts:
+                    out[part] = as_dtype(values[laid.row : laid.row + one.tokens], one.dtypes[part]).contiguous()
+    for laid, out in zip(batch, outs, strict=True):
+        if len(laid.opened.exact):
+            read_exact(laid.opened.exact, out)
+    return [[out[part] for part in one.parts] for one, out in zip(wanted, outs, strict=True)]  # type: ignore[misc]
