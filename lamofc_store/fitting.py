@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 30
 """Features held at once while fitting."""
-TOKENS = 32_768
+TOKENS, MOST_TOKENS = 32_768, 131_072
 LEAST_SAMPLES, MOST_SAMPLES = 64, 4096
-"""Unless told how many, a fit looks at so many samples that the longest feature has as many tokens, within bounds."""
+SHARE = 16
+"""Unless told how many, a fit looks at so many samples that the longest feature has that many tokens, within bounds;
+of long sources at one sample of so many, up to the most tokens."""
 
 LEAST_SHARED = 1000
 """A profile may be meant for more samples than the first source brings."""
@@ -33,8 +35,10 @@ def spread(source: Iterable[Sample]) -> Iterable[Sample]:
     return source.spread() if isinstance(source, Spread) else source
 
 
-def gather(samples: Iterable[Sample], options: IngestOptions, known: Callable[[Item], bool]) -> list[Item]:
-    """The features of some samples that have no profile yet, as many as fit into memory.
+def gather(
+    samples: Iterable[Sample], options: IngestOptions, known: Callable[[Item], bool], total: int | None = None
+) -> list[Item]:
+    """The features of some samples, of as many as `total`, that have no profile yet; as many as fit into memory.
 
     Where the first sample brings nothing new, no more are read: what appears later is fitted when it does.
     """
@@ -44,8 +48,8 @@ def gather(samples: Iterable[Sample], options: IngestOptions, known: Callable[[I
         new = [item for item in items_of(sample, options) if not known(item)]
         found.extend(new)
         tokens.update({item.feature: len(item.tokens) for item in new})
-        enough = not options.fit_samples and count >= LEAST_SAMPLES and max(tokens.values(), default=0) >= TOKENS
-        if enough or not found or sum(item.raw_bytes for item in found) > MOST_BYTES:
+        enough = _enough(count, max(tokens.values(), default=0), total or 0)
+        if (enough and not options.fit_samples) or not found or sum(item.raw_bytes for item in found) > MOST_BYTES:
             break
     return found
 
@@ -78,6 +82,12 @@ def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions, total
         return fit_codec(options.codec, samples, options.quality, **_shared(options, total))
     except CodecError as error:
         raise SourceError(f"features {sorted(samples[0])}: {error}", error.cure) from error
+
+
+def _enough(count: int, tokens: int, total: int) -> bool:
+    """Whether so many samples, and tokens of their longest feature, are enough to fit on."""
+    few = count < LEAST_SAMPLES or tokens < TOKENS
+    return not few and (count >= total // SHARE or tokens >= MOST_TOKENS)
 
 
 def _shared(options: IngestOptions, total: int | None) -> dict[str, int]:

@@ -125,7 +125,8 @@ def fit_profiles(
     samples, chosen = prepared(source, codec, quality, options)
     bundled: dict[str, list[list[Item]]] = {}
     total = fitting.length(samples)
-    for bundle in together(fitting.gather(fitting.spread(samples), chosen, lambda item: False), chosen.groups):
+    gathered = fitting.gather(fitting.spread(samples), chosen, lambda item: False, total)
+    for bundle in together(gathered, chosen.groups):
         bundled.setdefault(named(bundle), []).append(bundle)
     if not bundled:
         raise _empty()

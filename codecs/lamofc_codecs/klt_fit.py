@@ -116,7 +116,7 @@ class _Transforms:
         values = torch.cat([calibration.train, calibration.test])
         means = None
         if tried.means is not None:
-            means = find_means(values, len(tried.means))
+            means = find_means(values, len(tried.means), tried.means)
             values = values - means[nearest_of(values, means)]
         measured = _transform(tried.means, tried.turn, calibration)
         return cls(measured, _transform(means, principal(values), calibration))

@@ -23,7 +23,7 @@ from lamofc_codecs.tables import Tables
 MOST = 1 << 16
 _SEEN = 64
 """Directions, those in which the means differ most, in which the nearest one is looked for."""
-_ROUNDS = 10
+_ROUNDS, _MORE_ROUNDS = 10, 3
 _TILE = 128
 """Tokens looked at together: always as many, so that no token's outcome depends on its neighbours."""
 
@@ -109,14 +109,15 @@ def _directions(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return directions, seen.T.contiguous(), 0.5 * (seen * seen).sum(1)
 
 
-def find_means(values: Tensor, count: int) -> Tensor:
+def find_means(values: Tensor, count: int, start: Tensor | None = None) -> Tensor:
     """k-means of tokens x directions of falling variance, the same every time; by falling frequency.
 
-    From tokens drawn at random, a fixed number of rounds, by the first directions.
+    From tokens drawn at random, a fixed number of rounds, by the first directions; fewer from means that are given.
     """
     places = torch.from_numpy(np.random.default_rng(count).permutation(len(values))[:count])
-    means = values[places].clone()
-    for _ in range(_ROUNDS):
+    means = values[places].clone() if start is None else start
+    count = len(means)
+    for _ in range(_ROUNDS if start is None else _MORE_ROUNDS):
         nearest = nearest_of(values, means)
         sizes = torch.bincount(nearest, minlength=count)
         sums = torch.zeros_like(means).index_add_(0, nearest, values)

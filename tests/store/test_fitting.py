@@ -24,12 +24,23 @@ def test_a_profile_is_fitted_on_what_lies_all_over_the_source(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("tokens", "given", "looked_at"), [(1, None, 200), (300, None, 110), (4000, None, 64), (4000, 7, 7)]
+    ("tokens", "given", "total", "looked_at"),
+    [
+        (1, None, 200, 200),
+        (300, None, 200, 110),
+        (4000, None, 200, 64),
+        (4000, 7, 200, 7),
+        (300, None, 16 * 150, 150),
+        (1000, None, 16 * 190, 132),
+        (300, None, None, 110),
+    ],
 )
-def test_a_fit_looks_at_as_many_samples_as_it_needs(tokens: int, given: int | None, looked_at: int) -> None:
+def test_a_fit_looks_at_as_many_samples_as_it_needs(
+    tokens: int, given: int | None, total: int | None, looked_at: int
+) -> None:
     samples = [lamofc.Sample(f"s{number}", {"x": torch.zeros(tokens, 2)}) for number in range(200)]
     options = IngestOptions(codec="uniform", fit_samples=given)
-    assert len(fitting.gather(samples, options, lambda item: False)) == looked_at
+    assert len(fitting.gather(samples, options, lambda item: False, total)) == looked_at
 
 
 def test_a_given_profile_brings_its_own_quality(tmp_path: Path) -> None:

@@ -145,7 +145,9 @@ class Coding:
     fit_samples: Annotated[
         int | None,
         typer.Option(
-            "--fit-samples", metavar="N", help="Samples to fit profiles on; else as many as hold 32 768 tokens."
+            "--fit-samples",
+            metavar="N",
+            help="Samples to fit profiles on; else those of 32 768 tokens, or a 16th.",
         ),
     ] = None
 
