@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamofc_store import profiles as stored
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import BadArgument, SourceError
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import DEFAULT_CODEC, IngestOptions
 from lamofc_store.sample import Sample
@@ -67,7 +67,7 @@ def fit(feature: str, items: Iterable[Item], options: IngestOptions, total: int 
             raise channels_differ(item, tensors[0].shape[1])
         tensors.append(item.tokens)
     try:
-        return fit_codec(options.codec, tensors, options.quality, **_shared(options, total))
+        return fit_codec(options.codec, tensors, options.quality, **_told(options, total))
     except CodecError as error:
         raise SourceError(f"feature {feature!r}: {error}", error.cure) from error
 
@@ -79,7 +79,7 @@ def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions, total
 
     samples = [{item.feature: item.tokens for item in bundle} for bundle in bundles]
     try:
-        return fit_codec(options.codec, samples, options.quality, **_shared(options, total))
+        return fit_codec(options.codec, samples, options.quality, **_told(options, total))
     except CodecError as error:
         raise SourceError(f"features {sorted(samples[0])}: {error}", error.cure) from error
 
@@ -90,9 +90,10 @@ def _enough(count: int, tokens: int, total: int) -> bool:
     return not few and (count >= total // SHARE or tokens >= MOST_TOKENS)
 
 
-def _shared(options: IngestOptions, total: int | None) -> dict[str, int]:
-    """How many samples a profile's bytes are spread over, for the codec that weighs them."""
-    return {"shared_by": max(total, LEAST_SHARED)} if total is not None and options.codec == DEFAULT_CODEC else {}
+def _told(options: IngestOptions, total: int | None) -> dict[str, Any]:
+    """The codec's options; and how many samples a profile's bytes are spread over, for the codec that weighs them."""
+    shared = {"shared_by": max(total, LEAST_SHARED)} if total is not None and options.codec == DEFAULT_CODEC else {}
+    return {**shared, **options.codec_options}
 
 
 def length(source: Iterable[Sample]) -> int | None:
@@ -119,4 +120,15 @@ def from_store(
     if options.profile is not None:
         return options.profile
     identity = stored.newest(snapshot, feature, options.codec, options.quality_text)
-    return None if identity is None else profiles[identity]
+    if identity is None:
+        return None
+    profile = profiles[identity]
+    unlike = {name for name, value in options.codec_options.items() if profile.config.get(name) != value}
+    if unlike:
+        name = min(unlike)
+        raise BadArgument(
+            f"the store's profile of {feature!r} was fitted with {name}={profile.config.get(name)!r}, "
+            f"not {options.codec_options[name]!r}",
+            "leave the option out, or take the features into another store",
+        )
+    return profile

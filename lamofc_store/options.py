@@ -37,6 +37,8 @@ class IngestOptions:
     """Used for every feature, instead of fitting or of the store's own."""
     fit_samples: int | None = None
     """Samples that a profile is fitted on; by itself, as many as hold 32 768 tokens, 64 or more."""
+    codec_options: Mapping[str, Any] = field(default_factory=dict)
+    """What the codec's own fit is told; `lamofc codec show CODEC` lists its options."""
     features: tuple[str, ...] = ()
     """Globs; none means all."""
     groups: tuple[str, ...] = ()
@@ -55,7 +57,7 @@ class IngestOptions:
     progress: Callable[[Progress], None] | None = None
 
     def __post_init__(self) -> None:
-        from lamofc_codecs import CODECS
+        from lamofc_codecs import CODECS, describe
 
         if self.codec not in CODECS:
             raise BadArgument(
@@ -72,6 +74,14 @@ class IngestOptions:
                 f"the profile is one of {self.profile.codec!r}, the codec {self.codec!r}",
                 f"give codec={self.profile.codec!r}",
             )
+        unknown = sorted(set(self.codec_options) - set(describe(self.codec)["options"]))
+        if unknown:
+            raise BadArgument(f"codec {self.codec!r} has no option {unknown[0]!r}", f"lamofc codec show {self.codec}")
+        if self.codec_options and self.profile is not None:
+            raise BadArgument(
+                f"codec options {dict(self.codec_options)} beside a profile, which is fitted already",
+                "give no profile, or no options",
+            )
         if self.groups and self.codec != DEFAULT_CODEC:
             raise BadArgument(
                 f"codec {self.codec!r} codes each feature by itself, not groups such as {self.groups[0]!r}",
@@ -82,7 +92,7 @@ class IngestOptions:
 
     def exact(self) -> "IngestOptions":
         """The same for features that no codec may round: whole numbers, truth values, complex numbers."""
-        return replace(self, codec="raw", quality=None, profile=None, groups=())
+        return replace(self, codec="raw", quality=None, profile=None, groups=(), codec_options={})
 
     @property
     def quality_text(self) -> str:

@@ -144,3 +144,23 @@ def test_a_fit_sees_all_of_a_source_with_a_table(lamofc: Lamofc, tmp_path: Path)
     with lamofc_store.open(str(tmp_path / "s")) as opened:
         identity = opened.sql("SELECT profile FROM records LIMIT 1").fetchall()[0][0]
         assert (opened.profiles[identity].tensors["bulk_mean"] - 50).abs().max() < 5
+
+
+def test_a_codec_is_told_its_options(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    store, told = tmp_path / "told", ("--option", "waves=false", "--option", "means=0", "--option", "transform=none")
+    assert lamofc("ingest", source, store, *told).code == 0
+    with lamofc_store.open(str(store)) as opened:
+        ids = [row[0] for row in opened.sql("SELECT DISTINCT profile FROM records").fetchall()]
+        configs = [opened.profiles[identity].config for identity in ids]
+    assert [(one["waves"], one["means"], one["transform"]) for one in configs] == [(False, 0, "none")] * 2
+    assert lamofc("ingest", source, store, "--option", "means=0").code == 0
+    other = lamofc("ingest", source, store, "--option", "means=16")
+    assert (other.code, "was fitted with means=0, not 16" in other.err) == (2, True)
+    unknown = lamofc("ingest", source, store, "--option", "meens=16")
+    assert (unknown.code, unknown.err) == (2, "error: codec 'klt' has no option 'meens'\ntry: lamofc codec show klt\n")
+    assert "means, components, waves" in lamofc("codec", "show", "klt").out
+    file = tmp_path / "p.safetensors"
+    assert lamofc("fit", source, "-o", file, "--option", "levels=1", "--feature", "layer.1").code == 0
+    assert Profile.load(file).config["levels"] == 1
+    both = lamofc("ingest", source, tmp_path / "s", "--profile", file, "--option", "levels=2", "--feature", "layer.1")
+    assert (both.code, "fitted already" in both.err) == (2, True)

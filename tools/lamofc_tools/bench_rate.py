@@ -1,6 +1,6 @@
 """Bits against signal to noise, on samples that no fit has seen: `python -m lamofc_tools.bench_rate SOURCE`.
 
-`plain` is `klt` without its transform and its layers: the same entropy coder, tables by channel and by token, and
+`plain` is `klt` without transforms and layers: the same entropy coder, tables by channel and by token, and
 rounding that weighs error against bits, so that what the transform and the means gain is seen by itself. A profile's
 bytes are spread over 10 000 samples. The last line is one JSON document.
 """
@@ -29,7 +29,7 @@ SPREAD = 10_000
 """Samples that a profile's bytes are spread over."""
 CODERS: dict[str, tuple[str, dict[str, object]]] = {
     "uniform": ("uniform", {}),
-    "plain": ("klt", {"transform": "none", "levels": 1}),
+    "plain": ("klt", {"transform": "none", "waves": False, "levels": 1}),
     "klt, no means": ("klt", {"means": 0}),
     "klt": ("klt", {}),
 }

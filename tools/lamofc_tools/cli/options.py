@@ -151,10 +151,21 @@ class Coding:
         ),
     ] = None
 
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="NAME=VALUE", help="Tell the codec's fit; `lamofc codec show`. Repeatable."),
+    ] = None
+
     def options(self) -> dict[str, Any]:
         """As the store's verbs take them."""
         chosen = "raw" if self.lossless and self.codec == DEFAULT_CODEC else self.codec
-        return {"codec": chosen, "quality": self._quality(), "fit_samples": self.fit_samples}
+        told = {name: _value(text) for name, text in pairs(self.option, "--option", "means=1024").items()}
+        return {
+            "codec": chosen,
+            "quality": self._quality(),
+            "fit_samples": self.fit_samples,
+            "codec_options": told,
+        }
 
     def _quality(self) -> "Quality | None":
         targets: dict[str, Any] = {
@@ -205,13 +216,13 @@ def _spelled(group: Any) -> list[inspect.Parameter]:
     ]
 
 
-def pairs(given: Sequence[str] | None, option: str) -> dict[str, str]:
+def pairs(given: Sequence[str] | None, option: str, example: str = "layer.*=b t c -> (b t) c") -> dict[str, str]:
     """`K=V` texts as a mapping."""
     found = {}
     for text in given or ():
         key, equals, value = text.partition("=")
         if not (key and equals and value):
-            raise BadArgument(f"{option} {text!r} is not of the form KEY=VALUE", f"{option} 'layer.*=b t c -> (b t) c'")
+            raise BadArgument(f"{option} {text!r} is not of the form KEY=VALUE", f"{option} '{example}'")
         found[key] = value
     return found
 

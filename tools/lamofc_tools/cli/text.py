@@ -186,6 +186,7 @@ def codec(document: Document) -> str:
         "codec": document["id"],
         "number": document["number"],
         "qualities": ", ".join(document["qualities"]) or "fixed",
+        "options": ", ".join(document["options"]) or "none",
     }
     return f"{facts(told)}\n\n{document['summary']}\n{document['text']}"
 
