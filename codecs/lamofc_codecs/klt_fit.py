@@ -40,6 +40,7 @@ _AIMS_DB = (10.0, 20.0)
 _FINER_DB = 12.0
 """Of many channels those columns are kept that a quality so much finer would use."""
 _MANY = 1024
+_HOPELESS = 1.15
 _MARGIN = 1.01
 """Waves are to save a hundredth, or the simpler profile is taken."""
 _TRIED, _LEAST = 1 << 22, 6
@@ -89,16 +90,17 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     held = max(1, len(away) // _HELD_OUT)
     train, test = (away[:-held], away[-held:]) if len(away) > _HELD_OUT else (away, away)
     fitted = Fitted(bulk, weight, parts, quality, options, _aims(quality)[0])
-    found = [_Transforms(None, None)]
+    found = iter([_Transforms(None, None)])
     if options.transform == "klt":
         per_sample = collected.tokens / max(collected.samples, 1)
         calibration = _calibration(train, test, options, _aims(quality), options.shared_by * max(per_sample, 1))
         tried = _tried(calibration, options)
         best = min(tried, key=lambda one: one.bits)
         chosen = [best] if best.means is None else [best, *(one for one in tried if one.means is None)]
-        found = [_Transforms.of(one, calibration) for one in chosen]
-    plain = make_profile(fitted, HeldOut.of(test, [len(test)], found[0].measured), found[0].final, None)
-    return plain if options.waves is False else _with_waves(plain, fitted, latest.held_out(), found)
+        found = (_Transforms.of(one, calibration) for one in chosen)
+    first = next(found)
+    plain = make_profile(fitted, HeldOut.of(test, [len(test)], first.measured), first.final, None)
+    return plain if options.waves is False else _with_waves(plain, fitted, latest.held_out(), chain([first], found))
 
 
 @dataclass(frozen=True)
@@ -123,20 +125,29 @@ class _Transforms:
 
 
 def _with_waves(
-    plain: Profile, fitted: Fitted, samples: Sequence[Tensor], transforms: Sequence[_Transforms]
+    plain: Profile, fitted: Fitted, samples: Sequence[Tensor], transforms: Iterable[_Transforms]
 ) -> Profile:
-    """A profile with waves, if one makes smaller records of samples held out; means may then not pay any more."""
+    """A profile with waves, if one makes smaller records of samples held out; means may then not pay any more.
+
+    The transform without means takes a while to fit: it is left alone where waves make records much larger.
+    """
     rows = [_inside(sample.detach().cpu().to(torch.float32).numpy().copy(), fitted.bulk) for sample in samples]
     whole = [row * torch.from_numpy(fitted.weight) for row in rows if len(row)]
-    best = plain, 0.0 if fitted.options.waves is None else math.inf
+    best, least = plain, math.inf
     for tried in transforms if whole else ():
         test = HeldOut.of(torch.cat(whole), [len(row) for row in whole], tried.measured)
         terrain = find_terrain(test.samples())
-        if terrain is not None:
-            best = best if best[1] else (plain, _bits(plain, samples, fitted))
-            waved = make_profile(fitted, test, tried.final, terrain)
-            best = min(best, (waved, _MARGIN * _bits(waved, samples, fitted)), key=lambda one: one[1])
-    return best[0]
+        if terrain is None:
+            break
+        if math.isinf(least) and not fitted.options.waves:
+            least = _bits(plain, samples, fitted)
+        waved = make_profile(fitted, test, tried.final, terrain)
+        bits = _MARGIN * _bits(waved, samples, fitted)
+        hopeless = bits > _HOPELESS * least
+        best, least = (waved, bits) if bits < least else (best, least)
+        if hopeless:
+            break
+    return best
 
 
 def _bits(profile: Profile, samples: Sequence[Tensor], fitted: Fitted) -> float:
