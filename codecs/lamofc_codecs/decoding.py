@@ -18,7 +18,7 @@ from lamofc_codecs.registry import codec_of_number
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a codec is to decode of one record, as it is told to those that decode many at once."""
+    """What a codec is to decode of one record."""
 
     layers: Sequence[memoryview]
     tokens: int
@@ -43,22 +43,18 @@ class Decoding:
 
     def run(self) -> list[Tensor]:
         """Decode them."""
+        wanted = self.wanted()
         if self.header.parts > 1:
-            return self._group()
-        grid = self.header.grid
-        layers = sections(self.record, self.header)
-        shape = (sum(grid.tokens), grid.channels[0])
-        source_dtype = getattr(torch, grid.dtypes[0])
-        self.codec.check_length(layers, shape[0] * shape[1] * source_dtype.itemsize)
-        first = self.out[0] if self.out and grid.items == 1 else None
+            return self._group(wanted)
+        shape, source_dtype = (wanted.tokens, wanted.channels[0]), wanted.dtypes[0]
+        first = self.out[0] if self.out and self.header.items == 1 else None
         direct = first is not None and _takes(first, shape, source_dtype)
         whole = first if first is not None and direct else _room(shape, source_dtype)
-        self.codec.decode(layers, whole)
-        pieces = torch.split(whole, list(grid.tokens)) if grid.items > 1 else (whole,)
-        return self._given([pieces[item] for item in self.cells])
+        self.codec.decode(wanted.layers, whole)
+        return self.taken([whole])
 
     def wanted(self) -> Wanted:
-        """The same for a codec that decodes many records at once; `taken` makes the outcome of what that gives."""
+        """What its codec is to decode, once it is known that its layers may hold it; `taken` takes what comes of it."""
         grid, layers = self.header.grid, sections(self.record, self.header)
         dtypes = [getattr(torch, name) for name in grid.dtypes]
         tokens = sum(grid.tokens)
@@ -70,23 +66,19 @@ class Decoding:
         """The tensors as they were asked for, of the wanted parts."""
         if self.header.parts > 1:
             return self._given(list(parts))
-        pieces = torch.split(parts[0], list(self.header.grid.tokens))
+        pieces = torch.split(parts[0], list(self.header.grid.tokens)) if self.header.items > 1 else parts
         return self._given([pieces[item] for item in self.cells])
 
-    def _group(self) -> list[Tensor]:
-        grid = self.header.grid
-        layers = sections(self.record, self.header)
-        dtypes = [getattr(torch, name) for name in grid.dtypes]
-        sizes = [channels * dtype.itemsize for channels, dtype in zip(grid.channels, dtypes, strict=True)]
-        self.codec.check_length(layers, grid.tokens[0] * sum(sizes))
-        outs: list[Tensor | None] = [None] * grid.parts
-        for number, part in enumerate(self.cells):
-            shape, target = (grid.tokens[0], grid.channels[part]), self.out[number] if self.out else None
-            direct = target is not None and _takes(target, shape, dtypes[part])
-            outs[part] = target if direct else _room(shape, dtypes[part])
-        self.codec.decode_parts(layers, grid.channels, outs)
-        chosen = [outs[part] for part in self.cells]
-        return self._given([piece for piece in chosen if piece is not None])
+    def _group(self, wanted: Wanted) -> list[Tensor]:
+        outs: list[Tensor | None] = [None] * len(wanted.channels)
+        for number, part in enumerate(wanted.parts):
+            shape, dtype = (wanted.tokens, wanted.channels[part]), wanted.dtypes[part]
+            target = self.out[number] if self.out else None
+            direct = target is not None and _takes(target, shape, dtype)
+            outs[part] = target if direct else _room(shape, dtype)
+        self.codec.decode_parts(wanted.layers, wanted.channels, outs)
+        chosen = [outs[part] for part in wanted.parts]
+        return self.taken([piece for piece in chosen if piece is not None])
 
     def _given(self, pieces: list[Tensor]) -> list[Tensor]:
         """The tensors as they were asked for."""
