@@ -18,17 +18,23 @@ WARPS = 4
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def decode_kernel(buffer, streams, row_tables, slots, out, wrong, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
-    """Decode `STREAMS` of `count` listed streams; `wrong` gets what is wrong with each, or 0 (see `rans_block`)."""
+def streams_of(streams, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    """The streams of this program: their numbers, whether they are listed at all, and the columns of the list."""
     stream = tl.program_id(0) * STREAMS + tl.arange(0, STREAMS)
     listed = stream < count
-    at = tl.load(streams + stream * 6, mask=listed, other=0)
+    start = tl.load(streams + stream * 6, mask=listed, other=0)
     stop = tl.load(streams + stream * 6 + 1, mask=listed, other=0)
     lanes = tl.load(streams + stream * 6 + 2, mask=listed, other=1).to(tl.int32)
     first = tl.load(streams + stream * 6 + 3, mask=listed, other=0)
     symbols = tl.load(streams + stream * 6 + 4, mask=listed, other=0)
     rows = tl.load(streams + stream * 6 + 5, mask=listed, other=0)
+    return stream, listed, start, stop, lanes, first, symbols, rows
 
+
+@triton.jit  # type: ignore[untyped-decorator]
+def decode_kernel(buffer, streams, row_tables, slots, out, wrong, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
+    """Decode `STREAMS` of `count` listed streams; `wrong` gets what is wrong with each, or 0 (see `rans_block`)."""
+    stream, listed, at, stop, lanes, first, symbols, rows = streams_of(streams, count, STREAMS)
     lane = tl.arange(0, 32)[None, :]
     live = (lane < lanes[:, None]) & listed[:, None]
     place = at[:, None] + 4 * lane
@@ -106,14 +112,7 @@ def decode_on_device(
 @triton.jit  # type: ignore[untyped-decorator]
 def encode_kernel(symbols, streams, row_tables, codes, likeliest, room, starts, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
     """Encode `STREAMS` of `count` listed streams, each backwards from the end of its room; `starts` says where to."""
-    stream = tl.program_id(0) * STREAMS + tl.arange(0, STREAMS)
-    listed = stream < count
-    at = tl.load(streams + stream * 5, mask=listed, other=0)
-    lanes = tl.load(streams + stream * 5 + 1, mask=listed, other=1).to(tl.int32)
-    first = tl.load(streams + stream * 5 + 2, mask=listed, other=0)
-    size = tl.load(streams + stream * 5 + 3, mask=listed, other=0)
-    rows = tl.load(streams + stream * 5 + 4, mask=listed, other=0)
-
+    stream, listed, _, at, lanes, first, size, rows = streams_of(streams, count, STREAMS)
     lane = tl.arange(0, 32)[None, :]
     live = (lane < lanes[:, None]) & listed[:, None]
     x = tl.full([STREAMS, 32], 32768, dtype=tl.uint32)
@@ -150,8 +149,9 @@ def encode_streams(
     """The form that `rans` calls: all streams of a block end to end, and the bytes of each."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     counts = np.diff(firsts)
-    ends = np.cumsum(2 * (-(-counts // lanes) * lanes) + 4 * lanes)
-    listed = np.stack([ends, np.full(len(counts), lanes), firsts[:-1], counts, firsts[:-1] // 32], 1)
+    rooms = 2 * (-(-counts // lanes) * lanes) + 4 * lanes
+    ends = np.cumsum(rooms)
+    listed = np.stack([ends - rooms, ends, np.full(len(counts), lanes), firsts[:-1], counts, firsts[:-1] // 32], 1)
     room = torch.empty(int(ends[-1]), dtype=torch.uint8, device=device)
     starts = encode_on_device(
         torch.from_numpy(symbols).to(device),
@@ -172,7 +172,7 @@ def encode_on_device(
     tables: tuple[torch.Tensor, torch.Tensor],
     room: torch.Tensor,
 ) -> torch.Tensor:
-    """Encode a stream list (int64, n x 5: end of its room, lanes, first symbol, symbols, first row) into `room`.
+    """Encode a stream list (int64, n x 6, as for decoding, each with bytes enough) into `room`.
 
     `tables` are `codes_of` and the likeliest symbols of all tables. Returns where in the room each stream begins.
     """
