@@ -63,8 +63,8 @@ class Ingest:
         """Fit on samples of a source that can be read twice; others are fitted on their first batch."""
         if getattr(source, "reiterable", iter(source) is not source):
             samples = (sample for sample in self._attempts(fitting.spread(source)) if isinstance(sample, Sample))
-            total = fitting.length(source)
-            self._choose(fitting.gather(samples, self.options, lambda item: self._profile(item) is not None, total))
+            found = fitting.gather(samples, self.options, lambda item: self._profile(item) is not None, self._total)
+            self._choose(found)
 
     def _attempts(self, source: Iterable[Sample]) -> "Iterable[Sample | Unreadable]":
         """The source's samples; unless told to stop at errors, with those between them that cannot be loaded."""

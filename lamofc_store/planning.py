@@ -53,21 +53,23 @@ def prepared(
             f"{error}".replace("IngestOptions.__init__()", "ingest"), f"the options are {known}"
         ) from error
     samples = sources.open(source)
-    return (samples if chosen.table is None else Annotated(samples, chosen.table)), chosen
+    return (samples if chosen.table is None else Annotated(samples, _columns(chosen.table))), chosen
+
+
+def _columns(table: str) -> dict[str, dict[str, Any]]:
+    """The columns of each sample that a table names."""
+    from lamofc_store.sources import read_table
+
+    rows = read_table(table).to_pylist()
+    return {row["sample"]: {name: value for name, value in row.items() if name != "sample"} for row in rows}
 
 
 class Annotated:
     """A source whose samples get columns from a table."""
 
-    def __init__(self, samples: Iterable[Sample], table: str) -> None:
-        from lamofc_store.sources import read_table
-
-        self._samples, self._table = samples, table
+    def __init__(self, samples: Iterable[Sample], columns: Mapping[str, dict[str, Any]]) -> None:
+        self._samples, self._columns = samples, columns
         self.reiterable = getattr(samples, "reiterable", iter(samples) is not samples)
-        rows = read_table(table).to_pylist()
-        self._columns = {
-            row["sample"]: {name: value for name, value in row.items() if name != "sample"} for row in rows
-        }
 
     def __len__(self) -> int:
         return len(self._samples)  # type: ignore[arg-type]
@@ -78,7 +80,7 @@ class Annotated:
 
     def spread(self) -> "Annotated":
         """In the order in which a fit looks at samples."""
-        return Annotated(fitting.spread(self._samples), self._table)
+        return Annotated(fitting.spread(self._samples), self._columns)
 
     def attempts(self) -> "Iterator[Sample | Unreadable]":
         """Like iterating, as far as the source beneath can go on after an error."""

@@ -41,6 +41,10 @@ StorageOptions = Annotated[
 ]
 
 
+PATTERN = "layer.*=b t c -> (b t) c"
+"""What `KEY=VALUE` looks like."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a store is opened for reading."""
@@ -150,7 +154,6 @@ class Coding:
             help="Samples to fit profiles on; else those of 32 768 tokens, or a 16th.",
         ),
     ] = None
-
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="Tell the codec's fit; `lamofc codec show`. Repeatable."),
@@ -159,12 +162,11 @@ class Coding:
     def options(self) -> dict[str, Any]:
         """As the store's verbs take them."""
         chosen = "raw" if self.lossless and self.codec == DEFAULT_CODEC else self.codec
-        told = {name: _value(text) for name, text in pairs(self.option, "--option", "means=1024").items()}
         return {
             "codec": chosen,
             "quality": self._quality(),
             "fit_samples": self.fit_samples,
-            "codec_options": told,
+            "codec_options": values(self.option, "--option", "means=1024"),
         }
 
     def _quality(self) -> "Quality | None":
@@ -216,7 +218,7 @@ def _spelled(group: Any) -> list[inspect.Parameter]:
     ]
 
 
-def pairs(given: Sequence[str] | None, option: str, example: str = "layer.*=b t c -> (b t) c") -> dict[str, str]:
+def pairs(given: Sequence[str] | None, option: str, example: str = PATTERN) -> dict[str, str]:
     """`K=V` texts as a mapping."""
     found = {}
     for text in given or ():
@@ -228,8 +230,13 @@ def pairs(given: Sequence[str] | None, option: str, example: str = "layer.*=b t 
 
 
 def storage_options(given: Sequence[str] | None) -> Mapping[str, Any]:
-    """`K=V` texts as what fsspec takes; a value that is JSON is read as JSON."""
-    return {key: _value(text) for key, text in pairs(given, "--storage-option").items()}
+    """`K=V` texts as what fsspec takes."""
+    return values(given, "--storage-option")
+
+
+def values(given: Sequence[str] | None, option: str, example: str = PATTERN) -> dict[str, Any]:
+    """`K=V` texts as a mapping; a value that is JSON is read as JSON."""
+    return {key: _value(text) for key, text in pairs(given, option, example).items()}
 
 
 def _value(text: str) -> Any:
