@@ -84,11 +84,11 @@ class Basis:
         out = np.empty((len(values), count), np.float32)
         for start in range(0, len(values) if count else 0, TILE):
             high, low, sizes = _two_bytes(values[start : start + TILE])
-            first = _product(torch.from_numpy(high), upper).numpy()
+            first = product(torch.from_numpy(high), upper).numpy()
             if roughly:
-                second = _product(torch.from_numpy(low), upper).numpy()
+                second = product(torch.from_numpy(low), upper).numpy()
             else:
-                second = _product(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
+                second = product(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
             _join(first, second, sizes, scale, out[start : start + TILE])
         return out
 
@@ -100,17 +100,17 @@ class Basis:
 
     def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> NDArray[np.int32]:
         """Sums over columns, tokens x channels, of low + 128 high times the matrix; `high` may have fewer columns."""
-        found = _product(torch.from_numpy(low), self.rows[: low.shape[1], channels])
+        found = product(torch.from_numpy(low), self.rows[: low.shape[1], channels])
         if high.shape[1]:
-            found += 128 * _product(torch.from_numpy(high), self.rows[: high.shape[1], channels])
+            found += 128 * product(torch.from_numpy(high), self.rows[: high.shape[1], channels])
         whole: NDArray[np.int32] = found.numpy()
         return whole
 
 
-def _product(numbers: Tensor, rows: Tensor) -> Tensor:
+def product(numbers: Tensor, rows: Tensor) -> Tensor:
     """The exact product of two int8 matrices, in int32."""
     if not numbers.numel() or not rows.numel():
-        return torch.zeros(len(numbers), rows.shape[1], dtype=torch.int32)
+        return torch.zeros(len(numbers), rows.shape[1], dtype=torch.int32, device=numbers.device)
     return torch._int_mm(numbers, rows)
 
 

@@ -108,7 +108,7 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
         return [tensor for tensors in decode_on(there, jobs) for tensor in tensors]
     decoded = _each(Decoding.run, jobs, sum(header.grid.elements for header in headers))
     flat = [tensor for tensors in decoded for tensor in tensors]
-    return flat if device is None or out is not None else [tensor.to(device) for tensor in flat]
+    return flat if out is not None else [tensor.to(there) for tensor in flat]
 
 
 def _codec_of(header: Header, known: Mapping[str, Profile]) -> Codec:

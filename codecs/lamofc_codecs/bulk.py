@@ -47,6 +47,11 @@ class Bulk:
         """That of some neighbouring channels."""
         return Bulk(self.mean[first:last], self.low[first:last], self.high[first:last])
 
+    def outside(self, values: Floats) -> NDArray[np.bool_]:
+        """Which of tokens x channels lie out of the bounds, or are no numbers."""
+        with np.errstate(invalid="ignore"):
+            return ~((values >= self.low) & (values <= self.high))
+
     @classmethod
     def of(cls, profile: Profile | None) -> Bulk | None:
         """Read from a profile; None where it has no bounds."""

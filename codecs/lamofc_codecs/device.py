@@ -40,13 +40,11 @@ def decode_on(device: torch.device, jobs: Sequence[Decoding]) -> list[list[Tenso
 
 def decode_together(wanted: Sequence[Wanted], known: Parameters, device: torch.device) -> list[list[Tensor]]:
     """The wanted parts of each record, on the device."""
-    have = [count for _, count in known.parts] or [known.channels]
     found: list[list[Tensor]] = [[] for _ in wanted]
     opened: list[tuple[int, Opened]] = []
     for number, one in enumerate(wanted):
         if one.tokens and sum(one.channels):
-            need(list(one.channels) == have, f"parts of {list(one.channels)} channels; the profile has {have}")
-            opened.append((number, open_layers(one.layers, one.tokens, known)))
+            opened.append((number, open_layers(one.layers, one.tokens, one.channels, known)))
         else:
             need(not any(map(len, one.layers)), "layers of an empty tensor")
             shapes = [(one.tokens, one.channels[part], one.dtypes[part]) for part in one.parts]
@@ -93,15 +91,10 @@ def _lay(opened: Sequence[Opened], known: Parameters, device: torch.device) -> t
 
 def _kept(batch: Sequence[Laid], level: int, numbers: Tensor, before: Tensor | None) -> Tensor | None:
     """The numbers before a level of which some records have not all layers."""
-    partial = [
-        laid
-        for laid in batch
-        if len(laid.opened.later) == level and len(laid.opened.later[-1]) < len(laid.opened.head.cuts[level - 1].stages)
-    ]
-    for laid in partial:
-        before = torch.zeros_like(numbers) if before is None else before
-        here = slice(laid.row, laid.row + laid.runs[0].tokens.count)
-        before[here] = numbers[here]
+    for laid in batch:
+        if len(laid.opened.later) == level and laid.opened.known is not None:
+            before = torch.zeros_like(numbers) if before is None else before
+            before[laid.rows] = numbers[laid.rows]
     return before
 
 
@@ -113,7 +106,7 @@ def _tensors(batch: Sequence[Laid], wanted: Sequence[Wanted], known: Parameters,
             values = values_of(batch, known, parts, slice(first, last))
             for laid, one, out in zip(batch, wanted, outs, strict=True):
                 if part in one.parts:
-                    out[part] = as_dtype(values[laid.row : laid.row + one.tokens], one.dtypes[part]).contiguous()
+                    out[part] = as_dtype(values[laid.rows], one.dtypes[part]).contiguous()
     for laid, out in zip(batch, outs, strict=True):
         if len(laid.opened.exact):
             read_exact(laid.opened.exact, out)

@@ -44,6 +44,11 @@ class Laid:
     pieces: tuple[int, ...]
     """Which pieces of the batch are its first level, and the layers after it."""
 
+    @property
+    def rows(self) -> slice:
+        """Its tokens among those of the batch."""
+        return slice(self.row, self.row + self.opened.side.tokens.count)
+
 
 @dataclass(frozen=True, eq=False)
 class Flat:
@@ -139,7 +144,7 @@ def next_level(batch: Sequence[Laid], level: int, entropy: Entropy, order: Tenso
     here = [laid for laid in batch if len(laid.opened.later) >= level]
     before = numbers.clone()
     for laid in here:
-        numbers[laid.row : laid.row + laid.runs[level].tokens.count] *= FACTOR
+        numbers[laid.rows] *= FACTOR
     for stage in range(max(len(laid.opened.later[level - 1]) for laid in here)):
         _Stage(here, level, stage).read(entropy, order, before, numbers)
 

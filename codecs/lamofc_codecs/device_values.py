@@ -13,17 +13,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lamofc_codecs.basis import product
 from lamofc_codecs.between import half_known
 from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.device_numbers import Flat, Laid
+from lamofc_codecs.dtypes import LARGEST_HALF
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import FACTOR
-from lamofc_codecs.stages import ALL, HALF, known_after
+from lamofc_codecs.stages import ALL, HALF
 from lamofc_codecs.tables import ALL_CLASSES, CLASSES
 
 _TWO = 16000
 """Parts of a step that two bytes hold."""
-_LARGEST_HALF = 65504.0
 _EIGHT = 8
 """Matrices of bytes have such multiples of rows and columns on a GPU, and more than 16 rows."""
 _FEWEST = 32
@@ -67,12 +68,8 @@ def _signed(size: Tensor, like: Tensor) -> Tensor:
 
 def _told(laid: Laid) -> NDArray[np.int64]:
     """How much is known of each run of the last level."""
-    runs, later = laid.runs[-1], laid.opened.later
-    if not later:
-        return np.full(len(runs.order), ALL, np.int64)
-    stages = laid.opened.head.cuts[len(later) - 1].stages
-    known = known_after(stages[: len(later[-1])]) if len(later[-1]) < len(stages) else np.full(CLASSES, ALL)
-    return np.asarray(known[np.minimum(runs.classes, CLASSES - 1)], np.int64)
+    known = np.full(CLASSES, ALL) if laid.opened.known is None else laid.opened.known
+    return np.asarray(known[np.minimum(laid.runs[-1].classes, CLASSES - 1)], np.int64)
 
 
 def _kinds_before(laid: Laid) -> NDArray[np.int64]:
@@ -94,7 +91,7 @@ def values_of(batch: Sequence[Laid], known: Parameters, parts: Tensor, channels:
         sums = _sums(parts, known.basis.rows[: parts.shape[1], channels].to(parts.device))
     units = [np.float32(_step(laid) / np.float32(PARTS)) for laid in batch]
     for laid, unit in zip(batch, units, strict=True):
-        here = sums[laid.row : laid.row + laid.runs[0].tokens.count]
+        here = sums[laid.rows]
         if laid.opened.side.field.rows:
             laid.opened.side.field.back_on(here)
         factor = unit / known.weight if known.basis is None else known.basis.scale.numpy() * unit
@@ -131,11 +128,11 @@ def _product(numbers: Tensor, rows: Tensor) -> Tensor:
     left[:tokens, :columns] = numbers
     right = torch.zeros(wide, _EIGHT * -(-channels // _EIGHT), dtype=torch.int8, device=numbers.device)
     right[:columns, :channels] = rows
-    return torch._int_mm(left, right)[:tokens, :channels]
+    return product(left, right)[:tokens, :channels]
 
 
 def as_dtype(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Rounded to a dtype; half a step past the largest float16 would become infinite."""
+    """Rounded to a dtype, to a finite number."""
     if dtype == torch.float16:
-        values = values.clamp(-_LARGEST_HALF, _LARGEST_HALF)
+        values = values.clamp(-LARGEST_HALF, LARGEST_HALF)
     return values.to(dtype)

@@ -8,6 +8,8 @@ not.
 import torch
 from torch import Tensor
 
+LARGEST_HALF = 65504.0
+"""The largest finite float16: what rounds to it from beyond would become infinite."""
 _PIECE = 1 << 14
 
 

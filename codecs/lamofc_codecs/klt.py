@@ -75,9 +75,7 @@ class Klt(Codec):
             )
         if not source.values.size:
             return Coded((b"",), part_errors=((NO_DISTORTION,) * len(known.parts),))
-        bulk = known.bulk
-        with np.errstate(invalid="ignore"):
-            outside = ~((source.values >= bulk.low) & (source.values <= bulk.high))
+        outside = known.bulk.outside(source.values)
         coded = self._encode(source, outside, quality)
         if source.sums.signal > 0 and outside.size * _MANY < outside.sum() < outside.size / 2:
             kept = self._encode(source, ~np.isfinite(source.values), quality)
@@ -108,9 +106,7 @@ class Klt(Codec):
         if not tokens or not sum(channels):
             need(not any(map(len, layers)) or not any(out is not None for out in outs), "layers of an empty tensor")
             return
-        have = [count for _, count in known.parts] or [known.channels]
-        need(list(channels) == have, f"parts of {list(channels)} channels; the profile has {have}")
-        read = read_layers(layers, tokens, known)
+        read = read_layers(layers, tokens, channels, known)
         synthesise(read.level, known, read.side, outs)
         if len(read.exact):
             read_exact(read.exact, outs)

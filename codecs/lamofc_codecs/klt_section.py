@@ -119,9 +119,17 @@ class Opened:
     """The layers of each level after it that are there; of the last one, maybe not all."""
     exact: memoryview
 
+    @property
+    def known(self) -> NDArray[np.uint8] | None:
+        """How much is known of each class in the last level that is there; None where all of it is."""
+        stages = self.head.cuts[len(self.later) - 1].stages if self.later else ()
+        there = self.later[-1] if self.later else ()
+        return known_after(stages[: len(there)]) if len(there) < len(stages) else None
 
-def open_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) -> Opened:
+
+def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[int], known: Parameters) -> Opened:
     """Read what stands before the numbers of a prefix of the layers; nothing in them is believed."""
+    need(list(channels) == known.widths, f"parts of {list(channels)} channels; the profile has {known.widths}")
     data = layers[0]
     step, flags, cuts, at = read_start(data)
     levels = len(cuts) + 1
@@ -154,16 +162,18 @@ def open_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) ->
     return Opened(head, side, data[at:end], tuple(later), data[end:])
 
 
-def read_layers(layers: Sequence[memoryview], tokens: int, known: Parameters) -> Read:
+def read_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[int], known: Parameters) -> Read:
     """Read a prefix of the layers."""
-    opened = open_layers(layers, tokens, known)
-    head, side = opened.head, opened.side
-    runs = head.runs_of(0, side.tokens, known)
-    found = Level(read_first(opened.base, runs), runs, head.step_of(0))
+    opened = open_layers(layers, tokens, channels, known)
+    head, tokens_there = opened.head, opened.side.tokens
+    runs = head.runs_of(0, tokens_there, known)
+    numbers, between = read_first(opened.base, runs), None
     for level, told in enumerate(opened.later, 1):
-        runs = head.runs_of(level, side.tokens, known)
-        found = _refined(found, told, head.cuts[level - 1], runs, head.step_of(level))
-    return Read(found, side, opened.exact)
+        before, runs_before, runs = numbers, runs, head.runs_of(level, tokens_there, known)
+        numbers = read_refinement(told, before, runs, head.cuts[level - 1].stages)
+        if level == len(opened.later) and opened.known is not None:
+            between = Between(before, runs_before, opened.known)
+    return Read(Level(numbers, runs, head.step_of(len(opened.later)), between), opened.side, opened.exact)
 
 
 def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
@@ -179,11 +189,3 @@ def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
     cuts = tuple(Cut(data[at], data[at + 1]) for at in range(_START.size, end, 2))
     need(all(cut.sane for cut in cuts) and cuts != (Cut(),) * len(cuts), f"levels cut {cuts}")
     return step, flags, cuts, end
-
-
-def _refined(before: Level, sections: Sequence[memoryview], cut: Cut, runs: Runs, step: np.float32) -> Level:
-    """A level more, or its first stages."""
-    numbers, between = read_refinement(sections, before.numbers, runs, cut.stages), None
-    if len(sections) < len(cut.stages):
-        between = Between(before.numbers, before.runs, known_after(cut.stages[: len(sections)]))
-    return Level(numbers, runs, step, between)

@@ -23,7 +23,9 @@ from lamofc_codecs.tables import CLASSES, SIGMA_TABLES, SLOTS, SYMBOLS, Tables
 from lamofc_codecs.theory import Theory
 from lamofc_codecs.waves import BANDS, Field, Terrain
 
-LOUDER: Floats = np.exp2((np.arange(256) - 128) / 6).astype(np.float32)
+AS_LOUD = 128
+"""A band's number where a column is as loud in it as on the whole."""
+LOUDER: Floats = np.exp2((np.arange(256) - AS_LOUD) / 6).astype(np.float32)
 """By what a band's number multiplies a column's spread, rounded to float32."""
 
 
@@ -37,7 +39,7 @@ class Parameters:
     sigma: Floats
     """Of each column, falling."""
     bands: NDArray[np.uint8] | None
-    """Bands x columns: how much louder than on the whole, in sixths of an octave, 128 being as loud; or no waves."""
+    """Bands x columns: how much louder than on the whole, in sixths of an octave from `AS_LOUD` on; or no waves."""
     terrain: Terrain | None
     """What fields tokens lie on, where they are turned into waves."""
     order: NDArray[np.int64]
@@ -85,10 +87,15 @@ class Parameters:
         """What fields so many tokens may lie on; one that holds none without waves."""
         return (Field(),) if self.terrain is None else self.terrain.fields(tokens)
 
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each part; of a single feature, all of them."""
+        return [channels for _, channels in self.parts] or [self.channels]
+
     @lazy
     def bounds(self) -> list[int]:
         """Where each part's channels begin, and the end."""
-        return [0, *accumulate(channels for _, channels in self.parts)] if self.parts else [0, self.channels]
+        return [0, *accumulate(self.widths)]
 
     @lazy
     def importance(self) -> Doubles:

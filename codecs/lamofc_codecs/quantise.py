@@ -17,12 +17,11 @@ from lamofc_codecs.bulk import Bulk, Floats
 from lamofc_codecs.coefficients import LARGEST, Block, Columns
 from lamofc_codecs.columns import pack_low, padded
 from lamofc_codecs.compiled import compiled
-from lamofc_codecs.dtypes import convert, convert_into
+from lamofc_codecs.dtypes import LARGEST_HALF, convert, convert_into
 from lamofc_codecs.tables import ALL_CLASSES, CLASSES, class_sigma
 
 OPEN = (-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 _HUGE = np.float32(2.0**126)
-_LARGEST_HALF = np.float32(65504)
 _FITTED = 1 << 19
 
 
@@ -86,8 +85,7 @@ def restore(block: Block, scale: Scale, dtype: torch.dtype, out: Tensor | None =
     direct = out if out is not None and dtype == torch.float32 else torch.empty(shape)
     _restore_floats(block, scale, direct.numpy())
     if dtype == torch.float16:
-        # Half a step past the largest float16 would become infinite.
-        np.clip(direct.numpy(), -_LARGEST_HALF, _LARGEST_HALF, out=direct.numpy())
+        np.clip(direct.numpy(), -LARGEST_HALF, LARGEST_HALF, out=direct.numpy())
     return convert(direct, dtype) if out is None or out is direct else convert_into(direct, out)
 
 

@@ -15,7 +15,7 @@ from lamofc_codecs.between import Inwards, inwards_of
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.compiled import compiled
 from lamofc_codecs.deadzone import PARTS
-from lamofc_codecs.dtypes import convert_into
+from lamofc_codecs.dtypes import LARGEST_HALF, convert_into
 from lamofc_codecs.energy import Tokens
 from lamofc_codecs.klt_section import Level, Side
 from lamofc_codecs.parameters import Parameters
@@ -26,7 +26,6 @@ _TILE = 256
 """Tokens that are transformed at once: what stands between the stages then stays in the processor's cache."""
 _ONE, _TWO = 127, 16000
 """Parts of a step that one byte holds, and two."""
-_LARGEST_HALF = 65504.0
 
 
 def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tensor | None]) -> None:
@@ -64,8 +63,7 @@ def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: S
             _add_means(side.index[tile.start : tile.stop], rows, scale, floats)
         if not direct:
             if part.dtype == torch.float16:
-                # Half a step past the largest float16 would become infinite.
-                np.clip(floats, -_LARGEST_HALF, _LARGEST_HALF, out=floats)
+                np.clip(floats, -LARGEST_HALF, LARGEST_HALF, out=floats)
             convert_into(torch.from_numpy(floats), part)
 
 
