@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from lamofc_codecs.bulk import Floats
-from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.waves import BANDS, Field, turn
 
 _TOLD = 16
@@ -14,9 +15,8 @@ _LEAST = 1e-6
 """Of a column's variance: below, a band's makes no difference."""
 
 
-def choose_field(columns: Floats, known: Parameters) -> Field:
+def choose_field(columns: Floats, fields: Sequence[Field]) -> Field:
     """The field of tokens x columns, of those that so many tokens may lie on."""
-    fields = known.fields(len(columns))
     if len(fields) == 1:
         return fields[0]
     seen = told(columns)
@@ -30,10 +30,8 @@ def told(columns: Floats) -> Floats:
 
 def spread_out(columns: Floats, field: Field) -> float:
     """About how many bits more or less the columns take as waves on that field."""
-    waves = np.ascontiguousarray(columns)
-    if field.rows:
-        waves = waves.copy()
-        turn(waves, field)
+    waves = columns.copy()
+    turn(waves, field)
     power = np.square(waves, dtype=np.float64)
     floor = _LEAST * power.mean(0) + 1e-300
     band = field.bands(len(columns))

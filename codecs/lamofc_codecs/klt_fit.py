@@ -21,7 +21,7 @@ from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_profile import Fitted, HeldOut, Transform, make_profile
 from lamofc_codecs.klt_sample import Sample
-from lamofc_codecs.klt_waves import Latest, find_terrain
+from lamofc_codecs.klt_waves import HELD_OUT, Latest, find_terrain
 from lamofc_codecs.means import find_means, nearest_of
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.principal import principal
@@ -31,8 +31,6 @@ from lamofc_codecs.theory import of_columns
 
 _ELEMENTS = 1 << 27
 """Values that are kept for the fit."""
-_HELD_OUT = 4
-"""One token in so many is held out: of the last samples, so that no text is on both sides."""
 _SIZES = (256, 512, 1024, 2048, 4096, 8192)
 _TOKENS_PER_MEAN = 8
 _AIMS_DB = (10.0, 20.0)
@@ -87,8 +85,8 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     weight = _weights(away, parts, quality)
     if parts:
         away *= torch.from_numpy(weight)
-    held = max(1, len(away) // _HELD_OUT)
-    train, test = (away[:-held], away[-held:]) if len(away) > _HELD_OUT else (away, away)
+    held = max(1, len(away) // HELD_OUT)
+    train, test = (away[:-held], away[-held:]) if len(away) > HELD_OUT else (away, away)
     fitted = Fitted(bulk, weight, parts, quality, options, _aims(quality)[0])
     found = iter([_Transforms(None, None)])
     if options.transform == "klt":
@@ -159,9 +157,9 @@ def _bits(profile: Profile, samples: Sequence[Tensor], fitted: Fitted) -> float:
     total = 8.0 * len(profile.data) * len(chosen) * len(aims) / fitted.options.shared_by
     for sample in chosen:
         tensors = sample.detach().cpu().to(torch.float32)
-        split = torch.split(tensors, [count for _, count in fitted.parts] or [tensors.shape[1]], 1)
+        split = torch.split(tensors, known.widths, 1)
         source = Source.of_parts([part.contiguous() for part in split], known.bulk)
-        outside = ~((source.values >= known.bulk.low) & (source.values <= known.bulk.high))
+        outside = known.bulk.outside(source.values)
         for aim in aims:
             quality = Quality(snr_db=aim)
             total += Sample.of(source, outside, known, quality).meet(quality)[0].bits
@@ -195,7 +193,7 @@ def _side_by_side(sample: Tensor | Mapping[str, Tensor], parts: Parts) -> Tensor
 
 def _inside(values: Floats, bulk: Bulk) -> Tensor:
     """Tokens about the middle, in place, entries out of the bulk at the middle."""
-    outside = ~((values >= bulk.low) & (values <= bulk.high))
+    outside = bulk.outside(values)
     values -= bulk.mean
     values[outside] = 0
     return torch.from_numpy(values)

@@ -18,7 +18,7 @@ from lamofc_codecs.histogram import normalise
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_waves import as_waves, bands_of
 from lamofc_codecs.means import Means
-from lamofc_codecs.parameters import LOUDER
+from lamofc_codecs.parameters import AS_LOUD, LOUDER
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.tables import SIGMA_TABLES, SYMBOLS, Tables
@@ -154,7 +154,7 @@ def _spreads(columns: Floats, band: NDArray[np.uint8], aim_db: float) -> _Spread
     for _ in range(4):
         plain = np.square(columns / FACTORS[energies][:, None], dtype=np.float64)
         sigma = np.maximum.accumulate(np.sqrt(plain.mean(0)).astype(np.float32)[::-1])[::-1].copy()
-        bands = bands_of(plain, band, sigma) if band.any() else np.full((BANDS, len(sigma)), 128, np.uint8)
+        bands = bands_of(plain, band, sigma) if band.any() else np.full((BANDS, len(sigma)), AS_LOUD, np.uint8)
         found = _Spreads(sigma, bands, energies)
         energies = energies_of(columns, band, found.every, step)
     return _Spreads(sigma, bands, energies)

@@ -19,7 +19,7 @@ from lamofc_codecs.bulk import Distortion, Floats, between, distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import quantise
 from lamofc_codecs.dtypes import convert
-from lamofc_codecs.energy import Tokens, energies_of, squares_of
+from lamofc_codecs.energy import Tokens, energies_of
 from lamofc_codecs.fields import choose_field
 from lamofc_codecs.klt_section import FINEST, Head, Level, Side
 from lamofc_codecs.klt_target import (
@@ -101,12 +101,11 @@ class Sample:
             if count >= known.columns or not unlikely(columns, left, most, spread):
                 break
             count = min(max(2 * count, 8), known.columns)
-        field = choose_field(columns, known)
+        field = choose_field(columns, known.fields(len(columns)))
         if field.rows:
             turn(columns, field)
             glance = Glance.of(columns)
-        power = float(squares_of(columns).sum())
-        theory = known.theory(power, field.bands(len(away)), count, left)
+        theory = known.theory(glance.power, field.bands(len(away)), count, left)
         exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
         return cls(source, known, quality, exact, index, columns, field, glance, theory)
 
@@ -131,9 +130,6 @@ class Sample:
         chosen = ((self.glance.loud, 1.0), (self.glance.quiet, self.glance.share))
         return [(self.columns[rows], self._band[rows], share) for rows, share in chosen if len(rows)]
 
-    def _kinds(self, step: float, count: int, tokens: Tokens) -> NDArray[np.uint8]:
-        return kinds_of(self.known.spreads[:, :count], np.float32(min(max(step, FINEST), 1 / FINEST)), tokens)
-
     def _guess(self, step: float) -> NDArray[np.float64]:
         """About the errors, bits and energy of each column."""
         found = np.zeros((3, self.columns.shape[1]))
@@ -144,11 +140,9 @@ class Sample:
     def _sums(
         self, values: Floats, band: NDArray[np.uint8], step: float
     ) -> tuple[NDArray[np.int32], NDArray[np.float64], Tokens]:
-        step32 = np.float32(min(max(step, FINEST), 1 / FINEST))
-        sigma = self.known.spreads[:, : values.shape[1]]
+        step32, sigma = _reached(step), self.known.spreads[:, : values.shape[1]]
         tokens = Tokens.of(energies_of(values, band, sigma, step32), band)
-        kinds = self._kinds(step, values.shape[1], tokens)
-        rows, sums = quantise(values, tokens.group, kinds, step32, self.known.rounding)
+        rows, sums = quantise(values, tokens.group, kinds_of(sigma, step32, tokens), step32, self.known.rounding)
         return rows, sums, tokens
 
     def _errors(self, step: float) -> float:
@@ -176,13 +170,14 @@ class Sample:
 
     def trial(self, step: float) -> Trial:
         """Code with one step."""
-        step = float(np.float32(min(max(step, FINEST), 1 / FINEST)))
+        step = float(_reached(step))
         rows, sums, tokens = self._sums(self.columns, self._band, step)
         count = kept(sums)
         spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum())
         rows = rows[:, :count]
         tokens = tokens.hushed(~rows.any(1))
-        silent = silence(self.columns, rows, tokens, self._kinds(step, count, tokens), step)
+        kinds = kinds_of(self.known.spreads[:, :count], np.float32(step), tokens)
+        silent = silence(self.columns, rows, tokens, kinds, step)
         if "levels" not in self.memo:
             self.memo["levels"] = self._levels(step)
         levels = self.memo["levels"]
@@ -270,3 +265,8 @@ class Sample:
             exact.append(np.union1d(self.exact[part], np.flatnonzero(far)))
         kept_exactly = replace(self, exact=tuple(exact))
         return replace(trial, exact=tuple(exact), lost=kept_exactly._lost(decoded), side_bits=kept_exactly._side_bits)
+
+
+def _reached(step: float) -> np.float32:
+    """The step, or the nearest one that a record may have."""
+    return np.float32(min(max(step, FINEST), 1 / FINEST))

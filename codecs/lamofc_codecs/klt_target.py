@@ -81,17 +81,20 @@ class Glance:
     quiet: NDArray[np.int64]
     share: float
     """How many tokens each of the quiet ones stands for."""
+    power: float
+    """Of all tokens."""
 
     @classmethod
     def of(cls, columns: Floats) -> Glance:
         """Choose, by their energy in tokens x columns."""
-        order = np.argsort(-squares_of(columns), kind="stable")
+        squares = squares_of(columns)
+        order, power = np.argsort(-squares, kind="stable"), float(squares.sum())
         if columns.size <= SEEN:
-            return cls(order, order[:0], 0.0)
+            return cls(order, order[:0], 0.0, power)
         half = SEEN // (2 * columns.shape[1]) + 1
         others = order[half:]
         quiet = others[(2 * np.arange(half) + 1) * len(others) // (2 * half)]
-        return cls(order[:half], quiet, len(others) / max(len(quiet), 1))
+        return cls(order[:half], quiet, len(others) / max(len(quiet), 1), power)
 
 
 def columns_of(away: Floats, count: int, known: Parameters, *, roughly: bool) -> Floats:

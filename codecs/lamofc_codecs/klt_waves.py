@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.bulk import Doubles, Floats
-from lamofc_codecs.fields import spread_out, told
-from lamofc_codecs.parameters import LOUDER
+from lamofc_codecs.fields import choose_field, spread_out, told
+from lamofc_codecs.parameters import AS_LOUD
 from lamofc_codecs.waves import BANDS, Field, Terrain, turn
 
 _ELEMENTS = 1 << 25
-_HELD_OUT = 4
+HELD_OUT = 4
+"""One token in so many is held out: of the last samples, so that no text is on both sides."""
 _FEW, _MANY = 3, 64
 """Whole samples that are kept."""
 _PREFIXES = range(9)
@@ -49,7 +50,7 @@ class Latest:
 
     def held_out(self) -> list[Tensor]:
         """Those of the last quarter."""
-        return list(self._samples)[-max(1, self._seen // _HELD_OUT) :]
+        return list(self._samples)[-max(1, self._seen // HELD_OUT) :]
 
 
 def find_terrain(samples: Sequence[Floats]) -> Terrain | None:
@@ -70,7 +71,7 @@ def as_waves(samples: Sequence[Floats], terrain: Terrain) -> tuple[Floats, NDArr
     """Samples one after another, tokens x columns, turned; and the bands."""
     turned, bands = [], []
     for columns in samples:
-        field = min(terrain.fields(len(columns)), key=lambda field: spread_out(told(columns), field))
+        field = choose_field(columns, terrain.fields(len(columns)))
         waves = columns.copy()
         turn(waves, field)
         turned.append(waves)
@@ -83,7 +84,7 @@ def bands_of(power: Doubles, band: NDArray[np.uint8], sigma: Floats) -> NDArray[
 
     What few tokens tell is averaged with what neighbouring columns do.
     """
-    found = np.full((BANDS, len(sigma)), len(LOUDER) // 2, np.uint8)
+    found = np.full((BANDS, len(sigma)), AS_LOUD, np.uint8)
     whole = np.maximum(np.square(sigma, dtype=np.float64), 1e-300)
     for one in range(BANDS):
         chosen = band == one
@@ -91,7 +92,7 @@ def bands_of(power: Doubles, band: NDArray[np.uint8], sigma: Floats) -> NDArray[
             louder = power[chosen].mean(0) / whole
             count = int(chosen.sum())
             louder = (count * louder + _TRUSTED * _around(louder)) / (count + _TRUSTED)
-            found[one] = np.clip(np.rint(3 * np.log2(np.maximum(louder, 1e-12))) + 128, 0, 255)
+            found[one] = np.clip(np.rint(3 * np.log2(np.maximum(louder, 1e-12))) + AS_LOUD, 0, 255)
     return found
 
 

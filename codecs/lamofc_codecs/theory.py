@@ -28,10 +28,6 @@ class Theory:
     rest: float = 0.0
     """Squared error, over all tokens, that no step takes away."""
 
-    def error(self, step: float) -> float:
-        """Squared error over all tokens."""
-        return float(self.tokens @ np.minimum(self.variance, step * step / 12).sum(1)) + self.rest
-
     def bits(self, step: float) -> float:
         """Bits over all tokens."""
         level = step * step / 12

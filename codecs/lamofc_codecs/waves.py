@@ -7,6 +7,7 @@ and a column has a spread for each band.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -121,7 +122,8 @@ class Terrain:
             return (Field(),)
         if self.sequence:
             return (Field(self.first, count, 1),)
-        widths = [width for width in range(2, count // 2 + 1) if count % width == 0]
+        widest = min(count // 2, math.isqrt(_LONGEST * count))
+        widths = [width for width in range(2, widest + 1) if count % width == 0]
         within = [width for width in widths if max(width**2, count) <= _LONGEST * min(width**2, count)]
         within.sort(key=lambda width: (max(width, count // width), width))
         return tuple(Field(self.first, count // width, width) for width in within) or (Field(),)
