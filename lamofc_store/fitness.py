@@ -20,7 +20,7 @@ class Fitness:
         """Note how well a record came out, if it is one of the first."""
         from lamofc_codecs import relative_bits
 
-        if coded.profile.codec == "klt":
+        if coded.profile.codec == "klt" and coded.profile.config.get("weight") is None:
             seen = self._seen.setdefault((item.feature, coded.profile.id), [])
             if len(seen) < _LOOKED_AT and item.tokens.numel():
                 seen.append(relative_bits(item.tokens, coded.record))

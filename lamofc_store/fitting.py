@@ -122,13 +122,15 @@ def from_store(
     identity = stored.newest(snapshot, feature, options.codec, options.quality_text)
     if identity is None:
         return None
-    profile = profiles[identity]
-    unlike = {name for name, value in options.codec_options.items() if profile.config.get(name) != value}
+    from lamofc_codecs import CODECS
+
+    profile, told = profiles[identity], CODECS[options.codec].recorded(options.codec_options)
+    unlike = {name for name, value in told.items() if profile.config.get(name) != value}
     if unlike:
         name = min(unlike)
         raise BadArgument(
             f"the store's profile of {feature!r} was fitted with {name}={profile.config.get(name)!r}, "
-            f"not {options.codec_options[name]!r}",
+            f"not {told[name]!r}",
             "leave the option out, or take the features into another store",
         )
     return profile

@@ -20,6 +20,7 @@ from lamofc_codecs.lazy import lazy
 TILE = 256
 """Tokens that are transformed at once."""
 _TOP = 127
+_STRIDES = 64
 _WHOLE = np.float32(127 * 128)
 
 
@@ -31,18 +32,30 @@ class Basis:
     """int8."""
     scale: Tensor
     """float32, of each channel."""
+    stride: Tensor | None = None
+    """int32, of each column: how many steps lie between neighbouring numbers; one, where there is none."""
 
     @classmethod
-    def of(cls, rows: Tensor) -> Basis:
+    def of(cls, rows: Tensor, stride: Tensor | None = None) -> Basis:
         """Round a float matrix, columns x channels."""
+        if stride is not None:
+            rows = rows / stride[:, None]
         largest = rows.abs().amax(0) if len(rows) else torch.zeros(rows.shape[1])
         scale = torch.where(largest > 0, largest / _TOP, torch.ones_like(largest)).to(torch.float32)
         whole = torch.round(rows / scale.to(rows.dtype)).clamp(-_TOP, _TOP).to(torch.int8)
-        return cls(whole.contiguous(), scale)
+        return cls(whole.contiguous(), scale, stride)
 
-    def weighted(self, weight: Floats) -> Basis:
-        """The same for channels that are multiplied by weights."""
-        return Basis(self.rows, self.scale * torch.from_numpy(weight))
+    @classmethod
+    def strided(cls, rows: Tensor) -> Basis:
+        """Round a float matrix whose rows are of very different length, so that none is lost in rounding."""
+        lengths = rows.square().sum(1).sqrt()
+        unit = torch.maximum(lengths.min(), lengths.max() / _STRIDES)
+        return cls.of(rows, torch.round(lengths / unit).clamp(1, _STRIDES).to(torch.int32) if unit > 0 else None)
+
+    def floats(self) -> Tensor:
+        """The matrix, float64."""
+        matrix = self.rows.to(torch.float64) * self.scale.to(torch.float64)
+        return matrix if self.stride is None else matrix * self.stride[:, None]
 
     @property
     def columns(self) -> int:
@@ -54,16 +67,31 @@ class Basis:
         """How many channels it makes."""
         return self.rows.shape[1]
 
+    def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> NDArray[np.int32]:
+        """Sums over columns, tokens x channels, of low + 128 high times the matrix; `high` may have fewer columns."""
+        found = product(torch.from_numpy(low), self.rows[: low.shape[1], channels])
+        if high.shape[1]:
+            found += 128 * product(torch.from_numpy(high), self.rows[: high.shape[1], channels])
+        whole: NDArray[np.int32] = found.numpy()
+        return whole
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """From channels to columns: those that come nearest under a matrix."""
+
+    matrix: Tensor
+    """Columns x channels, float64."""
+
     @lazy
     def solving(self) -> tuple[Tensor, Tensor, Floats]:
         """Channels x columns: the columns that come nearest to given channels, in two bytes with a scale a column.
 
         The upper bytes; under them the lower and the upper ones, for the two middle products at once; the scales.
         """
-        matrix = self.rows.to(torch.float64) * self.scale.to(torch.float64)
-        gram = matrix @ matrix.T
+        gram = self.matrix @ self.matrix.T
         gram.diagonal().add_(1e-9 * float(gram.diagonal().mean()) if len(gram) else 0.0)
-        solving = torch.linalg.solve(gram, matrix).T.to(torch.float32).numpy()
+        solving = torch.linalg.solve(gram, self.matrix).T.to(torch.float32).numpy()
         high, low, scale = _two_bytes(np.ascontiguousarray(solving.T))
         upper = torch.from_numpy(high).T.contiguous()
         return upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale
@@ -71,7 +99,7 @@ class Basis:
     @lazy
     def gains(self) -> NDArray[np.float64]:
         """What a squared error of one in each column adds to the channels: near 1, but for the rounding."""
-        found: NDArray[np.float64] = (self.rows.to(torch.float64) * self.scale).square().sum(1).numpy()
+        found: NDArray[np.float64] = self.matrix.square().sum(1).numpy()
         return found
 
     def forward(self, values: Floats, columns: int | None = None, *, roughly: bool = False) -> Floats:
@@ -79,7 +107,7 @@ class Basis:
 
         Roughly is 40 dB below a token's energy, or better, and takes two products for three.
         """
-        count = self.columns if columns is None else columns
+        count = len(self.matrix) if columns is None else columns
         upper, both, scale = self.solving[0][:, :count], self.solving[1][:, :count], self.solving[2][:count]
         out = np.empty((len(values), count), np.float32)
         for start in range(0, len(values) if count else 0, TILE):
@@ -94,17 +122,8 @@ class Basis:
 
     def floats(self, columns: Floats) -> Floats:
         """Channels of tokens x columns that are not whole numbers."""
-        rows = self.rows[: columns.shape[1]].to(torch.float32)
-        found: Floats = (torch.from_numpy(columns) @ rows * self.scale).numpy()
+        found: Floats = (torch.from_numpy(columns) @ self.matrix[: columns.shape[1]].to(torch.float32)).numpy()
         return found
-
-    def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> NDArray[np.int32]:
-        """Sums over columns, tokens x channels, of low + 128 high times the matrix; `high` may have fewer columns."""
-        found = product(torch.from_numpy(low), self.rows[: low.shape[1], channels])
-        if high.shape[1]:
-            found += 128 * product(torch.from_numpy(high), self.rows[: high.shape[1], channels])
-        whole: NDArray[np.int32] = found.numpy()
-        return whole
 
 
 def product(numbers: Tensor, rows: Tensor) -> Tensor:

@@ -163,6 +163,11 @@ class Codec(ABC):
             raise UnsupportedInput(f"codec {cls.id} has no option {unknown}", f"options: {list(cls.options) or 'none'}")
 
     @classmethod
+    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
+        """Options of `fit` as a profile's config tells them."""
+        return dict(options)
+
+    @classmethod
     def check_quality(cls, quality: Quality | None) -> None:
         """Refuse a target that the codec cannot aim at."""
         if quality is not None and quality.kind not in cls.qualities:

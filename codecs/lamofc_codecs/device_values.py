@@ -88,13 +88,14 @@ def values_of(batch: Sequence[Laid], known: Parameters, parts: Tensor, channels:
         sums[:, torch.from_numpy(known.order[: parts.shape[1]]).to(parts.device)] = parts.to(torch.float32)
         sums = sums[:, channels]
     else:
-        sums = _sums(parts, known.basis.rows[: parts.shape[1], channels].to(parts.device))
+        stride = torch.from_numpy(known.stride[: parts.shape[1]]).to(parts.device)
+        sums = _sums(parts * stride, known.basis.rows[: parts.shape[1], channels].to(parts.device))
     units = [np.float32(_step(laid) / np.float32(PARTS)) for laid in batch]
     for laid, unit in zip(batch, units, strict=True):
         here = sums[laid.rows]
         if laid.opened.side.field.rows:
             laid.opened.side.field.back_on(here)
-        factor = unit / known.weight if known.basis is None else known.basis.scale.numpy() * unit
+        factor = unit / known.metric.weight if known.basis is None else known.basis.scale.numpy() * unit
         here *= torch.from_numpy(np.ascontiguousarray(factor[channels])).to(parts.device)
     sums += middle
     if known.means is not None:

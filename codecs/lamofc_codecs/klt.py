@@ -7,7 +7,7 @@ rate. Entries out of the bulk are kept as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ from torch import Tensor
 
 from lamofc_codecs.bulk import NO_DISTORTION, Bulk, distortion_of
 from lamofc_codecs.codec import Codec, Coded, Source, need
-from lamofc_codecs.errors import BadQuality
+from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.klt_fit import fit_profile
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_sample import Sample
 from lamofc_codecs.klt_section import Side, read_layers, read_start, write_layers
+from lamofc_codecs.metric import digest_of
 from lamofc_codecs.outliers import read_exact, write_exact
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.profile import Profile
@@ -47,7 +48,17 @@ class Klt(Codec):
         """Fit means, transform and spreads; the options are the fields of `KltOptions`."""
         cls.check_quality(quality)
         cls.check_options(options)
-        return fit_profile(samples, quality, KltOptions.of(options))
+        weight = options.get("weight")
+        if weight is not None and not isinstance(weight, Tensor):
+            raise UnsupportedInput(f"weight={weight!r}", "give a tensor: a weight for each channel, or rows of them")
+        return fit_profile(samples, quality, KltOptions.of(cls.recorded(options)), weight)
+
+    @classmethod
+    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
+        """Options as a profile's config tells them: a weight by its digest."""
+        weight = options.get("weight")
+        told = {"weight": digest_of(weight)} if isinstance(weight, Tensor) else {}
+        return {**options, **told}
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)

@@ -17,12 +17,13 @@ from lamofc_codecs.bulk import Bulk, Floats
 from lamofc_codecs.channels import statistics
 from lamofc_codecs.codec import Source
 from lamofc_codecs.dtypes import convert
-from lamofc_codecs.errors import CodecError
+from lamofc_codecs.errors import CodecError, UnsupportedInput
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_profile import Fitted, HeldOut, Transform, make_profile
 from lamofc_codecs.klt_sample import Sample
 from lamofc_codecs.klt_waves import HELD_OUT, Latest, find_terrain
 from lamofc_codecs.means import find_means, nearest_of
+from lamofc_codecs.metric import Metric
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.principal import principal
 from lamofc_codecs.profile import Profile
@@ -74,7 +75,9 @@ class _Tried:
     """A token, profile and side included."""
 
 
-def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOptions) -> Profile:
+def fit_profile(
+    samples: Iterable[Any], quality: Quality | None, options: KltOptions, weight: Tensor | None = None
+) -> Profile:
     """Fit on tokens x channels, or on mappings of them that share their tokens, read once."""
     parts, joined = _joined(samples)
     latest = Latest()
@@ -82,12 +85,11 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     collected = statistics(latest.through(joined), skip_nonfinite=exact, elements=_ELEMENTS)
     bulk, _ = collected.finish()
     away = _inside(collected.values(), bulk)
-    weight = _weights(away, parts, quality)
-    if parts:
-        away *= torch.from_numpy(weight)
+    metric = _metric(away, parts, quality, options, weight)
+    metric.apply(away.numpy())
     held = max(1, len(away) // HELD_OUT)
     train, test = (away[:-held], away[-held:]) if len(away) > HELD_OUT else (away, away)
-    fitted = Fitted(bulk, weight, parts, quality, options, _aims(quality)[0])
+    fitted = Fitted(bulk, metric, parts, quality, options, _aims(quality)[0])
     found = iter([_Transforms(None, None)])
     if options.transform == "klt":
         per_sample = collected.tokens / max(collected.samples, 1)
@@ -130,7 +132,7 @@ def _with_waves(
     The transform without means takes a while to fit: it is left alone where waves make records much larger.
     """
     rows = [_inside(sample.detach().cpu().to(torch.float32).numpy().copy(), fitted.bulk) for sample in samples]
-    whole = [row * torch.from_numpy(fitted.weight) for row in rows if len(row)]
+    whole = [torch.from_numpy(fitted.metric.apply(row.numpy())) for row in rows if len(row)]
     best, least = plain, math.inf
     for tried in transforms if whole else ():
         test = HeldOut.of(torch.cat(whole), [len(row) for row in whole], tried.measured)
@@ -199,17 +201,24 @@ def _inside(values: Floats, bulk: Bulk) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _weights(away: Tensor, parts: Parts, quality: Quality | None) -> Floats:
+def _metric(away: Tensor, parts: Parts, quality: Quality | None, options: KltOptions, given: Tensor | None) -> Metric:
     """Features of a group count alike, by their signals; where a quality speaks of errors, each error as it is."""
+    if given is not None:
+        if parts or (options.transform == "none" and given.dim() > 1):
+            raise UnsupportedInput(
+                f"a weight of shape {tuple(given.shape)} for {len(parts) or 1} features, transform={options.transform}",
+                "give a matrix for one feature that is transformed, or weigh none",
+            )
+        return Metric.of(given, options.weight_floor, away.shape[1])
     weight = np.ones(away.shape[1], np.float32)
     if quality is not None and quality.kind not in ("snr_db", "bpfp"):
-        return weight
+        return Metric.of_channels(weight)
     first = 0
     for _, channels in parts:
         spread = float(away[:, first : first + channels].square().mean().sqrt())
         weight[first : first + channels] = 1 / spread if spread > 0 else 1.0
         first += channels
-    return weight
+    return Metric.of_channels(weight)
 
 
 def _aims(quality: Quality | None) -> tuple[float, ...]:

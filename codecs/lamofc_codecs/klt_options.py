@@ -37,6 +37,11 @@ class KltOptions:
     """What each layer within a level takes at least; records of fewer than four times as many elements have one."""
     shared_by: int = 10_000
     """How many samples the profile's bytes are spread over when the fit weighs what pays."""
+    weight: str | None = None
+    """Of what errors count for, a weight for each channel or a matrix of rows of them: `fit` takes a tensor, a profile
+    bears its digest. Qualities then speak of weighted errors, which count for 1 on average over all directions."""
+    weight_floor: float = 0.03
+    """What an error of any direction counts for at the least, where there is a weight."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """What becomes of NaN and infinities: refused, or stored as they are."""
 
@@ -48,6 +53,11 @@ class KltOptions:
             )
         if self.waves not in (None, True, False):
             raise UnsupportedInput(f"waves={self.waves!r}", "give True or False, or leave it out")
+        floor = self.weight_floor
+        if isinstance(floor, bool) or not isinstance(floor, (int, float)) or not 1e-4 <= floor <= 1:
+            raise UnsupportedInput(f"weight_floor={floor!r}", "give a number from 0.0001 to 1")
+        if self.weight is not None and not isinstance(self.weight, str):
+            raise UnsupportedInput(f"weight={self.weight!r}", "give a tensor")
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
             if value is None and name in ("means", "components"):
@@ -62,4 +72,5 @@ class KltOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a profile's config holds."""
-        return asdict(self)
+        unsaid = ("weight", "weight_floor") if self.weight is None else ()
+        return {name: value for name, value in asdict(self).items() if name not in unsaid}

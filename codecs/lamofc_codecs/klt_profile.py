@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.basis import Basis
+from lamofc_codecs.basis import Analysis, Basis
 from lamofc_codecs.bulk import Bulk, Floats
 from lamofc_codecs.deadzone import fit_drawn
 from lamofc_codecs.energy import ENERGIES, FACTORS, USUAL, energies_of
@@ -18,6 +18,7 @@ from lamofc_codecs.histogram import normalise
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_waves import as_waves, bands_of
 from lamofc_codecs.means import Means
+from lamofc_codecs.metric import Metric
 from lamofc_codecs.parameters import AS_LOUD, LOUDER
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -33,7 +34,7 @@ class Fitted:
     """What is known before the transform."""
 
     bulk: Bulk
-    weight: Floats
+    metric: Metric
     parts: tuple[tuple[str, int], ...]
     quality: Quality | None
     options: KltOptions
@@ -70,7 +71,7 @@ class HeldOut:
             even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
             columns, numbers = _without_means(columns, Means(Basis.of(measured.means), even))
         if measured is not None:
-            columns = Basis.of(measured.rows).forward(columns)
+            columns = Analysis(Basis.of(measured.rows).floats()).forward(columns)
         order = np.argsort(-np.square(columns, dtype=np.float64).mean(0), kind="stable")
         return cls(np.ascontiguousarray(columns[:, order]), order, tuple(lengths), numbers)
 
@@ -84,10 +85,9 @@ def make_profile(fitted: Fitted, test: HeldOut, final: Transform | None, terrain
 
     Spreads and tables are those of what was held out: each column of the final transform takes the spread of its rank.
     """
-    weight = torch.from_numpy(fitted.weight)
     tensors: dict[str, Tensor] = dict(fitted.bulk.tensors())
     if test.numbers is not None and final is not None and final.means is not None:
-        stored = Basis.of(final.means / weight)
+        stored = Basis.of(fitted.metric.undone(final.means))
         tensors |= {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(test.numbers)}
     columns, band = test.columns, np.zeros(len(test.columns), np.uint8)
     if terrain is not None:
@@ -103,19 +103,23 @@ def make_profile(fitted: Fitted, test: HeldOut, final: Transform | None, terrain
     if final is None:
         tensors["order"] = torch.from_numpy(test.order.astype(np.int32))
     else:
-        basis = Basis.of(final.rows / weight)
+        rows = fitted.metric.undone(final.rows)
+        basis = Basis.strided(rows) if len(fitted.metric.directions) else Basis.of(rows)
         tensors |= {"basis": basis.rows, "basis_scale": basis.scale}
+        if basis.stride is not None:
+            tensors["basis_stride"] = basis.stride.to(torch.uint8)
     config: dict[str, object] = {
         **fitted.options.to_json(),
         "tables": SIGMA_TABLES,
-        "channels": len(weight),
+        "channels": len(fitted.bulk.mean),
         "quality": fitted.quality.to_json() if fitted.quality else None,
     }
     if terrain is not None:
         config["terrain"] = asdict(terrain)
     if fitted.parts:
         config["parts"] = [[name, channels] for name, channels in fitted.parts]
-        tensors["weight"] = weight
+    if fitted.parts or not fitted.metric.even:
+        tensors |= fitted.metric.tensors()
     return Profile("klt", config, tensors)
 
 

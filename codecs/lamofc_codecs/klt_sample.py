@@ -67,6 +67,8 @@ class Sample:
     source: Source
     known: Parameters
     quality: Quality
+    signal: float
+    """Weighted."""
     exact: tuple[NDArray[np.int64], ...]
     index: NDArray[np.int64] | None
     columns: Floats
@@ -84,14 +86,13 @@ class Sample:
         """Take off what is stored exactly, the means, and transform."""
         away = source.values - known.bulk.mean
         away[outside] = 0
-        if known.parts:
-            away *= known.weight
-        index = None
+        known.metric.apply(away)
+        signal, index = signal_of(away, source, known), None
         if known.analysis_means is not None:
             index = known.analysis_means.nearest(away)
             away -= known.analysis_means.take(index)
-        most = allowed(source, known, quality)
-        roughly = signal_of(source, known) * _ROUGH < most < math.inf
+        most = allowed(signal, source, known, quality)
+        roughly = signal * _ROUGH < most < math.inf
         count, spread = wanted(away, most, known, quality)
         while True:
             columns = columns_of(away, count, known, roughly=roughly)
@@ -107,7 +108,7 @@ class Sample:
             glance = Glance.of(columns)
         theory = known.theory(glance.power, field.bands(len(away)), count, left)
         exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
-        return cls(source, known, quality, exact, index, columns, field, glance, theory)
+        return cls(source, known, quality, signal, exact, index, columns, field, glance, theory)
 
     def meet(self, quality: Quality) -> tuple[Trial, bool]:
         """The coarsest trial that meets the quality, and whether it does."""
@@ -118,7 +119,7 @@ class Sample:
         search = Search(self.theory, self._errors, self._bits, self.trial)
         if quality.kind == "bpfp":
             return search.at_rate(quality.value * self.source.values.size), True
-        return search.within_error(allowed(self.source, self.known, quality))
+        return search.within_error(allowed(self.signal, self.source, self.known, quality))
 
     @lazy
     def _band(self) -> NDArray[np.uint8]:
@@ -188,8 +189,9 @@ class Sample:
         numbers = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
         head = Head(step, widths, (Cut(),) * (levels - 1), silent)
         runs = tuple(head.runs_of(level, tokens, self.known) for level in range(levels))
-        lost = self._lost(self._decoded(head.step_of(levels - 1), runs[-1], numbers[-1]))
-        error = weighed(lost, self.source, self.known, self.quality)
+        decoded = self._decoded(head.step_of(levels - 1), runs[-1], numbers[-1])
+        lost = self._lost(decoded)
+        error = self._error(decoded, lost)
         least = self.known.options.layer_bytes
         return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits, least)
 
@@ -200,9 +202,8 @@ class Sample:
             return 1
         if self.quality.kind == "snr_db":
             return min(max(1 + int(self.quality.value / _APART_DB), 1), options.levels)
-        signal = signal_of(self.source, self.known)
         count = 1
-        while count < options.levels and self._errors(step * FACTOR**count) < _WORTH * signal:
+        while count < options.levels and self._errors(step * FACTOR**count) < _WORTH * self.signal:
             count += 1
         return count
 
@@ -220,6 +221,14 @@ class Sample:
             found = convert(decoded[part], torch.float32).numpy()
             lost.append(distortion(self.source.part(part), found, self.known.bulk.of_channels(first, last)))
         return tuple(lost)
+
+    def _error(self, decoded: Sequence[Tensor], lost: Sequence[Distortion]) -> float:
+        """What is lost, as the quality counts it."""
+        if not self.known.weighted:
+            return weighed(lost, self.source, self.known, self.quality)
+        away = self.source.values - convert(decoded[0], torch.float32).numpy()
+        np.nan_to_num(away, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return float(np.square(self.known.metric.apply(away), dtype=np.float64).sum())
 
     def errors(self, trial: Trial) -> tuple[tuple[Distortion, ...], ...]:
         """What is lost with each layer, in each part: within a level, about so."""

@@ -28,22 +28,23 @@ _MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
 """Decibels whose power float64 can hold, and its least number above 0."""
 
 
-def signal_of(source: Source, known: Parameters) -> float:
-    """The weighted signals of all features."""
+def signal_of(away: Floats, source: Source, known: Parameters) -> float:
+    """The weighted signals of all features; of one that is away from its middle, weighted."""
+    if known.weighted:
+        return float(np.square(away, dtype=np.float64).sum())
     return float(sum(known.importance * [sums.signal for sums in source.part_sums]))
 
 
-def allowed(source: Source, known: Parameters, quality: Quality) -> float:
+def allowed(signal: float, source: Source, known: Parameters, quality: Quality) -> float:
     """The weighted squared error that a quality allows; infinite for one that does not speak of error.
 
     Features of a group are weighed so that they count alike: what is allowed is a share of all their signals.
     """
     if quality.kind == "mse":
         sizes = [tensor.numel() for tensor in source.tensors]
-        return quality.value * float(sum(known.importance * sizes))
+        return quality.value * float(sum(sizes) if known.weighted else sum(known.importance * sizes))
     if quality.kind != "snr_db":
         return math.inf
-    signal = signal_of(source, known)
     decibels = min(max(quality.value, -_MOST_DB), _MOST_DB)
     return max(signal * 10 ** (-decibels / 10), _LEAST_ERROR) if signal > 0 else 0.0
 

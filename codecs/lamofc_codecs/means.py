@@ -17,6 +17,7 @@ from lamofc_codecs.basis import Basis
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.lazy import lazy
+from lamofc_codecs.metric import Metric
 from lamofc_codecs.order0 import read_plane, write_plane
 from lamofc_codecs.tables import Tables
 
@@ -38,11 +39,13 @@ class Means:
     """Means x channels."""
     table: Tables
     """Of the upper bits of the numbers."""
+    metric: Metric | None = None
+    """Weighs the means, where it is asked for those of weighted channels."""
 
     @property
     def count(self) -> int:
         """How many means."""
-        return self.basis.columns
+        return len(self.basis.rows)
 
     @property
     def shift(self) -> int:
@@ -59,8 +62,10 @@ class Means:
     @lazy
     def _seen(self) -> tuple[Tensor, Tensor, Tensor]:
         """Channels x directions, directions x means, and half the squared length of each mean."""
-        rows = self.basis.rows.to(torch.float32) * self.basis.scale
-        return _directions(rows)
+        return _directions(self._weighted(self.basis.rows.to(torch.float32) * self.basis.scale))
+
+    def _weighted(self, rows: Tensor) -> Tensor:
+        return rows if self.metric is None else self.metric.rows(rows)
 
     def nearest(self, values: Floats) -> Index:
         """The number of the mean that is nearest to each token."""
@@ -77,7 +82,7 @@ class Means:
     def take(self, index: Index) -> Floats:
         """The means of those numbers."""
         chosen = self.basis.rows[torch.from_numpy(index)].to(torch.float32) * self.basis.scale
-        rows: Floats = chosen.numpy()
+        rows: Floats = self._weighted(chosen).numpy()
         return rows
 
     def write(self, index: Index) -> bytes:

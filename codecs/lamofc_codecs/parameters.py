@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lamofc_codecs.basis import Basis
+from lamofc_codecs.basis import Analysis, Basis
 from lamofc_codecs.bulk import Bulk, Doubles, Floats
 from lamofc_codecs.deadzone import PARTS, Rounding
 from lamofc_codecs.energy import ENERGIES, FACTORS
@@ -17,6 +17,7 @@ from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.lazy import lazy
 from lamofc_codecs.means import MOST, Means
+from lamofc_codecs.metric import Metric
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.tables import CLASSES, SIGMA_TABLES, SLOTS, SYMBOLS, Tables
@@ -48,8 +49,8 @@ class Parameters:
     energies: Tables
     """Of the tokens' energy classes."""
     means: Means | None
-    weight: Floats
-    """By which each channel is multiplied before errors are weighed: 1, but for groups."""
+    metric: Metric
+    """What errors count for: alike, but for groups and where a weight was given."""
     parts: tuple[tuple[str, int], ...]
     """Names and channels of the features of a group; none for a single feature."""
     options: KltOptions
@@ -83,6 +84,11 @@ class Parameters:
         usual = float(tokens @ variance.sum(1))
         return Theory(variance * (energy / usual if usual > 0 and energy > 0 else 1.0), tokens, rest)
 
+    @property
+    def weighted(self) -> bool:
+        """Whether errors of a feature's channels do not count alike."""
+        return not self.parts and not self.metric.even
+
     def fields(self, tokens: int) -> tuple[Field, ...]:
         """What fields so many tokens may lie on; one that holds none without waves."""
         return (Field(),) if self.terrain is None else self.terrain.fields(tokens)
@@ -100,17 +106,23 @@ class Parameters:
     @lazy
     def importance(self) -> Doubles:
         """Of each part: what a squared error in it counts for."""
-        return np.square(self.weight[self.bounds[:-1]].astype(np.float64))
+        return np.square(self.metric.weight[self.bounds[:-1]].astype(np.float64))
 
     @lazy
-    def analysis(self) -> Basis | None:
+    def analysis(self) -> Analysis | None:
         """The transform of weighted channels."""
-        return None if self.basis is None else self.basis.weighted(self.weight)
+        return None if self.basis is None else Analysis(self.metric.rows(self.basis.floats()))
 
     @lazy
     def analysis_means(self) -> Means | None:
         """The means of weighted channels."""
-        return None if self.means is None else Means(self.means.basis.weighted(self.weight), self.means.table)
+        return None if self.means is None else Means(self.means.basis, self.means.table, self.metric)
+
+    @lazy
+    def stride(self) -> NDArray[np.int32]:
+        """Of each column: how many steps lie between neighbouring numbers."""
+        given = None if self.basis is None else self.basis.stride
+        return np.ones(self.columns, np.int32) if given is None else given.numpy()
 
     @lazy
     def rounding(self) -> Rounding:
@@ -140,7 +152,7 @@ class Parameters:
         if not _sane(sigma) or drawn.max() > PARTS // 2 or energies.freqs[0, ENERGIES:].any():
             raise CodecError(f"profile {profile.id[:12]} holds spreads or tables that cannot be", "fit it again")
         basis, order = _transform(profile, len(sigma), channels)
-        weight, named = _group(profile, channels, parts)
+        metric = Metric.read(profile, channels)
         return cls(
             bulk=bulk,
             basis=basis,
@@ -151,8 +163,8 @@ class Parameters:
             drawn=drawn,
             energies=energies,
             means=_means(profile, channels),
-            weight=weight,
-            parts=named,
+            metric=metric,
+            parts=_group(profile, metric, parts),
             options=options,
             quality=Quality.from_json(quality) if quality else None,
         )
@@ -170,7 +182,10 @@ def _table(profile: Profile, name: str) -> Tables:
 def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | None, NDArray[np.int64]]:
     if "basis" in profile.tensors:
         rows = profile.tensor("basis", torch.int8, columns, channels)
-        return Basis(rows, profile.tensor("basis_scale", torch.float32, channels)), np.empty(0, np.int64)
+        scale, stride = profile.tensor("basis_scale", torch.float32, channels), None
+        if "basis_stride" in profile.tensors:
+            stride = profile.tensor("basis_stride", torch.uint8, columns).to(torch.int32)
+        return Basis(rows, scale, stride), np.empty(0, np.int64)
     order = profile.tensor("order", torch.int32, columns).numpy().astype(np.int64)
     if columns != channels or not np.array_equal(np.sort(order), np.arange(channels)):
         raise CodecError(f"profile {profile.id[:12]} does not order {channels} channels", "fit it again")
@@ -184,17 +199,18 @@ def _terrain(profile: Profile, given: object) -> Terrain:
     raise CodecError(f"profile {profile.id[:12]} says that tokens lie as {given}", "fit it again")
 
 
-def _group(profile: Profile, channels: int, parts: object) -> tuple[Floats, tuple[tuple[str, int], ...]]:
-    """Weights and parts of a group's profile, which agree with each other; ones and none for a single feature."""
+def _group(profile: Profile, metric: Metric, parts: object) -> tuple[tuple[str, int], ...]:
+    """Parts of a group's profile, each weighed by itself; none for a single feature."""
     if parts is None:
-        return np.ones(channels, np.float32), ()
+        return ()
+    channels = len(metric.weight)
     listed = parts if isinstance(parts, list) else []
     named = tuple((str(part[0]), int(part[1])) for part in listed if isinstance(part, list) and len(part) == 2)
-    weight = profile.tensor("weight", torch.float32, channels).numpy()
+    whole = "weight" in profile.tensors and not len(metric.directions)
     sane = len({name for name, _ in named}) == len(listed) > 1 and min(count for _, count in named) > 0
-    if not sane or sum(count for _, count in named) != channels or not (np.isfinite(weight) & (weight > 0)).all():
+    if not sane or sum(count for _, count in named) != channels or not whole:
         raise CodecError(f"profile {profile.id[:12]} names parts {parts} of {channels} channels", "fit it again")
-    return weight, named
+    return named
 
 
 def _means(profile: Profile, channels: int) -> Means | None:

@@ -33,9 +33,10 @@ def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tenso
     unit = np.float32(level.step / np.float32(PARTS))
     numbers, runs = level.numbers, level.runs
     inwards = inwards_of(known.drawn, runs, runs.columns)
-    parts = _Parts(numbers, inwards, PARTS, runs.tokens)
+    stride = known.stride[: runs.columns]
+    parts = _Parts(numbers, inwards * stride[:, None], PARTS * stride, runs.tokens)
     if level.between is not None:
-        parts = _Parts(level.between.parts(numbers, runs, known.drawn), 0 * inwards, 1, runs.tokens)
+        parts = _Parts(level.between.parts(numbers, runs, known.drawn), 0 * inwards, stride, runs.tokens)
     largest = parts.of_one * np.abs(parts.numbers).max(axis=1, initial=0).astype(np.int64)
     tiles: _Tiles
     if known.basis is None:
@@ -73,21 +74,21 @@ class _Parts:
 
     numbers: Numbers
     inwards: Inwards
-    of_one: int
-    """Parts that a number is worth before it is drawn inwards."""
+    of_one: NDArray[np.int32]
+    """Parts that a number of each column is worth before it is drawn inwards."""
     tokens: Tokens
 
     def whole(self) -> NDArray[np.int32]:
         """Tokens x columns."""
         out = np.empty(self.numbers.shape[::-1], np.int32)
-        _whole(self.numbers, self.inwards, np.int32(self.of_one), self.tokens.bounds, self.tokens.order, out)
+        _whole(self.numbers, self.inwards, self.of_one, self.tokens.bounds, self.tokens.order, out)
         return out
 
     def split(self, several: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Tokens x columns as one byte each, and of the first columns a higher one."""
         low = np.empty(self.numbers.shape[::-1], np.int8)
         high = np.empty((len(low), several), np.int8)
-        _bytes(self.numbers, self.inwards, np.int32(self.of_one), self.tokens.bounds, self.tokens.order, low, high)
+        _bytes(self.numbers, self.inwards, self.of_one, self.tokens.bounds, self.tokens.order, low, high)
         return low, high
 
 
@@ -113,7 +114,7 @@ class _Plain(_Tiles):
         floats = np.zeros((len(out), self.known.channels), np.float32)
         chosen = self.known.order[: self.parts.shape[1]]
         parts = tile.back(self.parts[tile.start : tile.stop].astype(np.float32))
-        floats[:, chosen] = parts * (unit / self.known.weight[chosen])
+        floats[:, chosen] = parts * (unit / self.known.metric.weight[chosen])
         np.add(floats[:, channels], self.known.bulk.mean[channels], out=out)
 
 
@@ -165,19 +166,19 @@ def _basis(known: Parameters) -> Basis:
 def _whole(
     numbers: Numbers,
     inwards: Inwards,
-    of_one: np.int32,
+    of_one: NDArray[np.int32],
     bounds: NDArray[np.int64],
     order: NDArray[np.int64],
     out: NDArray[np.int32],
 ) -> None:
     for group in range(len(bounds) - 1):
         for c in range(numbers.shape[0]):
-            one, more = inwards[group, c, 0], inwards[group, c, 1]
+            one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
             here = numbers[c]
             for t in range(bounds[group], bounds[group + 1]):
                 number = here[t]
                 away = abs(number)
-                part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
+                part = worth * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
                 out[order[t], c] = -part if number < 0 else part
 
 
@@ -185,7 +186,7 @@ def _whole(
 def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
     numbers: Numbers,
     inwards: Inwards,
-    of_one: np.int32,
+    of_one: NDArray[np.int32],
     bounds: NDArray[np.int64],
     order: NDArray[np.int64],
     low: NDArray[np.int8],
@@ -197,12 +198,12 @@ def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
         for first in range(bounds[group], bounds[group + 1], 32):
             last = min(first + 32, bounds[group + 1])
             for c in range(numbers.shape[0]):
-                one, more = inwards[group, c, 0], inwards[group, c, 1]
+                one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
                 here = numbers[c]
                 for t in range(first, last):
                     number = here[t]
                     away = abs(number)
-                    part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
+                    part = worth * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
                     part = -part if number < 0 else part
                     if c < several:
                         below = ((part + np.int32(64)) & np.int32(127)) - np.int32(64)

@@ -226,7 +226,8 @@ def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array |
         sums[:, tensors["order"][: parts.shape[1]]] = parts
         scale = np.ones(sums.shape[1], F)
     else:
-        sums, scale = parts @ tensors["basis"][: parts.shape[1]].astype(np.int64), tensors["basis_scale"]
+        stride = tensors.get("basis_stride", np.ones(len(tensors["basis"]))).astype(np.int64)[: parts.shape[1]]
+        sums, scale = parts * stride @ tensors["basis"][: parts.shape[1]].astype(np.int64), tensors["basis_scale"]
     values: Array = sums.astype(F) if waves is None else waves.back(sums.astype(F))
     values = values * (scale * unit) + tensors["bulk_mean"]
     if index is not None:

@@ -99,3 +99,22 @@ def test_a_profile_is_to_pay_in_the_samples_that_there_are(tmp_path: Path) -> No
             store.ingest(source, quality=Quality(snr_db=10), fit_samples=20)
             found[name] = next(iter(store.profiles.values())).config["shared_by"]
     assert found == {"few": 1000, "many": 1200, "unknown": 10_000}
+
+
+def test_a_weight_is_an_option_like_others(tmp_path: Path) -> None:
+    """Bits go where a head looks; the profile does not count as one that does not fit; another weight is refused."""
+    draw = torch.Generator().manual_seed(5)
+    samples = [(f"s{number}", {"f": torch.randn(30, 32, generator=draw)}) for number in range(40)]
+    head = torch.zeros(1, 32)
+    head[0, :2] = 1
+    found = []
+    for name, options in (("plain", {}), ("weighted", {"weight": head})):
+        store = lamofc.open(tmp_path / name, mode="a")
+        report = store.ingest(samples, quality=Quality(bpfp=0.5), codec_options=options)
+        assert not report.warnings
+        away = torch.stack([(store[sample]["f"] - tensors["f"]) @ head[0] for sample, tensors in samples])
+        found.append(float(away.square().mean()))
+        assert store.ingest(samples, quality=Quality(bpfp=0.5), codec_options=options).already == 40
+    assert found[1] < 0.1 * found[0]
+    with pytest.raises(lamofc.errors.BadArgument, match="was fitted with weight"):
+        store.ingest(samples, quality=Quality(bpfp=0.5), codec_options={"weight": 1 + head})
