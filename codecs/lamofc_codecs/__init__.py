@@ -14,6 +14,7 @@ from lamofc_codecs.errors import (
     UnsupportedInput,
 )
 from lamofc_codecs.header import Header
+from lamofc_codecs.items import keep
 from lamofc_codecs.klt import levels_of
 from lamofc_codecs.likeness import relative_bits
 from lamofc_codecs.packed import Packed, verify
@@ -47,6 +48,7 @@ __all__ = [
     "encode",
     "fit",
     "inspect",
+    "keep",
     "levels_of",
     "relative_bits",
     "verify",

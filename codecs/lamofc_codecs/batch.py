@@ -13,18 +13,16 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec
 from lamofc_codecs.decoding import Decoding, cells_of
 from lamofc_codecs.device import decode_on
 from lamofc_codecs.encoded import Record
 from lamofc_codecs.encoding import Input, encode_one
-from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
-from lamofc_codecs.header import Header
+from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.packed import Packed
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, parse
-from lamofc_codecs.registry import RAW, by_name, codec_class, codec_of_number, open_codec
+from lamofc_codecs.registry import by_name, codec_class, codec_for, open_codec
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -92,7 +90,7 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     """
     known = by_name(profiles)
     headers = [parse(record) for record in records]
-    codecs = [_codec_of(header, known) for header in headers]
+    codecs = [codec_for(header, known) for header in headers]
     cells = [cells_of(header, parts, items) for header in headers]
     if out is not None and len(out) != sum(map(len, cells)):
         raise UnsupportedInput(
@@ -109,21 +107,6 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     decoded = _each(Decoding.run, jobs, sum(header.grid.elements for header in headers))
     flat = [tensor for tensors in decoded for tensor in tensors]
     return flat if out is not None else [tensor.to(there) for tensor in flat]
-
-
-def _codec_of(header: Header, known: Mapping[str, Profile]) -> Codec:
-    kind = codec_of_number(header.number)
-    if kind.id == "raw":
-        return open_codec(RAW)
-    if header.profile not in known:
-        given = ", ".join(sorted(name[:12] for name in known)) or "none"
-        raise UnknownProfile(
-            f"the record wants profile {header.profile}; given: {given}", "give the profile of that id"
-        )
-    codec = open_codec(known[header.profile])
-    if codec.number != header.number:
-        raise CorruptRecord(f"the record is of codec {kind.id}, its profile {header.profile} of {codec.id}")
-    return codec
 
 
 def _each(work: Callable[[Item], Result], jobs: Sequence[Item], elements: int) -> list[Result]:

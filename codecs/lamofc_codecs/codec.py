@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Floats, Sums, survey, total_of
@@ -33,15 +34,17 @@ class Source:
     """Of all."""
     part_sums: tuple[Sums, ...]
     """Of each."""
+    items: tuple[int, ...] = ()
+    """Tokens of each item, of a tensor that holds several one after another."""
 
     @classmethod
-    def of(cls, tensor: Tensor, bulk: Bulk | None) -> Source:
+    def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:
         """Survey a tensor; without a bulk, or with one of another width, by its own channel means."""
         real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
         values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
         sums = survey(values, bulk if fits else None)
-        return cls((tensor,), values, sums, (sums,))
+        return cls((tensor,), values, sums, (sums,), items)
 
     @classmethod
     def of_parts(cls, tensors: Sequence[Tensor], bulk: Bulk) -> Source:
@@ -111,6 +114,8 @@ class Codec(ABC):
     """Targets that it takes; none for a codec that has only one quality."""
     layered: ClassVar[bool] = False
     """Whether a record may have several layers."""
+    separable: ClassVar[bool] = False
+    """Whether items can be taken out of a record of several."""
     options: ClassVar[tuple[str, ...]] = ()
     """Names of the keywords that `fit` takes."""
 
@@ -146,6 +151,10 @@ class Codec(ABC):
     ) -> None:
         """Fill those of `outs` that are not None, each as in `decode`: features of a group, of so many channels."""
         raise CorruptRecord(f"codec {self.id} codes one feature a record, this one holds {len(outs)}")
+
+    def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
+        """Layers, as many, of some rows of what they hold, which is `whole`; they decode to the same values."""
+        raise UnsupportedInput(f"codec {self.id} cannot take items out of a record", "decode and code them anew")
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
         """Refuse layers that cannot hold `size` bytes of a tensor, before anything of that size is made.

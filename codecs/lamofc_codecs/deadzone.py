@@ -84,6 +84,37 @@ def quantise(
     return out, sums
 
 
+def errors_of_tokens(
+    values: Floats, group: NDArray[np.uint8], classes: NDArray[np.uint8], step: np.float32, rounding: Rounding
+) -> NDArray[np.float64]:
+    """The error of each token, in squared steps, if it is quantised so."""
+    found = np.zeros(len(values))
+    _errors(values, group, classes, np.float32(1) / step, rounding.listed, found)
+    return found
+
+
+@compiled
+def _errors(
+    values: Floats,
+    group: NDArray[np.uint8],
+    classes: NDArray[np.uint8],
+    inverse: np.float32,
+    listed: Floats,
+    found: NDArray[np.float64],
+) -> None:
+    for t in range(values.shape[0]):
+        row, kinds = values[t], classes[group[t]]
+        for c in range(values.shape[1]):
+            away = min(abs(row[c] * inverse), np.float32(LARGEST))
+            number = np.int32(away + np.float32(0.5))
+            if number < _LISTED:
+                number -= away < listed[kinds[c], number, 0]
+                error = np.float64(away - listed[kinds[c], number, 1])
+            else:
+                error = np.float64(away - np.float32(number))
+            found[t] += error * error
+
+
 @compiled
 def _quantise(  # noqa: PLR0913 - compiled code takes arrays, not objects
     values: Floats,

@@ -49,7 +49,7 @@ class Decoding:
         shape, source_dtype = (wanted.tokens, wanted.channels[0]), wanted.dtypes[0]
         first = self.out[0] if self.out and self.header.items == 1 else None
         direct = first is not None and _takes(first, shape, source_dtype)
-        whole = first if first is not None and direct else _room(shape, source_dtype)
+        whole = first if first is not None and direct else room(shape, source_dtype)
         self.codec.decode(wanted.layers, whole)
         return self.taken([whole])
 
@@ -75,7 +75,7 @@ class Decoding:
             shape, dtype = (wanted.tokens, wanted.channels[part]), wanted.dtypes[part]
             target = self.out[number] if self.out else None
             direct = target is not None and _takes(target, shape, dtype)
-            outs[part] = target if direct else _room(shape, dtype)
+            outs[part] = target if direct else room(shape, dtype)
         self.codec.decode_parts(wanted.layers, wanted.channels, outs)
         chosen = [outs[part] for part in wanted.parts]
         return self.taken([piece for piece in chosen if piece is not None])
@@ -91,7 +91,7 @@ class Decoding:
         return self.out
 
 
-def _room(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+def room(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
     """Return an empty tensor. Made of bytes, because torch warns of complex32 whenever it makes one."""
     return torch.empty(shape[0] * shape[1] * dtype.itemsize, dtype=torch.uint8).view(dtype).view(shape)
 

@@ -18,6 +18,7 @@ from lamofc_codecs.between import half_known
 from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.device_numbers import Flat, Laid
 from lamofc_codecs.dtypes import LARGEST_HALF
+from lamofc_codecs.lifts import down
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import FACTOR
 from lamofc_codecs.stages import ALL, HALF
@@ -95,6 +96,8 @@ def values_of(batch: Sequence[Laid], known: Parameters, parts: Tensor, channels:
         here = sums[laid.rows]
         if laid.opened.side.field.rows:
             laid.opened.side.field.back_on(here)
+        if laid.opened.side.lifts is not None:
+            here *= torch.from_numpy(down(laid.opened.side.lifts, len(here))[:, None]).to(parts.device)
         factor = unit / known.metric.weight if known.basis is None else known.basis.scale.numpy() * unit
         here *= torch.from_numpy(np.ascontiguousarray(factor[channels])).to(parts.device)
     sums += middle

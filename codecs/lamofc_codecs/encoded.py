@@ -15,9 +15,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One feature of a record that holds several: the same sums, of its own elements."""
+    """One feature, or one item, of a record that holds several: the same sums, of its own elements."""
 
     name: str
+    """Of a feature."""
     elements: int
     sum: float
     sum_sq: float
@@ -53,3 +54,5 @@ class Record:
     """Bits of the sections, without the header."""
     parts: tuple[Part, ...] = ()
     """Of features that are coded together, each by itself."""
+    items: tuple[Part, ...] = ()
+    """Of several items, each by itself."""

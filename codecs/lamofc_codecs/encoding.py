@@ -12,6 +12,7 @@ from lamofc_codecs.codec import Codec, Coded, Source
 from lamofc_codecs.encoded import Layer, Part, Record
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.grid import Grid
+from lamofc_codecs.items import figures
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.raw import least_size
@@ -28,16 +29,18 @@ def encode_one(element: Input, codec: Codec, profile: Profile, quality: Quality 
         return _encode_group(element, codec, profile, quality)
     items = _items(element, codec)
     tensor = items[0] if len(items) == 1 else torch.cat(items)
-    source = Source.of(tensor, codec.bulk)
+    source = Source.of(tensor, codec.bulk, tuple(map(len, items)))
     grid = Grid(tuple(len(item) for item in items), (tensor.shape[1],), (_name(tensor.dtype),))
     grid.check()
     coded = codec.encode(source, quality)
     record = _record(codec, profile, grid, source, coded)
-    if codec.id == "raw" or (coded.reached and len(record.data) <= least_size(source.tensor)):
-        return record
-    raw = open_codec(RAW)
-    kept = _record(raw, RAW, grid, source, raw.encode(source))
-    return record if coded.reached and len(record.data) <= len(kept.data) else kept
+    if codec.id != "raw" and not (coded.reached and len(record.data) <= least_size(source.tensor)):
+        raw = open_codec(RAW)
+        plain = raw.encode(source)
+        kept = _record(raw, RAW, grid, source, plain)
+        if not coded.reached or len(record.data) > len(kept.data):
+            record, coded = kept, plain
+    return replace(record, items=tuple(figures(source, codec, coded))) if len(items) > 1 else record
 
 
 def _encode_group(element: Mapping[str, Tensor], codec: Codec, profile: Profile, quality: Quality | None) -> Record:

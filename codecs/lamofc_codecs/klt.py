@@ -18,9 +18,10 @@ from lamofc_codecs.bulk import NO_DISTORTION, Bulk, distortion_of
 from lamofc_codecs.codec import Codec, Coded, Source, need
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.klt_fit import fit_profile
+from lamofc_codecs.klt_items import evened, keep_rows
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_sample import Sample
-from lamofc_codecs.klt_section import Side, read_layers, read_start, write_layers
+from lamofc_codecs.klt_section import read_layers, read_start, write_layers
 from lamofc_codecs.metric import digest_of
 from lamofc_codecs.outliers import read_exact, write_exact
 from lamofc_codecs.parameters import Parameters
@@ -41,6 +42,7 @@ class Klt(Codec):
     summary = "channels decorrelated, token means off, layers for any rate on read"
     qualities = ("snr_db", "mse", "bpfp", "step", "max_error")
     layered = True
+    separable = True
     options = tuple(KltOptions.__dataclass_fields__)
 
     @classmethod
@@ -97,12 +99,16 @@ class Klt(Codec):
     def _encode(self, source: Source, outside: NDArray[np.bool_], quality: Quality) -> Coded:
         sample = Sample.of(source, outside, self.known, quality)
         trial, reached = sample.meet(quality)
+        sample, trial = evened(sample, trial)
         exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
-        side = Side(trial.tokens, sample.index, sample.field)
         coded = list(zip(trial.numbers, trial.runs, strict=True))
-        layers = write_layers(trial.cut, coded, side, self.known, exact, source.nbytes >> 17)
+        layers = write_layers(trial.cut, coded, sample.side(trial.tokens), self.known, exact, source.nbytes >> 17)
         errors = sample.errors(trial)
         return Coded(layers, tuple(map(distortion_of, errors)), reached, errors)
+
+    def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
+        """The numbers of those rows, coded anew; of no row none."""
+        return keep_rows(layers, whole, rows, self.known)
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` from the layers that are there."""

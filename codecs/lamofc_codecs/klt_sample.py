@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.between import errors_of
-from lamofc_codecs.bulk import Distortion, Floats, between, distortion
+from lamofc_codecs.bulk import Distortion, Doubles, Floats, between, distortion
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import quantise
 from lamofc_codecs.dtypes import convert
-from lamofc_codecs.energy import Tokens, energies_of
+from lamofc_codecs.energy import Tokens, energies_of, squares_of
 from lamofc_codecs.fields import choose_field
 from lamofc_codecs.klt_section import FINEST, Head, Level, Side
 from lamofc_codecs.klt_target import (
@@ -37,6 +37,7 @@ from lamofc_codecs.klt_target import (
 )
 from lamofc_codecs.klt_trial import Trial
 from lamofc_codecs.lazy import lazy
+from lamofc_codecs.lifts import Lifts
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.refinement import FACTOR, coarser
@@ -67,6 +68,8 @@ class Sample:
     source: Source
     known: Parameters
     quality: Quality
+    squares: Doubles
+    """Of each token about its middle, weighted."""
     signal: float
     """Weighted."""
     exact: tuple[NDArray[np.int64], ...]
@@ -78,6 +81,8 @@ class Sample:
     glance: Glance
     """What a guess looks at."""
     theory: Theory
+    lifts: Lifts | None = None
+    """Of each token, where items share a step: the columns are as they leave them."""
     memo: dict[str, int] = dataclasses.field(default_factory=dict)
     """How many levels are worth it, once the first trial has told."""
 
@@ -87,7 +92,8 @@ class Sample:
         away = source.values - known.bulk.mean
         away[outside] = 0
         known.metric.apply(away)
-        signal, index = signal_of(away, source, known), None
+        squares, index = squares_of(away), None
+        signal = signal_of(squares, source, known)
         if known.analysis_means is not None:
             index = known.analysis_means.nearest(away)
             away -= known.analysis_means.take(index)
@@ -102,13 +108,13 @@ class Sample:
             if count >= known.columns or not unlikely(columns, left, most, spread):
                 break
             count = min(max(2 * count, 8), known.columns)
-        field = choose_field(columns, known.fields(len(columns)))
+        field = Field() if len(source.items) > 1 else choose_field(columns, known.fields(len(columns)))
         if field.rows:
             turn(columns, field)
             glance = Glance.of(columns)
         theory = known.theory(glance.power, field.bands(len(away)), count, left)
         exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
-        return cls(source, known, quality, signal, exact, index, columns, field, glance, theory)
+        return cls(source, known, quality, squares, signal, exact, index, columns, field, glance, theory)
 
     def meet(self, quality: Quality) -> tuple[Trial, bool]:
         """The coarsest trial that meets the quality, and whether it does."""
@@ -169,11 +175,11 @@ class Sample:
         )
         return len(self.columns) * per_token + 8.0 * exact + 150
 
-    def trial(self, step: float) -> Trial:
-        """Code with one step."""
+    def trial(self, step: float, columns: int | None = None) -> Trial:
+        """Code with one step, and as many columns as are worth it unless told how many."""
         step = float(_reached(step))
         rows, sums, tokens = self._sums(self.columns, self._band, step)
-        count = kept(sums)
+        count = kept(sums) if columns is None else columns
         spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum())
         rows = rows[:, :count]
         tokens = tokens.hushed(~rows.any(1))
@@ -189,8 +195,8 @@ class Sample:
         numbers = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
         head = Head(step, widths, (Cut(),) * (levels - 1), silent)
         runs = tuple(head.runs_of(level, tokens, self.known) for level in range(levels))
-        decoded = self._decoded(head.step_of(levels - 1), runs[-1], numbers[-1])
-        lost = self._lost(decoded)
+        decoded = self.decoded(head.step_of(levels - 1), runs[-1], numbers[-1])
+        lost = self.lost(decoded)
         error = self._error(decoded, lost)
         least = self.known.options.layer_bytes
         return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits, least)
@@ -207,12 +213,13 @@ class Sample:
             count += 1
         return count
 
-    def _decoded(self, step: np.float32, runs: Runs, numbers: Numbers) -> list[Tensor]:
+    def decoded(self, step: np.float32, runs: Runs, numbers: Numbers) -> list[Tensor]:
+        """What a decoder makes of numbers, but for the exact entries."""
         decoded = [torch.empty_like(tensor) for tensor in self.source.tensors]
-        synthesise(Level(numbers, runs, step), self.known, Side(runs.tokens, self.index, self.field), decoded)
+        synthesise(Level(numbers, runs, step), self.known, self.side(runs.tokens), decoded)
         return decoded
 
-    def _lost(self, decoded: list[Tensor]) -> tuple[Distortion, ...]:
+    def lost(self, decoded: list[Tensor]) -> tuple[Distortion, ...]:
         """Of each part, once its exact entries are in place."""
         lost = []
         for part, (first, last) in enumerate(pairwise(self.known.bounds)):
@@ -224,16 +231,24 @@ class Sample:
 
     def _error(self, decoded: Sequence[Tensor], lost: Sequence[Distortion]) -> float:
         """What is lost, as the quality counts it."""
-        if not self.known.weighted:
-            return weighed(lost, self.source, self.known, self.quality)
-        away = self.source.values - convert(decoded[0], torch.float32).numpy()
+        if self.known.weighted:
+            return float(self.token_errors(decoded[0]).sum())
+        return weighed(lost, self.source, self.known, self.quality)
+
+    def token_errors(self, decoded: Tensor) -> Doubles:
+        """The weighted squared error of each token."""
+        away = self.source.values - convert(decoded, torch.float32).numpy()
         np.nan_to_num(away, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return float(np.square(self.known.metric.apply(away), dtype=np.float64).sum())
+        return squares_of(self.known.metric.apply(away))
+
+    def side(self, tokens: Tokens) -> Side:
+        """What is told of each token."""
+        return Side(tokens, self.index, self.field, self.lifts)
 
     def errors(self, trial: Trial) -> tuple[tuple[Distortion, ...], ...]:
         """What is lost with each layer, in each part: within a level, about so."""
         ends = [
-            self._lost(self._decoded(trial.head.step_of(level), trial.runs[level], numbers))
+            self.lost(self.decoded(trial.head.step_of(level), trial.runs[level], numbers))
             for level, numbers in enumerate(trial.numbers[:-1])
         ]
         ends.append(trial.lost)
@@ -266,14 +281,14 @@ class Sample:
 
     def _exactly(self, step: float, limit: float) -> Trial:
         trial = self.trial(step)
-        decoded = self._decoded(np.float32(trial.step), trial.runs[-1], trial.numbers[-1])
+        decoded = self.decoded(np.float32(trial.step), trial.runs[-1], trial.numbers[-1])
         exact = []
         for part, tensor in enumerate(decoded):
             with np.errstate(over="ignore", invalid="ignore"):
                 far = np.abs(self.source.part(part) - convert(tensor, torch.float32).numpy()) > limit
             exact.append(np.union1d(self.exact[part], np.flatnonzero(far)))
         kept_exactly = replace(self, exact=tuple(exact))
-        return replace(trial, exact=tuple(exact), lost=kept_exactly._lost(decoded), side_bits=kept_exactly._side_bits)
+        return replace(trial, exact=tuple(exact), lost=kept_exactly.lost(decoded), side_bits=kept_exactly._side_bits)
 
 
 def _reached(step: float) -> np.float32:

@@ -15,6 +15,7 @@ from lamofc_codecs.codec import need
 from lamofc_codecs.energy import ENERGIES, Tokens
 from lamofc_codecs.first_layer import read_first, write_first
 from lamofc_codecs.golomb import read_numbers, write_numbers
+from lamofc_codecs.lifts import Lifts, read_lifts, write_lifts
 from lamofc_codecs.order0 import Form, read_plane, write_plane
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import FACTOR, read_refinement, write_refinement
@@ -27,7 +28,7 @@ MAX_LEVELS = 7
 FINEST = 2.0**-100
 """Steps and their inverses stay well within float32."""
 _START = struct.Struct("<fBB")
-_EXACT, _CUT, _SILENT = 1, 2, 4
+_EXACT, _CUT, _SILENT, _LIFTED = 1, 2, 4, 8
 _LENGTHS = 3
 
 
@@ -64,6 +65,8 @@ class Side:
     """The number of its mean, where the profile has means."""
     field: Field
     """The field that tokens were turned into waves on."""
+    lifts: Lifts | None = None
+    """Of each token, where items share a step."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,13 @@ def write_layers(
     form, plane = write_plane(side.tokens.energy, known.energies)
     if len(plane) + len(index) + len(base) < least:
         form, plane = Form.STORED, side.tokens.energy.tobytes()
+    lifts = b"" if side.lifts is None else write_lifts(side.lifts)
     cuts = b"".join(bytes((cut.halves, cut.rest)) for cut in head.cuts)
-    flags = _EXACT * bool(exact) | _CUT * any(cuts) | _SILENT * head.silent
+    flags = _EXACT * bool(exact) | _CUT * any(cuts) | _SILENT * head.silent | _LIFTED * bool(lifts)
     field = () if known.terrain is None else (side.field.first, side.field.rows, side.field.width)
     listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(base), *field], np.int64))
     start = _START.pack(head.step, len(head.columns), flags) + cuts * any(cuts) + listed
-    layers = [b"".join((start, bytes((form,)), plane, index, base, exact))]
+    layers = [b"".join((start, bytes((form,)), plane, index, lifts, base, exact))]
     for ((before, _), (numbers, runs)), cut in zip(pairwise(coded), head.cuts, strict=True):
         layers += write_refinement(numbers, before, runs, cut.stages)
     return tuple(layers)
@@ -143,7 +147,6 @@ def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[in
     rising = all(a <= b for a, b in pairwise(head.columns))
     need(rising and head.columns[-1] <= known.columns, f"levels of {head.columns} columns")
     need(at + 1 + sum(lengths) <= len(data), f"parts of {lengths} bytes in a first layer of {len(data)}")
-    need((at + 1 + sum(lengths) < len(data)) == bool(flags & _EXACT), f"flags {flags}, yet other bytes at the end")
     energy = np.empty(tokens, np.uint8)
     form, at = data[at], at + 1
     read_plane(form, data[at : at + lengths[0]], energy, known.energies)
@@ -152,13 +155,19 @@ def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[in
     need((lengths[1] > 0) == (known.means is not None), f"{lengths[1]} bytes of mean numbers")
     index = None if known.means is None else known.means.read(data[at : at + lengths[1]], tokens)
     at += lengths[1]
-    side = Side(Tokens.of(energy, field.bands(tokens)), index, field)
+    lifts = None
+    if flags & _LIFTED:
+        need(not field.rows, f"lifts of tokens on {field}")
+        lifts, used = read_lifts(data[at:], tokens)
+        at += used
+    side = Side(Tokens.of(energy, field.bands(tokens)), index, field, lifts)
     later, sections = [], tuple(layers[1:])
     for cut in cuts:
         if sections:
             later.append(sections[: len(cut.stages)])
             sections = sections[len(cut.stages) :]
     end = at + lengths[2]
+    need((end < len(data)) == bool(flags & _EXACT) and end <= len(data), f"flags {flags}, {len(data)} bytes, not {end}")
     return Opened(head, side, data[at:end], tuple(later), data[end:])
 
 
@@ -181,7 +190,7 @@ def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
     need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
     step, levels, flags = _START.unpack_from(data)
     need(FINEST <= step <= 1 / FINEST, f"a step of {step}")
-    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT | _SILENT, f"{levels} levels, flags {flags}")
+    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT | _SILENT | _LIFTED, f"{levels} levels, flags {flags}")
     if not flags & _CUT:
         return step, flags, (Cut(),) * (levels - 1), _START.size
     end = _START.size + 2 * (levels - 1)

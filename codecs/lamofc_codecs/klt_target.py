@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.bulk import Distortion, Floats
+from lamofc_codecs.bulk import Distortion, Doubles, Floats
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import WEIGHT
 from lamofc_codecs.energy import squares_of
@@ -28,10 +28,10 @@ _MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
 """Decibels whose power float64 can hold, and its least number above 0."""
 
 
-def signal_of(away: Floats, source: Source, known: Parameters) -> float:
-    """The weighted signals of all features; of one that is away from its middle, weighted."""
+def signal_of(squares: Doubles, source: Source, known: Parameters) -> float:
+    """The weighted signals of all features, or by the squares of one's tokens where its errors do not count alike."""
     if known.weighted:
-        return float(np.square(away, dtype=np.float64).sum())
+        return float(squares.sum())
     return float(sum(known.importance * [sums.signal for sums in source.part_sums]))
 
 

@@ -27,6 +27,18 @@ def write_outliers(positions: NDArray[np.int64], source: Tensor) -> bytes:
 
 def read_outliers(data: memoryview, out: Tensor) -> None:
     """Put the stored elements into a contiguous `out`, wherever it is."""
+    places, values = _read(data, out)
+    positions, exact = torch.from_numpy(places), torch.frombuffer(bytearray(values), dtype=out.dtype)
+    out.view(-1)[positions.to(out.device)] = exact.to(out.device)
+
+
+def positions_of(data: memoryview, out: Tensor) -> NDArray[np.int64]:
+    """Where the stored elements of such a tensor stand."""
+    return _read(data, out)[0]
+
+
+def _read(data: memoryview, out: Tensor) -> tuple[NDArray[np.int64], memoryview]:
+    """Positions and bytes of the stored elements."""
     count = _COUNT.unpack_from(data)[0] if len(data) >= _COUNT.size else 0
     if not 0 < count <= out.numel() or count * out.itemsize > len(data):
         raise CorruptRecord(f"{count} exact values in {len(data)} bytes for a tensor of {out.numel()} elements")
@@ -37,9 +49,7 @@ def read_outliers(data: memoryview, out: Tensor) -> None:
         raise CorruptRecord(
             f"{count} exact values take {len(values)} bytes and reach to {reach:.0f} in a tensor of {out.numel()}"
         )
-    positions = torch.from_numpy(np.cumsum(gaps + 1) - 1)
-    exact = torch.frombuffer(bytearray(values), dtype=out.dtype)
-    out.view(-1)[positions.to(out.device)] = exact.to(out.device)
+    return np.cumsum(gaps + 1) - 1, values
 
 
 def write_exact(positions: tuple[NDArray[np.int64], ...], sources: Sequence[Tensor]) -> bytes:

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, Coded, Source, need
@@ -49,6 +51,10 @@ class Raw(Codec):
             return Coded((_WHOLE + data.tobytes(),))
         heads = b"".join(_PLANE.pack(form, len(body)) for form, body in planes)
         return Coded((b"".join((_PLANES, heads, *(body for _, body in planes))),))
+
+    def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
+        """Code those rows."""
+        return self.encode(Source.of(whole[torch.from_numpy(rows)].contiguous(), None)).layers
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
         """Refuse bytes of another number; planes may be constant, and hold anything."""

@@ -5,7 +5,8 @@ from functools import lru_cache
 from typing import Any
 
 from lamofc_codecs.codec import Codec
-from lamofc_codecs.errors import UnknownCodec
+from lamofc_codecs.errors import CorruptRecord, UnknownCodec, UnknownProfile
+from lamofc_codecs.header import Header
 from lamofc_codecs.klt import Klt
 from lamofc_codecs.lloydmax import LloydMax
 from lamofc_codecs.profile import Profile
@@ -71,3 +72,19 @@ def by_name(profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None
     elif isinstance(profiles, Mapping):
         profiles = profiles.values()
     return {profile.id[:32]: profile for profile in profiles}
+
+
+def codec_for(header: Header, known: Mapping[str, Profile]) -> Codec:
+    """Return the codec that decodes a record, by the profile that it names."""
+    kind = codec_of_number(header.number)
+    if kind.id == "raw":
+        return open_codec(RAW)
+    if header.profile not in known:
+        given = ", ".join(sorted(name[:12] for name in known)) or "none"
+        raise UnknownProfile(
+            f"the record wants profile {header.profile}; given: {given}", "give the profile of that id"
+        )
+    codec = open_codec(known[header.profile])
+    if codec.number != header.number:
+        raise CorruptRecord(f"the record is of codec {kind.id}, its profile {header.profile} of {codec.id}")
+    return codec

@@ -18,6 +18,7 @@ from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.dtypes import LARGEST_HALF, convert_into
 from lamofc_codecs.energy import Tokens
 from lamofc_codecs.klt_section import Level, Side
+from lamofc_codecs.lifts import down
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.runs import Numbers
 from lamofc_codecs.waves import Tile
@@ -53,12 +54,13 @@ def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tenso
 def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: Side) -> None:
     cut = side.field.tiles(len(out), _TILE)
     room = np.empty((max(tile.stop - tile.start for tile in cut), out.shape[1]), np.float32)
+    lower = down(side.lifts, len(out))
     means = tiles.known.means
     for tile in cut:
         part = out[tile.start : tile.stop]
         direct = part.dtype == torch.float32
         floats = part.numpy() if direct else room[: len(part)]
-        tiles.fill(tile, unit, floats, channels)
+        tiles.fill(tile, unit, lower[tile.start : tile.stop], floats, channels)
         if means is not None and side.index is not None:
             rows, scale = means.basis.rows[:, channels].numpy(), means.basis.scale[channels].numpy()
             _add_means(side.index[tile.start : tile.stop], rows, scale, floats)
@@ -98,8 +100,8 @@ class _Tiles:
     def __init__(self, known: Parameters) -> None:
         self.known = known
 
-    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
-        """Write the tokens of a tile, of those channels."""
+    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
+        """Write the tokens of a tile, of those channels; `lower` is what each token is multiplied by."""
         raise NotImplementedError
 
 
@@ -110,11 +112,11 @@ class _Plain(_Tiles):
         super().__init__(known)
         self.parts = parts.whole()
 
-    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
+    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
         floats = np.zeros((len(out), self.known.channels), np.float32)
         chosen = self.known.order[: self.parts.shape[1]]
         parts = tile.back(self.parts[tile.start : tile.stop].astype(np.float32))
-        floats[:, chosen] = parts * (unit / self.known.metric.weight[chosen])
+        floats[:, chosen] = parts * lower[:, None] * (unit / self.known.metric.weight[chosen])
         np.add(floats[:, channels], self.known.bulk.mean[channels], out=out)
 
 
@@ -125,15 +127,15 @@ class _Whole(_Tiles):
         super().__init__(known)
         self.low, self.high = parts.split(several)
 
-    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
+    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
         basis, here = _basis(self.known), slice(tile.start, tile.stop)
         sums = basis.inverse(self.low[here], self.high[here], channels)
         factor, middle = basis.scale[channels].numpy() * unit, self.known.bulk.mean[channels]
         if tile.down:
             out[:] = sums
-            _finish(tile.back(out), factor, middle, out)
+            _finish(tile.back(out), lower, factor, middle, out)
         else:
-            _finish(sums, factor, middle, out)
+            _finish(sums, lower, factor, middle, out)
 
 
 class _Wide(_Tiles):
@@ -144,7 +146,7 @@ class _Wide(_Tiles):
         self.parts = parts.whole()
         self.rows = _basis(known).rows[: self.parts.shape[1]].to(torch.float32)
 
-    def fill(self, tile: Tile, unit: np.float32, out: Floats, channels: slice) -> None:
+    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
         room = torch.zeros(_TILE, self.parts.shape[1])
         for start in range(tile.start, tile.stop, _TILE):
             some = self.parts[start : min(start + _TILE, tile.stop)]
@@ -153,6 +155,7 @@ class _Wide(_Tiles):
         scale = _basis(self.known).scale[channels].numpy()
         with np.errstate(over="ignore", invalid="ignore"):
             tile.back(out)
+            out *= lower[:, None]
             out *= scale * unit
             out += self.known.bulk.mean[channels]
 
@@ -214,11 +217,11 @@ def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
 
 
 @compiled
-def _finish(sums: NDArray[np.int32] | Floats, factor: Floats, middle: Floats, out: Floats) -> None:
+def _finish(sums: NDArray[np.int32] | Floats, lower: Floats, factor: Floats, middle: Floats, out: Floats) -> None:
     for t in range(out.shape[0]):
-        row, there = sums[t], out[t]
+        row, there, less = sums[t], out[t], lower[t]
         for c in range(out.shape[1]):
-            there[c] = np.float32(row[c]) * factor[c] + middle[c]
+            there[c] = np.float32(row[c]) * less * factor[c] + middle[c]
 
 
 @compiled

@@ -25,6 +25,9 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     at += 1 + lengths[0]
     index = mean_numbers(data[at : at + lengths[1]], tokens, tensors, plain) if lengths[1] else None
     at += lengths[1]
+    lifts, used = plain.numbers(data[at:], tokens) if flags & 8 else ([0] * tokens, 0)
+    lower = np.array([2 ** (-(-(n + 1) // 2 if n & 1 else n // 2) / 16) for n in lifts], F)
+    at += used
     band = Waves(*field).bands(tokens) if field else [0] * tokens
     finest = F(step) if flags & 4 else None
     runs = Runs(sigma[:, : columns[0]], F(step) * F(3 ** (count - 1)), (band, energy), tables, finest)
@@ -36,7 +39,7 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
             runs = Runs(sigma[:, : columns[level]], s, (band, energy), tables, finest)
             layers, later = list(zip(later, told, strict=False)), later[len(told) :]
             numbers, sixteenths = refined(layers, (numbers, sixteenths), runs, tensors, tables, plain)
-    values = synthesis(sixteenths, s, tensors, index, Waves(*field) if field else None)
+    values = synthesis(sixteenths, s, tensors, index, Waves(*field) if field else lower)
     exact = exact_values(data[at + lengths[2] :], len(channels), plain) if flags & 1 else [{} for _ in channels]
     return values, exact
 
@@ -218,7 +221,7 @@ def drawn(numbers: Array, runs: Runs, tensors: dict[str, Array]) -> Array:
     return parts
 
 
-def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array | None, waves: Waves | None) -> Array:
+def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array | None, back: Waves | Array) -> Array:
     """The values that sixteenths of a step make."""
     unit = step / F(16)
     if "order" in tensors:
@@ -228,7 +231,7 @@ def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array |
     else:
         stride = tensors.get("basis_stride", np.ones(len(tensors["basis"]))).astype(np.int64)[: parts.shape[1]]
         sums, scale = parts * stride @ tensors["basis"][: parts.shape[1]].astype(np.int64), tensors["basis_scale"]
-    values: Array = sums.astype(F) if waves is None else waves.back(sums.astype(F))
+    values: Array = back.back(sums.astype(F)) if isinstance(back, Waves) else sums.astype(F) * back[:, None]
     values = values * (scale * unit) + tensors["bulk_mean"]
     if index is not None:
         values = values + tensors["means"][index].astype(F) * tensors["means_scale"]

@@ -1,0 +1,96 @@
+"""Items of one record, each by itself: its own figures, and a record of some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+
+from lamofc_codecs.bulk import Bulk, Distortion, Floats, Sums, distortion, survey
+from lamofc_codecs.codec import Codec, Coded, Source
+from lamofc_codecs.decoding import room
+from lamofc_codecs.dtypes import convert
+from lamofc_codecs.encoded import Part
+from lamofc_codecs.errors import UnsupportedInput
+from lamofc_codecs.lifts import of_items
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.record import Buffer, pack, parse, sections
+from lamofc_codecs.registry import codec_for
+
+
+def figures(source: Source, codec: Codec, coded: Coded) -> Iterator[Part]:
+    """Those of each item; what is lost with fewer layers is shared out as what is lost with all of them."""
+    bulk = codec.bulk if codec.bulk is not None and len(codec.bulk.mean) == source.values.shape[1] else None
+    sums, lost = _sums(source, bulk), _lost(source, codec, coded, bulk)
+    whole = coded.errors[-1].sse
+    for tokens, mine, one in zip(source.items, sums, lost, strict=True):
+        share = one.sse / whole if whole > 0 else 0.0
+        yield Part(
+            name="",
+            elements=tokens * source.channels,
+            sum=mine.sum,
+            sum_sq=mine.sum_sq,
+            sse=one.sse,
+            max_error=one.max_error,
+            signal=mine.signal,
+            bulk_sse=one.bulk_sse,
+            layers=(*(share * error.sse for error in coded.errors[:-1]), one.sse),
+        )
+
+
+def _sums(source: Source, bulk: Bulk | None) -> list[Sums]:
+    if bulk is None:
+        return [survey(values, None) for values in _split(source.values, source.items)]
+    inside, finite = ~bulk.outside(source.values), np.isfinite(source.values)
+    values = np.where(finite, source.values, 0).astype(np.float64)
+    signal = np.square((values - bulk.mean) * inside)
+    each = [of_items(some.sum(1), source.items) for some in (values, values**2, signal, 1.0 * inside, 1.0 * ~finite)]
+    return [Sums(a, b, c, int(d), int(e)) for a, b, c, d, e in np.stack(each, 1).tolist()]
+
+
+def _lost(source: Source, codec: Codec, coded: Coded, bulk: Bulk | None) -> list[Distortion]:
+    if not coded.errors[-1].max_error:
+        return [Distortion(0.0, 0.0, 0.0)] * len(source.items)
+    decoded = torch.empty_like(source.tensor)
+    codec.decode([memoryview(layer) for layer in coded.layers], decoded)
+    found = convert(decoded, torch.float32).numpy()
+    if bulk is None:
+        pairs = zip(_split(source.values, source.items), _split(found, source.items), strict=True)
+        return [distortion(values, mine, None) for values, mine in pairs]
+    away = np.where(np.isfinite(source.values), source.values.astype(np.float64) - found, 0.0)
+    squares = away**2
+    each = [of_items(some.sum(1), source.items) for some in (squares, squares * ~bulk.outside(source.values))]
+    ends = [*accumulate(source.items, initial=0)]
+    worst = [float(np.abs(away[a:b]).max(initial=0)) for a, b in pairwise(ends)]
+    return [Distortion(a, b, float(np.float32(c))) for a, b, c in zip(each[0], each[1], worst, strict=True)]
+
+
+def _split(values: Floats, items: Sequence[int]) -> list[Floats]:
+    return [np.ascontiguousarray(some) for some in np.split(values, np.cumsum(items)[:-1])]
+
+
+def keep(record: Buffer, profile: Profile, items: Sequence[int]) -> bytes:
+    """A record of some items of one that holds several: each decodes to the same values, nothing is left of the others.
+
+    It takes all layers of the record, and makes as many.
+    """
+    header = parse(record)
+    codec, grid, layers = codec_for(header, {profile.id[:32]: profile}), header.grid, sections(record, header)
+    chosen = list(items)
+    sane = chosen == sorted(set(chosen)) and chosen and chosen[0] >= 0 and chosen[-1] < grid.items
+    if not sane or grid.parts > 1 or len(layers) < len(header.partitions):
+        raise UnsupportedInput(
+            f"items {chosen[:9]} of a record of {grid.items} items x {grid.parts} parts, {len(layers)} of its layers",
+            "give numbers of items that it has, rising, and all of a record of one feature",
+        )
+    ends, dtype = [*accumulate(grid.tokens, initial=0)], getattr(torch, grid.dtypes[0])
+    codec.check_length(layers, ends[-1] * grid.channels[0] * dtype.itemsize)
+    whole = room((ends[-1], grid.channels[0]), dtype)
+    codec.decode(layers, whole)
+    rows = np.concatenate([np.arange(ends[item], ends[item + 1]) for item in chosen])
+    left = codec.keep(layers, whole, rows) if len(rows) else [b""] * len(layers)
+    fewer = replace(grid, tokens=tuple(grid.tokens[item] for item in chosen))
+    return pack(header.number, header.profile, fewer, [[layer] for layer in left])

@@ -1,0 +1,118 @@
+"""Several items in one `klt` record: each as good as asked for, and records of some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lamofc_codecs.bulk import Doubles
+from lamofc_codecs.deadzone import errors_of_tokens
+from lamofc_codecs.energy import Tokens, energies_of
+from lamofc_codecs.klt_sample import Sample
+from lamofc_codecs.klt_section import Opened, Side, open_layers, read_layers, write_layers
+from lamofc_codecs.klt_trial import Trial
+from lamofc_codecs.lifts import MOST, Lifts, least_lifts, of_items, up
+from lamofc_codecs.outliers import positions_of, write_exact
+from lamofc_codecs.parameters import Parameters
+from lamofc_codecs.refinement import coarser
+from lamofc_codecs.runs import kinds_of
+
+_ROUNDS = 3
+_NEAR = 1.03
+"""A seventh of a decibel: by so much an item's squared error may be off."""
+_REACH = 7
+"""How far from those before lifts are looked for that are a little better."""
+
+
+def evened(sample: Sample, trial: Trial) -> tuple[Sample, Trial]:
+    """The same step for tokens lifted so that each item, and not only all together, is as good as asked for."""
+    items, quality = sample.source.items, sample.quality
+    if len(items) < 2 or quality.kind not in ("snr_db", "mse"):
+        return sample, trial
+    allowed = of_items(sample.squares, items) * 10 ** (-quality.value / 10)
+    if quality.kind == "mse":
+        allowed = quality.value * sample.source.channels * np.array(items, np.float64)
+    lifting, lifts = _Lifting(sample, sample, sample.columns.shape[1], trial.step), np.zeros(len(items), np.int64)
+    for _ in range(_ROUNDS):
+        left = lifting.left(trial)
+        if (left <= _NEAR * allowed).all() and (lifting.sample is not sample or (allowed <= _NEAR * left).all()):
+            break
+        lifts = lifting.least(lifts, left, allowed)
+        trial = lifting.lifted(lifts).trial(trial.step, None if lifting.sample is sample else lifting.columns)
+        lifting = replace(lifting, sample=lifting.lifted(lifts), columns=trial.head.columns[-1])
+    return lifting.sample, trial
+
+
+@dataclass(frozen=True)
+class _Lifting:
+    """One step for items that are lifted."""
+
+    sample: Sample
+    """As it is lifted."""
+    first: Sample
+    """As it was."""
+    columns: int
+    """Of the first, that are looked at."""
+    step: float
+
+    def left(self, trial: Trial) -> Doubles:
+        """The weighted squared error of each item."""
+        decoded = self.sample.decoded(trial.head.step_of(len(trial.runs) - 1), trial.runs[-1], trial.numbers[-1])
+        self.sample.lost(decoded)  # puts exact entries into place
+        return of_items(self.sample.token_errors(decoded[0]), self.sample.source.items)
+
+    def least(self, lifts: Lifts, left: Doubles, allowed: Doubles) -> Lifts:
+        """The least lifts that are enough, given what those before left."""
+        beyond = left - self.errors(lifts)
+        reach = MOST if self.sample is self.first else _REACH
+        return least_lifts(lambda tried: self.errors(tried) + beyond <= allowed, lifts, reach)
+
+    def lifted(self, lifts: Lifts) -> Sample:
+        """The sample, its items lifted."""
+        each = np.repeat(lifts, self.first.source.items)
+        return replace(self.first, columns=self.first.columns * up(each)[:, None], lifts=each)
+
+    def errors(self, lifts: Lifts) -> Doubles:
+        """About that of each item, in those columns."""
+        each = up(np.repeat(lifts, self.first.source.items))
+        values = self.first.columns[:, : self.columns] * each[:, None]
+        step, band = np.float32(self.step), np.zeros(len(values), np.uint8)
+        sigma = self.first.known.spreads[:, : self.columns]
+        tokens = Tokens.of(energies_of(values, band, sigma, step))
+        kinds = kinds_of(sigma, step, tokens)
+        off = errors_of_tokens(values, tokens.group, kinds, step, self.first.known.rounding)
+        return of_items(np.square(self.step / each.astype(np.float64)) * off, self.first.source.items)
+
+
+def keep_rows(
+    layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64], known: Parameters
+) -> tuple[bytes, ...]:
+    """Layers of the same numbers of some tokens, rising; `whole` is what all tokens decode to."""
+    opened = open_layers(layers, len(whole), known.widths, known)
+    level, old = read_layers(layers, len(whole), known.widths, known).level, opened.side
+    tokens = Tokens.of(old.tokens.energy[rows])
+    index, lifts = (None if some is None else some[rows] for some in (old.index, old.lifts))
+    place = np.argsort(old.tokens.order)
+    numbers = [np.ascontiguousarray(level.numbers[:, place[rows[tokens.order]]])]
+    for width in opened.head.columns[-2::-1]:
+        numbers.insert(0, np.ascontiguousarray(coarser(numbers[0])[:width]))
+    coded = [(some, opened.head.runs_of(at, tokens, known)) for at, some in enumerate(numbers)]
+    exact = _exact(opened, whole, rows)
+    return write_layers(opened.head, coded, Side(tokens, index, old.field, lifts), known, exact, whole.nbytes >> 17)
+
+
+def _exact(opened: Opened, whole: Tensor, rows: NDArray[np.int64]) -> bytes:
+    """The exact entries of some tokens."""
+    if not len(opened.exact):
+        return b""
+    left = whole[rows].contiguous()
+    row, channel = np.divmod(positions_of(opened.exact, whole), whole.shape[1])
+    place = np.full(len(whole), -1)
+    place[rows] = np.arange(len(rows))
+    there = place[row] >= 0
+    positions = place[row[there]] * whole.shape[1] + channel[there]
+    return write_exact((positions,), (left,)) if len(positions) else b""
