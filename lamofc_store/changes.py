@@ -39,7 +39,7 @@ def add_segments(
     _refuse_old(context.storage, segments)
     rows = [entry for segment in segments for entry in segment.rows]
     retired, dropped = _claims(context, [entry for entry in rows if entry.table == "records"], head, overwrite)
-    records = sum(segment.entry.records for segment in segments if segment.entry)
+    records = sum(entry.count for entry in rows if entry.table == "records")
     if records and len(dropped) == records and not any(entry.table == "skipped" for entry in rows):
         return None
     gone = retired + dropped

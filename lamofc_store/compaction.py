@@ -1,4 +1,4 @@
-"""Moving live records out of segments that are mostly dead, or small, into new ones; no byte is coded anew."""
+"""Moving live records out of segments that are mostly dead, or small, into new ones; no value changes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from lamofc_store import changes, log, names, rowsets, tables
 from lamofc_store.commit import Change, RowsEntry, SegmentEntry
 from lamofc_store.errors import BadArgument, Expired
-from lamofc_store.fetch import Places, fetch
-from lamofc_store.segment import SegmentWriter, Stream
+from lamofc_store.moving import Taken, move
+from lamofc_store.segment import SegmentWriter
 from lamofc_store.snapshot import Snapshot
 from lamofc_store.writer import CLOSE_RECORDS
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 CLOSE_BYTES = 256 << 20
 _BATCH_BYTES = 64 << 20
-_Taken = tuple["pa.Table", list[tuple[Stream, int]]]
-"""Old rows, and where their records went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class Compaction:
     """Segments that were emptied."""
     written: int
     records: int
+    """Features of samples."""
     bytes_before: int
     bytes_after: int
     commit: int
@@ -72,7 +71,7 @@ def compact(store: "Store", *, live: float = 0.75, small: int = CLOSE_BYTES // 4
     return Compaction(
         len(chosen),
         len(moved),
-        sum(one.entry.records for one in moved),
+        sum(one.rows.count for one in moved),
         sum(before.segments[identity].bytes for identity in chosen),
         sum(one.entry.bytes for one in moved),
         commit,
@@ -82,7 +81,7 @@ def compact(store: "Store", *, live: float = 0.75, small: int = CLOSE_BYTES // 4
 def _chosen(store: "Store", live: float, small: int) -> list[str]:
     from lamofc_catalog import translated
 
-    query = "SELECT segment, sum(length) FROM (SELECT DISTINCT segment, record, length FROM records) GROUP BY 1"
+    query = "SELECT segment, sum(stored_bits) // 8 FROM records GROUP BY 1"
     with translated(query):
         sizes = dict(store.sql(query).fetchall())
     entries = store.snapshot.segments.values()
@@ -94,14 +93,14 @@ def _chosen(store: "Store", live: float, small: int) -> list[str]:
 def _move(store: "Store", chosen: Sequence[str]) -> Iterator[_Moved]:
     """Copy the live records of the chosen segments into new ones."""
     writer = SegmentWriter(store.storage)
-    taken: list[_Taken] = []
+    taken: list[Taken] = []
     for identity in chosen:
         rows = tables.in_segment(store.catalog, identity)
         for batch in _batches(rows):
             if writer.records and (writer.bytes >= CLOSE_BYTES or writer.records >= CLOSE_RECORDS):
                 yield _closed(store, writer, taken)
                 writer, taken = SegmentWriter(store.storage), []
-            taken.append((batch, _copy(store, writer, batch)))
+            taken.append(move(store.storage, store.profiles, writer, batch))
     if writer.records:
         yield _closed(store, writer, taken)
 
@@ -118,28 +117,7 @@ def _batches(rows: "pa.Table") -> Iterator["pa.Table"]:
         first = last
 
 
-def _copy(store: "Store", writer: SegmentWriter, rows: "pa.Table") -> list[tuple[Stream, int]]:
-    """Where each row's record went; rows of one record stand side by side and share its place."""
-    records = rows["record"].to_numpy()
-    new = np.ones(len(records), bool)
-    new[1:] = np.diff(records) != 0
-    first, group = np.flatnonzero(new), np.cumsum(new) - 1
-    packed = fetch(store.storage, Places.of(rows.take(first)))
-    view, features = packed.buffer.data, np.array(rows["feature"].to_pylist(), object)
-    named = ["+".join(some) for some in np.split(features, first[1:])]
-    patterns, profiles, samples = (rows[name].to_pylist() for name in ("pattern", "profile", "sample"))
-    places = [
-        writer.add(
-            Stream(named[number], patterns[row], profiles[row]),
-            samples[row],
-            view[packed.offsets[number] : packed.offsets[number + 1]],
-        )
-        for number, row in enumerate(first.tolist())
-    ]
-    return [places[number] for number in group.tolist()]
-
-
-def _closed(store: "Store", writer: SegmentWriter, taken: "list[_Taken]") -> _Moved:
+def _closed(store: "Store", writer: SegmentWriter, taken: "list[Taken]") -> _Moved:
     """Write the new segment and its rows: the old ones with a new place."""
     import pyarrow as pa
 

@@ -1,5 +1,6 @@
 """Whether profiles fit what they code: the first records of each are looked at, and what does not fit is told."""
 
+from collections.abc import Sequence
 from statistics import median
 
 from lamofc_store.items import Item
@@ -16,14 +17,16 @@ class Fitness:
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], list[float]] = {}
 
-    def look(self, item: Item, coded: Coded) -> None:
+    def look(self, items: Sequence[Item], coded: Coded) -> None:
         """Note how well a record came out, if it is one of the first."""
+        import torch
+
         from lamofc_codecs import relative_bits
 
         if coded.profile.codec == "klt" and coded.profile.config.get("weight") is None:
-            seen = self._seen.setdefault((item.feature, coded.profile.id), [])
-            if len(seen) < _LOOKED_AT and item.tokens.numel():
-                seen.append(relative_bits(item.tokens, coded.record))
+            seen = self._seen.setdefault((items[0].feature, coded.profile.id), [])
+            if len(seen) < _LOOKED_AT and coded.record.elements:
+                seen.append(relative_bits(torch.cat([item.tokens for item in items]), coded.record))
 
     def warnings(self) -> list[str]:
         """A line for each profile that does not fit."""

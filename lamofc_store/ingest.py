@@ -1,7 +1,7 @@
 """Taking samples in: what is there is passed over, the rest is coded, written and committed, a segment at a time."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -140,13 +140,11 @@ class Ingest:
         grouped = {(item.sample, item.feature) for bundle in self._add_groups(bundles) for item in bundle}
         alone = [item for item in new if (item.sample, item.feature) not in grouped]
         self._choose_alone(alone)
-        coded = [pair for group in _grouped(alone) for pair in self._encode(group)]
-        failed = {item.sample: (item.feature, result) for item, result in coded if isinstance(result, Exception)}
+        coded, failed = encoding.encode([self._task(group) for group in _grouped(alone)])
         for identity, (feature, error) in failed.items():
             self._skip(identity, feature, error)
-        for item, result in coded:
-            if not isinstance(result, Exception) and item.sample not in failed:
-                self._add(item, result)
+        for some, record in coded:
+            self._add(some, record)
         for sample, items in batch:
             if any((item.sample, item.feature) in self._pending for item in items):
                 self._writer.add_sample(sample)
@@ -160,10 +158,10 @@ class Ingest:
         entry = self.store.snapshot.profiles.get(f"{row['profile']} {row['feature']}")
         return entry.codec if entry else str(row["codec"])
 
-    def _encode(self, items: list[Item]) -> Iterator[tuple[Item, "Coded | Exception"]]:
-        """Code items of one feature and one kind."""
+    def _task(self, items: list[Item]) -> encoding.Task:
+        """How items of one feature and one kind are coded."""
         coding = self._coding(items[0])
-        return encoding.encode(items, self._chosen[items[0].feature, coding.codec], coding)
+        return items, self._chosen[items[0].feature, coding.codec], coding
 
     def _new(self, items: list[Item]) -> list[Item]:
         """The items that are not there; different content under a key is a Conflict unless told to overwrite."""
@@ -208,13 +206,14 @@ class Ingest:
             "give --overwrite to replace it, or the codec and quality that it was stored with",
         )
 
-    def _add(self, item: Item, coded: Coded) -> None:
-        self._writer.add(item, coded)
-        self._fitness.look(item, coded)
-        self._writer.add_profile(profiles.entry_for(coded.profile, item.feature, coded.quality))
-        self._pending[item.sample, item.feature] = item.source_hash
-        self.report.records += 1
-        self.report.raw_bytes += item.raw_bytes
+    def _add(self, items: Sequence[Item], coded: Coded) -> None:
+        self._writer.add(items, coded)
+        self._fitness.look(items, coded)
+        self._writer.add_profile(profiles.entry_for(coded.profile, items[0].feature, coded.quality))
+        for item in items:
+            self._pending[item.sample, item.feature] = item.source_hash
+            self.report.raw_bytes += item.raw_bytes
+        self.report.records += len(items)
         self.report.stored_bytes += len(coded.record.data)
 
     def _add_groups(self, bundles: list[list[Item]]) -> Iterator[list[Item]]:
@@ -233,7 +232,7 @@ class Ingest:
                 for item in bundle:
                     self._pending[item.sample, item.feature] = item.source_hash
                     self.report.raw_bytes += item.raw_bytes
-                self.report.records += 1
+                self.report.records += len(bundle)
                 self.report.stored_bytes += len(coded.record.data)
                 yield bundle
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 OnError = Literal["stop", "skip", "raw"]
 DEFAULT_CODEC = "klt"
 DEFAULT_SNR_DB = 15.0
+DEFAULT_BLOCK = 64
 RATED = frozenset({"uniform", "klt"})
 """Codecs that take a quality, and get the usual one when none is given."""
 
@@ -41,6 +42,8 @@ class IngestOptions:
     """What the codec's own fit is told; `lamofc codec show CODEC` lists its options."""
     features: tuple[str, ...] = ()
     """Globs; none means all."""
+    block: int = DEFAULT_BLOCK
+    """Most samples whose small features stand in one record; 1 for a record each."""
     groups: tuple[str, ...] = ()
     """Globs, with choices in braces: features of a sample that one names are coded together where they share tokens."""
     patterns: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +70,8 @@ class IngestOptions:
             raise BadArgument(f"on_error={self.on_error!r} is none of stop, skip, raw", "give one of them")
         if self.fit_samples is not None and self.fit_samples < 1:
             raise BadArgument(f"fit_samples={self.fit_samples} is less than 1", "64 samples are a good start")
+        if self.block < 1:
+            raise BadArgument(f"block={self.block} is less than 1", f"{DEFAULT_BLOCK} samples are a good size")
         if self.segment_bytes < 1:
             raise BadArgument(f"segment_bytes={self.segment_bytes} is less than 1", "256 MiB is a good size")
         if self.profile is not None and self.profile.codec != self.codec:
@@ -117,6 +122,7 @@ class Report:
     samples: int = 0
     """Samples taken in, in whole or in part."""
     records: int = 0
+    """Features of samples; small ones, and those of a group, share what is stored."""
     already: int = 0
     """Records that were there with the same fingerprint."""
     skipped: int = 0

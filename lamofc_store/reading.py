@@ -1,7 +1,7 @@
 """From rows to tensors: records fetched together, decoded together, each in its own shape again."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from lamofc_codecs import Packed, Profile, Quality
     from lamofc_store.store import Store
 
-COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile", "part")
+COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile", "part", "item")
 
-Form = tuple[tuple[int, ...], str, str, int]
-"""Shape, pattern and profile of a feature, and which part of its record it is."""
+Cell = tuple[int, int]
+"""Which item of its record a tensor is, and which part."""
+Form = tuple[tuple[int, ...], str, str, Cell]
+"""Shape, pattern and profile of a feature, and where it stands in its record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class Wanted:
         """What record rows tell."""
         shapes = map(tuple, rows["shape"].to_pylist())
         forms: dict[Form, Form] = {}
-        listed = zip(shapes, *(rows[name].to_pylist() for name in ("pattern", "profile", "part")), strict=True)
+        cells = zip(rows["item"].to_pylist(), rows["part"].to_pylist(), strict=True)
+        listed = zip(shapes, rows["pattern"].to_pylist(), rows["profile"].to_pylist(), cells, strict=True)
         return cls(Places.of(rows), tuple(forms.setdefault(form, form) for form in listed))
 
     def take(self, indices: Sequence[int]) -> "Wanted":
@@ -55,8 +58,8 @@ def read(storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted) ->
 
     if not wanted.forms:
         return []
-    first, which = _distinct(wanted.places)
-    packed = fetch(storage, wanted.places.take(first))
+    places, which = _distinct(wanted.places)
+    packed = fetch(storage, places)
     named = [profiles[identity] for identity in {form[2] for form in wanted.forms if form[2]}]
     try:
         decoded = _decoded(packed, named, which, [form[3] for form in wanted.forms])
@@ -68,34 +71,48 @@ def read(storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted) ->
     return [layout.restore(tensor, pattern, shape) for tensor, (shape, pattern, _, _) in pairs]
 
 
-def _distinct(places: Places) -> tuple[Numbers, Numbers]:
-    """The first of each place that is there several times, and which of them each place is."""
+def _distinct(places: Places) -> tuple[Places, Numbers]:
+    """Each record that is there several times once, as far as any of them goes; and which of them each place is."""
     if len(places) < 2:
-        return np.arange(len(places)), np.arange(len(places))
-    keys = np.stack([places.segment, places.offset, places.length], axis=1)
+        return places, np.arange(len(places))
+    keys = np.stack([places.segment, places.offset], axis=1)
     _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return first, which.reshape(-1)
+    which = which.reshape(-1)
+    length = np.zeros(len(first), np.int64)
+    np.maximum.at(length, which, places.length)
+    return replace(places.take(first), length=length), which
 
 
-def _decoded(packed: "Packed", profiles: "list[Profile]", which: Numbers, parts: Sequence[int]) -> list["torch.Tensor"]:
-    """The wanted part of the record that each index names; records of which the same parts are wanted, in one call."""
-    from lamofc_codecs import decode
+def _decoded(
+    packed: "Packed", profiles: "list[Profile]", which: Numbers, cells: Sequence[Cell]
+) -> list["torch.Tensor"]:
+    """The wanted cell of the record that each index names; records of which the same are wanted, in one call."""
+    from lamofc_codecs import decode, inspect
 
-    if not any(parts) and len(packed) == len(parts):
-        tensors = decode(packed, profiles, parts=[0])
+    if len(packed) == len(cells) and not any(map(any, cells)):
+        tensors = decode(packed, profiles, parts=[0], items=[0])
         return [tensors[record] for record in which]
-    wanted: dict[int, list[int]] = {}
-    for record, part in zip(which.tolist(), parts, strict=True):
-        if part not in wanted.setdefault(record, []):
-            wanted[record].append(part)
-    alike: dict[tuple[int, ...], list[int]] = {}
+    wanted: dict[int, dict[Cell, None]] = {}
+    for record, cell in zip(which.tolist(), cells, strict=True):
+        wanted.setdefault(record, {})[cell] = None
+    alike: dict[tuple[int, ...] | None, list[int]] = {}
     for record, asked in wanted.items():
-        alike.setdefault(tuple(asked), []).append(record)
-    found: dict[tuple[int, int], torch.Tensor] = {}
-    for some, records in alike.items():
-        cells = [(record, part) for record in records for part in some]
-        found |= zip(cells, decode([packed[record] for record in records], profiles, parts=some), strict=True)
-    return [found[record, part] for record, part in zip(which.tolist(), parts, strict=True)]
+        several = any(item for item, _ in asked)
+        alike.setdefault(None if several else tuple(part for _, part in asked), []).append(record)
+    found: dict[tuple[int, Cell], torch.Tensor] = {}
+    for parts, records in alike.items():
+        some = [packed[record] for record in records]
+        if parts is None:
+            held = [
+                (record, (item, 0))
+                for record, one in zip(records, some, strict=True)
+                for item in range(inspect(one).items)
+            ]
+            found |= zip(held, decode(some, profiles), strict=True)
+        else:
+            held = [(record, (0, part)) for record in records for part in parts]
+            found |= zip(held, decode(some, profiles, parts=parts, items=[0]), strict=True)
+    return [found[record, cell] for record, cell in zip(which.tolist(), cells, strict=True)]
 
 
 def tensors(

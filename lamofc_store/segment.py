@@ -1,5 +1,6 @@
 """A segment: an immutable Zarr group of records, laid end to end, feature by feature."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ class Stream:
     feature: str
     pattern: str
     profile: str
+    several: bool = False
+    """Whether each record holds several samples; its id is then theirs as a JSON list."""
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ class SegmentWriter:
         self._storage = storage
         self._spools: dict[Stream, _Spool] = {}
 
-    def add(self, stream: Stream, sample: str, record: bytes | memoryview) -> tuple[Stream, int]:
+    def add(self, stream: Stream, samples: Sequence[str], record: bytes | memoryview) -> tuple[Stream, int]:
         """Append one record; returns its place, which `close` turns into a number and a range."""
         spool = self._spools.get(stream)
         if spool is None:
@@ -65,7 +68,7 @@ class SegmentWriter:
             spool = self._spools[stream] = _Spool(file, file.open("xb"))
         spool.out.write(record)
         spool.lengths.append(len(record))
-        spool.ids.append(sample)
+        spool.ids.append(json.dumps(list(samples), ensure_ascii=False) if stream.several else samples[0])
         self.bytes += len(record)
         self.records += 1
         return stream, len(spool.ids) - 1
@@ -139,6 +142,7 @@ def _small(layout: Layout, spools: dict[Stream, _Spool], ids: Sequence[str]) -> 
             "profile": s.profile,
             "first": layout.firsts[s],
             "count": len(spool.ids),
+            **({"several": True} if s.several else {}),
         }
         for s, spool in spools.items()
     ]

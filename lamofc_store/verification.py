@@ -30,6 +30,7 @@ class Verification:
 
     objects: int = 0
     records: int = 0
+    """Features of samples."""
     bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -144,11 +145,12 @@ def _profile(store: "Store", identity: str) -> Check:
 def _segment(store: "Store", entry: SegmentEntry, rows: RowsEntry | None) -> Check:
     def check() -> tuple[int, int]:
         offsets = segment_check.small_objects(store.storage, entry)
-        if rows is None or not segment_check.lies_as_told(rowsets.places(store.storage, rows), offsets):
+        places = None if rows is None else rowsets.places(store.storage, rows)
+        if places is None or not segment_check.lies_as_told(places, offsets):
             raise StoreError(
                 f"{names.segment(entry.id)} does not lie as its rows {entry.rows} say", "restore the rows from a copy"
             )
         segment_check.payload(store.storage, entry, offsets)
-        return entry.records, entry.bytes
+        return len(places), entry.bytes
 
     return check

@@ -16,7 +16,7 @@ from lamofc_store.storage import Storage
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from lamofc_codecs import Profile, Record
+    from lamofc_codecs import Part, Profile, Record
 
 CLOSE_RECORDS = 65_536
 CLOSE_SECONDS = 60.0
@@ -71,18 +71,23 @@ class Writer:
         late = time.monotonic() - self._opened > CLOSE_SECONDS
         return not self.is_empty and (writer.bytes >= self._close_bytes or writer.records >= CLOSE_RECORDS or late)
 
-    def add(self, item: Item, coded: Coded) -> None:
-        """Take one record."""
-        stream = Stream(item.feature, item.pattern, coded.profile.id)
-        place = self._writer.add(stream, item.sample, coded.record.data)
-        self._rows.append((_record_row(item, coded), place))
+    def add(self, items: Sequence[Item], coded: Coded) -> None:
+        """Take one record, of one feature of one sample or several: a row for each."""
+        patterns = "; ".join(dict.fromkeys(item.pattern for item in items))
+        stream = Stream(items[0].feature, patterns, coded.profile.id, several=len(items) > 1)
+        place = self._writer.add(stream, [item.sample for item in items], coded.record.data)
+        for number, item in enumerate(items):
+            row = {"item": number, **_shared_row(coded, coded.record.items[number])} if len(items) > 1 else {}
+            self._rows.append(({**_record_row(item, coded), **row}, place))
 
     def add_together(self, items: Sequence[Item], coded: Coded) -> None:
         """Take one record of several features: a row for each, all of them pointing at it."""
         patterns = "; ".join(dict.fromkeys(item.pattern for item in items))
-        place = self._writer.add(Stream(named(items), patterns, coded.profile.id), items[0].sample, coded.record.data)
+        stream = Stream(named(items), patterns, coded.profile.id)
+        place = self._writer.add(stream, [items[0].sample], coded.record.data)
         for part, item in enumerate(items):
-            self._rows.append((_part_row(item, coded, part), place))
+            row = {"part": part, **_shared_row(coded, coded.record.parts[part])}
+            self._rows.append(({**_record_row(item, coded), **row}, place))
 
     def add_sample(self, sample: Sample) -> None:
         """Take a sample's own row."""
@@ -163,14 +168,11 @@ def sample_rows(samples: Mapping[str, Sample]) -> "pa.Table":
     return pa.table(dict(zip(["sample", "structure", *names], arrays, strict=True)))
 
 
-def _part_row(item: Item, coded: Coded, part: int) -> dict[str, Any]:
-    """The row of one feature of a record; its bits are shared out by elements."""
+def _shared_row(coded: Coded, found: "Part") -> dict[str, Any]:
+    """What the row of one feature, or one sample, of a record tells by itself; bits are shared out by elements."""
     record = coded.record
-    found = record.parts[part]
     layers = [{"bytes": layer.bytes, "sse": sse} for layer, sse in zip(record.layers, found.layers, strict=True)]
     return {
-        **_record_row(item, coded),
-        "part": part,
         "layers": layers if len(layers) > 1 else None,
         "sum": found.sum,
         "sum_sq": found.sum_sq,

@@ -155,10 +155,11 @@ class _Array:
     """One feature over all samples."""
 
     def __init__(self, store: "FeatureStore", feature: str, samples: Iterable[str]) -> None:
-        fields = ("segment", "offset", "length", "shape", "dtype", "pattern", "profile")
+        fields = ("segment", "offset", "length", "shape", "dtype", "pattern", "profile", "item")
         rows: pa.Table = store.catalog.select([feature], fields=fields)
-        self._storage = store.storage
-        self._places = Places.of(rows)
+        self._storage, self._known = store.storage, store.profiles
+        self._places, self._items = Places.of(rows), rows["item"].to_numpy()
+        self._profile: list[str] = rows["profile"].to_pylist()
         self._feature = feature
         at = {sample: row for row, sample in enumerate(rows["sample"].to_pylist())}
         self._row = np.array([at.get(sample, -1) for sample in samples], np.int64)
@@ -175,11 +176,14 @@ class _Array:
         return 0 <= index < len(self._row) and self._row[index] >= 0
 
     def record(self, index: int) -> bytes | None:
-        """The sample's record as it is stored."""
+        """The sample's record as it is stored; of one that holds several samples, a record of this one."""
+        from lamofc_codecs import inspect, keep
+
         if not self.has(index):
             return None
-        packed = fetch(self._storage, self._places.take([int(self._row[index])]))
-        return bytes(packed.buffer.data)
+        row = int(self._row[index])
+        data = bytes(fetch(self._storage, self._places.take([row])).buffer.data)
+        return keep(data, self._known[self._profile[row]], [int(self._items[row])]) if inspect(data).items > 1 else data
 
     def key(self, name: str, index: int) -> str:
         """The object that holds that sample's chunk."""

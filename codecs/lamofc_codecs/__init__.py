@@ -2,7 +2,7 @@
 
 from lamofc_codecs.batch import decode, encode, fit
 from lamofc_codecs.codec import Codec, Coded, Source
-from lamofc_codecs.encoded import Layer, Record
+from lamofc_codecs.encoded import Layer, Part, Record
 from lamofc_codecs.errors import (
     BadQuality,
     CodecError,
@@ -35,6 +35,7 @@ __all__ = [
     "MissingExtra",
     "NonFiniteInput",
     "Packed",
+    "Part",
     "Profile",
     "Quality",
     "Record",

@@ -22,22 +22,22 @@ from lamofc_codecs.registry import codec_for
 
 
 def figures(source: Source, codec: Codec, coded: Coded) -> Iterator[Part]:
-    """Those of each item; what is lost with fewer layers is shared out as what is lost with all of them."""
+    """Those of each item, with each layer more."""
     bulk = codec.bulk if codec.bulk is not None and len(codec.bulk.mean) == source.values.shape[1] else None
-    sums, lost = _sums(source, bulk), _lost(source, codec, coded, bulk)
-    whole = coded.errors[-1].sse
-    for tokens, mine, one in zip(source.items, sums, lost, strict=True):
-        share = one.sse / whole if whole > 0 else 0.0
+    counts = range(1, len(coded.layers) + 1)
+    lost = [_lost(source, codec, coded, count, bulk) for count in counts]
+    for item, (tokens, sums) in enumerate(zip(source.items, _sums(source, bulk), strict=True)):
+        last = lost[-1][item]
         yield Part(
             name="",
             elements=tokens * source.channels,
-            sum=mine.sum,
-            sum_sq=mine.sum_sq,
-            sse=one.sse,
-            max_error=one.max_error,
-            signal=mine.signal,
-            bulk_sse=one.bulk_sse,
-            layers=(*(share * error.sse for error in coded.errors[:-1]), one.sse),
+            sum=sums.sum,
+            sum_sq=sums.sum_sq,
+            sse=last.sse,
+            max_error=last.max_error,
+            signal=sums.signal,
+            bulk_sse=last.bulk_sse,
+            layers=tuple(found[item].sse for found in lost),
         )
 
 
@@ -51,11 +51,12 @@ def _sums(source: Source, bulk: Bulk | None) -> list[Sums]:
     return [Sums(a, b, c, int(d), int(e)) for a, b, c, d, e in np.stack(each, 1).tolist()]
 
 
-def _lost(source: Source, codec: Codec, coded: Coded, bulk: Bulk | None) -> list[Distortion]:
-    if not coded.errors[-1].max_error:
+def _lost(source: Source, codec: Codec, coded: Coded, count: int, bulk: Bulk | None) -> list[Distortion]:
+    """What a decoder of the first layers makes of each item."""
+    if not coded.errors[count - 1].max_error:
         return [Distortion(0.0, 0.0, 0.0)] * len(source.items)
     decoded = torch.empty_like(source.tensor)
-    codec.decode([memoryview(layer) for layer in coded.layers], decoded)
+    codec.decode([memoryview(layer) for layer in coded.layers[:count]], decoded)
     found = convert(decoded, torch.float32).numpy()
     if bulk is None:
         pairs = zip(_split(source.values, source.items), _split(found, source.items), strict=True)

@@ -21,10 +21,10 @@ from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import coarser
 from lamofc_codecs.runs import kinds_of
 
-_ROUNDS = 3
+_ROUNDS = 4
 _NEAR = 1.03
 """A seventh of a decibel: by so much an item's squared error may be off."""
-_REACH = 7
+_REACH = 15
 """How far from those before lifts are looked for that are a little better."""
 
 
@@ -79,11 +79,11 @@ class _Lifting:
     def errors(self, lifts: Lifts) -> Doubles:
         """About that of each item, in those columns."""
         each = up(np.repeat(lifts, self.first.source.items))
-        values = self.first.columns[:, : self.columns] * each[:, None]
-        step, band = np.float32(self.step), np.zeros(len(values), np.uint8)
-        sigma = self.first.known.spreads[:, : self.columns]
+        values, step = self.first.columns * each[:, None], np.float32(self.step)
+        sigma, band = self.first.known.spreads[:, : values.shape[1]], np.zeros(len(values), np.uint8)
         tokens = Tokens.of(energies_of(values, band, sigma, step))
-        kinds = kinds_of(sigma, step, tokens)
+        kinds = kinds_of(sigma[:, : self.columns], step, tokens)
+        values = np.ascontiguousarray(values[:, : self.columns])
         off = errors_of_tokens(values, tokens.group, kinds, step, self.first.known.rounding)
         return of_items(np.square(self.step / each.astype(np.float64)) * off, self.first.source.items)
 

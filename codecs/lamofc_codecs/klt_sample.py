@@ -180,7 +180,7 @@ class Sample:
         step = float(_reached(step))
         rows, sums, tokens = self._sums(self.columns, self._band, step)
         count = kept(sums) if columns is None else columns
-        spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum())
+        spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum()) / max(len(self.source.items), 1)
         rows = rows[:, :count]
         tokens = tokens.hushed(~rows.any(1))
         kinds = kinds_of(self.known.spreads[:, :count], np.float32(step), tokens)

@@ -27,6 +27,10 @@ class Entering(Writing):
         str | None,
         typer.Option("--table", metavar="FILE", help="Parquet or CSV of sample columns, by its column sample."),
     ] = None
+    block: Annotated[
+        int | None,
+        typer.Option("--block", metavar="N", help="Most samples whose small features share a record; 64 if not told."),
+    ] = None
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
     on_error: Annotated[str, typer.Option("--on-error", help="A bad sample: stop, skip it, or store it raw.")] = "stop"
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other content.")] = False
@@ -36,7 +40,8 @@ class Entering(Writing):
     def options(self) -> dict[str, Any]:
         """As the store takes them."""
         kept = {"table": self.table, "device": self.device, "on_error": self.on_error, "overwrite": self.overwrite}
-        return {**kept, "profile": profile(self.profile)}
+        block = {} if self.block is None else {"block": self.block}
+        return {**kept, **block, "profile": profile(self.profile)}
 
 
 @flat
