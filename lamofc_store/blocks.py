@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 SMALL = 1 << 12
 """Elements up to which a feature of a sample is small."""
-MOST_ELEMENTS = 1 << 16
-"""Of a block: what one read of one sample may have to decode."""
+EACH = 1 << 10
+"""Elements of a block, for each item that it may have: what one read of one sample may have to decode."""
 
 
 def blocks(items: "Sequence[Item]", profile: "Profile", most: int) -> "Iterator[list[Item]]":
@@ -26,7 +26,7 @@ def blocks(items: "Sequence[Item]", profile: "Profile", most: int) -> "Iterator[
             elements = item.tokens.numel()
             # Waves are of one sample's tokens: what lies on a field is better off alone.
             alone = apart or elements > SMALL or (len(item.tokens) > 1 and "terrain" in profile.config)
-            if block and (alone or len(block) >= most or size + elements > MOST_ELEMENTS):
+            if block and (alone or len(block) >= most or size + elements > EACH * most):
                 yield block
                 block, size = [], 0
             block.append(item)

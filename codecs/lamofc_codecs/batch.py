@@ -27,7 +27,7 @@ from lamofc_codecs.registry import by_name, codec_class, codec_for, open_codec
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_SMALL = 1 << 15
+_SMALL = 1 << 17
 """Elements of a record below which threads wait for each other more than they work."""
 TOGETHER = ("cuda",)
 """Devices on which records are decoded together."""
