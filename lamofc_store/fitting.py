@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store import profiles as stored
 from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.groups import AUTO, exactly, patterns_of, place_of
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import DEFAULT_CODEC, IngestOptions
 from lamofc_store.sample import Sample
@@ -26,6 +27,8 @@ SHARE = 16
 """Unless told how many, a fit looks at so many samples that the longest feature has that many tokens, within bounds;
 of long sources at one sample of so many, up to the most tokens."""
 
+_AIM_DB = 10.0
+"""Where groups are looked for when no signal to noise is asked for."""
 LEAST_SHARED = 1000
 """A profile may be meant for more samples than the first source brings."""
 
@@ -82,6 +85,30 @@ def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions, total
         return fit_codec(options.codec, samples, options.quality, **_told(options, total))
     except CodecError as error:
         raise SourceError(f"features {sorted(samples[0])}: {error}", error.cure) from error
+
+
+def groups(
+    items: Sequence[Item], options: IngestOptions, total: int | None, settled: Iterable[Sequence[str]] = ()
+) -> list[list[str]]:
+    """What is coded together: what the options name, what is settled, and what is found by what it saves.
+
+    Features that `settled` names, alone or several together, are not looked at.
+    """
+    found = patterns_of(options.groups)
+    if AUTO not in options.groups:
+        return found
+    from lamofc_codecs import find_groups
+
+    found += [exactly(names) for names in settled]
+    samples: dict[str, dict[str, torch.Tensor]] = {}
+    for item in items:
+        if not item.is_exact and place_of(item.feature, found) is None:
+            samples.setdefault(item.sample, {})[item.feature] = item.tokens
+    aim = options.quality.snr_db if options.quality is not None else None
+    shared = {"shared_by": max(total, LEAST_SHARED)} if total is not None else {}
+    for group in find_groups(samples.values(), aim or _AIM_DB, **shared):
+        found.append(exactly(group.names))
+    return found
 
 
 def _enough(count: int, tokens: int, total: int) -> bool:

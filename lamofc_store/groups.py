@@ -3,11 +3,14 @@
 import re
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
+from glob import escape
 from itertools import product
 
 from lamofc_store.items import Item
 
 _CHOICE = re.compile(r"\{([^{}]*)\}")
+AUTO = "auto"
+"""In place of globs: groups that are found by what they save."""
 MOST = 1 << 14
 """Features of one record."""
 
@@ -24,17 +27,32 @@ def named(items: Sequence[Item]) -> str:
     return "+".join(item.feature for item in items)
 
 
-def together(items: Sequence[Item], globs: Sequence[str]) -> Iterator[list[Item]]:
+def patterns_of(globs: Sequence[str]) -> list[list[str]]:
+    """The globs without braces of each group that is named."""
+    return [spelled_out(glob) for glob in globs if glob != AUTO]
+
+
+def exactly(names: Sequence[str]) -> list[str]:
+    """Globs of these names and no others."""
+    return [escape(name) for name in names]
+
+
+def place_of(feature: str, patterns: Sequence[Sequence[str]]) -> int | None:
+    """The first group that takes a feature."""
+    for place, globs in enumerate(patterns):
+        if any(fnmatchcase(feature, glob) for glob in globs):
+            return place
+    return None
+
+
+def together(items: Sequence[Item], patterns: Sequence[Sequence[str]]) -> Iterator[list[Item]]:
     """Items of some samples: for each sample those that go into one record, sorted by feature; others by themselves.
 
-    The first glob that names a feature takes it. What must not be rounded, or has tokens of its own, is alone.
+    The first group that names a feature takes it. What must not be rounded, or has tokens of its own, is alone.
     """
-    patterns = [spelled_out(glob) for glob in globs]
     bundles: dict[tuple[str, int, int], list[Item]] = {}
     for item in items:
-        number = next(
-            (place for place, one in enumerate(patterns) if any(fnmatchcase(item.feature, glob) for glob in one)), None
-        )
+        number = place_of(item.feature, patterns)
         if number is None or item.is_exact:
             yield [item]
         else:

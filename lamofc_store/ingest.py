@@ -41,6 +41,8 @@ class Ingest:
         self._writer = Writer(store.storage, options.segment_bytes)
         self._fitness = Fitness()
         self._total: int | None = None
+        self._groups: list[list[str]] | None = None
+        """Globs of the features that are coded together; None until the first features are seen."""
 
     def run(self, source: Iterable[Sample]) -> Report:
         """Take everything in; what was committed stays, whatever happens later."""
@@ -84,7 +86,9 @@ class Ingest:
 
     def _choose(self, items: list[Item]) -> None:
         """Settle the profile of each feature and group, and commit those that are new before anything is coded so."""
-        bundles = list(together(items, self.options.groups))
+        if self._groups is None and items:
+            self._groups = fitting.groups(items, self.options, self._total, self._settled())
+        bundles = list(together(items, self._groups or []))
         new = []
         for name, several in _by_name(bundle for bundle in bundles if len(bundle) > 1):
             if (name, self.options.codec) not in self._chosen:
@@ -94,6 +98,13 @@ class Ingest:
                 new.append(profiles.entry_for(profile, name, self.options.quality_text))
         self.store.publish(lambda head: _fit_change(head, new))
         self._choose_alone([bundle[0] for bundle in bundles if len(bundle) == 1])
+
+    def _settled(self) -> list[list[str]]:
+        """Features that the store has a profile for, alone or together."""
+        wanted = self.options.codec, self.options.quality_text
+        entries = [one for one in self.store.snapshot.profiles.values() if (one.codec, one.quality) == wanted]
+        parts = [(entry, self.store.profiles[entry.id].config.get("parts")) for entry in entries]
+        return [[name for name, _ in named] if named else [entry.feature] for entry, named in parts]
 
     def _choose_alone(self, items: list[Item]) -> None:
         """The same for features that are coded by themselves."""
@@ -136,7 +147,7 @@ class Ingest:
         """Code what of a batch is new, and close the segment when it is full."""
         new = self._new([item for _, items in batch for item in items])
         self._choose(new)
-        bundles = [bundle for bundle in together(new, self.options.groups) if len(bundle) > 1]
+        bundles = [bundle for bundle in together(new, self._groups or []) if len(bundle) > 1]
         grouped = {(item.sample, item.feature) for bundle in self._add_groups(bundles) for item in bundle}
         alone = [item for item in new if (item.sample, item.feature) not in grouped]
         self._choose_alone(alone)

@@ -45,7 +45,8 @@ class IngestOptions:
     block: int = DEFAULT_BLOCK
     """Most samples whose small features stand in one record; 1 for a record each."""
     groups: tuple[str, ...] = ()
-    """Globs, with choices in braces: features of a sample that one names are coded together where they share tokens."""
+    """Globs, with choices in braces: features of a sample that one names are coded together where they share tokens.
+    `auto` stands for what a fit finds to save bits so."""
     patterns: Mapping[str, str] = field(default_factory=dict)
     """Feature glob to pattern."""
     grids: Mapping[str, str] = field(default_factory=dict)

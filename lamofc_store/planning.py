@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store import fitting, layout
 from lamofc_store.errors import BadArgument, SourceError
-from lamofc_store.groups import named, together
+from lamofc_store.groups import named, patterns_of, together
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import DEFAULT_CODEC, IngestOptions
 from lamofc_store.sample import Sample
@@ -102,7 +102,7 @@ def plan(
     samples, chosen = prepared(source, codec, quality, options)
     found: dict[str, PlannedFeature] = {}
     for sample in islice(samples, LOOKED_AT):
-        for bundle in together(list(items_of(sample, chosen)), chosen.groups):
+        for bundle in together(list(items_of(sample, chosen)), patterns_of(chosen.groups)):
             group = named(bundle) if len(bundle) > 1 else ""
             for item in bundle:
                 found.setdefault(item.feature, _planned(item, group))
@@ -128,7 +128,7 @@ def fit_profiles(
     bundled: dict[str, list[list[Item]]] = {}
     total = fitting.length(samples)
     gathered = fitting.gather(fitting.spread(samples), chosen, lambda item: False, total)
-    for bundle in together(gathered, chosen.groups):
+    for bundle in together(gathered, fitting.groups(gathered, chosen, total)):
         bundled.setdefault(named(bundle), []).append(bundle)
     if not bundled:
         raise _empty()

@@ -15,6 +15,7 @@ from lamofc_codecs.errors import (
 )
 from lamofc_codecs.header import Header
 from lamofc_codecs.items import keep
+from lamofc_codecs.kinship import Group, find_groups
 from lamofc_codecs.klt import levels_of
 from lamofc_codecs.likeness import relative_bits
 from lamofc_codecs.packed import Packed, verify
@@ -30,6 +31,7 @@ __all__ = [
     "CodecError",
     "Coded",
     "CorruptRecord",
+    "Group",
     "Header",
     "Layer",
     "MissingExtra",
@@ -47,6 +49,7 @@ __all__ = [
     "decode",
     "describe",
     "encode",
+    "find_groups",
     "fit",
     "inspect",
     "keep",

@@ -160,3 +160,32 @@ def test_wrong_wishes() -> None:
         pytest.raises(BadArgument, match="codes each feature by itself"),
     ):
         store.ingest(SAMPLES, codec="uniform", groups=("layer.*",))
+
+
+def test_groups_are_found_by_what_they_save(tmp_path: Path) -> None:
+    """Two caches of one stream are coded together, another feature is not; a second ingest stays with that."""
+
+    def made(numbers: range) -> list[tuple[str, dict[str, torch.Tensor]]]:
+        found = []
+        for number in numbers:
+            draw = torch.Generator().manual_seed(number)
+            stream = torch.randn(60, 16, generator=draw)
+            mixed = stream @ torch.randn(16, 96, generator=torch.Generator().manual_seed(1))
+            other = torch.randn(60, 48, generator=draw)
+            found.append((f"s{number}", {"key[0]": mixed[:, :48], "value*": mixed[:, 48:], "own": other}))
+        return found
+
+    store = lamofc.open(tmp_path / "store", mode="a")
+    store.ingest(made(range(80)), groups=("auto",), quality=lamofc.Quality(snr_db=15))
+    parts = "SELECT feature, max(part) FROM records GROUP BY 1 ORDER BY 1"
+    assert store.sql(parts).fetchall() == [("key[0]", 0), ("own", 0), ("value*", 1)]
+    profiles = set(store.snapshot.profiles)
+    report = store.ingest(made(range(90)), groups=("auto",), quality=lamofc.Quality(snr_db=15))
+    assert (report.samples, report.already) == (10, 240)
+    assert set(store.snapshot.profiles) == profiles
+    assert store.sql(parts).fetchall()[2] == ("value*", 1)
+    plain = lamofc.open(tmp_path / "plain", mode="a")
+    plain.ingest(made(range(80)), quality=lamofc.Quality(snr_db=15), block=1)
+    size = "SELECT sum(stored_bits) / sum(elements) FROM records WHERE feature <> 'own'"
+    assert store.sql(size).fetchall()[0][0] < 0.75 * plain.sql(size).fetchall()[0][0]
+    assert set(lamofc.fit_profiles(made(range(80)), groups=("auto",))) == {"key[0]+value*", "own"}

@@ -90,7 +90,7 @@ class Taking:
         typer.Option(
             "--group",
             metavar="GLOB",
-            help="Code features of these names together: layer.*.{k,v}; repeatable.",
+            help="Code features of these names together: layer.*.{k,v}; or auto, what that saves. Repeatable.",
         ),
     ] = None
     grid: Annotated[
