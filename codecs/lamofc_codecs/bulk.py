@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from itertools import pairwise, starmap
 
 import numpy as np
 import torch
@@ -144,6 +145,26 @@ def distortion(x: Floats, decoded: Floats, bulk: Bulk | None) -> Distortion:
     bounds = _open_bounds(x.shape[1]) if bulk is None else (bulk.low, bulk.high)
     _distortion(x, decoded, np.stack(bounds), sums, worst)
     return Distortion(float(sums[0].sum()), float(sums[1].sum()), float(worst.max(initial=0)))
+
+
+def of_items(squares: Doubles, items: Sequence[int]) -> Doubles:
+    """Sums over the tokens of each item."""
+    ends = np.concatenate([[0], np.cumsum(squares)])[np.cumsum((0, *items))]
+    found: Doubles = np.diff(ends)
+    return found
+
+
+def item_distortions(x: Floats, decoded: Floats, bulk: Bulk | None, items: Sequence[int]) -> tuple[Distortion, ...]:
+    """The same for each of several items, given the tokens of each."""
+    ends = np.cumsum((0, *items))
+    if bulk is None:
+        pairs = [(x[a:b], decoded[a:b]) for a, b in pairwise(ends)]
+        return tuple(distortion(np.ascontiguousarray(a), np.ascontiguousarray(b), None) for a, b in pairs)
+    away = np.where(np.isfinite(x), x.astype(np.float64) - decoded, 0.0)
+    squares = away**2
+    sums = [of_items(some.sum(1), items).tolist() for some in (squares, squares * ~bulk.outside(x))]
+    worst = [float(np.float32(np.abs(away[a:b]).max(initial=0))) for a, b in pairwise(ends)]
+    return tuple(starmap(Distortion, zip(*sums, worst, strict=True)))
 
 
 def _open_bounds(channels: int) -> tuple[Floats, Floats]:

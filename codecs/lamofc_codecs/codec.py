@@ -96,6 +96,8 @@ class Coded:
     """False where the quality asked for could not be reached, so that the source is better kept as it is."""
     part_errors: tuple[tuple[Distortion, ...], ...] = ()
     """Of a group: for each prefix of the layers, of each feature."""
+    item_errors: tuple[tuple[Distortion, ...], ...] = ()
+    """Of several items: for each prefix of the layers, of each item; found by decoding where a codec tells none."""
 
 
 class Codec(ABC):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 import numpy as np
 import torch
 
-from lamofc_codecs.bulk import Bulk, Distortion, Floats, Sums, distortion, survey
+from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Floats, Sums, item_distortions, of_items, survey
 from lamofc_codecs.codec import Codec, Coded, Source
 from lamofc_codecs.decoding import room
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.encoded import Part
 from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.lifts import of_items
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.record import Buffer, pack, parse, sections
 from lamofc_codecs.registry import codec_for
@@ -24,8 +23,7 @@ from lamofc_codecs.registry import codec_for
 def figures(source: Source, codec: Codec, coded: Coded) -> Iterator[Part]:
     """Those of each item, with each layer more."""
     bulk = codec.bulk if codec.bulk is not None and len(codec.bulk.mean) == source.values.shape[1] else None
-    counts = range(1, len(coded.layers) + 1)
-    lost = [_lost(source, codec, coded, count, bulk) for count in counts]
+    lost = _lost(source, codec, coded, bulk)
     for item, (tokens, sums) in enumerate(zip(source.items, _sums(source, bulk), strict=True)):
         last = lost[-1][item]
         yield Part(
@@ -51,22 +49,18 @@ def _sums(source: Source, bulk: Bulk | None) -> list[Sums]:
     return [Sums(a, b, c, int(d), int(e)) for a, b, c, d, e in np.stack(each, 1).tolist()]
 
 
-def _lost(source: Source, codec: Codec, coded: Coded, count: int, bulk: Bulk | None) -> list[Distortion]:
-    """What a decoder of the first layers makes of each item."""
-    if not coded.errors[count - 1].max_error:
-        return [Distortion(0.0, 0.0, 0.0)] * len(source.items)
-    decoded = torch.empty_like(source.tensor)
-    codec.decode([memoryview(layer) for layer in coded.layers[:count]], decoded)
-    found = convert(decoded, torch.float32).numpy()
-    if bulk is None:
-        pairs = zip(_split(source.values, source.items), _split(found, source.items), strict=True)
-        return [distortion(values, mine, None) for values, mine in pairs]
-    away = np.where(np.isfinite(source.values), source.values.astype(np.float64) - found, 0.0)
-    squares = away**2
-    each = [of_items(some.sum(1), source.items) for some in (squares, squares * ~bulk.outside(source.values))]
-    ends = [*accumulate(source.items, initial=0)]
-    worst = [float(np.abs(away[a:b]).max(initial=0)) for a, b in pairwise(ends)]
-    return [Distortion(a, b, float(np.float32(c))) for a, b, c in zip(each[0], each[1], worst, strict=True)]
+def _lost(source: Source, codec: Codec, coded: Coded, bulk: Bulk | None) -> list[tuple[Distortion, ...]]:
+    """What a decoder makes of each item, with each layer more."""
+    if coded.item_errors:
+        return list(coded.item_errors)
+    if not coded.errors[-1].max_error:
+        return [(NO_DISTORTION,) * len(source.items)] * len(coded.layers)
+    layers, found = [memoryview(layer) for layer in coded.layers], []
+    for count in range(1, len(layers) + 1):
+        decoded = torch.empty_like(source.tensor)
+        codec.decode(layers[:count], decoded)
+        found.append(item_distortions(source.values, convert(decoded, torch.float32).numpy(), bulk, source.items))
+    return found
 
 
 def _split(values: Floats, items: Sequence[int]) -> list[Floats]:

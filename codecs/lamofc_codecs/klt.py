@@ -103,8 +103,9 @@ class Klt(Codec):
         exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
         coded = list(zip(trial.numbers, trial.runs, strict=True))
         layers = write_layers(trial.cut, coded, sample.side(trial.tokens), self.known, exact, source.nbytes >> 17)
-        errors = sample.errors(trial)
-        return Coded(layers, tuple(map(distortion_of, errors)), reached, errors)
+        errors, several = sample.errors(trial), len(source.items) > 1
+        whole = tuple(map(distortion_of, errors))
+        return Coded(layers, whole, reached, () if several else errors, errors if several else ())
 
     def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
         """The numbers of those rows, coded anew; of no row none."""

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.bulk import Doubles
+from lamofc_codecs.bulk import Doubles, of_items
 from lamofc_codecs.deadzone import errors_of_tokens
 from lamofc_codecs.energy import Tokens, energies_of
 from lamofc_codecs.klt_sample import Sample
 from lamofc_codecs.klt_section import Opened, Side, open_layers, read_layers, write_layers
 from lamofc_codecs.klt_trial import Trial
-from lamofc_codecs.lifts import MOST, Lifts, least_lifts, of_items, up
+from lamofc_codecs.lifts import MOST, Lifts, least_lifts, up
 from lamofc_codecs.outliers import positions_of, write_exact
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import coarser

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.between import errors_of
-from lamofc_codecs.bulk import Distortion, Doubles, Floats, between, distortion
+from lamofc_codecs.bulk import Distortion, Doubles, Floats, between, distortion, item_distortions
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import quantise
 from lamofc_codecs.dtypes import convert
@@ -157,8 +157,7 @@ class Sample:
         sums = self._guess(step)
         count = kept(sums)
         lost = np.concatenate([sums[0, :count], sums[2, count:]])
-        if self.known.analysis is not None:
-            lost *= self.known.analysis.gains[: len(lost)]
+        lost *= 1.0 if self.known.analysis is None else self.known.analysis.gains[: len(lost)]
         return float(step * step * lost.sum() + self.theory.rest)
 
     def _bits(self, step: float) -> float:
@@ -245,13 +244,18 @@ class Sample:
         """What is told of each token."""
         return Side(tokens, self.index, self.field, self.lifts)
 
+    def _end(self, trial: Trial, level: int) -> tuple[Distortion, ...]:
+        """What is lost with a level."""
+        items = self.source.items
+        if level == len(trial.numbers) - 1 and len(items) < 2:
+            return trial.lost
+        decoded = self.decoded(trial.head.step_of(level), trial.runs[level], trial.numbers[level])
+        lost, found = self.lost(decoded), convert(decoded[0], torch.float32).numpy()
+        return lost if len(items) < 2 else item_distortions(self.source.values, found, self.known.bulk, items)
+
     def errors(self, trial: Trial) -> tuple[tuple[Distortion, ...], ...]:
-        """What is lost with each layer, in each part: within a level, about so."""
-        ends = [
-            self.lost(self.decoded(trial.head.step_of(level), trial.runs[level], numbers))
-            for level, numbers in enumerate(trial.numbers[:-1])
-        ]
-        ends.append(trial.lost)
+        """What is lost with each layer, in each part, or each of several items: within a level, about so."""
+        ends = [self._end(trial, level) for level in range(len(trial.numbers))]
         found = [ends[0]]
         for level, cut in enumerate(trial.cut.cuts, 1):
             left = self._left(trial, level, cut.stages) if len(cut.stages) > 1 else []

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.bulk import Doubles, Floats
+from lamofc_codecs.bulk import Floats
 from lamofc_codecs.codec import need
 from lamofc_codecs.golomb import read_numbers, write_numbers
 
@@ -42,13 +42,6 @@ def read_lifts(data: memoryview, tokens: int) -> tuple[Lifts, int]:
     listed, used = read_numbers(data, tokens)
     need(not len(listed) or int(listed.max()) <= 2 * MOST, f"a lift coded as {listed.max(initial=0)}")
     return np.where(listed & 1, -(listed + 1) // 2, listed // 2), used
-
-
-def of_items(squares: Doubles, items: tuple[int, ...]) -> Doubles:
-    """Sums over the tokens of each item."""
-    ends = np.concatenate([[0], np.cumsum(squares)])[np.cumsum((0, *items))]
-    found: Doubles = np.diff(ends)
-    return found
 
 
 def least_lifts(enough: Callable[[Lifts], NDArray[np.bool_]], around: Lifts, reach: int) -> Lifts:
