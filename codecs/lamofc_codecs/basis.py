@@ -7,6 +7,7 @@ come nearest under that rounded matrix, so its rounding costs nothing, at whatev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.compiled import compiled
 from lamofc_codecs.lazy import lazy
+
+Columns = NDArray[np.int64]
+Ranges = list[tuple[slice, Columns]]
 
 TILE = 256
 """Tokens that are transformed at once."""
@@ -67,13 +71,23 @@ class Basis:
         """How many channels it makes."""
         return self.rows.shape[1]
 
+    @lazy
+    def ranges(self) -> Ranges:
+        """Ranges of channels that no column joins, with their columns; the zeros beside them need not be multiplied."""
+        return ranges_of(self.rows)
+
+    @lazy
+    def _cut(self) -> list[tuple[slice, Columns, Tensor]]:
+        return [(where, columns, self.rows[columns, where].contiguous()) for where, columns in self.ranges]
+
     def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> NDArray[np.int32]:
         """Sums over columns, tokens x channels, of low + 128 high times the matrix; `high` may have fewer columns."""
-        found = product(torch.from_numpy(low), self.rows[: low.shape[1], channels])
-        if high.shape[1]:
-            found += 128 * product(torch.from_numpy(high), self.rows[: high.shape[1], channels])
-        whole: NDArray[np.int32] = found.numpy()
-        return whole
+        if len(self.ranges) < 2 or channels.stop - channels.start < self.channels:
+            return _inverse(low, high, self.rows[:, channels])
+        out = np.zeros((len(low), self.channels), np.int32)
+        for where, columns, rows in self._cut:
+            out[:, where] = _inverse(_columns_of(low, columns), _columns_of(high, columns), rows)
+        return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,19 +96,31 @@ class Analysis:
 
     matrix: Tensor
     """Columns x channels, float64."""
+    ranges: Ranges
+    """Of channels that no column joins, with their columns."""
+
+    @classmethod
+    def of(cls, basis: Basis) -> Analysis:
+        """To columns of a basis, all channels counting alike."""
+        return cls(basis.floats(), basis.ranges)
 
     @lazy
-    def solving(self) -> tuple[Tensor, Tensor, Floats]:
+    def solving(self) -> list[tuple[slice, Columns, Tensor, Tensor, Floats]]:
         """Channels x columns: the columns that come nearest to given channels, in two bytes with a scale a column.
 
-        The upper bytes; under them the lower and the upper ones, for the two middle products at once; the scales.
+        Of each range, after its channels and columns: the upper bytes; under them the lower and the upper ones, for the
+        two middle products at once; the scales.
         """
-        gram = self.matrix @ self.matrix.T
-        gram.diagonal().add_(1e-9 * float(gram.diagonal().mean()) if len(gram) else 0.0)
-        solving = torch.linalg.solve(gram, self.matrix).T.to(torch.float32).numpy()
-        high, low, scale = _two_bytes(np.ascontiguousarray(solving.T))
-        upper = torch.from_numpy(high).T.contiguous()
-        return upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale
+        found = []
+        for where, columns in self.ranges:
+            matrix = self.matrix[columns, where]
+            gram = matrix @ matrix.T
+            gram.diagonal().add_(1e-9 * float(gram.diagonal().mean()) if len(gram) else 0.0)
+            solving = torch.linalg.solve(gram, matrix).T.to(torch.float32).numpy()
+            high, low, scale = _two_bytes(np.ascontiguousarray(solving.T))
+            upper = torch.from_numpy(high).T.contiguous()
+            found.append((where, columns, upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale))
+        return found
 
     @lazy
     def gains(self) -> NDArray[np.float64]:
@@ -108,22 +134,63 @@ class Analysis:
         Roughly is 40 dB below a token's energy, or better, and takes two products for three.
         """
         count = len(self.matrix) if columns is None else columns
-        upper, both, scale = self.solving[0][:, :count], self.solving[1][:, :count], self.solving[2][:count]
-        out = np.empty((len(values), count), np.float32)
-        for start in range(0, len(values) if count else 0, TILE):
-            high, low, sizes = _two_bytes(values[start : start + TILE])
-            first = product(torch.from_numpy(high), upper).numpy()
-            if roughly:
-                second = product(torch.from_numpy(low), upper).numpy()
-            else:
-                second = product(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
-            _join(first, second, sizes, scale, out[start : start + TILE])
+        out = np.zeros((len(values), count), np.float32)
+        for where, every, upper, both, scale in self.solving if count else ():
+            mine = every[: np.searchsorted(every, count)]
+            whole = len(mine) == count
+            tokens = out if whole else np.empty((len(values), len(mine)), np.float32)
+            chosen = upper[:, : len(mine)], both[:, : len(mine)], scale[: len(mine)]
+            for start in range(0, len(values), TILE):
+                tile = np.ascontiguousarray(values[start : start + TILE, where])
+                _forward(tile, *chosen, tokens[start : start + TILE], roughly=roughly)
+            if not whole:
+                out[:, mine] = tokens
         return out
 
     def floats(self, columns: Floats) -> Floats:
         """Channels of tokens x columns that are not whole numbers."""
         found: Floats = (torch.from_numpy(columns) @ self.matrix[: columns.shape[1]].to(torch.float32)).numpy()
         return found
+
+
+def ranges_of(rows: Tensor) -> Ranges:
+    """Ranges of channels that no row of columns x channels joins, and the columns of each, rising."""
+    columns, channels = rows.shape
+    there = (rows != 0).to(torch.uint8)
+    first = there.argmax(1).numpy()
+    last = channels - there.flip(1).argmax(1).numpy()
+    told = there.amax(1).numpy() > 0 if channels else np.zeros(columns, bool)
+    reach = np.zeros(channels + 1, np.int64)
+    np.maximum.at(reach, first[told], last[told])
+    beyond = np.maximum.accumulate(reach)[:channels]
+    starts = np.concatenate([[True], beyond[:-1] <= np.arange(1, channels)])[:channels]
+    bounds = [*np.flatnonzero(starts).tolist(), channels]
+    found = [(slice(a, b), np.flatnonzero(told & (first >= a) & (first < b))) for a, b in pairwise(bounds)]
+    found = [(where, some) for where, some in found if len(some)]
+    return found if len(found) > 1 else [(slice(0, channels), np.arange(columns))]
+
+
+def _columns_of(numbers: NDArray[np.int8], columns: Columns) -> NDArray[np.int8]:
+    """Some of the columns, as far as they are there."""
+    return np.ascontiguousarray(numbers[:, columns[: np.searchsorted(columns, numbers.shape[1])]])
+
+
+def _inverse(low: NDArray[np.int8], high: NDArray[np.int8], rows: Tensor) -> NDArray[np.int32]:
+    found = product(torch.from_numpy(low), rows[: low.shape[1]])
+    if high.shape[1]:
+        found += 128 * product(torch.from_numpy(high), rows[: high.shape[1]])
+    whole: NDArray[np.int32] = found.numpy()
+    return whole
+
+
+def _forward(values: Floats, upper: Tensor, both: Tensor, scale: Floats, out: Floats, *, roughly: bool) -> None:
+    high, low, sizes = _two_bytes(values)
+    first = product(torch.from_numpy(high), upper).numpy()
+    if roughly:
+        second = product(torch.from_numpy(low), upper).numpy()
+    else:
+        second = product(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
+    _join(first, second, sizes, scale, out)
 
 
 def product(numbers: Tensor, rows: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from lamofc_codecs.klt_waves import HELD_OUT, Latest, find_terrain
 from lamofc_codecs.means import find_means, nearest_of
 from lamofc_codecs.metric import Metric
 from lamofc_codecs.parameters import Parameters
-from lamofc_codecs.principal import principal
+from lamofc_codecs.principal import principal_within
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.theory import of_columns
@@ -56,6 +56,8 @@ class _Calibration:
     test: Tensor
     rows: Tensor
     """Directions x channels."""
+    kin: Tensor | None
+    """Of which range of channels each direction is, where these are decorrelated each by itself."""
     signal: float
     """Squared values of a token that was held out."""
     aims: tuple[float, ...]
@@ -121,7 +123,7 @@ class _Transforms:
             means = find_means(values, len(tried.means), tried.means)
             values = values - means[nearest_of(values, means)]
         measured = _transform(tried.means, tried.turn, calibration)
-        return cls(measured, _transform(means, principal(values), calibration))
+        return cls(measured, _transform(means, principal_within(values, calibration.kin)[0], calibration))
 
 
 def _with_waves(
@@ -204,10 +206,12 @@ def _inside(values: Floats, bulk: Bulk) -> Tensor:
 def _metric(away: Tensor, parts: Parts, quality: Quality | None, options: KltOptions, given: Tensor | None) -> Metric:
     """Features of a group count alike, by their signals; where a quality speaks of errors, each error as it is."""
     if given is not None:
-        if parts or (options.transform == "none" and given.dim() > 1):
+        plain = options.transform == "none" or options.ranges > 1
+        if parts or (plain and given.dim() > 1):
             raise UnsupportedInput(
-                f"a weight of shape {tuple(given.shape)} for {len(parts) or 1} features, transform={options.transform}",
-                "give a matrix for one feature that is transformed, or weigh none",
+                f"a weight of shape {tuple(given.shape)} for {len(parts) or 1} features, "
+                f"transform={options.transform}, ranges={options.ranges}",
+                "give a matrix for one feature that is transformed as a whole, or weigh none",
             )
         return Metric.of(given, options.weight_floor, away.shape[1])
     weight = np.ones(away.shape[1], np.float32)
@@ -229,13 +233,15 @@ def _calibration(
     train: Tensor, test: Tensor, options: KltOptions, aims: Sequence[float], shared: float
 ) -> _Calibration:
     """Turn into principal directions; of many channels, leave out those far below the finest aim."""
-    rows = principal(train, options.components)
+    ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
+    rows, kin = principal_within(train, ranges, options.components)
     signal = float(test.square().sum(1).mean())
     if train.shape[1] > _MANY:
         variance = _variance(train @ rows.T)
         theory = of_columns(variance)
         rows = rows[: max(1, theory.columns(theory.step_for_error(signal * 10 ** (-(max(aims) + _FINER_DB) / 10))))]
-    return _Calibration(train @ rows.T, test @ rows.T, rows, signal, tuple(aims), shared)
+    kin = None if kin is None else kin[: len(rows)]
+    return _Calibration(train @ rows.T, test @ rows.T, rows, kin, signal, tuple(aims), shared)
 
 
 def _tried(calibration: _Calibration, options: KltOptions) -> list[_Tried]:
@@ -260,7 +266,7 @@ def _try(calibration: _Calibration, size: int) -> _Tried:
         left, unseen = left - means[nearest_of(left, means)], unseen - means[index]
         side = _entropy(np.bincount(index.numpy(), minlength=len(means)))
         side += 8 * len(means) * calibration.rows.shape[1] / calibration.shared
-    turn = principal(left)
+    turn, _ = principal_within(left, calibration.kin)
     variance = np.sort(_variance(unseen @ turn.T))[::-1]
     rest = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
     theory = of_columns(variance, 1, rest)

@@ -12,6 +12,7 @@ from lamofc_codecs.means import MOST
 _BOUNDS = {
     "means": (0, MOST),
     "components": (1, 1 << 16),
+    "ranges": (1, 1 << 10),
     "levels": (1, 7),
     "layer_bytes": (32, 1 << 30),
     "shared_by": (1, 1 << 40),
@@ -28,6 +29,9 @@ class KltOptions:
     """Size of the codebook of token means, 0 for none; without it, as many as pay on samples held out."""
     components: int | None = None
     """Most columns to keep; without it, all that stand out of the step or may at a finer one."""
+    ranges: int = 1
+    """Ranges of neighbouring channels that are decorrelated each by itself: of thousands of channels this takes more
+    bits, and less time to fit, to encode and to decode."""
     waves: bool | None = None
     """Whether tokens are turned into waves along a sequence or an image; without it, where that pays on samples held
     out."""
@@ -72,5 +76,6 @@ class KltOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a profile's config holds."""
-        unsaid = ("weight", "weight_floor") if self.weight is None else ()
+        unsaid = {"weight", "weight_floor"} if self.weight is None else set()
+        unsaid |= {"ranges"} if self.ranges == 1 else set()
         return {name: value for name, value in asdict(self).items() if name not in unsaid}

@@ -71,7 +71,7 @@ class HeldOut:
             even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
             columns, numbers = _without_means(columns, Means(Basis.of(measured.means), even))
         if measured is not None:
-            columns = Analysis(Basis.of(measured.rows).floats()).forward(columns)
+            columns = Analysis.of(Basis.of(measured.rows)).forward(columns)
         order = np.argsort(-np.square(columns, dtype=np.float64).mean(0), kind="stable")
         return cls(np.ascontiguousarray(columns[:, order]), order, tuple(lengths), numbers)
 

@@ -111,7 +111,12 @@ class Parameters:
     @lazy
     def analysis(self) -> Analysis | None:
         """The transform of weighted channels."""
-        return None if self.basis is None else Analysis(self.metric.rows(self.basis.floats()))
+        if self.basis is None:
+            return None
+        joined = [(slice(0, self.channels), np.arange(self.columns))]
+        return Analysis(
+            self.metric.rows(self.basis.floats()), joined if len(self.metric.directions) else self.basis.ranges
+        )
 
     @lazy
     def analysis_means(self) -> Means | None:

@@ -24,6 +24,22 @@ def principal(values: Tensor, most: int | None = None) -> Tensor:
     return _of_chance(values, min(count, _EXACT - _SPARE))
 
 
+def principal_within(values: Tensor, kin: Tensor | None, most: int | None = None) -> tuple[Tensor, Tensor | None]:
+    """The same of each kind of channels by itself, such that every direction is of one kind; and the kind of each."""
+    if kin is None:
+        return principal(values, most), None
+    found = []
+    for kind in sorted(set(kin.tolist())):
+        chosen = kin == kind
+        turn = principal(values[:, chosen])
+        rows = torch.zeros(len(turn), values.shape[1])
+        rows[:, chosen] = turn
+        found.append((rows, (values[:, chosen] @ turn.T).square().mean(0), torch.full((len(turn),), kind)))
+    variance = torch.cat([one for _, one, _ in found])
+    order = variance.argsort(descending=True, stable=True)[:most]
+    return torch.cat([rows for rows, _, _ in found])[order].contiguous(), torch.cat([own for _, _, own in found])[order]
+
+
 def _of_channels(values: Tensor) -> Tensor:
     """By the covariance of channels; few tokens shrink it towards its diagonal."""
     tokens, channels = values.shape
