@@ -23,6 +23,8 @@ Ranges = list[tuple[slice, Columns]]
 
 TILE = 256
 """Tokens that are transformed at once."""
+_MOST, _WORTH = 64, 0.7
+"""Ranges are made use of that are not many, and leave zeros enough."""
 _TOP = 127
 _STRIDES = 64
 _WHOLE = np.float32(127 * 128)
@@ -154,7 +156,7 @@ class Analysis:
 
 
 def ranges_of(rows: Tensor) -> Ranges:
-    """Ranges of channels that no row of columns x channels joins, and the columns of each, rising."""
+    """Ranges of channels that no row of columns x channels joins, and the columns of each, rising; or all in one."""
     columns, channels = rows.shape
     there = (rows != 0).to(torch.uint8)
     first = there.argmax(1).numpy()
@@ -167,7 +169,8 @@ def ranges_of(rows: Tensor) -> Ranges:
     bounds = [*np.flatnonzero(starts).tolist(), channels]
     found = [(slice(a, b), np.flatnonzero(told & (first >= a) & (first < b))) for a, b in pairwise(bounds)]
     found = [(where, some) for where, some in found if len(some)]
-    return found if len(found) > 1 else [(slice(0, channels), np.arange(columns))]
+    worth = sum((where.stop - where.start) * len(some) for where, some in found) <= _WORTH * columns * channels
+    return found if 1 < len(found) <= _MOST and worth else [(slice(0, channels), np.arange(columns))]
 
 
 def _columns_of(numbers: NDArray[np.int8], columns: Columns) -> NDArray[np.int8]:
