@@ -250,7 +250,7 @@ class Sample:
         if level == len(trial.numbers) - 1 and len(items) < 2:
             return trial.lost
         decoded = self.decoded(trial.head.step_of(level), trial.runs[level], trial.numbers[level])
-        lost, found = self.lost(decoded), convert(decoded[0], torch.float32).numpy()
+        lost, found = replace(self, exact=trial.exact).lost(decoded), convert(decoded[0], torch.float32).numpy()
         return lost if len(items) < 2 else item_distortions(self.source.values, found, self.known.bulk, items)
 
     def errors(self, trial: Trial) -> tuple[tuple[Distortion, ...], ...]:

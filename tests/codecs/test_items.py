@@ -48,6 +48,14 @@ def test_each_item_has_the_squared_error_asked_for() -> None:
     assert [item.sse / item.elements for item in wide.items] == pytest.approx([0.5] * 4, rel=0.035)
 
 
+def test_no_entry_of_an_item_is_off_by_more_than_asked_for() -> None:
+    record = encode([BLOCK], PROFILE, quality=Quality(max_error=0.4))[0]
+    assert record.codec == "klt"
+    for item, source, decoded in zip(record.items, BLOCK, decode([record.data], PROFILE), strict=True):
+        assert float((source - decoded).abs().max()) == pytest.approx(item.max_error, rel=1e-6)
+        assert item.max_error <= 0.4
+
+
 def test_a_block_is_far_smaller_than_its_items_apart() -> None:
     together = len(encode([BLOCK], PROFILE)[0].data)
     apart = sum(len(record.data) for record in encode(BLOCK, PROFILE))
