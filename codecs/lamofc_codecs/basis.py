@@ -27,7 +27,9 @@ _MOST, _WORTH = 64, 0.7
 """Ranges are made use of that are not many, and leave zeros enough."""
 _TOP = 127
 _STRIDES = 64
-_WHOLE = np.float32(127 * 128)
+TWO_BYTES = 127 * 128
+"""The largest of the whole numbers that tokens are multiplied as."""
+_WHOLE = np.float32(TWO_BYTES)
 
 
 @dataclass(frozen=True, eq=False)

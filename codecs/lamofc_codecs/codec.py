@@ -19,6 +19,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 
 MOST_PER_BYTE = 1 << 18
+_CPU = torch.device("cpu")
 LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -36,6 +37,8 @@ class Source:
     """Of each."""
     items: tuple[int, ...] = ()
     """Tokens of each item, of a tensor that holds several one after another."""
+    device: torch.device = _CPU
+    """Where a codec may work on it."""
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:

@@ -118,13 +118,13 @@ def _sums(parts: Tensor, rows: Tensor) -> Tensor:
     if largest > _TWO:
         return (parts.to(torch.float64) @ rows.to(torch.float64)).to(torch.float32)
     low = ((parts + 64) & 127) - 64
-    found = _product(low, rows)
+    found = exact_product(low, rows)
     if largest > 63:
-        found += 128 * _product((parts - low) >> 7, rows)
+        found += 128 * exact_product((parts - low) >> 7, rows)
     return found.to(torch.float32)
 
 
-def _product(numbers: Tensor, rows: Tensor) -> Tensor:
+def exact_product(numbers: Tensor, rows: Tensor) -> Tensor:
     """The exact product of matrices whose entries a byte holds, in int32."""
     tokens, columns, channels = len(numbers), len(rows), rows.shape[1]
     wide = _EIGHT * -(-columns // _EIGHT)

@@ -23,13 +23,13 @@ Input = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 """One tensor, tokens x channels; several items of one feature for a common record; or the features of a group."""
 
 
-def encode_one(element: Input, codec: Codec, profile: Profile, quality: Quality | None) -> Record:
+def encode_one(element: Input, codec: Codec, profile: Profile, quality: Quality | None, device: torch.device) -> Record:
     """Code one element; `raw` takes over where the codec gains nothing."""
     if isinstance(element, Mapping):
-        return _encode_group(element, codec, profile, quality)
+        return _encode_group(element, codec, profile, quality, device)
     items = _items(element, codec)
     tensor = items[0] if len(items) == 1 else torch.cat(items)
-    source = Source.of(tensor, codec.bulk, tuple(map(len, items)))
+    source = replace(Source.of(tensor, codec.bulk, tuple(map(len, items))), device=device)
     grid = Grid(tuple(len(item) for item in items), (tensor.shape[1],), (_name(tensor.dtype),))
     grid.check()
     coded = codec.encode(source, quality)
@@ -43,7 +43,9 @@ def encode_one(element: Input, codec: Codec, profile: Profile, quality: Quality 
     return replace(record, items=tuple(figures(source, codec, coded))) if len(items) > 1 else record
 
 
-def _encode_group(element: Mapping[str, Tensor], codec: Codec, profile: Profile, quality: Quality | None) -> Record:
+def _encode_group(
+    element: Mapping[str, Tensor], codec: Codec, profile: Profile, quality: Quality | None, device: torch.device
+) -> Record:
     """Features that share their tokens, in one record."""
     if sorted(element) != sorted(codec.parts):
         raise UnsupportedInput(
@@ -62,7 +64,7 @@ def _encode_group(element: Mapping[str, Tensor], codec: Codec, profile: Profile,
         tuple(_name(tensor.dtype) for tensor in tensors),
     )
     grid.check()
-    source = Source.of_parts(tensors, codec.bulk)
+    source = replace(Source.of_parts(tensors, codec.bulk), device=device)
     coded = codec.encode(source, quality)
     if not coded.reached:
         raise UnsupportedInput(f"no record of {list(codec.parts)} reaches {quality}", "code them apart")

@@ -101,7 +101,7 @@ class Sample:
         roughly = signal * _ROUGH < most < math.inf
         count, spread = wanted(away, most, known, quality)
         while True:
-            columns = columns_of(away, count, known, roughly=roughly)
+            columns = columns_of(away, count, known, source.device, roughly=roughly)
             glance = Glance.of(columns)
             left = rest(away[glance.loud], columns[glance.loud], known)
             left += rest(away[glance.quiet], columns[glance.quiet], known) * glance.share

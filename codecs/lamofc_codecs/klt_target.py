@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from lamofc_codecs import device_forward
 from lamofc_codecs.bulk import Distortion, Doubles, Floats
 from lamofc_codecs.codec import Source
 from lamofc_codecs.deadzone import WEIGHT
@@ -98,10 +100,12 @@ class Glance:
         return cls(order[:half], quiet, len(others) / max(len(quiet), 1), power)
 
 
-def columns_of(away: Floats, count: int, known: Parameters, *, roughly: bool) -> Floats:
+def columns_of(away: Floats, count: int, known: Parameters, device: torch.device, *, roughly: bool) -> Floats:
     """The first columns of what is away from the middle."""
     if known.analysis is None:
         return np.ascontiguousarray(away[:, known.order[:count]])
+    if device.type in device_forward.DEVICES:
+        return device_forward.forward_on(device, known.analysis, away, count, roughly=roughly)
     return known.analysis.forward(away, count, roughly=roughly)
 
 
