@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from lamofc_store import changes, log, names, rowsets, tables
 from lamofc_store.commit import Change, RowsEntry, SegmentEntry
 from lamofc_store.errors import BadArgument, Expired
-from lamofc_store.moving import Taken, move
+from lamofc_store.moving import Taken, move, retold
 from lamofc_store.segment import SegmentWriter
 from lamofc_store.snapshot import Snapshot
 from lamofc_store.writer import CLOSE_RECORDS
@@ -127,9 +127,7 @@ def _closed(store: "Store", writer: SegmentWriter, taken: "list[Taken]") -> _Mov
     origins = tuple(zip(rows["origin"].to_pylist(), rows["row"].to_pylist(), strict=True))
     moved = {"segment": [layout.id] * len(places)}
     columns: dict[str, list[Any]] = {"record": [n for n, _, _ in places], "offset": [o for _, o, _ in places], **moved}
-    for name, values in columns.items():
-        at = rows.schema.get_field_index(name)
-        rows = rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
+    rows = retold(rows, columns)
     order = np.argsort(np.array(columns["record"]), kind="stable")
     entry = rowsets.publish(store.storage, "records", rows.drop_columns(["origin", "row"]).take(order))
     assert layout.entry is not None  # noqa: S101 - close() has just made it

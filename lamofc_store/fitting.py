@@ -88,7 +88,10 @@ def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions, total
 
 
 def groups(
-    items: Sequence[Item], options: IngestOptions, total: int | None, settled: Iterable[Sequence[str]] = ()
+    items: Sequence[Item],
+    options: IngestOptions,
+    total: int | None,
+    settled: Callable[[], Iterable[Sequence[str]]] = tuple,
 ) -> list[list[str]]:
     """What is coded together: what the options name, what is settled, and what is found by what it saves.
 
@@ -99,7 +102,7 @@ def groups(
         return found
     from lamofc_codecs import find_groups
 
-    found += [exactly(names) for names in settled]
+    found += [exactly(names) for names in settled()]
     samples: dict[str, dict[str, torch.Tensor]] = {}
     for item in items:
         if not item.is_exact and place_of(item.feature, found) is None:

@@ -87,7 +87,7 @@ class Ingest:
     def _choose(self, items: list[Item]) -> None:
         """Settle the profile of each feature and group, and commit those that are new before anything is coded so."""
         if self._groups is None and items:
-            self._groups = fitting.groups(items, self.options, self._total, self._settled())
+            self._groups = fitting.groups(items, self.options, self._total, self._settled)
         bundles = list(together(items, self._groups or []))
         new = []
         for name, several in _by_name(bundle for bundle in bundles if len(bundle) > 1):
@@ -155,7 +155,8 @@ class Ingest:
         for identity, (feature, error) in failed.items():
             self._skip(identity, feature, error)
         for some, record in coded:
-            self._add(some, record)
+            self._add(some[0].feature, some, record)
+            self._fitness.look(some, record)
         for sample, items in batch:
             if any((item.sample, item.feature) in self._pending for item in items):
                 self._writer.add_sample(sample)
@@ -217,10 +218,10 @@ class Ingest:
             "give --overwrite to replace it, or the codec and quality that it was stored with",
         )
 
-    def _add(self, items: Sequence[Item], coded: Coded) -> None:
+    def _add(self, name: str, items: Sequence[Item], coded: Coded) -> None:
+        """Take in a record of items whose profile goes by that name."""
         self._writer.add(items, coded)
-        self._fitness.look(items, coded)
-        self._writer.add_profile(profiles.entry_for(coded.profile, items[0].feature, coded.quality))
+        self._writer.add_profile(profiles.entry_for(coded.profile, name, coded.quality))
         for item in items:
             self._pending[item.sample, item.feature] = item.source_hash
             self.report.raw_bytes += item.raw_bytes
@@ -238,13 +239,7 @@ class Ingest:
                     (coded,) = encoding.encode_together([bundle], profile, self.options)
                 except CodecError:
                     continue
-                self._writer.add_together(bundle, coded)
-                self._writer.add_profile(profiles.entry_for(profile, name, coded.quality))
-                for item in bundle:
-                    self._pending[item.sample, item.feature] = item.source_hash
-                    self.report.raw_bytes += item.raw_bytes
-                self.report.records += len(bundle)
-                self.report.stored_bytes += len(coded.record.data)
+                self._add(name, bundle, coded)
                 yield bundle
 
     def _skip(self, sample: str, feature: str, error: Exception, source: str = "") -> None:

@@ -26,8 +26,6 @@ def move(storage: Storage, profiles: "Mapping[str, Profile]", writer: SegmentWri
 
     Of a record of which some samples are gone, those that are left are kept, and nothing else.
     """
-    import pyarrow as pa
-
     from lamofc_codecs import inspect, keep
 
     first = np.flatnonzero(np.diff(rows["record"].to_numpy(), prepend=-1))
@@ -41,16 +39,21 @@ def move(storage: Storage, profiles: "Mapping[str, Profile]", writer: SegmentWri
         if held > len(items):
             data, fewer = memoryview(keep(data, profiles[told["profile"][mine[0]]], items)), True
             _retell(told, mine.tolist(), data, items)
-        several = held > 1 and len(items) > 1
-        feature = "+".join(dict.fromkeys(told["feature"][row] for row in mine))
-        pattern = "; ".join(dict.fromkeys(told["pattern"][row] for row in mine))
-        samples = dict.fromkeys(told["sample"][row] for row in sorted(mine, key=told["item"].__getitem__))
-        stream = Stream(feature, pattern, told["profile"][mine[0]], several=several)
-        places += [writer.add(stream, list(samples), data)] * len(mine)
-    for name in _CHANGED if fewer else ():
+        samples = list(dict.fromkeys(told["sample"][row] for row in sorted(mine, key=told["item"].__getitem__)))
+        features, patterns = ([told[name][row] for row in mine] for name in ("feature", "pattern"))
+        stream = Stream.of(features, patterns, told["profile"][mine[0]], samples)
+        places += [writer.add(stream, samples, data)] * len(mine)
+    return retold(rows, {name: told[name] for name in _CHANGED}) if fewer else rows, places
+
+
+def retold(rows: "pa.Table", columns: Mapping[str, Sequence[Any]]) -> "pa.Table":
+    """Rows with other values in some columns, of the same types."""
+    import pyarrow as pa
+
+    for name, values in columns.items():
         at = rows.schema.get_field_index(name)
-        rows = rows.set_column(at, rows.schema.field(at), pa.array(told[name], rows.schema.field(at).type))
-    return rows, places
+        rows = rows.set_column(at, rows.schema.field(at), pa.array(values, rows.schema.field(at).type))
+    return rows
 
 
 def _retell(told: dict[str, list[Any]], mine: Sequence[int], data: memoryview, items: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
 """A segment: an immutable Zarr group of records, laid end to end, feature by feature."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -38,6 +38,12 @@ class Stream:
     profile: str
     several: bool = False
     """Whether each record holds several samples; its id is then theirs as a JSON list."""
+
+    @classmethod
+    def of(cls, features: Iterable[str], patterns: Iterable[str], profile: str, samples: Sequence[str]) -> "Stream":
+        """That of a record of some features of some samples."""
+        named = "+".join(dict.fromkeys(features)), "; ".join(dict.fromkeys(patterns))
+        return cls(*named, profile, len(samples) > 1)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store import rowsets
 from lamofc_store.commit import ProfileEntry, RowsEntry, SegmentEntry
-from lamofc_store.groups import named
 from lamofc_store.items import Item
 from lamofc_store.sample import Sample
 from lamofc_store.segment import Layout, SegmentWriter, Stream
@@ -72,22 +71,16 @@ class Writer:
         return not self.is_empty and (writer.bytes >= self._close_bytes or writer.records >= CLOSE_RECORDS or late)
 
     def add(self, items: Sequence[Item], coded: Coded) -> None:
-        """Take one record, of one feature of one sample or several: a row for each."""
-        patterns = "; ".join(dict.fromkeys(item.pattern for item in items))
-        stream = Stream(items[0].feature, patterns, coded.profile.id, several=len(items) > 1)
-        place = self._writer.add(stream, [item.sample for item in items], coded.record.data)
+        """Take one record, of one feature or several of a sample, or of one feature of several: a row for each."""
+        record, samples = coded.record, list(dict.fromkeys(item.sample for item in items))
+        features, patterns = (item.feature for item in items), (item.pattern for item in items)
+        stream = Stream.of(features, patterns, coded.profile.id, samples)
+        place = self._writer.add(stream, samples, record.data)
+        cell = "part" if record.parts else "item"
         for number, item in enumerate(items):
-            row = {"item": number, **_shared_row(coded, coded.record.items[number])} if len(items) > 1 else {}
-            self._rows.append(({**_record_row(item, coded), **row}, place))
-
-    def add_together(self, items: Sequence[Item], coded: Coded) -> None:
-        """Take one record of several features: a row for each, all of them pointing at it."""
-        patterns = "; ".join(dict.fromkeys(item.pattern for item in items))
-        stream = Stream(named(items), patterns, coded.profile.id)
-        place = self._writer.add(stream, [items[0].sample], coded.record.data)
-        for part, item in enumerate(items):
-            row = {"part": part, **_shared_row(coded, coded.record.parts[part])}
-            self._rows.append(({**_record_row(item, coded), **row}, place))
+            figures = record.parts or record.items
+            shared = {cell: number, **_shared_row(coded, figures[number])} if len(items) > 1 else {}
+            self._rows.append(({**_record_row(item, coded), **shared}, place))
 
     def add_sample(self, sample: Sample) -> None:
         """Take a sample's own row."""

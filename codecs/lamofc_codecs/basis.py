@@ -172,7 +172,12 @@ def ranges_of(rows: Tensor) -> Ranges:
     found = [(slice(a, b), np.flatnonzero(told & (first >= a) & (first < b))) for a, b in pairwise(bounds)]
     found = [(where, some) for where, some in found if len(some)]
     worth = sum((where.stop - where.start) * len(some) for where, some in found) <= _WORTH * columns * channels
-    return found if 1 < len(found) <= _MOST and worth else [(slice(0, channels), np.arange(columns))]
+    return found if 1 < len(found) <= _MOST and worth else in_one(columns, channels)
+
+
+def in_one(columns: int, channels: int) -> Ranges:
+    """All channels as one range."""
+    return [(slice(0, channels), np.arange(columns))]
 
 
 def _columns_of(numbers: NDArray[np.int8], columns: Columns) -> NDArray[np.int8]:

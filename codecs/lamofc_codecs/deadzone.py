@@ -106,12 +106,7 @@ def _errors(
         row, kinds = values[t], classes[group[t]]
         for c in range(values.shape[1]):
             away = min(abs(row[c] * inverse), np.float32(LARGEST))
-            number = np.int32(away + np.float32(0.5))
-            if number < _LISTED:
-                number -= away < listed[kinds[c], number, 0]
-                error = np.float64(away - listed[kinds[c], number, 1])
-            else:
-                error = np.float64(away - np.float32(number))
+            error = _rounded(away, kinds[c], listed)[1]
             found[t] += error * error
 
 
@@ -132,18 +127,25 @@ def _quantise(  # noqa: PLR0913 - compiled code takes arrays, not objects
         row, there, kinds = values[t], out[t], classes[group[t]]
         for c in range(values.shape[1]):
             away = min(abs(row[c] * inverse), np.float32(LARGEST))
-            number = np.int32(away + np.float32(0.5))
             kind = kinds[c]
             energy[c] += np.float64(away) * np.float64(away)
+            number, error = _rounded(away, kind, listed)
             if number < _LISTED:
-                number -= away < listed[kind, number, 0]
-                error = np.float64(away - listed[kind, number, 1])
                 bits[c] += np.float64(listed[kind, number, 2])
             else:
-                error = np.float64(away - np.float32(number))
                 bits[c] += _far(number, shape[0, kind], shape[1, kind], shape[2, kind], costs)
             errors[c] += error * error
             there[c] = -number if row[c] < 0 else number
+
+
+@compiled
+def _rounded(away: np.float32, kind: np.uint8, listed: Floats) -> tuple[np.int32, np.float64]:
+    """The magnitude that so many steps become, and by how much it is off."""
+    number = np.int32(away + np.float32(0.5))
+    if number < _LISTED:
+        number -= away < listed[kind, number, 0]
+        return number, np.float64(away - listed[kind, number, 1])
+    return number, np.float64(away - np.float32(number))
 
 
 @compiled

@@ -13,7 +13,7 @@ from lamofc_codecs.bulk import Doubles, of_items
 from lamofc_codecs.deadzone import errors_of_tokens
 from lamofc_codecs.energy import Tokens, energies_of
 from lamofc_codecs.klt_sample import Sample
-from lamofc_codecs.klt_section import Opened, Side, open_layers, read_layers, write_layers
+from lamofc_codecs.klt_section import Side, read_layers, write_layers
 from lamofc_codecs.klt_trial import Trial
 from lamofc_codecs.lifts import MOST, Lifts, least_lifts, up
 from lamofc_codecs.outliers import positions_of, write_exact
@@ -42,8 +42,9 @@ def evened(sample: Sample, trial: Trial) -> tuple[Sample, Trial]:
         if (left <= _NEAR * allowed).all() and (lifting.sample is not sample or (allowed <= _NEAR * left).all()):
             break
         lifts = lifting.least(lifts, left, allowed)
-        trial = lifting.lifted(lifts).trial(trial.step, None if lifting.sample is sample else lifting.columns)
-        lifting = replace(lifting, sample=lifting.lifted(lifts), columns=trial.head.columns[-1])
+        lifted = lifting.lifted(lifts)
+        trial = lifted.trial(trial.step, None if lifting.sample is sample else lifting.columns)
+        lifting = replace(lifting, sample=lifted, columns=trial.head.columns[-1])
     return lifting.sample, trial
 
 
@@ -92,25 +93,25 @@ def keep_rows(
     layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64], known: Parameters
 ) -> tuple[bytes, ...]:
     """Layers of the same numbers of some tokens, rising; `whole` is what all tokens decode to."""
-    opened = open_layers(layers, len(whole), known.widths, known)
-    level, old = read_layers(layers, len(whole), known.widths, known).level, opened.side
+    read = read_layers(layers, len(whole), known.widths, known)
+    head, old = read.head, read.side
     tokens = Tokens.of(old.tokens.energy[rows])
     index, lifts = (None if some is None else some[rows] for some in (old.index, old.lifts))
     place = np.argsort(old.tokens.order)
-    numbers = [np.ascontiguousarray(level.numbers[:, place[rows[tokens.order]]])]
-    for width in opened.head.columns[-2::-1]:
+    numbers = [np.ascontiguousarray(read.level.numbers[:, place[rows[tokens.order]]])]
+    for width in head.columns[-2::-1]:
         numbers.insert(0, np.ascontiguousarray(coarser(numbers[0])[:width]))
-    coded = [(some, opened.head.runs_of(at, tokens, known)) for at, some in enumerate(numbers)]
-    exact = _exact(opened, whole, rows)
-    return write_layers(opened.head, coded, Side(tokens, index, old.field, lifts), known, exact, whole.nbytes >> 17)
+    coded = [(some, head.runs_of(at, tokens, known)) for at, some in enumerate(numbers)]
+    exact = _exact(read.exact, whole, rows)
+    return write_layers(head, coded, Side(tokens, index, old.field, lifts), known, exact, whole.nbytes >> 17)
 
 
-def _exact(opened: Opened, whole: Tensor, rows: NDArray[np.int64]) -> bytes:
+def _exact(stored: memoryview, whole: Tensor, rows: NDArray[np.int64]) -> bytes:
     """The exact entries of some tokens."""
-    if not len(opened.exact):
+    if not len(stored):
         return b""
     left = whole[rows].contiguous()
-    row, channel = np.divmod(positions_of(opened.exact, whole), whole.shape[1])
+    row, channel = np.divmod(positions_of(stored, whole), whole.shape[1])
     place = np.full(len(whole), -1)
     place[rows] = np.arange(len(rows))
     there = place[row] >= 0

@@ -88,6 +88,7 @@ class Read:
     """The finest of which they tell."""
     side: Side
     exact: memoryview
+    head: Head
 
 
 def write_layers(
@@ -182,7 +183,7 @@ def read_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[in
         numbers = read_refinement(told, before, runs, head.cuts[level - 1].stages)
         if level == len(opened.later) and opened.known is not None:
             between = Between(before, runs_before, opened.known)
-    return Read(Level(numbers, runs, head.step_of(len(opened.later)), between), opened.side, opened.exact)
+    return Read(Level(numbers, runs, head.step_of(len(opened.later)), between), opened.side, opened.exact, head)
 
 
 def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:

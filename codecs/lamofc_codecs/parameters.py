@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lamofc_codecs.basis import Analysis, Basis
+from lamofc_codecs.basis import Analysis, Basis, in_one
 from lamofc_codecs.bulk import Bulk, Doubles, Floats
 from lamofc_codecs.deadzone import PARTS, Rounding
 from lamofc_codecs.energy import ENERGIES, FACTORS
@@ -113,10 +113,8 @@ class Parameters:
         """The transform of weighted channels."""
         if self.basis is None:
             return None
-        joined = [(slice(0, self.channels), np.arange(self.columns))]
-        return Analysis(
-            self.metric.rows(self.basis.floats()), joined if len(self.metric.directions) else self.basis.ranges
-        )
+        ranges = in_one(self.columns, self.channels) if len(self.metric.directions) else self.basis.ranges
+        return Analysis(self.metric.rows(self.basis.floats()), ranges)
 
     @lazy
     def analysis_means(self) -> Means | None:
