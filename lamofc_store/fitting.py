@@ -45,21 +45,24 @@ def gather(
 
     Where the first sample brings nothing new, no more are read: what appears later is fitted when it does.
     """
+    from lamofc_codecs import CODECS
+
     found: list[Item] = []
     tokens: Counter[str] = Counter()
-    for count, sample in enumerate(islice(samples, options.fit_samples or MOST_SAMPLES), 1):
+    asked = options.fit_samples or CODECS[options.codec].fit_samples
+    for count, sample in enumerate(islice(samples, asked or MOST_SAMPLES), 1):
         new = [item for item in items_of(sample, options) if not known(item)]
         found.extend(new)
         tokens.update({item.feature: len(item.tokens) for item in new})
         enough = _enough(count, max(tokens.values(), default=0), total or 0)
-        if (enough and not options.fit_samples) or not found or sum(item.raw_bytes for item in found) > MOST_BYTES:
+        if (enough and not asked) or not found or sum(item.raw_bytes for item in found) > MOST_BYTES:
             break
     return found
 
 
 def fit(feature: str, items: Iterable[Item], options: IngestOptions, total: int | None = None) -> "Profile":
     """A profile for one feature; the same items give the same profile. It is to pay in so many samples as there are."""
-    from lamofc_codecs import CodecError
+    from lamofc_codecs import CODECS, CodecError
     from lamofc_codecs import fit as fit_codec
 
     if options.codec == "raw":
@@ -70,7 +73,8 @@ def fit(feature: str, items: Iterable[Item], options: IngestOptions, total: int 
             raise channels_differ(item, tensors[0].shape[1])
         tensors.append(item.tokens)
     try:
-        return fit_codec(options.codec, tensors, options.quality, **_told(options, total))
+        told = CODECS[options.codec].options_for(feature, _told(options, total))
+        return fit_codec(options.codec, tensors, options.quality, **told)
     except CodecError as error:
         raise SourceError(f"feature {feature!r}: {error}", error.cure) from error
 

@@ -13,8 +13,6 @@ OnError = Literal["stop", "skip", "raw"]
 DEFAULT_CODEC = "klt"
 DEFAULT_SNR_DB = 15.0
 DEFAULT_BLOCK = 64
-RATED = frozenset({"uniform", "klt"})
-"""Codecs that take a quality, and get the usual one when none is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class IngestOptions:
                 f"give codec={DEFAULT_CODEC!r}, or no groups",
             )
         if self.quality is None:
-            object.__setattr__(self, "quality", usual_quality(self.codec, self.profile))
+            object.__setattr__(self, "quality", usual_quality(self.codec, self.profile, self.codec_options))
 
     def exact(self) -> "IngestOptions":
         """The same for features that no codec may round: whole numbers, truth values, complex numbers."""
@@ -106,14 +104,16 @@ class IngestOptions:
         return "" if self.quality is None else str(self.quality)
 
 
-def usual_quality(codec: str, profile: "Profile | None") -> "Quality | None":
-    """What is aimed at when nobody says: what the profile was fitted for, or else 15 dB; None for other codecs."""
-    from lamofc_codecs import Quality
+def usual_quality(
+    codec: str, profile: "Profile | None" = None, codec_options: Mapping[str, Any] | None = None
+) -> "Quality | None":
+    """What is aimed at when nobody says: what the profile was fitted for, or else 15 dB; None where nothing is."""
+    from lamofc_codecs import CODECS, Quality
 
-    if codec not in RATED:
-        return None
-    own = profile.config.get("quality") if profile is not None else None
-    return Quality.from_json(own) if own else Quality(snr_db=DEFAULT_SNR_DB)
+    told = dict(profile.config) if profile is not None else None
+    if told is not None and (told.get("quality") or told.get("bits")):
+        return Quality.from_json(told["quality"]) if told["quality"] else None
+    return Quality(snr_db=DEFAULT_SNR_DB) if CODECS[codec].aims(codec_options or {}) else None
 
 
 @dataclass(slots=True)

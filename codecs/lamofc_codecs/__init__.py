@@ -2,6 +2,7 @@
 
 from lamofc_codecs.batch import decode, encode, fit
 from lamofc_codecs.codec import Codec, Coded, Source
+from lamofc_codecs.compressai_models import PAPERS, import_checkpoint, trainable, weights_from_model
 from lamofc_codecs.encoded import Layer, Part, Record
 from lamofc_codecs.errors import (
     BadQuality,
@@ -17,7 +18,9 @@ from lamofc_codecs.header import Header
 from lamofc_codecs.items import keep
 from lamofc_codecs.kinship import Group, find_groups
 from lamofc_codecs.klt import levels_of
+from lamofc_codecs.levels import number_planes
 from lamofc_codecs.likeness import relative_bits
+from lamofc_codecs.networks import Sizes
 from lamofc_codecs.packed import Packed, verify
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -26,6 +29,7 @@ from lamofc_codecs.registry import CODECS, codec_ids, describe
 
 __all__ = [
     "CODECS",
+    "PAPERS",
     "BadQuality",
     "Codec",
     "CodecError",
@@ -41,6 +45,7 @@ __all__ = [
     "Profile",
     "Quality",
     "Record",
+    "Sizes",
     "Source",
     "UnknownCodec",
     "UnknownProfile",
@@ -51,9 +56,13 @@ __all__ = [
     "encode",
     "find_groups",
     "fit",
+    "import_checkpoint",
     "inspect",
     "keep",
     "levels_of",
+    "number_planes",
     "relative_bits",
+    "trainable",
     "verify",
+    "weights_from_model",
 ]

@@ -123,6 +123,8 @@ class Codec(ABC):
     """Whether items can be taken out of a record of several."""
     options: ClassVar[tuple[str, ...]] = ()
     """Names of the keywords that `fit` takes."""
+    fit_samples: ClassVar[int | None] = None
+    """How many samples a fit wants if nobody says; None where the length of the samples tells."""
 
     @classmethod
     @abstractmethod
@@ -175,6 +177,16 @@ class Codec(ABC):
         unknown = sorted(set(options) - set(cls.options))
         if unknown:
             raise UnsupportedInput(f"codec {cls.id} has no option {unknown}", f"options: {list(cls.options) or 'none'}")
+
+    @classmethod
+    def aims(cls, options: Mapping[str, object]) -> bool:
+        """Whether, told these options, it aims at a quality of decoded values: if nobody names one, the usual."""
+        return False
+
+    @classmethod
+    def options_for(cls, feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
+        """Options of `fit` as they are for one feature."""
+        return options
 
     @classmethod
     def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:

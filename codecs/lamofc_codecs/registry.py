@@ -8,16 +8,22 @@ from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import CorruptRecord, UnknownCodec, UnknownProfile
 from lamofc_codecs.header import Header
 from lamofc_codecs.klt import Klt
+from lamofc_codecs.learned import Elic, Hyperprior
 from lamofc_codecs.lloydmax import LloydMax
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.raw import Raw
 from lamofc_codecs.uniform import Uniform
+from lamofc_codecs.video import Hevc, Vvc
 
 CODECS: dict[str, type[Codec]] = {
     "raw": Raw,
     "uniform": Uniform,
     "lloydmax": LloydMax,
     "klt": Klt,
+    "hyperprior": Hyperprior,
+    "elic": Elic,
+    "vvc": Vvc,
+    "hevc": Hevc,
 }
 
 RAW = Profile("raw", {}, {})

@@ -29,6 +29,8 @@ from lamofc_codecs.batch import decode, encode, fit
 from lamofc_codecs.bulk import Bulk
 from lamofc_codecs.encoded import Record
 from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
+from lamofc_codecs.learned_profile import weights_profile
+from lamofc_codecs.networks import Sizes
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import inspect, pack, sections
@@ -66,6 +68,29 @@ def picture(rows: int, width: int, channels: int, seed: int, first: int = 0) -> 
     tokens = torch.cat([torch.randn(first, channels, generator=draw), patches.flatten(0, 1)])
     strength = torch.arange(1, channels + 1) ** -0.7
     return (tokens * strength) @ torch.randn(channels, channels, generator=about)
+
+
+def drawn_weights(sizes: Sizes, lmbda: float | None = 0.01) -> Profile:
+    """Make weights that code badly but do all that trained ones do; the same on every machine and with every torch."""
+    bits = np.random.PCG64(5)
+    drawn: dict[str, Tensor] = {}
+    for name, shape in sizes.shapes().items():
+        count = int(np.prod(shape))
+        even = (bits.random_raw(count) >> np.uint64(40)).astype(np.float64) / (1 << 23) - 1
+        scale = 40.0 if name.startswith("g_a.0.") else 1.0
+        if name.endswith((".beta", ".gamma")):
+            even, scale = np.abs(even) + 0.5, 1.0
+        spread = scale * np.sqrt(6.0 / max(1, int(np.prod(shape[1:]))))
+        drawn[name] = torch.from_numpy((even * spread).astype(np.float32).reshape(shape))
+    scales = torch.tensor([2.0 ** (number / 2 - 3) for number in range(16)])
+    tables = {"medians": torch.arange(sizes.inner, dtype=torch.float32) / 16 - 0.4, "scales": scales}
+    for name, rows in (("hyper", sizes.inner), ("latent", len(scales))):
+        frequencies = 1 + 300 * torch.arange(rows)[:, None].expand(rows, 10).clone()
+        frequencies[:, 4] = (1 << 16) - 9 * frequencies[:, 0]
+        cdf = torch.cat([torch.zeros(rows, 1, dtype=torch.int64), frequencies.cumsum(1)], 1)
+        tables |= {f"{name}_cdf": cdf.to(torch.int32), f"{name}_length": torch.full((rows,), 11, dtype=torch.int32)}
+        tables |= {f"{name}_offset": torch.full((rows,), -4, dtype=torch.int32)}
+    return weights_profile(sizes, drawn, tables, lmbda)
 
 
 class CodecConformance:

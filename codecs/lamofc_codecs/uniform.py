@@ -7,7 +7,7 @@ work on feature coding uses; its grid then does not depend on the sample.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class Uniform(Codec):
     number = 2
     summary = "one step for all channels, an entropy table by each channel's spread"
     qualities = ("snr_db", "mse", "bpfp", "step", "max_error")
-    options = tuple(UniformOptions.__dataclass_fields__)
+    options = (*UniformOptions.__dataclass_fields__, "truncation")
 
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
@@ -63,6 +63,18 @@ class Uniform(Codec):
         }
         tensors = {"sigma": torch.from_numpy(sigma), "shrink": torch.from_numpy(shrink), **bulk.tensors()}
         return Profile(cls.id, config, tensors)
+
+    @classmethod
+    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
+        """What a profile's config tells of options."""
+        told = UniformOptions.of(options).to_json()
+        named = {"bits", "range"} if options.get("truncation") is not None else set()
+        return {name: told[name] for name in told if name in options or name in named}
+
+    @classmethod
+    def aims(cls, options: Mapping[str, object]) -> bool:
+        """Whether a quality is aimed at: bits fix it."""
+        return UniformOptions.of(options).bits is None
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)

@@ -11,6 +11,7 @@ import numpy as np
 
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.errors import UnsupportedInput
+from lamofc_codecs.truncation import BITS, truncation
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,12 @@ class UniformOptions:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> UniformOptions:
-        """Make from keywords or from a profile's config."""
+        """Make from keywords or from a profile's config; a `truncation` is ten bits of a task's range."""
+        if options.get("truncation") is not None:
+            if options.get("range") is not None:
+                raise UnsupportedInput(f"range={options['range']!r} beside a truncation", "give one of the two")
+            rest = {name: value for name, value in options.items() if name != "truncation"}
+            options = {"bits": BITS, **rest, "range": truncation(options["truncation"])}
         try:
             ends = options.get("range")
             low_high = {} if ends is None else {"range": (float(ends[0]), float(ends[1]))}

@@ -65,7 +65,8 @@ def test_a_fit_is_near_the_best_there_is() -> None:
     middles = (levels[1:] + levels[:-1]) / 2
     error = float(((values - levels[np.searchsorted(middles, values)]).astype(np.float64) ** 2).mean())
     best = np.sqrt(3) * np.pi / 2 / 256**2
-    assert 0.97 * best < error < 1.03 * best
+    # That is for the density; on 1600 values a level the best levels for the values themselves are 3 % better.
+    assert 0.94 * best < error < 1.0 * best
     assert (np.diff(levels) > 0).all()
 
 

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import save_file
 
-from lamofc_codecs import Profile, Quality, decode, encode, fit, testing
+from lamofc_codecs import Profile, Quality, Sizes, decode, encode, fit, testing
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Case:
     together: bool = False
     like: tuple[torch.Tensor, ...] = ()
     """What it is fitted on, if not on features."""
+    promise: Literal["bytes", "values", "numbers"] = "bytes"
+    """What stays the same for ever: all; or all but what an encoder of others makes of the source; or only the numbers
+    that are read, which another processor's floats may turn into a neighbouring level. The profile of the last, megabytes
+    of weights, is made anew each time, from no samples."""
 
     def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
         """As the codec takes it."""
@@ -45,6 +50,8 @@ class Case:
                 for seed in (1, 2)
             ]
             return fit(self.codec, samples, self.quality, **self.options)
+        if self.promise == "numbers":
+            return fit(self.codec, [], self.quality, **self.options)
         channels = self.items[0].shape[1]
         features = [testing.feature(120, channels, -1), testing.feature(60, channels, -2)]
         return fit(self.codec, list(self.like) or features, self.quality, **self.options)
@@ -90,6 +97,11 @@ def cases() -> Iterator[Case]:
         {"levels": levels, "assign": "floor"},
     )
     yield from _klt_cases(spiked)
+    for codec, sizes in (("hyperprior", Sizes("hyperprior", 8, 12)), ("elic", Sizes("elic", 8, 12, (2, 4, 6)))):
+        learned: dict[str, object] = {"levels": levels, "weights": testing.drawn_weights(sizes), "tile": 64}
+        yield Case(f"{codec}-tiles", codec, (testing.feature(70, 150, 1),), None, learned, promise="numbers")
+    for codec in ("vvc", "hevc"):
+        yield Case(f"{codec}-frame", codec, (testing.picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
 
 
 def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
@@ -151,10 +163,14 @@ def write(case: Case, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     profile = case.profile()
     record = encode([case.element()], profile)[0]
-    profile.save(folder / "profile.safetensors")
+    if case.promise != "numbers":
+        profile.save(folder / "profile.safetensors")
     save_file({f"item{number}": item for number, item in enumerate(case.items)}, folder / "source.safetensors")
     (folder / "record.bin").write_bytes(record.data)
-    expected = {"codec": record.codec, "profile": profile.id, "decoded": digest(decode([record.data], profile))}
+    decoded = decode([record.data], profile)
+    if case.promise == "numbers":
+        save_file({"item0": decoded[0]}, folder / "decoded.safetensors")
+    expected = {"codec": record.codec, "profile": profile.id, "decoded": digest(decoded)}
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 

@@ -75,7 +75,7 @@ def ingest(
 def planned(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
     """What an ingest would do."""
     features = [feature.to_json() for feature in lamofc.plan(source, **options)]
-    quality = options["quality"] or lamofc.usual_quality(options["codec"], options["profile"])
+    quality = options["quality"] or lamofc.usual_quality(options["codec"], options["profile"], options["codec_options"])
     return {
         "source": source.describe(),
         "codec": options["codec"],

@@ -1,0 +1,181 @@
+"""The learned codecs of DT-UFC: a scalar codebook's numbers as the pixels of a plane, coded by a trained network.
+
+What two machines must agree on, the tables that numbers are read by, comes of layers in float64 on the CPU. Should
+they ever differ all the same, a checksum of the numbers says so; and each record is decoded once before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamofc_codecs.bulk import Bulk, distortion
+from lamofc_codecs.checksum import crc32c
+from lamofc_codecs.codec import Codec, Coded, Source, need
+from lamofc_codecs.dtypes import convert
+from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
+from lamofc_codecs.latents import Reading, Writing
+from lamofc_codecs.learned_profile import LearnedOptions, fitted, model_of, weights_of
+from lamofc_codecs.levels import Levels, Numbers, fit_levels, given_levels
+from lamofc_codecs.mappings import routed
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.rans64 import Ints
+from lamofc_codecs.tiles import Tile, tiles
+
+_NEITHER = "another version or another kind of processor wrote it: decode it there, and code it anew"
+
+
+class Learned(Codec):
+    """Levels as a plane of pixels, a trained network for it; the rate is what the weights were trained for."""
+
+    qualities = ("lmbda",)
+    options = ("assign", "bits", "device", "family", "fill", "levels", "mapping", "tile", "weights")
+    fit_samples = 10
+    arch: ClassVar[str]
+
+    @classmethod
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+        """Place the levels on samples; `weights` are trained ones."""
+        cls.check_quality(quality)
+        cls.check_options(options)
+        weights = weights_of(options.get("weights"), cls.id)
+        if quality is not None and weights.config.get("lmbda") != quality.lmbda:
+            raise BadQuality(
+                f"lmbda={quality.lmbda:g}, the weights were trained for {weights.config.get('lmbda')}",
+                "give other weights, or leave the quality out",
+            )
+        placed, _, bulk = fit_levels(samples, options.get("levels"), options.get("bits"), options.get("device"))
+        told = {name: value for name, value in options.items() if name != "weights"}
+        return fitted(weights, told, torch.from_numpy(placed), bulk)
+
+    @classmethod
+    def options_for(cls, feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
+        """Levels for a feature, where a mapping tells them."""
+        return routed(feature, options)
+
+    @classmethod
+    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
+        """What a profile's config tells of options."""
+        told = {name: value for name, value in options.items() if name in ("assign", "tile", "fill")}
+        return told | ({"weights": weights_of(options["weights"], cls.id).id} if options.get("weights") else {})
+
+    def __init__(self, profile: Profile) -> None:
+        self.check_profile(profile)
+        if "levels" not in profile.tensors:
+            raise CodecError(f"profile {profile.id[:12]} is weights without levels", "fit it on samples of a feature")
+        self._options = LearnedOptions.of(profile.config)
+        self._model = model_of(profile)
+        levels = given_levels(profile.tensor("levels", torch.float32, -1).numpy())
+        self._levels = Levels(levels, self._options.assign)
+        self._bulk = Bulk.of(profile)
+        self._name = profile.id[:12]
+
+    @property
+    def bulk(self) -> Bulk | None:
+        """Where the profile's bulk lies; None for levels that were given without samples."""
+        return self._bulk
+
+    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+        """Code tile after tile, and read them back."""
+        if quality is not None and quality.lmbda != self._options.lmbda:
+            raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
+        self.check_lossy(source, source.channels if self._bulk is None else len(self._bulk.mean))
+        if not source.values.size:
+            return Coded((b"",))
+        numbers = torch.from_numpy(self._levels.numbers(source.values).astype(np.float32)).view(source.values.shape)
+        plane = numbers / len(self._levels.levels)
+        streams, values = [], []
+        for tile in self._tiles(source.values.shape):
+            pixels = tile.cut(plane, self._options.fill)
+            with torch.inference_mode():
+                latent = self._model.analyse(pixels)
+                writing = Writing()
+                self._model.walk(writing, latent.shape[2], latent.shape[3], latent)
+            streams.append(writing.finish())
+            values += writing.values
+        lengths = np.array([len(stream) // 4 for stream in streams], "<u4")
+        body = _checksum(values).to_bytes(4, "little") + lengths.tobytes() + b"".join(streams)
+        decoded = torch.empty_like(source.tensor)
+        try:
+            self.decode([memoryview(body)], decoded)
+        except CorruptRecord as error:
+            raise CodecError(
+                f"a record of profile {self._name} cannot be read back: {error}", "use another codec on this machine"
+            ) from error
+        return Coded((body,), (distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk),))
+
+    def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
+        """Fill `out` with levels, tile after tile."""
+        data, shape = layers[0], (out.shape[0], out.shape[1])
+        if not out.numel():
+            need(not len(data), f"{len(data)} bytes for a tensor of {shape}")
+            return
+        parts = list(self._tiles(shape))
+        numbers = torch.empty(shape, dtype=torch.uint8 if self._levels.bits <= 8 else torch.uint16)
+        values: list[Ints] = []
+        for tile, stream in zip(parts, _streams(data, len(parts)), strict=True):
+            reading = Reading(stream)
+            rows, columns = (side // 16 for side in tile.filled)
+            with torch.inference_mode():
+                latent = self._model.walk(reading, rows, columns)
+                reading.finish()
+                tile.put(numbers, self._numbers(self._model.restore(latent)))
+            values += reading.values
+        if _checksum(values) != int.from_bytes(data[:4], "little"):
+            raise CorruptRecord(f"the numbers of profile {self._name} are not those that were written; {_NEITHER}")
+        read: Numbers = numbers.view(-1).numpy()
+        self._levels.restore(read, out)
+
+    def _numbers(self, pixels: Tensor) -> Tensor:
+        """The nearest level's number for each pixel."""
+        count = len(self._levels.levels)
+        whole = torch.round(torch.nan_to_num(pixels, 0.0).clamp(0, 1) * count).clamp(0, count - 1)
+        return whole.to(torch.uint8 if self._levels.bits <= 8 else torch.int32)
+
+    def _tiles(self, shape: Sequence[int]) -> Iterator[Tile]:
+        return tiles(shape[0], shape[1], self._options.tile)
+
+
+class Hyperprior(Learned):
+    """DT-UFC's Hyperprior: 256 levels as a plane, and the scale hyperprior of Balle et al. (2018) with one channel.
+
+    Options: `weights`, the file of trained ones; `tile`, most rows and columns coded at once, 0 for all; `fill`, edge
+    or zero; and of the levels `levels`, `mapping`, `family`, `assign`, `bits`, `device`, as for lloydmax.
+    """
+
+    id = "hyperprior"
+    number = 5
+    summary = "DT-UFC: 256 levels as a plane, coded by a trained Hyperprior"
+    arch = "hyperprior"
+
+
+class Elic(Learned):
+    """DT-UFC's ELIC: 256 levels as a plane, and the network of He et al. (2022) with one channel.
+
+    Options: as for hyperprior.
+    """
+
+    id = "elic"
+    number = 6
+    summary = "DT-UFC: 256 levels as a plane, coded by a trained ELIC"
+    arch = "elic"
+
+
+def _checksum(values: Sequence[Ints]) -> int:
+    return crc32c(np.concatenate(values).astype("<i4").view(np.uint8))
+
+
+def _streams(data: memoryview, count: int) -> Iterator[memoryview]:
+    """The stream of each tile."""
+    first = 4 + 4 * count
+    need(len(data) >= first, f"{len(data)} bytes for {count} tiles")
+    lengths = np.frombuffer(data[4:first], "<u4").astype(np.int64) * 4
+    need(first + int(lengths.sum()) == len(data), f"{len(data)} bytes for tiles of {int(lengths.sum())}")
+    for length in lengths:
+        yield data[first : first + length]
+        first += int(length)

@@ -1,0 +1,175 @@
+"""The networks of the learned codecs, as lists of layers: what runs them, and what shapes their weights have.
+
+Hyperprior is that of Balle et al. (2018), ELIC that of He et al. (2022), both with one channel in and out. The layers
+and their places are those of CompressAI's models, so that weights trained there fit; nothing here needs CompressAI.
+Where two machines must agree to the last symbol, layers run in float64: a difference in how a sum is ordered is then a
+billion times smaller than what could move a symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Layers = tuple["Layer", ...]
+Weights = Mapping[str, Tensor]
+STRIDE = 64
+"""A number of the hyper latent stands for so many rows and columns of the plane; one of the latent for 16."""
+HYPER = 4
+"""Rows and columns of the latent to those of the hyper latent."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of a network. `kind` is conv, up (a transposed one), gdn, ungdn, relu, bottleneck or attention."""
+
+    kind: str
+    into: int = 0
+    out: int = 0
+    kernel: int = 5
+    stride: int = 1
+
+    def shapes(self, name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        """Names and shapes of its weights."""
+        n, half = self.into, self.into // 2
+        if self.kind in ("conv", "up"):
+            first, second = (self.out, self.into) if self.kind == "conv" else (self.into, self.out)
+            yield f"{name}.weight", (first, second, self.kernel, self.kernel)
+            yield f"{name}.bias", (self.out,)
+        elif self.kind in ("gdn", "ungdn"):
+            yield f"{name}.beta", (n,)
+            yield f"{name}.gamma", (n, n)
+        elif self.kind == "bottleneck":
+            for part, layer in zip(("conv1", "conv2", "conv3"), _pinched(n, half), strict=True):
+                yield from layer.shapes(f"{name}.{part}")
+        elif self.kind == "attention":
+            for branch in ("conv_a", "conv_b"):
+                for unit in range(3):
+                    for place, layer in zip((0, 2, 4), _pinched(n, half), strict=True):
+                        yield from layer.shapes(f"{name}.{branch}.{unit}.conv.{place}")
+            yield from Layer("conv", n, n, 1).shapes(f"{name}.conv_b.3")
+
+    def run(self, name: str, x: Tensor, weights: Weights) -> Tensor:
+        """What comes out of it."""
+        if self.kind == "conv":
+            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            return F.conv2d(x, weight, bias, self.stride, self.kernel // 2)
+        if self.kind == "up":
+            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            return F.conv_transpose2d(x, weight, bias, self.stride, self.kernel // 2, self.stride - 1)
+        if self.kind == "relu":
+            return F.relu(x)
+        if self.kind in ("gdn", "ungdn"):
+            power = F.conv2d(x * x, weights[f"{name}.gamma"][:, :, None, None], weights[f"{name}.beta"])
+            return x * (power.rsqrt() if self.kind == "gdn" else power.sqrt())
+        if self.kind == "bottleneck":
+            return x + _pinch([f"{name}.conv{part}" for part in (1, 2, 3)], x, self.into, weights)
+        return self._attend(name, x, weights)
+
+    def _attend(self, name: str, x: Tensor, weights: Weights) -> Tensor:
+        branches = []
+        for branch in ("conv_a", "conv_b"):
+            y = x
+            for unit in range(3):
+                names = [f"{name}.{branch}.{unit}.conv.{part}" for part in (0, 2, 4)]
+                y = F.relu(y + _pinch(names, y, self.into, weights))
+            branches.append(y)
+        gate = Layer("conv", self.into, self.into, 1).run(f"{name}.conv_b.3", branches[1], weights)
+        return x + branches[0] * torch.sigmoid(gate)
+
+
+def _pinched(n: int, half: int) -> Layers:
+    """To half the channels, about, and back."""
+    return (Layer("conv", n, half, 1), Layer("conv", half, half, 3), Layer("conv", half, n, 1))
+
+
+def _pinch(names: list[str], x: Tensor, n: int, weights: Weights) -> Tensor:
+    first, second, third = _pinched(n, n // 2)
+    x = F.relu(first.run(names[0], x, weights))
+    x = F.relu(second.run(names[1], x, weights))
+    return third.run(names[2], x, weights)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What one network of an architecture has of channels."""
+
+    arch: str
+    """hyperprior or elic."""
+    inner: int
+    """N of the papers."""
+    latent: int
+    """M of the papers."""
+    groups: tuple[int, ...] = ()
+    """ELIC: channels of the latent's groups."""
+
+    def networks(self) -> dict[str, Layers]:
+        """All networks by name; the first two run on any device, the others must agree on all machines."""
+        return _hyperprior(self.inner, self.latent) if self.arch == "hyperprior" else _elic(self)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every weight."""
+        return {
+            name: shape
+            for network, layers in self.networks().items()
+            for number, layer in enumerate(layers)
+            for name, shape in layer.shapes(f"{network}.{number}")
+        }
+
+
+def run(name: str, layers: Layers, x: Tensor, weights: Weights) -> Tensor:
+    """What comes out of a network."""
+    for number, layer in enumerate(layers):
+        x = layer.run(f"{name}.{number}", x, weights)
+    return x
+
+
+def _hyperprior(n: int, m: int) -> dict[str, Layers]:
+    relu = Layer("relu")
+    down, up = Layer("conv", n, n, 5, 2), Layer("up", n, n, 5, 2)
+    gdn, ungdn = Layer("gdn", n), Layer("ungdn", n)
+    return {
+        "g_a": (Layer("conv", 1, n, 5, 2), gdn, down, gdn, down, gdn, Layer("conv", n, m, 5, 2)),
+        "g_s": (Layer("up", m, n, 5, 2), ungdn, up, ungdn, up, ungdn, Layer("up", n, 1, 5, 2)),
+        "h_a": (Layer("conv", m, n, 3), relu, down, relu, down),
+        "h_s": (up, relu, up, relu, Layer("conv", n, m, 3), relu),
+    }
+
+
+def _elic(sizes: Sizes) -> dict[str, Layers]:
+    n, m = sizes.inner, sizes.latent
+    relu, wide = Layer("relu"), n * 3 // 2
+    down, up = Layer("conv", n, n, 5, 2), Layer("up", n, n, 5, 2)
+    three, look = (Layer("bottleneck", n),) * 3, Layer("attention", n)
+    found: dict[str, Layers] = {
+        "g_a": (
+            *(Layer("conv", 1, n, 5, 2), *three, down, *three, look, down, *three),
+            *(Layer("conv", n, m, 5, 2), Layer("attention", m)),
+        ),
+        "g_s": (
+            *(Layer("attention", m), Layer("up", m, n, 5, 2), *three, up, look, *three),
+            *(up, *three, Layer("up", n, 1, 5, 2)),
+        ),
+        "h_a": (Layer("conv", m, n, 3), relu, down, relu, down),
+        "h_s": (up, relu, Layer("up", n, wide, 5, 2), relu, Layer("up", wide, 2 * n, 3)),
+    }
+    for k, (size, before) in enumerate(zip(sizes.groups, accumulate(sizes.groups, initial=0), strict=False)):
+        if k:
+            middle = (Layer("conv", before, 224), relu, Layer("conv", 224, 128), relu)
+            found[f"channel.{k}"] = (*middle, Layer("conv", 128, 2 * size))
+        found[f"spatial.{k}"] = (Layer("conv", size, 2 * size),)
+        widths = _ramp(2 * n + 2 * size * (1 + (k > 0)), 2 * size, 2 * n)
+        steps = [Layer("conv", a, b, 1) for a, b in pairwise(widths)]
+        found[f"combine.{k}"] = (steps[0], relu, steps[1], relu, steps[2])
+    return found
+
+
+def _ramp(first: int, last: int, least: int) -> list[int]:
+    """Widths of three layers, which fall evenly, the inner ones to no less than `least`."""
+    even = torch.linspace(first, last, 4).floor().int().tolist()
+    return [first, max(even[1], least), max(even[2], least), last]

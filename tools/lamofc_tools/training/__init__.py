@@ -1,0 +1,6 @@
+"""Training of the learned codecs, from stores: planes, the loop, its checkpoints."""
+
+from lamofc_tools.training.loop import Plan, Progress, Trainer
+from lamofc_tools.training.planes import Planes
+
+__all__ = ["Plan", "Planes", "Progress", "Trainer"]
