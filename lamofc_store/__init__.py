@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lamofc_store.opening import create, open
     from lamofc_store.options import DEFAULT_CODEC, DEFAULT_SNR_DB, Report, usual_quality
     from lamofc_store.planning import fit_profiles, plan
+    from lamofc_store.runs import Metric, add_run
     from lamofc_store.sample import Sample
     from lamofc_store.store import Store
     from lamofc_store.version import VERSION as __version__  # noqa: F401 - public, yet no name to import by *
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_CODEC",
     "DEFAULT_SNR_DB",
+    "Metric",
     "Profile",
     "Quality",
     "Report",
     "Sample",
     "Store",
+    "add_run",
     "create",
     "errors",
     "export",
@@ -38,11 +41,13 @@ __all__ = [
 _PLACES = {
     "DEFAULT_CODEC": ("lamofc_store.options", "DEFAULT_CODEC"),
     "DEFAULT_SNR_DB": ("lamofc_store.options", "DEFAULT_SNR_DB"),
+    "Metric": ("lamofc_store.runs", "Metric"),
     "Profile": ("lamofc_codecs", "Profile"),
     "Quality": ("lamofc_codecs", "Quality"),
     "Report": ("lamofc_store.options", "Report"),
     "Sample": ("lamofc_store.sample", "Sample"),
     "Store": ("lamofc_store.store", "Store"),
+    "add_run": ("lamofc_store.runs", "add_run"),
     "create": ("lamofc_store.opening", "create"),
     "export": ("lamofc_store.exporting", "export"),
     "fit_profiles": ("lamofc_store.planning", "fit_profiles"),

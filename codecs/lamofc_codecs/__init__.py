@@ -20,6 +20,7 @@ from lamofc_codecs.kinship import Group, find_groups
 from lamofc_codecs.klt import levels_of
 from lamofc_codecs.levels import number_planes
 from lamofc_codecs.likeness import relative_bits
+from lamofc_codecs.mappings import published_levels
 from lamofc_codecs.networks import Sizes
 from lamofc_codecs.packed import Packed, verify
 from lamofc_codecs.profile import Profile
@@ -61,6 +62,7 @@ __all__ = [
     "keep",
     "levels_of",
     "number_planes",
+    "published_levels",
     "relative_bits",
     "trainable",
     "verify",

@@ -43,6 +43,14 @@ def levels_for(feature: str, file: Path, family: object = None) -> list[float]:
     return levels
 
 
+def published_levels(file: Path, family: object = None) -> dict[str, list[float]]:
+    """Levels of each pattern of a mapping; of a list of levels, under the pattern `*`."""
+    document = _read(file)
+    if isinstance(document, list):
+        return {"*": document}
+    return {pattern: levels_for(pattern, file, family) for pattern in _family(document, file, family)}
+
+
 def route(feature: str, patterns: Mapping[str, str]) -> str:
     """The pattern that a feature goes by."""
     fits = [pattern for pattern in patterns if _within(pattern.split("."), feature.split("."))]

@@ -35,8 +35,8 @@ class Case:
     """What it is fitted on, if not on features."""
     promise: Literal["bytes", "values", "numbers"] = "bytes"
     """What stays the same for ever: all; or all but what an encoder of others makes of the source; or only the numbers
-    that are read, which another processor's floats may turn into a neighbouring level. The profile of the last, megabytes
-    of weights, is made anew each time, from no samples."""
+    that are read, which another processor's floats may turn into a neighbouring level. The profile of the last,
+    megabytes of weights, is made anew each time, from no samples."""
 
     def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
         """As the codec takes it."""

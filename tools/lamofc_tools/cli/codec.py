@@ -1,4 +1,4 @@
-"""`lamofc codec list|show`: what can code features."""
+"""`lamofc codec`: what can code features; training and importing are in `weights`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lamofc_store as lamofc
-from lamofc_tools.cli import text
+from lamofc_tools.cli import text, weights
 from lamofc_tools.cli.options import flat
 from lamofc_tools.cli.output import Output
 
 if TYPE_CHECKING:
     from lamofc_store import Profile
 
-app = typer.Typer(help="List codecs, describe one or a profile.", no_args_is_help=False)
+app = typer.Typer(help="List codecs, describe one or a profile, train or import weights.", no_args_is_help=False)
+app.command("train")(weights.train)
+app.command("import")(weights.import_file)
 What = Annotated[str, typer.Argument(metavar="CODEC|PROFILE", help="The id of a codec, or the file of a profile.")]
 
 

@@ -201,3 +201,17 @@ def profile(document: Document) -> str:
     }
     rows = [(row["name"], "x".join(map(str, row["shape"])), row["dtype"]) for row in document["tensors"]]
     return f"{facts(told)}\n\n{tables(('tensor', 'shape', 'dtype'), rows)}" if rows else facts(told)
+
+
+def training(document: Document) -> str:
+    """What a training came to."""
+    rows = [(*past[:4], Amount(f"{past[4]:.2g}")) for past in document["history"][-8:]]
+    head = {
+        "codec": document["codec"],
+        "lambda": f"{document['lambda']:g}",
+        "planes": document["planes"],
+        "steps": document["steps"],
+        "seconds": number(document["seconds"], 1),
+        "weights": f"{document['weights'][:12]} in {document['file']}",
+    }
+    return facts(head) + "\n\n" + tables(("step", "loss", "bits", "mse of levels", "lr"), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -75,7 +76,9 @@ class Trainer:
         self._parameters = rest
         self._optimiser = torch.optim.Adam(rest, plan.lr)
         self._aux = torch.optim.Adam(aux, plan.aux_lr)
-        self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(self._optimiser, factor=0.5, patience=plan.patience)
+        self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self._optimiser, factor=0.5, patience=plan.patience, eps=0.0
+        )
         self.step, self.seconds = 0, 0.0
         self.history: list[Progress] = []
         self._best: dict[str, Tensor] = {}
@@ -92,6 +95,10 @@ class Trainer:
                 self.step += 1
             found = self._look()
             self.seconds += time.perf_counter() - started
+            if not math.isfinite(found[0]):
+                raise BadArgument(
+                    f"the loss is {found[0]} at step {self.step}", "give a lower --lr; a checkpoint has what was before"
+                )
             progress = Progress(self.step, *found, self._optimiser.param_groups[0]["lr"], self.seconds)
             if not self._best or progress.loss < min(past.loss for past in self.history):
                 self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
@@ -103,6 +110,7 @@ class Trainer:
                 tell(progress)
 
     def _learn(self, crops: Tensor) -> None:
+        torch.manual_seed(self.plan.seed * 1_000_003 + self.step)  # the noise, too, follows from seed and step alone
         self._optimiser.zero_grad()
         self._aux.zero_grad()
         loss, _, _ = self._loss(crops)
