@@ -112,6 +112,11 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     return flat if out is not None else [tensor.to(there) for tensor in flat]
 
 
+def quantised(tensor: Tensor, profile: Profile) -> Tensor | None:
+    """What a codec's quantiser alone makes of a tensor, where it then loses more; else None."""
+    return open_codec(profile).quantised(tensor)
+
+
 def _each(work: Callable[[Item], Result], jobs: Sequence[Item], elements: int) -> list[Result]:
     """Do all jobs, a core each where that pays; an error of any of them is raised."""
     threads = torch.get_num_threads()

@@ -159,6 +159,10 @@ class Codec(ABC):
         """Fill those of `outs` that are not None, each as in `decode`: features of a group, of so many channels."""
         raise CorruptRecord(f"codec {self.id} codes one feature a record, this one holds {len(outs)}")
 
+    def quantised(self, tensor: Tensor) -> Tensor | None:
+        """What quantisation alone makes of a tensor, for a codec that then loses more; else None."""
+        return None
+
     def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
         """Layers, as many, of some rows of what they hold, which is `whole`; they decode to the same values."""
         raise UnsupportedInput(f"codec {self.id} cannot take items out of a record", "decode and code them anew")
@@ -180,7 +184,7 @@ class Codec(ABC):
 
     @classmethod
     def aims(cls, options: Mapping[str, object]) -> bool:
-        """Whether, told these options, it aims at a quality of decoded values: if nobody names one, the usual."""
+        """Whether, told these options, it aims at a quality of what is decoded; unless told, at the usual."""
         return False
 
     @classmethod

@@ -131,6 +131,12 @@ class Learned(Codec):
         read: Numbers = numbers.view(-1).numpy()
         self._levels.restore(read, out)
 
+    def quantised(self, tensor: Tensor) -> Tensor | None:
+        """Each value's level."""
+        out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        self._levels.restore(self._levels.numbers(convert(tensor.contiguous(), torch.float32).numpy()), out)
+        return out
+
     def _numbers(self, pixels: Tensor) -> Tensor:
         """The nearest level's number for each pixel."""
         count = len(self._levels.levels)

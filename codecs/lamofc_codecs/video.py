@@ -125,6 +125,15 @@ class Video(Codec):
         need(len(found) == rows * columns * 3, f"a frame of {len(found)} bytes, not one of {rows} x {columns}")
         pixels = np.frombuffer(found[: 2 * rows * columns], "<u2").reshape(rows, columns)[: shape[0], : shape[1]]
         need(int(pixels.max()) <= _LEVELS, f"a pixel of {int(pixels.max())}")
+        self._restore(pixels, out)
+
+    def quantised(self, tensor: Tensor) -> Tensor | None:
+        """Each value's level."""
+        out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        self._restore(self._numbers(convert(tensor.contiguous(), torch.float32).numpy()), out)
+        return out
+
+    def _restore(self, pixels: Pixels, out: Tensor) -> None:
         scale = (self._high - self._low) / _LEVELS
         levels = (self._low + np.arange(_LEVELS + 1) * scale).astype(np.float32)
         if out.dtype == torch.float16:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli import annotate, codec, demo, export, fit, forget, get, ingest, look, sql, upkeep
+from lamofc_tools.cli import annotate, bench, codec, demo, export, fit, forget, get, ingest, look, sql, upkeep
 from lamofc_tools.cli.errors import trouble
 from lamofc_tools.cli.output import tell
 
@@ -18,6 +18,7 @@ for command in (
     demo.demo,
     ingest.ingest,
     fit.fit,
+    bench.bench,
     annotate.annotate,
     look.info,
     look.ls,

@@ -215,3 +215,24 @@ def training(document: Document) -> str:
         "weights": f"{document['weights'][:12]} in {document['file']}",
     }
     return facts(head) + "\n\n" + tables(("step", "loss", "bits", "mse of levels", "lr"), rows)
+
+
+def comparison(document: Document) -> str:
+    """A table of points for each feature, and tables of papers."""
+    columns = ("coder", "setting", "bpfp", "ebpfp", "profile", "mse", "by levels", "snr_db", "enc s", "dec s", "Mbit/s")
+    parts = []
+    for feature in dict.fromkeys(point["feature"] for point in document["points"]):
+        rows = [
+            (
+                *(point["coder"], point["setting"], number(point["bpfp"], 3), number(point["ebpfp"], 3)),
+                *(number(point["profile_bpfp"], 3), point["mse"], point["quantised_mse"], number(point["snr_db"])),
+                *(number(point["encode_seconds"], 4), number(point["decode_seconds"], 4)),
+                number(point["b_max_mbps"], 1),
+            )
+            for point in document["points"]
+            if point["feature"] == feature
+        ]
+        parts.append(f"{feature}\n{tables(columns, rows)}")
+    for paper in document["papers"]:
+        parts.append(f"{paper['title']}\n{tables(paper['columns'], paper['rows'])}")
+    return "\n\n".join([*parts, document["machine"]])

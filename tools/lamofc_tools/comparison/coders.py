@@ -1,0 +1,61 @@
+"""What a comparison asks of a coder, and our codecs as such coders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from lamofc_codecs import CODECS, Profile, Quality, decode, encode, fit, inspect, quantised
+
+
+class Coder(Protocol):
+    """Tensors, tokens x channels, to bytes and back."""
+
+    profile_bytes: int
+    """Of what was learned from the samples."""
+
+    def encode(self, tensor: Tensor) -> bytes:
+        """All that a decoder needs besides what was learned."""
+
+    def decode(self, data: bytes, like: Tensor) -> Tensor:
+        """The tensor again, of the shape and the dtype of another."""
+
+    def payload(self, data: bytes) -> int:
+        """Bits without what frames them."""
+
+    def quantised(self, tensor: Tensor) -> Tensor | None:
+        """What quantisation alone leaves, where a second step loses more."""
+
+
+class Ours:
+    """One of our codecs, fitted."""
+
+    def __init__(
+        self,
+        codec: str,
+        quality: Quality | None,
+        options: Mapping[str, Any],
+        feature: str,
+        train: Sequence[Tensor],
+    ) -> None:
+        told = CODECS[codec].options_for(feature, options)
+        self._profile: Profile = fit(codec, train, quality, **told)
+        self.profile_bytes = len(self._profile.data)
+
+    def encode(self, tensor: Tensor) -> bytes:
+        """One record."""
+        return encode([tensor], self._profile)[0].data
+
+    def decode(self, data: bytes, like: Tensor) -> Tensor:
+        """Its tensor."""
+        return decode([data], self._profile)[0]
+
+    def payload(self, data: bytes) -> int:
+        """Bits of its sections."""
+        return inspect(data).payload_bits
+
+    def quantised(self, tensor: Tensor) -> Tensor | None:
+        """Of a codebook or a range: what it leaves by itself."""
+        return quantised(tensor, self._profile)
