@@ -1,6 +1,6 @@
 """Tensors to small bitstreams and back. A leaf: it knows no store, no path but a profile's, and no SQL."""
 
-from lamofc_codecs.batch import decode, encode, fit, quantised
+from lamofc_codecs.batch import decode, encode, fit, framing, quantised
 from lamofc_codecs.codec import Codec, Coded, Source
 from lamofc_codecs.compressai_models import PAPERS, import_checkpoint, trainable, weights_from_model
 from lamofc_codecs.encoded import Layer, Part, Record
@@ -57,6 +57,7 @@ __all__ = [
     "encode",
     "find_groups",
     "fit",
+    "framing",
     "import_checkpoint",
     "inspect",
     "keep",

@@ -21,8 +21,8 @@ from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.packed import Packed
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.record import Buffer, parse
-from lamofc_codecs.registry import by_name, codec_class, codec_for, open_codec
+from lamofc_codecs.record import Buffer, parse, sections
+from lamofc_codecs.registry import by_name, codec_class, codec_for, codec_of_number, open_codec
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -110,6 +110,13 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     decoded = _each(Decoding.run, jobs, sum(header.grid.elements for header in headers))
     flat = [tensor for tensors in decoded for tensor in tensors]
     return flat if out is not None else [tensor.to(there) for tensor in flat]
+
+
+def framing(record: Buffer) -> int:
+    """Bytes of a record that only frame what it holds: its own header, and what a foreign coder's container adds."""
+    header = parse(record)
+    kind, parts = codec_of_number(header.number), sections(record, header)
+    return len(record) - sum(len(part) - kind.overhead(bytes(part)) for part in parts)
 
 
 def quantised(tensor: Tensor, profile: Profile) -> Tensor | None:

@@ -159,6 +159,11 @@ class Codec(ABC):
         """Fill those of `outs` that are not None, each as in `decode`: features of a group, of so many channels."""
         raise CorruptRecord(f"codec {self.id} codes one feature a record, this one holds {len(outs)}")
 
+    @classmethod
+    def overhead(cls, layer: bytes) -> int:
+        """Bytes of a layer that only frame what it holds, where that is somebody else's container."""
+        return 0
+
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """What quantisation alone makes of a tensor, for a codec that then loses more; else None."""
         return None

@@ -163,11 +163,10 @@ class Video(Codec):
         raise NotImplementedError
 
     @classmethod
-    def overhead(cls, stream: bytes) -> int:
+    def overhead(cls, layer: bytes) -> int:
         """Bytes of a stream that hold no pixel: parameter sets and messages, and the marks before all units."""
-        return len(stream) - sum(
-            len(unit) for unit in stream.split(b"\0\0\1")[1:] if len(unit) > 2 and cls._is_slice(unit)
-        )
+        units = layer.split(b"\0\0\1")[1:]
+        return len(layer) - sum(len(unit) for unit in units if len(unit) > 2 and cls._is_slice(unit))
 
 
 class Vvc(Video):

@@ -10,18 +10,26 @@ import torch
 import lamofc_codecs
 from lamofc_codecs import Profile, decode, inspect
 from lamofc_codecs.grid import DTYPES
+from lamofc_tools.make_goldens import cases
 from tests.codecs import readme_decoder as plain
 from tests.codecs import readme_klt as klt
+from tests.codecs import readme_learned as learned
 
 HERE = Path(__file__).parent
 FOLDERS = sorted(path for path in (HERE / "goldens").iterdir() if path.is_dir())
 
+CASES = {case.name: case for case in cases()}
 TABLES = plain.Tables(Path(lamofc_codecs.__file__).with_name("sigma_tables.safetensors"))
+
+
+def profile_of(folder: Path) -> bytes:
+    file = folder / "profile.safetensors"
+    return file.read_bytes() if file.exists() else CASES[folder.name].profile().data
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
 def test_the_package_decodes_what_the_readme_says(folder: Path) -> None:
-    record, profile = (folder / "record.bin").read_bytes(), (folder / "profile.safetensors").read_bytes()
+    record, profile = (folder / "record.bin").read_bytes(), profile_of(folder)
     for prefix in (record[:end] for end in accumulate(inspect(record).layer_bytes())):
         ours = decode([prefix], Profile.load(profile))
         number, dtypes, tokens, channels, sections = plain.sections(prefix)
@@ -32,6 +40,9 @@ def test_the_package_decodes_what_the_readme_says(folder: Path) -> None:
                 # Numbers beyond two bytes go through the matrix in floats.
                 scale = float(expected.abs().max())
                 assert float((ours[part].reshape(-1) - expected).abs().max()) <= 1e-5 * scale
+            elif number in (5, 6):
+                # Sums of floats in another order may turn a pixel that lies between two levels into the other one.
+                assert float((ours[part].reshape(-1) != expected).float().mean()) < 0.01
             else:
                 assert bytes_of(ours[part]) == bytes_of(expected)
 
@@ -52,6 +63,12 @@ def read(
         values, exact[0] = plain.uniform(sections[0], tokens, profile, TABLES)
     elif number == 3:
         values = plain.lloydmax(sections[0], tokens * channels[0], profile)
+    elif number in (5, 6):
+        values = learned.learned("hyperprior" if number == 5 else "elic", sections[0], (tokens, channels[0]), profile)
+    elif number in (7, 8):
+        imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
+        container = "vvc" if number == 7 else "hevc"
+        values = learned.frame(container, sections[0], (tokens, channels[0]), profile, imageio_ffmpeg.get_ffmpeg_exe)
     else:
         values, exact = klt.klt(sections, tokens, channels, profile, TABLES, plain)
     found, first = [], 0

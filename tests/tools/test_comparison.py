@@ -1,11 +1,13 @@
 """`lamofc bench`: its figures against what the stores and the tensors say, and that it goes on where it was."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from lamofc_codecs import Quality, Sizes, decode, encode, fit
@@ -13,7 +15,7 @@ from lamofc_codecs.testing import drawn_weights, picture
 from lamofc_codecs.truncation import TRUNCATION
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.comparison import PEERS, Split, grid, measure, splits
+from lamofc_tools.comparison import PEERS, Split, against, grid, measure, splits
 from lamofc_tools.comparison.splits import Choice
 from lamofc_tools.paper_tables import paper_table, paper_tables
 
@@ -65,6 +67,35 @@ def test_figures_are_those_of_records_and_tensors(split: Split) -> None:
     saved = sum(32 * record.elements - 8 * len(record.data) for record in records)
     taken = sum(one.encode_seconds + one.decode_seconds for one in found.each)
     assert found.b_max_mbps == pytest.approx(saved / taken / 1e6)
+
+
+def test_a_reference_is_set_beside_at_the_same_error(split: Split) -> None:
+    found = measure(grid(["uniform"], ["snr_db=10"], [])[0], split)
+    same = against(grid(["uniform"], [], [])[0], found, split)
+    assert same.of_reference == pytest.approx(1.0, abs=0.02)
+    better = against(grid(["klt"], [], [])[0], found, split)
+    assert better.of_reference is not None
+    assert better.of_reference < 0.8
+    exact = Split("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
+    assert against(grid(["klt"], [], [])[0], measure(grid(["raw"], [], [])[0], exact), exact).of_reference is None
+
+
+def test_what_frames_a_record_is_told(split: Split) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    plain, video = (measure(grid([codec], ["snr_db=10", "qp=22"], [])[0], split) for codec in ("uniform", "hevc"))
+    elements = split.test[0].numel()
+    assert plain.framing_bpfp == pytest.approx(8 * 45 / elements)
+    assert 8 * (45 + 40) / elements < video.framing_bpfp < 8 * (45 + 140) / elements
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident sets are read from /proc")
+def test_memory_is_that_of_a_fresh_process(split: Split) -> None:
+    large = Split("tokens", split.train, [torch.cat(split.train * 200)], ["s0"])
+    found = measure(grid(["uniform"], ["snr_db=12"], [])[0], large, memory=True)
+    assert found.decode_bytes is not None
+    assert found.encode_bytes is not None
+    assert 0.8 * large.test[0].nbytes < found.decode_bytes < 40 * large.test[0].nbytes
+    assert measure(grid([], [], ["float16"])[0], split, memory=True).decode_bytes is None
 
 
 def test_half_precision_counts_double_in_ebpfp(split: Split) -> None:

@@ -9,48 +9,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 import lamofc_store as lamofc
 from lamofc_codecs import Profile, fit
 from lamofc_store.layout import flatten, pattern_for
 from lamofc_tools.machine import machine
-
-_CHILD = """
-import json, sys, time, torch
-from pathlib import Path
-from safetensors.torch import load_file
-from lamofc_codecs import Profile, decode, encode
-def held(name):
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split(name + ":")[1].split()[0])
-def measured(work):
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, started = held("VmRSS"), time.perf_counter()
-    found = work()
-    return found, held("VmHWM") - before, time.perf_counter() - started
-folder = Path(sys.argv[1])
-profile = Profile.load(folder / "profile.safetensors")
-small = torch.randn(64, profile.config["channels"])
-decode([encode([small], profile)[0].data], profile)
-def coded():
-    return encode([load_file(folder / "source.safetensors")["x"]], profile)[0]
-record, encoding, seconds = measured(coded)
-_, decoding, later = measured(lambda: decode([record.data], profile))
-print(json.dumps({
-    "codec": record.codec, "bpfp": 8 * len(record.data) / record.elements, "mse": record.sse / record.elements,
-    "encode_bytes": encoding, "decode_bytes": decoding, "encode_seconds": seconds, "decode_seconds": later,
-}))
-"""
+from lamofc_tools.peak import peak
 
 
 def laid_out(path: str, tokens: int, channels: int) -> Tensor:
@@ -68,11 +39,7 @@ def laid_out(path: str, tokens: int, channels: int) -> Tensor:
 def measure(weights: Profile, source: Tensor, tile: int) -> dict[str, Any]:
     """One tile size."""
     profile = fit(weights.codec, [source[: len(source) // 8]], weights=weights, tile=tile)
-    with tempfile.TemporaryDirectory() as folder:
-        profile.save(Path(folder) / "profile.safetensors")
-        save_file({"x": source}, Path(folder) / "source.safetensors")
-        ran = subprocess.run([sys.executable, "-c", _CHILD, folder], capture_output=True, text=True, check=True)
-    return {"tile": tile, **json.loads(ran.stdout)}
+    return {"tile": tile, **peak(profile, source)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -32,6 +32,10 @@ class Points:
         list[str] | None,
         typer.Option("--quality", metavar="TARGET=VALUE", help="snr_db=10, qp=32; repeatable."),
     ] = None
+    against: Annotated[
+        str | None,
+        typer.Option("--against", metavar="NAME[:K=V,...]", help="Also what this codec takes at each point's error."),
+    ] = None
     peer: Annotated[
         list[str] | None, typer.Option("--peer", metavar="NAME", help="A coder of others, or all of them. Repeatable.")
     ] = None
@@ -79,6 +83,7 @@ class Telling:
         typer.Option("--store", metavar="STORE", help="Keep each point as a run; none is measured twice."),
     ] = None
     png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="A picture of rate and distortion.")] = None
+    memory: Annotated[bool, typer.Option("--memory", help="Measure what our codecs take of memory, too.")] = False
     paper: Annotated[
         list[str] | None,
         typer.Option("--paper", metavar="TABLE", help="Print a paper's table below: lamofcbench-7. Repeatable."),
@@ -92,12 +97,13 @@ def bench(source: SourcePath, points: Points, measured: Measured, telling: Telli
     Samples that are measured are never among those that were fitted on. Each figure comes from whole records as bytes,
     headers counted, and from the tensors decoded from them.
     """
-    from lamofc_tools.comparison import Found, found_before, grid, kept, measure, splits
+    from lamofc_tools.comparison import Found, against, found_before, grid, kept, measure, splits
     from lamofc_tools.machine import machine
     from lamofc_tools.paper_tables import paper_table
 
     tables = [paper_table(name) for name in telling.paper or ()]
     wanted = grid(points.codec or ([] if points.peer else ["klt", "uniform"]), _qualities(points), points.peer or [])
+    reference = grid([points.against], [], [])[0] if points.against else None
     choice = measured.choice()
     parts = splits(source, choice)
     found: list[Found] = []
@@ -107,10 +113,18 @@ def bench(source: SourcePath, points: Points, measured: Measured, telling: Telli
             config = {
                 **{"source": str(source), "feature": split.feature, "coder": point.coder, "setting": point.setting},
                 **{"point": point.to_json(), "fitted": len(split.train), "measured": len(split.test)},
-                **{"held_out_by": choice.held_out_by, "machine": machine()},
+                **{
+                    "held_out_by": choice.held_out_by,
+                    "against": points.against,
+                    "memory": telling.memory,
+                    "machine": machine(),
+                },
             }
             before = found_before(store, config) if store is not None else None
-            found.append(before or measure(point, split))
+            one = before or measure(point, split, memory=telling.memory)
+            if reference is not None and before is None:
+                one = against(reference, one, split)
+            found.append(one)
             if store is not None and before is None:
                 kept(store, found[-1], config)
             bar.tell(number + 1, len(parts) * len(wanted), f"{point.coder} {point.setting}")

@@ -220,6 +220,8 @@ def training(document: Document) -> str:
 def comparison(document: Document) -> str:
     """A table of points for each feature, and tables of papers."""
     columns = ("coder", "setting", "bpfp", "ebpfp", "profile", "mse", "by levels", "snr_db", "enc s", "dec s", "Mbit/s")
+    reference = any(point["of_reference"] is not None for point in document["points"])
+    memory = any(point["decode_bytes"] is not None for point in document["points"])
     parts = []
     for feature in dict.fromkeys(point["feature"] for point in document["points"]):
         rows = [
@@ -228,11 +230,18 @@ def comparison(document: Document) -> str:
                 *(number(point["profile_bpfp"], 3), point["mse"], point["quantised_mse"], number(point["snr_db"])),
                 *(number(point["encode_seconds"], 4), number(point["decode_seconds"], 4)),
                 number(point["b_max_mbps"], 1),
+                *([number(point["of_reference"], 3)] if reference else []),
+                *([_taken(point["encode_bytes"]), _taken(point["decode_bytes"])] if memory else []),
             )
             for point in document["points"]
             if point["feature"] == feature
         ]
-        parts.append(f"{feature}\n{tables(columns, rows)}")
+        more = (*(("reference",) if reference else ()), *(("enc mem", "dec mem") if memory else ()))
+        parts.append(f"{feature}\n{tables((*columns, *more), rows)}")
     for paper in document["papers"]:
         parts.append(f"{paper['title']}\n{tables(paper['columns'], paper['rows'])}")
     return "\n\n".join([*parts, document["machine"]])
+
+
+def _taken(count: float | None) -> Amount:
+    return Amount("-") if count is None else size(count)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from lamofc_codecs import CODECS, Profile, Quality, decode, encode, fit, inspect, quantised
+from lamofc_codecs import CODECS, Profile, Quality, decode, encode, fit, framing, inspect, quantised
 
 
 class Coder(Protocol):
@@ -25,6 +25,9 @@ class Coder(Protocol):
     def payload(self, data: bytes) -> int:
         """Bits without what frames them."""
 
+    def framing(self, data: bytes) -> int:
+        """Bytes that only frame the rest: headers, containers."""
+
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """What quantisation alone leaves, where a second step loses more."""
 
@@ -41,21 +44,25 @@ class Ours:
         train: Sequence[Tensor],
     ) -> None:
         told = CODECS[codec].options_for(feature, options)
-        self._profile: Profile = fit(codec, train, quality, **told)
-        self.profile_bytes = len(self._profile.data)
+        self.profile: Profile = fit(codec, train, quality, **told)
+        self.profile_bytes = len(self.profile.data)
 
     def encode(self, tensor: Tensor) -> bytes:
         """One record."""
-        return encode([tensor], self._profile)[0].data
+        return encode([tensor], self.profile)[0].data
 
     def decode(self, data: bytes, like: Tensor) -> Tensor:
         """Its tensor."""
-        return decode([data], self._profile)[0]
+        return decode([data], self.profile)[0]
 
     def payload(self, data: bytes) -> int:
         """Bits of its sections."""
         return inspect(data).payload_bits
 
+    def framing(self, data: bytes) -> int:
+        """Its header, and a video stream's parameter sets."""
+        return framing(data)
+
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """Of a codebook or a range: what it leaves by itself."""
-        return quantised(tensor, self._profile)
+        return quantised(tensor, self.profile)

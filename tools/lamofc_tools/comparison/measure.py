@@ -5,17 +5,19 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_tools.comparison.coders import Coder
+from lamofc_codecs import Quality
+from lamofc_tools.comparison.coders import Coder, Ours
 from lamofc_tools.comparison.grid import Point
 from lamofc_tools.comparison.signal import Bulk
 from lamofc_tools.comparison.splits import Split
+from lamofc_tools.peak import peak
 
 SPREAD = 10_000
 """Samples that what a coder learned is spread over."""
@@ -30,6 +32,8 @@ class Sample:
     source_bits: int
     payload_bits: int
     stored_bits: int
+    framing_bits: int
+    """Of these, headers and containers."""
     sse: float
     quantised_sse: float
     signal: float
@@ -49,6 +53,8 @@ class Found:
     bpfp: float
     """Stored bits of an element; the mean over samples, as in the papers."""
     payload_bpfp: float
+    framing_bpfp: float
+    """Of `bpfp`, headers and containers."""
     ebpfp: float
     """Counted as if the source had 32 bits an element."""
     profile_bpfp: float
@@ -62,6 +68,11 @@ class Found:
     b_max_mbps: float
     """Bits saved for each second of encoding and decoding, in millions."""
     fit_seconds: float
+    of_reference: float | None
+    """What the reference takes at the same error, everything counted, as a share of this; None without one."""
+    encode_bytes: float | None
+    """Most that one sample takes of memory, source and output included; None where it was not measured."""
+    decode_bytes: float | None
     each: tuple[Sample, ...]
 
     @property
@@ -74,20 +85,26 @@ class Found:
         return asdict(self)
 
 
-def measure(point: Point, split: Split, tell: Callable[[int], None] | None = None) -> Found:
-    """Fit, code each sample, compare."""
+def measure(point: Point, split: Split, *, memory: bool = False) -> Found:
+    """Fit, code each sample, compare; memory takes a process of its own, and is of our codecs only."""
     started = time.perf_counter()
     coder = point.make(split.feature, split.train)
     fitted = time.perf_counter() - started
     bulk = Bulk.of(split.train)
     warm = split.test[0]
     coder.decode(coder.encode(warm), warm)
-    each = []
-    for number, (name, tensor) in enumerate(zip(split.samples, split.test, strict=True)):
-        each.append(_sample(coder, name, tensor, bulk))
-        if tell is not None:
-            tell(number + 1)
-    return _summary(point, split, coder, each, fitted)
+    each = [_sample(coder, name, tensor, bulk) for name, tensor in zip(split.samples, split.test, strict=True)]
+    taken = peak(coder.profile, max(split.test, key=Tensor.numel)) if memory and isinstance(coder, Ours) else {}
+    found = _summary(point, split, coder, each, fitted)
+    return replace(found, encode_bytes=taken.get("encode_bytes"), decode_bytes=taken.get("decode_bytes"))
+
+
+def against(reference: Point, found: Found, split: Split) -> Found:
+    """The same, and what the reference takes at its squared error."""
+    if not found.mse:
+        return found
+    same = measure(replace(reference, quality=Quality(mse=found.mse)), split)
+    return replace(found, of_reference=same.total / found.total)
 
 
 def _sample(coder: Coder, name: str, tensor: Tensor, bulk: Bulk) -> Sample:
@@ -104,6 +121,7 @@ def _sample(coder: Coder, name: str, tensor: Tensor, bulk: Bulk) -> Sample:
         source_bits=8 * tensor.nbytes,
         payload_bits=coder.payload(data),
         stored_bits=8 * len(data),
+        framing_bits=8 * coder.framing(data),
         sse=float(error.sum()),
         quantised_sse=float(own.sum()),
         signal=bulk.signal(x),
@@ -126,6 +144,7 @@ def _summary(point: Point, split: Split, coder: Coder, each: Sequence[Sample], f
         samples=len(each),
         bpfp=bpfp,
         payload_bpfp=statistics.fmean(one.payload_bits / one.elements for one in each),
+        framing_bpfp=statistics.fmean(one.framing_bits / one.elements for one in each),
         ebpfp=statistics.fmean(32 * one.stored_bits / one.source_bits for one in each),
         profile_bpfp=8 * coder.profile_bytes / (SPREAD * elements / len(each)),
         mse=statistics.fmean(one.sse / one.elements for one in each),
@@ -135,6 +154,9 @@ def _summary(point: Point, split: Split, coder: Coder, each: Sequence[Sample], f
         decode_seconds=statistics.median(one.decode_seconds for one in each),
         b_max_mbps=saved / taken / 1e6,
         fit_seconds=fitted,
+        of_reference=None,
+        encode_bytes=None,
+        decode_bytes=None,
         each=tuple(each),
     )
 

@@ -17,7 +17,8 @@ _OF_ALL = [field.name for field in fields(Found) if field.name not in (*_TEXTS, 
 
 def kept(store: lamofc.Store, found: Found, config: Mapping[str, Any]) -> str:
     """Commit a point: means under their names, figures of sample i under theirs with step i."""
-    metrics = [lamofc.Metric(name, getattr(found, name), found.feature) for name in _OF_ALL]
+    whole = {name: getattr(found, name) for name in _OF_ALL}
+    metrics = [lamofc.Metric(name, value, found.feature) for name, value in whole.items() if value is not None]
     for number, sample in enumerate(found.each):
         metrics += [
             lamofc.Metric(f"sample.{name}", getattr(sample, name), found.feature, number) for name in _OF_SAMPLES
@@ -41,7 +42,7 @@ def found_before(store: lamofc.Store, config: Mapping[str, Any]) -> Found | None
 
 def _read(store: lamofc.Store, run: str, samples: list[str], config: Mapping[str, Any]) -> Found:
     rows = store.sql("SELECT name, step, value FROM metrics WHERE run = ?", [run]).fetchall()
-    whole = {name: value for name, step, value in rows if step is None}
+    whole = dict.fromkeys(_OF_ALL) | {name: value for name, step, value in rows if step is None}
     each: dict[int, dict[str, float]] = {}
     for name, step, value in rows:
         if step is not None:
