@@ -104,21 +104,23 @@ def bench(source: SourcePath, points: Points, measured: Measured, telling: Telli
     tables = [paper_table(name) for name in telling.paper or ()]
     wanted = grid(points.codec or ([] if points.peer else ["klt", "uniform"]), _qualities(points), points.peer or [])
     reference = grid([points.against], [], [])[0] if points.against else None
-    choice = measured.choice()
-    parts = splits(source, choice)
+    parts = splits(source, measured.choice())
     found: list[Found] = []
     with ExitStack() as opened, out.bar("bench") as bar:
         store = opened.enter_context(lamofc.open(telling.store, "a")) if telling.store else None
         for number, (split, point) in enumerate((split, point) for split in parts for point in wanted):
             config = {
-                **{"source": str(source), "feature": split.feature, "coder": point.coder, "setting": point.setting},
-                **{"point": point.to_json(), "fitted": len(split.train), "measured": len(split.test)},
-                **{
-                    "held_out_by": choice.held_out_by,
-                    "against": points.against,
-                    "memory": telling.memory,
-                    "machine": machine(),
-                },
+                "source": source,
+                "feature": split.feature,
+                "coder": point.coder,
+                "setting": point.setting,
+                "point": point.to_json(),
+                "fitted": len(split.train),
+                "measured": len(split.test),
+                "held_out_by": measured.held_out_by,
+                "against": points.against,
+                "memory": telling.memory,
+                "machine": machine(),
             }
             before = found_before(store, config) if store is not None else None
             one = before or measure(point, split, memory=telling.memory)
