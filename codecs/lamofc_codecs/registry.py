@@ -1,5 +1,6 @@
 """All codecs, by the id that people write and by the number that records bear."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -59,7 +60,7 @@ def describe(codec: str) -> dict[str, Any]:
         "summary": kind.summary,
         "qualities": list(kind.qualities),
         "options": list(kind.options),
-        "text": (kind.__doc__ or "").strip(),
+        "text": inspect.cleandoc(kind.__doc__ or ""),
     }
 
 

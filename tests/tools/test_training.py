@@ -104,9 +104,16 @@ def test_crops_follow_from_seed_and_step_and_small_planes_are_filled_up(planes: 
     assert torch.equal(one[:, :, 99:], one[:, :, 99:100].expand(4, 1, 29, 64))
 
 
-def test_nothing_to_watch_by() -> None:
-    with pytest.raises(BadArgument, match="none to watch by"):
-        Planes.of_stores([], [])
+def test_no_such_feature() -> None:
+    with pytest.raises(BadArgument, match="no feature is named by nope"):
+        Planes.of_stores([], ["nope"])
+
+
+def test_too_little_to_train_on(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "few"), "a") as few:
+        few.ingest([Sample(f"s{seed}", {"tokens": picture(4, 4, 64, seed)}) for seed in range(5)], "raw")
+        with pytest.raises(BadArgument, match="5 samples to train on, none to watch by"):
+            Planes.of_stores([few], [])
 
 
 def test_from_a_store_to_records(lamofc: Lamofc, store: str, tmp_path: Path) -> None:

@@ -90,9 +90,9 @@ def rows(train: Sequence[dict[str, Tensor]], test: Sequence[dict[str, Tensor]], 
     found: list[Row] = []
     for name in SINGLE:
         split = Split(name, [sample[name] for sample in train], [sample[name] for sample in test])
-        found.extend(bench_rate.measure(split, aims, peers=False))
+        found.extend(bench_rate.measure(split, aims))
     groups = [[{name: sample[name] for name in CACHES} for sample in samples] for samples in (train, test)]
-    found.extend(bench_rate.measure(Split("keys and values", list(groups[0]), list(groups[1])), aims, peers=False))
+    found.extend(bench_rate.measure(Split("keys and values", list(groups[0]), list(groups[1])), aims))
     return found
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 import lamofc_store as lamofc
 from lamofc_codecs import Profile, Quality, Record, encode, fit
 from lamofc_store.layout import flatten, pattern_for
-from lamofc_tools import bench_peers, rate_picture
+from lamofc_tools import rate_picture
 from lamofc_tools.machine import machine
 
 SPREAD = 10_000
@@ -112,8 +112,8 @@ def row(split: Split, coder: str, aim: float, records: Sequence[Record], profile
     )
 
 
-def measure(split: Split, aims: Sequence[float], *, peers: bool = True) -> Iterator[Row]:
-    """All coders at all aims, and what has one rate only; coders of others, too, for single features."""
+def measure(split: Split, aims: Sequence[float]) -> Iterator[Row]:
+    """All coders at all aims, and for single features what has one rate only."""
     grouped = isinstance(split.test[0], Mapping)
     for aim in aims:
         quality, base = Quality(snr_db=aim), 0.0
@@ -124,10 +124,9 @@ def measure(split: Split, aims: Sequence[float], *, peers: bool = True) -> Itera
             found = row(split, name, aim, encode(split.test, profile), profile)
             base = found.total if name == "plain" else base
             yield Row(**{**asdict(found), "factor": found.total / base if base else None})
-    if peers and not grouped:
+    if not grouped:
         profile = fit("lloydmax", split.train)  # type: ignore[arg-type]
         yield row(split, "lloydmax", None, encode(split.test, profile), profile)  # type: ignore[arg-type]
-        yield from (Row(split.name, *found) for found in bench_peers.rates(split.test, aims))  # type: ignore[arg-type]
 
 
 def show(rows: Sequence[Row]) -> None:

@@ -145,6 +145,7 @@ class Coding:
     bpfp: Annotated[float | None, typer.Option("--bpfp", help="Bits per feature point (element).")] = None
     step: Annotated[float | None, typer.Option("--step", help="Distance between neighbouring levels.")] = None
     max_error: Annotated[float | None, typer.Option("--max-error", help="No element is off by more.")] = None
+    qp: Annotated[int | None, typer.Option("--qp", help="Quantisation parameter of vvc and hevc.")] = None
     lossless: Annotated[bool, typer.Option("--lossless", help="Every bit comes back: the codec raw.")] = False
     fit_samples: Annotated[
         int | None,
@@ -176,6 +177,7 @@ class Coding:
             "bpfp": self.bpfp,
             "step": self.step,
             "max_error": self.max_error,
+            "qp": self.qp,
             "lossless": self.lossless or None,
         }
         given = {name: value for name, value in targets.items() if value is not None}

@@ -15,7 +15,6 @@ from lamofc_store.errors import BadArgument
 from lamofc_tools.comparison.signal import Bulk
 
 Array = NDArray[np.float32]
-_ROUNDS = 24
 
 
 class Peer:
@@ -152,19 +151,22 @@ class Bounded(Peer):
         self._bulk = Bulk.of(train)
 
     def pack(self, values: Array) -> bytes:
+        """At that bound."""
+        return self.bounded(values, self.bound_for(values))
+
+    def bound_for(self, values: Array) -> float:
         """Search by halving."""
         x = values.astype(np.float64)
         wanted = self._bulk.signal(x) * 10 ** (-(self.aim or 20.0) / 10)
         low, high = -96, 96
-        best = self.bounded(values, 2.0 ** (low / 4))
         while high - low > 1:
             middle = (low + high) // 2
-            data = self.bounded(values, 2.0 ** (middle / 4))
-            if self._bulk.noise(x, self.unpack(data, values.shape).astype(np.float64)) <= wanted:
-                low, best = middle, data
+            decoded = self.unpack(self.bounded(values, 2.0 ** (middle / 4)), values.shape)
+            if self._bulk.noise(x, decoded.astype(np.float64)) <= wanted:
+                low = middle
             else:
                 high = middle
-        return best
+        return float(2.0 ** (low / 4))
 
     def bounded(self, values: Array, bound: float) -> bytes:
         """No entry is off by more."""

@@ -35,6 +35,11 @@ class Planes:
     ) -> Planes:
         """All features of some stores that a glob names; each has levels of its own."""
         made = cls(seed=seed)
+        there = sorted({feature for store in stores for feature in store.features})
+        if not any(fnmatchcase(feature, glob) for feature in there for glob in globs or ["*"]):
+            raise BadArgument(
+                f"no feature is named by {' '.join(globs)}", f"--feature: {', '.join(there[:8]) or 'none'}"
+            )
         for store in stores:
             for feature in store.features:
                 if any(fnmatchcase(feature, glob) for glob in globs or ["*"]):
