@@ -27,6 +27,8 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.rans64 import Ints
 from lamofc_codecs.tiles import Tile, tiles
 
+_LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
+"""Numbers that a byte can hold at the most, pixels that a place of the latent stands for, bytes of the widest dtype."""
 _NEITHER = "another version or another kind of processor wrote it: decode it there, and code it anew"
 
 
@@ -130,6 +132,14 @@ class Learned(Codec):
             raise CorruptRecord(f"the numbers of profile {self._name} are not those that were written; {_NEITHER}")
         read: Numbers = numbers.view(-1).numpy()
         self._levels.restore(read, out)
+
+    def check_length(self, layers: Sequence[memoryview], size: int) -> None:
+        """Refuse layers too short for a tensor of `size` bytes: a number takes a part of a bit, a tile three words."""
+        length, tile = sum(map(len, layers)), self._options.tile
+        most = length * _LONGEST * _PIXEL * _WIDE // self._options.latent
+        if tile:
+            most = min(most, length // 12 * tile * tile * _WIDE)
+        need(size <= most, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """Each value's level."""

@@ -7,8 +7,10 @@ colour, which is constant here and costs a few bytes. Streams are coded and deco
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -117,7 +119,7 @@ class Video(Codec):
         rows, columns = _sides(shape)
         most = (rows + _SPARE) * (columns + _SPARE)
         read = ["-max_pixels", str(most), "-threads", "1", "-err_detect", "explode", "-f", self.container]
-        write = ["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p10le", "pipe:1"]
+        write = ["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p10le"]
         try:
             found = _run([*read, "-i", "pipe:0", *write], bytes(data))
         except CodecError as error:
@@ -150,7 +152,7 @@ class Video(Codec):
     def _encoder(self, qp: int, sides: tuple[int, int]) -> list[str]:
         size = f"{sides[1]}x{sides[0]}"
         read = ["-f", "rawvideo", "-pix_fmt", "yuv420p10le", "-s", size, "-r", "1", "-i", "pipe:0", "-frames:v", "1"]
-        return [*read, *self._settings(qp, self._preset), "-f", self.container, "pipe:1"]
+        return [*read, *self._settings(qp, self._preset), "-f", self.container]
 
     @staticmethod
     def _settings(qp: int, preset: str) -> list[str]:
@@ -240,15 +242,17 @@ def _frame(pixels: Pixels) -> bytes:
 
 def _run(arguments: Sequence[str], data: bytes) -> bytes:
     """What ffmpeg makes of some bytes."""
-    command = [_ffmpeg(), "-hide_banner", "-nostdin", "-v", "error", "-xerror", *arguments]
-    try:
-        done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise CodecError(f"ffmpeg took more than {_SECONDS} s", "give a faster preset") from error
-    if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise CodecError(f"ffmpeg: {' '.join(said[:3]) or done.returncode}", "use another codec")
-    return done.stdout
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"  # and not its standard output, on which VVenC prints warnings
+        command = [_ffmpeg(), "-hide_banner", "-nostdin", "-v", "error", "-xerror", *arguments, str(out)]
+        try:
+            done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
+        except subprocess.TimeoutExpired as error:
+            raise CodecError(f"ffmpeg took more than {_SECONDS} s", "give a faster preset") from error
+        if done.returncode or not out.exists():
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise CodecError(f"ffmpeg: {' '.join(said[:3]) or done.returncode}", "use another codec")
+        return out.read_bytes()
 
 
 @lru_cache(maxsize=1)

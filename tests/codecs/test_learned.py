@@ -1,5 +1,6 @@
 """Codecs hyperprior and elic: small networks with drawn weights, which code badly but must do all else well."""
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -26,6 +27,7 @@ from lamofc_codecs.record import inspect, pack, sections
 from lamofc_codecs.testing import CodecConformance, drawn_weights, feature
 from lamofc_codecs.tiles import tiles
 
+LEVELS = [number / 64 for number in range(256)]
 SIZES = {
     "hyperprior": Sizes("hyperprior", 8, 12),
     "elic": Sizes("elic", 8, 12, (2, 4, 6)),
@@ -166,6 +168,39 @@ def cdfs() -> Cdfs:
     table = np.concatenate([np.zeros((5, 1)), np.cumsum(frequencies, 1)], 1).astype(np.int32)
     table[:, -1] = 1 << 16
     return Cdfs(table, np.full(5, 41, np.int32), np.arange(-20, -15, dtype=np.int32))
+
+
+def test_a_large_plane_of_one_value_is_read_again() -> None:
+    source = 1 + 0.001 * torch.rand(2048, 3072, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for tile in (0, 256):
+        profile = fit("hyperprior", [], weights=certain(), levels=LEVELS, tile=tile)
+        record = encode([source], profile)[0]
+        assert record.codec == "hyperprior"
+        assert len(record.data) < 2000
+        assert decode([record.data], profile)[0].shape == source.shape
+
+
+def test_a_short_record_of_a_large_tensor_is_refused_before_there_is_room_for_it(profile: Profile) -> None:
+    record = encode([feature(64, 64, 1)], profile)[0]
+    header = inspect(record.data)
+    grid = replace(header.grid, tokens=(1 << 27,))
+    forged = pack(header.number, header.profile, grid, [[bytes(part)] for part in sections(record.data, header)])
+    with pytest.raises(CorruptRecord, match="cannot hold a tensor"):
+        decode([forged], profile)
+
+
+def certain() -> Profile:
+    """Weights that make a latent of zeros, under tables that all but know it."""
+    whole = weights("hyperprior")
+    tensors = {name: tensor * 0 if name.startswith("net.g_a") else tensor for name, tensor in whole.tensors.items()}
+    tensors |= {name: tensor for name, tensor in whole.tensors.items() if name.endswith(".beta")}
+    tensors |= {name: tensor * 0 for name, tensor in whole.tensors.items() if ".h_" in name and "bias" in name}
+    tensors["medians"] = torch.zeros(8)
+    for name in ("hyper", "latent"):
+        cdf = torch.arange(11, dtype=torch.int32).expand(len(tensors[f"{name}_cdf"]), 11).clone()
+        cdf[:, 5:] += (1 << 16) - 10
+        tensors[f"{name}_cdf"] = cdf
+    return Profile("hyperprior", whole.config, tensors)
 
 
 def test_the_coder_gives_back_what_it_was_given_piece_by_piece() -> None:

@@ -71,6 +71,7 @@ def test_what_the_container_takes_is_measured(kind: type[Vvc], most: int) -> Non
     profile = fit(kind.id, [picture(16, 16, 64, 2)], preset="faster")
     stream = bytes(sections(*_with_header(encode([picture(16, 16, 64, 1)], profile)[0].data))[0])
     assert 40 < kind.overhead(stream) < most < len(stream)
+    assert b"warning" not in stream
     assert kind.overhead(b"") == 0
 
 
@@ -87,6 +88,17 @@ def test_a_frame_of_another_size_is_refused() -> None:
         forged = pack(header.number, header.profile, other.grid, [[bytes(part)] for part in sections(data, header)])
         with pytest.raises(CorruptRecord, match=r"frame|refused"):
             decode([forged], profile)
+
+
+@pytest.mark.parametrize("codec", ["vvc", "hevc"])
+def test_a_large_plane_of_one_level_is_read_again(codec: str) -> None:
+    draw = torch.Generator().manual_seed(1)
+    source = 1.0005 + 0.0002 * torch.rand(4096, 3072, generator=draw, dtype=torch.float64)
+    profile = fit(codec, [feature(64, 3072, 1)], Quality(qp=50), range=(0.0, 3.0), preset="faster")
+    record = encode([source], profile)[0]
+    assert record.codec == codec
+    assert len(record.data) < source.nbytes / (1 << 15)
+    assert float((decode([record.data], profile)[0] - source).abs().mean()) < 0.01
 
 
 def test_papers_ranges() -> None:
