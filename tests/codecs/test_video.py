@@ -98,7 +98,7 @@ def test_a_large_plane_of_one_level_is_read_again(codec: str) -> None:
     record = encode([source], profile)[0]
     assert record.codec == codec
     assert len(record.data) < source.nbytes / (1 << 15)
-    assert float((decode([record.data], profile)[0] - source).abs().mean()) < 0.01
+    assert float((decode([record.data], profile)[0] - source).abs().mean()) < 0.05
 
 
 def test_papers_ranges() -> None:

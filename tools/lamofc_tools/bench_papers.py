@@ -58,9 +58,9 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     ),
     "elic": (
         Stage("base", 0.004, 2500, 7e-4, last=False),
-        Stage("0.02", 0.02, 1000, 3e-4, "base"),
-        Stage("0.004", 0.004, 1000, 3e-4, "base"),
-        Stage("0.001", 0.001, 1000, 3e-4, "base"),
+        Stage("0.02", 0.02, 750, 3e-4, "base"),
+        Stage("0.004", 0.004, 750, 3e-4, "base"),
+        Stage("0.001", 0.001, 750, 3e-4, "base"),
     ),
 }
 
