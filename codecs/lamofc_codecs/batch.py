@@ -57,7 +57,7 @@ def encode(
 ) -> list[Record]:
     """Code each element into a record of its own; `quality` takes the place of the profile's.
 
-    On a GPU `klt` transforms there; all else runs on the CPU, and the bytes are the same.
+    On a GPU `klt` transforms there, to the same bytes, and so do networks, to much the same; all else runs on the CPU.
     """
     codec = open_codec(profile)
     codec.check_quality(quality)
@@ -89,7 +89,7 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     Tensors are tokens x channels in the source's dtype, or converted to `dtype`. `parts` and `items` choose cells
     of every record.
     With `out` they are written there, in order, converted to what is there. On a GPU, by `device` or by where `out` is,
-    records of `klt` are decoded there, all of them together.
+    records of `klt` are decoded there, all of them together, and networks run there.
     """
     known = by_name(profiles)
     headers = [parse(record) for record in records]

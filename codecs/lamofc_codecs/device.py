@@ -15,6 +15,7 @@ from lamofc_codecs.device_numbers import Laid, first_level, next_level
 from lamofc_codecs.device_values import as_dtype, parts_of, values_of
 from lamofc_codecs.klt import Klt
 from lamofc_codecs.klt_section import Opened, open_layers
+from lamofc_codecs.learned import Learned
 from lamofc_codecs.outliers import read_exact
 from lamofc_codecs.parameters import Parameters
 
@@ -23,12 +24,16 @@ _ELEMENTS = 1 << 26
 
 
 def decode_on(device: torch.device, jobs: Sequence[Decoding]) -> list[list[Tensor]]:
-    """Do all jobs so that tensors are on a device: those of `klt` there and together, others on the CPU."""
+    """Do all jobs so that tensors are on a device: `klt` there and together, networks there, others on the CPU."""
     found: list[list[Tensor]] = [[] for _ in jobs]
     batches: dict[Klt, list[int]] = {}
     for number, job in enumerate(jobs):
         if isinstance(job.codec, Klt):
             batches.setdefault(job.codec, []).append(number)
+        elif isinstance(job.codec, Learned):
+            wanted = job.wanted()
+            values = job.codec.decode_there(wanted.layers, (wanted.tokens, wanted.channels[0]), device)
+            found[number] = job.taken([as_dtype(values, wanted.dtypes[0])])
         else:
             found[number] = [tensor.to(device) for tensor in job.run()]
     for codec, numbers in batches.items():

@@ -6,16 +6,18 @@ takes them from the stream. Either gets back the same numbers, and from these al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from lamofc_codecs.networks import HYPER, Layers, Sizes, Weights, run
 from lamofc_codecs.rans64 import Cdfs, Ints, Reader, Writer
 
+_CPU = torch.device("cpu")
 _MOST = 1 << 26
 """No rounded value is beyond; CompressAI's own writer never ends from 2 ** 27 on."""
 
@@ -82,14 +84,25 @@ class Model:
     """Spreads that the tables of the latent are for, float32, rising."""
     hyper: Cdfs
     latent: Cdfs
+    there: dict[torch.device, Weights] = field(default_factory=dict)
+    """Weights on other devices, brought there once."""
 
-    def analyse(self, plane: Tensor) -> Tensor:
-        """From a tile of the plane, rows x columns, multiples of 64, to the latent."""
-        return run("g_a", self.networks["g_a"], plane[None, None], self.weights)
+    def analyse(self, plane: Tensor, device: torch.device = _CPU) -> Tensor:
+        """From a tile of the plane, rows x columns, multiples of 64, to the latent; worked out on a device."""
+        with _exact_floats(device):
+            return run("g_a", self.networks["g_a"], plane.to(device)[None, None], self._on(device)).cpu()
 
-    def restore(self, latent: Tensor) -> Tensor:
-        """From the latent to a tile."""
-        return run("g_s", self.networks["g_s"], latent, self.weights)[0, 0]
+    def restore(self, latent: Tensor, device: torch.device = _CPU) -> Tensor:
+        """From the latent to a tile, on a device."""
+        with _exact_floats(device):
+            return run("g_s", self.networks["g_s"], latent.to(device), self._on(device))[0, 0]
+
+    def _on(self, device: torch.device) -> Weights:
+        if device == _CPU:
+            return self.weights
+        if device not in self.there:
+            self.there[device] = {name: tensor.to(device) for name, tensor in self.weights.items()}
+        return self.there[device]
 
     def walk(self, coding: Coding, rows: int, columns: int, latent: Tensor | None = None) -> Tensor:
         """Write or read a latent of so many rows and columns; what the reader has of it."""
@@ -132,6 +145,16 @@ class Model:
         return torch.searchsorted(self.scales[:-1], scales.contiguous())
 
 
+@contextmanager
+def _exact_floats(device: torch.device) -> Iterator[None]:
+    """No shortened floats in a GPU's convolutions: they would move pixels by whole levels."""
+    if device.type != "cuda":
+        yield
+        return
+    with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
+        yield
+
+
 def _pick(x: Tensor, colour: int) -> Tensor:
     """Cells of one colour: of even rows the even columns for 0, of odd rows the odd ones."""
     out = x.new_empty(*x.shape[:3], x.shape[3] // 2)
@@ -144,8 +167,3 @@ def _put(x: Tensor, cells: Tensor, colour: int) -> None:
     """The inverse."""
     x[..., 0::2, colour::2] = cells[..., 0::2, :]
     x[..., 1::2, 1 - colour :: 2] = cells[..., 1::2, :]
-
-
-def joined(values: list[Ints]) -> Ints:
-    """All values of a stream."""
-    return np.concatenate(values)

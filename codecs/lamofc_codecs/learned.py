@@ -7,7 +7,6 @@ they ever differ all the same, a checksum of the numbers says so; and each recor
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.rans64 import Ints
 from lamofc_codecs.tiles import Tile, tiles
 
+_CPU = torch.device("cpu")
 _LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
 """Numbers that a byte can hold at the most, pixels that a place of the latent stands for, bytes of the widest dtype."""
 _NEITHER = "another version or another kind of processor wrote it: decode it there, and code it anew"
@@ -38,7 +38,6 @@ class Learned(Codec):
     qualities = ("lmbda",)
     options = ("assign", "bits", "device", "family", "fill", "levels", "mapping", "tile", "weights")
     fit_samples = 10
-    arch: ClassVar[str]
 
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
@@ -89,13 +88,13 @@ class Learned(Codec):
         self.check_lossy(source, source.channels if self._bulk is None else len(self._bulk.mean))
         if not source.values.size:
             return Coded((b"",))
-        numbers = torch.from_numpy(self._levels.numbers(source.values).astype(np.float32)).view(source.values.shape)
-        plane = numbers / len(self._levels.levels)
+        found = self._levels.numbers(source.values)
+        plane = torch.from_numpy(found if found.itemsize == 1 else found.astype(np.int16)).view(source.values.shape)
         streams, values = [], []
         for tile in self._tiles(source.values.shape):
-            pixels = tile.cut(plane, self._options.fill)
+            pixels = tile.cut(plane, self._options.fill).to(torch.float32) / len(self._levels.levels)
             with torch.inference_mode():
-                latent = self._model.analyse(pixels)
+                latent = self._model.analyse(pixels, source.device)
                 writing = Writing()
                 self._model.walk(writing, latent.shape[2], latent.shape[3], latent)
             streams.append(writing.finish())
@@ -104,7 +103,7 @@ class Learned(Codec):
         body = _checksum(values).to_bytes(4, "little") + lengths.tobytes() + b"".join(streams)
         decoded = torch.empty_like(source.tensor)
         try:
-            self.decode([memoryview(body)], decoded)
+            self._levels.restore(_flat(self._read(memoryview(body), decoded.shape, source.device)), decoded)
         except CorruptRecord as error:
             raise CodecError(
                 f"a record of profile {self._name} cannot be read back: {error}", "use another codec on this machine"
@@ -113,12 +112,22 @@ class Learned(Codec):
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` with levels, tile after tile."""
-        data, shape = layers[0], (out.shape[0], out.shape[1])
         if not out.numel():
-            need(not len(data), f"{len(data)} bytes for a tensor of {shape}")
+            need(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(out.shape)}")
             return
+        self._levels.restore(_flat(self._read(layers[0], out.shape, _CPU)), out)
+
+    def decode_there(self, layers: Sequence[memoryview], shape: Sequence[int], device: torch.device) -> Tensor:
+        """The levels, float32, on a device; its floats may turn a pixel between two levels into the other one."""
+        if not shape[0] * shape[1]:
+            need(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(shape)}")
+            return torch.empty(*shape, device=device)
+        return torch.from_numpy(self._levels.levels).to(device)[self._read(layers[0], shape, device).long()]
+
+    def _read(self, data: memoryview, shape: Sequence[int], device: torch.device) -> Tensor:
+        """The number of each value's level, on a device: uint8, of more than 256 levels int16."""
         parts = list(self._tiles(shape))
-        numbers = torch.empty(shape, dtype=torch.uint8 if self._levels.bits <= 8 else torch.uint16)
+        numbers = torch.empty(*shape, dtype=_kind(self._levels.bits), device=device)
         values: list[Ints] = []
         for tile, stream in zip(parts, _streams(data, len(parts)), strict=True):
             reading = Reading(stream)
@@ -126,12 +135,11 @@ class Learned(Codec):
             with torch.inference_mode():
                 latent = self._model.walk(reading, rows, columns)
                 reading.finish()
-                tile.put(numbers, self._numbers(self._model.restore(latent)))
+                tile.put(numbers, self._numbers(self._model.restore(latent, device)))
             values += reading.values
         if _checksum(values) != int.from_bytes(data[:4], "little"):
             raise CorruptRecord(f"the numbers of profile {self._name} are not those that were written; {_NEITHER}")
-        read: Numbers = numbers.view(-1).numpy()
-        self._levels.restore(read, out)
+        return numbers
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
         """Refuse layers too short for a tensor of `size` bytes: a number takes a part of a bit, a tile three words."""
@@ -151,7 +159,7 @@ class Learned(Codec):
         """The nearest level's number for each pixel."""
         count = len(self._levels.levels)
         whole = torch.round(torch.nan_to_num(pixels, 0.0).clamp(0, 1) * count).clamp(0, count - 1)
-        return whole.to(torch.uint8 if self._levels.bits <= 8 else torch.int32)
+        return whole.to(_kind(self._levels.bits))
 
     def _tiles(self, shape: Sequence[int]) -> Iterator[Tile]:
         return tiles(shape[0], shape[1], self._options.tile)
@@ -167,7 +175,6 @@ class Hyperprior(Learned):
     id = "hyperprior"
     number = 5
     summary = "DT-UFC: 256 levels as a plane, coded by a trained Hyperprior"
-    arch = "hyperprior"
 
 
 class Elic(Learned):
@@ -179,7 +186,16 @@ class Elic(Learned):
     id = "elic"
     number = 6
     summary = "DT-UFC: 256 levels as a plane, coded by a trained ELIC"
-    arch = "elic"
+
+
+def _kind(bits: int) -> torch.dtype:
+    return torch.uint8 if bits <= 8 else torch.int16
+
+
+def _flat(numbers: Tensor) -> Numbers:
+    """As the codebook takes them."""
+    found = numbers.cpu().view(-1).numpy()
+    return found if found.itemsize == 1 else found.astype(np.uint16)
 
 
 def _checksum(values: Sequence[Ints]) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from lamofc_codecs import (
     Quality,
     Sizes,
     UnsupportedInput,
+    batch,
     decode,
     encode,
     fit,
@@ -67,6 +69,30 @@ def test_a_reader_finds_the_writers_numbers(profile: Profile) -> None:
     assert torch.equal(model.walk(reading, *latent.shape[2:]), there)
     reading.finish()
     assert float((there - latent).abs().max()) <= 0.5 + 1e-5
+
+
+def test_decoded_on_a_device_it_is_the_same_but_for_pixels_between_levels(profile: Profile) -> None:
+    sources = [feature(70, 64, 3), feature(0, 64, 3), feature(9, 64, 4, torch.float16)]
+    records = [record.data for record in encode(sources, profile)]
+    with patch.object(batch, "TOGETHER", ("cpu",)):
+        there = decode(records, profile, device="cpu")
+    for one, other in zip(there, decode(records, profile), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.gpu
+def test_on_a_gpu(profile: Profile) -> None:
+    source = feature(300, 64, 3)
+    there, here = (encode([source], profile, device=device)[0] for device in ("cuda", "cpu"))
+    assert abs(len(there.data) - len(here.data)) < 0.01 * len(here.data)
+    levels = profile.tensors["levels"].numpy()
+    for record in (there, here):
+        numbers = [
+            np.searchsorted(levels, decode([record.data], profile, device=device)[0].cpu().numpy())
+            for device in ("cuda", "cpu")
+        ]
+        assert np.abs(numbers[0] - numbers[1]).max() <= 1
+        assert (numbers[0] != numbers[1]).mean() < 0.01
 
 
 def test_elic_reads_each_group_by_those_before_it() -> None:

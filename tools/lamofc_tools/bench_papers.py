@@ -59,8 +59,8 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     "elic": (
         Stage("base", 0.004, 2500, 7e-4, last=False),
         Stage("0.02", 0.02, 750, 3e-4, "base"),
-        Stage("0.004", 0.004, 750, 3e-4, "base"),
-        Stage("0.001", 0.001, 750, 3e-4, "base"),
+        Stage("0.004", 0.004, 500, 3e-4, "base"),
+        Stage("0.001", 0.001, 500, 3e-4, "base"),
     ),
 }
 
