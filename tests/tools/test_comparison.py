@@ -15,8 +15,7 @@ from lamofc_codecs.testing import drawn_weights, picture
 from lamofc_codecs.truncation import TRUNCATION
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.comparison import PEERS, Split, against, grid, measure, splits
-from lamofc_tools.comparison.splits import Choice
+from lamofc_tools.comparison import PEERS, Choice, Split, against, grid, measure, splits
 from lamofc_tools.paper_tables import paper_table, paper_tables
 
 Lamofc: TypeAlias = Callable[..., Any]

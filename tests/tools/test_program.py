@@ -47,8 +47,8 @@ COMMANDS = dict(commands())
 
 
 def test_all_commands_are_there() -> None:
-    wanted = "demo ingest fit annotate info ls log get export verify forget compact gc sql"
-    assert set(COMMANDS) == {*wanted.split(), "codec list", "codec show"}
+    wanted = "demo ingest fit bench annotate info ls log get export verify forget compact gc sql"
+    assert set(COMMANDS) == {*wanted.split(), *(f"codec {verb}" for verb in ("list", "show", "train", "import"))}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -16,13 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import lamofc_store as lamofc
 from lamofc_codecs import Quality, Sizes
 from lamofc_tools import rate_picture
-from lamofc_tools.comparison import Found, Point, Split, against, found_before, grid, kept, measure, splits
-from lamofc_tools.comparison.splits import Choice
+from lamofc_tools.comparison import Choice, Found, Point, Split, compare, grid, splits
 from lamofc_tools.machine import machine
-from lamofc_tools.training import Plan, Planes, Progress, Trainer
+from lamofc_tools.training import Plan, Planes, Progress, train
 
 SIZES = {
     "hyperprior": Sizes("hyperprior", 64, 192),
@@ -75,10 +73,7 @@ def trained(arch: str, planes: Planes, folder: Path, scale: float) -> Iterator[d
         name = f"{arch}_{stage.name}"
         checkpoint = folder / f"{name}.checkpoint"
         start = folder / f"{arch}_{stage.start}.checkpoint" if stage.start else None
-        trainer = Trainer(plan, planes, start)
-        if checkpoint.exists():
-            trainer.resume(checkpoint)
-        trainer.run(partial(_told, name), checkpoint)
+        trainer = train(plan, planes, start=start, checkpoint=checkpoint, tell=partial(_told, name))
         if stage.last:
             trainer.weights().save(folder / f"{name}.safetensors")
         yield {
@@ -94,33 +89,15 @@ def _told(name: str, at: Progress) -> None:
     print(f"{name} {at}", file=sys.stderr, flush=True)
 
 
+def _reached(number: int, total: int, name: str) -> None:
+    print(f"{number} of {total}: {name}", file=sys.stderr, flush=True)
+
+
 def points(folder: Path) -> list[Point]:
     """All that is compared."""
     names = [(arch, stage.name) for arch, stages in STAGES.items() for stage in stages if stage.last]
     learned = [f"{arch}:weights={folder / f'{arch}_{name}.safetensors'}" for arch, name in names]
     return grid([*OURS, *learned], QUALITIES, [])
-
-
-def compared(split: Split, folder: Path, source: str) -> Iterator[Found]:
-    """Each point, and what klt takes at its error; kept in a store."""
-    klt = Point("klt", "", "klt", quality=Quality(snr_db=10))
-    with lamofc.open(str(folder / "runs.lamofc"), "a") as store:
-        for point in points(folder):
-            config = {
-                "source": source,
-                "feature": split.feature,
-                "coder": point.coder,
-                "setting": point.setting,
-                "point": point.to_json(),
-                "machine": machine(),
-            }
-            before = found_before(store, config)
-            if before is None:
-                before = measure(point, split)
-                before = before if point.codec == "klt" else against(klt, before, split)
-                kept(store, before, config)
-            print(f"{point.coder} {point.setting}: {before.total:.3f} bits, {before.snr_db:.2f} dB", file=sys.stderr)
-            yield before
 
 
 def planes_of(split: Split) -> Planes:
@@ -155,7 +132,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     split = splits(chosen.source, choice)[0]
     planes = planes_of(split)
     stages = [stage for arch in STAGES for stage in trained(arch, planes, chosen.folder, chosen.scale)]
-    found = list(compared(split, chosen.folder, Path(chosen.source).name))
+    klt = Point("klt", "", "klt", quality=Quality(snr_db=10))
+    found = compare(
+        [split],
+        points(chosen.folder),
+        source=Path(chosen.source).name,
+        reference=klt,
+        store=str(chosen.folder / "runs.lamofc"),
+        tell=_reached,
+    )
     shown(found)
     rows = [{name: value for name, value in one.to_json().items() if name != "each"} for one in found]
     document = {"machine": machine(), "points": rows, "training": stages}

@@ -1,22 +1,21 @@
 """`lamofc bench`: codecs, and coders of others, on one's own features."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli import text
 from lamofc_tools.cli.options import FeatureGlobs, SourcePath, flat, pairs
 from lamofc_tools.cli.output import Output
 
 if TYPE_CHECKING:
-    from lamofc_tools.comparison.splits import Choice
+    from lamofc_tools.comparison import Choice, Found, Point
 
+QUALITIES = ("snr_db=5", "snr_db=10", "snr_db=20", "qp=22", "qp=32", "qp=42")
 Codecs = Annotated[
     list[str] | None,
     typer.Option("--codec", metavar="NAME[:K=V,...]", help="A codec, with options of its fit; repeatable."),
@@ -40,6 +39,19 @@ class Points:
         list[str] | None, typer.Option("--peer", metavar="NAME", help="A coder of others, or all of them. Repeatable.")
     ] = None
 
+    def grid(self) -> "list[Point]":
+        """All points."""
+        from lamofc_tools.comparison import grid
+
+        codecs = self.codec or ([] if self.peer else ["klt", "uniform"])
+        return grid(codecs, self.quality or QUALITIES, self.peer or [])
+
+    def reference(self) -> "Point | None":
+        """What stands beside each of them."""
+        from lamofc_tools.comparison import grid
+
+        return grid([self.against], [], [])[0] if self.against else None
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -60,7 +72,7 @@ class Measured:
 
     def choice(self) -> "Choice":
         """As the comparison takes it."""
-        from lamofc_tools.comparison.splits import Choice
+        from lamofc_tools.comparison import Choice
 
         if self.fit_samples < 1 or self.test_samples < 1:
             raise BadArgument(f"--fit-samples {self.fit_samples} --test-samples {self.test_samples}", "give 1 or more")
@@ -89,6 +101,19 @@ class Telling:
         typer.Option("--paper", metavar="TABLE", help="Print a paper's table below: lamofcbench-7. Repeatable."),
     ] = None
 
+    def papers(self) -> list[dict[str, Any]]:
+        """The papers' tables that are asked for."""
+        from lamofc_tools.paper_tables import paper_table
+
+        return [paper_table(name) for name in self.paper or ()]
+
+    def draw(self, found: "Sequence[Found]") -> None:
+        """The picture, if one is asked for."""
+        from lamofc_tools import rate_picture
+
+        if self.png:
+            rate_picture.draw([{**one.to_json(), "total": one.total} for one in found], Path(self.png))
+
 
 @flat
 def bench(source: SourcePath, points: Points, measured: Measured, telling: Telling, out: Output) -> None:
@@ -97,46 +122,19 @@ def bench(source: SourcePath, points: Points, measured: Measured, telling: Telli
     Samples that are measured are never among those that were fitted on. Each figure comes from whole records as bytes,
     headers counted, and from the tensors decoded from them.
     """
-    from lamofc_tools.comparison import Found, against, found_before, grid, kept, measure, splits
+    from lamofc_tools.comparison import compare, splits
+
+    wanted, papers = points.grid(), telling.papers()
+    told: dict[str, Any] = {"reference": points.reference(), "memory": telling.memory, "store": telling.store}
+    with out.bar("bench") as bar:
+        found = compare(splits(source, measured.choice()), wanted, source=source, tell=bar.tell, **told)
+    telling.draw(found)
+    out.show(documented(source, found, papers), text.comparison)
+
+
+def documented(source: str, found: "Sequence[Found]", papers: list[dict[str, Any]]) -> dict[str, Any]:
+    """What --json prints."""
     from lamofc_tools.machine import machine
-    from lamofc_tools.paper_tables import paper_table
 
-    tables = [paper_table(name) for name in telling.paper or ()]
-    wanted = grid(points.codec or ([] if points.peer else ["klt", "uniform"]), _qualities(points), points.peer or [])
-    reference = grid([points.against], [], [])[0] if points.against else None
-    parts = splits(source, measured.choice())
-    found: list[Found] = []
-    with ExitStack() as opened, out.bar("bench") as bar:
-        store = opened.enter_context(lamofc.open(telling.store, "a")) if telling.store else None
-        for number, (split, point) in enumerate((split, point) for split in parts for point in wanted):
-            config = {
-                "source": source,
-                "feature": split.feature,
-                "coder": point.coder,
-                "setting": point.setting,
-                "point": point.to_json(),
-                "fitted": len(split.train),
-                "measured": len(split.test),
-                "held_out_by": measured.held_out_by,
-                "against": points.against,
-                "memory": telling.memory,
-                "machine": machine(),
-            }
-            before = found_before(store, config) if store is not None else None
-            one = before or measure(point, split, memory=telling.memory)
-            if reference is not None and before is None:
-                one = against(reference, one, split)
-            found.append(one)
-            if store is not None and before is None:
-                kept(store, found[-1], config)
-            bar.tell(number + 1, len(parts) * len(wanted), f"{point.coder} {point.setting}")
-    if telling.png:
-        from lamofc_tools import rate_picture
-
-        rate_picture.draw([{**one.to_json(), "total": one.total} for one in found], Path(telling.png))
-    document = {"machine": machine(), "source": source, "points": [one.to_json() for one in found], "papers": tables}
-    out.show(document, text.comparison)
-
-
-def _qualities(points: Points) -> Sequence[str]:
-    return points.quality or ("snr_db=5", "snr_db=10", "snr_db=20", "qp=22", "qp=32", "qp=42")
+    points = [one.to_json() for one in found]
+    return {"machine": machine(), "source": source, "points": points, "papers": papers}

@@ -15,10 +15,11 @@ from lamofc_store.exporting import whole
 from lamofc_tools.cli import text
 from lamofc_tools.cli.options import FeatureGlobs, OutputFile, Where, flat
 from lamofc_tools.cli.output import Output
+from lamofc_tools.cli.progress import Bar
 
 if TYPE_CHECKING:
     from lamofc_store import Profile, Store
-    from lamofc_tools.training import Plan, Trainer
+    from lamofc_tools.training import Plan, Planes, Trainer
 
 Stores = Annotated[
     list[str], typer.Argument(metavar="STORE...", help="Stores to train on; several make hybrid weights.")
@@ -56,6 +57,12 @@ class Network:
         share = latent // 20
         first = (share, share, 2 * share, 4 * share)
         return Sizes(self.arch, inner, latent, (*first, latent - sum(first)) if usual.groups else ())
+
+    def planes(self, stores: "list[Store]", seed: int) -> "Planes":
+        """What is trained on."""
+        from lamofc_tools.training import Planes
+
+        return Planes.of_stores(stores, self.feature or [], where=self.where, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,18 @@ class Course:
             half=self.half,
         )
 
+    def train(self, plan: "Plan", planes: "Planes", bar: Bar) -> "Trainer":
+        """To the end."""
+        from lamofc_tools.training import train as run
+
+        return run(
+            plan,
+            planes,
+            start=Path(self.start) if self.start else None,
+            checkpoint=Path(self.checkpoint) if self.checkpoint else None,
+            tell=lambda at: bar.tell(at.step, plan.steps, f"{at.loss:.4f}, {at.bpp:.3f} bits"),
+        )
+
 
 @flat
 def train(stores: Stores, output: OutputFile, network: Network, course: Course, out: Output) -> None:
@@ -112,38 +131,31 @@ def train(stores: Stores, output: OutputFile, network: Network, course: Course, 
 
     What -o names is weights: --option weights=FILE gives them to an ingest or a fit with that codec.
     """
-    from lamofc_tools.training import Planes, Trainer
-
     plan = course.plan(network)
-    with ExitStack() as opened:
+    with ExitStack() as opened, out.bar("train") as bar:
         target = opened.enter_context(lamofc.open(course.run_in, "r+")) if course.run_in else None
         sources = [opened.enter_context(lamofc.open(store)) for store in stores]
-        planes = Planes.of_stores(sources, network.feature or [], where=network.where, seed=course.seed)
-        trainer = Trainer(plan, planes, Path(course.start) if course.start else None)
-        kept = Path(course.checkpoint) if course.checkpoint else None
-        if kept is not None and kept.exists():
-            trainer.resume(kept)
-        with out.bar("train") as bar:
-            trainer.run(lambda at: bar.tell(at.step, plan.steps, f"{at.loss:.4f} = {at.bpp:.3f} bits"), kept)
+        trainer = course.train(plan, network.planes(sources, course.seed), bar)
         profile = trainer.weights()
         save(profile, Path(output))
         run = told(target, trainer, stores, profile) if target is not None else None
+    out.show({**documented(trainer), "weights": profile.id, "file": output, "run": run}, text.training)
+
+
+def documented(trainer: "Trainer") -> dict[str, Any]:
+    """What a training came to."""
     best = min(trainer.history, key=lambda past: past.loss)
-    document = {
-        "weights": profile.id,
-        "file": output,
-        "codec": profile.codec,
-        "lambda": plan.lmbda,
-        "planes": len(planes.train),
+    return {
+        "codec": trainer.plan.sizes.arch,
+        "lambda": trainer.plan.lmbda,
+        "planes": len(trainer.planes.train),
         "steps": trainer.step,
         "seconds": trainer.seconds,
         "loss": best.loss,
         "bpp": best.bpp,
         "mse_levels": best.mse,
-        "run": run,
         "history": [[past.step, past.loss, past.bpp, past.mse, past.lr] for past in trainer.history],
     }
-    out.show(document, text.training)
 
 
 def told(store: "Store", trainer: "Trainer", stores: list[str], profile: "Profile") -> str:

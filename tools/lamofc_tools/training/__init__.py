@@ -2,5 +2,6 @@
 
 from lamofc_tools.training.loop import Plan, Progress, Trainer
 from lamofc_tools.training.planes import Planes
+from lamofc_tools.training.run import train
 
-__all__ = ["Plan", "Planes", "Progress", "Trainer"]
+__all__ = ["Plan", "Planes", "Progress", "Trainer", "train"]
