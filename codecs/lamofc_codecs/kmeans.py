@@ -25,11 +25,11 @@ def place_levels(values: Floats, count: int) -> Floats:
     """Return `count` rising levels for sorted finite values, near a least squared error."""
     sums, squares = _outwards(values, 1), _outwards(values, 2)
     cells = _cells(values, count)
-    edges = cells[_best(cells, sums[cells], squares[cells], min(count, len(cells) - 1))]
+    edges = np.unique(cells[_best(cells, sums[cells], squares[cells], min(count, len(cells) - 1))])
     edges = np.concatenate([edges, np.full(count + 1 - len(edges), len(values))])
     sizes = np.diff(edges)
     levels = np.diff(sums[edges]) / np.maximum(sizes, 1)
-    levels[sizes == 0] = values[-1]
+    levels[sizes == 0] = values[-1]  # all of them at the end
     last = np.inf
     for _ in range(_ROUNDS):
         edges = np.concatenate([[0], np.searchsorted(values, (levels[1:] + levels[:-1]) / 2), [len(values)]])

@@ -20,7 +20,7 @@ from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
 from lamofc_codecs.latents import Reading, Writing
 from lamofc_codecs.learned_profile import LearnedOptions, fitted, model_of, weights_of
 from lamofc_codecs.levels import Levels, Numbers, fit_levels, given_levels
-from lamofc_codecs.mappings import routed
+from lamofc_codecs.mappings import refuse_unrouted, routed
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.rans64 import Ints
@@ -44,6 +44,7 @@ class Learned(Codec):
         """Place the levels on samples; `weights` are trained ones."""
         cls.check_quality(quality)
         cls.check_options(options)
+        refuse_unrouted(options)
         weights = weights_of(options.get("weights"), cls.id)
         if quality is not None and weights.config.get("lmbda") != quality.lmbda:
             raise BadQuality(

@@ -14,7 +14,7 @@ from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.histogram import histogram, normalise
 from lamofc_codecs.levels import ASSIGN, Levels, Numbers, fit_levels, given_levels
-from lamofc_codecs.mappings import routed
+from lamofc_codecs.mappings import refuse_unrouted, routed
 from lamofc_codecs.order0 import read_plane, write_plane
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -42,6 +42,7 @@ class LloydMax(Codec):
         """Place the levels on samples, or give those that are told a table."""
         cls.check_quality(quality)
         cls.check_options(options)
+        refuse_unrouted(options)
         assign = options.get("assign", "nearest")
         placed, values, bulk = fit_levels(samples, options.get("levels"), options.get("bits"), options.get("device"))
         numbers = Levels(placed, assign).numbers(values)

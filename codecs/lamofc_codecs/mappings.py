@@ -30,6 +30,15 @@ def routed(feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
     return {**rest, "levels": levels_for(feature, Path(str(options["mapping"])), options.get("family"))}
 
 
+def refuse_unrouted(options: Mapping[str, object]) -> None:
+    """Refuse a mapping where no feature's name is known."""
+    if options.get("mapping") is not None:
+        raise UnsupportedInput(
+            f"mapping={options['mapping']!r} for a feature without a name",
+            "give levels=published_levels(file, family)[pattern], or fit through a store",
+        )
+
+
 def levels_for(feature: str, file: Path, family: object = None) -> list[float]:
     """Levels of a feature: from a list of them, which serves all features, or by a file's patterns."""
     document = _read(file)

@@ -77,6 +77,26 @@ def test_few_distinct_values_still_give_rising_levels() -> None:
     assert torch.equal(coded(torch.full((5, 2), 7.0), constant), torch.full((5, 2), 7.0))
 
 
+def test_few_values_that_come_often_each_have_a_level() -> None:
+    source = torch.arange(10.0).repeat_interleave(12).view(-1, 3)
+    assert torch.equal(coded(source, fit("lloydmax", [source])), source)
+    for bits in (1, 2, 3):
+        profile = fit("lloydmax", [source], bits=bits)
+        assert (coded(source, profile) - source).abs().max() <= 10 / 2**bits / 2
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8, 9, 10])
+def test_levels_of_any_depth_are_better_the_more_there_are(bits: int) -> None:
+    source = feature(300, 40, 1)
+    profile = fit("lloydmax", [feature(300, 40, seed) for seed in (-1, -2)], bits=bits)
+    assert len(profile.tensors["levels"]) == 1 << bits
+    decoded = coded(source, profile)
+    assert decoded.unique().numel() <= 1 << bits
+    levels = profile.tensors["levels"].double()
+    nearest = levels[(source.double().view(-1, 1) - levels).abs().argmin(1)].view(source.shape)
+    assert torch.equal(decoded.double(), nearest)
+
+
 @pytest.mark.parametrize("levels", [[1.0] * 256, list(range(255)), [*range(255), float("inf")], "levels", None])
 def test_bad_levels_are_refused(levels: object) -> None:
     with pytest.raises(CodecError):

@@ -92,6 +92,12 @@ def test_options_take_levels_from_a_mapping(mapping: Path) -> None:
             routed("layer.9", bad)
 
 
+@pytest.mark.parametrize("codec", ["lloydmax", "hyperprior"])
+def test_a_mapping_without_a_features_name_is_refused(mapping: Path, codec: str) -> None:
+    with pytest.raises(UnsupportedInput, match="for a feature without a name"):
+        fit(codec, [], mapping=str(mapping), family="vision")
+
+
 @pytest.mark.skipif(not PUBLISHED, reason="LAMOFC_MAPPINGS names no folder with a published mapping.json")
 def test_all_published_mappings_import_and_code_under_both_assignments() -> None:
     file = Path(PUBLISHED) / "mapping.json"

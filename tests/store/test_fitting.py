@@ -1,5 +1,6 @@
 """Which samples a profile is fitted on, and what it aims at."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 import lamofc_store as lamofc
 from lamofc_codecs import Quality, fit
 from lamofc_store import fitting
+from lamofc_store.errors import SourceError
 from lamofc_store.options import IngestOptions
 
 
@@ -118,3 +120,28 @@ def test_a_weight_is_an_option_like_others(tmp_path: Path) -> None:
     assert found[1] < 0.1 * found[0]
     with pytest.raises(lamofc.errors.BadArgument, match="was fitted with weight"):
         store.ingest(samples, quality=Quality(bpfp=0.5), codec_options={"weight": 1 + head})
+
+
+def test_levels_of_a_mapping_go_to_the_features_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "k.json").write_text(json.dumps([number / 8 - 16 for number in range(256)]))
+    (tmp_path / "v.json").write_text(json.dumps([number / 100 for number in range(256)]))
+    file = tmp_path / "mapping.json"
+    file.write_text(json.dumps({"qwen": {"layer.0.k_cache": "k.json", "v_cache": "v.json"}}))
+    tensors = {"layer.0.k_cache": torch.randn(9, 8), "layer.0.v_cache": torch.rand(9, 8)}
+    told = {"mapping": str(file), "family": "qwen"}
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        store.ingest([lamofc.Sample(f"s{n}", tensors) for n in range(3)], "lloydmax", codec_options=told)
+        for feature, every in (("layer.0.k_cache", 8), ("layer.0.v_cache", 100)):
+            on_levels = store["s1", feature].double() * every
+            assert float((on_levels - on_levels.round()).abs().max()) < 1e-4
+        profiles = store.sql("SELECT count(DISTINCT profile) FROM records").fetchall()
+        assert profiles == [(2,)]
+    with lamofc.open(str(tmp_path / "other"), "a") as other, pytest.raises(SourceError, match="no pattern stands for"):
+        other.ingest([lamofc.Sample("s", {"layer.1.k_cache": torch.randn(9, 8)})], "lloydmax", codec_options=told)
+
+
+def test_a_fit_looks_at_as_many_samples_as_its_codec_wants() -> None:
+    samples = [lamofc.Sample(f"s{n}", {"x": torch.full((4, 3), float(n))}) for n in range(40)]
+    levels = lamofc.fit_profiles(samples, codec="lloydmax")["x"].tensors["levels"]
+    # Ten samples of one value each: so many levels are of use, and the rest stand beside them.
+    assert len(levels.round().unique()) == 10
