@@ -35,7 +35,8 @@ class IngestOptions:
     profile: "Profile | None" = None
     """Used for every feature, instead of fitting or of the store's own."""
     fit_samples: int | None = None
-    """Samples that a profile is fitted on; by itself, those of 32 768 tokens, 64 or more; of long sources, a 16th."""
+    """Samples that a profile is fitted on; by itself, those of 32 768 tokens, 64 or more; of long sources, a 16th;
+    for codecs of the papers, ten."""
     codec_options: Mapping[str, Any] = field(default_factory=dict)
     """What the codec's own fit is told; `lamofc codec show CODEC` lists its options."""
     features: tuple[str, ...] = ()

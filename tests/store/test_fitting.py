@@ -145,3 +145,18 @@ def test_a_fit_looks_at_as_many_samples_as_its_codec_wants() -> None:
     levels = lamofc.fit_profiles(samples, codec="lloydmax")["x"].tensors["levels"]
     # Ten samples of one value each: so many levels are of use, and the rest stand beside them.
     assert len(levels.round().unique()) == 10
+
+
+def test_bits_of_a_range_need_no_quality(tmp_path: Path) -> None:
+    samples = [lamofc.Sample(f"s{n}", {"x": torch.randn(40, 6) * 3}) for n in range(4)]
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        told = {"truncation": "csr"}
+        store.ingest(samples, "uniform", codec_options=told)
+        assert store.ingest(samples, "uniform", codec_options=told).already == 4
+        assert store.sql("SELECT DISTINCT quality FROM records").fetchall() == [("",)]
+        levels = (store["s1", "x"].double() + 5) / (10 / 1023)
+        assert float((levels - levels.round()).abs().max()) < 1e-3
+    profile = lamofc.fit_profiles(samples, codec="uniform", codec_options=told)["x"]
+    with lamofc.open(str(tmp_path / "other"), "a") as other:
+        other.ingest(samples, "uniform", profile=profile)
+        assert other.sql("SELECT DISTINCT quality FROM records").fetchall() == [("",)]

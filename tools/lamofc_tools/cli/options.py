@@ -152,7 +152,7 @@ class Coding:
         typer.Option(
             "--fit-samples",
             metavar="N",
-            help="Samples to fit profiles on; else those of 32 768 tokens, or a 16th.",
+            help="Samples to fit on; else those of 32 768 tokens, or a 16th; for the papers' codecs 10.",
         ),
     ] = None
     option: Annotated[
