@@ -173,8 +173,10 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     """Ctrl-C while records are being written: 130, two lines, no unfinished file, and a store that completes."""
     source = tmp_path / "source"
     source.mkdir()
-    for number in range(40):
-        np.save(source / f"{number}.npy", np.random.default_rng(number).normal(size=(4096, 256)).astype(np.float32))
+    first = source / "0.npy"
+    np.save(first, np.random.default_rng(0).normal(size=(4096, 256)).astype(np.float32))
+    for number in range(1, 200):  # some seconds of work, so that a busy machine is not done before it is interrupted
+        os.link(first, source / f"{number}.npy")
     place = tmp_path / "s.lamofc"
     code = f"import sys; from lamofc_tools.cli import main; sys.exit(main(['ingest', {str(source)!r}, {str(place)!r}]))"
     env = {**os.environ, "PYTHONPATH": ROOTS}
