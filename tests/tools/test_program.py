@@ -173,12 +173,11 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     """Ctrl-C while records are being written: 130, two lines, no unfinished file, and a store that completes."""
     source = tmp_path / "source"
     source.mkdir()
-    first = source / "0.npy"
-    np.save(first, np.random.default_rng(0).normal(size=(4096, 256)).astype(np.float32))
-    for number in range(1, 200):  # some seconds of work, so that a busy machine is not done before it is interrupted
-        os.link(first, source / f"{number}.npy")
+    for number in range(80):  # some seconds of work, so that a busy machine is not done before it is interrupted
+        np.save(source / f"{number}.npy", np.random.default_rng(number).normal(size=(4096, 256)).astype(np.float32))
     place = tmp_path / "s.lamofc"
-    code = f"import sys; from lamofc_tools.cli import main; sys.exit(main(['ingest', {str(source)!r}, {str(place)!r}]))"
+    words = ["ingest", str(source), str(place), "--fit-samples", "8"]
+    code = f"import sys; from lamofc_tools.cli import main; sys.exit(main({words!r}))"
     env = {**os.environ, "PYTHONPATH": ROOTS}
     running = subprocess.Popen([sys.executable, "-c", code], env=env, stdout=-1, stderr=-1, text=True)
     while not list(place.glob("tmp/**/*.0")) and running.poll() is None:
