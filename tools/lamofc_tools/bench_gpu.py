@@ -4,7 +4,7 @@ From bytes on the host to float32 on the device, many records in one call, featu
 Beside it: the entropy decoder alone, a copy of the same floats from the host and one within the device, CompressAI's
 Hyperprior (its weights untrained) where that is installed, and the CPU's own decoder. B_max is the rate of a link
 below which sending records takes less time than sending float32: (bits of both apart) / (seconds to code and decode).
-With `--save` the JSON document is kept in tools/results. The last line is that document.
+With `--save` the JSON document is kept in tools/lamofc_tools/results. The last line is that document.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--aims", default="5,10,20", metavar="DB,...", help="signal to noise to aim at")
     parser.add_argument("--batch", type=int, default=BATCH, metavar="N", help="records in one call")
     parser.add_argument("--shapes", default=",".join(bench_cpu.SHAPES), metavar="SHAPE,...", help="some of the shapes")
-    parser.add_argument("--save", action="store_true", help="keep the document in tools/results")
+    parser.add_argument("--save", action="store_true", help="keep the document in tools/lamofc_tools/results")
     chosen = parser.parse_args(arguments)
     device = device_of(chosen.device)
     there = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
