@@ -23,7 +23,7 @@ from lamofc_tools import bench_cpu
 from lamofc_tools.machine import machine, seconds
 
 BATCH, FITTED = 64, 16
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parent / "results"
 
 
 def finished(device: torch.device, work: Callable[[], object]) -> Callable[[], None]:
