@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lamofc_store.opening import create, open
     from lamofc_store.options import DEFAULT_CODEC, DEFAULT_SNR_DB, Report, usual_quality
     from lamofc_store.planning import fit_profiles, plan
-    from lamofc_store.runs import Metric, add_run
+    from lamofc_store.runs import Metric, add_run, config_text
     from lamofc_store.sample import Sample
     from lamofc_store.store import Store
     from lamofc_store.version import VERSION as __version__  # noqa: F401 - public, yet no name to import by *
@@ -28,6 +28,7 @@ __all__ = [
     "Sample",
     "Store",
     "add_run",
+    "config_text",
     "create",
     "errors",
     "export",
@@ -48,6 +49,7 @@ _PLACES = {
     "Sample": ("lamofc_store.sample", "Sample"),
     "Store": ("lamofc_store.store", "Store"),
     "add_run": ("lamofc_store.runs", "add_run"),
+    "config_text": ("lamofc_store.runs", "config_text"),
     "create": ("lamofc_store.opening", "create"),
     "export": ("lamofc_store.exporting", "export"),
     "fit_profiles": ("lamofc_store.planning", "fit_profiles"),

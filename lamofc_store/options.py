@@ -111,10 +111,10 @@ def usual_quality(
     """What is aimed at when nobody says: what the profile was fitted for, or else 15 dB; None where nothing is."""
     from lamofc_codecs import CODECS, Quality
 
-    told = dict(profile.config) if profile is not None else None
-    if told is not None and (told.get("quality") or told.get("bits")):
-        return Quality.from_json(told["quality"]) if told["quality"] else None
-    return Quality(snr_db=DEFAULT_SNR_DB) if CODECS[codec].aims(codec_options or {}) else None
+    told = (codec_options or {}) if profile is None else profile.config
+    if profile is not None and told.get("quality"):
+        return Quality.from_json(told["quality"])
+    return Quality(snr_db=DEFAULT_SNR_DB) if "snr_db" in CODECS[codec].takes(told) else None
 
 
 @dataclass(slots=True)

@@ -27,6 +27,14 @@ class Metric:
     step: int | None = None
 
 
+def config_text(config: Mapping[str, Any]) -> str:
+    """A config as the column `config` of runs has it: JSON with sorted keys, so that equal ones are equal texts."""
+    try:
+        return json.dumps(dict(config), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise BadArgument(f"the run's config is no JSON: {error}", "give texts, numbers, lists and mappings") from error
+
+
 def add_run(
     store: Store,
     kind: str,
@@ -47,10 +55,7 @@ def add_run(
         {"run": run, "feature": metric.feature, "name": metric.name, "value": float(metric.value), "step": metric.step}
         for metric in metrics
     ]
-    try:
-        text = json.dumps(dict(config), sort_keys=True)
-    except (TypeError, ValueError) as error:
-        raise BadArgument(f"the run's config is no JSON: {error}", "give texts, numbers, lists and mappings") from error
+    text = config_text(config)
     started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(store.storage.clock() - (seconds or 0)))
     row = {"run": run, "kind": kind, "name": name, "config": text, "started": started, "seconds": seconds}
     fields = [pa.field("started", pa.string()) if field.name == "started" else field for field in TABLES["runs"]]

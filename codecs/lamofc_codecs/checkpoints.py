@@ -20,13 +20,9 @@ from lamofc_codecs.networks import Sizes
 _HOLDERS = ("network", "state_dict", "model_state_dict", "model")
 _RENAMED = (
     (re.compile(r"^(module\.)+"), ""),
-    (re.compile(r"_(matri|bia|facto)(x|s|r)(\d)$"), r"\1\2.\3"),
-    (re.compile(r"\._matrices\."), ".matrices."),
-    (re.compile(r"\._biases\."), ".biases."),
-    (re.compile(r"\._factors\."), ".factors."),
-    (re.compile(r"\.matrix\.(\d)$"), r".matrices.\1"),
-    (re.compile(r"\.bias\.(\d)$"), r".biases.\1"),
-    (re.compile(r"\.factor\.(\d)$"), r".factors.\1"),
+    (re.compile(r"\._?matri(x|ces)\.?(\d)$"), r".matrices.\2"),
+    (re.compile(r"\._?bias(es)?\.?(\d)$"), r".biases.\2"),
+    (re.compile(r"\._?factors?\.?(\d)$"), r".factors.\1"),
     (re.compile(r"^latent_codec\.(hyper\.)?(h_[as])\."), r"\2."),
     (re.compile(r"^latent_codec\.(hyper|z)\.entropy_bottleneck\."), "entropy_bottleneck."),
     (re.compile(r"^latent_codec\.y\.channel_context\.y(\d)\."), r"channel.\1."),

@@ -19,7 +19,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 
 MOST_PER_BYTE = 1 << 18
-_CPU = torch.device("cpu")
+CPU = torch.device("cpu")
 LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -37,7 +37,7 @@ class Source:
     """Of each."""
     items: tuple[int, ...] = ()
     """Tokens of each item, of a tensor that holds several one after another."""
-    device: torch.device = _CPU
+    device: torch.device = CPU
     """Where a codec may work on it."""
 
     @classmethod
@@ -188,9 +188,9 @@ class Codec(ABC):
             raise UnsupportedInput(f"codec {cls.id} has no option {unknown}", f"options: {list(cls.options) or 'none'}")
 
     @classmethod
-    def aims(cls, options: Mapping[str, object]) -> bool:
-        """Whether, told these options, it aims at a quality of what is decoded; unless told, at the usual."""
-        return False
+    def takes(cls, options: Mapping[str, object]) -> tuple[str, ...]:
+        """Targets that it takes when told these options."""
+        return cls.qualities
 
     @classmethod
     def options_for(cls, feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
@@ -229,6 +229,15 @@ class Codec(ABC):
                 f"{source.sums.bad} of {source.values.size} values are not finite in float32, "
                 f"the first at token {row}, channel {column}",
                 'use codec raw, or fit with nonfinite="exact"',
+            )
+
+    @staticmethod
+    def check_width(profile: Profile, bulk: Bulk | None) -> None:
+        """Refuse a profile that tells of other channels than its bulk has."""
+        told, there = profile.config["channels"], None if bulk is None else len(bulk.mean)
+        if told != there:
+            raise CodecError(
+                f"profile {profile.id[:12]} says {told} channels, but has {there}", "fit the profile again"
             )
 
     @classmethod

@@ -56,11 +56,6 @@ class Klt(Codec):
         return fit_profile(samples, quality, KltOptions.of(cls.recorded(options)), weight)
 
     @classmethod
-    def aims(cls, options: Mapping[str, object]) -> bool:
-        """Whether a quality is aimed at: always."""
-        return True
-
-    @classmethod
     def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
         """Options as a profile's config tells them: a weight by its digest."""
         weight = options.get("weight")

@@ -14,10 +14,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from lamofc_codecs.codec import CPU
 from lamofc_codecs.networks import HYPER, Layers, Sizes, Weights, run
 from lamofc_codecs.rans64 import Cdfs, Ints, Reader, Writer
 
-_CPU = torch.device("cpu")
 _MOST = 1 << 26
 """No rounded value is beyond; CompressAI's own writer never ends from 2 ** 27 on."""
 
@@ -87,18 +87,18 @@ class Model:
     there: dict[torch.device, Weights] = field(default_factory=dict)
     """Weights on other devices, brought there once."""
 
-    def analyse(self, plane: Tensor, device: torch.device = _CPU) -> Tensor:
+    def analyse(self, plane: Tensor, device: torch.device = CPU) -> Tensor:
         """From a tile of the plane, rows x columns, multiples of 64, to the latent; worked out on a device."""
         with _exact_floats(device):
             return run("g_a", self.networks["g_a"], plane.to(device)[None, None], self._on(device)).cpu()
 
-    def restore(self, latent: Tensor, device: torch.device = _CPU) -> Tensor:
+    def restore(self, latent: Tensor, device: torch.device = CPU) -> Tensor:
         """From the latent to a tile, on a device."""
         with _exact_floats(device):
             return run("g_s", self.networks["g_s"], latent.to(device), self._on(device))[0, 0]
 
     def _on(self, device: torch.device) -> Weights:
-        if device == _CPU:
+        if device == CPU:
             return self.weights
         if device not in self.there:
             self.there[device] = {name: tensor.to(device) for name, tensor in self.weights.items()}

@@ -12,32 +12,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.bulk import Bulk, distortion
+from lamofc_codecs.bulk import distortion
 from lamofc_codecs.checksum import crc32c
-from lamofc_codecs.codec import Codec, Coded, Source, need
+from lamofc_codecs.codebook import Codebook
+from lamofc_codecs.codec import CPU, Coded, Source, need
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
 from lamofc_codecs.latents import Reading, Writing
 from lamofc_codecs.learned_profile import LearnedOptions, fitted, model_of, weights_of
-from lamofc_codecs.levels import Levels, Numbers, fit_levels, given_levels
-from lamofc_codecs.mappings import refuse_unrouted, routed
+from lamofc_codecs.levels import Numbers, fit_levels
+from lamofc_codecs.mappings import refuse_unrouted
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.rans64 import Ints
 from lamofc_codecs.tiles import Tile, tiles
 
-_CPU = torch.device("cpu")
 _LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
 """Numbers that a byte can hold at the most, pixels that a place of the latent stands for, bytes of the widest dtype."""
 _NEITHER = "another version or another kind of processor wrote it: decode it there, and code it anew"
 
 
-class Learned(Codec):
+class Learned(Codebook):
     """Levels as a plane of pixels, a trained network for it; the rate is what the weights were trained for."""
 
     qualities = ("lmbda",)
     options = ("assign", "bits", "device", "family", "fill", "levels", "mapping", "tile", "weights")
-    fit_samples = 10
 
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
@@ -51,14 +50,9 @@ class Learned(Codec):
                 f"lmbda={quality.lmbda:g}, the weights were trained for {weights.config.get('lmbda')}",
                 "give other weights, or leave the quality out",
             )
-        placed, _, bulk = fit_levels(samples, options.get("levels"), options.get("bits"), options.get("device"))
+        placed, _, bulk = fit_levels(samples, options)
         told = {name: value for name, value in options.items() if name != "weights"}
         return fitted(weights, told, torch.from_numpy(placed), bulk)
-
-    @classmethod
-    def options_for(cls, feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
-        """Levels for a feature, where a mapping tells them."""
-        return routed(feature, options)
 
     @classmethod
     def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
@@ -71,22 +65,15 @@ class Learned(Codec):
         if "levels" not in profile.tensors:
             raise CodecError(f"profile {profile.id[:12]} is weights without levels", "fit it on samples of a feature")
         self._options = LearnedOptions.of(profile.config)
+        super().__init__(profile)
         self._model = model_of(profile)
-        levels = given_levels(profile.tensor("levels", torch.float32, -1).numpy())
-        self._levels = Levels(levels, self._options.assign)
-        self._bulk = Bulk.of(profile)
         self._name = profile.id[:12]
-
-    @property
-    def bulk(self) -> Bulk | None:
-        """Where the profile's bulk lies; None for levels that were given without samples."""
-        return self._bulk
 
     def encode(self, source: Source, quality: Quality | None = None) -> Coded:
         """Code tile after tile, and read them back."""
         if quality is not None and quality.lmbda != self._options.lmbda:
             raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
-        self.check_lossy(source, source.channels if self._bulk is None else len(self._bulk.mean))
+        self.check_source(source)
         if not source.values.size:
             return Coded((b"",))
         found = self._levels.numbers(source.values)
@@ -116,7 +103,7 @@ class Learned(Codec):
         if not out.numel():
             need(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(out.shape)}")
             return
-        self._levels.restore(_flat(self._read(layers[0], out.shape, _CPU)), out)
+        self._levels.restore(_flat(self._read(layers[0], out.shape, CPU)), out)
 
     def decode_there(self, layers: Sequence[memoryview], shape: Sequence[int], device: torch.device) -> Tensor:
         """The levels, float32, on a device; its floats may turn a pixel between two levels into the other one."""

@@ -6,7 +6,7 @@ to a decoder in both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from lamofc_codecs.compiled import compiled
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import CodecError, UnsupportedInput
 from lamofc_codecs.kmeans import place_levels
+from lamofc_codecs.mappings import refuse_unrouted
 
 ASSIGN = ("nearest", "floor")
 MOST_BITS = 10
@@ -72,15 +73,17 @@ def given_levels(levels: object, bits: int | None = None) -> Floats:
     return found
 
 
-def fit_levels(
-    samples: Iterable[Tensor], levels: object, bits: object, device: object
-) -> tuple[Floats, Floats, Bulk | None]:
-    """Levels, given or placed; the samples' values, sorted; and their bulk. Without samples levels must be given."""
-    depth = _bits(bits)
+def fit_levels(samples: Iterable[Tensor], options: Mapping[str, object]) -> tuple[Floats, Floats, Bulk | None]:
+    """Levels, given or placed; the samples' values, sorted; and their bulk. Without samples levels must be given.
+
+    Of the options `levels`, `bits` and `device` count; a mapping needs to be looked up before.
+    """
+    refuse_unrouted(options)
+    levels, depth = options.get("levels"), _bits(options.get("bits"))
     collected = statistics(samples)
     if not collected.tokens and levels is not None:
         return given_levels(levels, depth), np.empty(0, np.float32), None
-    values = _sorted(collected.values().reshape(-1), device)
+    values = _sorted(collected.values().reshape(-1), options.get("device"))
     if not values.size:
         raise CodecError(f"nothing to fit on: {collected.tokens} tokens of no channels", "give samples with values")
     placed = place_levels(values, 1 << (depth or 8)) if levels is None else given_levels(levels, depth)
@@ -132,7 +135,7 @@ def _look_up(numbers: Numbers, levels: Floats, out: Floats) -> None:
 
 def number_planes(samples: Sequence[Tensor], fit: int = 10) -> Iterator[Tensor]:
     """The level numbers of some samples, uint8, of 256 levels that are placed on the first few: what networks see."""
-    placed, _, _ = fit_levels(samples[:fit], None, 8, None)
+    placed, _, _ = fit_levels(samples[:fit], {})
     levels = Levels(placed)
     for sample in samples:
         values = convert(sample.contiguous(), torch.float32).numpy()

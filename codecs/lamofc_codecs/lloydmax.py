@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.bulk import Bulk, distortion
-from lamofc_codecs.codec import Codec, Coded, Source, need
+from lamofc_codecs.bulk import distortion
+from lamofc_codecs.codebook import Codebook
+from lamofc_codecs.codec import Coded, Source, need
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.histogram import histogram, normalise
-from lamofc_codecs.levels import ASSIGN, Levels, Numbers, fit_levels, given_levels
-from lamofc_codecs.mappings import refuse_unrouted, routed
+from lamofc_codecs.levels import ASSIGN, Levels, Numbers, fit_levels
 from lamofc_codecs.order0 import read_plane, write_plane
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -23,7 +23,7 @@ from lamofc_codecs.tables import Tables
 SYMBOLS = 256
 
 
-class LloydMax(Codec):
+class LloydMax(Codebook):
     """2 to 1024 levels for all channels, 256 if nothing is said; the rate is what their entropy makes it.
 
     Options: `bits`, 1 to 10; `levels`, rising numbers to use instead of placing them; `mapping`, a mapping.json with
@@ -35,16 +35,14 @@ class LloydMax(Codec):
     number = 3
     summary = "256 levels placed by k-means, one entropy table"
     options = ("assign", "bits", "device", "family", "levels", "mapping")
-    fit_samples = 10
 
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
         """Place the levels on samples, or give those that are told a table."""
         cls.check_quality(quality)
         cls.check_options(options)
-        refuse_unrouted(options)
         assign = options.get("assign", "nearest")
-        placed, values, bulk = fit_levels(samples, options.get("levels"), options.get("bits"), options.get("device"))
+        placed, values, bulk = fit_levels(samples, options)
         numbers = Levels(placed, assign).numbers(values)
         # A level that the samples never use may still occur: every one keeps a slot.
         counts = histogram(_high(numbers, placed.size)) * SYMBOLS
@@ -58,40 +56,23 @@ class LloydMax(Codec):
         return Profile(cls.id, {"assign": assign, "channels": channels}, tensors)
 
     @classmethod
-    def options_for(cls, feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
-        """Levels for a feature, where a mapping tells them."""
-        return routed(feature, options)
-
-    @classmethod
     def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
         """What a profile's config tells of options."""
         return {name: value for name, value in options.items() if name == "assign"}
 
     def __init__(self, profile: Profile) -> None:
-        self.check_profile(profile)
-        assign = profile.config.get("assign")
-        if set(profile.config) != {"assign", "channels"} or assign not in ASSIGN:
+        if set(profile.config) != {"assign", "channels"}:
             raise CodecError(
                 f"profile {profile.id[:12]} has config {dict(profile.config)!r}", f"assign: one of {ASSIGN}"
             )
-        self._levels = Levels(given_levels(profile.tensor("levels", torch.float32, -1).numpy()), assign)
+        super().__init__(profile)
         table = profile.tensor("table", torch.int32, SYMBOLS).numpy()
         self._table = Tables.of(table.clip(0, 1 << 15).astype(np.uint16))
-        self._bulk = Bulk.of(profile)
-        if profile.config["channels"] != (len(self._bulk.mean) if self._bulk else None):
-            raise CodecError(
-                f"profile {profile.id[:12]} says {profile.config['channels']} channels", "fit the profile again"
-            )
-
-    @property
-    def bulk(self) -> Bulk | None:
-        """Where the profile's bulk lies; None for levels that were given without samples."""
-        return self._bulk
 
     def encode(self, source: Source, quality: Quality | None = None) -> Coded:
         """Write the level numbers of all values, tokens before channels."""
         self.check_quality(quality)
-        self.check_lossy(source, source.channels if self._bulk is None else len(self._bulk.mean))
+        self.check_source(source)
         if not source.values.size:
             return Coded((b"",))
         numbers = self._levels.numbers(source.values)

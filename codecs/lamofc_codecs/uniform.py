@@ -72,25 +72,21 @@ class Uniform(Codec):
         return {name: told[name] for name in told if name in options or name in named}
 
     @classmethod
-    def aims(cls, options: Mapping[str, object]) -> bool:
-        """Whether a quality is aimed at: bits fix it."""
-        return UniformOptions.of(options).bits is None
+    def takes(cls, options: Mapping[str, object]) -> tuple[str, ...]:
+        """Targets that it takes; none where bits fix the step."""
+        return () if options.get("bits") or options.get("truncation") else cls.qualities
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)
         config = dict(profile.config)
-        tables, quality, channels = (config.pop(name, None) for name in ("tables", "quality", "channels"))
+        tables, quality, _ = (config.pop(name, None) for name in ("tables", "quality", "channels"))
         if tables != SIGMA_TABLES:
             raise CodecError(
                 f"profile {profile.id[:12]} wants tables {tables}, not {SIGMA_TABLES}", "upgrade lamofc-store"
             )
         self._quality = Quality.from_json(quality) if quality else None
         self._bulk = Bulk.required(profile)
-        if channels != len(self._bulk.mean):
-            raise CodecError(
-                f"profile {profile.id[:12]} says {channels} channels, but has {len(self._bulk.mean)}",
-                "fit the profile again",
-            )
+        self.check_width(profile, self._bulk)
         self.check_options(config)
         self._options = UniformOptions.of(config)
         self._sigma: Floats = profile.tensor("sigma", torch.float32, len(self._bulk.mean)).numpy()

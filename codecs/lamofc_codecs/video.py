@@ -84,7 +84,7 @@ class Video(Codec):
         self._preset, self._floor = profile.config["preset"], profile.config["rounding"] == "floor"
         self._quality = Quality.from_json(profile.config["quality"])
         self._bulk = Bulk.required(profile)
-        need(profile.config["channels"] == len(self._bulk.mean), "a profile whose channels are not those of its bulk")
+        self.check_width(profile, self._bulk)
 
     @property
     def bulk(self) -> Bulk:

@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def measure(levels: Array, count: int, starts: Sequence[int | str], rounds: int)
     rows[0]["seconds"] = seconds(lambda: fit("lloydmax", samples), rounds)
     for start in starts:
         means = KMeans(LEVELS, random_state=42, n_init=start)
-        taken = seconds(lambda: means.fit(values[:, None]), 1) if count <= 20_000 else _once(means, values)  # noqa: B023
+        taken = seconds(partial(means.fit, values[:, None]), 1, warm=False)  # that would take as long again
         centres = np.sort(means.cluster_centers_[:, 0]).astype(np.float32)
         rows.append({**_row(f"KMeans, n_init={start}", values, centres), "seconds": taken})
     return {"values": count, "rows": rows}
@@ -63,15 +64,6 @@ def measure(levels: Array, count: int, starts: Sequence[int | str], rounds: int)
 
 def _row(how: str, values: Array, levels: Array) -> dict[str, Any]:
     return {"how": how, **{assign: error(values, levels, assign) for assign in ("nearest", "floor")}}
-
-
-def _once(means: Any, values: Array) -> float:
-    """It takes too long to be warmed up."""
-    import time
-
-    started = time.perf_counter()
-    means.fit(values[:, None])
-    return time.perf_counter() - started
 
 
 def given(path: Path | None, feature: str | None, family: str | None) -> Array:

@@ -8,33 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 from lamofc_codecs import Quality, encode, fit
 from lamofc_tools import bench_cpu
 from lamofc_tools.machine import machine
-
-_CHILD = """
-import sys, torch
-from pathlib import Path
-from lamofc_codecs import Profile, decode
-def held(name):
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split(name + ":")[1].split()[0])
-folder, tokens, channels = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-profile = Profile.load(folder / "profile.safetensors")
-decode([(folder / "small.bin").read_bytes()], profile)
-data = (folder / "large.bin").read_bytes()
-out = torch.zeros(tokens, channels).fill_(1.0)
-Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-before = held("VmRSS")
-decode([data], profile, out=[out])
-print(before, held("VmHWM"))
-"""
+from lamofc_tools.peak import beside
 
 
 def peak(tokens: int, channels: int, aim: float) -> dict[str, float]:
@@ -45,14 +25,8 @@ def peak(tokens: int, channels: int, aim: float) -> dict[str, float]:
     small, large = encode([train[0][:64], tensor], profile)
     if large.codec != "klt":
         raise AssertionError(f"{tokens} x {channels} at {aim} dB was not coded by klt")
-    with tempfile.TemporaryDirectory() as folder:
-        profile.save(Path(folder) / "profile.safetensors")
-        (Path(folder) / "small.bin").write_bytes(small.data)
-        (Path(folder) / "large.bin").write_bytes(large.data)
-        command = [sys.executable, "-c", _CHILD, folder, str(tokens), str(channels)]
-        ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    before, after = map(int, ran.stdout.split())
-    return {"output_bytes": 4 * tokens * channels, "record_bytes": len(large.data), "added_bytes": after - before}
+    added = beside(profile, small.data, large.data, (tokens, channels))
+    return {"output_bytes": 4 * tokens * channels, "record_bytes": len(large.data), "added_bytes": added}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

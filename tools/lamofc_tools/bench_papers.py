@@ -81,7 +81,7 @@ def trained(arch: str, planes: Planes, folder: Path, scale: float) -> Iterator[d
             "lambda": stage.lmbda,
             "compared": stage.last,
             "seconds": trainer.seconds,
-            "history": [[past.step, past.loss, past.bpp, past.mse, past.lr] for past in trainer.history],
+            "history": trainer.curve,
         }
 
 

@@ -23,6 +23,7 @@ import lamofc_store as lamofc
 from lamofc_codecs import Profile, Quality, Record, encode, fit
 from lamofc_store.layout import flatten, pattern_for
 from lamofc_tools import rate_picture
+from lamofc_tools.comparison import held_out_values
 from lamofc_tools.machine import machine
 
 SPREAD = 10_000
@@ -72,9 +73,8 @@ def splits(arguments: argparse.Namespace) -> Iterator[Split]:
     samples = list(lamofc.sources.open(arguments.source))
     column = arguments.held_out_by
     if column:
-        values = sorted({sample.attributes[column] for sample in samples}, key=str)
-        last = set(values[-max(1, len(values) // 4) :])
-        is_test = [sample.attributes[column] in last for sample in samples]
+        last = held_out_values(samples, column)
+        is_test = [str(sample.attributes[column]) in last for sample in samples]
     else:
         is_test = [number >= 3 * len(samples) // 4 for number in range(len(samples))]
     names = sorted({name for sample in samples for name in sample.features})

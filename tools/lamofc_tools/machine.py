@@ -20,9 +20,10 @@ def machine() -> str:
     return f"{model}, {cores} cores, {memory:.0f} GiB, {platform.system()}"
 
 
-def seconds(work: Callable[[], object], rounds: int) -> float:
+def seconds(work: Callable[[], object], rounds: int, *, warm: bool = True) -> float:
     """The median over rounds, after one that warms up."""
-    work()
+    if warm:
+        work()
     taken = []
     for _ in range(rounds):
         started = time.perf_counter()

@@ -1,4 +1,7 @@
-"""How much memory coding one tensor takes, above what a fresh process holds that has coded a small one (Linux only)."""
+"""How much memory coding takes, above what a fresh process holds that has coded something small (Linux only).
+
+Encoding and decoding are each measured in a process of its own: what the one frees, the other would else live on.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ from torch import Tensor
 
 from lamofc_codecs import Profile
 
-_CHILD = """
-import json, sys, time
+_MEASURED = """
+import json, sys, time, torch
 from pathlib import Path
 from safetensors.torch import load_file
 from lamofc_codecs import Profile, decode, encode
@@ -26,19 +29,24 @@ def measured(work):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, started = held("VmRSS"), time.perf_counter()
     found = work()
-    return found, held("VmHWM") - before, time.perf_counter() - started
+    return found, {"added_bytes": held("VmHWM") - before, "seconds": time.perf_counter() - started}
 folder = Path(sys.argv[1])
 profile = Profile.load(folder / "profile.safetensors")
-small = load_file(folder / "small.safetensors")["x"]
-decode([encode([small], profile)[0].data], profile)
-def coded():
-    return encode([load_file(folder / "source.safetensors")["x"]], profile)[0]
-record, encoding, seconds = measured(coded)
-_, decoding, later = measured(lambda: decode([record.data], profile))
-print(json.dumps({
-    "codec": record.codec, "bpfp": 8 * len(record.data) / record.elements, "mse": record.sse / record.elements,
-    "encode_bytes": encoding, "decode_bytes": decoding, "encode_seconds": seconds, "decode_seconds": later,
-}))
+"""
+_ENCODE = """
+small = encode([load_file(folder / "small.safetensors")["x"]], profile)[0]
+record, taken = measured(lambda: encode([load_file(folder / "large.safetensors")["x"]], profile)[0])
+(folder / "small.bin").write_bytes(small.data)
+(folder / "large.bin").write_bytes(record.data)
+rate, error = 8 * len(record.data) / record.elements, record.sse / record.elements
+print(json.dumps({**taken, "codec": record.codec, "bpfp": rate, "mse": error}))
+"""
+_DECODE = """
+decode([(folder / "small.bin").read_bytes()], profile)
+data = (folder / "large.bin").read_bytes()
+out = [torch.zeros(*map(int, sys.argv[2:])).fill_(1.0)] if sys.argv[2:] else None
+_, taken = measured(lambda: decode([data], profile, out=out))
+print(json.dumps(taken))
 """
 _SMALL = 64
 """Tokens of what is coded first."""
@@ -48,8 +56,25 @@ def peak(profile: Profile, tensor: Tensor) -> dict[str, Any]:
     """Bytes of encoding and of decoding, source and output included; with rate, error and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         profile.save(Path(folder) / "profile.safetensors")
-        save_file({"x": tensor.contiguous()}, Path(folder) / "source.safetensors")
+        save_file({"x": tensor.contiguous()}, Path(folder) / "large.safetensors")
         save_file({"x": tensor[:_SMALL].clone()}, Path(folder) / "small.safetensors")
-        ran = subprocess.run([sys.executable, "-c", _CHILD, folder], capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(ran.stdout)
+        encoding, decoding = _run(_ENCODE, folder), _run(_DECODE, folder)
+    found = {name: encoding[name] for name in ("codec", "bpfp", "mse")}
+    for what, taken in (("encode", encoding), ("decode", decoding)):
+        found |= {f"{what}_bytes": taken["added_bytes"], f"{what}_seconds": taken["seconds"]}
+    return found
+
+
+def beside(profile: Profile, small: bytes, large: bytes, shape: tuple[int, int]) -> int:
+    """Bytes that decoding a large record takes beside its output, in a process that has decoded a small one."""
+    with tempfile.TemporaryDirectory() as folder:
+        profile.save(Path(folder) / "profile.safetensors")
+        (Path(folder) / "small.bin").write_bytes(small)
+        (Path(folder) / "large.bin").write_bytes(large)
+        return int(_run(_DECODE, folder, *map(str, shape))["added_bytes"])
+
+
+def _run(work: str, *words: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", _MEASURED + work, *words]
+    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return found

@@ -154,7 +154,7 @@ def documented(trainer: "Trainer") -> dict[str, Any]:
         "loss": best.loss,
         "bpp": best.bpp,
         "mse_levels": best.mse,
-        "history": [[past.step, past.loss, past.bpp, past.mse, past.lr] for past in trainer.history],
+        "history": trainer.curve,
     }
 
 

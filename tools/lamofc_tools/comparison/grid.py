@@ -80,9 +80,7 @@ def _ours(text: str, aims: Sequence[Quality]) -> Iterator[Point]:
         trained = Profile.load(Path(str(weights))).config.get("lmbda")
         yield Point(codec, f"lambda={trained:g}" if trained else Path(str(weights)).stem, codec, options)
         return
-    fits = [aim for aim in aims if aim.kind in CODECS[codec].qualities] if CODECS[codec].qualities else []
-    if not CODECS[codec].aims(options) and "qp" not in CODECS[codec].qualities:
-        fits = []
+    fits = [aim for aim in aims if aim.kind in CODECS[codec].takes(options)]
     several: Sequence[Quality | None] = fits or [None]
     for aim in several:
         yield Point(text, "" if aim is None else str(aim), codec, options, aim)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -23,31 +22,26 @@ def kept(store: lamofc.Store, found: Found, config: Mapping[str, Any]) -> str:
         metrics += [
             lamofc.Metric(f"sample.{name}", getattr(sample, name), found.feature, number) for name in _OF_SAMPLES
         ]
-    told = {**config, "samples": [sample.sample for sample in found.each]}
     name = f"{found.coder} {found.setting}".strip()
     seconds = found.fit_seconds + sum(one.encode_seconds + one.decode_seconds for one in found.each)
-    return lamofc.add_run(store, "bench", name, told, metrics, seconds=seconds)
+    return lamofc.add_run(store, "bench", name, config, metrics, seconds=seconds)
 
 
 def found_before(store: lamofc.Store, config: Mapping[str, Any]) -> Found | None:
     """The point, if a run of the same config is there."""
-    query = "SELECT run, config FROM runs WHERE kind = 'bench' ORDER BY started DESC"
-    for run, text in store.sql(query).fetchall():
-        told = json.loads(text)
-        samples = told.pop("samples")
-        if told == json.loads(json.dumps(dict(config))):
-            return _read(store, run, samples, told)
-    return None
+    query = "SELECT run FROM runs WHERE kind = 'bench' AND config = ? ORDER BY started DESC LIMIT 1"
+    rows = store.sql(query, [lamofc.config_text(config)]).fetchall()
+    return _read(store, rows[0][0], config) if rows else None
 
 
-def _read(store: lamofc.Store, run: str, samples: list[str], config: Mapping[str, Any]) -> Found:
+def _read(store: lamofc.Store, run: str, config: Mapping[str, Any]) -> Found:
     rows = store.sql("SELECT name, step, value FROM metrics WHERE run = ?", [run]).fetchall()
     whole = dict.fromkeys(_OF_ALL) | {name: value for name, step, value in rows if step is None}
     each: dict[int, dict[str, float]] = {}
     for name, step, value in rows:
         if step is not None:
             each.setdefault(step, {})[name.removeprefix("sample.")] = value
-    found = [Sample(sample=name, **each[number]) for number, name in enumerate(samples)]  # type: ignore[arg-type]
+    found = [Sample(sample=name, **each[number]) for number, name in enumerate(config["measured"])]  # type: ignore[arg-type]
     texts = {name: config[name] for name in _TEXTS}
     whole["samples"] = int(whole["samples"])
     return Found(**texts, **whole, each=tuple(found))

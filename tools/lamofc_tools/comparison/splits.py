@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -42,7 +42,7 @@ class Choice:
 def splits(path: str, choice: Choice) -> list[Split]:
     """Each feature's samples; no more are held than are used."""
     source = lamofc.sources.open(path, choice.format, features=choice.features)
-    held_out = _held_out(source, choice.held_out_by) if choice.held_out_by else None
+    held_out = held_out_values(source, choice.held_out_by) if choice.held_out_by else None
     found: dict[str, Split] = {}
     for number, sample in enumerate(source):
         if held_out is None:
@@ -73,10 +73,10 @@ def splits(path: str, choice: Choice) -> list[Split]:
     return list(found.values())
 
 
-def _held_out(source: Iterator[lamofc.Sample] | lamofc.sources.Source, column: str) -> set[str]:
-    """The last quarter of a column's values."""
+def held_out_values(samples: Iterable[lamofc.Sample], column: str) -> set[str]:
+    """The last quarter of a column's values, as texts."""
     values: set[str] = set()
-    for sample in source:
+    for sample in samples:
         if column not in sample.attributes:
             raise BadArgument(
                 f"sample {sample.id!r} has no column {column!r} but {sorted(sample.attributes)}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -144,12 +145,22 @@ class Trainer:
         model.load_state_dict(self._best or self.model.state_dict())
         return weights_from_model(model, self.plan.lmbda)
 
+    @property
+    def curve(self) -> list[list[float]]:
+        """Step, loss, bits of a pixel, squared error and rate of learning at each look."""
+        return [[past.step, past.loss, past.bpp, past.mse, past.lr] for past in self.history]
+
+    @property
+    def _told(self) -> str:
+        """The plan as a checkpoint has it: without its length, which may change."""
+        return json.dumps({**self.plan.to_json(), "steps": None}, sort_keys=True)
+
     def save(self, file: Path) -> None:
         """Write all that is needed to go on; what was there before stays until the new one is whole."""
         unfinished = file.with_name(f"{file.name}.tmp")
         torch.save(
             {
-                "plan": repr(self.plan.to_json()),
+                "plan": self._told,
                 "model": self.model.state_dict(),
                 "best": self._best,
                 "optimiser": self._optimiser.state_dict(),
@@ -166,7 +177,7 @@ class Trainer:
     def resume(self, file: Path) -> None:
         """Go on from a checkpoint of the same plan; only how long it may take may differ."""
         kept = _read(file)
-        then, now = (_without_steps(plan) for plan in (kept["plan"], repr(self.plan.to_json())))
+        then, now = kept["plan"], self._told
         if then != now:
             raise BadArgument(f"{file} is a checkpoint of {then}, not of {now}", "name another file, or delete it")
         self.model.load_state_dict(kept["model"])
@@ -176,12 +187,6 @@ class Trainer:
         self._schedule.load_state_dict(kept["schedule"])
         self.step, self.seconds = kept["step"], kept["seconds"]
         self.history = [Progress(**past) for past in kept["history"]]
-
-
-def _without_steps(plan: str) -> str:
-    import re
-
-    return re.sub(r"'steps': \d+", "", plan)
 
 
 def _read(file: Path) -> dict[str, Any]:
