@@ -1,7 +1,6 @@
 """Train a linear head on a store: features are decoded a batch at a time, as the loader asks for them."""
 
 import torch
-from torch.utils.data import DataLoader
 
 import lamofc_store as lamofc
 
@@ -21,12 +20,6 @@ def samples() -> list[lamofc.Sample]:
     return made
 
 
-def collate(examples: list[dict[str, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean over tokens, and labels."""
-    pooled = torch.stack([example["layer.4"].mean(0) for example in examples])
-    return pooled, torch.tensor([int(example["label"]) for example in examples])
-
-
 def main() -> None:
     """Ingest, train, test."""
     torch.manual_seed(0)
@@ -38,13 +31,14 @@ def main() -> None:
         head = torch.nn.Linear(64, CLASSES)
         optimiser = torch.optim.Adam(head.parameters(), lr=0.01)
         for _ in range(5):
-            for inputs, labels in DataLoader(train, batch_size=50, shuffle=True, collate_fn=collate):
+            for batch in lamofc.FeatureLoader(train, batch_size=50, shuffle=True):
+                scores = head(batch["layer.4"].mean(1))
                 optimiser.zero_grad()
-                torch.nn.functional.cross_entropy(head(inputs), labels).backward()  # type: ignore[no-untyped-call]
+                torch.nn.functional.cross_entropy(scores, batch["label"]).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
 
-        ((inputs, labels),) = DataLoader(test, batch_size=len(test), collate_fn=collate)
-        accuracy = (head(inputs).argmax(1) == labels).float().mean().item()
+        (batch,) = lamofc.FeatureLoader(test, batch_size=len(test))
+        accuracy = (head(batch["layer.4"].mean(1)).argmax(1) == batch["label"]).float().mean().item()
         print(f"accuracy on held-out samples: {accuracy:.1%}")
         assert accuracy > 0.95
 

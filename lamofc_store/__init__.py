@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lamofc_codecs import Profile, Quality
     from lamofc_store import errors, sources
+    from lamofc_store.batches import Joined, Padded
+    from lamofc_store.cache import Cache
+    from lamofc_store.dataset import FeatureDataset
     from lamofc_store.exporting import export
+    from lamofc_store.loader import FeatureLoader
     from lamofc_store.opening import create, open
     from lamofc_store.options import DEFAULT_CODEC, DEFAULT_SNR_DB, Report, usual_quality
     from lamofc_store.planning import fit_profiles, plan
@@ -21,7 +25,12 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_CODEC",
     "DEFAULT_SNR_DB",
+    "Cache",
+    "FeatureDataset",
+    "FeatureLoader",
+    "Joined",
     "Metric",
+    "Padded",
     "Profile",
     "Quality",
     "Report",
@@ -40,6 +49,11 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Cache": ("lamofc_store.cache", "Cache"),
+    "FeatureDataset": ("lamofc_store.dataset", "FeatureDataset"),
+    "FeatureLoader": ("lamofc_store.loader", "FeatureLoader"),
+    "Joined": ("lamofc_store.batches", "Joined"),
+    "Padded": ("lamofc_store.batches", "Padded"),
     "DEFAULT_CODEC": ("lamofc_store.options", "DEFAULT_CODEC"),
     "DEFAULT_SNR_DB": ("lamofc_store.options", "DEFAULT_SNR_DB"),
     "Metric": ("lamofc_store.runs", "Metric"),

@@ -1,30 +1,76 @@
 """A torch Dataset over a store: order fixed, records fetched and decoded many at a time."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+import numpy as np
+import torch
+import xxhash
+from torch import Tensor
 from torch.utils.data import Dataset
 
-from lamofc_store import log, rates
+from lamofc_store import batches, log, rates
+from lamofc_store.batches import Ragged
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_store.fetch import fetch
+from lamofc_store.mixing import Mixing, mixing
+from lamofc_store.order import Order, Shuffle
 from lamofc_store.profiles import Profiles
-from lamofc_store.reading import COLUMNS, Wanted, read, together
+from lamofc_store.reading import COLUMNS, Wanted, decoded, fetched, read, stacked, together
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lamofc_codecs import Packed, Quality
+    from lamofc_store.cache import Cache
     from lamofc_store.store import Store
 
 Example = dict[str, Any]
+Target = str | Sequence[str] | Callable[[str], Any]
+
+
+class DatasetOptions(TypedDict, total=False):
+    """How records are read."""
+
+    quality: "Quality | None"
+    max_bpfp: float | None
+    cache: "Cache | None"
+
+
+TARGET = "target"
+"""Under which name an item holds what a callable gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Records of some items, checked and not decoded, on their way to where they are decoded."""
+
+    indices: list[int]
+    buffer: Tensor
+    offsets: Tensor
+    which: Tensor
+    """The record that each item's feature is in, feature by feature."""
+    targets: dict[str, list[Any]]
+
+    def pin_memory(self) -> "Fetched":
+        """The same, in memory that a GPU reads by itself; torch's DataLoader calls this."""
+        return Fetched(self.indices, self.buffer.pin_memory(), self.offsets, self.which, self.targets)
+
+    def packed(self) -> "Packed":
+        """The records."""
+        from lamofc_codecs import Packed
+
+        return Packed(self.buffer.numpy(), self.offsets.numpy())
 
 
 class FeatureDataset(Dataset[Example]):
     """Samples that have all the features asked for, sorted by id; each item maps feature names to decoded tensors.
 
-    An item also holds `sample`, its id, and the target's value under the target's name. The rows are read when the
-    dataset is made: it stays at that snapshot, opens nothing before a worker asks, and may be pickled.
+    An item also holds `sample`, its id, and under their names its targets: columns of the samples, or, as `target`,
+    what a callable makes of its id. The rows are read when the dataset is made: it stays at that snapshot, opens
+    nothing before a worker asks, and may be pickled.
     """
 
     def __init__(
@@ -32,35 +78,29 @@ class FeatureDataset(Dataset[Example]):
         store: "Store",
         features: Sequence[str],
         *,
-        target: str | None = None,
+        target: Target | None = None,
         where: str | None = None,
-        quality: "Quality | None" = None,
+        **options: Unpack[DatasetOptions],
     ) -> None:
+        quality = rates.on_read(options.get("quality"), options.get("max_bpfp"))
         self.features = tuple([features] if isinstance(features, str) else features)
-        self.target = target
         self.commit = store.head
-        if not self.features or len(set(self.features)) < len(self.features):
-            raise BadArgument(
-                f"features={list(features)!r} names none or one twice", f"the store has {', '.join(store.features)}"
-            )
-        unknown = sorted(set(self.features) - set(store.features))
-        if unknown:
-            raise NotFound(
-                f"there is no feature {unknown[0]!r}; the store has {', '.join(store.features)}",
-                f"lamofc info {store.url}",
-            )
+        self._made = target if callable(target) else None
+        columns = _columns(target)
+        _check_names(store, self.features, columns, self._made)
         self._storage = store.storage
+        self._cache = options.get("cache")
         self._profiles = Profiles(store.storage)
         with log.while_kept(store.storage, store.head):
             fields = COLUMNS if quality is None else (*COLUMNS, *rates.COLUMNS)
-            rows = store.catalog.select(self.features, where=where, columns=[target] if target else [], fields=fields)
+            rows = store.catalog.select(self.features, where=where, columns=columns, fields=fields)
         rows = rates.shortened(rows, quality)
         tables = _aligned(rows, self.features)
         self._wanted = [Wanted.of(tables[feature]) for feature in self.features]
         first = tables[self.features[0]]
         self._index: dict[str, int] | None = None
         self.samples: list[str] = first["sample"].to_pylist()
-        self.targets: list[Any] | None = first[target].to_pylist() if target else None
+        self.targets: dict[str, list[Any]] = {name: first[name].to_pylist() for name in columns}
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -82,22 +122,110 @@ class FeatureDataset(Dataset[Example]):
     def packed(self, indices: Sequence[int]) -> "list[Packed]":
         """The records of some items as they are stored, checked and not decoded; one buffer a feature."""
         with log.while_kept(self._storage, self.commit):
-            return [fetch(self._storage, wanted.places.take(indices)) for wanted in self._wanted]
+            return [fetch(self._storage, wanted.places.take(indices), self._cache) for wanted in self._wanted]
 
     def __getitems__(self, indices: list[int]) -> list[Example]:
         """Many items in one fetch and one decode; torch's DataLoader calls this with a batch's indices."""
         with log.while_kept(self._storage, self.commit):
-            tensors = read(self._storage, self._profiles, together([wanted.take(indices) for wanted in self._wanted]))
+            tensors = read(self._storage, self._profiles, self._of(indices), self._cache)
         count = len(indices)
+        targets = self._targets(indices)
         examples: list[Example] = []
         for at, index in enumerate(indices):
             example: Example = {"sample": self.samples[index]}
             for number, feature in enumerate(self.features):
                 example[feature] = tensors[number * count + at]
-            if self.targets is not None:
-                example[str(self.target)] = self.targets[index]
-            examples.append(example)
+            examples.append(example | {name: values[at] for name, values in targets.items()})
         return examples
+
+    def fetched(self, indices: list[int]) -> Fetched:
+        """The first half of a batch: records from the storage. Any process may do it."""
+        with log.while_kept(self._storage, self.commit):
+            packed, which = fetched(self._storage, self._of(indices), self._cache)
+        buffer, offsets, record = map(torch.from_numpy, (packed.buffer, packed.offsets, which))
+        return Fetched(indices, buffer, offsets, record, self._targets(indices))
+
+    def batch(
+        self,
+        fetched: Fetched,
+        *,
+        ragged: Ragged = "stack",
+        device: "torch.device | str | None" = None,
+        dtype: "torch.dtype | None" = None,
+    ) -> Example:
+        """The second half: everything decoded, in one call a feature, and put together."""
+        packed, count = fetched.packed(), len(fetched.indices)
+        found: Example = {"sample": [self.samples[index] for index in fetched.indices]}
+        for number, feature in enumerate(self.features):
+            wanted = self._wanted[number].take(fetched.indices)
+            which = fetched.which.numpy()[number * count : (number + 1) * count]
+            options = {"device": device, "dtype": dtype}
+            if ragged == "stack" and wanted.even:
+                found[feature] = stacked(self._profiles, wanted, packed, which, **options)
+            else:
+                tensors = decoded(self._profiles, wanted, packed, which, **options)
+                found[feature] = batches.formed(feature, tensors, ragged)
+        for name, values in fetched.targets.items():
+            targets = batches.targets(values)
+            found[name] = targets.to(device) if isinstance(targets, Tensor) else targets
+        return found
+
+    def mixing(self, order: Order, batch_size: int) -> Mixing:
+        """How well an order mixes its samples, and what it costs in requests."""
+        return mixing(order, self._wanted[0].places, batch_size)
+
+    def order(self, shuffle: Shuffle | None, seed: int, *, balance: bool, block: int, window: int) -> Order:
+        """The order of its samples in every epoch."""
+        places = classes = None
+        if shuffle == "blocks":
+            held = self._wanted[0].places
+            places = np.empty(len(self), np.int64)
+            places[np.lexsort((held.offset, held.segment))] = np.arange(len(self))
+        if balance:
+            if len(self.targets) != 1:
+                raise BadArgument(f"balance with the targets {list(self.targets)}", "dataset(..., target='label')")
+            (values,) = self.targets.values()
+            numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
+            classes = np.array([numbers[value] for value in values], np.int64)
+        return Order(len(self), shuffle, seed, places, block, window, self._identity, classes)
+
+    @functools.cached_property
+    def _identity(self) -> str:
+        """What names its samples and their sequence."""
+        told = xxhash.xxh3_64_hexdigest("\0".join(self.samples).encode("utf-8", "surrogatepass"))
+        return f"commit {self.commit}, samples {told}"
+
+    def _of(self, indices: Sequence[int]) -> Wanted:
+        return together([wanted.take(indices) for wanted in self._wanted])
+
+    def _targets(self, indices: Sequence[int]) -> dict[str, list[Any]]:
+        found = {name: [values[index] for index in indices] for name, values in self.targets.items()}
+        if self._made is not None:
+            found[TARGET] = [self._made(self.samples[index]) for index in indices]
+        return found
+
+
+def _columns(target: Target | None) -> list[str]:
+    if target is None or callable(target):
+        return []
+    return [target] if isinstance(target, str) else list(target)
+
+
+def _check_names(store: "Store", features: Sequence[str], columns: Sequence[str], made: object) -> None:
+    if not features or len(set(features)) < len(features):
+        raise BadArgument(
+            f"features={list(features)!r} names none or one twice", f"the store has {', '.join(store.features)}"
+        )
+    unknown = sorted(set(features) - set(store.features))
+    if unknown:
+        raise NotFound(
+            f"there is no feature {unknown[0]!r}; the store has {', '.join(store.features)}",
+            f"lamofc info {store.url}",
+        )
+    keys = [*features, *columns, "sample", *([TARGET] if made else [])]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise BadArgument(f"an item would hold two values named {twice[0]!r}", "name a target otherwise: annotate")
 
 
 def _aligned(rows: "pa.Table", features: Sequence[str]) -> "dict[str, pa.Table]":

@@ -9,10 +9,12 @@
     ├── CorruptStore      an object is missing, damaged or contradicts another        exit 5
     ├── NewerFormat       written by a later version than this one
     ├── ReadOnly          a write through a store opened for reading
+    ├── WorkerLost        a loader's worker died, or gave nothing in time
     ├── SourceError       the features to take in cannot be read
     └── BadArgument       a value that cannot be meant                                exit 2
 
-Every error has two lines: what is wrong with the value that was given, and `cure`, the act that mends it.
+Every error has two lines: what is wrong with the value that was given, and `cure`, the act that mends it; a traceback
+shows both.
 """
 
 from typing import ClassVar
@@ -27,6 +29,8 @@ class StoreError(Exception):
         super().__init__(message)
         self.message = message
         self.cure = cure
+        if cure:
+            self.add_note(cure)
 
     def __reduce__(self) -> tuple[type["StoreError"], tuple[str, str]]:
         return type(self), (self.message, self.cure)
@@ -68,6 +72,10 @@ class NewerFormat(StoreError):
 
 class ReadOnly(StoreError):
     """The store was opened for reading, or its place cannot be written."""
+
+
+class WorkerLost(StoreError):
+    """A process that fetched for a loader is gone, or too slow."""
 
 
 class SourceError(StoreError):

@@ -10,12 +10,13 @@ import numpy as np
 from lamofc_store import names
 from lamofc_store.errors import CorruptStore
 from lamofc_store.local import LocalStorage
-from lamofc_store.storage import Range, Storage
+from lamofc_store.storage import Range, Ranged, Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lamofc_codecs import Packed
+    from lamofc_store.cache import Cache
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -68,8 +69,8 @@ def joined(parts: Sequence[Places]) -> Places:
     )
 
 
-def fetch(storage: Storage, places: Places) -> "Packed":
-    """The records at those places, in the order asked for, in one buffer."""
+def fetch(storage: Storage, places: Places, cache: "Cache | None" = None) -> "Packed":
+    """The records at those places, in the order asked for, in one buffer; of remote ones by way of a cache."""
     from lamofc_codecs import CorruptRecord, Packed, verify
 
     ends = np.zeros(len(places) + 1, np.int64)
@@ -79,13 +80,16 @@ def fetch(storage: Storage, places: Places) -> "Packed":
         if isinstance(storage, LocalStorage):
             _read_local(storage, places, ends, buffer)
         else:
-            _read_remote(storage, places, ends, buffer)
+            _read_remote(storage if cache is None else cache.over(storage), places, ends, buffer)
     except FileNotFoundError as error:
         raise CorruptStore(f"a segment's payload is missing: {error.filename or error}", _CURE) from None
     packed = Packed(buffer, ends)
     try:
         verify(packed)
     except CorruptRecord as error:
+        if cache is not None and not isinstance(storage, LocalStorage):
+            cache.forget(storage, [names.payload(segment) for segment in places.segments])
+            return fetch(storage, places)
         raise CorruptStore(f"{places.name(_first_broken(packed))}: {error}", _CURE) from error
     return packed
 
@@ -123,7 +127,7 @@ def _read_local(storage: LocalStorage, places: Places, ends: Numbers, buffer: By
             done += more
 
 
-def _read_remote(storage: Storage, places: Places, ends: Numbers, buffer: Bytes) -> None:
+def _read_remote(storage: Ranged, places: Places, ends: Numbers, buffer: Bytes) -> None:
     runs = list(_runs(places, ends))
     wanted = [
         Range(names.payload(places.segments[segment]), offset, stop - start) for segment, offset, start, stop in runs
@@ -136,6 +140,13 @@ def _read_remote(storage: Storage, places: Places, ends: Numbers, buffer: Bytes)
             _, offset, start, stop = runs[number]
             at = offset - whole.start
             buffer[start:stop] = np.frombuffer(data, np.uint8, stop - start, at)
+
+
+def requests(places: Places) -> int:
+    """How many ranges of remote objects those records are asked for in."""
+    ends = np.concatenate([[0], np.cumsum(places.length)])
+    runs = [Range(str(segment), offset, stop - start) for segment, offset, start, stop in _runs(places, ends)]
+    return len(_near(runs)[0])
 
 
 def _near(wanted: list[Range]) -> tuple[list[Range], list[list[int]]]:

@@ -1,8 +1,10 @@
 """From rows to tensors: records fetched together, decoded together, each in its own shape again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,14 +18,23 @@ if TYPE_CHECKING:
     import torch
 
     from lamofc_codecs import Packed, Profile, Quality
+    from lamofc_store.cache import Cache
     from lamofc_store.store import Store
 
-COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile", "part", "item")
+COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile", "part", "item", "dtype")
 
 Cell = tuple[int, int]
 """Which item of its record a tensor is, and which part."""
-Form = tuple[tuple[int, ...], str, str, Cell]
-"""Shape, pattern and profile of a feature, and where it stands in its record."""
+
+
+class Form(NamedTuple):
+    """What a feature looks like, and where it stands in its record."""
+
+    shape: tuple[int, ...]
+    pattern: str
+    profile: str
+    cell: Cell
+    dtype: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,14 @@ class Wanted:
         shapes = map(tuple, rows["shape"].to_pylist())
         forms: dict[Form, Form] = {}
         cells = zip(rows["item"].to_pylist(), rows["part"].to_pylist(), strict=True)
-        listed = zip(shapes, rows["pattern"].to_pylist(), rows["profile"].to_pylist(), cells, strict=True)
+        columns = [rows[name].to_pylist() for name in ("pattern", "profile")]
+        listed = map(Form, shapes, *columns, cells, rows["dtype"].to_pylist())
         return cls(Places.of(rows), tuple(forms.setdefault(form, form) for form in listed))
+
+    @property
+    def even(self) -> bool:
+        """Whether all are alike, each the first of its record."""
+        return len(set(self.forms)) == 1 and self.forms[0].cell == (0, 0)
 
     def take(self, indices: Sequence[int]) -> "Wanted":
         """Some of them, in the order asked for."""
@@ -52,23 +69,68 @@ def together(parts: Sequence[Wanted]) -> Wanted:
     return Wanted(joined([part.places for part in parts]), tuple(form for part in parts for form in part.forms))
 
 
-def read(storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted) -> list["torch.Tensor"]:
+def read(
+    storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted, cache: "Cache | None" = None
+) -> list["torch.Tensor"]:
     """The features that those records hold, in order; a record that several of them share is read once."""
+    return decoded(profiles, wanted, *fetched(storage, wanted, cache)) if wanted.forms else []
+
+
+def fetched(storage: Storage, wanted: Wanted, cache: "Cache | None" = None) -> "tuple[Packed, Numbers]":
+    """The records, each once, and which of them each feature is in."""
+    places, which = _distinct(wanted.places)
+    return fetch(storage, places, cache), which
+
+
+def decoded(
+    profiles: Mapping[str, "Profile"], wanted: Wanted, packed: "Packed", which: Numbers, **options: Any
+) -> list["torch.Tensor"]:
+    """Features from records that were fetched; `device` and `dtype` are those of `lamofc_codecs.decode`."""
+    from lamofc_codecs import decode
+
+    with _named(wanted):
+        verb = partial(decode, profiles=_needed(profiles, wanted), **options)
+        found = _decoded(verb, packed, which, [form.cell for form in wanted.forms])
+    pairs = zip(found, wanted.forms, strict=True)
+    return [layout.restore(tensor, form.pattern, form.shape) for tensor, form in pairs]
+
+
+def stacked(
+    profiles: Mapping[str, "Profile"], wanted: Wanted, packed: "Packed", which: Numbers, **options: Any
+) -> "torch.Tensor":
+    """The same for features that are all alike (`wanted.even`), decoded straight into one tensor."""
+    import torch
+
+    from lamofc_codecs import decode
+
+    form, device = wanted.forms[0], options.pop("device", None)
+    dtype = options.pop("dtype", None) or getattr(torch, form.dtype)
+    tokens, channels = layout.tokens_of(form.shape, form.pattern), layout.channels_of(form.shape, form.pattern)
+    room = torch.empty(len(which), tokens, channels, dtype=dtype, device=device)
+    records = [packed[record] for record in which]
+    with _named(wanted):
+        decode(records, _needed(profiles, wanted), parts=[0], items=[0], out=list(room), **options)
+    one = layout.restore(room[0], form.pattern, form.shape)
+    if one.is_contiguous() and one.data_ptr() == room.data_ptr():
+        return room.view(len(which), *form.shape)
+    return torch.stack([layout.restore(tensor, form.pattern, form.shape) for tensor in room])
+
+
+def _needed(profiles: Mapping[str, "Profile"], wanted: Wanted) -> "list[Profile]":
+    return [profiles[identity] for identity in {form.profile for form in wanted.forms if form.profile}]
+
+
+@contextmanager
+def _named(wanted: Wanted) -> Iterator[None]:
+    """A codec's refusal of a record, told as damage of the store."""
     from lamofc_codecs import CodecError
 
-    if not wanted.forms:
-        return []
-    places, which = _distinct(wanted.places)
-    packed = fetch(storage, places)
-    named = [profiles[identity] for identity in {form[2] for form in wanted.forms if form[2]}]
     try:
-        decoded = _decoded(packed, named, which, [form[3] for form in wanted.forms])
+        yield
     except CodecError as error:
         raise CorruptStore(
             f"{wanted.places.name(0)} or after it: {error}", "lamofc verify names all that is damaged"
         ) from error
-    pairs = zip(decoded, wanted.forms, strict=True)
-    return [layout.restore(tensor, pattern, shape) for tensor, (shape, pattern, _, _) in pairs]
 
 
 def _distinct(places: Places) -> tuple[Places, Numbers]:
@@ -84,13 +146,13 @@ def _distinct(places: Places) -> tuple[Places, Numbers]:
 
 
 def _decoded(
-    packed: "Packed", profiles: "list[Profile]", which: Numbers, cells: Sequence[Cell]
+    decode: "Callable[..., list[torch.Tensor]]", packed: "Packed", which: Numbers, cells: Sequence[Cell]
 ) -> list["torch.Tensor"]:
     """The wanted cell of the record that each index names; records of which the same are wanted, in one call."""
-    from lamofc_codecs import decode, inspect
+    from lamofc_codecs import inspect
 
     if len(packed) == len(cells) and not any(map(any, cells)):
-        tensors = decode(packed, profiles, parts=[0], items=[0])
+        tensors = decode(packed, parts=[0], items=[0])
         return [tensors[record] for record in which]
     wanted: dict[int, dict[Cell, None]] = {}
     for record, cell in zip(which.tolist(), cells, strict=True):
@@ -108,10 +170,10 @@ def _decoded(
                 for record, one in zip(records, some, strict=True)
                 for item in range(inspect(one).items)
             ]
-            found |= zip(held, decode(some, profiles), strict=True)
+            found |= zip(held, decode(some), strict=True)
         else:
             held = [(record, (0, part)) for record in records for part in parts]
-            found |= zip(held, decode(some, profiles, parts=parts, items=[0]), strict=True)
+            found |= zip(held, decode(some, parts=parts, items=[0]), strict=True)
     return [found[record, cell] for record, cell in zip(which.tolist(), cells, strict=True)]
 
 

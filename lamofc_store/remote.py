@@ -4,6 +4,7 @@ import posixpath
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from datetime import datetime
@@ -16,6 +17,9 @@ from lamofc_store.errors import ReadOnly, StoreError
 from lamofc_store.storage import Range, Storage, Stored
 from lamofc_store.ulid import new_ulid
 
+_TRIES, _FIRST_WAIT = 5, 0.2
+"""How often a range is asked for before that is an error; the waits between double."""
+_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, TypeError, ValueError)
 _MEMORY = threading.Lock()
 """fsspec's memory files have no exclusive create of their own between threads."""
 
@@ -67,11 +71,17 @@ class RemoteStorage(Storage):
         paths = [self._at(wanted.path)[1] for wanted in ranges]
         starts = [wanted.start for wanted in ranges]
         ends = [wanted.start + wanted.length for wanted in ranges]
-        found = filesystem.cat_ranges(paths, starts, ends, on_error="return")
-        for answer in found:
-            if isinstance(answer, BaseException):
-                raise answer
-        return [bytes(answer) for answer in found]
+        found: dict[int, Any] = {}
+        for attempt in range(_TRIES):
+            left = [number for number in range(len(ranges)) if number not in found]
+            tried = [[list_[number] for number in left] for list_ in (paths, starts, ends)]
+            answers = dict(zip(left, filesystem.cat_ranges(*tried, on_error="return"), strict=True))
+            found |= {number: answer for number, answer in answers.items() if not isinstance(answer, BaseException)}
+            refused = [answer for answer in answers.values() if isinstance(answer, BaseException)]
+            if not refused:
+                break
+            _wait_after(refused[0], attempt, self.url)
+        return [bytes(found[number]) for number in range(len(ranges))]
 
     def write(self, path: str, content: bytes | Path) -> None:
         filesystem, full = self._at(path)
@@ -162,6 +172,18 @@ class RemoteStorage(Storage):
             if folder is not None:
                 folder.leave()
         self._opened, self._workplace, self._copies, self.checked = None, None, None, {}
+
+
+def _wait_after(error: BaseException, attempt: int, url: str) -> None:
+    """Wait before a range is asked for again; raise where that is of no use."""
+    if isinstance(error, _LASTING) or not isinstance(error, Exception):
+        raise error
+    if attempt == _TRIES - 1:
+        raise StoreError(
+            f"{url} did not give what was asked for, {_TRIES} times: {error or type(error).__name__}",
+            "try again when it can be reached; a loader's state_dict() says where to go on",
+        ) from error
+    time.sleep(_FIRST_WAIT * 2**attempt)
 
 
 class _Folder:

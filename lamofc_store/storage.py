@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 Options = Mapping[str, Any]
 
@@ -27,6 +27,13 @@ class Range:
     path: str
     start: int
     length: int
+
+
+class Ranged(Protocol):
+    """Whatever gives ranges of objects."""
+
+    def read_ranges(self, ranges: list[Range]) -> list[bytes]:
+        """One bytes object for each range, in order; shorter than asked where the object ends early."""
 
 
 class Storage(ABC):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from lamofc_store import changes, log
 from lamofc_store.errors import ReadOnly
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lamofc_codecs import Quality
     from lamofc_store.collect import Collection
     from lamofc_store.compaction import Compaction
-    from lamofc_store.dataset import FeatureDataset
+    from lamofc_store.dataset import DatasetOptions, FeatureDataset, Target
     from lamofc_store.forgetting import Forgotten
     from lamofc_store.options import Report
     from lamofc_store.verification import Verification
@@ -186,21 +186,18 @@ class Store:
     def dataset(
         self,
         features: Sequence[str],
-        target: str | None = None,
+        target: "Target | None" = None,
         where: str | None = None,
-        *,
-        quality: "Quality | None" = None,
-        max_bpfp: float | None = None,
+        **options: "Unpack[DatasetOptions]",
     ) -> "FeatureDataset":
         """A map-style torch Dataset of samples that have all those features, decoded when read.
 
-        Of records in layers only as much is read as `quality` needs, or as costs at most `max_bpfp` bits an element.
+        Options: `quality` or `max_bpfp`, of records in layers only as much is read as they need; `cache`, a local
+        folder for what is read from a remote store.
         """
-        from lamofc_store import rates
         from lamofc_store.dataset import FeatureDataset
 
-        wish = rates.on_read(quality, max_bpfp)
-        return FeatureDataset(self, features, target=target, where=where, quality=wish)
+        return FeatureDataset(self, features, target=target, where=where, **options)
 
     @property
     def zarr(self) -> "zarr.Group":

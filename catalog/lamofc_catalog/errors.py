@@ -22,6 +22,8 @@ class CatalogError(Exception):
     def __init__(self, message: str, cure: str = "") -> None:
         super().__init__(message)
         self.cure = cure
+        if cure:
+            self.add_note(cure)
 
 
 class SchemaConflict(CatalogError):

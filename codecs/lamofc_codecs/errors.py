@@ -20,6 +20,8 @@ class CodecError(Exception):
         super().__init__(message)
         self.message = message
         self.cure = cure
+        if cure:
+            self.add_note(cure)
 
     def __reduce__(self) -> tuple[type["CodecError"], tuple[str, str]]:
         return type(self), (self.message, self.cure)
