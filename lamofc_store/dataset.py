@@ -92,9 +92,10 @@ class FeatureDataset(Dataset[Example]):
         self._cache = options.get("cache")
         self._profiles = Profiles(store.storage)
         with log.while_kept(store.storage, store.head):
-            fields = COLUMNS if quality is None else (*COLUMNS, *rates.COLUMNS)
+            fields = (*COLUMNS, *(rates.SIZES if quality is None else rates.COLUMNS))
             rows = store.catalog.select(self.features, where=where, columns=columns, fields=fields)
-        rows = rates.shortened(rows, quality)
+        whole, rows = rows, rates.shortened(rows, quality)
+        self._spent = rates.spent(whole, rows)
         tables = _aligned(rows, self.features)
         self._wanted = [Wanted.of(tables[feature]) for feature in self.features]
         first = tables[self.features[0]]
@@ -109,6 +110,11 @@ class FeatureDataset(Dataset[Example]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"item {index} of a dataset of {len(self)}")
         return self.__getitems__([index % len(self)])[0]
+
+    def bpfp(self, features: Sequence[str] | None = None) -> float:
+        """Bits of an element of those features, or of all, as much of them as is read."""
+        spent = [self._spent[feature] for feature in features or self.features if feature in self._spent]
+        return sum(bits for bits, _ in spent) / max(sum(elements for _, elements in spent), 1)
 
     def locate(self, samples: Sequence[str]) -> list[int]:
         """The indices of samples by id."""

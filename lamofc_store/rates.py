@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Quality
 
-COLUMNS = ("layers", "signal", "elements", "payload_bits")
+SIZES = ("elements", "payload_bits")
+COLUMNS = ("layers", "signal", *SIZES)
 _ON_READ = ("snr_db", "mse", "bpfp")
 
 
@@ -63,6 +64,16 @@ def shortened(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
     length[several] = ends[(first + chosen - 1)[several]]
     place = rows.schema.get_field_index("length")
     return rows.set_column(place, rows.schema.field(place), pa.array(length))
+
+
+def spent(rows: "pa.Table", shorter: "pa.Table") -> dict[str, tuple[float, int]]:
+    """Bits and elements of each feature, of rows of which `shorter` says how much is read."""
+    import pyarrow as pa
+
+    bits = 8 * shorter["length"].to_numpy() * _share(rows)
+    found = pa.table({"feature": rows["feature"], "bits": bits, "elements": rows["elements"]})
+    sums = found.group_by("feature").aggregate([("bits", "sum"), ("elements", "sum")]).to_pylist()
+    return {row["feature"]: (row["bits_sum"], row["elements_sum"]) for row in sums}
 
 
 def _share(rows: "pa.Table") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

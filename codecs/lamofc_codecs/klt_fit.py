@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.bulk import Bulk, Floats
@@ -18,6 +17,7 @@ from lamofc_codecs.channels import statistics
 from lamofc_codecs.codec import Source
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import CodecError, UnsupportedInput
+from lamofc_codecs.klt_choice import Calibration, Choice, aims_of, calibration_of, choices
 from lamofc_codecs.klt_options import KltOptions
 from lamofc_codecs.klt_profile import Fitted, HeldOut, Transform, make_profile
 from lamofc_codecs.klt_sample import Sample
@@ -28,17 +28,9 @@ from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.principal import principal_within
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.theory import of_columns
 
 _ELEMENTS = 1 << 27
 """Values that are kept for the fit."""
-_SIZES = (256, 512, 1024, 2048, 4096, 8192)
-_TOKENS_PER_MEAN = 8
-_AIMS_DB = (10.0, 20.0)
-"""Where what pays is weighed when no quality is given."""
-_FINER_DB = 12.0
-"""Of many channels those columns are kept that a quality so much finer would use."""
-_MANY = 1024
 _HOPELESS = 1.15
 _MARGIN = 1.01
 """Waves are to save a hundredth, or the simpler profile is taken."""
@@ -46,35 +38,6 @@ _TRIED, _LEAST = 1 << 22, 6
 """Values and samples that are coded with waves and without, to see what pays."""
 
 Parts = tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True)
-class _Calibration:
-    """Tokens about their middle, weighted, in the directions that matter; some of them held out."""
-
-    train: Tensor
-    test: Tensor
-    rows: Tensor
-    """Directions x channels."""
-    kin: Tensor | None
-    """Of which range of channels each direction is, where these are decorrelated each by itself."""
-    signal: float
-    """Squared values of a token that was held out."""
-    aims: tuple[float, ...]
-    shared: float
-    """Tokens that the profile's bytes are spread over."""
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """One choice of means, and what it costs."""
-
-    means: Tensor | None
-    """Means x directions."""
-    turn: Tensor
-    """Columns x directions, orthonormal."""
-    bits: float
-    """A token, profile and side included."""
 
 
 def fit_profile(
@@ -91,18 +54,21 @@ def fit_profile(
     metric.apply(away.numpy())
     held = max(1, len(away) // HELD_OUT)
     train, test = (away[:-held], away[-held:]) if len(away) > HELD_OUT else (away, away)
-    fitted = Fitted(bulk, metric, parts, quality, options, _aims(quality)[0])
+    aims = aims_of(quality)
     found = iter([_Transforms(None, None)])
     if options.transform == "klt":
         per_sample = collected.tokens / max(collected.samples, 1)
-        calibration = _calibration(train, test, options, _aims(quality), options.shared_by * max(per_sample, 1))
-        tried = _tried(calibration, options)
-        best = min(tried, key=lambda one: one.bits)
+        calibration = calibration_of(train, test, options, quality, per_sample)
+        tried = choices(calibration, options)
+        best = min(tried, key=lambda one: one.cost)
+        aims = best.aims
         chosen = [best] if best.means is None else [best, *(one for one in tried if one.means is None)]
         found = (_Transforms.of(one, calibration) for one in chosen)
-    first = next(found)
+    fitted, first = Fitted(bulk, metric, parts, quality, options, aims[0]), next(found)
     plain = make_profile(fitted, HeldOut.of(test, [len(test)], first.measured), first.final, None)
-    return plain if options.waves is False else _with_waves(plain, fitted, latest.held_out(), chain([first], found))
+    if options.waves is False:
+        return plain
+    return _with_waves(plain, fitted, latest.held_out(), chain([first], found), aims)
 
 
 @dataclass(frozen=True)
@@ -115,7 +81,7 @@ class _Transforms:
     """On all tokens: what was held out was for measuring, and is too good to be left unused."""
 
     @classmethod
-    def of(cls, tried: _Tried, calibration: _Calibration) -> _Transforms:
+    def of(cls, tried: Choice, calibration: Calibration) -> _Transforms:
         """Fit it on all tokens."""
         values = torch.cat([calibration.train, calibration.test])
         means = None
@@ -127,7 +93,11 @@ class _Transforms:
 
 
 def _with_waves(
-    plain: Profile, fitted: Fitted, samples: Sequence[Tensor], transforms: Iterable[_Transforms]
+    plain: Profile,
+    fitted: Fitted,
+    samples: Sequence[Tensor],
+    transforms: Iterable[_Transforms],
+    aims: Sequence[float],
 ) -> Profile:
     """A profile with waves, if one makes smaller records of samples held out; means may then not pay any more.
 
@@ -142,9 +112,9 @@ def _with_waves(
         if terrain is None:
             break
         if math.isinf(least) and not fitted.options.waves:
-            least = _bits(plain, samples, fitted)
+            least = _bits(plain, samples, fitted, aims)
         waved = make_profile(fitted, test, tried.final, terrain)
-        bits = _MARGIN * _bits(waved, samples, fitted)
+        bits = _MARGIN * _bits(waved, samples, fitted, aims)
         hopeless = bits > _HOPELESS * least
         best, least = (waved, bits) if bits < least else (best, least)
         if hopeless:
@@ -152,10 +122,9 @@ def _with_waves(
     return best
 
 
-def _bits(profile: Profile, samples: Sequence[Tensor], fitted: Fitted) -> float:
+def _bits(profile: Profile, samples: Sequence[Tensor], fitted: Fitted, aims: Sequence[float]) -> float:
     """What some samples take at the aims, with their share of the profile."""
     known = Parameters.of(profile)
-    aims = _aims(fitted.quality)
     fewer = max(1, sum(sample.numel() for sample in samples) // _TRIED)
     chosen = samples[:: min(fewer, max(1, len(samples) // _LEAST))]
     total = 8.0 * len(profile.data) * len(chosen) * len(aims) / fitted.options.shared_by
@@ -225,64 +194,5 @@ def _metric(away: Tensor, parts: Parts, quality: Quality | None, options: KltOpt
     return Metric.of_channels(weight)
 
 
-def _aims(quality: Quality | None) -> tuple[float, ...]:
-    return (quality.value,) if quality is not None and quality.kind == "snr_db" else _AIMS_DB
-
-
-def _calibration(
-    train: Tensor, test: Tensor, options: KltOptions, aims: Sequence[float], shared: float
-) -> _Calibration:
-    """Turn into principal directions; of many channels, leave out those far below the finest aim."""
-    ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
-    rows, kin = principal_within(train, ranges, options.components)
-    signal = float(test.square().sum(1).mean())
-    if train.shape[1] > _MANY:
-        variance = _variance(train @ rows.T)
-        theory = of_columns(variance)
-        rows = rows[: max(1, theory.columns(theory.step_for_error(signal * 10 ** (-(max(aims) + _FINER_DB) / 10))))]
-    kin = None if kin is None else kin[: len(rows)]
-    return _Calibration(train @ rows.T, test @ rows.T, rows, kin, signal, tuple(aims), shared)
-
-
-def _tried(calibration: _Calibration, options: KltOptions) -> list[_Tried]:
-    """Sizes of the codebook, as long as they cost ever less on tokens held out, their own bytes counted."""
-    if options.means is not None:
-        return [_try(calibration, options.means)]
-    tried = [_try(calibration, 0)]
-    for size in _SIZES:
-        if size * _TOKENS_PER_MEAN > len(calibration.train):
-            break
-        tried.append(_try(calibration, size))
-        if tried[-1].bits >= tried[-2].bits:
-            break
-    return tried
-
-
-def _try(calibration: _Calibration, size: int) -> _Tried:
-    means, left, unseen, side = None, calibration.train, calibration.test, 0.0
-    if size:
-        means = find_means(left, min(size, len(left)))
-        index = nearest_of(unseen, means)
-        left, unseen = left - means[nearest_of(left, means)], unseen - means[index]
-        side = _entropy(np.bincount(index.numpy(), minlength=len(means)))
-        side += 8 * len(means) * calibration.rows.shape[1] / calibration.shared
-    turn, _ = principal_within(left, calibration.kin)
-    variance = np.sort(_variance(unseen @ turn.T))[::-1]
-    rest = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
-    theory = of_columns(variance, 1, rest)
-    steps = [theory.step_for_error(calibration.signal * 10 ** (-aim / 10)) for aim in calibration.aims]
-    return _Tried(means, turn, float(np.mean([theory.bits(step) for step in steps])) + side)
-
-
-def _transform(means: Tensor | None, turn: Tensor, calibration: _Calibration) -> Transform:
+def _transform(means: Tensor | None, turn: Tensor, calibration: Calibration) -> Transform:
     return Transform(turn @ calibration.rows, None if means is None else means @ calibration.rows)
-
-
-def _variance(columns: Tensor) -> NDArray[np.float64]:
-    variance: NDArray[np.float64] = columns.to(torch.float64).square().mean(0).numpy()
-    return variance
-
-
-def _entropy(counts: NDArray[np.int64]) -> float:
-    shares = counts[counts > 0] / counts.sum()
-    return -float((shares * np.log2(shares)).sum())

@@ -33,6 +33,10 @@ class Theory:
         level = step * step / 12
         return float(self.tokens @ (0.5 * np.log2(np.maximum(self.variance / level, 1))).sum(1))
 
+    def error(self, step: float) -> float:
+        """Squared error over all tokens."""
+        return float(self.tokens @ np.minimum(self.variance, step * step / 12).sum(1)) + self.rest
+
     def columns(self, step: float) -> int:
         """The first so many columns hold all that is more than the error of a step, in whatever band."""
         heard = (self.variance[self.tokens > 0] > step * step / 12).any(0)
