@@ -81,12 +81,15 @@ def fit(feature: str, items: Iterable[Item], options: IngestOptions, total: int 
 
 def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions, total: int | None = None) -> "Profile":
     """A profile for features that are coded together."""
-    from lamofc_codecs import CodecError
+    from lamofc_codecs import CODECS, CodecError
     from lamofc_codecs import fit as fit_codec
 
     samples = [{item.feature: item.tokens for item in bundle} for bundle in bundles]
     try:
-        return fit_codec(options.codec, samples, options.quality, **_told(options, total))
+        told = _told(options, total)
+        for feature in sorted(samples[0]):
+            told = {**told, **CODECS[options.codec].options_for(feature, told)}
+        return fit_codec(options.codec, samples, options.quality, **told)
     except CodecError as error:
         raise SourceError(f"features {sorted(samples[0])}: {error}", error.cure) from error
 
@@ -158,7 +161,8 @@ def from_store(
         return None
     from lamofc_codecs import CODECS
 
-    profile, told = profiles[identity], CODECS[options.codec].recorded(options.codec_options)
+    kind = CODECS[options.codec]
+    profile, told = profiles[identity], kind.recorded(kind.options_for(feature, options.codec_options))
     unlike = {name for name, value in told.items() if profile.config.get(name) != value}
     if unlike:
         name = min(unlike)

@@ -56,6 +56,15 @@ class Klt(Codec):
         return fit_profile(samples, quality, KltOptions.of(cls.recorded(options)), weight)
 
     @classmethod
+    def options_for(cls, feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
+        """A weight for each of several features is that of this one, or none."""
+        weight = options.get("weight")
+        if not isinstance(weight, Mapping):
+            return options
+        rest = {name: value for name, value in options.items() if name != "weight"}
+        return {**rest, "weight": weight[feature]} if feature in weight else rest
+
+    @classmethod
     def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
         """Options as a profile's config tells them: a weight by its digest."""
         weight = options.get("weight")

@@ -9,13 +9,7 @@ from lamofc_store.errors import StoreError
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a PNG of bits per element, everything counted, against decibels."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise StoreError(f"a picture needs matplotlib: {error}", "pip install 'lamofc-store[report]'") from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     features = list(dict.fromkeys(row["feature"] for row in rows))
     across = min(3, len(features))
     down = -(-len(features) // across)
@@ -34,3 +28,29 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def draw_curves(rows: Sequence[dict[str, Any]], metric: str, path: Path) -> None:
+    """Write a PNG of a metric against bits per element, a line for each curve."""
+    pyplot = _pyplot()
+    figure, axis = pyplot.subplots(figsize=(7, 4.6))
+    for curve in dict.fromkeys(row["curve"] for row in rows):
+        points = sorted((row["x"], row["y"]) for row in rows if row["curve"] == curve)
+        axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=curve)
+    axis.set(xlabel="bits per element", ylabel=metric, xscale="log")
+    axis.grid(alpha=0.3, which="both")
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise StoreError(f"a picture needs matplotlib: {error}", "pip install 'lamofc-store[report]'") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import lamofc_store as lamofc
 from lamofc_store.exporting import whole
 from lamofc_tools.cli import text
-from lamofc_tools.cli.options import Coding, OutputFile, SourcePath, Taking, flat
+from lamofc_tools.cli.options import Aware, Coding, OutputFile, SourcePath, Taking, flat
 from lamofc_tools.cli.output import Output
 from lamofc_tools.cli.tensor_files import file_name
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 @flat
-def fit(source: SourcePath, output: OutputFile, taking: Taking, coding: Coding, out: Output) -> None:
+def fit(source: SourcePath, output: OutputFile, taking: Taking, coding: Coding, aware: Aware, out: Output) -> None:
     """Fit profiles to a source, into files.
 
     One feature gives the file that -o names; several give a folder of that name with a file for each.
     """
-    options = {**taking.options(), **coding.options()}
+    options = aware.weighed({**taking.options(), **coding.options()}, taking.source(source))
     profiles = lamofc.fit_profiles(taking.source(source), **options)
     out.show({"profiles": saved(profiles, Path(output))}, text.profiles)
 

@@ -186,6 +186,27 @@ class Coding:
         return lamofc.Quality(**given) if given else None
 
 
+@dataclass(frozen=True)
+class Aware:
+    """Heads that a fit knows of."""
+
+    for_head: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--for-head", metavar="FILE", help="Errors count for what this head makes of them; with klt. Repeatable."
+        ),
+    ] = None
+
+    def weighed(self, options: dict[str, Any], source: "Source") -> dict[str, Any]:
+        """The same options, with weights for the features that the heads see."""
+        from lamofc_tools.heads import weights_for
+
+        if not self.for_head:
+            return options
+        weights = weights_for(self.for_head, source)
+        return {**options, "codec_options": {**options["codec_options"], "weight": weights}}
+
+
 def flat(command: Callable[..., None]) -> Callable[..., None]:
     """A command whose parameters that are dataclasses are spelled out as options, one a field."""
     hints = get_type_hints(command, include_extras=True)

@@ -8,7 +8,22 @@ from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli import annotate, bench, codec, demo, export, fit, forget, get, ingest, look, sql, upkeep
+from lamofc_tools.cli import (
+    annotate,
+    bench,
+    codec,
+    demo,
+    export,
+    fit,
+    forget,
+    get,
+    ingest,
+    judge,
+    look,
+    sql,
+    train,
+    upkeep,
+)
 from lamofc_tools.cli.errors import trouble
 from lamofc_tools.cli.output import tell
 
@@ -19,6 +34,7 @@ for command in (
     ingest.ingest,
     fit.fit,
     bench.bench,
+    train.train,
     annotate.annotate,
     look.info,
     look.ls,
@@ -32,6 +48,7 @@ for command in (
     upkeep.gc,
 ):
     app.command()(command)
+app.command("eval")(judge.judge)
 app.add_typer(codec.app, name="codec")
 
 

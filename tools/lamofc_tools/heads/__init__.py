@@ -12,6 +12,7 @@ from lamofc_tools.heads.segmentation import SegmentationHead
 from lamofc_tools.heads.sensitivity import joined, sensitivity
 from lamofc_tools.heads.task import Task
 from lamofc_tools.heads.training import Course, Progress, Training, evaluate, gathered, train
+from lamofc_tools.heads.weights import weights_for
 
 __all__ = [
     "KINDS",
@@ -34,4 +35,5 @@ __all__ = [
     "save",
     "sensitivity",
     "train",
+    "weights_for",
 ]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store import FeatureDataset, FeatureLoader, Quality, Store
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, NotFound
 from lamofc_tools.heads.tokens import tokens_of
 
 
@@ -35,6 +35,12 @@ class Lesson:
         names: Sequence[str] = (),
     ) -> "Lesson":
         """Of a store at one rate on read."""
+        columns = store.sql("FROM samples LIMIT 0").columns
+        if target not in (*store.features, *columns):
+            raise NotFound(
+                f"there is no column and no feature {target!r}; columns: {', '.join(columns)}",
+                f"name one of these, or add it: lamofc annotate {store.url} TABLE",
+            )
         if target in store.features:
             dataset = store.dataset([*inputs, target], where=where, quality=quality)
         else:
@@ -70,6 +76,8 @@ class Lesson:
 
     def widths(self) -> list[int]:
         """Channels of each input."""
+        if not len(self):
+            raise BadArgument("there is no sample to train on", "widen --where, or name features that all samples have")
         first = self.dataset[0]
         return [tokens_of(first[name][None])[0].shape[-1] for name in self.inputs]
 

@@ -1,49 +1,52 @@
 """What a head looks at: by how much its outputs change with each direction of a feature's channels."""
 
+from collections.abc import Iterable, Iterator, Sequence
+
 import torch
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
 from lamofc_tools.heads.head import Head
-from lamofc_tools.heads.lesson import Lesson
-from lamofc_tools.heads.tokens import tokens_of
-from lamofc_tools.heads.training import Course
+from lamofc_tools.heads.tokens import Given, tokens_of
 
-_DRAWS = 4
-"""Random combinations of the outputs whose gradients are taken of each batch."""
+_FEW = 64
+"""Outputs of a sample up to which each is looked at by itself; of more, random combinations are."""
+_DRAWS = 8
 
 
-def sensitivity(head: Head, lesson: Lesson, course: Course, samples: int = 256) -> dict[str, Tensor]:
-    """For each feature channels x channels: the mean of J'J over samples and tokens, J of outputs by channels.
+def sensitivity(head: Head, batches: Iterable[Sequence[Given]], seed: int = 0) -> list[Tensor]:
+    """For each of its features channels x channels: the sum of J'J over samples and tokens, J of outputs by channels.
 
-    Estimated by gradients of random signs times the outputs; of a linear head, W W' of its matrix.
+    Of a linear head on pooled tokens that is W W' of its matrix. Of many outputs it is estimated, by gradients of them
+    under random signs.
     """
-    head = head.to(course.device).eval().requires_grad_(False)
-    noise = torch.Generator().manual_seed(course.seed)
-    sums: list[Tensor] | None = None
-    seen = 0
-    for features, _ in lesson.batches(course.loader(lesson, shuffle=True)):
-        inputs = [tokens_of(feature)[0].float().requires_grad_(True) for feature in features]
+    device = next(iter(head.state_dict().values())).device
+    head = head.eval().requires_grad_(False)
+    noise = torch.Generator().manual_seed(seed)
+    sums = [torch.zeros(width, width, dtype=torch.float64) for width in head.widths]
+    for features in batches:
+        inputs = [tokens_of(feature)[0].to(device, torch.float32).requires_grad_(True) for feature in features]
         outputs = head(inputs)
-        for _ in range(_DRAWS):
-            signs = torch.randint(0, 2, outputs.shape, generator=noise).to(outputs) * 2 - 1
-            found = torch.autograd.grad((outputs * signs).sum(), inputs, retain_graph=True, allow_unused=True)
-            here = [_squared(one, given) for one, given in zip(found, inputs, strict=True)]
-            sums = here if sums is None else [one + other for one, other in zip(sums, here, strict=True)]
-        seen += len(outputs)
-        if seen >= samples:
-            break
-    return dict(zip(lesson.inputs, sums or [], strict=True))
+        for mix in _mixes(outputs, noise):
+            found = torch.autograd.grad((outputs * mix).sum(), inputs, retain_graph=True, allow_unused=True)
+            for total, gradient in zip(sums, found, strict=True):
+                if gradient is not None:
+                    rows = gradient.flatten(0, -2).double().cpu()
+                    total += rows.T @ rows
+    return sums
 
 
-def _squared(gradient: Tensor | None, given: Tensor) -> Tensor:
-    if gradient is None:
-        return torch.zeros(given.shape[-1], given.shape[-1], dtype=torch.float64)
-    rows = gradient.flatten(0, -2).double()
-    return (rows.T @ rows).cpu()
+def _mixes(outputs: Tensor, noise: torch.Generator) -> Iterator[Tensor]:
+    """By what the outputs of each sample are multiplied before they are added up."""
+    if outputs.dim() == 2 and outputs.shape[1] <= _FEW:
+        yield from torch.eye(outputs.shape[1], device=outputs.device)[:, None]
+        return
+    for _ in range(_DRAWS):
+        signs = torch.randint(0, 2, outputs.shape, generator=noise) * 2 - 1
+        yield signs.to(outputs) / _DRAWS**0.5
 
 
-def joined(found: list[Tensor]) -> Tensor:
+def joined(found: Sequence[Tensor]) -> Tensor:
     """The weight of several heads: each counts for as much as any other; channels x channels, to fit with."""
     usable = [one / one.trace() for one in found if one.trace() > 0]
     if not usable:

@@ -70,8 +70,6 @@ Tell = Callable[[Progress], None]
 
 def train(head: Head, lesson: Lesson, course: Course, tell: Tell | None = None) -> list[Progress]:
     """Train to the end; what each epoch came to."""
-    if not len(lesson):
-        raise BadArgument("there is no sample to train on", "widen --where, or name features that all samples have")
     head.to(course.device)
     if isinstance(head, LinearHead | KnnHead):
         return _solved(head, lesson, course, tell)

@@ -1,9 +1,9 @@
 """The papers' metrics, each a class that takes batches and says one mapping of numbers."""
 
-from lamofc_tools.metrics.meter import Meter
 from lamofc_tools.metrics.classes import Accuracy
 from lamofc_tools.metrics.depth import Depth
 from lamofc_tools.metrics.images import frechet_distance
+from lamofc_tools.metrics.meter import Meter
 from lamofc_tools.metrics.segments import MeanIoU
 from lamofc_tools.metrics.words import exact_match, word_error_rate
 
