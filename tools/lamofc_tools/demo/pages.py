@@ -70,6 +70,26 @@ def _accuracy(console: Console, document: Document, seconds: float) -> None:
     console.print(table)
 
 
+def _tasks(console: Console, document: Document, seconds: float) -> None:
+    console.rule("[bold]4  Three tasks, straight from a store", align="left")
+    console.print(
+        "Which digit it is, whose ink a pixel is (DPT, 11 segments), how far it lies from\n"
+        f"ink (DPT). Heads trained on four blocks as they were read ({seconds:.0f} s), and judged on\n"
+        f"{document['held_out']} held-out digits. One copy at 20 dB, read also at lower rates.\n"
+    )
+    table = _table("features", "bits/element", "linear", "nearest", "ink mIoU", "distance RMSE")
+    for row in document["rows"]:
+        table.add_row(
+            row["read"],
+            f"{row['bpfp']:.2f}",
+            f"{row['linear']:.1%}",
+            f"{row['nearest']:.1%}",
+            f"{row['ink_miou']:.3f}",
+            f"{row['distance_rmse']:.3f}",
+        )
+    console.print(table)
+
+
 def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first, no_wrap=True)
@@ -100,4 +120,5 @@ _PAGES: dict[str, _Page] = {
     "model": _model,
     "rates": _rates,
     "accuracy": _accuracy,
+    "tasks": _tasks,
 }

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 import lamofc_store as lamofc
 from lamofc_store import Quality, Sample, Store
-from lamofc_tools.demo import digits, vit
+from lamofc_tools.demo import digits, tasks, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
 from lamofc_tools.heads import fit_linear
 
@@ -30,6 +30,8 @@ class Settings:
     """Passes over the training digits."""
     count: int | None = None
     """Digits, all when None."""
+    head_epochs: int = 3
+    """Passes in the training of a DPT head; none leaves out the three tasks."""
     codings: tuple[tuple[str, float | None], ...] = (
         ("raw", None),
         ("lloydmax", None),
@@ -77,6 +79,10 @@ def tour(folder: Path, settings: Settings, tell: Told) -> Iterator[Step]:
     for score in scores:
         score |= {"of_float32": score["bytes"] / raw, "of_float16": score["bytes"] / (raw / 2)}
     yield Step("accuracy", {"held_out": len(data.labels) - data.training, "rows": scores}, 0.0)
+
+    started = perf_counter()
+    rows = list(tasks.answers(folder, model, data, settings.head_epochs, tell)) if settings.head_epochs else []
+    yield Step("tasks", {"held_out": len(data.labels) - data.training, "rows": rows}, perf_counter() - started)
 
 
 def name_of(codec: str, decibels: float | None) -> str:
