@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Quality
 
-SIZES = ("elements", "payload_bits")
-COLUMNS = ("layers", "signal", *SIZES)
+SIZES = ("elements", "stored_bits")
+COLUMNS = ("layers", "signal", "payload_bits", *SIZES)
 _ON_READ = ("snr_db", "mse", "bpfp")
 
 
@@ -67,10 +67,11 @@ def shortened(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
 
 
 def spent(rows: "pa.Table", shorter: "pa.Table") -> dict[str, tuple[float, int]]:
-    """Bits and elements of each feature, of rows of which `shorter` says how much is read."""
+    """Bits, headers counted, and elements of each feature, of rows of which `shorter` says how much is read."""
     import pyarrow as pa
 
-    bits = 8 * shorter["length"].to_numpy() * _share(rows)
+    part = shorter["length"].to_numpy() / np.maximum(rows["length"].to_numpy(), 1)
+    bits = rows["stored_bits"].to_numpy() * part
     found = pa.table({"feature": rows["feature"], "bits": bits, "elements": rows["elements"]})
     sums = found.group_by("feature").aggregate([("bits", "sum"), ("elements", "sum")]).to_pylist()
     return {row["feature"]: (row["bits_sum"], row["elements_sum"]) for row in sums}

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from lamofc_catalog import lookup
 from lamofc_catalog.errors import BadQuery, translated
 from lamofc_catalog.merging import fitted
-from lamofc_catalog.packing import needed, unpack
+from lamofc_catalog.packing import STORED_BITS, needed, unpack
 from lamofc_catalog.rows import by_sample, fold
 from lamofc_catalog.schemas import GONE, POSITION, RECORDS, SAMPLES
 from lamofc_catalog.views import Contents, connect, lock, name, own_columns
@@ -223,7 +223,7 @@ class Catalog:
         query += " ORDER BY r.sample, r.feature"
         with translated(query if where is None else where):
             rows = self._database.mine().sql(query, params={"features": list(features)}).to_arrow_table()
-        plain_rows = unpack(rows.select(stored))
+        plain_rows = unpack(rows.select(stored), stored_bits=STORED_BITS in plain)
         plain_rows = plain_rows.select([column for column in plain_rows.column_names if column in (*plain, *_KEYS)])
         for column in dict.fromkeys(columns):
             plain_rows = plain_rows.append_column(column, rows[column])
@@ -268,7 +268,7 @@ _KEYS = ("sample", "feature", *POSITION.names)
 def _known(columns: Sequence[str]) -> list[str]:
     """`columns`, if records has them all."""
     for column in columns:
-        if column not in RECORDS.names and column not in POSITION.names:
+        if column not in (*RECORDS.names, *POSITION.names, STORED_BITS):
             raise BadQuery(
                 f"records are not stored with a column {column!r}", f"the columns are {', '.join(RECORDS.names)}"
             )

@@ -73,7 +73,11 @@ def pack(rows: pa.Table, origin: str) -> pa.Table:
     return pa.table([columns[field.name] for field in schema], names=schema.names).cast(schema, safe=False)
 
 
-def unpack(packed: pa.Table) -> pa.Table:
+STORED_BITS = "stored_bits"
+"""What a row answers for of its record, headers counted; no column of RECORDS, but made from them on request."""
+
+
+def unpack(packed: pa.Table, *, stored_bits: bool = False) -> pa.Table:
     """Stored rows, or some columns of them, in their plain columns, in RECORDS' order and then the position."""
     have = set(packed.column_names)
     columns: dict[str, pa.Array] = {}
@@ -91,6 +95,8 @@ def unpack(packed: pa.Table) -> pa.Table:
             columns[field.name] = pc.coalesce(packed["bulk_sse"], packed["sse"]).cast(pa.float64())
         elif field.name in have:
             columns[field.name] = packed[field.name].cast(field.type)
+    if stored_bits:
+        columns[STORED_BITS] = pc.subtract(pc.multiply(packed["length"], 8), packed["others_bits"])
     return pa.table(columns)
 
 
@@ -98,7 +104,9 @@ def needed(columns: list[str]) -> list[str]:
     """The stored columns from which `unpack` makes the plain `columns`."""
     names: dict[str, None] = {}
     for name in columns:
-        if name == "payload_bits":
+        if name == STORED_BITS:
+            names |= dict.fromkeys(["length", "others_bits"])
+        elif name == "payload_bits":
             names |= dict.fromkeys(["length", "others_bits", "overhead_bits"])
         elif name == "record":
             names |= dict.fromkeys(["record_shift", "row"])

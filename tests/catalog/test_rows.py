@@ -49,6 +49,15 @@ def test_a_file_can_be_read_alone(tmp_path: Path, make_rows: Any, open_catalog: 
     assert read_rows("runs", tmp_path / "runs.parquet", ["run", "row"]).to_pylist() == [{"run": "r", "row": 0}]
 
 
+def test_what_a_row_answers_for_is_read_on_request(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
+    write_rows("records", make_rows([("a", "f"), ("b", "f")]), tmp_path / "r.parquet", origin="O")
+    catalog = open_catalog({"records": [tmp_path / "r.parquet"]})
+    found = catalog.select(["f"], fields=["stored_bits", "length"])
+    told = catalog.sql("SELECT stored_bits FROM records ORDER BY sample").fetchall()
+    assert [(bits,) for bits in found["stored_bits"].to_pylist()] == told
+    assert "stored_bits" not in catalog.select(["f"]).column_names
+
+
 def test_lookup_has_the_plain_schema(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
     write_rows("records", make_rows([("a", "f")]), tmp_path / "r.parquet", origin="O")
     found = open_catalog({"records": [tmp_path / "r.parquet"]}).lookup(["a"])

@@ -48,7 +48,7 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: Any, make_samples: 
     return url, told, done.stdout
 
 
-SOON = {("forkserver", 2, "read"), ("fork", 2, "read")}
+SOON = {("forkserver", 2, "read")}
 MATRIX = [
     pytest.param(start, workers, read, marks=() if (start, workers, read) in SOON else pytest.mark.slow)
     for start in ("forkserver", "spawn", "fork")
@@ -66,7 +66,7 @@ def test_workers_of_every_kind_give_the_same_batches(
     assert (done.returncode, done.stdout) == (0, expected), done.stderr
 
 
-@pytest.mark.parametrize("start", ["spawn", "forkserver"])
+@pytest.mark.parametrize("start", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_a_program_without_a_guard_is_told_the_two_lines(store: lamofc.Store, start: str) -> None:
     done = _run("unguarded.py", store.url, start)
     assert done.returncode == 1
@@ -74,7 +74,7 @@ def test_a_program_without_a_guard_is_told_the_two_lines(store: lamofc.Store, st
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("start", ["fork", "forkserver"])
+@pytest.mark.parametrize("start", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_a_killed_worker_is_an_error_and_the_epoch_can_be_gone_on_with(
     tmp_path: Path, make_samples: Make, start: Any
 ) -> None:
@@ -229,6 +229,7 @@ def test_workers_share_a_cache(s3: dict[str, object], make_samples: Make, tmp_pa
             assert all((batch["pooled"][at] == expected[sample]).all() for at, sample in enumerate(batch["sample"]))
 
 
+@pytest.mark.slow
 def test_two_processes_train_to_the_weights_of_one(store: lamofc.Store) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

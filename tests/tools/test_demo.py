@@ -1,6 +1,7 @@
 """The tour: a short one by default, the whole one where there is time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,11 +11,12 @@ import torch
 from rich.console import Console
 
 import lamofc_store
-from lamofc_tools.demo import Settings, Step, next_steps, show, tour
+from lamofc_tools.demo import Settings, Step, maps, next_steps, show, tour
+from lamofc_tools.demo.digits import Digits
 from lamofc_tools.heads import fit_linear
 
 Lamofc: TypeAlias = Callable[..., Any]
-SHORT = Settings(epochs=2, count=240, codings=(("raw", None), ("klt", 10.0)))
+SHORT = Settings(epochs=2, count=240, head_epochs=1, codings=(("raw", None), ("klt", 10.0)))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Step]]:
 
 
 def test_stores_hold_what_the_tour_says(steps: tuple[Path, list[Step]]) -> None:
-    folder, (_, rates, accuracy) = steps
+    folder, (_, rates, accuracy, _) = steps
     for row in rates.document["rows"]:
         with lamofc_store.open(str(folder / row["store"])) as store:
             held = {feature["feature"]: feature for feature in store.info()["features"]}
@@ -52,6 +54,27 @@ def test_profiles_never_saw_held_out_digits(steps: tuple[Path, list[Step]]) -> N
         assert store.sql("SELECT count(*) FROM samples WHERE split = 'train'").fetchall() == [(180,)]
 
 
+def test_maps_of_ink_and_of_distances() -> None:
+    image = torch.zeros(8, 8)
+    image[2, 3] = 1.0
+    data = Digits(image[None], torch.tensor([7]), 1)
+    assert maps.segments(data)[0].nonzero().tolist() == [[2, 3]] and maps.segments(data)[0, 2, 3] == 8
+    far = maps.distances(data)[0]
+    assert far[2, 3] == 0.5 and far[2, 7] == 4.5 and far[5, 7] == 5.5
+
+
+def test_three_tasks_are_judged_at_every_rate(steps: tuple[Path, list[Step]]) -> None:
+    folder, rows = steps[0], steps[1][3].document["rows"]
+    assert [row["read"] for row in rows] == ["original", "klt, 20 dB", "read at 10 dB", "read at 5 dB"]
+    rates = [row["bpfp"] for row in rows]
+    assert rates[0] > 20 > 5 > rates[1] >= rates[2] >= rates[3]
+    for row in rows:
+        assert 0 <= row["ink_miou"] <= 1 and row["distance_rmse"] > 0 and row["linear"] > 0.3 and row["nearest"] > 0.15
+    with lamofc_store.open(str(folder / "four-blocks-klt-20dB")) as store:
+        assert len(store.features) == 6
+        assert store["digit_0003", "distance"].shape == (8, 8)
+
+
 def test_pages_fit_eighty_columns(steps: tuple[Path, list[Step]]) -> None:
     console = Console(file=StringIO(), width=80, highlight=False, soft_wrap=True)
     for step in steps[1]:
@@ -64,9 +87,10 @@ def test_pages_fit_eighty_columns(steps: tuple[Path, list[Step]]) -> None:
 
 def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    monkeypatch.setattr("lamofc_tools.demo.Settings", lambda epochs: SHORT)
+    monkeypatch.setattr("lamofc_tools.demo.Settings", lambda epochs: replace(SHORT, head_epochs=0))
     document = lamofc("demo", "--json", "--keep", tmp_path / "kept").document
-    assert set(document) == {"model", "rates", "accuracy"}
+    assert set(document) == {"model", "rates", "accuracy", "tasks"}
+    assert document["tasks"]["rows"] == []
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["klt-10dB", "raw"]
 
 
@@ -91,4 +115,7 @@ def test_whole_tour(lamofc: Lamofc, tmp_path: Path) -> None:
     original, *stores = ran.document["accuracy"]["rows"]
     for row in stores:
         assert row["block.4"] > original["block.4"] - 0.02
+    first, fine, *_ = ran.document["tasks"]["rows"]
+    assert first["ink_miou"] > 0.7 and abs(fine["ink_miou"] - first["ink_miou"]) < 0.03
+    assert first["distance_rmse"] < 0.4 and abs(fine["distance_rmse"] - first["distance_rmse"]) < 0.04
     assert lamofc("verify", tmp_path / "klt-10dB").code == 0

@@ -68,7 +68,9 @@ def test_readme_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_p
     """Every line of the README that is typed at a prompt, in order, in an empty folder; the demo shortened."""
     pytest.importorskip("sklearn")
     codings = (("raw", None), ("uniform", 5.0))
-    monkeypatch.setattr("lamofc_tools.demo.Settings", lambda epochs: Settings(epochs=1, count=200, codings=codings))
+    monkeypatch.setattr(
+        "lamofc_tools.demo.Settings", lambda epochs: Settings(epochs=1, count=200, head_epochs=0, codings=codings)
+    )
     monkeypatch.chdir(tmp_path)
     typed = re.findall(r"^\$ lamofc (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     assert len(typed) > 8

@@ -177,10 +177,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("command", "says", "code"), WRONG)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong[1])
 def test_what_is_wrong_is_said_in_two_lines(
-    lamofc: Lamofc, place: Path, raw: str, head: str, command: tuple[str, ...], says: str, code: int
+    lamofc: Lamofc, place: Path, raw: str, head: str, wrong: tuple[tuple[str, ...], str, int]
 ) -> None:
+    command, says, code = wrong
     known = {"raw": raw, "head": head, "features": place / "features"}
     ran = lamofc(*(word.format(**known) for word in command))
     assert ran.code == code, ran.err

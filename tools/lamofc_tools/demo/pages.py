@@ -71,11 +71,11 @@ def _accuracy(console: Console, document: Document, seconds: float) -> None:
 
 
 def _tasks(console: Console, document: Document, seconds: float) -> None:
-    console.rule("[bold]4  Three tasks, straight from a store", align="left")
+    console.rule("[bold]4  Three tasks, at any rate", align="left")
     console.print(
         "Which digit it is, whose ink a pixel is (DPT, 11 segments), how far it lies from\n"
-        f"ink (DPT). Heads trained on four blocks as they were read ({seconds:.0f} s), and judged on\n"
-        f"{document['held_out']} held-out digits. One copy at 20 dB, read also at lower rates.\n"
+        f"ink (DPT). Heads trained on original features ({seconds:.0f} s), judged on {document['held_out']} held-out\n"
+        "digits. All four blocks coded together at 20 dB, that one copy read at any rate.\n"
     )
     table = _table("features", "bits/element", "linear", "nearest", "ink mIoU", "distance RMSE")
     for row in document["rows"]:

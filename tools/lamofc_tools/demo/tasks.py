@@ -1,4 +1,4 @@
-"""Three tasks, learned from what a store gives back: which digit, whose ink, how far from ink."""
+"""Three tasks, learned on original features and judged on what a store gives back: which digit, whose ink, how far."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import lamofc_store as lamofc
 from lamofc_store import Quality, Sample, Store
 from lamofc_tools.demo import maps, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
-from lamofc_tools.heads import KINDS, Course, Lesson, Task, evaluate, train
+from lamofc_tools.heads import KINDS, Course, Head, Lesson, Task, evaluate, train
 
 BLOCKS = (1, 2, 3, 4)
 STORE, ORIGINALS = "four-blocks-klt-20dB", "four-blocks-raw"
@@ -22,6 +22,8 @@ READS: tuple[tuple[str, str, Quality | None], ...] = (
     ("read at 10 dB", STORE, Quality(snr_db=10)),
     ("read at 5 dB", STORE, Quality(snr_db=5)),
 )
+_FITTED = 512
+"""Training digits that a profile is fitted on, and that its store has next to those held out."""
 _LAYERS = tuple(f"block.{number}" for number in BLOCKS)
 
 
@@ -37,6 +39,18 @@ class _Question:
     metric: str
     options: tuple[tuple[str, Any], ...] = ()
 
+    def lesson(self, store: Store, split: str, quality: Quality | None = None) -> Lesson:
+        """What it is trained on, or judged on."""
+        return Lesson.of(store, self.inputs, self.target, where=f"split = '{split}'", quality=quality)
+
+    def learned(self, store: Store, course: Course) -> Head:
+        """A head for it."""
+        lesson = self.lesson(store, "train")
+        torch.manual_seed(0)
+        head = KINDS[self.kind](lesson.widths(), self.task, **dict(self.options))
+        train(head, lesson, course)
+        return head
+
 
 _DPT = (("prefix", 1), ("grid", (4, 4)), ("inner", 16))
 QUESTIONS = (
@@ -50,24 +64,35 @@ QUESTIONS = (
 def answers(
     folder: Path, model: vit.DigitViT, data: Digits, epochs: int, tell: Callable[[int, int], None]
 ) -> Iterator[dict[str, Any]]:
-    """For each way to read: bits of an element, and how well each head does that was trained on it."""
+    """For each way to read: bits of an element, and how well each head does on it."""
     features = vit.features(model, data, BLOCKS)
     for name in (ORIGINALS, STORE):
         with lamofc.open(str(folder / name), "w") as store:
             fill(store, features, data, "raw" if name == ORIGINALS else "klt")
-    for number, (name, place, quality) in enumerate(READS):
+    course = Course(epochs=epochs, batch=32, lr=1e-2, decays=(1e-3,))
+    heads = []
+    with lamofc.open(str(folder / ORIGINALS)) as store:
+        for number, question in enumerate(QUESTIONS):
+            heads.append(question.learned(store, course))
+            tell(number + 1, len(QUESTIONS))
+    for name, place, quality in READS:
         with lamofc.open(str(folder / place)) as store:
-            yield {"read": name, "store": place, **_row(store, quality, epochs)}
-        tell(number + 1, len(READS))
+            found: dict[str, Any] = {"read": name, "store": place}
+            for question, head in zip(QUESTIONS, heads, strict=True):
+                lesson = question.lesson(store, "test", quality)
+                values = evaluate(head, lesson, course)
+                found |= {"bpfp": lesson.rate, question.column: values[question.metric]}
+            yield found
 
 
 def fill(store: Store, features: dict[str, Tensor], data: Digits, codec: str) -> None:
     """Blocks by a codec, coded together where it can; maps next to them as they are."""
     quality = Quality(snr_db=20) if codec == "klt" else None
     groups = ("block.*",) if codec == "klt" else ()
+    seen = data.training if codec == "raw" else min(_FITTED, data.training)
     pictures = {"segments": maps.segments(data), "distance": maps.distances(data)}
-    for numbers in (range(data.training), range(data.training, len(data.labels))):
-        store.ingest(_samples(features, data, numbers), codec, quality, fit_samples=512, groups=groups)
+    for numbers in (range(seen), range(data.training, len(data.labels))):
+        store.ingest(_samples(features, data, numbers), codec, quality, fit_samples=_FITTED, groups=groups)
         store.ingest(_samples(pictures, data, numbers), "raw")
 
 
@@ -80,18 +105,3 @@ def _samples(features: dict[str, Tensor], data: Digits, numbers: range) -> list[
         )
         for number in numbers
     ]
-
-
-def _row(store: Store, quality: Quality | None, epochs: int) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for question in QUESTIONS:
-        seen, unseen = (
-            Lesson.of(store, question.inputs, question.target, where=f"split = '{split}'", quality=quality)
-            for split in ("train", "test")
-        )
-        torch.manual_seed(0)
-        head = KINDS[question.kind](seen.widths(), question.task, **dict(question.options))
-        course = Course(epochs=epochs, batch=32, lr=1e-2, decays=(1e-3,))
-        train(head, seen, course)
-        found |= {"bpfp": seen.rate, question.column: evaluate(head, unseen, course)[question.metric]}
-    return found
