@@ -37,12 +37,13 @@ def mixing(order: Order, places: Places, batch_size: int) -> Mixing:
 
 
 def _company(batches: Numbers, second: Numbers, batch_size: int) -> float:
-    home = np.empty(second.max() + 1, np.int64)
+    home = np.full(max(int(batches.max(initial=0)), int(second.max(initial=0))) + 1, -1)
     home[second] = np.arange(len(second)) // batch_size
     draw = np.random.default_rng(0)
     row = draw.integers(len(batches), size=_PAIRS)
     one, other = draw.integers(batch_size, size=(2, _PAIRS))
     apart = one != other
-    met = home[batches[row, one]] == home[batches[row, other]]
+    mine, yours = home[batches[row, one]], home[batches[row, other]]
+    met = (mine == yours) & (mine >= 0)
     share = (batch_size - 1) / max(len(second) - 1, 1)
     return float(met[apart].mean() / share) if apart.any() else 1.0

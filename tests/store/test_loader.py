@@ -209,11 +209,12 @@ def test_an_image_of_tokens_keeps_its_grid(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")  # torchdata still calls it
-def test_torchdatas_stateful_loader_goes_on_where_it_was(many: lamofc.Store) -> None:
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_torchdatas_stateful_loader_goes_on_where_it_was(many: lamofc.Store, workers: int) -> None:
     stateful = pytest.importorskip("torchdata.stateful_dataloader")
     dataset = many.dataset(["pooled"])
 
-    def made(workers: int) -> Any:
+    def made() -> Any:
         deal = FeatureLoader(dataset, 7, shuffle=True, seed=3).deal
         return stateful.StatefulDataLoader(
             dataset,
@@ -227,11 +228,10 @@ def test_torchdatas_stateful_loader_goes_on_where_it_was(many: lamofc.Store) -> 
         return [example["sample"] for batch in batches for example in batch]
 
     expected = _ids(FeatureLoader(dataset, 7, shuffle=True, seed=3))
-    for workers in (0, 2):
-        loader = made(workers)
-        iterator = iter(loader)
-        seen = ids(next(iterator) for _ in range(3))
-        state = pickle.loads(pickle.dumps(loader.state_dict()))  # noqa: S301 - our own bytes
-        other = made(workers)
-        other.load_state_dict(state)
-        assert seen + ids(other) == expected
+    loader = made()
+    iterator = iter(loader)
+    seen = ids(next(iterator) for _ in range(3))
+    state = pickle.loads(pickle.dumps(loader.state_dict()))  # noqa: S301 - our own bytes
+    other = made()
+    other.load_state_dict(state)
+    assert seen + ids(other) == expected

@@ -35,7 +35,7 @@ def _started(program: str, *arguments: object) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.fixture(scope="module", params=["local", "s3"])
+@pytest.fixture(scope="module", params=["local", pytest.param("s3", marks=pytest.mark.slow)])
 def loaded(request: pytest.FixtureRequest, tmp_path_factory: Any, make_samples: Make) -> tuple[str, str, str]:
     """A store, its storage options, and what a program prints that loads it without workers."""
     options: dict[str, Any] = request.getfixturevalue("s3") if request.param == "s3" else {}
@@ -112,7 +112,7 @@ def test_a_worker_that_never_answers_is_an_error(store: lamofc.Store) -> None:
         next(iter(loader))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_damaged_record_is_an_error_that_names_it_and_nothing_wrong_comes(
     tmp_path: Path, make_samples: Make, workers: int
 ) -> None:
@@ -219,6 +219,7 @@ def test_a_cache_is_read_instead_of_the_store_keeps_its_bound_and_mends_itself(
         Cache(tmp_path, 10)
 
 
+@pytest.mark.slow
 def test_workers_share_a_cache(s3: dict[str, object], make_samples: Make, tmp_path: Path) -> None:
     store = _remote(s3, make_samples)
     expected = {sample: store[sample, "pooled"] for sample in store}

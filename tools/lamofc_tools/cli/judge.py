@@ -1,6 +1,7 @@
 """`lamofc eval`: what a head is worth on stores, at several rates on read."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lamofc_store as lamofc
-from lamofc_store import Metric, Quality
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli import curves
 from lamofc_tools.cli.learning import RunIn
-from lamofc_tools.cli.options import Where, flat
+from lamofc_tools.cli.options import Reading, Where, flat
 from lamofc_tools.cli.output import Output
 
 if TYPE_CHECKING:
+    from lamofc_store import Quality
     from lamofc_tools.heads.curve import Judging, Point, Protocol
 
 HeadFile = Annotated[str, typer.Argument(metavar="HEAD", help="A file that `lamofc train` wrote.")]
@@ -33,9 +34,12 @@ class Rates:
         list[float] | None, typer.Option("--bpfp", help="Read also at most so many bits an element. Repeatable.")
     ] = None
 
-    def qualities(self) -> list[Quality]:
+    def qualities(self) -> "list[Quality]":
         """As the library takes them."""
-        return [*(Quality(snr_db=db) for db in self.snr or ()), *(Quality(bpfp=rate) for rate in self.bpfp or ())]
+        return [
+            *(lamofc.Quality(snr_db=db) for db in self.snr or ()),
+            *(lamofc.Quality(bpfp=rate) for rate in self.bpfp or ()),
+        ]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Judged:
 
 
 @flat
-def judge(head: HeadFile, stores: Stores, judged: Judged, rates: Rates, out: Output) -> None:
+def judge(head: HeadFile, stores: Stores, judged: Judged, rates: Rates, reading: Reading, out: Output) -> None:
     """Judge a head on stores, whole and at several rates: what each bit buys.
 
     The first store, read whole, is what the others are compared with: best the originals, as `--codec raw` keeps them.
@@ -90,8 +94,9 @@ def judge(head: HeadFile, stores: Stores, judged: Judged, rates: Rates, out: Out
     from lamofc_tools.heads.curve import cheapest, curve
 
     judging = judged.judging(head)
-    with out.bar("eval") as bar:
-        points = curve(judging, stores, rates.qualities(), judged.protocols(), bar.tell)
+    with ExitStack() as opened, out.bar("eval") as bar:
+        known = {name: opened.enter_context(reading.open(name)) for name in stores}
+        points = curve(judging, known, rates.qualities(), judged.protocols(), bar.tell)
     found, main = list(cheapest(points, judging.head, judged.tolerance)), judging.head.task.meter().main
     told(judged.run_in, judging, points)
     if judged.png:
@@ -106,7 +111,7 @@ def told(run_in: str | None, judging: "Judging", points: "Sequence[Point]") -> N
         return
     with lamofc.open(run_in, "r+") as target:
         for point in points:
-            metrics = [Metric(name, value) for name, value in (*point.values.items(), ("bpfp", point.bpfp))]
+            metrics = [lamofc.Metric(name, value) for name, value in (*point.values.items(), ("bpfp", point.bpfp))]
             config: dict[str, Any] = {**judging.told, **point.to_json(), "judged_where": judging.where}
             config.pop("values")
             lamofc.add_run(target, "eval", judging.head.kind, config, metrics)

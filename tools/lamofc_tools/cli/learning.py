@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lamofc_store.errors import BadArgument
-from lamofc_store.layout import Grid
 from lamofc_tools.cli.options import RatedReading, Where
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ class Built:
         return KINDS[kind](lesson.widths(), Task(task, classes), **self._options(kind))  # type: ignore[arg-type]
 
     def _options(self, kind: str) -> dict[str, Any]:
+        from lamofc_store.layout import Grid
+
         grid = None if self.grid is None else Grid.from_text(self.grid)
         prefix = grid.prefix if grid is not None else int(self.pool == "cls+mean")
         if kind in ("linear", "knn"):

@@ -1,13 +1,11 @@
 """What each bit buys: a head judged on stores of several rates, or trained anew on each of them."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
 
-import lamofc_store as lamofc
 from lamofc_store import Quality, Store
 from lamofc_tools.heads.head import Head
 from lamofc_tools.heads.kinds import KINDS
@@ -66,20 +64,18 @@ class Judging:
 
 def curve(
     judging: Judging,
-    stores: Sequence[str],
+    stores: Mapping[str, Store],
     qualities: Sequence[Quality],
     protocols: Sequence[Protocol],
     tell: Callable[[int, int], None],
 ) -> list[Point]:
     """Every store whole and at every rate on read that reads less of it, by each protocol."""
     found: list[Point] = []
-    with ExitStack() as opened:
-        known = {name: opened.enter_context(lamofc.open(name)) for name in stores}
-        wanted = [(name, quality) for name, store in known.items() for quality in _unlike(judging, store, qualities)]
-        for name, quality in wanted:
-            for protocol in protocols:
-                found.append(judging.point(known[name], name, quality, protocol))
-                tell(len(found), len(wanted) * len(protocols))
+    wanted = [(name, quality) for name, store in stores.items() for quality in _unlike(judging, store, qualities)]
+    for name, quality in wanted:
+        for protocol in protocols:
+            found.append(judging.point(stores[name], name, quality, protocol))
+            tell(len(found), len(wanted) * len(protocols))
     return found
 
 
