@@ -170,11 +170,9 @@ def readers(job: Job, folder: Path, bucket: Bucket, *, slow: bool) -> Iterator[t
         place = folder / kind.name.replace(" ", "-")
         if not kind.usable():
             continue
-        if place.exists():
-            peer = object.__new__(kind)
-            peer.folder, peer.bucket = place, bucket
-        else:
-            peer = kind(place, bucket)
+        written = place.exists()
+        peer = kind(place, bucket)
+        if not written:
             peer.write(job.features.numpy(), np.arange(len(job.labels)))
         yield kind.name, from_peer(peer, job)
     for name, (codec, quality, reads) in STORES.items():

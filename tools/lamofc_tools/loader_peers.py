@@ -30,7 +30,7 @@ class Peer(ABC):
 
     def __init__(self, folder: Path, bucket: Bucket) -> None:
         self.folder, self.bucket = folder, bucket
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     @classmethod
     def usable(cls) -> bool:
@@ -147,6 +147,24 @@ class WebDataset(Peer):
             yield torch.from_numpy(np.stack(list(one))), torch.as_tensor(np.asarray(label))
 
 
+def _counted(kind: Any, bucket: Bucket) -> Any:
+    """A kind of dataset whose samples are taken from the bucket."""
+
+    class Counted(kind):  # type: ignore[misc]
+        def __getitem__(self, at: Any) -> Any:
+            found = super().__getitem__(at)
+            bucket.take(found["x"].nbytes)
+            return found
+
+    return Counted
+
+
+def _loaded(data: Any, batch: int) -> Batches:
+    """Its batches, by torch's loader."""
+    for found in torch.utils.data.DataLoader(data, batch_size=batch):
+        yield found["x"], found["y"]
+
+
 class Mds(Peer):
     """MosaicML Streaming."""
 
@@ -166,17 +184,9 @@ class Mds(Peer):
         """Its own shuffle."""
         from streaming import StreamingDataset
 
-        bucket = self.bucket
-
-        class Counted(StreamingDataset):  # type: ignore[misc]
-            def __getitem__(self, at: Any) -> Any:
-                found = super().__getitem__(at)
-                bucket.take(found["x"].nbytes)
-                return found
-
-        data = Counted(local=str(self.folder / "mds"), shuffle=True, shuffle_seed=seed, batch_size=batch)
-        for found in torch.utils.data.DataLoader(data, batch_size=batch):
-            yield found["x"], found["y"]
+        kind = _counted(StreamingDataset, self.bucket)
+        data = kind(local=str(self.folder / "mds"), shuffle=True, shuffle_seed=seed, batch_size=batch)
+        return _loaded(data, batch)
 
 
 class LitData(Peer):
@@ -199,17 +209,8 @@ class LitData(Peer):
         """Its own shuffle."""
         from litdata import StreamingDataset
 
-        bucket = self.bucket
-
-        class Counted(StreamingDataset):  # type: ignore[misc]
-            def __getitem__(self, at: Any) -> Any:
-                found = super().__getitem__(at)
-                bucket.take(found["x"].nbytes)
-                return found
-
-        data = Counted(str(self.folder / "lit"), shuffle=True, seed=seed)
-        for found in torch.utils.data.DataLoader(data, batch_size=batch):
-            yield found["x"], found["y"]
+        kind = _counted(StreamingDataset, self.bucket)
+        return _loaded(kind(str(self.folder / "lit"), shuffle=True, seed=seed), batch)
 
 
 class HuggingFace(Peer):

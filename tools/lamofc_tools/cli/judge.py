@@ -12,7 +12,7 @@ import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli import curves
 from lamofc_tools.cli.learning import RunIn
-from lamofc_tools.cli.options import Reading, Where, flat
+from lamofc_tools.cli.options import Reading, Where, device_of, flat
 from lamofc_tools.cli.output import Output
 
 if TYPE_CHECKING:
@@ -74,15 +74,12 @@ class Judged:
 
     def judging(self, file: str) -> "Judging":
         """The head, and on what it is judged."""
-        import torch
-
         from lamofc_tools.heads import Course, load
         from lamofc_tools.heads.curve import Judging
 
         head, told = load(Path(file))
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if self.device == "auto" else self.device
-        course = Course(**{**told["course"], "decays": tuple(told["course"]["decays"])})
-        return Judging(head, told, self.where, replace(course, batch=self.batch, device=device))
+        course = replace(Course.of(told["course"]), batch=self.batch, device=device_of(self.device))
+        return Judging(head, told, self.where, course)
 
 
 @flat

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.options import RatedReading, Where
+from lamofc_tools.cli.options import RatedReading, Where, device_of
 
 if TYPE_CHECKING:
     from lamofc_store import Store
     from lamofc_tools.heads import Course, Head, Lesson
 
 RunIn = Annotated[str | None, typer.Option("--run-in", metavar="STORE", help="Tell of it in this store, as a run.")]
-USUAL = {"linear": "classes", "knn": "classes", "attentive": "classes", "segmentation": "segments", "dpt": "depth"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class Built:
 
         if kind not in KINDS:
             raise BadArgument(f"{kind!r} is no head", f"one of {', '.join(KINDS)}")
-        task = self.task or USUAL[kind]
+        task = self.task or KINDS[kind].tasks[0]
         if task not in KINDS[kind].tasks:
             raise BadArgument(f"--task {task} of a {kind} head", f"--task {KINDS[kind].tasks[0]}")
         classes = 1 if task == "depth" else self.classes or lesson.classes()
@@ -104,12 +103,9 @@ class Coursed:
 
     def course(self) -> "Course":
         """As training takes it."""
-        import torch
-
         from lamofc_tools.heads import Course
         from lamofc_tools.heads.linear import DECAYS
 
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         return Course(
             epochs=self.epochs,
             batch=self.batch,
@@ -117,7 +113,7 @@ class Coursed:
             decay=self.decay[0] if self.decay else 0.01,
             decays=tuple(self.decay or DECAYS),
             seed=self.seed,
-            device=device if self.device == "auto" else self.device,
+            device=device_of(self.device),
             half=self.half,
             workers=self.workers,
             ragged=self.ragged,

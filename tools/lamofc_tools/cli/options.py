@@ -269,6 +269,13 @@ def _value(text: str) -> Any:
         return text
 
 
+def device_of(text: str) -> str:
+    """The device that --device names; `auto` is a GPU where there is one."""
+    import torch
+
+    return text if text != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def profile(path: str | None) -> "Profile | None":
     """The profile in a file, if one is named."""
     return None if path is None else lamofc.Profile.load(path)

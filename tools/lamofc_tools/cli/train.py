@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -108,6 +107,5 @@ def keep(head: "Head", file: Path, told: dict[str, Any], document: dict[str, Any
     metrics = [lamofc.Metric("loss", past["loss"], step=past["epoch"]) for past in document["history"]]
     metrics += [lamofc.Metric(name, value) for name, value in document["values"].items()]
     config = {key: document[key] for key in ("task", "options", "course", *told)}
-    with ExitStack() as opened:
-        target = opened.enter_context(lamofc.open(run_in, "r+"))
+    with lamofc.open(run_in, "r+") as target:
         lamofc.add_run(target, "train", document["head"], config, metrics, seconds=document["seconds"])

@@ -13,7 +13,7 @@ import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
 from lamofc_store.exporting import whole
 from lamofc_tools.cli import text
-from lamofc_tools.cli.options import FeatureGlobs, OutputFile, Where, flat
+from lamofc_tools.cli.options import FeatureGlobs, OutputFile, Where, device_of, flat
 from lamofc_tools.cli.output import Output
 from lamofc_tools.cli.progress import Bar
 
@@ -91,14 +91,11 @@ class Course:
 
     def plan(self, network: Network) -> "Plan":
         """As the loop takes it."""
-        import torch
-
         from lamofc_tools.training import Plan
 
         sides = re.fullmatch(r"(\d{1,5})x(\d{1,5})", network.crop)
         if sides is None or any(int(side) % 64 or not int(side) for side in sides.groups()):
             raise BadArgument(f"--crop {network.crop} is not two multiples of 64", "--crop 256x256")
-        device = "cuda" if torch.cuda.is_available() else "cpu"
         return Plan(
             sizes=network.sizes(),
             lmbda=network.lmbda,
@@ -108,7 +105,7 @@ class Course:
             every=self.every,
             lr=self.lr,
             seed=self.seed,
-            device=device if self.device == "auto" else self.device,
+            device=device_of(self.device),
             half=self.half,
         )
 

@@ -1,11 +1,13 @@
 """Handwritten digits, 1797 of 8 x 8 pixels, that come inside the package scikit-learn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lamofc_codecs import MissingExtra
+from lamofc_store import Sample
 
 CLASSES = 10
 _HELD_OUT = 0.25
@@ -25,6 +27,18 @@ class Digits:
     def split(self) -> list[str]:
         """`train` or `test` for each sample."""
         return ["train" if number < self.training else "test" for number in range(len(self.labels))]
+
+    def samples(self, features: Mapping[str, Tensor], numbers: range) -> list[Sample]:
+        """Some of them with their rows of features, labels and splits."""
+        split = self.split
+        return [
+            Sample(
+                f"digit_{number:04d}",
+                {name: tensor[number] for name, tensor in features.items()},
+                {"label": int(self.labels[number]), "split": split[number]},
+            )
+            for number in numbers
+        ]
 
 
 def load(seed: int, count: int | None = None) -> Digits:

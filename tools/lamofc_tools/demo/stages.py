@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import lamofc_store as lamofc
-from lamofc_store import Quality, Sample, Store
+from lamofc_store import Quality, Store
 from lamofc_tools.demo import digits, tasks, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
 from lamofc_tools.heads import fit_linear
@@ -94,7 +94,7 @@ def fill(store: Store, features: Features, data: Digits, codec: str, decibels: f
     """Ingest the training digits, whose first 512 the profile is fitted on, and then those held out."""
     quality = None if decibels is None else Quality(snr_db=decibels)
     for numbers in (range(data.training), range(data.training, len(data.labels))):
-        store.ingest(_samples(features, data, numbers), codec, quality, fit_samples=512)
+        store.ingest(data.samples(features, numbers), codec, quality, fit_samples=512)
 
 
 def read(store: Store) -> Features:
@@ -107,17 +107,6 @@ def read(store: Store) -> Features:
 
 def _stacked(examples: Sequence[dict[str, Any]]) -> Features:
     return {name: torch.stack([example[name] for example in examples]) for name in examples[0] if name != "sample"}
-
-
-def _samples(features: Features, data: Digits, numbers: range) -> list[Sample]:
-    return [
-        Sample(
-            f"digit_{number:04d}",
-            {name: tensor[number] for name, tensor in features.items()},
-            {"label": int(data.labels[number]), "split": data.split[number]},
-        )
-        for number in numbers
-    ]
 
 
 def _asked(store: Store) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import lamofc_store as lamofc
-from lamofc_store import Quality, Sample, Store
+from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
 from lamofc_tools.heads import KINDS, Course, Head, Lesson, Task, evaluate, train
@@ -92,16 +92,5 @@ def fill(store: Store, features: dict[str, Tensor], data: Digits, codec: str) ->
     seen = data.training if codec == "raw" else min(_FITTED, data.training)
     pictures = {"segments": maps.segments(data), "distance": maps.distances(data)}
     for numbers in (range(seen), range(data.training, len(data.labels))):
-        store.ingest(_samples(features, data, numbers), codec, quality, fit_samples=_FITTED, groups=groups)
-        store.ingest(_samples(pictures, data, numbers), "raw")
-
-
-def _samples(features: dict[str, Tensor], data: Digits, numbers: range) -> list[Sample]:
-    return [
-        Sample(
-            f"digit_{number:04d}",
-            {name: tensor[number] for name, tensor in features.items()},
-            {"label": int(data.labels[number]), "split": data.split[number]},
-        )
-        for number in numbers
-    ]
+        store.ingest(data.samples(features, numbers), codec, quality, fit_samples=_FITTED, groups=groups)
+        store.ingest(data.samples(pictures, numbers), "raw")

@@ -49,9 +49,8 @@ class Judging:
             store, self.told["inputs"], self.told["target"], where=where, quality=quality, names=self.told["names"]
         )
 
-    def point(self, store: Store, name: str, quality: Quality | None, protocol: Protocol) -> Point:
-        """Judge, after training on the store itself where that is asked for."""
-        lesson = self.lesson(store, quality, self.where)
+    def point(self, store: Store, name: str, quality: Quality | None, lesson: Lesson, protocol: Protocol) -> Point:
+        """Judge on a lesson, after training on the store itself where that is asked for."""
         head = self.head
         if protocol == "decoded":
             torch.manual_seed(self.course.seed)
@@ -71,19 +70,20 @@ def curve(
 ) -> list[Point]:
     """Every store whole and at every rate on read that reads less of it, by each protocol."""
     found: list[Point] = []
-    wanted = [(name, quality) for name, store in stores.items() for quality in _unlike(judging, store, qualities)]
-    for name, quality in wanted:
+    wanted = [(name, *one) for name, store in stores.items() for one in _unlike(judging, store, qualities)]
+    for name, quality, lesson in wanted:
         for protocol in protocols:
-            found.append(judging.point(stores[name], name, quality, protocol))
+            found.append(judging.point(stores[name], name, quality, lesson, protocol))
             tell(len(found), len(wanted) * len(protocols))
     return found
 
 
-def _unlike(judging: Judging, store: Store, qualities: Sequence[Quality]) -> list[Quality | None]:
-    """Qualities for which different numbers of bits are read; None, for all of them, comes first."""
-    found: dict[float, Quality | None] = {}
+def _unlike(judging: Judging, store: Store, qualities: Sequence[Quality]) -> list[tuple[Quality | None, Lesson]]:
+    """Qualities for which different numbers of bits are read, and the lessons; None, for all bits, comes first."""
+    found: dict[float, tuple[Quality | None, Lesson]] = {}
     for quality in (None, *qualities):
-        found.setdefault(judging.lesson(store, quality, judging.where).rate, quality)
+        lesson = judging.lesson(store, quality, judging.where)
+        found.setdefault(lesson.rate, (quality, lesson))
     return list(found.values())
 
 

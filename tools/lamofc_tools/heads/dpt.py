@@ -19,7 +19,7 @@ class DptHead(Head):
     """For segmentation and for depth."""
 
     kind = "dpt"
-    tasks = ("segments", "depth")
+    tasks = ("depth", "segments")
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """What all heads have in common: features of a batch in, outputs of a task out."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -16,7 +16,7 @@ class Head(nn.Module, ABC):
 
     kind: ClassVar[str]
     tasks: ClassVar[tuple[str, ...]]
-    """Kinds of tasks that it is made for."""
+    """Kinds of tasks that it is made for, the usual one first."""
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__()
@@ -25,11 +25,6 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Sequence[Given]) -> Tensor:
         """Outputs for a batch; the features in the order of the widths."""
-
-    def of_batch(self, batch: Mapping[str, Any], features: Sequence[str]) -> Tensor:
-        """Outputs for a batch of a loader."""
-        outputs: Tensor = self([batch[feature] for feature in features])
-        return outputs
 
     @torch.no_grad()
     def found(self, features: Sequence[Given], targets: Tensor) -> Tensor:

@@ -35,13 +35,13 @@ class Lesson:
         names: Sequence[str] = (),
     ) -> "Lesson":
         """Of a store at one rate on read."""
-        columns = store.sql("FROM samples LIMIT 0").columns
-        if target not in (*store.features, *columns):
+        columns, features = store.sql("FROM samples LIMIT 0").columns, store.features
+        if target not in (*features, *columns):
             raise NotFound(
                 f"there is no column and no feature {target!r}; columns: {', '.join(columns)}",
                 f"name one of these, or add it: lamofc annotate {store.url} TABLE",
             )
-        if target in store.features:
+        if target in features:
             dataset = store.dataset([*inputs, target], where=where, quality=quality)
         else:
             dataset = store.dataset(list(inputs), target, where, quality=quality)

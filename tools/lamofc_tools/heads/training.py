@@ -1,7 +1,7 @@
 """Heads trained from a store: by one pass and a solver where that is enough, else by gradients, batch after batch."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lamofc_store import FeatureLoader
 from lamofc_store.errors import BadArgument
+from lamofc_tools import checkpoint
 from lamofc_tools.heads.head import Head
 from lamofc_tools.heads.knn import KnnHead
 from lamofc_tools.heads.lesson import Lesson
@@ -55,6 +56,11 @@ class Course:
     def to_json(self) -> dict[str, Any]:
         """As a run's config."""
         return {name: value for name, value in asdict(self).items() if name not in ("checkpoint", "device", "workers")}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> "Course":
+        """From what `to_json` gave."""
+        return cls(**{**told, "decays": tuple(told["decays"])})
 
 
 @dataclass(frozen=True)
@@ -161,7 +167,6 @@ class Training:
         file = self.course.checkpoint
         if file is None:
             return
-        unfinished = file.with_name(f"{file.name}.tmp")
         kept = {
             "course": self._told,
             "head": self.head.state_dict(),
@@ -173,15 +178,11 @@ class Training:
             "sums": [self._sum, self._seen],
             "history": [[past.epoch, past.loss] for past in self.history],
         }
-        torch.save(kept, unfinished)
-        unfinished.replace(file)
+        checkpoint.write(file, kept)
 
     def resume(self, file: Path) -> None:
         """Go on from a checkpoint of the same course on the same samples."""
-        try:
-            kept = torch.load(file, map_location=self.course.device, weights_only=True)
-        except Exception as error:  # torch raises whatever its unpickler met
-            raise BadArgument(f"{file} is no checkpoint: {str(error).splitlines()[0]}", "name another file") from error
+        kept = checkpoint.read(file)
         if kept["course"] != self._told:
             raise BadArgument(f"{file} is of {kept['course']}, not of {self._told}", "name another file, or delete it")
         self.loader.load_state_dict(kept["loader"])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lamofc_codecs import Profile, Sizes, trainable, weights_from_model
 from lamofc_store.errors import BadArgument
+from lamofc_tools import checkpoint as checkpoint_file
 from lamofc_tools.training.planes import Planes
 
 _WHITE = 255.0
@@ -84,7 +85,7 @@ class Trainer:
         self.history: list[Progress] = []
         self._best: dict[str, Tensor] = {}
         if start is not None:
-            self.model.load_state_dict(_read(start)["best"])
+            self.model.load_state_dict(checkpoint_file.read(start)["best"])
 
     def run(self, tell: Callable[[Progress], None] | None = None, checkpoint: Path | None = None) -> None:
         """Train to the end; a checkpoint is written at every look."""
@@ -157,8 +158,8 @@ class Trainer:
 
     def save(self, file: Path) -> None:
         """Write all that is needed to go on; what was there before stays until the new one is whole."""
-        unfinished = file.with_name(f"{file.name}.tmp")
-        torch.save(
+        checkpoint_file.write(
+            file,
             {
                 "plan": self._told,
                 "model": self.model.state_dict(),
@@ -170,13 +171,11 @@ class Trainer:
                 "seconds": self.seconds,
                 "history": [asdict(past) for past in self.history],
             },
-            unfinished,
         )
-        unfinished.replace(file)
 
     def resume(self, file: Path) -> None:
         """Go on from a checkpoint of the same plan; only how long it may take may differ."""
-        kept = _read(file)
+        kept = checkpoint_file.read(file)
         then, now = kept["plan"], self._told
         if then != now:
             raise BadArgument(f"{file} is a checkpoint of {then}, not of {now}", "name another file, or delete it")
@@ -187,14 +186,6 @@ class Trainer:
         self._schedule.load_state_dict(kept["schedule"])
         self.step, self.seconds = kept["step"], kept["seconds"]
         self.history = [Progress(**past) for past in kept["history"]]
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        kept: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met
-        raise BadArgument(f"{file} is no checkpoint: {str(error).splitlines()[0]}", "name another file") from error
-    return kept
 
 
 def _halve(model: nn.Module, device: str) -> None:
