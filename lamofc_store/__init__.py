@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lamofc_codecs import Profile, Quality
+    from lamofc_codecs import Pool, Profile, Quality
     from lamofc_store import errors, sources
     from lamofc_store.batches import Joined, Padded
     from lamofc_store.cache import Cache
@@ -31,6 +31,7 @@ __all__ = [
     "Joined",
     "Metric",
     "Padded",
+    "Pool",
     "Profile",
     "Quality",
     "Report",
@@ -57,6 +58,7 @@ _PLACES = {
     "DEFAULT_CODEC": ("lamofc_store.options", "DEFAULT_CODEC"),
     "DEFAULT_SNR_DB": ("lamofc_store.options", "DEFAULT_SNR_DB"),
     "Metric": ("lamofc_store.runs", "Metric"),
+    "Pool": ("lamofc_codecs", "Pool"),
     "Profile": ("lamofc_codecs", "Profile"),
     "Quality": ("lamofc_codecs", "Quality"),
     "Report": ("lamofc_store.options", "Report"),

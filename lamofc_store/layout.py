@@ -22,6 +22,7 @@ __all__ = [
     "default_pattern",
     "flatten",
     "grid_of",
+    "in_order",
     "parse",
     "pattern_for",
     "restore",
@@ -101,6 +102,11 @@ def restore(tokens: torch.Tensor, pattern: str, shape: Sequence[int]) -> torch.T
             "restore with the pattern and the shape that the tensor was flattened with",
         )
     return bound.move(tokens, bound.right, bound.left)
+
+
+def in_order(shape: Sequence[int], pattern: str) -> bool:
+    """Whether the tokens of a feature of `shape` are all its axes but the last, as they stand."""
+    return parse(pattern).bind(shape).in_order
 
 
 def tokens_of(shape: Sequence[int], pattern: str) -> int:

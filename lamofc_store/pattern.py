@@ -70,6 +70,12 @@ class Layout:
         """Columns of the two-dimensional form."""
         return math.prod(self.lengths[name] for name in self.right[1])
 
+    @property
+    def in_order(self) -> bool:
+        """Whether channels are the last axis and tokens all others as they stand: there is nothing to move."""
+        names = [name for group in self.left for name in group]
+        return names == [name for group in self.right for name in group] and self.right[1] == self.left[-1]
+
     def move(self, tensor: torch.Tensor, source: Groups, target: Groups) -> torch.Tensor:
         """Rearrange from one side to the other; a view where the strides allow one."""
         from einops import rearrange

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
-    from lamofc_codecs import Packed, Profile, Quality
+    from lamofc_codecs import Packed, Pool, Profile, Quality
     from lamofc_store.cache import Cache
     from lamofc_store.store import Store
 
@@ -114,6 +114,26 @@ def stacked(
     if one.is_contiguous() and one.data_ptr() == room.data_ptr():
         return room.view(len(which), *form.shape)
     return torch.stack([layout.restore(tensor, form.pattern, form.shape) for tensor in room])
+
+
+def pooled(
+    profiles: Mapping[str, "Profile"],
+    wanted: Wanted,
+    packed: "Packed",
+    which: Numbers,
+    pool: "Pool",
+    device: "torch.device | str | None" = None,
+) -> list["torch.Tensor"]:
+    """Each feature pooled to one vector, float32: its tokens are all axes but the last."""
+    from lamofc_codecs import pooled
+
+    if not all(layout.in_order(form.shape, form.pattern) for form in set(wanted.forms)):
+        whole = decoded(profiles, wanted, packed, which, device=device)
+        return [pool.of(tensor.reshape(-1, tensor.shape[-1])).flatten() for tensor in whole]
+    verb = partial(pooled, profiles=_needed(profiles, wanted), pool=pool, device=device)
+    with _named(wanted):
+        found = _decoded(verb, packed, which, [form.cell for form in wanted.forms])
+    return [tensor.flatten() for tensor in found]
 
 
 def _needed(profiles: Mapping[str, "Profile"], wanted: Wanted) -> "list[Profile]":

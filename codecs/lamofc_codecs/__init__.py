@@ -1,6 +1,6 @@
 """Tensors to small bitstreams and back. A leaf: it knows no store, no path but a profile's, and no SQL."""
 
-from lamofc_codecs.batch import decode, encode, fit, framing, quantised
+from lamofc_codecs.batch import decode, encode, fit, framing, pooled, quantised
 from lamofc_codecs.codec import Codec, Coded, Source
 from lamofc_codecs.compressai_models import PAPERS, import_checkpoint, trainable, weights_from_model
 from lamofc_codecs.encoded import Layer, Part, Record
@@ -23,6 +23,7 @@ from lamofc_codecs.likeness import relative_bits
 from lamofc_codecs.mappings import published_levels
 from lamofc_codecs.networks import Sizes
 from lamofc_codecs.packed import Packed, verify
+from lamofc_codecs.pool import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import inspect
@@ -43,6 +44,7 @@ __all__ = [
     "NonFiniteInput",
     "Packed",
     "Part",
+    "Pool",
     "Profile",
     "Quality",
     "Record",
@@ -63,6 +65,7 @@ __all__ = [
     "keep",
     "levels_of",
     "number_planes",
+    "pooled",
     "published_levels",
     "quantised",
     "relative_bits",

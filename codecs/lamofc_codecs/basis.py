@@ -65,6 +65,11 @@ class Basis:
         matrix = self.rows.to(torch.float64) * self.scale.to(torch.float64)
         return matrix if self.stride is None else matrix * self.stride[:, None]
 
+    @lazy
+    def wide(self) -> Tensor:
+        """What one part of each column adds to each channel, float32; strides not counted."""
+        return self.rows.to(torch.float32) * self.scale
+
     @property
     def columns(self) -> int:
         """How many columns it has."""

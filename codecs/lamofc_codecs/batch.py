@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -19,6 +20,7 @@ from lamofc_codecs.encoded import Record
 from lamofc_codecs.encoding import Input, encode_one
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.packed import Packed
+from lamofc_codecs.pool import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, parse, sections
@@ -91,25 +93,55 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     With `out` they are written there, in order, converted to what is there. On a GPU, by `device` or by where `out` is,
     records of `klt` are decoded there, all of them together, and networks run there.
     """
-    known = by_name(profiles)
-    headers = [parse(record) for record in records]
-    codecs = [codec_for(header, known) for header in headers]
-    cells = [cells_of(header, parts, items) for header in headers]
-    if out is not None and len(out) != sum(map(len, cells)):
-        raise UnsupportedInput(
-            f"{len(out)} tensors to write to, but {sum(map(len, cells))} to decode", "give one for each"
-        )
+    jobs = _opened(records, profiles, parts, items)
+    count = sum(len(job.cells) for job in jobs)
+    if out is not None and len(out) != count:
+        raise UnsupportedInput(f"{len(out)} tensors to write to, but {count} to decode", "give one for each")
     targets = iter(out) if out is not None else None
-    jobs = [
-        Decoding(record, header, codec, chosen, [next(targets) for _ in chosen] if targets else None, dtype)
-        for record, header, codec, chosen in zip(records, headers, codecs, cells, strict=True)
-    ]
+    jobs = [replace(job, out=[next(targets) for _ in job.cells] if targets else None, dtype=dtype) for job in jobs]
     there = torch.device(device) if device is not None else out[0].device if out else torch.device("cpu")
     if there.type in TOGETHER:
         return [tensor for tensors in decode_on(there, jobs) for tensor in tensors]
-    decoded = _each(Decoding.run, jobs, sum(header.grid.elements for header in headers))
+    decoded = _each(Decoding.run, jobs, sum(job.header.grid.elements for job in jobs))
     flat = [tensor for tensors in decoded for tensor in tensors]
     return flat if out is not None else [tensor.to(there) for tensor in flat]
+
+
+def pooled(
+    records: Sequence[Buffer] | Packed,
+    profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None,
+    pool: Pool,
+    *,
+    parts: Sequence[int] | None = None,
+    items: Sequence[int] | None = None,
+    device: torch.device | str | None = None,
+) -> list[Tensor]:
+    """Decode records to pooled tokens: one tensor of rows x channels, float32, where `decode` gives a tensor.
+
+    Records of `klt` are pooled before their transform, which is then done for the rows alone.
+    """
+    there = torch.device(device or "cpu")
+    if there.type in TOGETHER:
+        return [pool.of(tensor) for tensor in decode(records, profiles, parts=parts, items=items, device=there)]
+    jobs = _opened(records, profiles, parts, items)
+    found = _each(lambda job: job.pooled(pool), jobs, sum(job.header.grid.elements for job in jobs))
+    return [tensor.to(there) for tensors in found for tensor in tensors]
+
+
+def _opened(
+    records: Sequence[Buffer] | Packed,
+    profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None,
+    parts: Sequence[int] | None,
+    items: Sequence[int] | None,
+) -> list[Decoding]:
+    """Each record with its codec, and what is wanted of it."""
+    known = by_name(profiles)
+    headers = [parse(record) for record in records]
+    codecs = [codec_for(header, known) for header in headers]
+    return [
+        Decoding(record, header, codec, cells_of(header, parts, items))
+        for record, header, codec in zip(records, headers, codecs, strict=True)
+    ]
 
 
 def framing(record: Buffer) -> int:

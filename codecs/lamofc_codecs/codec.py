@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Floats, Sums, survey, total_of
+from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Distortion, Doubles, Floats, Sums, survey, total_of
 from lamofc_codecs.dtypes import convert
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, NonFiniteInput, UnsupportedInput
 from lamofc_codecs.profile import Profile
@@ -88,6 +88,13 @@ class Source:
         return sum(tensor.shape[1] for tensor in self.tensors)
 
 
+class Like(NamedTuple):
+    """What a part of a record looks like."""
+
+    channels: int
+    dtype: torch.dtype
+
+
 @dataclass(frozen=True)
 class Coded:
     """The layers of a record, coarse first, and what is lost."""
@@ -158,6 +165,12 @@ class Codec(ABC):
     ) -> None:
         """Fill those of `outs` that are not None, each as in `decode`: features of a group, of so many channels."""
         raise CorruptRecord(f"codec {self.id} codes one feature a record, this one holds {len(outs)}")
+
+    def pooled(
+        self, layers: Sequence[memoryview], like: Sequence[Like], parts: Sequence[int], weights: Doubles
+    ) -> list[Tensor] | None:
+        """What `weights`, tokens x rows, make of those parts, rows x channels, float32; None: decode, and see."""
+        return None
 
     @classmethod
     def overhead(cls, layer: bytes) -> int:

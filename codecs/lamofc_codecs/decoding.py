@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec
+from lamofc_codecs.codec import Codec, Like
 from lamofc_codecs.dtypes import convert, convert_into
 from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
 from lamofc_codecs.header import Header
+from lamofc_codecs.pool import Pool
 from lamofc_codecs.record import Buffer, sections
 from lamofc_codecs.registry import codec_of_number
 
@@ -38,8 +39,8 @@ class Decoding:
     codec: Codec
     cells: Sequence[int]
     """Items, or of a group, its features."""
-    out: list[Tensor] | None
-    dtype: torch.dtype | None
+    out: list[Tensor] | None = None
+    dtype: torch.dtype | None = None
 
     def run(self) -> list[Tensor]:
         """Decode them."""
@@ -52,6 +53,16 @@ class Decoding:
         whole = first if first is not None and direct else room(shape, source_dtype)
         self.codec.decode(wanted.layers, whole)
         return self.taken([whole])
+
+    def pooled(self, pool: Pool) -> list[Tensor]:
+        """The same pooled, each rows x channels, float32; its tokens are decoded only where the codec must."""
+        wanted = self.wanted()
+        if self.header.items == 1:
+            like = list(map(Like, wanted.channels, wanted.dtypes))
+            found = self.codec.pooled(wanted.layers, like, wanted.parts, pool.weights(wanted.tokens))
+            if found is not None:
+                return found
+        return [pool.of(tensor) for tensor in self.run()]
 
     def wanted(self) -> Wanted:
         """What its codec is to decode, once it is known that its layers may hold it; `taken` takes what comes of it."""

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.bulk import NO_DISTORTION, Bulk, distortion_of
-from lamofc_codecs.codec import Codec, Coded, Source, need
+from lamofc_codecs.bulk import NO_DISTORTION, Bulk, Doubles, distortion_of
+from lamofc_codecs.codec import Codec, Coded, Like, Source, need
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.klt_fit import fit_profile
 from lamofc_codecs.klt_items import evened, keep_rows
 from lamofc_codecs.klt_options import KltOptions
+from lamofc_codecs.klt_pool import pooled
 from lamofc_codecs.klt_sample import Sample
 from lamofc_codecs.klt_section import read_layers, read_start, write_layers
 from lamofc_codecs.metric import digest_of
@@ -137,6 +138,15 @@ class Klt(Codec):
         synthesise(read.level, known, read.side, outs)
         if len(read.exact):
             read_exact(read.exact, outs)
+
+    def pooled(
+        self, layers: Sequence[memoryview], like: Sequence[Like], parts: Sequence[int], weights: Doubles
+    ) -> list[Tensor] | None:
+        """Numbers are added up, and only sums transformed."""
+        if not len(weights) or not any(one.channels for one in like):
+            return None
+        read = read_layers(layers, len(weights), [one.channels for one in like], self.known)
+        return pooled(read, self.known, [one.dtype for one in like], parts, weights)
 
 
 def levels_of(record: Buffer) -> tuple[int, ...]:

@@ -6,6 +6,8 @@ values, little-endian in the source's dtype. Positions count elements, tokens be
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -27,27 +29,27 @@ def write_outliers(positions: NDArray[np.int64], source: Tensor) -> bytes:
 
 def read_outliers(data: memoryview, out: Tensor) -> None:
     """Put the stored elements into a contiguous `out`, wherever it is."""
-    places, values = _read(data, out)
+    places, values = _read(data, out.numel(), out.itemsize)
     positions, exact = torch.from_numpy(places), torch.frombuffer(bytearray(values), dtype=out.dtype)
     out.view(-1)[positions.to(out.device)] = exact.to(out.device)
 
 
 def positions_of(data: memoryview, out: Tensor) -> NDArray[np.int64]:
     """Where the stored elements of such a tensor stand."""
-    return _read(data, out)[0]
+    return _read(data, out.numel(), out.itemsize)[0]
 
 
-def _read(data: memoryview, out: Tensor) -> tuple[NDArray[np.int64], memoryview]:
+def _read(data: memoryview, elements: int, itemsize: int) -> tuple[NDArray[np.int64], memoryview]:
     """Positions and bytes of the stored elements."""
     count = _COUNT.unpack_from(data)[0] if len(data) >= _COUNT.size else 0
-    if not 0 < count <= out.numel() or count * out.itemsize > len(data):
-        raise CorruptRecord(f"{count} exact values in {len(data)} bytes for a tensor of {out.numel()} elements")
+    if not 0 < count <= elements or count * itemsize > len(data):
+        raise CorruptRecord(f"{count} exact values in {len(data)} bytes for a tensor of {elements} elements")
     gaps, used = read_numbers(data[_COUNT.size :], count)
     values = data[_COUNT.size + used :]
     reach = float(gaps.sum(dtype=np.float64)) + count
-    if len(values) != count * out.itemsize or reach > out.numel():
+    if len(values) != count * itemsize or reach > elements:
         raise CorruptRecord(
-            f"{count} exact values take {len(values)} bytes and reach to {reach:.0f} in a tensor of {out.numel()}"
+            f"{count} exact values take {len(values)} bytes and reach to {reach:.0f} in a tensor of {elements}"
         )
     return np.cumsum(gaps + 1) - 1, values
 
@@ -64,13 +66,41 @@ def write_exact(positions: tuple[NDArray[np.int64], ...], sources: Sequence[Tens
 
 def read_exact(data: memoryview, outs: Sequence[Tensor | None]) -> None:
     """Put the stored elements into those tensors that are wanted."""
-    if len(outs) == 1 and outs[0] is not None:
-        read_outliers(data, outs[0])
-        return
-    lengths, at = read_numbers(data, len(outs))
+    for out, block in zip(outs, _blocks(data, len(outs)), strict=True):
+        if out is not None and len(block):
+            read_outliers(block, out)
+
+
+def _blocks(data: memoryview, parts: int) -> list[memoryview]:
+    """What is stored of each feature."""
+    if parts == 1:
+        return [data]
+    lengths, at = read_numbers(data, parts)
     if float(lengths.sum(dtype=np.float64)) != len(data) - at:
-        raise CorruptRecord(f"exact values of {len(outs)} features do not fill their {len(data)} bytes")
-    for out, length in zip(outs, lengths.tolist(), strict=True):
-        if out is not None and length:
-            read_outliers(data[at : at + length], out)
-        at += length
+        raise CorruptRecord(f"exact values of {parts} features do not fill their {len(data)} bytes")
+    bounds = [at, *(at + np.cumsum(lengths)).tolist()]
+    return [data[first:last] for first, last in pairwise(bounds)]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Elements of a feature that were kept exactly."""
+
+    token: NDArray[np.int64]
+    channel: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+def exact_of(
+    data: memoryview, shapes: Sequence[tuple[int, int]], dtypes: Sequence[torch.dtype], parts: Sequence[int]
+) -> dict[int, Kept]:
+    """Those of the wanted parts, tokens x channels each, that have any."""
+    blocks = _blocks(data, len(shapes)) if len(data) else []
+    found = {}
+    for part in parts if blocks else ():
+        (tokens, channels), dtype = shapes[part], dtypes[part]
+        if len(blocks[part]):
+            places, values = _read(blocks[part], tokens * channels, dtype.itemsize)
+            exact = torch.frombuffer(bytearray(values), dtype=dtype).to(torch.float64).numpy()
+            found[part] = Kept(places // channels, places % channels, exact)
+    return found

@@ -13,7 +13,7 @@ from torch import Tensor
 from lamofc_codecs.basis import Basis
 from lamofc_codecs.between import Inwards, inwards_of
 from lamofc_codecs.bulk import Floats
-from lamofc_codecs.compiled import compiled
+from lamofc_codecs.compiled import Int, compiled, inlined
 from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.dtypes import LARGEST_HALF, convert_into
 from lamofc_codecs.energy import Tokens
@@ -31,13 +31,7 @@ _ONE, _TWO = 127, 16000
 
 def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tensor | None]) -> None:
     """Fill those of `outs`, tokens x channels of each part, that are not None with what the numbers stand for."""
-    unit = np.float32(level.step / np.float32(PARTS))
-    numbers, runs = level.numbers, level.runs
-    inwards = inwards_of(known.drawn, runs, runs.columns)
-    stride = known.stride[: runs.columns]
-    parts = _Parts(numbers, inwards * stride[:, None], PARTS * stride, runs.tokens)
-    if level.between is not None:
-        parts = _Parts(level.between.parts(numbers, runs, known.drawn), 0 * inwards, stride, runs.tokens)
+    unit, parts = np.float32(level.step / np.float32(PARTS)), parts_of(level, known)
     largest = parts.of_one * np.abs(parts.numbers).max(axis=1, initial=0).astype(np.int64)
     tiles: _Tiles
     if known.basis is None:
@@ -49,6 +43,15 @@ def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tenso
     for first, last, out in zip(known.bounds, known.bounds[1:], outs, strict=False):
         if out is not None:
             _fill(out, tiles, unit, slice(first, last), side)
+
+
+def parts_of(level: Level, known: Parameters) -> Parts:
+    """What the numbers of a level stand for, in parts of its step."""
+    runs = level.runs
+    inwards, stride = inwards_of(known.drawn, runs, runs.columns), known.stride[: runs.columns]
+    if level.between is not None:
+        return Parts(level.between.parts(level.numbers, runs, known.drawn), 0 * inwards, stride, runs.tokens)
+    return Parts(level.numbers, inwards * stride[:, None], PARTS * stride, runs.tokens)
 
 
 def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: Side) -> None:
@@ -71,7 +74,7 @@ def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: S
 
 
 @dataclass(frozen=True, eq=False)
-class _Parts:
+class Parts:
     """Numbers, and how they become parts of a step."""
 
     numbers: Numbers
@@ -108,7 +111,7 @@ class _Tiles:
 class _Plain(_Tiles):
     """Each column is a channel."""
 
-    def __init__(self, parts: _Parts, known: Parameters) -> None:
+    def __init__(self, parts: Parts, known: Parameters) -> None:
         super().__init__(known)
         self.parts = parts.whole()
 
@@ -123,7 +126,7 @@ class _Plain(_Tiles):
 class _Whole(_Tiles):
     """Through the matrix by exact sums of bytes."""
 
-    def __init__(self, parts: _Parts, known: Parameters, several: int) -> None:
+    def __init__(self, parts: Parts, known: Parameters, several: int) -> None:
         super().__init__(known)
         self.low, self.high = parts.split(several)
 
@@ -141,7 +144,7 @@ class _Whole(_Tiles):
 class _Wide(_Tiles):
     """Through the matrix by floats, for numbers that bytes do not hold."""
 
-    def __init__(self, parts: _Parts, known: Parameters) -> None:
+    def __init__(self, parts: Parts, known: Parameters) -> None:
         super().__init__(known)
         self.parts = parts.whole()
         self.rows = _basis(known).rows[: self.parts.shape[1]].to(torch.float32)
@@ -165,6 +168,14 @@ def _basis(known: Parameters) -> Basis:
     return known.basis
 
 
+@inlined
+def worth_of(number: Int, of_one: Int, one: Int, more: Int) -> Int:
+    """What a number is worth, drawn inwards by `one` where it is 1 or -1, by `more` where it is larger."""
+    away = abs(number)
+    part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
+    return -part if number < 0 else part
+
+
 @compiled
 def _whole(
     numbers: Numbers,
@@ -179,10 +190,7 @@ def _whole(
             one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
             here = numbers[c]
             for t in range(bounds[group], bounds[group + 1]):
-                number = here[t]
-                away = abs(number)
-                part = worth * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
-                out[order[t], c] = -part if number < 0 else part
+                out[order[t], c] = worth_of(here[t], worth, one, more)
 
 
 @compiled
@@ -204,10 +212,7 @@ def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
                 one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
                 here = numbers[c]
                 for t in range(first, last):
-                    number = here[t]
-                    away = abs(number)
-                    part = worth * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
-                    part = -part if number < 0 else part
+                    part = worth_of(here[t], worth, one, more)
                     if c < several:
                         below = ((part + np.int32(64)) & np.int32(127)) - np.int32(64)
                         low[order[t], c] = np.int8(below)

@@ -30,7 +30,8 @@ def test_every_reader_trains_on_every_sample_and_the_bytes_are_told(
     monkeypatch.setattr("lamofc_tools.bench_train.PEERS", PEERS[:2])
     found = {(row["place"], row["reader"]): row for row in rows_of(_job(), tmp_path, ("page cache", "slow"), 1)}
     stores = {f"store, klt {name}" for name in ("20 dB", "20 dB at 10", "20 dB at 5", "10 dB", "10 dB at 5")}
-    readers = {"memory", "npy memmap", "safetensors", "store, raw"} | stores
+    stores |= {"store, raw"}
+    readers = {"memory", "npy memmap", "safetensors"} | stores | {f"{name}, pooled" for name in stores}
     assert set(found) == {(place, reader) for place in ("page cache", "slow") for reader in readers}
     raw = 20 * 6 * 16 * 2
     assert found["slow", "npy memmap"]["bytes"] == found["slow", "safetensors"]["bytes"] == raw

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import lamofc_store as lamofc
-from lamofc_store import Padded, Sample
+from lamofc_store import Padded, Pool, Sample
 from lamofc_store.errors import BadArgument
 from lamofc_tools.heads import (
     KINDS,
@@ -24,13 +24,15 @@ from lamofc_tools.heads import (
     Training,
     evaluate,
     fit_linear,
+    gathered,
     joined,
     load,
     save,
     sensitivity,
     train,
 )
-from lamofc_tools.heads.tokens import image, pooled
+from lamofc_tools.heads.pooled import PooledHead, pooled
+from lamofc_tools.heads.tokens import image
 
 GRID = (6, 6)
 LAYERS = tuple(f"layer.{number}" for number in range(4))
@@ -146,14 +148,33 @@ def test_forward_passes_in_bfloat16_learn_too(scenes: lamofc.Store) -> None:
     assert evaluate(head, unseen, Course())["miou"] > 0.9
 
 
+def test_rows_are_the_same_pooled_before_they_are_read_or_after(scenes: lamofc.Store) -> None:
+    lesson, _ = _lessons(scenes, LAYERS[:2], "line")
+    for pool in ("cls", "mean", "cls+mean"):
+        head = KINDS["knn"](lesson.widths(), Task("classes", 5), pool=pool, prefix=1)
+        assert isinstance(head, PooledHead)
+        before, targets = gathered(head, lesson, Course(batch=9))
+        course = Course(batch=9)
+        after = torch.cat([head.rows(features) for features, _ in lesson.batches(course.loader(lesson, shuffle=False))])
+        torch.testing.assert_close(before, after)
+        assert before.shape == (len(targets), head.inputs)
+
+
+def test_a_sweep_of_rates_learns_as_well(scenes: lamofc.Store) -> None:
+    seen, unseen = _lessons(scenes, LAYERS[:1], "line")
+    head = _made("linear", seen, Task("classes", 5), pool="cls+mean", prefix=1)
+    train(head, seen, Course(sweep=True, epochs=40, batch=10))
+    assert evaluate(head, unseen, Course())["accuracy"] > 0.99
+
+
 def test_padded_tokens_count_for_nothing() -> None:
     torch.manual_seed(0)
     one, other = torch.randn(5, 12), torch.randn(3, 12)
     padded = Padded(
         torch.stack([one, torch.cat([other, torch.full((2, 12), 9.0)])]), torch.arange(5) < torch.tensor([[5], [3]])
     )
-    assert torch.allclose(pooled(padded, "mean", 0), torch.stack([one.mean(0), other.mean(0)]))
-    assert torch.allclose(pooled(padded, "cls+mean", 1)[1], torch.cat([other[0], other[1:].mean(0)]))
+    assert torch.allclose(pooled(padded, Pool("mean")), torch.stack([one.mean(0), other.mean(0)]))
+    assert torch.allclose(pooled(padded, Pool("cls+mean", 1))[1], torch.cat([other[0], other[1:].mean(0)]))
     head = KINDS["attentive"]([12], Task("classes", 3)).eval()
     assert torch.allclose(head([padded])[1], head([other[None]])[0], atol=1e-6)
 

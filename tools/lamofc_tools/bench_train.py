@@ -31,6 +31,7 @@ import lamofc_store as lamofc
 from lamofc_codecs.testing import picture
 from lamofc_store import FeatureLoader, Quality, Sample
 from lamofc_tools.heads import KINDS, Head, Task
+from lamofc_tools.heads.pooled import PooledHead
 from lamofc_tools.loader_peers import PEERS, Peer
 from lamofc_tools.machine import machine
 from lamofc_tools.throttle import Bucket, ThrottledFileSystem, register
@@ -135,10 +136,12 @@ def ahead(batches: Epoch) -> Epoch:
             yield batch
 
 
-def from_store(url: str, job: Job, quality: Quality | None) -> Callable[[int], Epoch]:
-    """Epochs of a store."""
-    store = lamofc.open(url)
-    dataset = store.dataset(job.layers, target="number", quality=quality)
+def from_store(url: str, job: Job, quality: Quality | None, *, pooled: bool = False) -> Callable[[int], Epoch]:
+    """Epochs of a store, whole tokens or what their head makes of them."""
+    dataset = lamofc.open(url).dataset(job.layers, target="number", quality=quality)
+    head = job.make()
+    if pooled and isinstance(head, PooledHead):
+        dataset = dataset.pooled(head.pool)
 
     def epoch(seed: int) -> Epoch:
         for batch in FeatureLoader(dataset, BATCH, shuffle=True, seed=seed, prefetch=0, dtype=torch.float32):
@@ -180,7 +183,9 @@ def readers(job: Job, folder: Path, bucket: Bucket, *, slow: bool) -> Iterator[t
         if not url.exists():
             filled(url, job, codec, quality)
         for suffix, rate in reads:
-            yield f"store, {name}{suffix}", from_store(f"throttled://{url}" if slow else str(url), job, rate)
+            for pooled in (False, True)[: 1 + isinstance(job.make(), PooledHead)]:
+                there = f"throttled://{url}" if slow else str(url)
+                yield f"store, {name}{suffix}{', pooled' * pooled}", from_store(there, job, rate, pooled=pooled)
 
 
 def filled(url: Path, job: Job, codec: str, quality: Quality | None) -> None:
@@ -230,7 +235,7 @@ def rows_of(job: Job, folder: Path, places: Sequence[str], rounds: int) -> Itera
 
 def shown(row: dict[str, Any], raw: float) -> str:
     """A line of the table."""
-    cells = f"{row['place']:18}{row['reader']:22}{row['seconds']:>9.3f}{row['samples_s']:>11.1f}"
+    cells = f"{row['place']:18}{row['reader']:30}{row['seconds']:>9.3f}{row['samples_s']:>11.1f}"
     return f"{cells}{row['bytes'] / 1e6:>10.2f}{row['core_seconds']:>9.2f}{raw / row['seconds']:>10.2f}x"
 
 
@@ -248,7 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[dict[str, Any]] = []
     for job in jobs(chosen.data, chosen.count, chosen.jobs.split(",")):
         print(f"\n{job.name}, {job.features.nbytes / 1e6:.1f} MB of float16")
-        print(f"{'place':18}{'reader':22}{'epoch s':>9}{'samples/s':>11}{'MB read':>10}{'core s':>9}{'of memmap':>11}")
+        print(f"{'place':18}{'reader':30}{'epoch s':>9}{'samples/s':>11}{'MB read':>10}{'core s':>9}{'of memmap':>11}")
         raw = 1.0
         with tempfile.TemporaryDirectory() as folder:
             for row in rows_of(job, Path(folder), chosen.places.split(";"), chosen.rounds):

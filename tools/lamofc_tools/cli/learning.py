@@ -91,6 +91,9 @@ class Coursed:
     decay: Annotated[
         list[float] | None, typer.Option("--decay", help="Of weights; a linear head chooses, of several. Repeatable.")
     ] = None
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="A linear head by SGD at 13 rates side by side, not by L-BFGS.")
+    ] = False
     seed: Annotated[int, typer.Option("--seed", help="For first weights and the order of samples.")] = 0
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
     half: Annotated[bool, typer.Option("--half", help="Forward passes in bfloat16.")] = False
@@ -112,6 +115,7 @@ class Coursed:
             lr=self.lr,
             decay=self.decay[0] if self.decay else 0.01,
             decays=tuple(self.decay or DECAYS),
+            sweep=self.sweep,
             seed=self.seed,
             device=device_of(self.device),
             half=self.half,

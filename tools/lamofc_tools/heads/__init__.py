@@ -1,6 +1,7 @@
 """Heads that are trained on features."""
 
 from lamofc_tools.heads.attentive import AttentiveHead
+from lamofc_tools.heads.course import Course
 from lamofc_tools.heads.dpt import DptHead
 from lamofc_tools.heads.files import load, save
 from lamofc_tools.heads.head import Head
@@ -11,7 +12,7 @@ from lamofc_tools.heads.linear import LinearHead, fit_linear
 from lamofc_tools.heads.segmentation import SegmentationHead
 from lamofc_tools.heads.sensitivity import joined, sensitivity
 from lamofc_tools.heads.task import Task
-from lamofc_tools.heads.training import Course, Progress, Training, evaluate, gathered, train
+from lamofc_tools.heads.training import Progress, Training, evaluate, gathered, train
 from lamofc_tools.heads.weights import weights_for
 
 __all__ = [

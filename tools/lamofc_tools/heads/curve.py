@@ -7,10 +7,11 @@ from typing import Any, Literal
 import torch
 
 from lamofc_store import Quality, Store
+from lamofc_tools.heads.course import Course
 from lamofc_tools.heads.head import Head
 from lamofc_tools.heads.kinds import KINDS
 from lamofc_tools.heads.lesson import Lesson
-from lamofc_tools.heads.training import Course, evaluate, train
+from lamofc_tools.heads.training import evaluate, train
 
 Protocol = Literal["original", "decoded"]
 """What the head was trained on: the features that it came with, or those that it is judged on."""

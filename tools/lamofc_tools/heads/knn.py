@@ -1,26 +1,27 @@
 """Nearest neighbours: the classes of the most alike, weighed by how alike they are, as DINOv2 is judged by."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from lamofc_tools.heads.head import Head
+from lamofc_tools.heads.pooled import PooledHead
 from lamofc_tools.heads.task import Task
-from lamofc_tools.heads.tokens import Given, check_pool, pooled_all, pooled_width
+
+if TYPE_CHECKING:
+    from lamofc_tools.heads.course import Course
 
 TEMPERATURE = 0.07
 _ROWS = 1024
 """Rows that are compared with all others at once."""
 
 
-class KnnHead(Head):
+class KnnHead(PooledHead):
     """Remembers the rows that it was given; there is nothing to train."""
 
     kind = "knn"
-    tasks = ("classes",)
 
     def __init__(
         self,
@@ -33,11 +34,10 @@ class KnnHead(Head):
         **options: Any,
     ) -> None:
         super().__init__(widths, task, pool=pool, prefix=prefix, neighbours=neighbours, **options)
-        self._pool, self._prefix, self._neighbours = check_pool(pool), prefix, neighbours
-        inputs = sum(pooled_width(width, self._pool) for width in widths)
+        self._neighbours = neighbours
         self.bank: Tensor
         self.labels: Tensor
-        self.register_buffer("bank", torch.zeros(options.get("rows", 0), inputs))
+        self.register_buffer("bank", torch.zeros(options.get("rows", 0), self.inputs))
         self.register_buffer("labels", torch.zeros(options.get("rows", 0), dtype=torch.int64))
 
     def remember(self, rows: Tensor, labels: Tensor) -> None:
@@ -45,16 +45,13 @@ class KnnHead(Head):
         self.bank, self.labels = normalize(rows.float(), dim=1), labels
         self.options["rows"] = len(rows)
 
-    def rows(self, features: Sequence[Given]) -> Tensor:
-        """What is compared: samples x pooled channels."""
-        return pooled_all(features, self._pool, self._prefix)
-
-    def forward(self, features: Sequence[Given]) -> Tensor:
-        """Samples x classes: votes of the neighbours."""
-        return self.scores(self.rows(features))
+    def learn(self, rows: Tensor, targets: Tensor, course: "Course") -> float:
+        """Remember them."""
+        self.remember(rows, targets)
+        return 0.0
 
     def scores(self, rows: Tensor) -> Tensor:
-        """Of pooled rows."""
+        """Votes of the neighbours."""
         return torch.cat([self._votes(part) for part in torch.split(normalize(rows.float(), dim=1), _ROWS)])
 
     def _votes(self, rows: Tensor) -> Tensor:

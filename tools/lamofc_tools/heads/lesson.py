@@ -1,13 +1,13 @@
 """What is learned from: features of a store, what they are to tell, and of which samples."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lamofc_store import FeatureDataset, FeatureLoader, Quality, Store
+from lamofc_store import FeatureDataset, FeatureLoader, Pool, Quality, Store
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_tools.heads.tokens import tokens_of
 
@@ -80,6 +80,10 @@ class Lesson:
             raise BadArgument("there is no sample to train on", "widen --where, or name features that all samples have")
         first = self.dataset[0]
         return [tokens_of(first[name][None])[0].shape[-1] for name in self.inputs]
+
+    def pooled(self, pool: Pool) -> "Lesson":
+        """The same with inputs that are read as pooled vectors."""
+        return replace(self, dataset=self.dataset.pooled(pool, self.inputs))
 
     def batches(self, loader: FeatureLoader) -> Iterator[tuple[list[Any], Tensor]]:
         """Inputs in their order, and targets."""

@@ -1,66 +1,23 @@
 """Heads trained from a store: by one pass and a solver where that is enough, else by gradients, batch after batch."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lamofc_store import FeatureLoader
 from lamofc_store.errors import BadArgument
 from lamofc_tools import checkpoint
+from lamofc_tools.heads.course import Course
 from lamofc_tools.heads.head import Head
-from lamofc_tools.heads.knn import KnnHead
 from lamofc_tools.heads.lesson import Lesson
-from lamofc_tools.heads.linear import DECAYS, LinearHead
+from lamofc_tools.heads.pooled import PooledHead
 
 _LEAST = 0.01
 """To what share of its beginning the rate of learning falls."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """How a head is trained."""
-
-    epochs: int = 10
-    batch: int = 64
-    lr: float = 1e-3
-    decay: float = 0.01
-    decays: tuple[float, ...] = DECAYS
-    """What a linear head chooses its decay from."""
-    seed: int = 0
-    device: str = "cpu"
-    half: bool = False
-    """Forward passes in bfloat16."""
-    workers: int = 0
-    ragged: str = "stack"
-    checkpoint: Path | None = None
-    """Written after every epoch and every `every` batches; gone on from if it is there."""
-    every: int = 1000
-
-    def loader(self, lesson: Lesson, *, shuffle: bool) -> FeatureLoader:
-        """Batches for it."""
-        return FeatureLoader(
-            lesson.dataset,
-            self.batch,
-            shuffle=shuffle,
-            seed=self.seed,
-            device=self.device,
-            ragged=self.ragged,  # type: ignore[arg-type]
-            workers=self.workers,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """As a run's config."""
-        return {name: value for name, value in asdict(self).items() if name not in ("checkpoint", "device", "workers")}
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> "Course":
-        """From what `to_json` gave."""
-        return cls(**{**told, "decays": tuple(told["decays"])})
 
 
 @dataclass(frozen=True)
@@ -77,7 +34,7 @@ Tell = Callable[[Progress], None]
 def train(head: Head, lesson: Lesson, course: Course, tell: Tell | None = None) -> list[Progress]:
     """Train to the end; what each epoch came to."""
     head.to(course.device)
-    if isinstance(head, LinearHead | KnnHead):
+    if isinstance(head, PooledHead):
         return _solved(head, lesson, course, tell)
     run = Training(head, lesson, course)
     if course.checkpoint is not None and course.checkpoint.exists():
@@ -88,26 +45,20 @@ def train(head: Head, lesson: Lesson, course: Course, tell: Tell | None = None) 
     return run.history
 
 
-def _solved(head: LinearHead | KnnHead, lesson: Lesson, course: Course, tell: Tell | None) -> list[Progress]:
+def _solved(head: PooledHead, lesson: Lesson, course: Course, tell: Tell | None) -> list[Progress]:
     rows, targets = gathered(head, lesson, course)
-    if isinstance(head, KnnHead):
-        head.remember(rows, targets)
-        loss = 0.0
-    else:
-        head.fit_best(rows, targets, course.decays)
-        with torch.no_grad():
-            loss = float(head.task.loss(head.scores(rows), targets))
-    progress = Progress(0, loss)
+    progress = Progress(0, head.learn(rows, targets, course))
     if tell is not None:
         tell(progress)
     return [progress]
 
 
 @torch.no_grad()
-def gathered(head: LinearHead | KnnHead, lesson: Lesson, course: Course) -> tuple[Tensor, Tensor]:
+def gathered(head: PooledHead, lesson: Lesson, course: Course) -> tuple[Tensor, Tensor]:
     """Pooled rows and targets of all samples, in one pass."""
     rows, targets = [], []
-    for features, target in lesson.batches(course.loader(lesson, shuffle=False)):
+    pooled = lesson.pooled(head.pool)
+    for features, target in pooled.batches(course.loader(pooled, shuffle=False)):
         rows.append(head.rows(features))
         targets.append(target)
     return torch.cat(rows), torch.cat(targets)
@@ -199,6 +150,7 @@ def evaluate(head: Head, lesson: Lesson, course: Course) -> dict[str, float]:
     """The metrics of its task on a dataset."""
     if not len(lesson):
         raise BadArgument("there is no sample to judge by", "widen --where, or name features that all samples have")
+    lesson = lesson.pooled(head.pool) if isinstance(head, PooledHead) else lesson
     meter = head.to(course.device).eval().task.meter()
     for features, target in lesson.batches(course.loader(lesson, shuffle=False)):
         meter.add(head.found(features, target), target)
