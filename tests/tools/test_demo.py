@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 import lamofc_store
-from lamofc_tools.demo import Settings, Step, maps, next_steps, show, tour
+from lamofc_tools.demo import Picture, Settings, Step, maps, next_steps, show, tour
 from lamofc_tools.demo.digits import Digits
 from lamofc_tools.heads import fit_linear
 
@@ -87,11 +87,27 @@ def test_pages_fit_eighty_columns(steps: tuple[Path, list[Step]]) -> None:
 
 def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    monkeypatch.setattr("lamofc_tools.demo.Settings", lambda epochs: replace(SHORT, head_epochs=0))
+    monkeypatch.setattr(
+        "lamofc_tools.demo.Settings", lambda epochs, picture: replace(SHORT, head_epochs=0, picture=picture)
+    )
     document = lamofc("demo", "--json", "--keep", tmp_path / "kept").document
     assert set(document) == {"model", "rates", "accuracy", "tasks"}
     assert document["tasks"]["rows"] == []
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["klt-10dB", "raw"]
+
+
+def test_a_picture_of_codecs_is_drawn_where_that_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    pytest.importorskip("compressai")
+    settings = replace(SHORT, codings=(("raw", None),), head_epochs=0, picture=Picture(tmp_path / "a.png", steps=2))
+    *_, step = tour(tmp_path, settings, lambda done, total: None)
+    found = [(row["curve"], row["setting"]) for row in step.document["rows"]]
+    assert {curve for curve, _ in found} == {"raw", "klt", "uniform", "hyperprior"} and len(set(found)) == len(found)
+    assert all(0 <= row["accuracy"] <= 1 and 0 <= row["miou"] <= 1 for row in step.document["rows"])
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    console = Console(file=StringIO(), width=80, highlight=False, soft_wrap=True)
+    show(console, step)
+    assert "What a bit buys" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_missing_digits_are_answered_with_the_install_line(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch) -> None:

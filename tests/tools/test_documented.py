@@ -69,7 +69,8 @@ def test_readme_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_p
     pytest.importorskip("sklearn")
     codings = (("raw", None), ("uniform", 5.0))
     monkeypatch.setattr(
-        "lamofc_tools.demo.Settings", lambda epochs: Settings(epochs=1, count=200, head_epochs=0, codings=codings)
+        "lamofc_tools.demo.Settings",
+        lambda epochs, picture: Settings(epochs=1, count=200, head_epochs=0, codings=codings),
     )
     monkeypatch.chdir(tmp_path)
     typed = re.findall(r"^\$ lamofc (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)

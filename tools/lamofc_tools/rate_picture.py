@@ -1,6 +1,6 @@
 """Rate against signal to noise as a picture, a panel for each feature."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,11 @@ from lamofc_store.errors import StoreError
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a PNG of bits per element, everything counted, against decibels."""
-    pyplot = _pyplot()
+    plot = pyplot()
     features = list(dict.fromkeys(row["feature"] for row in rows))
     across = min(3, len(features))
     down = -(-len(features) // across)
-    figure, axes = pyplot.subplots(down, across, figsize=(5.2 * across, 4 * down), squeeze=False)
+    figure, axes = plot.subplots(down, across, figsize=(5.2 * across, 4 * down), squeeze=False)
     for axis, feature in zip(axes.flat, features, strict=False):
         for coder in dict.fromkeys(row["coder"] for row in rows if row["feature"] == feature):
             points = sorted(
@@ -27,25 +27,27 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axis.set_visible(False)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
-def draw_curves(rows: Sequence[dict[str, Any]], metric: str, path: Path) -> None:
-    """Write a PNG of a metric against bits per element, a line for each curve."""
-    pyplot = _pyplot()
-    figure, axis = pyplot.subplots(figsize=(7, 4.6))
-    for curve in dict.fromkeys(row["curve"] for row in rows):
-        points = sorted((row["x"], row["y"]) for row in rows if row["curve"] == curve)
-        axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=curve)
-    axis.set(xlabel="bits per element", ylabel=metric, xscale="log")
-    axis.grid(alpha=0.3, which="both")
-    axis.legend(fontsize=8)
+def draw_curves(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], path: Path) -> None:
+    """Write a PNG of metrics, keys of rows and what they are called, against `bpfp`; a panel each, a line a `curve`."""
+    plot = pyplot()
+    figure, axes = plot.subplots(1, len(metrics), figsize=(7 * len(metrics), 4.6), squeeze=False)
+    for axis, (metric, name) in zip(axes.flat, metrics.items(), strict=True):
+        for curve in dict.fromkeys(row["curve"] for row in rows):
+            points = sorted((row["bpfp"], row[metric]) for row in rows if row["curve"] == curve)
+            axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=curve)
+        axis.set(xlabel="bits per element", ylabel=name, xscale="log")
+        axis.grid(alpha=0.3, which="both")
+        axis.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Matplotlib without a screen; it is told how to get it where it is not there."""
     try:
         import matplotlib
     except ImportError as error:

@@ -121,10 +121,10 @@ def draw(points: "Sequence[Point]", metric: str, file: Path) -> None:
     rows = [
         {
             "curve": f"{Path(point.store).name}, trained on {point.trained_on}",
-            "x": point.bpfp,
-            "y": point.values[metric],
+            "bpfp": point.bpfp,
+            metric: point.values[metric],
         }
         for point in points
         if metric in point.values
     ]
-    draw_curves(rows, metric, file)
+    draw_curves(rows, {metric: metric}, file)

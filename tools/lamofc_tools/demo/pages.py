@@ -90,6 +90,21 @@ def _tasks(console: Console, document: Document, seconds: float) -> None:
     console.print(table)
 
 
+def _picture(console: Console, document: Document, seconds: float) -> None:
+    console.rule("[bold]5  What a bit buys, by codec", align="left")
+    trained = f"{document['steps']} steps each, far from their best" if document["steps"] else "left out"
+    console.print(
+        "Linear heads trained on the original patches of block.4, judged on what codecs\n"
+        f"give back ({seconds:.0f} s). Networks of hyperprior: {trained}.\n"
+        f"Bits are of records, profiles not counted. Drawn in {document['png']}\n"
+    )
+    table = _table("codec", "setting", "bits/element", "accuracy", "ink mIoU")
+    for row in document["rows"]:
+        told = f"{row['bpfp']:.3f}", f"{row['accuracy']:.1%}", f"{row['miou']:.3f}"
+        table.add_row(row["curve"], row["setting"], *told)
+    console.print(table)
+
+
 def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(first, no_wrap=True)
@@ -121,4 +136,5 @@ _PAGES: dict[str, _Page] = {
     "rates": _rates,
     "accuracy": _accuracy,
     "tasks": _tasks,
+    "picture": _picture,
 }

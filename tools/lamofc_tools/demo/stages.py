@@ -14,6 +14,7 @@ import lamofc_store as lamofc
 from lamofc_store import Quality, Store
 from lamofc_tools.demo import digits, tasks, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
+from lamofc_tools.demo.picture import Picture, compared
 from lamofc_tools.heads import fit_linear
 
 SEED = 0
@@ -32,6 +33,8 @@ class Settings:
     """Digits, all when None."""
     head_epochs: int = 3
     """Passes in the training of a DPT head; none leaves out the three tasks."""
+    picture: Picture | None = None
+    """What a bit buys by codec, networks trained for it; minutes more."""
     codings: tuple[tuple[str, float | None], ...] = (
         ("raw", None),
         ("lloydmax", None),
@@ -83,6 +86,12 @@ def tour(folder: Path, settings: Settings, tell: Told) -> Iterator[Step]:
     started = perf_counter()
     rows = list(tasks.answers(folder, model, data, settings.head_epochs, tell)) if settings.head_epochs else []
     yield Step("tasks", {"held_out": len(data.labels) - data.training, "rows": rows}, perf_counter() - started)
+
+    if settings.picture is not None:
+        started = perf_counter()
+        rows = list(compared(folder, features["block.4"], data, settings.picture, tell))
+        document = {"rows": rows, "png": str(settings.picture.file), "steps": settings.picture.steps}
+        yield Step("picture", document, perf_counter() - started)
 
 
 def name_of(codec: str, decibels: float | None) -> str:
