@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -115,7 +115,7 @@ def make_profile(fitted: Fitted, test: HeldOut, final: Transform | None, terrain
         "quality": fitted.quality.to_json() if fitted.quality else None,
     }
     if terrain is not None:
-        config["terrain"] = asdict(terrain)
+        config["terrain"] = terrain.to_json()
     if fitted.parts:
         config["parts"] = [[name, channels] for name, channels in fitted.parts]
     if fitted.parts or not fitted.metric.even:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +28,7 @@ MAX_LEVELS = 7
 FINEST = 2.0**-100
 """Steps and their inverses stay well within float32."""
 _START = struct.Struct("<fBB")
-_EXACT, _CUT, _SILENT, _LIFTED = 1, 2, 4, 8
+_EXACT, _CUT, _SILENT, _LIFTED, _SEVERAL = 1, 2, 4, 8, 16
 _LENGTHS = 3
 
 
@@ -102,8 +102,9 @@ def write_layers(
         form, plane = Form.STORED, side.tokens.energy.tobytes()
     lifts = b"" if side.lifts is None else write_lifts(side.lifts)
     cuts = b"".join(bytes((cut.halves, cut.rest)) for cut in head.cuts)
-    flags = _EXACT * bool(exact) | _CUT * any(cuts) | _SILENT * head.silent | _LIFTED * bool(lifts)
-    field = () if known.terrain is None else (side.field.first, side.field.rows, side.field.width)
+    several = side.field.images > 1
+    flags = _EXACT * bool(exact) | _CUT * any(cuts) | _SILENT * head.silent | _LIFTED * bool(lifts) | _SEVERAL * several
+    field = () if known.terrain is None else astuple(side.field)[: 3 + several]
     listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(base), *field], np.int64))
     start = _START.pack(head.step, len(head.columns), flags) + cuts * any(cuts) + listed
     layers = [b"".join((start, bytes((form,)), plane, index, lifts, base, exact))]
@@ -139,11 +140,11 @@ def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[in
     step, flags, cuts, at = read_start(data)
     levels = len(cuts) + 1
     need(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
-    listed, used = read_numbers(data[at:], levels + _LENGTHS + (3 if known.terrain else 0))
+    listed, used = read_numbers(data[at:], levels + _LENGTHS + _numbers_of_field(flags, known))
     head = Head(step, tuple(listed[:levels].tolist()), cuts, bool(flags & _SILENT))
     lengths = listed[levels : levels + _LENGTHS].tolist()
     field = Field(*listed[levels + _LENGTHS :].tolist())
-    need(field.fits(tokens), f"{field} of {tokens} tokens")
+    need(field.fits(tokens) and (field.images > 1) == bool(flags & _SEVERAL), f"{field} of {tokens} tokens")
     at += used
     rising = all(a <= b for a, b in pairwise(head.columns))
     need(rising and head.columns[-1] <= known.columns, f"levels of {head.columns} columns")
@@ -172,6 +173,12 @@ def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[in
     return Opened(head, side, data[at:end], tuple(later), data[end:])
 
 
+def _numbers_of_field(flags: int, known: Parameters) -> int:
+    """How many numbers tell the field: none without waves, one more for several images."""
+    need(known.terrain is not None or not flags & _SEVERAL, f"flags {flags} without a field")
+    return 0 if known.terrain is None else 4 if flags & _SEVERAL else 3
+
+
 def read_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[int], known: Parameters) -> Read:
     """Read a prefix of the layers."""
     opened = open_layers(layers, tokens, channels, known)
@@ -191,7 +198,8 @@ def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
     need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
     step, levels, flags = _START.unpack_from(data)
     need(FINEST <= step <= 1 / FINEST, f"a step of {step}")
-    need(1 <= levels <= MAX_LEVELS and flags <= _EXACT | _CUT | _SILENT | _LIFTED, f"{levels} levels, flags {flags}")
+    every = _EXACT | _CUT | _SILENT | _LIFTED | _SEVERAL
+    need(1 <= levels <= MAX_LEVELS and flags <= every, f"{levels} levels, flags {flags}")
     if not flags & _CUT:
         return step, flags, (Cut(),) * (levels - 1), _START.size
     end = _START.size + 2 * (levels - 1)

@@ -57,13 +57,14 @@ def find_terrain(samples: Sequence[Floats]) -> Terrain | None:
     """On what fields samples, tokens x columns, lie; None where waves gather too little."""
     best: tuple[float, Terrain | None] = (-_WORTH * sum(told(columns).size for columns in samples), None)
     plain = sum(spread_out(told(columns), Field()) for columns in samples)
-    for sequence in (False, True):
+    doubt = -best[0] / 2
+    for sequence, several in ((False, False), (True, False), (False, True)):
         for first in _PREFIXES:
-            terrain = Terrain(first, sequence)
+            terrain = Terrain(first, sequence, several)
             found = [
                 min(spread_out(told(columns), field) for field in terrain.fields(len(columns))) for columns in samples
             ]
-            best = min(best, (sum(found) - plain, terrain), key=lambda one: one[0])
+            best = min(best, (sum(found) - plain + several * doubt, terrain), key=lambda one: one[0])
     return best[1]
 
 

@@ -197,8 +197,9 @@ def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | N
 
 def _terrain(profile: Profile, given: object) -> Terrain:
     match given:
-        case {"first": int(first), "sequence": bool(sequence)} if 0 <= first < 1 << 31:
-            return Terrain(first, sequence)
+        case {"first": int(first), "sequence": bool(sequence), **rest} if 0 <= first < 1 << 31:
+            if rest in ({}, {"several": True}):
+                return Terrain(first, sequence, bool(rest))
     raise CodecError(f"profile {profile.id[:12]} says that tokens lie as {given}", "fit it again")
 
 

@@ -27,6 +27,8 @@ _CHUNK = 64
 """Columns that are turned at once: a block of them stays in the processor's nearest cache."""
 _LONGEST = 4
 """A field may be so many times as long as it is wide, or as wide as it is long."""
+_IMAGES = 16
+"""Most images of a sample."""
 _BAND_OF = np.array([1, 2, 3, 4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8], np.uint8)
 """By the frequencies down and along, added up, each in eighths of the highest."""
 
@@ -35,51 +37,70 @@ Cuts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Field:
-    """Rows of tokens; those before and after them are left as they are."""
+    """Rows of tokens, of one image or of several; those before and after the rows are left as they are."""
 
     first: int = 0
-    """Tokens before it."""
+    """Tokens before the rows of each image."""
     rows: int = 0
     width: int = 0
     """Tokens of a row; 1 for a sequence."""
+    images: int = 1
+
+    @property
+    def each(self) -> int:
+        """Tokens of an image."""
+        return self.first + self.rows * self.width
 
     @property
     def end(self) -> int:
         """The first token after it."""
-        return self.first + self.rows * self.width
+        return self.images * self.each
+
+    @property
+    def starts(self) -> range:
+        """Where the rows of each image begin."""
+        return range(self.first, self.end + (not self.each), max(self.each, 1))
 
     def fits(self, tokens: int) -> bool:
         """Whether so many tokens hold it; an empty one is at the start."""
-        return self.end <= tokens and (self.rows > 0 < self.width or self == Field())
+        return self.end <= tokens and (min(self.rows, self.width, self.images) > 0 or self == Field())
 
     def bands(self, tokens: int) -> NDArray[np.uint8]:
         """The band of each of the tokens."""
         found = np.zeros(tokens, np.uint8)
         down, along = _frequencies(self.rows), _frequencies(self.width)
-        found[self.first : self.end] = _BAND_OF[down[:, None] + along[None, :]].reshape(-1)
+        for start in self.starts:
+            found[start : start + self.each - self.first] = _BAND_OF[down[:, None] + along[None, :]].reshape(-1)
         return found
 
     def back_on(self, waves: Tensor) -> None:
         """The tokens of its waves, in place, on whatever device those are: the same floats as by tiles."""
-        values = waves[self.first : self.end].view(self.rows, self.width, -1)
-        for first, last in pairwise(_cuts(self.width).tolist()):
-            values[:, first:last] = _summed(values[:, first:last].movedim(1, 0)).movedim(0, 1)
-        for first, last in pairwise(_cuts(self.rows).tolist()):
-            values[first:last] = _summed(values[first:last])
+        for start in self.starts:
+            values = waves[start : start + self.each - self.first].view(self.rows, self.width, -1)
+            for first, last in pairwise(_cuts(self.width).tolist()):
+                values[:, first:last] = _summed(values[:, first:last].movedim(1, 0)).movedim(0, 1)
+            for first, last in pairwise(_cuts(self.rows).tolist()):
+                values[first:last] = _summed(values[first:last])
 
     def tiles(self, tokens: int, most: int) -> list[Tile]:
         """All tokens in pieces of at most so many, or of one row of blocks."""
-        found = [Tile(start, min(start + most, self.first)) for start in range(0, self.first, most)]
-        begin, cuts = 0, _cuts(self.rows).tolist()
+        found: list[Tile] = []
+        for start in self.starts:
+            found += _apart(start - self.first, start, most)
+            found += self._strips(start, most)
+        return found + _apart(self.end, tokens, most)
+
+    def _strips(self, start: int, most: int) -> list[Tile]:
+        """Rows of blocks of the image whose rows begin there."""
+        found, begin, cuts = [], 0, _cuts(self.rows).tolist()
         for strip, bottom in enumerate(cuts[1:]):
             following = cuts[strip + 2] if strip + 2 < len(cuts) else None
             if following is None or (following - cuts[begin]) * self.width > most:
-                rows = slice(cuts[begin], bottom)
-                down = tuple(cut - rows.start for cut in cuts[begin : strip + 2])
-                start = self.first + rows.start * self.width
-                found.append(Tile(start, self.first + bottom * self.width, down, self.width))
+                down = tuple(cut - cuts[begin] for cut in cuts[begin : strip + 2])
+                here = start + cuts[begin] * self.width
+                found.append(Tile(here, start + bottom * self.width, down, self.width))
                 begin = strip + 1
-        return found + [Tile(start, min(start + most, tokens)) for start in range(self.end, tokens, most)]
+        return found
 
 
 @dataclass(frozen=True)
@@ -99,11 +120,17 @@ class Tile:
         return waves
 
 
+def _apart(start: int, stop: int, most: int) -> list[Tile]:
+    """Tokens that lie on no field."""
+    return [Tile(here, min(here + most, stop)) for here in range(start, stop, most)]
+
+
 def turn(columns: Floats, field: Field) -> None:
     """Turn tokens x columns into waves, in place."""
-    within = columns[field.first : field.end]
-    if len(within):
-        _turn(within, field.width, _cuts(field.rows), _cuts(field.width), _matrices())
+    for start in field.starts:
+        within = columns[start : start + field.each - field.first]
+        if len(within):
+            _turn(within, field.width, _cuts(field.rows), _cuts(field.width), _matrices())
 
 
 @dataclass(frozen=True)
@@ -111,22 +138,37 @@ class Terrain:
     """What fields the tokens of a feature lie on."""
 
     first: int
-    """Tokens before the field, as in class tokens and registers."""
+    """Tokens before the rows of an image, as class tokens and registers."""
     sequence: bool
     """Whether the others follow one another in one line; else they are rows of one width."""
+    several: bool = False
+    """Whether a sample may be several images of one size, as crops or flipped copies are, each with its own first."""
+
+    def to_json(self) -> dict[str, object]:
+        """As a profile's config tells it."""
+        told: dict[str, object] = {"first": self.first, "sequence": self.sequence}
+        return told | ({"several": True} if self.several else {})
 
     def fields(self, tokens: int) -> tuple[Field, ...]:
-        """What field so many tokens may lie on, the squarest first."""
+        """What field so many tokens may lie on: the fewest images first, and then the squarest."""
+        if self.sequence:
+            count = tokens - self.first
+            return (Field(self.first, count, 1),) if count > 1 else (Field(),)
+        most = _IMAGES if self.several else 1
+        counts = [images for images in range(1, most + 1) if tokens % images == 0]
+        found = [field for images in counts for field in self._of(tokens // images, images)]
+        return tuple(found) or (Field(),)
+
+    def _of(self, tokens: int, images: int) -> list[Field]:
+        """Fields of images of so many tokens, the squarest first."""
         count = tokens - self.first
         if count < 2:
-            return (Field(),)
-        if self.sequence:
-            return (Field(self.first, count, 1),)
+            return []
         widest = min(count // 2, math.isqrt(_LONGEST * count))
         widths = [width for width in range(2, widest + 1) if count % width == 0]
         within = [width for width in widths if max(width**2, count) <= _LONGEST * min(width**2, count)]
         within.sort(key=lambda width: (max(width, count // width), width))
-        return tuple(Field(self.first, count // width, width) for width in within) or (Field(),)
+        return [Field(self.first, count // width, width, images) for width in within]
 
 
 @cache

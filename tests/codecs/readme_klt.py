@@ -18,7 +18,7 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     step, count, flags = struct.unpack_from("<fBB", data)
     at = 6 + 2 * (count - 1) * (flags >> 1 & 1)
     cuts = [(data[k], data[k + 1]) if flags & 2 else (0, 0) for k in range(6, 4 + 2 * count, 2)]
-    listed, used = plain.numbers(data[at:], count + (6 if "bands" in tensors else 3))
+    listed, used = plain.numbers(data[at:], count + (6 + (flags >> 4 & 1) if "bands" in tensors else 3))
     columns, lengths, field, at = listed[:count], listed[count : count + 3], listed[count + 3 :], at + used
     sigma = Waves(*field).spreads(tensors, tokens) if field else np.tile(tensors["sigma"], (tokens, 1))
     energy = plain.plane(data[at], data[at + 1 : at + 1 + lengths[0]], tokens, tensors["energies"].astype(np.int64))
@@ -54,11 +54,11 @@ def stages(halves: int, rest: int) -> list[tuple[str, int, int]]:
 class Waves:
     """Blocks of tokens, their bands, and the way back from waves."""
 
-    def __init__(self, first: int, rows: int, width: int) -> None:
-        self.first, self.rows, self.width = first, rows, width
+    def __init__(self, first: int, rows: int, width: int, images: int = 1) -> None:
+        self.first, self.rows, self.width, self.images = first, rows, width, images
 
-    def place(self, row: int, column: int) -> int:
-        return self.first + row * self.width + column
+    def place(self, row: int, column: int, image: int = 0) -> int:
+        return image * (self.first + self.rows * self.width) + self.first + row * self.width + column
 
     @staticmethod
     def blocks(count: int) -> list[range]:
@@ -72,7 +72,9 @@ class Waves:
                 for u, row in enumerate(down):
                     for v, column in enumerate(along):
                         f = 8 * u // len(down) + 8 * v // len(along)
-                        found[self.place(row, column)] = min(f, 4) + 1 if f < 5 else 5 + (f > 5) + (f > 8) + (f > 12)
+                        for image in range(self.images):
+                            band = min(f, 4) + 1 if f < 5 else 5 + (f > 5) + (f > 8) + (f > 12)
+                            found[self.place(row, column, image)] = band
         return found
 
     def spreads(self, tensors: dict[str, Array], tokens: int) -> Array:
@@ -81,14 +83,15 @@ class Waves:
 
     def back(self, values: Array) -> Array:
         values = values.copy()
-        for row in range(self.rows):
-            for block in self.blocks(self.width):
-                places = [self.place(row, column) for column in block]
-                values[places] = self.tokens_of(values[places])
-        for block in self.blocks(self.rows):
-            for column in range(self.width):
-                places = [self.place(row, column) for row in block]
-                values[places] = self.tokens_of(values[places])
+        for image in range(self.images):
+            for row in range(self.rows):
+                for block in self.blocks(self.width):
+                    places = [self.place(row, column, image) for column in block]
+                    values[places] = self.tokens_of(values[places])
+            for block in self.blocks(self.rows):
+                for column in range(self.width):
+                    places = [self.place(row, column, image) for row in block]
+                    values[places] = self.tokens_of(values[places])
         return values
 
     @staticmethod

@@ -1,9 +1,11 @@
 """Tokens of images and sequences turned into waves: there and back, when it pays, and what it gains."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lamofc_codecs import Quality, decode, encode, fit
@@ -12,11 +14,13 @@ from lamofc_codecs.testing import feature, picture
 from lamofc_codecs.waves import BANDS, Field, Terrain, turn, waves_of
 from tests.codecs.readme_klt import Waves
 
-fields = st.builds(Field, st.integers(0, 9), st.integers(1, 20), st.integers(1, 20))
+fields = st.builds(Field, st.integers(0, 9), st.integers(1, 20), st.integers(1, 20), st.integers(1, 3))
 
 
+@settings(deadline=None)
 @given(fields, st.integers(0, 5), st.integers(1, 140), st.integers(1, 600))
 @example(Field(5, 32, 32), 3, 70, 256)
+@example(Field(5, 9, 7, 4), 2, 70, 40)
 @example(Field(0, 1, 300), 0, 3, 256)
 @example(Field(0, 129, 1), 1, 64, 256)
 @example(Field(), 6, 4, 4)
@@ -27,7 +31,7 @@ def test_back_from_waves_are_the_tokens(field: Field, after: int, columns: int, 
     turn(waves, field)
     power = np.square(values, dtype=np.float64).sum()
     assert np.square(waves, dtype=np.float64).sum() == pytest.approx(power, rel=1e-5)
-    slow = Waves(field.first, field.rows, field.width)
+    slow = Waves(*astuple(field))
     assert field.bands(tokens).tolist() == slow.bands(tokens)
     again = waves.copy()
     tiles = field.tiles(tokens, most)
@@ -56,6 +60,10 @@ def test_fields_that_tokens_may_lie_on() -> None:
     assert Terrain(0, False).fields(13) == (Field(),)
     assert Terrain(4, False).fields(3) == Terrain(4, True).fields(5) == (Field(),)
     assert Terrain(2, True).fields(100) == (Field(2, 98, 1),)
+    assert Terrain(5, False, True).fields(2 * 3141)[0] == Field(5, 56, 56, 2)
+    assert Field(5, 48, 64, 2) in Terrain(5, False, True).fields(2 * 3077)
+    assert Terrain(5, False, True).fields(5 + 1024)[0] == Field(5, 32, 32)
+    assert not Field(5, 4, 4, 3).fits(62) and Field(5, 4, 4, 3).fits(63) and not Field(0, 0, 0, 2).fits(9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -83,6 +91,26 @@ def test_waves_halve_a_picture_and_nothing_else() -> None:
         sizes.append(sum(len(record.data) for record in encode(samples[16:], profile)))
     assert sizes[1] < sizes[0] / 2
     assert "terrain" not in fit("klt", [feature(144, 48, seed) for seed in range(16)]).config
+
+
+def test_several_pictures_in_a_sample_are_worth_what_each_is() -> None:
+    def crops(seed: int, count: int) -> torch.Tensor:
+        return torch.cat([picture(10, 14, 48, 100 * seed + crop, first=5) for crop in range(count)])
+
+    profile = fit("klt", [crops(seed, 2) for seed in range(1, 13)], Quality(snr_db=10))
+    assert profile.config["terrain"] == {"first": 5, "sequence": False, "several": True}
+    alone = fit("klt", [crops(seed, 1) for seed in range(1, 25)], Quality(snr_db=10))
+    assert alone.config["terrain"] == {"first": 5, "sequence": False}
+    for count in (1, 2, 3, 7):
+        source = crops(50, count)
+        record = encode([source], profile)[0]
+        assert 10 * np.log10(record.signal / record.bulk_sse) == pytest.approx(10, abs=0.2)
+        apart = encode([part.contiguous() for part in source.split(145)], alone)
+        assert len(record.data) < 1.1 * sum(len(one.data) for one in apart)
+        decoded = decode([record.data], profile)[0]
+        assert (decoded.double() - source.double()).square().sum().item() == pytest.approx(record.sse, rel=1e-5)
+        flags = sections(record.data, parse(record.data))[0][5]
+        assert bool(flags & 16) == (count > 1)
 
 
 def test_a_group_of_pictures_is_read_one_by_one() -> None:
