@@ -8,32 +8,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
+from lamofc_store.errors import Conflict, NotFound, StoreError
+from lamofc_store.export_formats import FORMATS, format_named, numpy_of
 from lamofc_store.file_names import MARKER, files_of
-from lamofc_store.sources.from_safetensors import STRUCTURE
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import torch
-    from numpy.typing import NDArray
 
     from lamofc_codecs import Quality
     from lamofc_store.store import Store
 
+__all__ = ["FORMATS", "INDEX", "Exported", "export", "numpy_of", "whole"]
 INDEX = "index.parquet"
 NESTING = "nesting"
 """The index's column of structures: in a table of attributes `structure` would be taken for the store's own."""
 BATCH = 4096
 """Samples whose rows are asked for at a time."""
-
-Tensors = Mapping[str, "torch.Tensor"]
 
 
 @dataclass(frozen=True)
@@ -66,16 +63,16 @@ def export(  # noqa: PLR0913
     features: Sequence[str] = (),
     where: str | None = None,
     quality: Quality | None = None,
+    keys: str = "original",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write each sample to its own file under `out`; `features` are globs, `where` is SQL over the samples' columns.
 
-    With a `quality`, records in layers are read only as far as it needs. A run that was stopped is completed by the
-    same call. `progress` is told (samples done, samples in all).
+    `keys` are what `lamofcbench` calls blocks: original, segmentation, layer. With a `quality`, records in layers are
+    read only as far as it needs. A run that was stopped is completed by the same call.
     """
-    if format not in WRITERS:
-        raise BadArgument(f"{format!r} is no format of exports", f"choose one of {', '.join(WRITERS)}")
+    form = format_named(format, keys)
     samples = store.find(where) if where else list(store)
     if not samples:
         raise NotFound(
@@ -83,12 +80,12 @@ def export(  # noqa: PLR0913
         )
     folder = Path(out)
     wanted = {"store": store.url, "commit": store.head, "format": format, "features": list(features), "where": where}
-    wanted |= {"quality": str(quality)} if quality is not None else {}
+    wanted |= _unusual(quality=None if quality is None else str(quality), keys=None if keys == "original" else keys)
     count = files = size = 0
     with _writing(folder):
         _claim(folder, wanted, overwrite)
         index = _Index(folder / INDEX)
-        named = list(files_of(samples, f".{format}"))
+        named = list(files_of(samples, form.suffix))
         for start in range(0, len(named), BATCH):
             batch = _items(store, named[start : start + BATCH], features)
             for item in batch:
@@ -96,7 +93,7 @@ def export(  # noqa: PLR0913
                 if not target.is_file():
                     tensors = store.tensors(item.sample, item.features or None, quality)
                     with whole(target) as file:
-                        WRITERS[format](file, tensors, item.structure)
+                        form.write(file, tensors, item.structure)
                     size += target.stat().st_size
                     files += 1
                 count += 1
@@ -108,6 +105,11 @@ def export(  # noqa: PLR0913
             raise NotFound(f"no sample has a feature that matches {' '.join(features)}", f"it has {there}")
         index.close()
     return Exported(count, files, size)
+
+
+def _unusual(**told: str | None) -> dict[str, str]:
+    """What a marker tells only where it is told."""
+    return {name: value for name, value in told.items() if value is not None}
 
 
 @contextmanager
@@ -205,7 +207,7 @@ def _claim(folder: Path, wanted: dict[str, Any], overwrite: bool) -> None:
                 f"{folder} holds another export: {changed}", "use --overwrite to replace it, or another folder"
             )
         (folder / INDEX).unlink(missing_ok=True)
-        for path in folder.rglob(f"*.{before.get('format')}"):
+        for path in folder.rglob(f"*{FORMATS[before['format']].suffix}"):
             path.unlink()
     with whole(marker) as file:
         file.write(json.dumps(wanted, indent=1).encode())
@@ -216,47 +218,6 @@ def _read_marker(marker: Path) -> dict[str, Any]:
         before = json.loads(marker.read_bytes())
     except ValueError:
         before = None
-    if not isinstance(before, dict) or before.get("format") not in WRITERS:
+    if not isinstance(before, dict) or before.get("format") not in FORMATS:
         raise Conflict(f"{marker} is not readable as an export's marker", "choose another folder")
     return before
-
-
-def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
-    """Tensors that share a buffer, as decoded ones may, cannot be saved side by side: those are copied."""
-    from safetensors.torch import save
-
-    own: dict[str, torch.Tensor] = {}
-    buffers: set[int] = set()
-    for name, tensor in tensors.items():
-        buffer = tensor.untyped_storage()
-        alone = buffer.nbytes() == tensor.nbytes and tensor.is_contiguous() and buffer.data_ptr() not in buffers
-        buffers.add(buffer.data_ptr())
-        own[name] = tensor if alone else tensor.contiguous().clone()
-    file.write(save(own, None if structure is None else {STRUCTURE: structure}))
-
-
-def _write_npz(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
-    """By hand, because `np.savez` takes names as arguments and has no place for one called `file`."""
-    import zipfile
-
-    import numpy as np
-
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, tensor in tensors.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, numpy_of(tensor), allow_pickle=False)  # type: ignore[no-untyped-call]
-
-
-def numpy_of(tensor: torch.Tensor) -> NDArray[Any]:
-    """The same values in NumPy; bfloat16 and the 8-bit floats, which it lacks, are widened to float32 without loss."""
-    try:
-        return tensor.cpu().numpy()
-    except TypeError:
-        return tensor.cpu().float().numpy()
-
-
-WRITERS: dict[str, Callable[[BinaryIO, Tensors, str | None], None]] = {
-    "safetensors": _write_safetensors,
-    "npz": _write_npz,
-}
-"""How each format is written; a new one is a function and a line here."""

@@ -54,20 +54,20 @@ def items_of(sample: Sample, options: IngestOptions) -> Iterator[Item]:
             "lamofc ingest --dry-run lists the features",
         )
     for name in wanted:
-        yield _item(sample.id, name, sample.features[name], options)
+        yield _item(sample, name, options)
 
 
 def _is_wanted(name: str, globs: tuple[str, ...]) -> bool:
     return not globs or any(fnmatchcase(name, glob) for glob in globs)
 
 
-def _item(sample: str, feature: str, tensor: "torch.Tensor", options: IngestOptions) -> Item:
-    tensor = tensor.detach().contiguous()
+def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
+    tensor = sample.features[feature].detach().contiguous()
     shape = tuple(tensor.shape)
-    pattern = layout.pattern_for(feature, shape, options.patterns)
+    pattern = layout.pattern_for(feature, shape, options.patterns, sample.patterns)
     dtype = str(tensor.dtype).removeprefix("torch.")
     return Item(
-        sample,
+        sample.id,
         feature,
         shape,
         dtype,

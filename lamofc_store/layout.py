@@ -133,11 +133,18 @@ def assignments(options: Iterable[str]) -> dict[str, str]:
     return patterns
 
 
-def pattern_for(feature: str, shape: Sequence[int], patterns: Mapping[str, str]) -> str:
-    """The pattern of a feature: by its own name, else by the first glob that fits it, or the default; fits `shape`."""
+def pattern_for(
+    feature: str, shape: Sequence[int], patterns: Mapping[str, str], usual: Mapping[str, str] | None = None
+) -> str:
+    """The pattern of a feature: by its own name, else by the first glob that fits it, or the default; fits `shape`.
+
+    `usual` are those of a source, by name, that hold where `patterns` tell none.
+    """
     chosen = patterns.get(feature)
     if chosen is None:
         chosen = next((pattern for glob, pattern in patterns.items() if fnmatchcase(feature, glob)), None)
+    if chosen is None:
+        chosen = (usual or {}).get(feature)
     if chosen is None:
         return default_pattern(shape)
     try:

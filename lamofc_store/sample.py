@@ -26,7 +26,9 @@ class Sample:
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     """Columns of the `samples` table: labels, splits, prompts."""
     structure: str | None = None
-    """JSON from `structure.dump`, when the source nested its tensors; None for a flat mapping."""
+    """JSON from `structure.flatten`, when the source nested its tensors; None for a flat mapping."""
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    """How features become tokens x channels, where the source knows; the user's own patterns go first."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:

@@ -2,14 +2,15 @@
 
 The JSON is a tree of one-key objects, so that it can be read by eye and nothing is ever unpickled:
 `{"tensor": name}`, `{"dict": [[key, node], ...]}`, `{"list": [node, ...]}`, `{"tuple": [node, ...]}`,
-`{"value": scalar}` and `{"float": "nan" | "inf" | "-inf"}`, which JSON has no numbers for.
+`{"value": scalar}`, `{"float": "nan" | "inf" | "-inf"}`, which JSON has no numbers for; `{"size": [...]}`,
+`{"dtype": name}` and `{"device": name}` of torch; and `{"stack": [axis, [node, ...]]}`, a tensor kept as several.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lamofc_store.errors import CorruptStore, NotFound, SourceError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Nested: TypeAlias = Any
 """A tensor, or dicts, lists and tuples of tensors and plain values: whatever the user gave."""
+Keys: TypeAlias = tuple[str, ...]
+"""Keys and numbers that lead to a value, outermost first."""
 DEEPEST = 64
 """Levels of nesting; deeper ones are cycles or attacks."""
 BARE = "feature"
@@ -28,17 +31,21 @@ BARE = "feature"
 _CURE = "give a tensor, or dicts, lists and tuples of tensors and plain values"
 
 
-def flatten(nested: object, where: str = "") -> tuple[dict[str, torch.Tensor], str | None]:
+def flatten(
+    nested: object, where: str = "", name: Callable[[Keys], str] = ".".join, *, ordered: bool = False
+) -> tuple[dict[str, torch.Tensor], str | None]:
     """The tensors by dotted path, and the JSON that restores the nesting; None when it is a plain dict of them.
 
-    An error begins with `where`.
+    An error begins with `where`. `name` makes a tensor's name of its path. Keys of a plain dict come back sorted,
+    unless it is to be `ordered`: then its JSON is given where they are not.
     """
     features: dict[str, torch.Tensor] = {}
     try:
-        node = _take(nested, (), features)
+        node = _Taking(features, name).take(nested, ())
     except SourceError as error:
         raise SourceError(f"{where}: {error.message}" if where else error.message, error.cure) from None
-    if node == {"dict": [[name, {"tensor": name}] for name in features]}:
+    kept = not ordered or list(features) == sorted(features)
+    if kept and node == {"dict": [[name, {"tensor": name}] for name in features]}:
         return features, None
     return features, json.dumps(node, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -54,27 +61,47 @@ def restore(tensors: Mapping[str, torch.Tensor], structure: str | None, *, parti
     return _build(root, tensors, 0, partial)
 
 
-def _take(value: object, path: tuple[str, ...], features: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """One node of the tree; its tensors go into `features`."""
-    if len(path) > DEEPEST:
-        raise SourceError(f"{'.'.join(path[:4])}... is nested deeper than {DEEPEST} levels", _CURE)
-    if isinstance(value, Mapping):
-        pairs = []
-        for key, item in value.items():
-            if key is not None and type(key) not in (str, int, bool):
-                raise SourceError(f"{_where(path)} has a key {key!r} of type {type(key).__name__}", "use texts as keys")
-            pairs.append([key, _take(item, (*path, str(key)), features)])
-        return {"dict": pairs}
-    if isinstance(value, list | tuple):
-        kind = "list" if isinstance(value, list) else "tuple"
-        return {kind: [_take(item, (*path, str(index)), features) for index, item in enumerate(value)]}
-    if is_plain(value):
-        number = plain(value)
-        odd = isinstance(number, float) and not math.isfinite(number)
-        return {"float": str(number)} if odd else {"value": number}
-    name = _free_name(".".join(path) or BARE, features)
-    features[name] = tensor_of(value, _where(path))
-    return {"tensor": name}
+class _Taking:
+    """Nodes of the tree made one by one; tensors go into `features` under the names of their paths."""
+
+    def __init__(self, features: dict[str, torch.Tensor], name: Callable[[Keys], str]) -> None:
+        self._features, self._name = features, name
+
+    def take(self, value: object, path: Keys) -> dict[str, Any]:
+        """One node."""
+        if len(path) > DEEPEST:
+            raise SourceError(f"{'.'.join(path[:4])}... is nested deeper than {DEEPEST} levels", _CURE)
+        if isinstance(value, Mapping):
+            return {"dict": [self._pair(key, item, path) for key, item in value.items()]}
+        told = _of_torch(value)
+        if told is not None:
+            return told
+        if isinstance(value, list | tuple):
+            kind = "list" if isinstance(value, list) else "tuple"
+            return {kind: [self.take(item, (*path, str(index))) for index, item in enumerate(value)]}
+        if is_plain(value):
+            number = plain(value)
+            odd = isinstance(number, float) and not math.isfinite(number)
+            return {"float": str(number)} if odd else {"value": number}
+        name = _free_name((self._name(path) if path else "") or BARE, self._features)
+        self._features[name] = tensor_of(value, _where(path))
+        return {"tensor": name}
+
+    def _pair(self, key: object, item: object, path: Keys) -> list[Any]:
+        if key is not None and type(key) not in (str, int, bool):
+            raise SourceError(f"{_where(path)} has a key {key!r} of type {type(key).__name__}", "use texts as keys")
+        return [key, self.take(item, (*path, str(key)))]
+
+
+def _of_torch(value: object) -> dict[str, Any] | None:
+    """What torch tells of tensors besides their values."""
+    import torch
+
+    if isinstance(value, torch.Size):
+        return {"size": list(value)}
+    if isinstance(value, torch.dtype | torch.device):
+        return {"dtype" if isinstance(value, torch.dtype) else "device": str(value).removeprefix("torch.")}
+    return None
 
 
 def tensor_of(value: object, where: str) -> torch.Tensor:
@@ -146,6 +173,8 @@ def _build(node: object, tensors: Mapping[str, torch.Tensor], depth: int, partia
         return body
     if kind == "float" and body in ("nan", "inf", "-inf"):
         return float(body)
+    if kind in ("size", "dtype", "device", "stack"):
+        return _torch_built(kind, body, tensors, depth, partial)
     if kind in ("list", "tuple") and isinstance(body, list):
         items = [_build(item, tensors, depth + 1, partial) for item in body]
         return items if kind == "list" else tuple(items)
@@ -153,6 +182,25 @@ def _build(node: object, tensors: Mapping[str, torch.Tensor], depth: int, partia
         kept = [pair for pair in body if not (partial and _is_absent(pair[1], tensors))]
         return {key: _build(item, tensors, depth + 1, partial) for key, item in kept}
     raise _damaged(node)
+
+
+def _torch_built(kind: str, body: Any, tensors: Mapping[str, torch.Tensor], depth: int, partial: bool) -> Nested:
+    """A size, a dtype, a device, or tensors stacked along an axis; None in place of a stack that is not all there."""
+    import torch
+
+    try:
+        if kind == "stack":
+            axis, nodes = body
+            pieces = [_build(node, tensors, depth + 1, partial) for node in nodes]
+            return None if any(piece is None for piece in pieces) else torch.stack(pieces, dim=axis)
+        if kind == "size":
+            return torch.Size(body)
+        found = getattr(torch, str(body)) if kind == "dtype" else torch.device(body)
+    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
+        raise _damaged({kind: body}) from None
+    if kind == "dtype" and not isinstance(found, torch.dtype):
+        raise _damaged({kind: body})
+    return found
 
 
 def _is_pair(pair: object) -> bool:

@@ -1,7 +1,7 @@
 """Where samples come from: folders and files of tensors, tables of embeddings, any Python iterable."""
 
 from lamofc_store.sources.opening import FORMATS, open
-from lamofc_store.sources.source import Source, Tolerant, Unreadable
+from lamofc_store.sources.source import Source, Spread, Tolerant, Unreadable
 from lamofc_store.sources.table import read_table
 
-__all__ = ["FORMATS", "Source", "Tolerant", "Unreadable", "open", "read_table"]
+__all__ = ["FORMATS", "Source", "Spread", "Tolerant", "Unreadable", "open", "read_table"]

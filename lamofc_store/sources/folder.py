@@ -6,12 +6,14 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from lamofc_store.errors import SourceError, StoreError
 from lamofc_store.file_names import id_of
 from lamofc_store.sample import Sample
-from lamofc_store.sources import from_numpy, from_safetensors, from_torch
+from lamofc_store.sources import from_dumps, from_numpy, from_safetensors, from_torch, from_trees
+from lamofc_store.sources.families import FAMILIES
 from lamofc_store.sources.source import ALL, Unreadable, Wanted, only_once, spread_order
 
 Reader = Callable[[Path, str, Wanted], Sample]
@@ -21,14 +23,22 @@ READERS: dict[str, Reader] = {
     "npz": from_numpy.read,
     "npy": from_numpy.read,
     "pt": from_torch.read,
+    "zst": from_torch.read,
+    "compressai-vision": from_dumps.read,
+    "lamofc-npy": from_trees.read,
+    **{family: partial(from_torch.read, family=family) for family in FAMILIES},
 }
 """How each format is read; a new one is a line here and one in SUFFIXES."""
+KEPT_AS = {"lamofc-npy": {"npy"}, **{family: {"pt", "zst"} for family in FAMILIES}}
+"""Formats that are told by what is within, by the formats whose suffixes they have."""
 SUFFIXES = {
     ".safetensors": "safetensors",
     ".npz": "npz",
     ".npy": "npy",
     ".pt": "pt",
     ".pth": "pt",
+    ".zst": "zst",
+    ".h5": "compressai-vision",
     ".parquet": "parquet",
 }
 
@@ -63,7 +73,7 @@ class Files:
                 yield Unreadable(self._id(path), str(path), error)
 
     def _load(self, path: Path) -> Sample:
-        read = READERS[SUFFIXES[path.suffix.lower()] if self.format == "auto" else self.format]
+        read = READERS[format_of(path) if self.format == "auto" else self.format]
         return read(path, self._id(path), self.wanted)
 
     def spread(self) -> Files:
@@ -81,6 +91,12 @@ class Files:
         if self.exported:
             return id_of(path.relative_to(self.root).as_posix(), path.suffix)
         return sample_id(self.root, path)
+
+
+def format_of(path: Path) -> str:
+    """The format of a file by its suffix, and of an array by the tree in which it lies."""
+    kind = SUFFIXES[path.suffix.lower()]
+    return "lamofc-npy" if kind == "npy" and from_trees.task_of(path) else kind
 
 
 def sample_id(root: Path, path: Path) -> str:

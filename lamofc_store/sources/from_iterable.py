@@ -63,7 +63,7 @@ class Items:
         if isinstance(item, Sample):
             picked = self._wanted.pick(item.features, f"sample {item.id!r}")
             structure = item.structure if len(picked) == len(item.features) else None
-            return Sample(item.id, picked, item.attributes, structure)
+            return Sample(item.id, picked, item.attributes, structure, item.patterns)
         if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
             return sample_of(item[0], item[1], self._wanted)
         if not isinstance(item, Mapping):

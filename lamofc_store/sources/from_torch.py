@@ -1,28 +1,67 @@
-"""A .pt or .pth file of `torch.save`: tensors, nested at will; never code."""
+"""Files of `torch.save`, compressed or not, as samples; what a known family wrote goes by that family's names."""
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import SourceError
-from lamofc_store.sample import Sample
-from lamofc_store.sources.from_iterable import sample_of
-from lamofc_store.sources.source import Wanted, reading
+from lamofc_store.sample import Sample, Scalar
+from lamofc_store.sources.families import FAMILIES, Family, family_of
+from lamofc_store.sources.saved import load
+from lamofc_store.sources.source import Wanted
+from lamofc_store.structure import Keys, flatten, is_plain, plain
 
-
-def read(path: Path, name: str, wanted: Wanted) -> Sample:
-    """One sample: tensors are features by dotted path, plain values of the outermost dict are attributes."""
+if TYPE_CHECKING:
     import torch
 
-    with reading(path, ".pt file"):
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            said = str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()
-            raise SourceError(
-                f"{path} holds more than tensors and plain values, and loading it could run any code"
-                f" ({said[0][:160] if said else 'no reason given'})",
-                "if you trust it, load it yourself once and write its tensors with safetensors.torch.save_file",
-            ) from None
-    return sample_of(name, saved, wanted, str(path))
+ENVELOPE = ("features", "metadata")
+"""Keys of what a codec's benchmark wrote: features as before, and what was measured."""
+
+
+def read(path: Path, name: str, wanted: Wanted, family: str | None = None) -> Sample:
+    """One sample: tensors by their family's names, or by dotted path; plain values are attributes."""
+    saved = load(path)
+    payload, prefix = _payload(saved)
+    found = family_of(payload) if family is None else FAMILIES[family]
+    names = (found.names(payload) if found is not None and isinstance(payload, Mapping) else None) or {}
+    if family is not None and not names:
+        keys = ", ".join(map(str, payload))[:120] if isinstance(payload, Mapping) else type(payload).__name__
+        raise SourceError(f"{path} holds nothing of {family}: {keys}", "--format auto, or the family that wrote it")
+    known = {(*prefix, *place): told for place, told in names.items()}
+    features, structure = flatten(
+        saved, str(path), lambda place: known.get(place) or ".".join(place[len(prefix) :]), ordered=bool(names)
+    )
+    if not features:
+        raise SourceError(f"{path} holds no tensor", "give tensors under names: {'layer.0': tensor}")
+    picked = wanted.pick(features, str(path))
+    whole = structure if len(picked) == len(features) else None
+    return Sample(name, picked, _attributes(saved), whole, _patterns(found, picked) if names else {})
+
+
+def _payload(saved: Any) -> tuple[Any, Keys]:
+    """What holds the features, and the path to it."""
+    if isinstance(saved, Mapping) and set(saved) == set(ENVELOPE):
+        return saved[ENVELOPE[0]], ENVELOPE[:1]
+    return saved, ()
+
+
+def _attributes(saved: Any) -> dict[str, Scalar]:
+    """Plain values of the outermost dict; those of what was measured as `codec_...`, the catalog has its own."""
+    payload, prefix = _payload(saved)
+    told, before = (saved[ENVELOPE[1]], "codec_") if prefix else (payload, "")
+    if not isinstance(told, Mapping):
+        return {}
+    return {f"{before}{key}": plain(value) for key, value in told.items() if isinstance(key, str) and is_plain(value)}
+
+
+def _patterns(family: Family | None, features: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """Of the features for which the family tells one that fits their axes."""
+    found: dict[str, str] = {}
+    for name, tensor in features.items():
+        for glob, pattern in family.patterns.items() if family is not None else ():
+            if name not in found and fnmatchcase(name, glob) and len(pattern.split("->")[0].split()) == tensor.dim():
+                found[name] = pattern
+    return found

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from lamofc_store.errors import BadArgument, NotFound, SourceError
 from lamofc_store.file_names import MARKER
-from lamofc_store.sources.folder import SUFFIXES, Files, find
+from lamofc_store.sources.folder import KEPT_AS, READERS, SUFFIXES, Files, find
 from lamofc_store.sources.from_iterable import Items
 from lamofc_store.sources.from_parquet import Tables
 from lamofc_store.sources.rows import COLUMNS, Rows, looks_stacked
 from lamofc_store.sources.source import Source, Wanted
 
-FORMATS = ("auto", "npy", "npz", "parquet", "pt", "rows", "safetensors")
+FORMATS = ("auto", *sorted({*READERS, "parquet", "rows"}))
 """`rows`: a file of stacked tensors, each row a sample; all else but parquet: a file is a sample."""
 
 
@@ -44,7 +44,7 @@ def open(what: object, format: str = "auto", *, features: Sequence[str] = (), id
 
 def _files(root: Path, format: str, wanted: Wanted, id_column: str | None) -> Source:
     """The source of a path that exists."""
-    kinds = {"auto": set(SUFFIXES.values()), "rows": set(COLUMNS)}.get(format, {format})
+    kinds = {"auto": set(SUFFIXES.values()), "rows": set(COLUMNS)}.get(format, KEPT_AS.get(format, {format}))
     suffixes = {suffix for suffix, kind in SUFFIXES.items() if kind in kinds}
     files = find(root, suffixes)
     single = not root.is_dir()

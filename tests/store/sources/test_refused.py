@@ -53,9 +53,9 @@ def test_pickles_that_run_code_are_refused(tmp_path: Path, legacy: bool, refused
 def test_wrong_paths_are_refused(tmp_path: Path, refused: Refused) -> None:
     with pytest.raises(NotFound, match="absent does not exist"):
         sources.open(tmp_path / "absent")
-    refused(tmp_path, "holds no file of .npy, .npz, .parquet")
-    (tmp_path / "a.h5").write_bytes(b"")
-    refused(tmp_path / "a.h5", "unknown suffix '.h5'")
+    refused(tmp_path, "holds no file of .h5, .npy, .npz, .parquet")
+    (tmp_path / "a.hdf5").write_bytes(b"")
+    refused(tmp_path / "a.hdf5", "unknown suffix '.hdf5'")
     refused("s3://bucket/x", "is a URL")
     with pytest.raises(BadArgument, match="'zip' is no format"):
         sources.open(tmp_path, "zip")

@@ -17,7 +17,12 @@ Folder = Annotated[str, typer.Argument(metavar="OUT", help="A new folder, or one
 class Leaving:
     """What goes out, and how."""
 
-    format: Annotated[str, typer.Option("--format", help="safetensors or npz, a file a sample.")] = "safetensors"
+    format: Annotated[
+        str, typer.Option("--format", help="safetensors, npz, lamofcbench or lamofc-npy, a file a sample.")
+    ] = "safetensors"
+    keys: Annotated[
+        str, typer.Option("--keys", help="Of lamofcbench: what blocks are called: original, segmentation, layer.")
+    ] = "original"
     feature: FeatureGlobs = None
     where: Where = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take the place of another export in that folder.")] = (
@@ -26,7 +31,12 @@ class Leaving:
 
     def options(self) -> dict[str, Any]:
         """As the library takes them."""
-        return {"features": tuple(self.feature or ()), "where": self.where, "overwrite": self.overwrite}
+        return {
+            "features": tuple(self.feature or ()),
+            "where": self.where,
+            "keys": self.keys,
+            "overwrite": self.overwrite,
+        }
 
 
 @flat

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from urllib.parse import quote
 
 from lamofc_store.errors import BadArgument
-from lamofc_store.exporting import WRITERS, numpy_of, whole
+from lamofc_store.exporting import FORMATS, numpy_of, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ def file_name(feature: str) -> str:
 
 def write(target: Path, tensors: "Mapping[str, Tensor]", structure: str | None) -> None:
     """Write a sample: `.npy` one feature, `.npz` and `.safetensors` all by name, `.pt` as the source nested them."""
-    forms: dict[str, Write] = {".npy": _npy, ".pt": _pt, **{f".{name}": writer for name, writer in WRITERS.items()}}
+    forms: dict[str, Write] = {**{form.suffix: form.write for form in FORMATS.values()}, ".npy": _npy, ".pt": _pt}
     writer = forms.get(target.suffix)
     if writer is None:
         raise BadArgument(

@@ -1,0 +1,37 @@
+"""Kimi-Audio: keys and values layer by layer, in any order, and the hidden states of one layer beside its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lamofc_store.sources.families.family import CACHE, Family
+from lamofc_store.structure import Keys
+
+_KEY = re.compile(r"model\.layers\.(\d{1,4})")
+_CACHES = ("k_cache", "v_cache")
+
+
+def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
+    """`layer.N.k_cache`, `layer.N.v_cache`; and `layer.N.output` where a layer is a pair of output and caches."""
+    found: dict[Keys, str] = {}
+    for key, value in payload.items():
+        match = _KEY.fullmatch(str(key))
+        if match is None or not isinstance(value, list | tuple) or len(value) != 2:
+            continue
+        path: Keys = (str(key),)
+        layer, caches = f"layer.{int(match[1])}", value
+        if isinstance(value[1], list | tuple) and len(value[1]) == len(_CACHES):
+            found[*path, "0"] = f"{layer}.output"
+            caches, path = value[1], (*path, "1")
+        found |= {(*path, str(number)): f"{layer}.{_CACHES[number]}" for number in range(len(caches))}
+    return found or None
+
+
+FAMILY = Family(
+    "kimiaudio",
+    "key-value caches and hidden states of Kimi-Audio, layer by layer",
+    names,
+    {"*.k_cache": CACHE, "*.v_cache": CACHE},
+)

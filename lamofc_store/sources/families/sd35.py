@@ -1,0 +1,40 @@
+"""Stable Diffusion 3.5 with a ControlNet: prompts by three text encoders, the control image, what is decoded.
+
+`item0` to `item2` are the encoders of the prompt in the order in which they are called, `item3` to `item5` the same of
+the negative prompt. Their names stay as they are; what the VAE encoded goes by its inner name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lamofc_store.sources.families.family import IMAGE, Family
+from lamofc_store.structure import Keys
+
+_TEXT = re.compile(r"text_encoder(?:_\d)?-item\d{1,3}")
+_ENCODER = re.compile(r"vae\.encoder(?:-item\d{1,3})?")
+_DECODER = "vae.decoder"
+
+
+def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
+    """`text_encoder-item0.clip_prompt_embeds`, `vae.encoder_f0`, `vae.decoder`."""
+    found: dict[Keys, str] = {}
+    for key, value in payload.items():
+        inner = value if isinstance(value, Mapping) else {}
+        if _TEXT.fullmatch(str(key)):
+            found |= {(str(key), str(feature)): f"{key}.{feature}" for feature in inner}
+        elif _ENCODER.fullmatch(str(key)):
+            found |= {(str(key), str(feature)): str(feature) for feature in inner}
+        elif key == _DECODER:
+            found[_DECODER,] = _DECODER
+    return found or None
+
+
+FAMILY = Family(
+    "sd35",
+    "prompt embeddings, encoded control images and denoised latents of Stable Diffusion 3.5",
+    names,
+    {"vae.*": IMAGE},
+)

@@ -1,0 +1,263 @@
+"""Published feature sets: every family and every hazard of theirs, in by its names and out as it was."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import lamofc_store as lamofc
+from lamofc_store import Sample, sources
+from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.sources import saved
+from tests.store.test_structure import same
+
+Refused = Callable[..., SourceError]
+Payload = dict[Any, Any]
+
+
+def normal(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(*shape).to(dtype)
+
+
+def kept(path: Path, payload: object) -> Path:
+    """What the benchmark's own scripts write: `torch.save` in a zstd frame, by a program that is not ours."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(payload, path.with_suffix(".pt"))
+    zstandard = pytest.importorskip("zstandard")
+    path.write_bytes(zstandard.ZstdCompressor(level=3).compress(path.with_suffix(".pt").read_bytes()))
+    path.with_suffix(".pt").unlink()
+    return path
+
+
+def unpacked(path: Path) -> Any:
+    """And what they read."""
+    plain = pytest.importorskip("zstandard").ZstdDecompressor().decompressobj().decompress(path.read_bytes())
+    path.with_suffix(".plain").write_bytes(plain)
+    return torch.load(path.with_suffix(".plain"), weights_only=True)
+
+
+def caches(layers: int, tokens: int, heads: int) -> list[torch.Tensor]:
+    return [normal(1, heads, tokens, 16, dtype=torch.bfloat16) for _ in range(layers)]
+
+
+def dinov3(keys: str, crops: int = 2) -> Payload:
+    return {keys.format(block): normal(crops, 5 + 16, 24) for block in (9, 19, 29, 39)}
+
+
+def qwen(tokens: int) -> Payload:
+    output = normal(1, tokens, 64, dtype=torch.bfloat16)
+    return {"output": output, "key": caches(5, tokens, 8), "value": caches(5, tokens, 8)}
+
+
+def falcon() -> Payload:
+    states = {"ssm_state": normal(1, 32, 16, dtype=torch.float16), "conv_state": normal(1, 32, 4, dtype=torch.float16)}
+    return {"output": normal(1, 7, 24), **{name: tuple(one.clone() for _ in range(5)) for name, one in states.items()}}
+
+
+def kimi() -> Payload:
+    layers: list[tuple[str, Any]] = [(f"model.layers.{number}", tuple(caches(2, 9, 4))) for number in range(4)]
+    layers.append(("model.layers.4", (normal(1, 9, 56, dtype=torch.bfloat16), tuple(caches(2, 9, 4)))))
+    random.Random(1).shuffle(layers)
+    return dict(layers)
+
+
+def stable_diffusion() -> Payload:
+    half = torch.float16
+    prompts = {
+        f"{name}-item{item}": {"clip_pooled_prompt_embeds": normal(24, dtype=half), "clip_prompt_embeds": normal(7, 24)}
+        for item, name in ((0, "text_encoder"), (3, "text_encoder"), (1, "text_encoder_2"), (4, "text_encoder_2"))
+    }
+    t5 = {f"text_encoder_3-item{item}": {"t5_prompt_embeds": normal(7, 48, dtype=half)} for item in (2, 5)}
+    image = normal(32, 16, 16, dtype=half)
+    encoded = {"vae.encoder": {"vae.encoder_f0": image, "vae.encoder_f1": image.clone()}}
+    return {**prompts, **t5, **encoded, "vae.decoder": normal(16, 8, 8, dtype=half)}
+
+
+def measured(payload: Payload) -> Payload:
+    """After a codec: with what was measured, for the whole and for each tensor."""
+    told = {"ori_shape": torch.Size([1, 9, 56]), "ori_dtype": torch.bfloat16, "ori_device": torch.device("cpu")}
+    return {"features": payload, "metadata": {"arch": "elic", "bpfp": 1.25, "lambda": None, "layer.4.output": told}}
+
+
+FAMILIES: dict[str, tuple[str, Callable[[], Payload], set[str]]] = {
+    "classification": ("dinov3", lambda: {f"backbone.blocks.{n}": [normal(1, 21, 24)] for n in (9, 39)}, {"layer.39"}),
+    "depth": ("dinov3", lambda: dinov3("encoder.backbone.blocks.{}"), {"layer.9", "layer.39"}),
+    "wide": ("dinov3", lambda: dinov3("segmentation_model.0.backbone.blocks.{}", crops=5), {"layer.19"}),
+    "layers": ("dinov3", lambda: dinov3("layer.{}"), {"layer.9"}),
+    "crops in a list": ("dinov3", lambda: {"layer.9": [normal(21, 24), normal(21, 24)]}, {"layer.9.0", "layer.9.1"}),
+    "qwen3": ("qwen3", lambda: qwen(11), {"layer.4.output", "layer.0.k_cache", "layer.4.v_cache"}),
+    "one token": ("qwen3", lambda: qwen(1), {"layer.4.output"}),
+    "falconmamba": ("falconmamba", falcon, {"layer.4.output", "layer.3.ssm_state", "layer.0.conv_state"}),
+    "kimiaudio": ("kimiaudio", kimi, {"layer.4.output", "layer.4.k_cache", "layer.0.v_cache"}),
+    "kimiaudio after": ("kimiaudio", lambda: measured(kimi()), {"layer.4.output", "layer.2.k_cache"}),
+    "sd35": ("sd35", stable_diffusion, {"text_encoder-item0.clip_prompt_embeds", "vae.encoder_f1", "vae.decoder"}),
+    "unknown keys": (
+        "qwen3",
+        lambda: {**qwen(3), "logits": normal(3, 5), "note": "kept"},
+        {"logits", "layer.4.output"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAMILIES)
+def test_raw_in_and_out_is_the_same_object(tmp_path: Path, case: str) -> None:
+    torch.manual_seed(0)
+    family, make, names = FAMILIES[case]
+    payloads = {f"sample-{number}": make() for number in range(2)}
+    for name, payload in payloads.items():
+        kept(tmp_path / "in" / f"{name}.zst", payload)
+    found = {sample.id: sample for sample in sources.open(tmp_path / "in")}
+    told = {sample.id: sample for sample in sources.open(tmp_path / "in", family)}
+    assert list(found) == list(payloads) == list(told)
+    assert names <= set(found["sample-0"].features) == set(told["sample-0"].features)
+    assert not any(name.startswith(("features", "metadata")) for name in found["sample-0"].features)
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(sources.open(tmp_path / "in"), "raw")
+        lamofc.export(store, tmp_path / "out", "lamofcbench")
+    for name, payload in payloads.items():
+        assert same(unpacked(tmp_path / "out" / f"{name}.zst"), payload)
+
+
+def test_patterns_come_with_the_family_and_give_way_to_the_user(tmp_path: Path) -> None:
+    kept(tmp_path / "in" / "a.zst", qwen(11))
+    kept(tmp_path / "in" / "b.zst", stable_diffusion())
+    plan = {one.feature: one for one in lamofc.plan(tmp_path / "in")}
+    assert (plan["layer.0.k_cache"].tokens, plan["layer.0.k_cache"].channels) == (11, 8 * 16)
+    assert (plan["vae.decoder"].tokens, plan["vae.decoder"].channels) == (64, 16)
+    assert plan["vae.decoder"].grid == '{"prefix": 0, "height": 8, "width": 8}'
+    own = {one.feature: one for one in lamofc.plan(tmp_path / "in", patterns={"*.k_cache": "b h t d -> (b h t) d"})}
+    assert (own["layer.0.k_cache"].tokens, own["layer.0.v_cache"].tokens) == (88, 11)
+
+
+def test_attributes_are_what_was_measured_or_stood_beside(tmp_path: Path) -> None:
+    kept(tmp_path / "a.zst", measured(kimi()))
+    kept(tmp_path / "b.zst", {**qwen(2), "note": "kept"})
+    one, other = sources.open(tmp_path)
+    assert one.attributes == {"codec_arch": "elic", "codec_bpfp": 1.25, "codec_lambda": None}
+    assert other.attributes == {"note": "kept"}
+
+
+@pytest.mark.parametrize("keys", ["original", "segmentation", "layer"])
+def test_keys_of_an_export_are_those_that_scripts_look_for(tmp_path: Path, keys: str) -> None:
+    wanted = {
+        "original": "encoder.backbone.blocks.{}",
+        "segmentation": "segmentation_model.0.backbone.blocks.{}",
+        "layer": "layer.{}",
+    }[keys]
+    payload = dinov3("encoder.backbone.blocks.{}")
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        kept(tmp_path / "in" / "a.zst", payload)
+        kept(tmp_path / "in" / "b.zst", {"features": payload, "metadata": {"bpfp": 2.0}})
+        store.ingest(sources.open(tmp_path / "in"), "raw")
+        lamofc.export(store, tmp_path / "out", "lamofcbench", keys=keys)
+        with pytest.raises(BadArgument, match="only lamofcbench has keys"):
+            lamofc.export(store, tmp_path / "other", "npz", keys="layer")
+    again = unpacked(tmp_path / "out" / "a.zst")
+    assert list(again) == [wanted.format(block) for block in (9, 19, 29, 39)]
+    assert all(torch.equal(one, other) for one, other in zip(again.values(), payload.values(), strict=True))
+    assert list(unpacked(tmp_path / "out" / "b.zst")["features"]) == list(again)
+
+
+def test_keys_that_are_of_no_block_are_refused(tmp_path: Path) -> None:
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest([Sample("a", {"x": normal(3, 4)})], "raw")
+        with pytest.raises(BadArgument, match="the keys x are not each of another block"):
+            lamofc.export(store, tmp_path / "out", "lamofcbench", keys="layer")
+
+
+class Bomb:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.path,)
+
+
+def test_frames_that_would_run_code_or_fill_the_disk_are_refused(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept(tmp_path / "a.zst", {**qwen(1), "more": Bomb(str(tmp_path / "ran"))})
+    for format in ("auto", "qwen3", "zst"):
+        with pytest.raises(SourceError, match="holds more than tensors"):
+            list(sources.open(tmp_path / "a.zst", format))
+    assert not (tmp_path / "ran").exists()
+    monkeypatch.setattr(saved, "LARGE", 1 << 20)
+    kept(tmp_path / "a.zst", {"layer.9": torch.zeros(1 << 20)})
+    refused(tmp_path / "a.zst", "would become more than")
+    monkeypatch.undo()
+    (tmp_path / "a.zst").write_bytes(kept(tmp_path / "b.zst", qwen(1)).read_bytes()[:-40])
+    refused(tmp_path / "a.zst", "is no readable .zst file")
+
+
+def test_the_wrong_family_is_named(tmp_path: Path) -> None:
+    kept(tmp_path / "a.zst", falcon())
+    with pytest.raises(SourceError, match="holds nothing of qwen3: output, ssm_state, conv_state"):
+        list(sources.open(tmp_path / "a.zst", "qwen3"))
+
+
+TREES = {
+    "cls": (1, 1, 17, 24),
+    "seg": (2, 1, 37, 24),
+    "dpt": (2, 4, 17, 24),
+    "csr": (1, 1, 9, 64),
+    "tti": (1, 16, 8, 8),
+    "cnn": (32, 7, 7),
+}
+
+
+def test_trees_of_arrays_come_in_by_task_and_go_out_as_they_were(tmp_path: Path) -> None:
+    written = {}
+    for task, shape in TREES.items():
+        file = tmp_path / "in" / "model" / task / "feature_test" / "a.b.npy"
+        file.parent.mkdir(parents=True)
+        written[file.relative_to(tmp_path / "in")] = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        np.save(file, written[file.relative_to(tmp_path / "in")])
+    found = {sample.attributes["task"]: sample for sample in sources.open(tmp_path / "in")}
+    assert set(found) == set(TREES)
+    assert list(found["dpt"].features) == [f"dpt.{layer}" for layer in range(4)]
+    assert found["cls"].id == "model/cls/feature_test/a.b"
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(sources.open(tmp_path / "in", "lamofc-npy"), "raw")
+        assert store["model/tti/feature_test/a.b", "tti"].shape == (1, 16, 8, 8)
+        lamofc.export(store, tmp_path / "out", "lamofc-npy")
+    for file, array in written.items():
+        again = np.load(tmp_path / "out" / file)
+        assert again.dtype == array.dtype and np.array_equal(again, array)
+    np.save(tmp_path / "in" / "loose.npy", np.zeros((2, 3)))
+    with pytest.raises(SourceError, match="does not lie in TASK/feature"):
+        list(sources.open(tmp_path / "in" / "loose.npy", "lamofc-npy"))
+
+
+def test_dumps_named_h5_are_read_for_what_they_are(tmp_path: Path, refused: Refused) -> None:
+    planes = {"lsb": torch.arange(12, dtype=torch.uint8).reshape(3, 4), "msb": torch.ones(3, 4, dtype=torch.uint8)}
+    dump = {"data": {"p2": normal(8, 4, 4), "p3": planes}, "org_size": [640, 480]}
+    torch.save(dump, tmp_path / "a.h5")
+    (sample,) = sources.open(tmp_path)
+    assert set(sample.features) == {"data.p2", "data.p3.lsb", "data.p3.msb"}
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(sources.open(tmp_path / "a.h5", "compressai-vision"), "raw")
+        assert same(store.get("a"), dump)
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n and so on")
+    refused(tmp_path, "is a file of HDF5")
+
+
+def test_a_sample_is_mapped_and_not_held(tmp_path: Path) -> None:
+    """A compressed sample of 200 MB is read a feature at a time by a process that grows by far less."""
+    kept(tmp_path / "a.zst", {f"layer.{block}": torch.randn(12_500_000) for block in range(4)})
+    program = (
+        "import resource, sys; from lamofc_store import sources\n"
+        "import torch; base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "(sample,) = sources.open(sys.argv[1])\n"
+        "assert len(sample.features) == 4\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base)"
+    )
+    command = [sys.executable, "-c", program, tmp_path / "a.zst"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(ran.stdout) < 60_000
