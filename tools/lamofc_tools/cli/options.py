@@ -77,7 +77,9 @@ class Taking:
     format: Annotated[
         str,
         typer.Option(
-            "--format", help="auto, safetensors, npz, npy, pt, rows (a file of stacked samples), parquet (embeddings)."
+            "--format",
+            help="auto, safetensors, npz, npy, pt, zst, rows (a file of stacked samples), parquet (embeddings), "
+            "or a published family: dinov3, qwen3, falconmamba, kimiaudio, sd35, lamofc-npy, compressai-vision.",
         ),
     ] = "auto"
     feature: FeatureGlobs = None

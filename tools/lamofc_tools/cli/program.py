@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lamofc_tools.cli import (
+    analyze,
     annotate,
     bench,
     codec,
@@ -33,6 +34,7 @@ for command in (
     demo.demo,
     ingest.ingest,
     fit.fit,
+    analyze.analyze,
     bench.bench,
     train.train,
     annotate.annotate,

@@ -1,0 +1,32 @@
+"""Figures of features as people read them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lamofc_tools.cli.output import Amount
+from lamofc_tools.cli.text import tables
+
+_COLUMNS = {
+    "least": "least",
+    "most": "most",
+    "mean": "mean",
+    "deviation": "dev.",
+    "kurtosis": "kurt.",
+    "outliers": "outliers",
+    "rho_h": "rho h",
+    "rho_v": "rho v",
+    "gini": "gini",
+    "centroid": "centroid",
+    "plain_bits": "plain bits",
+    "klt_bits": "klt bits",
+}
+
+
+def figures(document: Mapping[str, Any]) -> str:
+    """A line for each feature."""
+    rows = [(row["feature"], row["samples"], *(_told(row[name]) for name in _COLUMNS)) for row in document["features"]]
+    return tables(("feature", "samples", *_COLUMNS.values()), rows)
+
+
+def _told(value: float | None) -> Amount | None:
+    return None if value is None else Amount(f"{value:.3g}")
