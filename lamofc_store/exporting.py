@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lamofc_store.errors import Conflict, NotFound, StoreError
 from lamofc_store.export_formats import FORMATS, format_named, numpy_of
-from lamofc_store.file_names import MARKER, files_of
+from lamofc_store.file_names import MARKER, file_of, files_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lamofc_codecs import Quality
     from lamofc_store.store import Store
 
-__all__ = ["FORMATS", "INDEX", "Exported", "export", "numpy_of", "whole"]
+__all__ = ["FORMATS", "INDEX", "Exported", "export", "file_of", "format_named", "numpy_of", "whole"]
 INDEX = "index.parquet"
 NESTING = "nesting"
 """The index's column of structures: in a table of attributes `structure` would be taken for the store's own."""

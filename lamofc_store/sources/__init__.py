@@ -1,7 +1,8 @@
 """Where samples come from: folders and files of tensors, tables of embeddings, any Python iterable."""
 
+from lamofc_store.sources.from_torch import of_family
 from lamofc_store.sources.opening import FORMATS, open
 from lamofc_store.sources.source import Source, Spread, Tolerant, Unreadable
 from lamofc_store.sources.table import read_table
 
-__all__ = ["FORMATS", "Source", "Spread", "Tolerant", "Unreadable", "open", "read_table"]
+__all__ = ["FORMATS", "Source", "Spread", "Tolerant", "Unreadable", "of_family", "open", "read_table"]

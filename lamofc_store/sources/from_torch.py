@@ -22,23 +22,32 @@ ENVELOPE = ("features", "metadata")
 
 
 def read(path: Path, name: str, wanted: Wanted, family: str | None = None) -> Sample:
+    """One sample of what a file holds."""
+    return named(load(path), name, wanted, str(path), family)
+
+
+def named(saved: Any, name: str, wanted: Wanted, where: str, family: str | None = None) -> Sample:
     """One sample: tensors by their family's names, or by dotted path; plain values are attributes."""
-    saved = load(path)
     payload, prefix = _payload(saved)
     found = family_of(payload) if family is None else FAMILIES[family]
     names = (found.names(payload) if found is not None and isinstance(payload, Mapping) else None) or {}
     if family is not None and not names:
         keys = ", ".join(map(str, payload))[:120] if isinstance(payload, Mapping) else type(payload).__name__
-        raise SourceError(f"{path} holds nothing of {family}: {keys}", "--format auto, or the family that wrote it")
+        raise SourceError(f"{where} holds nothing of {family}: {keys}", "--format auto, or the family that wrote it")
     known = {(*prefix, *place): told for place, told in names.items()}
     features, structure = flatten(
-        saved, str(path), lambda place: known.get(place) or ".".join(place[len(prefix) :]), ordered=bool(names)
+        saved, where, lambda place: known.get(place) or ".".join(place[len(prefix) :]), ordered=bool(names)
     )
     if not features:
-        raise SourceError(f"{path} holds no tensor", "give tensors under names: {'layer.0': tensor}")
-    picked = wanted.pick(features, str(path))
+        raise SourceError(f"{where} holds no tensor", "give tensors under names: {'layer.0': tensor}")
+    picked = wanted.pick(features, where)
     whole = structure if len(picked) == len(features) else None
     return Sample(name, picked, _attributes(saved), whole, _patterns(found, picked) if names else {})
+
+
+def of_family(payload: Any, name: str, family: str) -> Sample:
+    """A sample of an object in memory, as if its family's file had been read."""
+    return named(payload, name, Wanted(), f"sample {name!r}", family)
 
 
 def _payload(saved: Any) -> tuple[Any, Keys]:

@@ -1,10 +1,5 @@
 """Samples made on the fly, stores in all the places that a store can lie in, and a real S3 server."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -42,40 +37,6 @@ def make_samples() -> Callable[..., list[Sample]]:
         return [_sample(number) for number in range(first, last)]
 
     return make
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[dict[str, object]]:
-    """Storage options of a moto server that runs as a process of its own, with a bucket `lamofc`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    options: dict[str, object] = {
-        "key": "test",
-        "secret": "test",
-        "client_kwargs": {"endpoint_url": f"http://127.0.0.1:{port}"},
-    }
-    try:
-        _wait_for(port)
-        import s3fs
-
-        s3fs.S3FileSystem(**options, skip_instance_cache=True).mkdir("lamofc")
-        yield options
-    finally:
-        server.kill()
-        server.wait()
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing listens at port {port}")
 
 
 @pytest.fixture(params=["local", "memory", "s3"])

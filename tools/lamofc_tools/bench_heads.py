@@ -26,7 +26,7 @@ from lamofc_store.errors import BadArgument
 from lamofc_tools.heads import LinearHead, fit_linear, joined, sensitivity
 from lamofc_tools.machine import machine
 
-RATES = "0.03,0.05,0.1,0.3,1,3"
+RATES = "0.01,0.02,0.03,0.05,0.1,0.3,1,3"
 Heads = Sequence[LinearHead]
 
 

@@ -15,6 +15,7 @@ from lamofc_tools.cli import (
     codec,
     demo,
     export,
+    extract,
     fit,
     forget,
     get,
@@ -33,6 +34,7 @@ app = typer.Typer(name="lamofc", add_completion=False, pretty_exceptions_enable=
 for command in (
     demo.demo,
     ingest.ingest,
+    extract.extract,
     fit.fit,
     analyze.analyze,
     bench.bench,

@@ -1,0 +1,107 @@
+"""`lamofc extract`: models of the real libraries on data made here, into stores and files, killed and gone on with."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+import torch
+
+import lamofc_store
+from lamofc_store import sources
+from tests.tools import tiny_models
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
+Lamofc: TypeAlias = Callable[..., Any]
+COUNT = 120
+
+
+def test_layers_are_named_from_one_and_blocks_from_zero(lamofc: Lamofc, tmp_path: Path) -> None:
+    model = tiny_models.vision(tmp_path / "dinov3", "dinov3")
+    data, place = tiny_models.images(tmp_path / "images", 12), tmp_path / "store"
+    ran = lamofc("extract", model, data, place, "--layer", 2, "--block", 3, "--codec", "raw", "--batch", 5, "--json")
+    assert ran.document["features"] == ["layer.1", "layer.3"] and ran.document["samples"] == 12
+    with lamofc_store.open(str(place)) as store:
+        assert list(store) == [f"{number:03d}" for number in range(12)]
+        assert store["003", "layer.1"].shape == (1, 21, 32)
+        assert json.loads(store.sql("SELECT DISTINCT grid FROM records").fetchall()[0][0])["prefix"] == 5
+        ((kind, name, config),) = store.sql("SELECT kind, name, config FROM runs").fetchall()
+    assert (kind, name) == ("extract", "dinov3")
+    assert json.loads(config)["blocks_from_zero"] == [1, 3] and json.loads(config)["layers_from_one"] == [2, 4]
+    tiny_models.images(tmp_path / "images", 15)
+    again = lamofc("extract", model, data, place, "--layer", 2, "--block", 3, "--codec", "raw", "--json")
+    assert (again.document["samples"], again.document["already"]) == (3, 12)
+
+
+def test_files_are_what_the_family_reads(lamofc: Lamofc, tmp_path: Path) -> None:
+    model = tiny_models.language(tmp_path / "qwen3", "qwen3")
+    data = tiny_models.texts(tmp_path / "texts", 8)
+    assert lamofc("extract", model, data, tmp_path / "out", "--block", 2, "--files", "lamofcbench").code == 0
+    assert lamofc("extract", model, data, tmp_path / "store", "--block", 2, "--codec", "raw").code == 0
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        for sample in sources.open(tmp_path / "out", "qwen3"):
+            for feature, tensor in sample.features.items():
+                assert torch.equal(store[sample.id, feature], tensor)
+        nested = store.get("005")
+    assert list(nested) == ["output", "key", "value"] and len(nested["key"]) == 3
+    one = lamofc("extract", model, data, tmp_path / "out", "--block", 2, "--files", "lamofcbench", "--json")
+    assert (one.document["samples"], one.document["already"]) == (0, 8)
+
+
+def test_what_is_wrong_is_said(lamofc: Lamofc, tmp_path: Path) -> None:
+    model = tiny_models.language(tmp_path / "llama", "llama")
+    data = tiny_models.texts(tmp_path / "texts", 2)
+    for words, said, code in (
+        (("--block", 9), "block 9 of a model that has 4", 2),
+        (("--block", 1, "--block", 2), "blocks 1, 2 with caches", 2),
+        (("--dtype", "int3"), "--dtype int3", 2),
+    ):
+        ran = lamofc("extract", model, data, tmp_path / "store", *words)
+        assert ran.code == code and said in ran.err
+    ran = lamofc("extract", tmp_path / "none", data, tmp_path / "store")
+    assert ran.code == 3 and "none is no model" in ran.err and len(ran.lines()) == 2
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", ["dinov3", pytest.param("qwen3", marks=pytest.mark.slow)])
+def test_killed_and_gone_on_with_in_an_object_store(tmp_path: Path, s3: dict[str, Any], kind: str) -> None:
+    sees = kind == "dinov3"
+    model = (tiny_models.vision if sees else tiny_models.language)(tmp_path / kind, kind)
+    data = (tiny_models.images if sees else tiny_models.texts)(tmp_path / "data", COUNT)
+    url = f"s3://lamofc/extract-{kind}"
+    options = [word for name, value in s3.items() for word in ("--storage-option", f"{name}={told(value)}")]
+    program = "import sys; from lamofc_tools.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "extract", model, str(data), url, "--block", "1"]
+    command += ["--batch", "2", "--segment-mb", "0.008", "--snr", "20", "--fit-samples", "8", *options]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while running.poll() is None and commits(url, s3) < 3:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    assert running.wait() == -signal.SIGKILL, running.stderr.read() if running.stderr else ""
+    with lamofc_store.open(url, storage_options=s3) as store:
+        before = set(store)
+    assert 0 < len(before) < COUNT
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["already"] == len(before)
+    with lamofc_store.open(url, storage_options=s3) as store:
+        assert len(store) == COUNT
+        assert store.sql("SELECT count(*) FROM records").fetchall()[0][0] == COUNT * (1 if sees else 5)
+        assert store.verify().ok
+
+
+def told(value: Any) -> str:
+    """A storage option as it is typed."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def commits(url: str, s3: dict[str, Any]) -> int:
+    """How many there are."""
+    import s3fs
+
+    files = s3fs.S3FileSystem(**s3, skip_instance_cache=True, use_listings_cache=False)
+    return len(files.ls(f"{url}/commits")) if files.exists(f"{url}/commits") else 0

@@ -1,0 +1,141 @@
+"""Features of real model code, taken and put back: the rest of a model gives what the whole of it gave."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import lamofc_store as lamofc
+from lamofc_store.errors import BadArgument, NotFound, SourceError
+from lamofc_tools.models import find_inputs, open_model, replaying, take
+from tests.tools import tiny_models
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
+
+SEEING, READING = ("dinov3", "dinov2", "resnet"), ("qwen3", "llama", "falconmamba")
+
+
+def made(folder: Path, kind: str) -> str:
+    return (tiny_models.vision if kind in SEEING else tiny_models.language)(folder / kind, kind)
+
+
+def given(folder: Path, kind: str, count: int = 6) -> Path:
+    return (tiny_models.images if kind in SEEING else tiny_models.texts)(folder / "data", count)
+
+
+@torch.no_grad()
+def answer(opened: Any, items: list[Any]) -> torch.Tensor:
+    out = opened.model(**opened.inputs(items))
+    found: torch.Tensor = out.last_hidden_state if opened.kind.sees else out.logits
+    return found
+
+
+@contextmanager
+def spoilt(blocks: torch.nn.ModuleList) -> Iterator[None]:
+    """Whoever runs these blocks gets nothing but NaN."""
+    kept = {parameter: parameter.data for parameter in blocks.parameters()}
+    for parameter in kept:
+        parameter.data = torch.full_like(parameter.data, torch.nan)
+    yield
+    for parameter, data in kept.items():
+        parameter.data = data
+
+
+@pytest.mark.parametrize("kind", ["dinov3", "dinov2", "qwen3", "llama", "falconmamba"])
+def test_what_is_put_back_from_a_store_gives_the_answer_of_the_whole(tmp_path: Path, kind: str) -> None:
+    opened = open_model(made(tmp_path, kind))
+    items = find_inputs(str(given(tmp_path, kind)), images=opened.kind.sees)
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        for item in items:
+            store.ingest(take(opened, [item], [2]).samples, "raw")
+        for item in items:
+            features = store.tensors(item.id)
+            whole = answer(opened, [item])
+            with replaying(opened, 2, [features]), spoilt(opened.blocks[:3]):
+                split = answer(opened, [item])
+            assert torch.equal(whole, split)
+            assert torch.equal(answer(opened, [item]), whole)
+            broken = {name: torch.zeros_like(value) for name, value in features.items()}
+            with replaying(opened, 2, [broken]):
+                assert not torch.equal(answer(opened, [item]), whole)
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "llama", "falconmamba"])
+def test_tokens_generated_after_a_replay_are_those_of_the_whole(tmp_path: Path, kind: str) -> None:
+    opened = open_model(made(tmp_path, kind))
+    (item,) = find_inputs(str(given(tmp_path, kind) / "005.txt"), images=False)
+    inputs = opened.inputs([item])
+    wanted = opened.model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
+    (sample,) = take(opened, [item], [1]).samples
+    with replaying(opened, 1, [sample.features]):
+        found = opened.model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
+    assert torch.equal(found, wanted)
+    bare = [{"layer.1.output": sample.features["layer.1.output"]}]
+    with replaying(opened, 1, bare), pytest.raises(NotFound, match=r"no 'layer\.0\."):
+        opened.model.generate(**inputs, max_new_tokens=1, do_sample=False, pad_token_id=0)
+
+
+@pytest.mark.parametrize("kind", ["dinov3", "qwen3", "falconmamba"])
+def test_features_are_what_the_model_says_they_are(tmp_path: Path, kind: str) -> None:
+    opened = open_model(made(tmp_path, kind))
+    items = find_inputs(str(given(tmp_path, kind)), images=opened.kind.sees)[:1]
+    (sample,) = take(opened, items, [2]).samples
+    with torch.no_grad():
+        out = opened.model(**opened.inputs(items), output_hidden_states=True)
+    name = "layer.2" if opened.kind.sees else "layer.2.output"
+    states = out.hidden_states[0 if kind == "falconmamba" else 1 :]  # some tell what the blocks are given, too
+    assert torch.equal(sample.features[name], states[2])
+    if kind == "qwen3":
+        assert sample.features["layer.1.v_cache"].shape == (1, 2, opened.length(items[0]), 16)
+        assert set(sample.features) == {name, *(f"layer.{n}.{kv}_cache" for n in range(3) for kv in "kv")}
+    if kind == "falconmamba":
+        assert sample.features["layer.2.ssm_state"].shape == (1, 64, 8)
+        assert sample.features["layer.0.conv_state"].shape == (1, 64, 4)
+
+
+def test_a_batch_gives_what_each_item_gives(tmp_path: Path) -> None:
+    opened = open_model(made(tmp_path, "dinov3"))
+    items = find_inputs(str(given(tmp_path, "dinov3")), images=True)
+    together = take(opened, items, [1, 3])
+    assert together.grid == "5+4x4"
+    for item, sample in zip(items, together.samples, strict=True):
+        assert set(sample.features) == {"layer.1", "layer.3"} and sample.features["layer.1"].shape == (1, 21, 32)
+        (alone,) = take(opened, [item], [1, 3]).samples
+        torch.testing.assert_close(sample.features["layer.3"], alone.features["layer.3"], rtol=1e-4, atol=1e-5)
+    maps = open_model(made(tmp_path, "resnet"))
+    (sample,) = take(maps, items[:1], [3]).samples
+    assert sample.features["layer.3"].shape == (1, 32, 1, 1) and sample.patterns["layer.3"] == "b c h w -> (b h w) c"
+
+
+def test_inputs_are_found_and_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.txt").write_text(" the cat \n")
+    lines = ['{"id": 7, "caption": "a dog", "label": 3, "more": [1]}', "", '{"text": "it ran"}']
+    (tmp_path / "b.jsonl").write_text("\n".join(lines))
+    found = find_inputs(str(tmp_path), images=False)
+    assert [(one.id, one.text) for one in found] == [("7", "a dog"), ("a/x", "the cat"), ("b/000002", "it ran")]
+    assert found[0].attributes == {"label": 3}
+    with pytest.raises(SourceError, match=r"holds no file of \.jpg"):
+        find_inputs(str(tmp_path), images=True)
+    (tmp_path / "b.jsonl").write_text("[1]")
+    with pytest.raises(SourceError, match=r"line 1 of .* is no JSON object with text or caption or prompt"):
+        find_inputs(str(tmp_path), images=False)
+    (tmp_path / "p.png").write_bytes(b"no picture")
+    (picture,) = find_inputs(str(tmp_path / "p.png"), images=True)
+    with pytest.raises(SourceError, match=r"p\.png is no readable image"):
+        picture.image()
+
+
+def test_blocks_that_are_not_there_are_said(tmp_path: Path) -> None:
+    opened = open_model(made(tmp_path, "dinov3"))
+    with pytest.raises(BadArgument, match="block 4 of a model that has 4"):
+        opened.block(4)
+    with pytest.raises(NotFound, match=r"no 'layer\.1' to put back"), replaying(opened, 1, [{}]):
+        pass
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(BadArgument, match="models of type 'bert' are not known"):
+        open_model(str(tmp_path / "odd"))

@@ -1,0 +1,148 @@
+"""`lamofc extract`: features of a model, straight into a store or into files."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import lamofc_store as lamofc
+from lamofc_store.errors import BadArgument
+from lamofc_tools.cli import planes_text
+from lamofc_tools.cli.options import Coding, Writing, device_of, flat
+from lamofc_tools.cli.output import Output
+from lamofc_tools.cli.progress import Bar
+
+if TYPE_CHECKING:
+    from lamofc_store import Store
+    from lamofc_tools.models import Extraction
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
+Shown = Annotated[str, typer.Argument(metavar="DATA", help="Images for a vision model, else .txt or .jsonl; a folder.")]
+Out = Annotated[str, typer.Argument(metavar="OUT", help="A store, or with --files a folder.")]
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """Where features are taken, and how the model runs."""
+
+    block: Annotated[
+        list[int] | None, typer.Option("--block", metavar="N", help="After this block, from zero. Repeatable.")
+    ] = None
+    layer: Annotated[
+        list[int] | None, typer.Option("--layer", metavar="N", help="The same, from one: layer 10 is block 9.")
+    ] = None
+    caches: Annotated[
+        bool, typer.Option("--caches/--no-caches", help="Of texts also keys and values, or states, of all blocks.")
+    ] = True
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Items at once, of texts those alike.")] = 8
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
+    dtype: Annotated[
+        str | None, typer.Option("--dtype", help="float32, bfloat16, float16; else that of the weights.")
+    ] = None
+    files: Annotated[
+        str | None, typer.Option("--files", metavar="FORMAT", help="Write files, as export does, and no store.")
+    ] = None
+    segment_mb: Annotated[
+        float, typer.Option("--segment-mb", metavar="MB", help="Commit whenever so much is coded, or a minute passed.")
+    ] = 256.0
+
+    def extraction(self, model: str, data: str) -> "Extraction":
+        """The model, loaded, and all items."""
+        from lamofc_tools.models import Extraction, find_inputs, open_model
+
+        opened = open_model(model, device_of(self.device), self.dtype)
+        asked = [*(self.block or ()), *(number - 1 for number in self.layer or ())] or [len(opened.blocks) - 1]
+        blocks = tuple(sorted({opened.block(number) for number in asked}))
+        if len(blocks) > 1 and not opened.kind.sees and self.caches:
+            raise BadArgument(f"blocks {', '.join(map(str, blocks))} with caches", "one block, or --no-caches")
+        items = find_inputs(data, images=opened.kind.sees)
+        return Extraction(opened, items, blocks, self.caches and not opened.kind.sees, self.batch)
+
+
+@dataclass(frozen=True)
+class Keeping(Coding, Writing):
+    """How features are kept."""
+
+
+@flat
+def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keeping: Keeping, out: Output) -> None:
+    """Keep what stands after some blocks of a frozen model.
+
+    What is there already is passed over, so the same command again goes on where it stopped; blocks behind the last one
+    that is asked for are not run.
+    """
+    started, extraction = time.monotonic(), splitting.extraction(model, data)
+    with out.bar("extract") as bar:
+        if splitting.files is not None:
+            found = filed(extraction, Path(target), splitting.files, bar)
+        else:
+            with keeping.open(target, "a") as store:
+                found = stored(extraction, store, splitting, keeping, bar)
+                told(extraction, store, found, time.monotonic() - started)
+    seconds = time.monotonic() - started
+    document = {"model": model, "out": target, "features": extraction.features, **found, "seconds": seconds}
+    out.show(document, planes_text.extracted)
+
+
+def stored(extraction: "Extraction", store: "Store", splitting: Splitting, coding: Coding, bar: Bar) -> dict[str, Any]:
+    """Take what is missing into a store."""
+    from lamofc_tools.models import done_in
+
+    missing = extraction.without(done_in(store, extraction.features))
+    if not len(missing):
+        return {"samples": 0, "already": len(extraction), "raw_bytes": 0, "stored_bytes": 0}
+    opened = extraction.opened
+    grid = opened.grid(opened.inputs([missing.items[0]])) if opened.kind.sees else None
+    report = store.ingest(
+        missing,
+        **coding.options(),
+        grids={} if grid is None else {"layer.*": grid},
+        segment_bytes=max(1, int(splitting.segment_mb * (1 << 20))),
+        progress=lambda at: bar.tell(at.samples, len(missing)),
+    )
+    return {
+        "samples": report.samples,
+        "already": len(extraction) - len(missing),
+        "raw_bytes": report.raw_bytes,
+        "stored_bytes": report.stored_bytes,
+    }
+
+
+def told(extraction: "Extraction", store: "Store", found: dict[str, Any], seconds: float) -> None:
+    """A run of the store's catalog: which model, where it was split, how long it took."""
+    if not found["samples"]:
+        return
+    config = {
+        "model": extraction.opened.name,
+        "model_type": extraction.opened.config.model_type,
+        "blocks_from_zero": list(extraction.blocks),
+        "layers_from_one": [block + 1 for block in extraction.blocks],
+        "features": extraction.features,
+        "dtype": str(next(extraction.opened.model.parameters()).dtype).removeprefix("torch."),
+    }
+    metrics = [lamofc.Metric("samples", found["samples"]), lamofc.Metric("raw_bytes", found["raw_bytes"])]
+    lamofc.add_run(store, "extract", Path(extraction.opened.name).name, config, metrics, seconds=seconds)
+
+
+def filed(extraction: "Extraction", folder: Path, format: str, bar: Bar) -> dict[str, Any]:
+    """Write what is missing into files, each whole or not there."""
+    from lamofc_store.exporting import file_of, format_named, whole
+
+    form = format_named(format)
+    places = {one.id: folder / file_of(one.id, form.suffix) for one in extraction.items}
+    missing = extraction.without({name for name, place in places.items() if place.is_file()})
+    size = raw = 0
+    for number, sample in enumerate(missing, 1):
+        with whole(places[sample.id]) as file:
+            form.write(file, sample.features, sample.structure)
+        size += places[sample.id].stat().st_size
+        raw += sum(tensor.nbytes for tensor in sample.features.values())
+        bar.tell(number, len(missing))
+    return {
+        "samples": len(missing),
+        "already": len(extraction) - len(missing),
+        "raw_bytes": raw,
+        "stored_bytes": size,
+    }

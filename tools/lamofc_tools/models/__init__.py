@@ -1,0 +1,22 @@
+"""Frozen models: what is between two of their blocks taken out, and put back to run the rest."""
+
+from lamofc_tools.models.extraction import Extraction, done_in
+from lamofc_tools.models.inputs import Given, find_inputs
+from lamofc_tools.models.kinds import Kind, kind_of
+from lamofc_tools.models.opened import Opened, open_model
+from lamofc_tools.models.replay import replaying
+from lamofc_tools.models.taking import Taken, take
+
+__all__ = [
+    "Extraction",
+    "Given",
+    "Kind",
+    "Opened",
+    "Taken",
+    "done_in",
+    "find_inputs",
+    "kind_of",
+    "open_model",
+    "replaying",
+    "take",
+]

@@ -1,0 +1,88 @@
+"""What models are shown: image folders, text files, lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from lamofc_codecs import MissingExtra
+from lamofc_store.errors import NotFound, SourceError
+
+IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+TEXTS = (".txt", ".jsonl")
+_KEYS = ("text", "caption", "prompt")
+
+
+@dataclass(frozen=True)
+class Given:
+    """One item."""
+
+    id: str
+    path: Path
+    text: str = ""
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """Other plain values of its line."""
+
+    def image(self) -> Any:
+        """Its picture, as RGB."""
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise MissingExtra(f"images need Pillow: {error}", "pip install 'lamofc-store[models]'") from error
+        try:
+            with Image.open(self.path) as opened:
+                return opened.convert("RGB")
+        except (OSError, ValueError) as error:
+            raise SourceError(f"{self.path} is no readable image: {error}", "leave it out, or mend it") from error
+
+
+def find_inputs(data: str, *, images: bool) -> list[Given]:
+    """Items beneath a folder, or of a file, sorted by id."""
+    root, suffixes = Path(data), IMAGES if images else TEXTS
+    if not root.exists():
+        raise NotFound(f"{root} does not exist", "give a folder of images or texts, or a file")
+    files = [root] if root.is_file() else sorted(_walk(root, suffixes))
+    base = root.parent if root.is_file() else root
+    found = sorted((one for path in files for one in _items(path, base)), key=lambda one: one.id)
+    if not found or files[0].suffix.lower() not in suffixes:
+        raise SourceError(f"{root} holds no file of {', '.join(suffixes)}", "images for a vision model, else texts")
+    twice = [one.id for one, other in pairwise(found) if one.id == other.id]
+    if twice:
+        raise SourceError(f"two items have the id {twice[0]!r}", "name files, or lines' ids, each otherwise")
+    return found
+
+
+def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(folder, name) for name in names if name.lower().endswith(suffixes) and name[0] != ".")
+
+
+def _items(path: Path, base: Path) -> Iterator[Given]:
+    name = path.relative_to(base).with_suffix("").as_posix()
+    if path.suffix.lower() == ".jsonl":
+        yield from _lines(path, name)
+    else:
+        yield Given(name, path, path.read_text(encoding="utf-8").strip() if path.suffix.lower() == ".txt" else "")
+
+
+def _lines(path: Path, name: str) -> Iterator[Given]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            key = next(key for key in _KEYS if isinstance(row.get(key), str))
+        except (ValueError, StopIteration, TypeError, AttributeError):
+            raise SourceError(
+                f"line {number + 1} of {path} is no JSON object with {' or '.join(_KEYS)}",
+                'write {"id": "a", "text": "what it says"}',
+            ) from None
+        rest = {one: value for one, value in row.items() if one not in (key, "id")}
+        rest = {one: value for one, value in rest.items() if isinstance(value, str | int | float)}
+        yield Given(str(row.get("id", f"{name}/{number:06d}")), path, row[key], rest)

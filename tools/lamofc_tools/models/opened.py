@@ -1,0 +1,115 @@
+"""A model and what makes its inputs, from a local folder or a hub, loaded when they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from lamofc_codecs import MissingExtra
+from lamofc_store.errors import BadArgument, NotFound
+from lamofc_tools.models.inputs import Given
+from lamofc_tools.models.kinds import Kind, kind_of
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Inputs = dict[str, "Tensor"]
+_DTYPES = ("float32", "bfloat16", "float16")
+_LISTS = ("layers", "layer", "blocks", "h", "stages")
+"""What lists of blocks are called."""
+
+
+@dataclass
+class Opened:
+    """A frozen model."""
+
+    name: str
+    """A local folder, or an id on a hub."""
+    kind: Kind
+    config: Any
+    device: str
+    model: nn.Module
+    processor: Any
+    """Of images, or the tokenizer."""
+
+    @cached_property
+    def blocks(self) -> nn.ModuleList:
+        """Its blocks, counted from zero."""
+        return blocks_of(self.model, getattr(self.config, "num_hidden_layers", None))
+
+    @property
+    def prefix(self) -> int:
+        """Tokens before the patches: the class token and registers."""
+        return 1 + int(getattr(self.config, "num_register_tokens", 0) or 0)
+
+    def block(self, number: int) -> int:
+        """A block by its number from zero; BadArgument unless it is there."""
+        if not 0 <= number < len(self.blocks):
+            raise BadArgument(
+                f"block {number} of a model that has {len(self.blocks)}",
+                f"--block 0 to {len(self.blocks) - 1}, or --layer 1 to {len(self.blocks)}",
+            )
+        return number
+
+    def inputs(self, given: list[Given]) -> Inputs:
+        """What a batch of items is to the model, on its device; texts of a batch are of one length."""
+        if self.kind.sees:
+            found = self.processor(images=[one.image() for one in given], return_tensors="pt")
+        else:
+            found = self.processor([one.text for one in given], return_tensors="pt")
+        return {name: tensor.to(self.device) for name, tensor in found.items() if name != "token_type_ids"}
+
+    def length(self, given: Given) -> int:
+        """Tokens of a text; of an image 0, since all are made of one size."""
+        return 0 if self.kind.sees else len(self.processor(given.text)["input_ids"])
+
+    def grid(self, inputs: Inputs) -> str | None:
+        """The grid of patches of a batch of images, as `--grid` takes it."""
+        size = getattr(self.config, "patch_size", None)
+        if self.kind is not Kind.VISION or not isinstance(size, int):
+            return None
+        height, width = inputs["pixel_values"].shape[-2:]
+        return f"{self.prefix}+{height // size}x{width // size}"
+
+
+def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Opened:
+    """Load a model for inference; `dtype` as torch names it, or as the weights are."""
+    transformers = _transformers()
+    import torch
+
+    if dtype not in (None, *_DTYPES):
+        raise BadArgument(f"--dtype {dtype}", f"one of {', '.join(_DTYPES)}")
+    try:
+        config = transformers.AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        said = (str(error).splitlines() or [""])[0][:200]
+        raise NotFound(f"{name} is no model: {said}", "a folder of save_pretrained, or an id on a hub") from error
+    kind = kind_of(config.model_type)
+    maker = transformers.AutoModel if kind.sees else transformers.AutoModelForCausalLM
+    chosen: torch.dtype | str = "auto" if dtype is None else getattr(torch, dtype)
+    model = maker.from_pretrained(name, dtype=chosen).to(device).eval().requires_grad_(False)
+    reader = transformers.AutoImageProcessor if kind.sees else transformers.AutoTokenizer
+    return Opened(name, kind, config, device, model, reader.from_pretrained(name))
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingExtra(f"models need transformers: {error}", "pip install 'lamofc-store[models]'") from error
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    return transformers
+
+
+def blocks_of(model: nn.Module, count: int | None) -> nn.ModuleList:
+    """The list of a model's blocks: of so many, where that is known."""
+    from torch import nn
+
+    lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    named = [module for name, module in lists.items() if name.rpartition(".")[2] in _LISTS]
+    found = [module for module in named if count in (None, len(module))]
+    if not found:
+        raise BadArgument(f"no blocks are found in a {type(model).__name__}", "take its features by hooks of your own")
+    return found[0]

@@ -1,0 +1,76 @@
+"""Features put back where they were taken, and the rest of the model run on them: the papers' split inference.
+
+Blocks up to the split are not run: they pass on what they are given, and put back the keys and values, or states, that
+were stored for them. The last of them gives the stored features. It holds for one pass, the one that reads the input;
+tokens that are generated afterwards go through every block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lamofc_store.errors import NotFound
+from lamofc_tools.models.kinds import Kind
+from lamofc_tools.models.opened import Opened
+
+Features = Mapping[str, Tensor]
+
+
+@contextmanager
+def replaying(opened: Opened, block: int, samples: Sequence[Features]) -> Iterator[None]:
+    """Within it, the next call of the model runs from behind `block`, counted from zero, on these samples' features."""
+    split = _Split(opened, opened.block(block), samples)
+    originals = {number: opened.blocks[number].forward for number in range(block + 1)}
+    try:
+        for number, original in originals.items():
+            opened.blocks[number].forward = split.instead(number, original)
+        yield
+    finally:
+        for number, original in originals.items():
+            opened.blocks[number].forward = original
+
+
+class _Split:
+    """What stands in the place of blocks, once each."""
+
+    def __init__(self, opened: Opened, block: int, samples: Sequence[Features]) -> None:
+        self._opened, self._block, self._samples = opened, block, samples
+        name = f"layer.{block}" if opened.kind.sees else f"layer.{block}.output"
+        self._features = self._joined(name)
+        self._done: set[int] = set()
+
+    def instead(self, number: int, original: Callable[..., Any]) -> Callable[..., Any]:
+        """The forward of a block."""
+
+        def forward(hidden: Tensor, *arguments: Any, **options: Any) -> Any:
+            if number in self._done:
+                return original(hidden, *arguments, **options)
+            self._done.add(number)
+            cache = options.get("past_key_values") or options.get("cache_params")
+            if cache is not None:
+                self._refill(cache, number)
+            return hidden if number < self._block else self._features.to(hidden.device)
+
+        return forward
+
+    def _refill(self, cache: Any, number: int) -> None:
+        """What a block would have kept."""
+        device = self._opened.device
+        if self._opened.kind is Kind.MAMBA:
+            cache.update_conv_state(self._joined(f"layer.{number}.conv_state").to(device), number)
+            cache.update_recurrent_state(self._joined(f"layer.{number}.ssm_state").to(device), number)
+        else:
+            keys, values = (self._joined(f"layer.{number}.{kind}_cache").to(device) for kind in "kv")
+            cache.update(keys, values, number)
+
+    def _joined(self, name: str) -> Tensor:
+        """A feature of all samples, one after the other."""
+        missing = [sorted(sample) for sample in self._samples if name not in sample]
+        if missing:
+            raise NotFound(f"a sample has no {name!r} to put back; it has {', '.join(missing[0][:8])}", "extract it")
+        return torch.cat([sample[name] for sample in self._samples])

@@ -1,0 +1,117 @@
+"""Features after blocks of a model, as samples by their family's names; blocks after the last one are not run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lamofc_store import Sample
+from lamofc_store.sources import of_family
+from lamofc_tools.models.inputs import Given
+from lamofc_tools.models.kinds import Kind
+from lamofc_tools.models.opened import Inputs, Opened
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A batch of samples, and the grid that their patches lie on."""
+
+    samples: list[Sample]
+    grid: str | None
+
+
+class _EnoughError(Exception):
+    """What is asked for is there."""
+
+
+def take(opened: Opened, given: Sequence[Given], blocks: Sequence[int], *, caches: bool = True) -> Taken:
+    """What stands after those blocks, counted from zero, for each item; of texts also what all of them keep."""
+    inputs = opened.inputs(list(given))
+    outputs, kept = outputs_of(opened, inputs, sorted(map(opened.block, blocks)), caches=caches)
+    samples = []
+    for row, one in enumerate(given):
+        payload = _payload(opened.kind, {block: value[row : row + 1] for block, value in outputs.items()}, kept, row)
+        samples.append(_sample(opened.kind, one, payload))
+    return Taken(samples, opened.grid(inputs))
+
+
+@torch.no_grad()
+def outputs_of(
+    opened: Opened, inputs: Inputs, blocks: Sequence[int], *, caches: bool = True
+) -> tuple[dict[int, Tensor], dict[str, list[Tensor]]]:
+    """Outputs of blocks, samples first, and by name what each block up to the last of them keeps for later tokens."""
+    cache: Any = None
+    if not opened.kind.sees and caches:
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=opened.config)
+        name = "cache_params" if opened.kind is Kind.MAMBA else "past_key_values"
+        inputs = {**inputs, name: cache, "use_cache": True}  # type: ignore[dict-item]
+    with _listening(opened, blocks) as outputs, suppress(_EnoughError):
+        opened.model(**inputs)
+    return outputs, {} if cache is None else _kept(opened.kind, cache.layers[: blocks[-1] + 1])
+
+
+@contextmanager
+def _listening(opened: Opened, blocks: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+    outputs: dict[int, Tensor] = {}
+
+    def listen(block: int) -> Any:
+        def hook(module: Any, arguments: Any, output: Any) -> None:
+            outputs[block] = (output[0] if isinstance(output, tuple) else output).detach()
+            if block == blocks[-1]:
+                raise _EnoughError
+
+        return hook
+
+    handles = [opened.blocks[block].register_forward_hook(listen(block)) for block in blocks]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _kept(kind: Kind, layers: Sequence[Any]) -> dict[str, list[Tensor]]:
+    if kind is Kind.MAMBA:
+        states = [(_first(layer.recurrent_states), _first(layer.conv_states)) for layer in layers]
+        return {"ssm_state": [state for state, _ in states], "conv_state": [state for _, state in states]}
+    return {"key": [layer.keys for layer in layers], "value": [layer.values for layer in layers]}
+
+
+def _first(states: Any) -> Tensor:
+    """Some versions keep the states of a layer by number."""
+    found: Tensor = states if isinstance(states, Tensor) else states[0]
+    return found
+
+
+def _payload(kind: Kind, outputs: dict[int, Tensor], kept: dict[str, list[Tensor]], row: int) -> dict[str, Any]:
+    """An object as its family's files hold it."""
+    here = {block: value.cpu() for block, value in outputs.items()}
+    if kind.sees:
+        name = "backbone.blocks.{}" if kind is Kind.VISION else "layer.{}"
+        return {name.format(block): value for block, value in here.items()}
+    lists = {name: [one[row : row + 1].cpu().clone() for one in several] for name, several in kept.items()}
+    if len(here) == 1 and lists:
+        return {"output": next(iter(here.values())), **lists}
+    return {f"layer.{block}.output": value for block, value in here.items()} | lists
+
+
+def _sample(kind: Kind, given: Given, payload: dict[str, Any]) -> Sample:
+    family = kind.family if "output" in payload or kind is Kind.VISION else None
+    if family is not None:
+        found = of_family(payload, given.id, family)
+        return Sample(given.id, found.features, given.attributes, found.structure, found.patterns)
+    features = {name: value for name, value in payload.items() if isinstance(value, Tensor)}
+    for name, several in payload.items():
+        if isinstance(several, list):
+            kinds = {"key": "k_cache", "value": "v_cache"}
+            features |= {f"layer.{block}.{kinds.get(name, name)}": one for block, one in enumerate(several)}
+    patterns = dict.fromkeys(features, "b c h w -> (b h w) c") if kind is Kind.CNN else {}
+    patterns |= {name: "b h t d -> (b t) (h d)" for name in features if name.endswith(("k_cache", "v_cache"))}
+    return Sample(given.id, features, given.attributes, None, patterns)
