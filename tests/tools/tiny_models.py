@@ -58,11 +58,65 @@ def language(folder: Path, kind: str) -> str:
     else:
         model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape, **heads, head_dim=16))
     model.to(torch.bfloat16).save_pretrained(folder)
+    _tokenizer(transformers, tokenizers, 512).save_pretrained(folder)
+    return str(folder)
+
+
+def _tokenizer(transformers: Any, tokenizers: Any, length: int = 77) -> Any:
     words = {word: number for number, word in enumerate([UNKNOWN, *WORDS])}
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token=UNKNOWN))
-    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token=UNKNOWN)
-    fast.save_pretrained(folder)
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token=UNKNOWN))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    told = {"unk_token": UNKNOWN, "pad_token": UNKNOWN, "model_max_length": length}
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made, **told)
+
+
+def painter(folder: Path) -> str:
+    """Stable Diffusion 3 with all its parts."""
+    diffusers = pytest.importorskip("diffusers")
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {"vocab_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}
+    clips = [
+        transformers.CLIPTextModelWithProjection(
+            transformers.CLIPTextConfig(**shape, hidden_size=width, intermediate_size=32, projection_dim=width)
+        )
+        for width in (16, 24)
+    ]
+    t5 = transformers.T5EncoderModel(
+        transformers.T5Config(vocab_size=64, d_model=40, d_kv=8, d_ff=32, num_layers=2, num_heads=2)
+    )
+    transformer = diffusers.SD3Transformer2DModel(
+        sample_size=8,
+        patch_size=2,
+        in_channels=16,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=4,
+        joint_attention_dim=40,
+        caption_projection_dim=32,
+        pooled_projection_dim=40,
+        out_channels=16,
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(8, 8),
+        layers_per_block=1,
+        latent_channels=16,
+        norm_num_groups=2,
+        sample_size=16,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.06,
+        scaling_factor=1.5,
+    )
+    words = _tokenizer(transformers, tokenizers)
+    parts = dict(zip(("text_encoder", "text_encoder_2", "text_encoder_3"), (*clips, t5), strict=True))
+    parts |= dict.fromkeys(("tokenizer", "tokenizer_2", "tokenizer_3"), words)
+    scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
+    made = diffusers.StableDiffusion3Pipeline(transformer=transformer, scheduler=scheduler, vae=vae, **parts)
+    made.save_pretrained(folder)
     return str(folder)
 
 

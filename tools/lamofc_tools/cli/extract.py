@@ -16,7 +16,7 @@ from lamofc_tools.cli.progress import Bar
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.models import Extraction
+    from lamofc_tools.models import Extraction, Painting
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
 Shown = Annotated[str, typer.Argument(metavar="DATA", help="Images for a vision model, else .txt or .jsonl; a folder.")]
@@ -41,6 +41,9 @@ class Splitting:
     dtype: Annotated[
         str | None, typer.Option("--dtype", help="float32, bfloat16, float16; else that of the weights.")
     ] = None
+    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Of denoising, for Stable Diffusion 3.")] = (
+        28
+    )
     files: Annotated[
         str | None, typer.Option("--files", metavar="FORMAT", help="Write files, as export does, and no store.")
     ] = None
@@ -48,10 +51,13 @@ class Splitting:
         float, typer.Option("--segment-mb", metavar="MB", help="Commit whenever so much is coded, or a minute passed.")
     ] = 256.0
 
-    def extraction(self, model: str, data: str) -> "Extraction":
+    def extraction(self, model: str, data: str) -> "Extraction | Painting":
         """The model, loaded, and all items."""
-        from lamofc_tools.models import Extraction, find_inputs, open_model
+        from lamofc_tools.models import Extraction, Painting, find_inputs, is_pipeline, open_model, open_pipeline
 
+        if is_pipeline(model):
+            items = find_inputs(data, images=False)
+            return Painting(model, open_pipeline(model, device_of(self.device), self.dtype), items, self.steps)
         opened = open_model(model, device_of(self.device), self.dtype)
         asked = [*(self.block or ()), *(number - 1 for number in self.layer or ())] or [len(opened.blocks) - 1]
         blocks = tuple(sorted({opened.block(number) for number in asked}))
@@ -86,15 +92,16 @@ def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keepin
     out.show(document, planes_text.extracted)
 
 
-def stored(extraction: "Extraction", store: "Store", splitting: Splitting, coding: Coding, bar: Bar) -> dict[str, Any]:
+def stored(
+    extraction: "Extraction | Painting", store: "Store", splitting: Splitting, coding: Coding, bar: Bar
+) -> dict[str, Any]:
     """Take what is missing into a store."""
     from lamofc_tools.models import done_in
 
     missing = extraction.without(done_in(store, extraction.features))
     if not len(missing):
         return {"samples": 0, "already": len(extraction), "raw_bytes": 0, "stored_bytes": 0}
-    opened = extraction.opened
-    grid = opened.grid(opened.inputs([missing.items[0]])) if opened.kind.sees else None
+    grid = missing.grid
     report = store.ingest(
         missing,
         **coding.options(),
@@ -110,23 +117,16 @@ def stored(extraction: "Extraction", store: "Store", splitting: Splitting, codin
     }
 
 
-def told(extraction: "Extraction", store: "Store", found: dict[str, Any], seconds: float) -> None:
+def told(extraction: "Extraction | Painting", store: "Store", found: dict[str, Any], seconds: float) -> None:
     """A run of the store's catalog: which model, where it was split, how long it took."""
     if not found["samples"]:
         return
-    config = {
-        "model": extraction.opened.name,
-        "model_type": extraction.opened.config.model_type,
-        "blocks_from_zero": list(extraction.blocks),
-        "layers_from_one": [block + 1 for block in extraction.blocks],
-        "features": extraction.features,
-        "dtype": str(next(extraction.opened.model.parameters()).dtype).removeprefix("torch."),
-    }
+    config = extraction.told()
     metrics = [lamofc.Metric("samples", found["samples"]), lamofc.Metric("raw_bytes", found["raw_bytes"])]
-    lamofc.add_run(store, "extract", Path(extraction.opened.name).name, config, metrics, seconds=seconds)
+    lamofc.add_run(store, "extract", Path(config["model"]).name, config, metrics, seconds=seconds)
 
 
-def filed(extraction: "Extraction", folder: Path, format: str, bar: Bar) -> dict[str, Any]:
+def filed(extraction: "Extraction | Painting", folder: Path, format: str, bar: Bar) -> dict[str, Any]:
     """Write what is missing into files, each whole or not there."""
     from lamofc_store.exporting import file_of, format_named, whole
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 from lamofc_store import Sample, Store
 from lamofc_tools.models.inputs import Given
@@ -52,6 +53,22 @@ class Extraction:
         kept = ("ssm_state", "conv_state") if self.opened.kind is Kind.MAMBA else ("k_cache", "v_cache")
         of_all = [f"layer.{block}.{name}" for block in range(max(self.blocks) + 1) for name in kept]
         return [f"layer.{block}.output" for block in self.blocks] + of_all * self.caches
+
+    @property
+    def grid(self) -> str | None:
+        """Of patches, as far as images are made of one size."""
+        return self.opened.grid(self.opened.inputs([self.items[0]])) if self.opened.kind.sees and self.items else None
+
+    def told(self) -> dict[str, Any]:
+        """What a run's config says."""
+        return {
+            "model": self.opened.name,
+            "model_type": self.opened.config.model_type,
+            "blocks_from_zero": list(self.blocks),
+            "layers_from_one": [block + 1 for block in self.blocks],
+            "features": self.features,
+            "dtype": str(next(self.opened.model.parameters()).dtype).removeprefix("torch."),
+        }
 
     def without(self, done: set[str]) -> Extraction:
         """The same without items that are there already."""

@@ -14,11 +14,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lamofc_store import Quality, Store
 from lamofc_store.errors import NotFound
-from lamofc_tools.models.kinds import Kind
-from lamofc_tools.models.opened import Opened
+from lamofc_tools.models import Given, Kind, Opened
 
 Features = Mapping[str, Tensor]
+
+
+@torch.no_grad()
+def replay(opened: Opened, store: Store, items: Sequence[Given], block: int, quality: Quality | None = None) -> Any:
+    """What the model answers to a batch of items from behind `block`, on their features in a store, at any rate."""
+    samples = [store.tensors(one.id, _names(opened, block), quality) for one in items]
+    with replaying(opened, block, samples):
+        return opened.model(**opened.inputs(list(items)), **({} if opened.kind.sees else {"use_cache": False}))
+
+
+def _names(opened: Opened, block: int) -> list[str]:
+    """Features that a plain pass needs: without a cache to fill, what stands behind the block."""
+    return [f"layer.{block}" if opened.kind.sees else f"layer.{block}.output"]
 
 
 @contextmanager
@@ -51,7 +64,7 @@ class _Split:
             if number in self._done:
                 return original(hidden, *arguments, **options)
             self._done.add(number)
-            cache = options.get("past_key_values") or options.get("cache_params")
+            cache = options.get("past_key_values", options.get("cache_params"))
             if cache is not None:
                 self._refill(cache, number)
             return hidden if number < self._block else self._features.to(hidden.device)

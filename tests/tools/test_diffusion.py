@@ -1,0 +1,57 @@
+"""Stable Diffusion 3 of diffusers, small: prompts and latents taken out, stored, and put back."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+import torch
+
+import lamofc_store
+from lamofc_store.errors import NotFound
+from lamofc_tools.models import Painting, find_inputs, open_pipeline
+from tests.tools import tiny_models
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
+Lamofc: TypeAlias = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_models.painter(tmp_path_factory.mktemp("sd3") / "stable")
+
+
+def test_what_is_put_back_paints_the_same_picture(model: str, tmp_path: Path) -> None:
+    items = find_inputs(str(tiny_models.texts(tmp_path / "texts", 3)), images=False)
+    painting = Painting(model, open_pipeline(model), items, steps=3)
+    with lamofc_store.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(painting, "raw")
+        for item in items:
+            whole, features = painting.run(item), store.tensors(item.id)
+            assert features["text_encoder-item0.clip_prompt_embeds"].shape == (77, 16)
+            assert np.array_equal(painting.paint(features), whole)
+            with painting.conditioned(features):
+                assert np.array_equal(painting.run(item), whole)
+            other = {name: torch.zeros_like(value) for name, value in features.items()}
+            with painting.conditioned(other):
+                assert not np.array_equal(painting.run(item), whole)
+        assert len([name for name in store.features if "item3" in name or "item4" in name]) == 4
+    with pytest.raises(NotFound, match=r"no 'vae\.decoder' to put back"):
+        painting.paint({})
+
+
+def test_the_command_takes_captions(lamofc: Lamofc, model: str, tmp_path: Path) -> None:
+    lines = [json.dumps({"id": f"c{number}", "caption": "a b c"[: 1 + number]}) for number in range(3)]
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines))
+    command = ("extract", model, tmp_path / "captions.jsonl", tmp_path / "store", "--steps", 2, "--codec", "raw")
+    assert lamofc(*command, "--json").document["samples"] == 3
+    assert lamofc(*command, "--json").document["already"] == 3
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        assert store["c0", "vae.decoder"].shape == (16, 8, 8)
+        assert store.sql("SELECT prompt FROM samples ORDER BY sample").fetchall()[0] == ("a",)
+        lamofc_store.export(store, tmp_path / "out", "lamofcbench")
+        nested = store.get("c1")
+    assert list(nested)[:3] == ["text_encoder-item0", "text_encoder_2-item1", "text_encoder_3-item2"]
+    assert set(nested["text_encoder-item0"]) == {"clip_pooled_prompt_embeds", "clip_prompt_embeds"}

@@ -1,0 +1,193 @@
+"""Stable Diffusion 3: prompts by its text encoders and the latents that its decoder is given, taken out and put back.
+
+Encoders are counted in the order in which a pipeline calls them: those of the prompt, then of the negative prompt. An
+encoder's classes are not looked at, only what pipelines of diffusers read of their outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lamofc_codecs import MissingExtra
+from lamofc_store import Sample
+from lamofc_store.errors import NotFound
+from lamofc_store.sources import of_family
+from lamofc_tools.models.inputs import Given
+
+ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+FAMILY = "sd35"
+_CLIP, _T5 = ("clip_pooled_prompt_embeds", "clip_prompt_embeds"), ("t5_prompt_embeds",)
+_READ = -2
+"""Which of a CLIP encoder's hidden states is the prompt's embedding."""
+
+Features = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Painting:
+    """Prompts through a pipeline, as a source of samples."""
+
+    name: str
+    pipeline: Any
+    items: Sequence[Given]
+    steps: int = 28
+    seed: int = 0
+    reiterable: bool = True
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Sample]:
+        for given in self.items:
+            yield self.take(given)
+
+    def spread(self) -> Painting:
+        """The same from all over: what a fit looks at."""
+        step = max(1, len(self.items) // 64)
+        return replace(self, items=[one for start in range(step) for one in self.items[start::step]])
+
+    def describe(self) -> str:
+        """What runs through what."""
+        return f"{len(self)} prompts through {self.name}, {self.steps} steps"
+
+    @property
+    def features(self) -> list[str]:
+        """Features that every sample has: with guidance there are those of a negative prompt, too."""
+        return ["text_encoder-item0.clip_prompt_embeds", "vae.decoder"]
+
+    @property
+    def grid(self) -> str | None:
+        """Features are not of one grid."""
+        return None
+
+    def told(self) -> dict[str, Any]:
+        """What a run's config says."""
+        return {"model": self.name, "model_type": type(self.pipeline).__name__, "steps": self.steps, "seed": self.seed}
+
+    def without(self, done: set[str]) -> Painting:
+        """The same without items that are there already."""
+        return replace(self, items=[one for one in self.items if one.id not in done])
+
+    def run(self, given: Given) -> Any:
+        """The picture of a prompt, as an array: the same for the same seed, on the same kind of machine."""
+        draw = torch.Generator().manual_seed(self.seed)
+        found = self.pipeline(given.text, num_inference_steps=self.steps, generator=draw, output_type="np")
+        return found.images[0]
+
+    def take(self, given: Given) -> Sample:
+        """What a prompt's run leaves between its parts."""
+        payload: dict[str, Any] = {}
+        with self._listening(payload):
+            self.run(given)
+        found = of_family(payload, given.id, FAMILY)
+        attributes = {"prompt": given.text, **given.attributes}
+        return Sample(given.id, found.features, attributes, found.structure, found.patterns)
+
+    def paint(self, features: Features) -> Any:
+        """The picture of latents that were stored: the decoder alone is run."""
+        latents = _needed(features, "vae.decoder")[None].to(self.pipeline.vae.device)
+        with torch.no_grad():
+            image = self.pipeline.vae.decode(latents, return_dict=False)[0]
+        return self.pipeline.image_processor.postprocess(image, output_type="np")[0]
+
+    @contextmanager
+    def conditioned(self, features: Features) -> Iterator[None]:
+        """Within it, the next run takes its prompts from what was stored; no text encoder is run."""
+        calls = iter(range(2 * len(ENCODERS)))
+        with ExitStack() as stack:
+            for name in ENCODERS:
+                stack.enter_context(_instead(getattr(self.pipeline, name), _told(features, name, calls)))
+            yield
+
+    @contextmanager
+    def _listening(self, payload: dict[str, Any]) -> Iterator[None]:
+        handles = []
+
+        def heard(name: str) -> Callable[..., None]:
+            def hook(module: Any, arguments: Any, output: Any) -> None:
+                kept = (output[0], output.hidden_states[_READ]) if name != ENCODERS[-1] else (output[0],)
+                names = _CLIP if name != ENCODERS[-1] else _T5
+                calls = sum(key.startswith("text_encoder") for key in payload)
+                payload[f"{name}-item{calls}"] = {
+                    told: value[0].detach().cpu().clone() for told, value in zip(names, kept, strict=True)
+                }
+
+            return hook
+
+        def decoded(module: Any, arguments: Any) -> None:
+            payload["vae.decoder"] = arguments[0][0].detach().cpu().clone()
+
+        for name in ENCODERS:
+            handles.append(getattr(self.pipeline, name).register_forward_hook(heard(name)))
+        handles.append(self.pipeline.vae.decoder.register_forward_pre_hook(decoded))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+@dataclass(frozen=True)
+class _Output:
+    """What a pipeline reads of an encoder."""
+
+    first: Tensor
+    hidden_states: tuple[Tensor | None, ...] = ()
+
+    def __getitem__(self, place: int) -> Tensor:
+        return (self.first,)[place]
+
+
+def _told(features: Features, name: str, calls: Iterator[int]) -> Callable[..., _Output]:
+    """The forward of an encoder that gives what was stored for its turn."""
+
+    def forward(tokens: Tensor, *arguments: Any, **options: Any) -> _Output:
+        item = f"{name}-item{next(calls)}"
+        if name == ENCODERS[-1]:
+            return _Output(_needed(features, f"{item}.{_T5[0]}")[None].to(tokens.device))
+        pooled, states = (_needed(features, f"{item}.{told}")[None].to(tokens.device) for told in _CLIP)
+        return _Output(pooled, (states, None))
+
+    return forward
+
+
+@contextmanager
+def _instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+    original = module.forward
+    module.forward = forward
+    try:
+        yield
+    finally:
+        module.forward = original
+
+
+def _needed(features: Features, name: str) -> Tensor:
+    if name not in features:
+        raise NotFound(f"a sample has no {name!r} to put back; it has {', '.join(sorted(features)[:8])}", "extract it")
+    return features[name]
+
+
+def is_pipeline(name: str) -> bool:
+    """Whether a folder holds a pipeline of diffusers; of a hub, whether its name says so."""
+    return (Path(name) / "model_index.json").is_file() or "stable-diffusion" in Path(name).name.lower()
+
+
+def open_pipeline(name: str, device: str = "cpu", dtype: str | None = None) -> Any:
+    """Load a pipeline of diffusers; `dtype` as torch names it, or as the weights are."""
+    try:
+        import diffusers
+    except ImportError as error:
+        raise MissingExtra(
+            f"{name} is a pipeline of diffusers: {error}", "pip install 'lamofc-store[models]'"
+        ) from error
+    chosen = {} if dtype is None else {"torch_dtype": getattr(torch, dtype)}
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(name, **chosen).to(device)  # type: ignore[no-untyped-call]
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
