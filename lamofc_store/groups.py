@@ -1,10 +1,10 @@
 """Features of one sample that are coded together: those that a glob names and that share their tokens."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from glob import escape
-from itertools import product
+from itertools import groupby, product
 
 from lamofc_store.items import Item
 
@@ -61,3 +61,19 @@ def together(items: Sequence[Item], patterns: Sequence[Sequence[str]]) -> Iterat
         ordered = sorted(bundle, key=lambda item: item.feature)
         for first in range(0, len(ordered), MOST):
             yield ordered[first : first + MOST]
+
+
+def kinds_of(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Items of one feature and one kind together, in the order of the features' names."""
+    for _, group in groupby(sorted(items, key=_by_coding), key=_by_coding):
+        yield list(group)
+
+
+def by_name(bundles: Iterable[list[Item]]) -> Iterator[tuple[str, list[list[Item]]]]:
+    """Bundles of the same features together."""
+    for name, several in groupby(sorted(bundles, key=named), key=named):
+        yield name, list(several)
+
+
+def _by_coding(item: Item) -> tuple[str, bool]:
+    return item.feature, item.is_exact

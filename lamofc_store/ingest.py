@@ -2,17 +2,17 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store import changes, encoding, fitting, profiles
 from lamofc_store.commit import Change
 from lamofc_store.errors import Conflict, Expired, StoreError
 from lamofc_store.fitness import Fitness
-from lamofc_store.groups import named, together
+from lamofc_store.groups import by_name, kinds_of, together
 from lamofc_store.items import Item, items_of
 from lamofc_store.options import IngestOptions, Progress, Report
 from lamofc_store.sample import Sample
+from lamofc_store.sharing import told_apart
 from lamofc_store.snapshot import Snapshot
 from lamofc_store.sources import Tolerant, Unreadable
 from lamofc_store.writer import Coded, Segment, Writer
@@ -90,7 +90,7 @@ class Ingest:
             self._groups = fitting.groups(items, self.options, self._total, self._settled)
         bundles = list(together(items, self._groups or []))
         new = []
-        for name, several in _by_name(bundle for bundle in bundles if len(bundle) > 1):
+        for name, several in by_name(bundle for bundle in bundles if len(bundle) > 1):
             if (name, self.options.codec) not in self._chosen:
                 known = fitting.from_store(self.store.snapshot, self.store.profiles, name, self.options)
                 profile = known or fitting.fit_group(several, self.options, self._total)
@@ -109,7 +109,7 @@ class Ingest:
     def _choose_alone(self, items: list[Item]) -> None:
         """The same for features that are coded by themselves."""
         new = []
-        for group in _grouped(items):
+        for group in kinds_of(items):
             feature, coding = group[0].feature, self._coding(group[0])
             if (feature, coding.codec) not in self._chosen:
                 profile = self._profile(group[0]) or fitting.fit(feature, group, coding, self._total)
@@ -151,12 +151,9 @@ class Ingest:
         grouped = {(item.sample, item.feature) for bundle in self._add_groups(bundles) for item in bundle}
         alone = [item for item in new if (item.sample, item.feature) not in grouped]
         self._choose_alone(alone)
-        coded, failed = encoding.encode([self._task(group) for group in _grouped(alone)])
-        for identity, (feature, error) in failed.items():
-            self._skip(identity, feature, error)
-        for some, record in coded:
-            self._add(some[0].feature, some, record)
-            self._fitness.look(some, record)
+        alone, again = told_apart(alone, lambda item: self._writer.holds(item, *self._coded_as(item)))
+        failed = self._code(alone)
+        self._share([item for item in again if item.sample not in failed])
         for sample, items in batch:
             if any((item.sample, item.feature) in self._pending for item in items):
                 self._writer.add_sample(sample)
@@ -164,6 +161,34 @@ class Ingest:
         if self._writer.is_full:
             self._close()
         self._tell()
+
+    def _code(self, items: list[Item]) -> set[str]:
+        """Code items by themselves; samples of which one could not be."""
+        coded, failed = encoding.encode([self._task(group) for group in kinds_of(items)])
+        for identity, (feature, error) in failed.items():
+            self._skip(identity, feature, error)
+        for some, record in coded:
+            self._add(some[0].feature, some, record)
+            self._fitness.look(some, record)
+        return set(failed)
+
+    def _share(self, items: list[Item]) -> None:
+        """Rows for items that are what a record holds; what was coded otherwise after all is coded by itself."""
+        for item in items:
+            told = self._coded_as(item)
+            if not self._writer.holds(item, *told):
+                self._code([item])
+                continue
+            self.report.shared += 1
+            self.report.shared_bytes += self._writer.share(item, *told)
+            self._pending[item.sample, item.feature] = item.source_hash
+            self.report.raw_bytes += item.raw_bytes
+            self.report.records += 1
+
+    def _coded_as(self, item: Item) -> tuple[str, str]:
+        """The profile and the quality by which an item is coded."""
+        coding = self._coding(item)
+        return self._chosen[item.feature, coding.codec].id, coding.quality_text
 
     def _codec_of(self, row: dict[str, Any]) -> str:
         """The codec that a row was meant for: its profile's, though the record itself may have fallen back to `raw`."""
@@ -232,7 +257,7 @@ class Ingest:
         """Code bundles of features, a record each; gives those that could be, the others are to be coded apart."""
         from lamofc_codecs import CodecError
 
-        for name, some in _by_name(bundles):
+        for name, some in by_name(bundles):
             profile = self._chosen[name, self.options.codec]
             for bundle in some:
                 try:
@@ -269,19 +294,3 @@ class Ingest:
 def _fit_change(head: Snapshot, entries: list[Any]) -> Change | None:
     new = changes.new_profiles(head, entries)
     return Change(verb="fit", profiles=new, note={"profiles": len(new)}) if new else None
-
-
-def _grouped(items: list[Item]) -> Iterator[list[Item]]:
-    """Items of one feature and one kind together, in the order of the features' names."""
-    for _, group in groupby(sorted(items, key=_by_coding), key=_by_coding):
-        yield list(group)
-
-
-def _by_name(bundles: Iterable[list[Item]]) -> Iterator[tuple[str, list[list[Item]]]]:
-    """Bundles of the same features together."""
-    for name, several in groupby(sorted(bundles, key=named), key=named):
-        yield name, list(several)
-
-
-def _by_coding(item: Item) -> tuple[str, bool]:
-    return item.feature, item.is_exact

@@ -125,6 +125,10 @@ class Report:
     """Samples taken in, in whole or in part."""
     records: int = 0
     """Features of samples; small ones, and those of a group, share what is stored."""
+    shared: int = 0
+    """Of them, those that are equal to one that was stored before, and are kept by its bytes."""
+    shared_bytes: int = 0
+    """Bytes that this saved."""
     already: int = 0
     """Records that were there with the same fingerprint."""
     skipped: int = 0

@@ -53,7 +53,15 @@ class _Spool:
     file: Path
     out: BinaryIO
     lengths: list[int] = field(default_factory=list)
-    ids: list[str] = field(default_factory=list)
+    ids: list[list[str]] = field(default_factory=list)
+    """The samples of each record."""
+
+    def named(self, stream: Stream) -> tuple[list[str], bool]:
+        """What each record is called, and whether that is a list of samples, as JSON."""
+        several = stream.several or any(len(samples) > 1 for samples in self.ids)
+        if not several:
+            return [samples[0] for samples in self.ids], False
+        return [json.dumps(samples, ensure_ascii=False) for samples in self.ids], True
 
 
 class SegmentWriter:
@@ -74,10 +82,18 @@ class SegmentWriter:
             spool = self._spools[stream] = _Spool(file, file.open("xb"))
         spool.out.write(record)
         spool.lengths.append(len(record))
-        spool.ids.append(json.dumps(list(samples), ensure_ascii=False) if stream.several else samples[0])
+        spool.ids.append(list(samples))
         self.bytes += len(record)
         self.records += 1
         return stream, len(spool.ids) - 1
+
+    def length(self, place: tuple[Stream, int]) -> int:
+        """Bytes of a record."""
+        return self._spools[place[0]].lengths[place[1]]
+
+    def share(self, place: tuple[Stream, int], sample: str) -> None:
+        """One more sample whose feature is the record at that place, or is in it."""
+        self._spools[place[0]].ids[place[1]].append(sample)
 
     def close(self) -> "Layout":
         """Write everything to the storage; nothing points at it yet."""
@@ -86,7 +102,7 @@ class SegmentWriter:
         lengths = [length for spool in self._spools.values() for length in spool.lengths]
         layout = Layout(_firsts(self._spools), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]), self.id, None)
         payload = self._assembled()
-        small = _small(layout, self._spools, [name for spool in self._spools.values() for name in spool.ids])
+        small = _small(layout, self._spools)
         self._storage.write(names.payload(self.id), payload)
         for name, data in small.items():
             self._storage.write(names.segment(self.id, name), data)
@@ -136,9 +152,10 @@ def _firsts(spools: dict[Stream, _Spool]) -> dict[Stream, int]:
     return firsts
 
 
-def _small(layout: Layout, spools: dict[Stream, _Spool], ids: Sequence[str]) -> dict[str, bytes]:
+def _small(layout: Layout, spools: dict[Stream, _Spool]) -> dict[str, bytes]:
     """All objects but the payload, in the order of `SMALL`."""
-    encoded = [name.encode() for name in ids]
+    named = {stream: spool.named(stream) for stream, spool in spools.items()}
+    encoded = [name.encode() for ids, _ in named.values() for name in ids]
     id_bytes = b"".join(encoded)
     id_offsets = np.concatenate([[0], np.cumsum([len(name) for name in encoded])]).astype("<u8")
     streams = [
@@ -147,10 +164,10 @@ def _small(layout: Layout, spools: dict[Stream, _Spool], ids: Sequence[str]) -> 
             "pattern": s.pattern,
             "profile": s.profile,
             "first": layout.firsts[s],
-            "count": len(spool.ids),
-            **({"several": True} if s.several else {}),
+            "count": len(ids),
+            **({"several": True} if several else {}),
         }
-        for s, spool in spools.items()
+        for s, (ids, several) in named.items()
     ]
     contents = (
         zarr_text.payload(int(layout.offsets[-1])),

@@ -53,6 +53,8 @@ class Writer:
         self._close_bytes = close_bytes
         self._writer = SegmentWriter(storage)
         self._rows: list[tuple[dict[str, Any], tuple[Stream, int]]] = []
+        self._known: dict[tuple[object, ...], int] = {}
+        """Which row tells of a content, by it, its profile and its quality."""
         self._samples: dict[str, Sample] = {}
         self._skipped: list[dict[str, Any]] = []
         self._profiles: dict[tuple[str, str], ProfileEntry] = {}
@@ -80,7 +82,20 @@ class Writer:
         for number, item in enumerate(items):
             figures = record.parts or record.items
             shared = {cell: number, **_shared_row(coded, figures[number])} if len(items) > 1 else {}
+            if not record.parts:
+                self._known.setdefault((*item.content, coded.profile.id, coded.quality), len(self._rows))
             self._rows.append(({**_record_row(item, coded), **shared}, place))
+
+    def holds(self, item: Item, profile: str, quality: str) -> bool:
+        """Whether the same content, coded alike, is in this segment already."""
+        return (*item.content, profile, quality) in self._known
+
+    def share(self, item: Item, profile: str, quality: str) -> int:
+        """A row that points at what is there, for one more sample; the bytes of that record."""
+        row, place = self._rows[self._known[(*item.content, profile, quality)]]
+        self._writer.share(place, item.sample)
+        self._rows.append(({**row, "sample": item.sample, "encode_seconds": 0.0}, place))
+        return self._writer.length(place)
 
     def add_sample(self, sample: Sample) -> None:
         """Take a sample's own row."""

@@ -59,6 +59,13 @@ def plan(document: Document) -> str:
     return f"{document['source']}\n{asked}; {how}\n\n{tables(columns, rows)}"
 
 
+def _shared(document: Document) -> dict[str, str]:
+    """What equal features of several samples saved, where there were any."""
+    if not document["shared"]:
+        return {}
+    return {"equal, kept once": f"{document['shared']}, {size(document['shared_bytes'])} less"}
+
+
 def report(document: Document) -> str:
     """What an ingest did."""
     raw, stored = document["raw_bytes"], document["stored_bytes"]
@@ -66,6 +73,7 @@ def report(document: Document) -> str:
         "samples": document["samples"],
         "records": document["records"],
         "already there": document["already"],
+        **_shared(document),
         "skipped": document["skipped"],
         "raw": size(raw),
         "stored": size(stored) + (f"  ({document['ratio']:.1f} x smaller)" if document["ratio"] else ""),
