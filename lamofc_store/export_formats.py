@@ -34,12 +34,14 @@ class Format:
     write: Write
 
 
-def format_named(name: str, keys: str = "original") -> Format:
-    """The format of that name; `keys` are for `lamofcbench` alone."""
+def format_named(name: str, keys: str = "original", *, measured: bool = False) -> Format:
+    """The format of that name; `keys` and what was measured are for `lamofcbench` alone."""
     if name not in FORMATS:
         raise BadArgument(f"{name!r} is no format of exports", f"choose one of {', '.join(FORMATS)}")
     if keys not in get_args(KeyNames):
         raise BadArgument(f"keys={keys!r}", f"choose one of {', '.join(get_args(KeyNames))}")
+    if measured and name != BENCH:
+        raise BadArgument(f"measured=True in an export as {name}", f"only {BENCH} has a place for it")
     if keys == "original":
         return FORMATS[name]
     if name != BENCH:

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lamofc_store.errors import Conflict, NotFound, StoreError
 from lamofc_store.export_formats import FORMATS, format_named, numpy_of
 from lamofc_store.file_names import MARKER, file_of, files_of
+from lamofc_store.measured import FIGURES, enveloped
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,30 +65,29 @@ def export(  # noqa: PLR0913
     where: str | None = None,
     quality: Quality | None = None,
     keys: str = "original",
+    measured: bool = False,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write each sample to its own file under `out`; `features` are globs, `where` is SQL over the samples' columns.
 
-    `keys` are what `lamofcbench` calls blocks: original, segmentation, layer. With a `quality`, records in layers are
-    read only as far as it needs. A run that was stopped is completed by the same call.
+    `keys` (original, segmentation, layer) and `measured`, bits and errors beside the features, are for `lamofcbench`.
+    With a `quality`, less of records in layers is read. A run that was stopped is completed by the same call.
     """
-    form = format_named(format, keys)
+    form = format_named(format, keys, measured=measured)
     samples = store.find(where) if where else list(store)
     if not samples:
-        raise NotFound(
-            f"no sample of {store.url} matches {where or 'true'!r}", "correct --where; `lamofc ls` lists them"
-        )
+        raise NotFound(f"no sample of {store.url} matches {where or 'true'!r}", "correct --where; see `lamofc ls`")
     folder = Path(out)
     wanted = {"store": store.url, "commit": store.head, "format": format, "features": list(features), "where": where}
-    wanted |= _unusual(quality=None if quality is None else str(quality), keys=None if keys == "original" else keys)
+    wanted |= _unusual(quality=quality and str(quality), keys=keys.replace("original", ""), measured=measured)
     count = files = size = 0
     with _writing(folder):
         _claim(folder, wanted, overwrite)
         index = _Index(folder / INDEX)
         named = list(files_of(samples, form.suffix))
         for start in range(0, len(named), BATCH):
-            batch = _items(store, named[start : start + BATCH], features)
+            batch = _items(store, named[start : start + BATCH], features, measured=measured)
             for item in batch:
                 target = folder / item.file
                 if not target.is_file():
@@ -107,9 +107,9 @@ def export(  # noqa: PLR0913
     return Exported(count, files, size)
 
 
-def _unusual(**told: str | None) -> dict[str, str]:
+def _unusual(**told: Any) -> dict[str, Any]:
     """What a marker tells only where it is told."""
-    return {name: value for name, value in told.items() if value is not None}
+    return {name: value for name, value in told.items() if value}
 
 
 @contextmanager
@@ -172,8 +172,24 @@ def _rows(store: Store, query: str, samples: list[str]) -> pa.Table:
     return store.sql(f"{query} WHERE sample IN (SELECT unnest(?))", [samples]).to_arrow_table()
 
 
-def _items(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) -> list[_Item]:
+def _items(store: Store, named: list[tuple[str, str]], globs: Sequence[str], *, measured: bool = False) -> list[_Item]:
     """What to write of some samples; those without a wanted feature are left out."""
+    items = _chosen(store, named, globs)
+    if not measured:
+        return items
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(store, FIGURES, [item.sample for item in items]).to_pylist():
+        rows.setdefault(row["sample"], []).append(row)
+    return [_with_figures(item, rows[item.sample]) for item in items]
+
+
+def _with_figures(item: _Item, rows: list[dict[str, Any]]) -> _Item:
+    """The same in an envelope with what was measured of its features."""
+    wanted = [row for row in rows if not item.features or row["feature"] in item.features]
+    return replace(item, structure=enveloped(item.structure, item.sample, wanted))
+
+
+def _chosen(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) -> list[_Item]:
     ids = [sample for sample, _ in named]
     if globs:
         features: dict[str, list[str]] = {}

@@ -10,6 +10,7 @@ from lamofc_store.commit import ProfileEntry, RowsEntry, SegmentEntry
 from lamofc_store.items import Item
 from lamofc_store.sample import Sample
 from lamofc_store.segment import Layout, SegmentWriter, Stream
+from lamofc_store.sharing import share_payloads
 from lamofc_store.storage import Storage
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Writer:
             number, offset, length = layout.place(place)
             rows.append({**row, "segment": layout.id, "record": number, "offset": offset, "length": length})
         rows.sort(key=lambda row: int(row["record"]))
+        share_payloads(rows)
         schema = TABLES["records"]
         fields = [schema.field(name) for name in schema.names if name in rows[0]]
         return pa.Table.from_pylist(rows, schema=pa.schema(fields))

@@ -47,6 +47,9 @@ def test_a_record_is_kept_once_and_its_bits_are_shared_out(stored: Any) -> None:
     assert prompt[:3] == ("prompt", COUNT, COUNT)
     assert sum(row[3] for row in (negative, pooled, prompt)) == 8 * report.stored_bytes
     assert report.shared_bytes > 0 and store.verify().ok
+    assert store.sql("SELECT count(*) FROM records WHERE payload_bits > stored_bits").fetchall() == [(0,)]
+    whole = store.sql("SELECT sum(payload_bits), sum(stored_bits) FROM records").fetchall()[0]
+    assert 0.3 < whole[0] / whole[1] <= 1
 
 
 def test_everything_is_read_as_if_it_were_kept_for_each(stored: Any) -> None:
@@ -91,6 +94,7 @@ def test_a_second_ingest_passes_over_what_is_there(stored: Any) -> None:
 def test_small_features_share_within_blocks(tmp_path: Path) -> None:
     with lamofc.open(str(tmp_path / "store"), "w-") as store:
         report = store.ingest(samples(), "klt", Quality(snr_db=25))
+        assert store.sql("SELECT count(*) FROM records WHERE payload_bits > stored_bits").fetchall() == [(0,)]
         assert report.shared == (COUNT // 2 - 1) + (COUNT - 1)
         store.forget(["s001", "s002"])
         store.compact(live=1.0)

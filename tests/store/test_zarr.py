@@ -28,7 +28,7 @@ def _in_fresh_process(code: str, *arguments: str) -> str:
 
 def test_segments_open_in_plain_zarr_without_our_package_and_without_a_warning(store: lamofc.Store) -> None:
     code = """
-        import sys, warnings
+        import json, sys, warnings
         for name in ("lamofc_store", "lamofc_codecs", "lamofc_catalog"):
             sys.modules[name] = None
         import zarr
@@ -40,12 +40,14 @@ def test_segments_open_in_plain_zarr_without_our_package_and_without_a_warning(s
             assert sorted(arrays) == ["ids", "ids_offsets", "offsets", "payload"], arrays
             payload, offsets, ids, ids_offsets = (arrays[n][:] for n in ("payload", "offsets", "ids", "ids_offsets"))
             assert len(payload) == offsets[-1]
-            for number in range(len(offsets) - 1):
-                record = payload[offsets[number] : offsets[number + 1]].tobytes()
-                assert record[:4] == b"LMFC"
-                print(ids[ids_offsets[number] : ids_offsets[number + 1]].tobytes().decode())
             streams = segment.attrs["streams"]
             assert sum(stream["count"] for stream in streams) == len(offsets) - 1
+            for stream in streams:
+                for number in range(stream["first"], stream["first"] + stream["count"]):
+                    record = payload[offsets[number] : offsets[number + 1]].tobytes()
+                    assert record[:4] == b"LMFC"
+                    name = ids[ids_offsets[number] : ids_offsets[number + 1]].tobytes().decode()
+                    print(*(json.loads(name) if stream.get("several") else [name]))
     """
     told = _in_fresh_process(code, store.url).split()
     assert sorted(set(told)) == list(store)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import lamofc_store
+from lamofc_store import sources
 from lamofc_store.errors import NotFound
 from lamofc_tools.models import Painting, find_inputs, open_pipeline
 from tests.tools import tiny_models
@@ -53,5 +54,10 @@ def test_the_command_takes_captions(lamofc: Lamofc, model: str, tmp_path: Path) 
         assert store.sql("SELECT prompt FROM samples ORDER BY sample").fetchall()[0] == ("a",)
         lamofc_store.export(store, tmp_path / "out", "lamofcbench")
         nested = store.get("c1")
+    back = {sample.id: sample for sample in sources.open(tmp_path / "out", "sd35")}
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        for sample in ("c0", "c1", "c2"):
+            for feature, tensor in store.tensors(sample).items():
+                assert torch.equal(back[sample].features[feature], tensor)
     assert list(nested)[:3] == ["text_encoder-item0", "text_encoder_2-item1", "text_encoder_3-item2"]
     assert set(nested["text_encoder-item0"]) == {"clip_pooled_prompt_embeds", "clip_prompt_embeds"}

@@ -14,6 +14,8 @@ import torch
 
 import lamofc_store
 from lamofc_store import sources
+from lamofc_store.sources import saved
+from tests.store.test_structure import same
 from tests.tools import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -38,17 +40,26 @@ def test_layers_are_named_from_one_and_blocks_from_zero(lamofc: Lamofc, tmp_path
     assert (again.document["samples"], again.document["already"]) == (3, 12)
 
 
-def test_files_are_what_the_family_reads(lamofc: Lamofc, tmp_path: Path) -> None:
-    model = tiny_models.language(tmp_path / "qwen3", "qwen3")
-    data = tiny_models.texts(tmp_path / "texts", 8)
+@pytest.mark.parametrize("family", ["dinov3", "qwen3", "falconmamba"])
+def test_files_are_what_the_family_reads(lamofc: Lamofc, tmp_path: Path, family: str) -> None:
+    sees = family == "dinov3"
+    model = (tiny_models.vision if sees else tiny_models.language)(tmp_path / family, family)
+    data = (tiny_models.images if sees else tiny_models.texts)(tmp_path / "data", 8)
     assert lamofc("extract", model, data, tmp_path / "out", "--block", 2, "--files", "lamofcbench").code == 0
     assert lamofc("extract", model, data, tmp_path / "store", "--block", 2, "--codec", "raw").code == 0
     with lamofc_store.open(str(tmp_path / "store")) as store:
-        for sample in sources.open(tmp_path / "out", "qwen3"):
+        found = list(sources.open(tmp_path / "out", family))
+        assert len(found) == 8
+        for sample in found:
+            assert set(sample.features) == set(store.tensors(sample.id))
             for feature, tensor in sample.features.items():
                 assert torch.equal(store[sample.id, feature], tensor)
-        nested = store.get("005")
-    assert list(nested) == ["output", "key", "value"] and len(nested["key"]) == 3
+        lamofc_store.export(store, tmp_path / "again", "lamofcbench")
+        keys = list(store.get("005"))
+    for file in (tmp_path / "out").glob("*.zst"):
+        assert same(saved.load(tmp_path / "again" / file.name), saved.load(file))
+    kept = {"qwen3": ["output", "key", "value"], "falconmamba": ["output", "ssm_state", "conv_state"]}
+    assert keys == kept.get(family, ["backbone.blocks.2"])
     one = lamofc("extract", model, data, tmp_path / "out", "--block", 2, "--files", "lamofcbench", "--json")
     assert (one.document["samples"], one.document["already"]) == (0, 8)
 

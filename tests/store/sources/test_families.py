@@ -165,6 +165,32 @@ def test_keys_of_an_export_are_those_that_scripts_look_for(tmp_path: Path, keys:
     assert list(unpacked(tmp_path / "out" / "b.zst")["features"]) == list(again)
 
 
+def test_what_was_measured_is_where_scripts_look_for_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    payload = qwen(40)
+    kept(tmp_path / "in" / "a.zst", payload)
+    kept(tmp_path / "in" / "b.zst", measured(payload))
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(sources.open(tmp_path / "in"), "klt", lamofc.Quality(snr_db=12), fit_samples=2)
+        lamofc.export(store, tmp_path / "out", "lamofcbench", measured=True)
+        rows = store.sql("SELECT feature, payload_bits, stored_bits, elements, sse FROM records WHERE sample = 'a'")
+        told = {row[0]: row[1:] for row in rows.fetchall()}
+        with pytest.raises(BadArgument, match="measured=True in an export as npz"):
+            lamofc.export(store, tmp_path / "other", "npz", measured=True)
+    for name in ("a", "b"):
+        again = unpacked(tmp_path / "out" / f"{name}.zst")
+        assert list(again) == ["features", "metadata"] and list(again["features"]) == list(payload)
+        found = again["metadata"]
+        elements = sum(row[2] for row in told.values())
+        assert found["bpfp"] == pytest.approx(sum(row[0] for row in told.values()) / elements)
+        assert found["ebpfp"] == pytest.approx(2 * found["bpfp"]) and found["stored_bpfp"] > found["bpfp"]
+        assert found["mse"] == pytest.approx(sum(row[3] for row in told.values()) / elements)
+        one = found["layer.2.k_cache"]
+        assert one["ori_shape"] == torch.Size([1, 8, 40, 16]) and one["ori_dtype"] == torch.bfloat16
+        off = again["features"]["key"][2].double() - payload["key"][2].double()
+        assert one["final_mse"] == pytest.approx(off.square().mean().item(), rel=1e-4) and one["ori_bytes"] == 2
+
+
 def test_keys_that_are_of_no_block_are_refused(tmp_path: Path) -> None:
     with lamofc.open(str(tmp_path / "store"), "w-") as store:
         store.ingest([Sample("a", {"x": normal(3, 4)})], "raw")

@@ -23,6 +23,10 @@ class Leaving:
     keys: Annotated[
         str, typer.Option("--keys", help="Of lamofcbench: what blocks are called: original, segmentation, layer.")
     ] = "original"
+    measured: Annotated[
+        bool,
+        typer.Option("--measured", help="Of lamofcbench: bits and errors beside the features, as scripts read them."),
+    ] = False
     feature: FeatureGlobs = None
     where: Where = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Take the place of another export in that folder.")] = (
@@ -35,6 +39,7 @@ class Leaving:
             "features": tuple(self.feature or ()),
             "where": self.where,
             "keys": self.keys,
+            "measured": self.measured,
             "overwrite": self.overwrite,
         }
 
