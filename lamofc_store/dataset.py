@@ -123,9 +123,11 @@ class FeatureDataset(Dataset[Example]):
 
         What is coded by `klt` is pooled before its tokens are made, which takes a fraction of the time.
         """
+        unknown = sorted(set(features or ()) - set(self.features))
+        if unknown:
+            raise NotFound(f"there is no feature {unknown[0]!r} in this dataset", f"it has {', '.join(self.features)}")
         found = copy.copy(self)
         found._pools = {**self._pools, **dict.fromkeys(self.features if features is None else features, pool)}
-        _check_pools(found)
         return found
 
     def locate(self, samples: Sequence[str]) -> list[int]:
@@ -145,12 +147,14 @@ class FeatureDataset(Dataset[Example]):
     def __getitems__(self, indices: list[int]) -> list[Example]:
         """Many items in one fetch and one decode; torch's DataLoader calls this with a batch's indices."""
         if self._pools:
-            found = self.batch(self.fetched(indices), ragged="list")
+            records = self.fetched(indices)
+            found, targets = self.batch(records, ragged="list"), records.targets
             tensors = [tensor for feature in self.features for tensor in found[feature]]
         else:
             with log.while_kept(self._storage, self.commit):
                 tensors = read(self._storage, self._profiles, self._of(indices), self._cache)
-        count, targets = len(indices), self._targets(indices)
+            targets = self._targets(indices)
+        count = len(indices)
         examples: list[Example] = []
         for at, index in enumerate(indices):
             example: Example = {"sample": self.samples[index]}
@@ -232,12 +236,6 @@ class FeatureDataset(Dataset[Example]):
 def _vectors(ragged: Ragged) -> Ragged:
     """The form of vectors of one length, where features are of this form."""
     return "list" if ragged == "list" else "stack"
-
-
-def _check_pools(dataset: FeatureDataset) -> None:
-    unknown = sorted(set(dataset._pools) - set(dataset.features))
-    if unknown:
-        raise NotFound(f"there is no feature {unknown[0]!r} in this dataset", f"it has {', '.join(dataset.features)}")
 
 
 def _columns(target: Target | None) -> list[str]:

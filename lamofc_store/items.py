@@ -81,8 +81,7 @@ def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
         layout.flatten(tensor, pattern),
         pattern,
         _grid(feature, shape, pattern, options),
-        source_hash(tensor, dtype),
-        xxhash.xxh64_intdigest(_bytes_of(tensor)),
+        *_hashes(tensor, dtype),
     )
 
 
@@ -95,14 +94,11 @@ def _grid(feature: str, shape: tuple[int, ...], pattern: str, options: IngestOpt
     return grid.to_json()
 
 
-def source_hash(tensor: "torch.Tensor", dtype: str) -> int:
-    """64 bits over dtype, shape and bytes: equal for equal content, compared only under one key."""
-    digest = xxhash.xxh3_64(f"{dtype}{list(tensor.shape)}".encode())
-    digest.update(_bytes_of(tensor))
-    return digest.intdigest() & _MASK
-
-
-def _bytes_of(tensor: "torch.Tensor") -> memoryview:
+def _hashes(tensor: "torch.Tensor", dtype: str) -> tuple[int, int]:
+    """64 bits over dtype, shape and bytes, compared only under one key, and 64 other ones over the bytes."""
     import torch
 
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+    data = tensor.cpu().reshape(-1).view(torch.uint8).numpy().data
+    digest = xxhash.xxh3_64(f"{dtype}{list(tensor.shape)}".encode())
+    digest.update(data)
+    return digest.intdigest() & _MASK, xxhash.xxh64_intdigest(data)

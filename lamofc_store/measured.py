@@ -9,12 +9,13 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lamofc_store.sources.from_torch import ENVELOPE
+
 FIGURES = (
     "SELECT sample, feature, shape, dtype, elements, payload_bits, stored_bits, sse, codec, quality, raw_bytes"
     " FROM records"
 )
 """What is asked of the catalog."""
-_KEYS = ("features", "metadata")
 
 
 def enveloped(structure: str | None, sample: str, rows: Iterable[Mapping[str, Any]]) -> str:
@@ -24,11 +25,12 @@ def enveloped(structure: str | None, sample: str, rows: Iterable[Mapping[str, An
         inner: Any = {"dict": [[row["feature"], {"tensor": row["feature"]}] for row in listed]}
     else:
         inner = json.loads(structure)
-        pairs = inner.get("dict") if isinstance(inner, dict) else None
-        if isinstance(pairs, list) and [pair[0] for pair in pairs] == list(_KEYS):
-            inner = pairs[0][1]
+        inside = dict(inner.get("dict", ()))
+        if set(inside) == set(ENVELOPE):
+            inner = inside[ENVELOPE[0]]
     told = {**_whole(sample, listed), **{row["feature"]: _tensor(row) for row in listed}}
-    nodes = [[_KEYS[0], inner], [_KEYS[1], {"dict": [[name, _node(value)] for name, value in told.items()]}]]
+    figures = {"dict": [[name, _node(value)] for name, value in told.items()]}
+    nodes = [list(pair) for pair in zip(ENVELOPE, (inner, figures), strict=True)]
     return json.dumps({"dict": nodes}, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -208,15 +208,17 @@ def tensors(
         found = rows["feature"].to_pylist()
         missing = sorted(set(features or ()) - set(found))
         if missing or not found:
-            raise _absent(store, sample, missing)
+            _refuse(store, sample, missing)
         return dict(zip(found, read(store.storage, store.profiles, Wanted.of(rows)), strict=True))
 
 
-def _absent(store: "Store", sample: str, missing: list[str]) -> NotFound:
+def _refuse(store: "Store", sample: str, missing: list[str]) -> None:
+    """NotFound where a sample, or a feature of it, is not there."""
     held = store.catalog.lookup([sample])["feature"].to_pylist()
-    if held:
-        return NotFound(
+    if not held:
+        raise NotFound(f"there is no sample {sample!r} in {store.url}", f"lamofc ls {store.url}")
+    if missing:
+        raise NotFound(
             f"sample {sample!r} has no feature {missing[0]!r}; it has {', '.join(sorted(held))}",
             f"lamofc ls {store.url} {sample}",
         )
-    return NotFound(f"there is no sample {sample!r} in {store.url}", f"lamofc ls {store.url}")

@@ -196,7 +196,7 @@ def _torch_built(kind: str, body: Any, tensors: Mapping[str, torch.Tensor], dept
         if kind == "size":
             return torch.Size(body)
         found = getattr(torch, str(body)) if kind == "dtype" else torch.device(body)
-    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError):
+    except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
         raise _damaged({kind: body}) from None
     if kind == "dtype" and not isinstance(found, torch.dtype):
         raise _damaged({kind: body})

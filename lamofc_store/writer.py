@@ -84,16 +84,16 @@ class Writer:
             figures = record.parts or record.items
             shared = {cell: number, **_shared_row(coded, figures[number])} if len(items) > 1 else {}
             if not record.parts:
-                self._known.setdefault((*item.content, coded.profile.id, coded.quality), len(self._rows))
+                self._known.setdefault(_key(item, coded.profile.id, coded.quality), len(self._rows))
             self._rows.append(({**_record_row(item, coded), **shared}, place))
 
     def holds(self, item: Item, profile: str, quality: str) -> bool:
         """Whether the same content, coded alike, is in this segment already."""
-        return (*item.content, profile, quality) in self._known
+        return _key(item, profile, quality) in self._known
 
     def share(self, item: Item, profile: str, quality: str) -> int:
         """A row that points at what is there, for one more sample; the bytes of that record."""
-        row, place = self._rows[self._known[(*item.content, profile, quality)]]
+        row, place = self._rows[self._known[_key(item, profile, quality)]]
         self._writer.share(place, item.sample)
         self._rows.append(({**row, "sample": item.sample, "encode_seconds": 0.0}, place))
         return self._writer.length(place)
@@ -154,6 +154,11 @@ class Writer:
         schema = TABLES["records"]
         fields = [schema.field(name) for name in schema.names if name in rows[0]]
         return pa.Table.from_pylist(rows, schema=pa.schema(fields))
+
+
+def _key(item: Item, profile: str, quality: str) -> tuple[object, ...]:
+    """Equal for what is equal and coded alike."""
+    return *item.content, profile, quality
 
 
 def sample_rows(samples: Mapping[str, Sample]) -> "pa.Table":

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.bulk import Doubles, Floats
-from lamofc_codecs.compiled import compiled
+from lamofc_codecs.compiled import Int, compiled, inlined
 from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.refinement import shares, widened
 from lamofc_codecs.runs import Numbers, Runs
@@ -22,6 +22,8 @@ from lamofc_codecs.tables import ALL_CLASSES, CLASSES
 
 Inwards = NDArray[np.int32]
 """Energy classes that occur x columns x 2: parts of a step that ones, and larger numbers, are drawn inwards."""
+
+_WHOLE = np.int32(PARTS)
 
 
 def inwards_of(drawn: NDArray[np.uint8], runs: Runs, columns: int) -> Inwards:
@@ -78,11 +80,12 @@ def errors_of(
     return sums
 
 
-@compiled
-def _stands(number: np.int32, one: np.int32, more: np.int32) -> np.int32:
+@inlined
+def worth_of(number: Int, of_one: Int, one: Int, more: Int) -> Int:
+    """What a number is worth, drawn inwards by `one` where it is 1 or -1, by `more` where it is larger."""
     away = abs(number)
-    part = np.int32(16) * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
-    return np.int32(-part if number < 0 else part)
+    part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
+    return -part if number < 0 else part
 
 
 @compiled
@@ -111,11 +114,11 @@ def _parts(  # noqa: PLR0913 - compiled code takes arrays, not objects
             kind = kinds[group, c]
             for t in range(bounds[group], bounds[group + 1]):
                 if known[kind] == ALL or (known[kind] == HALF and numbers[c, t] != np.int32(3) * before[c, t]):
-                    out[c, t] = _stands(numbers[c, t], one, more)
+                    out[c, t] = worth_of(numbers[c, t], _WHOLE, one, more)
                 elif known[kind] == HALF:
                     out[c, t] = _undecided(before[c, t], offsets[kind])
                 else:
-                    out[c, t] = np.int32(3) * _stands(before[c, t], one_before, more_before)
+                    out[c, t] = np.int32(3) * worth_of(before[c, t], _WHOLE, one_before, more_before)
 
 
 @compiled
@@ -140,13 +143,13 @@ def _errors(  # noqa: PLR0913 - compiled code takes arrays, not objects
             untold, half, told = np.float64(0), np.float64(0), np.float64(0)
             for t in range(bounds[group], bounds[group + 1]):
                 value, number, known = np.float64(columns[c, t]), fine_numbers[c, t], before[c, t]
-                away = value - part * np.float64(_stands(number, one, more))
+                away = value - part * np.float64(worth_of(number, _WHOLE, one, more))
                 told += away * away
                 outwards = number != np.int32(3) * known and (number > np.int32(3) * known) == (known >= 0)
                 if not outwards:
                     away = value - part * np.float64(_undecided(known, offsets[kind]))
                 half += away * away
-                away = value - np.float64(3) * part * np.float64(_stands(known, one_before, more_before))
+                away = value - np.float64(3) * part * np.float64(worth_of(known, _WHOLE, one_before, more_before))
                 untold += away * away
             sums[kind, 0] += gain * untold
             sums[kind, 1] += gain * half

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lamofc_codecs.between import worth_of
 from lamofc_codecs.bulk import Doubles, Floats
 from lamofc_codecs.compiled import compiled
 from lamofc_codecs.deadzone import PARTS
@@ -21,7 +22,7 @@ from lamofc_codecs.klt_section import Read
 from lamofc_codecs.lifts import down
 from lamofc_codecs.outliers import exact_of
 from lamofc_codecs.parameters import Parameters
-from lamofc_codecs.synthesis import Parts, parts_of, worth_of
+from lamofc_codecs.synthesis import Parts, parts_of
 from lamofc_codecs.waves import turn
 
 _MOST = 64

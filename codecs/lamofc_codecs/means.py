@@ -62,7 +62,7 @@ class Means:
     @lazy
     def _seen(self) -> tuple[Tensor, Tensor, Tensor]:
         """Channels x directions, directions x means, and half the squared length of each mean."""
-        return _directions(self._weighted(self.basis.rows.to(torch.float32) * self.basis.scale))
+        return _directions(self._weighted(self.basis.wide))
 
     def _weighted(self, rows: Tensor) -> Tensor:
         return rows if self.metric is None else self.metric.rows(rows)

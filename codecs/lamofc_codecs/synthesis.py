@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.basis import Basis
-from lamofc_codecs.between import Inwards, inwards_of
+from lamofc_codecs.between import Inwards, inwards_of, worth_of
 from lamofc_codecs.bulk import Floats
-from lamofc_codecs.compiled import Int, compiled, inlined
+from lamofc_codecs.compiled import compiled
 from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.dtypes import LARGEST_HALF, convert_into
 from lamofc_codecs.energy import Tokens
@@ -166,14 +166,6 @@ class _Wide(_Tiles):
 def _basis(known: Parameters) -> Basis:
     assert known.basis is not None  # noqa: S101 - the other form has no matrix
     return known.basis
-
-
-@inlined
-def worth_of(number: Int, of_one: Int, one: Int, more: Int) -> Int:
-    """What a number is worth, drawn inwards by `one` where it is 1 or -1, by `more` where it is larger."""
-    away = abs(number)
-    part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
-    return -part if number < 0 else part
 
 
 @compiled

@@ -59,7 +59,7 @@ class Field:
     @property
     def starts(self) -> range:
         """Where the rows of each image begin."""
-        return range(self.first, self.end + (not self.each), max(self.each, 1))
+        return range(self.first, self.end, max(self.each, 1))
 
     def fits(self, tokens: int) -> bool:
         """Whether so many tokens hold it; an empty one is at the start."""
@@ -129,8 +129,7 @@ def turn(columns: Floats, field: Field) -> None:
     """Turn tokens x columns into waves, in place."""
     for start in field.starts:
         within = columns[start : start + field.each - field.first]
-        if len(within):
-            _turn(within, field.width, _cuts(field.rows), _cuts(field.width), _matrices())
+        _turn(within, field.width, _cuts(field.rows), _cuts(field.width), _matrices())
 
 
 @dataclass(frozen=True)

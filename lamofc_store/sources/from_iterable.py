@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from lamofc_store.errors import SourceError
 from lamofc_store.sample import Sample, Scalar
 from lamofc_store.sources.source import ALL, Wanted
-from lamofc_store.structure import flatten, is_plain, plain
+from lamofc_store.structure import Keys, flatten, is_plain, plain
 
 ID_KEYS = ("sample", "id")
 """The keys of a dict that are taken for the id when none is named."""
@@ -83,18 +83,31 @@ class Items:
         return sample_of(str(plain(item[named[0]])), rest, self._wanted)
 
 
-def sample_of(name: str, nested: object, wanted: Wanted, where: str = "") -> Sample:
-    """A sample from tensors nested at will; plain values of the outermost dict become attributes as well."""
-    where = where or f"sample {name!r}"
-    features, structure = flatten(nested, where)
+def attributes_of(nested: object) -> dict[str, Scalar]:
+    """Plain values of the outermost dict."""
     outermost = nested if isinstance(nested, Mapping) else {}
-    attributes: dict[str, Scalar] = {
-        key: plain(value) for key, value in outermost.items() if isinstance(key, str) and is_plain(value)
-    }
+    return {key: plain(value) for key, value in outermost.items() if isinstance(key, str) and is_plain(value)}
+
+
+def sample_of(
+    name: str,
+    nested: object,
+    wanted: Wanted,
+    where: str = "",
+    *,
+    tell: Callable[[Keys], str] = ".".join,
+    ordered: bool = False,
+) -> Sample:
+    """A sample from tensors nested at will; plain values of the outermost dict become attributes as well.
+
+    `tell` names tensors by their paths; `ordered` is as for `structure.flatten`.
+    """
+    where = where or f"sample {name!r}"
+    features, structure = flatten(nested, where, tell, ordered=ordered)
     if not features:
         raise SourceError(f"{where} holds no tensor", "give tensors under names: {'layer.0': tensor}")
     picked = wanted.pick(features, where)
-    return Sample(name, picked, attributes, structure if len(picked) == len(features) else None)
+    return Sample(name, picked, attributes_of(nested), structure if len(picked) == len(features) else None)
 
 
 def _walk(items: Any) -> Iterator[object]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import SourceError
-from lamofc_store.sample import Sample, Scalar
+from lamofc_store.sample import Sample
 from lamofc_store.sources.families import FAMILIES, Family, family_of
+from lamofc_store.sources.from_iterable import attributes_of, sample_of
 from lamofc_store.sources.saved import load
 from lamofc_store.sources.source import Wanted
-from lamofc_store.structure import Keys, flatten, is_plain, plain
+from lamofc_store.structure import Keys
 
 if TYPE_CHECKING:
     import torch
 
 ENVELOPE = ("features", "metadata")
-"""Keys of what a codec's benchmark wrote: features as before, and what was measured."""
+"""Keys of what a codec's benchmark wrote: features as before, and what was measured, which is told as `codec_...`."""
 
 
 def read(path: Path, name: str, wanted: Wanted, family: str | None = None) -> Sample:
@@ -35,14 +37,14 @@ def named(saved: Any, name: str, wanted: Wanted, where: str, family: str | None 
         keys = ", ".join(map(str, payload))[:120] if isinstance(payload, Mapping) else type(payload).__name__
         raise SourceError(f"{where} holds nothing of {family}: {keys}", "--format auto, or the family that wrote it")
     known = {(*prefix, *place): told for place, told in names.items()}
-    features, structure = flatten(
-        saved, where, lambda place: known.get(place) or ".".join(place[len(prefix) :]), ordered=bool(names)
-    )
-    if not features:
-        raise SourceError(f"{where} holds no tensor", "give tensors under names: {'layer.0': tensor}")
-    picked = wanted.pick(features, where)
-    whole = structure if len(picked) == len(features) else None
-    return Sample(name, picked, _attributes(saved), whole, _patterns(found, picked) if names else {})
+
+    def tell(place: Keys) -> str:
+        return known.get(place) or ".".join(place[len(prefix) :])
+
+    sample = sample_of(name, saved, wanted, where, tell=tell, ordered=bool(names))
+    measured = {f"codec_{key}": value for key, value in attributes_of(saved[ENVELOPE[1]]).items()} if prefix else None
+    patterns = _patterns(found, sample.features) if names else {}
+    return replace(sample, attributes=sample.attributes if measured is None else measured, patterns=patterns)
 
 
 def of_family(payload: Any, name: str, family: str) -> Sample:
@@ -55,15 +57,6 @@ def _payload(saved: Any) -> tuple[Any, Keys]:
     if isinstance(saved, Mapping) and set(saved) == set(ENVELOPE):
         return saved[ENVELOPE[0]], ENVELOPE[:1]
     return saved, ()
-
-
-def _attributes(saved: Any) -> dict[str, Scalar]:
-    """Plain values of the outermost dict; those of what was measured as `codec_...`, the catalog has its own."""
-    payload, prefix = _payload(saved)
-    told, before = (saved[ENVELOPE[1]], "codec_") if prefix else (payload, "")
-    if not isinstance(told, Mapping):
-        return {}
-    return {f"{before}{key}": plain(value) for key, value in told.items() if isinstance(key, str) and is_plain(value)}
 
 
 def _patterns(family: Family | None, features: Mapping[str, torch.Tensor]) -> dict[str, str]:

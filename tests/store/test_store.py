@@ -85,6 +85,7 @@ def test_a_folder_of_other_things_is_neither_opened_nor_overwritten(tmp_path: Pa
 def test_asking_for_what_is_not_there_names_what_is(store: lamofc.Store) -> None:
     with pytest.raises(NotFound, match="no sample 'nobody'"):
         store["nobody"]
+    assert store.tensors("s/0001", []) == {}
     with pytest.raises(NotFound, match="has no feature 'layer.1'; it has cache, hidden, ids"):  # noqa: RUF043
         store["s/0001", "layer.1"]
     assert "s/0001" in store

@@ -127,3 +127,23 @@ def test_the_command_tells_a_source_and_a_store_alike(lamofc: Lamofc, tmp_path: 
     rows = lamofc("sql", tmp_path / "store", "SELECT value FROM metrics WHERE name = 'gini'", "--format", "json")
     assert json.loads(rows.out)[0]["value"] == pytest.approx(told.document["features"][0]["gini"])
     assert lamofc("analyze", tmp_path / "files", "--against", tmp_path / "lossy").code == 2
+
+
+def test_samples_of_a_store_need_not_have_every_feature(lamofc: Lamofc, tmp_path: Path) -> None:
+    with lamofc_store.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest({"x": {"a": torch.randn(8, 4)}, "y": {"a": torch.randn(8, 4), "b": torch.randn(6, 4)}}, "raw")
+    found = lamofc("analyze", tmp_path / "store", "--json").document["features"]
+    assert [(row["feature"], row["samples"]) for row in found] == [("a", 2), ("b", 1)]
+    found = lamofc("analyze", tmp_path / "store", "--json", "--feature", "b").document["features"]
+    assert [row["feature"] for row in found] == ["b"]
+    wrong = lamofc("analyze", tmp_path / "store", "--feature", "layer.*")
+    assert wrong.code != 0 and "has no feature that matches layer.*: it has a, b" in wrong.err
+    with lamofc_store.open(str(tmp_path / "other"), "w-") as store:
+        store.ingest({"x": {"a": torch.randn(8, 4)}, "y": {"c": torch.randn(8, 4)}}, "raw")
+    against = (tmp_path / "store", "--against", tmp_path / "other", "--png", tmp_path / "a.png")
+    assert lamofc("analyze", *against).code == 0
+    assert "has no b" in lamofc("analyze", *against, "--feature", "b").err
+    torch.save({"a": torch.randn(8, 4)}, tmp_path / "one.pt")
+    assert lamofc("analyze", tmp_path / "one.pt", "--json").document["features"][0]["samples"] == 1
+    nothing = lamofc("analyze", tmp_path / "nothing")
+    assert nothing.code == 3 and "nothing" in nothing.err

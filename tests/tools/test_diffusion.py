@@ -26,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_what_is_put_back_paints_the_same_picture(model: str, tmp_path: Path) -> None:
     items = find_inputs(str(tiny_models.texts(tmp_path / "texts", 3)), images=False)
-    painting = Painting(model, open_pipeline(model), items, steps=3)
+    painting = Painting(items, model, open_pipeline(model), steps=3)
     with lamofc_store.open(str(tmp_path / "store"), "w-") as store:
         store.ingest(painting, "raw")
         for item in items:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument, NotFound, SourceError
-from lamofc_tools.models import find_inputs, open_model, take
+from lamofc_tools.models import Extraction, Given, Opened, find_inputs, open_model, take
 from lamofc_tools.replay import replay, replaying
 from tests.tools import tiny_models
 
@@ -160,3 +160,28 @@ def test_blocks_that_are_not_there_are_said(tmp_path: Path) -> None:
     (tmp_path / "odd" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(BadArgument, match="models of type 'bert' are not known"):
         open_model(str(tmp_path / "odd"))
+
+
+class _Counting:
+    """Stands for a model of texts: tells their length, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def length(self, one: Given) -> int:
+        self.asked += 1
+        return len(one.text)
+
+
+def test_batches_are_of_one_length_and_a_fit_sees_all_lengths() -> None:
+    texts = [Given(f"{number:03d}", Path(), "x" * (number % 7)) for number in range(400)]
+    counting = _Counting()
+    extraction = Extraction(texts, cast(Opened, counting), (0,), batch=4)
+    batches = list(extraction._batches())
+    assert counting.asked == len(texts)
+    assert all(len({len(one.text) for one in batch}) == 1 and len(batch) <= 4 for batch in batches)
+    assert sorted(one.id for batch in batches for one in batch) == [one.id for one in texts]
+    first = [one for batch in extraction.spread()._batches() for one in batch][:40]
+    assert len({len(one.text) for one in first}) == 7
+    assert len({int(one.id) // 100 for one in first}) == 4
+    assert len(extraction.without({"003", "399"})) == 398

@@ -168,6 +168,7 @@ def from_memory(job: Job) -> Callable[[int], Epoch]:
 
 def readers(job: Job, folder: Path, bucket: Bucket, *, slow: bool) -> Iterator[tuple[str, Callable[[int], Epoch]]]:
     """Every way to read a job's features."""
+    ways = (False, True) if isinstance(job.make(), PooledHead) else (False,)
     yield "memory", from_memory(job)
     for kind in PEERS:
         place = folder / kind.name.replace(" ", "-")
@@ -183,7 +184,7 @@ def readers(job: Job, folder: Path, bucket: Bucket, *, slow: bool) -> Iterator[t
         if not url.exists():
             filled(url, job, codec, quality)
         for suffix, rate in reads:
-            for pooled in (False, True)[: 1 + isinstance(job.make(), PooledHead)]:
+            for pooled in ways:
                 there = f"throttled://{url}" if slow else str(url)
                 yield f"store, {name}{suffix}{', pooled' * pooled}", from_store(there, job, rate, pooled=pooled)
 

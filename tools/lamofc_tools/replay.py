@@ -7,7 +7,7 @@ tokens that are generated afterwards go through every block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,10 +15,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Quality, Store
-from lamofc_store.errors import NotFound
-from lamofc_tools.models import Given, Kind, Opened
-
-Features = Mapping[str, Tensor]
+from lamofc_tools.models import Features, Given, Kind, Opened, needed
 
 
 @torch.no_grad()
@@ -83,7 +80,4 @@ class _Split:
 
     def _joined(self, name: str) -> Tensor:
         """A feature of all samples, one after the other."""
-        missing = [sorted(sample) for sample in self._samples if name not in sample]
-        if missing:
-            raise NotFound(f"a sample has no {name!r} to put back; it has {', '.join(missing[0][:8])}", "extract it")
-        return torch.cat([sample[name] for sample in self._samples])
+        return torch.cat([needed(sample, name) for sample in self._samples])

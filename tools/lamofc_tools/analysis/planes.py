@@ -2,50 +2,44 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 
 from torch import Tensor
 
 from lamofc_store import Store
 from lamofc_store.layout import flatten, pattern_for
-from lamofc_store.sources import Source, Spread
+from lamofc_store.sources import Source, Spread, spread_order
 
-_MARKER = "lamofc.json"
+Planes = dict[str, Tensor]
+Patterns = Mapping[str, str]
 
 
-def of_source(source: Source, patterns: Mapping[str, str], samples: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def of_source(source: Source, patterns: Patterns, samples: int) -> Iterator[tuple[str, Planes]]:
     """Id and planes of some samples, from all over the source where it can be read so."""
     several = source.spread() if isinstance(source, Spread) else source
     for sample in islice(several, samples):
-        planes = {}
-        for feature, tensor in sorted(sample.features.items()):
-            if tensor.is_floating_point():
-                pattern = pattern_for(feature, tuple(tensor.shape), patterns, sample.patterns)
-                planes[feature] = flatten(tensor, pattern)
-        yield sample.id, planes
+        yield sample.id, _planes(sample.features, patterns, sample.patterns)
 
 
 def of_store(
-    store: Store, features: Sequence[str], patterns: Mapping[str, str], samples: int | Sequence[str]
-) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """The same of a store: so many samples from all over it, or those named."""
-    asked = [samples] if isinstance(samples, int) else list(samples)
-    ids = list(store)
-    chosen = ids[:: max(1, len(ids) // asked[0])][: asked[0]] if isinstance(asked[0], int) else asked
-    query = "SELECT feature, any_value(pattern) FROM records GROUP BY 1"
-    held = dict(store.sql(query).fetchall())
-    for sample in chosen:
-        tensors = store.tensors(sample, list(features) or None)
-        yield (
-            sample,
-            {
-                name: flatten(tensor, pattern_for(name, tuple(tensor.shape), patterns, held))
-                for name, tensor in sorted(tensors.items())
-                if tensor.is_floating_point()
-            },
-        )
+    store: Store, samples: Sequence[str], features: Sequence[str], patterns: Patterns
+) -> Iterator[tuple[str, Planes]]:
+    """The same of named samples of a store."""
+    query = "SELECT feature, pattern FROM records WHERE sample = ? AND list_contains(?, feature)"
+    for sample in samples:
+        held = dict(store.sql(query, [sample, list(features)]).fetchall())
+        yield sample, _planes(store.tensors(sample, list(held)), patterns, held)
 
 
-def is_store(place: str) -> bool:
-    """Whether that is a store; sources are local."""
-    return "://" in place or (Path(place) / _MARKER).is_file()
+def from_all_over(store: Store, features: Sequence[str], samples: int) -> list[str]:
+    """Ids of so many samples that have any of those."""
+    query = "SELECT DISTINCT sample FROM records WHERE list_contains(?, feature) ORDER BY 1"
+    ids = [sample for (sample,) in store.sql(query, [list(features)]).fetchall()]
+    return [ids[place] for place in islice(spread_order(len(ids)), samples)]
+
+
+def _planes(features: Mapping[str, Tensor], patterns: Patterns, own: Patterns) -> Planes:
+    return {
+        name: flatten(tensor, pattern_for(name, tuple(tensor.shape), patterns, own))
+        for name, tensor in sorted(features.items())
+        if tensor.is_floating_point()
+    }

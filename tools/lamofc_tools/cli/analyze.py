@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lamofc_store as lamofc
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, NotFound
+from lamofc_store.sources import Wanted
 from lamofc_tools.cli import planes_text
 from lamofc_tools.cli.learning import RunIn
 from lamofc_tools.cli.options import Reading, Taking, flat
@@ -58,21 +59,19 @@ def analyze(what: What, looking: Looking, taking: Taking, reading: Reading, out:
 
 def planes(what: str, looking: Looking, taking: Taking, reading: Reading) -> "Planes":
     """Samples as planes, tokens x channels."""
-    from lamofc_tools.analysis.planes import is_store, of_source, of_store
+    from lamofc_tools.analysis.planes import from_all_over, of_source, of_store
 
     patterns = taking.options()["patterns"]
-    if not is_store(what):
+    try:
+        opened = reading.open(what)
+    except NotFound:
+        if "://" in what:
+            raise
         yield from of_source(taking.source(what), patterns, looking.samples)
         return
-    with reading.open(what) as store:
-        yield from of_store(store, chosen(store.features, taking), patterns, looking.samples)
-
-
-def chosen(features: list[str], taking: Taking) -> list[str]:
-    """Those that --feature names."""
-    from fnmatch import fnmatchcase
-
-    return [name for name in features if any(fnmatchcase(name, glob) for glob in taking.feature or ["*"])]
+    with opened as store:
+        wanted = list(Wanted(tuple(taking.feature or ())).pick(dict.fromkeys(store.features), what))
+        yield from of_store(store, from_all_over(store, wanted, looking.samples), wanted, patterns)
 
 
 def measured(
@@ -106,10 +105,13 @@ def drawn(curves: dict[str, dict[str, "Tensor"]], looking: Looking, reading: Rea
     if looking.against is not None:
         ids = sorted({sample for held in curves.values() for sample in held})
         with reading.open(looking.against) as store:
-            again = dict(of_store(store, sorted(curves), {}, ids))
+            again = dict(of_store(store, ids, sorted(curves), {}))
         for feature, held in curves.items():
-            parts = [some(again[sample][feature]) for sample in held]
-            kinds[feature][Path(looking.against).name] = torch.cat(parts)
+            parts = [some(again[sample][feature]) for sample in held if feature in again[sample]]
+            if parts:
+                kinds[feature][Path(looking.against).name] = torch.cat(parts)
+        if all(len(several) == 1 for several in kinds.values()):
+            raise NotFound(f"{looking.against} has no {', '.join(sorted(kinds)[:8])}", "a store of the same features")
     draw(kinds, Path(str(looking.png)))
 
 

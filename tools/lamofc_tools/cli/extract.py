@@ -16,7 +16,7 @@ from lamofc_tools.cli.progress import Bar
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.models import Extraction, Painting
+    from lamofc_tools.models import Showing
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
 Shown = Annotated[str, typer.Argument(metavar="DATA", help="Images for a vision model, else .txt or .jsonl; a folder.")]
@@ -51,20 +51,20 @@ class Splitting:
         float, typer.Option("--segment-mb", metavar="MB", help="Commit whenever so much is coded, or a minute passed.")
     ] = 256.0
 
-    def extraction(self, model: str, data: str) -> "Extraction | Painting":
+    def extraction(self, model: str, data: str) -> "Showing":
         """The model, loaded, and all items."""
         from lamofc_tools.models import Extraction, Painting, find_inputs, is_pipeline, open_model, open_pipeline
 
         if is_pipeline(model):
             items = find_inputs(data, images=False)
-            return Painting(model, open_pipeline(model, device_of(self.device), self.dtype), items, self.steps)
+            return Painting(items, model, open_pipeline(model, device_of(self.device), self.dtype), self.steps)
         opened = open_model(model, device_of(self.device), self.dtype)
         asked = [*(self.block or ()), *(number - 1 for number in self.layer or ())] or [len(opened.blocks) - 1]
         blocks = tuple(sorted({opened.block(number) for number in asked}))
         if len(blocks) > 1 and not opened.kind.sees and self.caches:
             raise BadArgument(f"blocks {', '.join(map(str, blocks))} with caches", "one block, or --no-caches")
         items = find_inputs(data, images=opened.kind.sees)
-        return Extraction(opened, items, blocks, self.caches and not opened.kind.sees, self.batch)
+        return Extraction(items, opened, blocks, self.caches and not opened.kind.sees, self.batch)
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,7 @@ def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keepin
     out.show(document, planes_text.extracted)
 
 
-def stored(
-    extraction: "Extraction | Painting", store: "Store", splitting: Splitting, coding: Coding, bar: Bar
-) -> dict[str, Any]:
+def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: Coding, bar: Bar) -> dict[str, Any]:
     """Take what is missing into a store."""
     from lamofc_tools.models import done_in
 
@@ -117,7 +115,7 @@ def stored(
     }
 
 
-def told(extraction: "Extraction | Painting", store: "Store", found: dict[str, Any], seconds: float) -> None:
+def told(extraction: "Showing", store: "Store", found: dict[str, Any], seconds: float) -> None:
     """A run of the store's catalog: which model, where it was split, how long it took."""
     if not found["samples"]:
         return
@@ -126,7 +124,7 @@ def told(extraction: "Extraction | Painting", store: "Store", found: dict[str, A
     lamofc.add_run(store, "extract", Path(config["model"]).name, config, metrics, seconds=seconds)
 
 
-def filed(extraction: "Extraction | Painting", folder: Path, format: str, bar: Bar) -> dict[str, Any]:
+def filed(extraction: "Showing", folder: Path, format: str, bar: Bar) -> dict[str, Any]:
     """Write what is missing into files, each whole or not there."""
     from lamofc_store.exporting import file_of, format_named, whole
 

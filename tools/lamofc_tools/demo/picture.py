@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 import lamofc_store as lamofc
@@ -17,7 +16,8 @@ from lamofc_codecs import Sizes
 from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps
 from lamofc_tools.demo.digits import CLASSES, Digits
-from lamofc_tools.heads import KINDS, Course, Lesson, Task, train
+from lamofc_tools.demo.tasks import Question
+from lamofc_tools.heads import Course, Task
 from lamofc_tools.heads.curve import Judging, Point, curve
 from lamofc_tools.rate_picture import draw_curves
 
@@ -32,29 +32,10 @@ _CROP = (64, 64)
 _COURSE = Course(epochs=5, batch=32, lr=3e-2, decays=(1e-3,))
 
 
-@dataclass(frozen=True)
-class _Question:
-    """What a head is asked of the block's patches."""
-
-    kind: str
-    task: Task
-    target: str
-    metric: str
-
-    def learned(self, originals: Path) -> Judging:
-        """A head that learned from originals, with what it is judged on."""
-        with lamofc.open(str(originals)) as store:
-            lesson = Lesson.of(store, [BLOCK], self.target, where="split = 'train'")
-            torch.manual_seed(0)
-            head = KINDS[self.kind](lesson.widths(), self.task, prefix=1)
-            train(head, lesson, _COURSE)
-        told = {"inputs": [BLOCK], "target": self.target, "names": []}
-        return Judging(head, told, "split = 'test'", _COURSE)
-
-
+_PATCHES = (("prefix", 1),)
 _QUESTIONS = (
-    _Question("linear", Task("classes", CLASSES), "label", "accuracy"),
-    _Question("segmentation", Task("segments", maps.SEGMENTS), "segments", "miou"),
+    Question("accuracy", "linear", Task("classes", CLASSES), (BLOCK,), "label", "accuracy", _PATCHES),
+    Question("miou", "segmentation", Task("segments", maps.SEGMENTS), (BLOCK,), "segments", "miou", _PATCHES),
 )
 Tell = Callable[[int, int], None]
 
@@ -72,7 +53,7 @@ def compared(folder: Path, features: Tensor, data: Digits, picture: Picture, tel
     """A row for each store at each rate, the originals first; the picture is drawn when all are there."""
     tokens = {BLOCK: features}
     places = {"raw": fill(folder / "bits-raw", tokens, data, "raw")}
-    heads = [question.learned(places["raw"]) for question in _QUESTIONS]
+    heads = [judging(question, places["raw"]) for question in _QUESTIONS]
     places["klt"] = fill(folder / "bits-klt", tokens, data, "klt", Quality(snr_db=20))
     for decibels in _UNIFORM:
         quality = Quality(snr_db=decibels)
@@ -92,6 +73,14 @@ def compared(folder: Path, features: Tensor, data: Digits, picture: Picture, tel
                 rows.append(_row(several))
                 yield rows[-1]
     draw_curves(rows, {"accuracy": "accuracy, which digit", "miou": "mIoU, whose ink"}, picture.file)
+
+
+def judging(question: Question, originals: Path) -> Judging:
+    """A head that learned from originals, with what it is judged on."""
+    with lamofc.open(str(originals)) as store:
+        head = question.learned(store, _COURSE)
+    told = {"inputs": list(question.inputs), "target": question.target, "names": []}
+    return Judging(head, told, "split = 'test'", _COURSE)
 
 
 def judged(head: Judging, store: dict[str, Store], reads: Sequence[Quality]) -> list[Point]:
@@ -128,5 +117,5 @@ def _row(points: Sequence[Point]) -> dict[str, Any]:
         "curve": codec,
         "setting": setting or points[0].rate,
         "bpfp": points[0].bpfp,
-        **dict(zip((question.metric for question in _QUESTIONS), values, strict=True)),
+        **dict(zip((question.column for question in _QUESTIONS), values, strict=True)),
     }

@@ -28,7 +28,7 @@ _LAYERS = tuple(f"block.{number}" for number in BLOCKS)
 
 
 @dataclass(frozen=True)
-class _Question:
+class Question:
     """A head, what it sees and what it tells."""
 
     column: str
@@ -54,10 +54,10 @@ class _Question:
 
 _DPT = (("prefix", 1), ("grid", (4, 4)), ("inner", 16))
 QUESTIONS = (
-    _Question("linear", "linear", Task("classes", CLASSES), _LAYERS[3:], "label", "accuracy", (("pool", "mean"),)),
-    _Question("nearest", "knn", Task("classes", CLASSES), _LAYERS[3:], "label", "accuracy", (("pool", "mean"),)),
-    _Question("ink_miou", "dpt", Task("segments", maps.SEGMENTS), _LAYERS, "segments", "miou", _DPT),
-    _Question("distance_rmse", "dpt", Task("depth"), _LAYERS, "distance", "rmse", _DPT),
+    Question("linear", "linear", Task("classes", CLASSES), _LAYERS[3:], "label", "accuracy", (("pool", "mean"),)),
+    Question("nearest", "knn", Task("classes", CLASSES), _LAYERS[3:], "label", "accuracy", (("pool", "mean"),)),
+    Question("ink_miou", "dpt", Task("segments", maps.SEGMENTS), _LAYERS, "segments", "miou", _DPT),
+    Question("distance_rmse", "dpt", Task("depth"), _LAYERS, "distance", "rmse", _DPT),
 )
 
 

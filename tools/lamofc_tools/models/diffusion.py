@@ -6,9 +6,9 @@ encoder's classes are not looked at, only what pipelines of diffusers read of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from lamofc_codecs import MissingExtra
 from lamofc_store import Sample
-from lamofc_store.errors import NotFound
 from lamofc_store.sources import of_family
 from lamofc_tools.models.inputs import Given
+from lamofc_tools.models.showing import Showing
+from lamofc_tools.models.stored import Features, needed
 
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 FAMILY = "sd35"
@@ -27,31 +28,19 @@ _CLIP, _T5 = ("clip_pooled_prompt_embeds", "clip_prompt_embeds"), ("t5_prompt_em
 _READ = -2
 """Which of a CLIP encoder's hidden states is the prompt's embedding."""
 
-Features = Mapping[str, Tensor]
-
 
 @dataclass(frozen=True)
-class Painting:
-    """Prompts through a pipeline, as a source of samples."""
+class Painting(Showing):
+    """Prompts through a pipeline."""
 
     name: str
     pipeline: Any
-    items: Sequence[Given]
     steps: int = 28
     seed: int = 0
-    reiterable: bool = True
-
-    def __len__(self) -> int:
-        return len(self.items)
 
     def __iter__(self) -> Iterator[Sample]:
         for given in self.items:
             yield self.take(given)
-
-    def spread(self) -> Painting:
-        """The same from all over: what a fit looks at."""
-        step = max(1, len(self.items) // 64)
-        return replace(self, items=[one for start in range(step) for one in self.items[start::step]])
 
     def describe(self) -> str:
         """What runs through what."""
@@ -62,18 +51,9 @@ class Painting:
         """Features that every sample has: with guidance there are those of a negative prompt, too."""
         return ["text_encoder-item0.clip_prompt_embeds", "vae.decoder"]
 
-    @property
-    def grid(self) -> str | None:
-        """Features are not of one grid."""
-        return None
-
     def told(self) -> dict[str, Any]:
         """What a run's config says."""
         return {"model": self.name, "model_type": type(self.pipeline).__name__, "steps": self.steps, "seed": self.seed}
-
-    def without(self, done: set[str]) -> Painting:
-        """The same without items that are there already."""
-        return replace(self, items=[one for one in self.items if one.id not in done])
 
     def run(self, given: Given) -> Any:
         """The picture of a prompt, as an array: the same for the same seed, on the same kind of machine."""
@@ -92,7 +72,7 @@ class Painting:
 
     def paint(self, features: Features) -> Any:
         """The picture of latents that were stored: the decoder alone is run."""
-        latents = _needed(features, "vae.decoder")[None].to(self.pipeline.vae.device)
+        latents = needed(features, "vae.decoder")[None].to(self.pipeline.vae.device)
         with torch.no_grad():
             image = self.pipeline.vae.decode(latents, return_dict=False)[0]
         return self.pipeline.image_processor.postprocess(image, output_type="np")[0]
@@ -151,8 +131,8 @@ def _told(features: Features, name: str, calls: Iterator[int]) -> Callable[..., 
     def forward(tokens: Tensor, *arguments: Any, **options: Any) -> _Output:
         item = f"{name}-item{next(calls)}"
         if name == ENCODERS[-1]:
-            return _Output(_needed(features, f"{item}.{_T5[0]}")[None].to(tokens.device))
-        pooled, states = (_needed(features, f"{item}.{told}")[None].to(tokens.device) for told in _CLIP)
+            return _Output(needed(features, f"{item}.{_T5[0]}")[None].to(tokens.device))
+        pooled, states = (needed(features, f"{item}.{told}")[None].to(tokens.device) for told in _CLIP)
         return _Output(pooled, (states, None))
 
     return forward
@@ -166,12 +146,6 @@ def _instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         module.forward = original
-
-
-def _needed(features: Features, name: str) -> Tensor:
-    if name not in features:
-        raise NotFound(f"a sample has no {name!r} to put back; it has {', '.join(sorted(features)[:8])}", "extract it")
-    return features[name]
 
 
 def is_pipeline(name: str) -> bool:

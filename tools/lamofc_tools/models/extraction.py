@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from lamofc_store import Sample, Store
+from lamofc_store import Sample
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.kinds import Kind
 from lamofc_tools.models.opened import Opened
+from lamofc_tools.models.showing import Showing
 from lamofc_tools.models.taking import take
 
 _WINDOW = 64
-"""Batches within which texts are sorted by length: those of a batch are of one length, so that none is padded."""
+"""Batches of texts that wait for others of their length: those of a batch are of one, so that none is padded."""
 
 
 @dataclass(frozen=True)
-class Extraction:
+class Extraction(Showing):
     """Samples in the order of their items, or nearly."""
 
     opened: Opened
-    items: Sequence[Given]
     blocks: tuple[int, ...]
     """Counted from zero."""
     caches: bool = True
     batch: int = 8
-    reiterable: bool = True
-
-    def __len__(self) -> int:
-        return len(self.items)
 
     def __iter__(self) -> Iterator[Sample]:
         for given in self._batches():
             yield from take(self.opened, given, self.blocks, caches=self.caches).samples
-
-    def spread(self) -> Extraction:
-        """The same from all over: what a fit looks at."""
-        step = max(1, len(self.items) // 64)
-        return replace(self, items=[one for start in range(step) for one in self.items[start::step]])
 
     def describe(self) -> str:
         """What runs through what."""
@@ -70,21 +60,13 @@ class Extraction:
             "dtype": str(next(self.opened.model.parameters()).dtype).removeprefix("torch."),
         }
 
-    def without(self, done: set[str]) -> Extraction:
-        """The same without items that are there already."""
-        return replace(self, items=[one for one in self.items if one.id not in done])
-
     def _batches(self) -> Iterator[list[Given]]:
         window = self.batch * _WINDOW
         for start in range(0, len(self.items), window):
-            some = list(self.items[start : start + window])
-            some.sort(key=self.opened.length)
-            for _, several in groupby(some, key=self.opened.length):
-                alike = list(several)
-                yield from (alike[first : first + self.batch] for first in range(0, len(alike), self.batch))
-
-
-def done_in(store: Store, features: Sequence[str]) -> set[str]:
-    """Samples that have all of those features."""
-    query = "SELECT sample FROM records WHERE feature IN (SELECT unnest(?)) GROUP BY 1 HAVING count(*) = ?"
-    return {sample for (sample,) in store.sql(query, [list(features), len(features)]).fetchall()}
+            alike: dict[int, list[Given]] = {}
+            for one in self.items[start : start + window]:
+                length = self.opened.length(one)
+                alike.setdefault(length, []).append(one)
+                if len(alike[length]) == self.batch:
+                    yield alike.pop(length)
+            yield from alike.values()

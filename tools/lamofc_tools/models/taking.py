@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Sample
-from lamofc_store.sources import of_family
+from lamofc_store.sources import CACHE, of_family
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.kinds import Kind
 from lamofc_tools.models.opened import Inputs, Opened
@@ -113,5 +113,5 @@ def _sample(kind: Kind, given: Given, payload: dict[str, Any]) -> Sample:
             kinds = {"key": "k_cache", "value": "v_cache"}
             features |= {f"layer.{block}.{kinds.get(name, name)}": one for block, one in enumerate(several)}
     patterns = dict.fromkeys(features, "b c h w -> (b h w) c") if kind is Kind.CNN else {}
-    patterns |= {name: "b h t d -> (b t) (h d)" for name in features if name.endswith(("k_cache", "v_cache"))}
+    patterns |= {name: CACHE for name in features if name.endswith(("k_cache", "v_cache"))}
     return Sample(given.id, features, given.attributes, None, patterns)
