@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +23,11 @@ Lamofc: TypeAlias = Callable[..., Any]
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return tiny_models.painter(tmp_path_factory.mktemp("sd3") / "stable")
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return tiny_models.painter(tmp_path_factory.mktemp("sd3") / "controlled", control=True)
 
 
 def test_what_is_put_back_paints_the_same_picture(model: str, tmp_path: Path) -> None:
@@ -61,3 +67,45 @@ def test_the_command_takes_captions(lamofc: Lamofc, model: str, tmp_path: Path) 
                 assert torch.equal(back[sample].features[feature], tensor)
     assert list(nested)[:3] == ["text_encoder-item0", "text_encoder_2-item1", "text_encoder_3-item2"]
     assert set(nested["text_encoder-item0"]) == {"clip_pooled_prompt_embeds", "clip_prompt_embeds"}
+
+
+def test_a_control_net_sees_what_was_stored_of_its_picture(lamofc: Lamofc, controlled: str, tmp_path: Path) -> None:
+    data = tiny_models.images(tmp_path / "data", 2)
+    (data / "000.txt").write_text("a b")
+    (data / "lines.jsonl").write_text(json.dumps({"id": "line", "caption": "c d", "image": "001.png"}))
+    command = ("extract", controlled, data, tmp_path / "store", "--steps", 2, "--codec", "raw", "--json")
+    ran = lamofc(*command)
+    assert ran.document.get("samples") == 2, ran.document
+    assert lamofc(*command).document["already"] == 2
+    painting = Painting(find_inputs(str(data), images=False), controlled, open_pipeline(controlled), steps=2)
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        for item in painting.items:
+            whole, features = painting.run(item), store.tensors(item.id)
+            assert features["vae.encoder_f0"].shape == (32, 8, 8)
+            assert torch.equal(features["vae.encoder_f0"], features["vae.encoder_f1"])  # guidance: the same twice
+            other = replace(item, picture=painting.items[0].picture)
+            spoilt = {name: value + ("encoder_f" in name) for name, value in features.items()}
+            for given in (features, spoilt):
+                with painting.conditioned(given):
+                    assert np.array_equal(painting.run(other), whole) == (given is features)
+        nested = store.get("line")
+    assert list(nested)[-2:] == ["vae.encoder", "vae.decoder"]
+    assert list(nested["vae.encoder"]) == ["vae.encoder_f0", "vae.encoder_f1"]
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        (None, "'line' has no picture beside its text"),
+        ("../out.png", "outside of its folder"),
+        ("no.png", "no readable image"),
+    ],
+)
+def test_pictures_that_are_not_there(
+    lamofc: Lamofc, controlled: str, tmp_path: Path, image: str | None, said: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    line = {"id": "line", "caption": "c d"} | ({} if image is None else {"image": image})
+    (tmp_path / "data" / "lines.jsonl").write_text(json.dumps(line))
+    ran = lamofc("extract", controlled, tmp_path / "data", tmp_path / "store", "--steps", 1)
+    assert ran.code != 0 and said in ran.err

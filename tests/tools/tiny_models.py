@@ -70,8 +70,8 @@ def _tokenizer(transformers: Any, tokenizers: Any, length: int = 77) -> Any:
     return transformers.PreTrainedTokenizerFast(tokenizer_object=made, **told)
 
 
-def painter(folder: Path) -> str:
-    """Stable Diffusion 3 with all its parts."""
+def painter(folder: Path, *, control: bool = False) -> str:
+    """Stable Diffusion 3 with all its parts, or with a ControlNet, too."""
     diffusers = pytest.importorskip("diffusers")
     transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
@@ -86,18 +86,10 @@ def painter(folder: Path) -> str:
     t5 = transformers.T5EncoderModel(
         transformers.T5Config(vocab_size=64, d_model=40, d_kv=8, d_ff=32, num_layers=2, num_heads=2)
     )
-    transformer = diffusers.SD3Transformer2DModel(
-        sample_size=8,
-        patch_size=2,
-        in_channels=16,
-        num_layers=2,
-        attention_head_dim=8,
-        num_attention_heads=4,
-        joint_attention_dim=40,
-        caption_projection_dim=32,
-        pooled_projection_dim=40,
-        out_channels=16,
-    )
+    sizes: dict[str, Any] = {"sample_size": 8, "patch_size": 2, "in_channels": 16, "out_channels": 16}
+    sizes |= {"attention_head_dim": 8, "num_attention_heads": 4, "joint_attention_dim": 40}
+    sizes |= {"caption_projection_dim": 32, "pooled_projection_dim": 40}
+    transformer = diffusers.SD3Transformer2DModel(**sizes, num_layers=2)
     vae = diffusers.AutoencoderKL(
         block_out_channels=(8, 8),
         layers_per_block=1,
@@ -115,7 +107,13 @@ def painter(folder: Path) -> str:
     parts = dict(zip(("text_encoder", "text_encoder_2", "text_encoder_3"), (*clips, t5), strict=True))
     parts |= dict.fromkeys(("tokenizer", "tokenizer_2", "tokenizer_3"), words)
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
-    made = diffusers.StableDiffusion3Pipeline(transformer=transformer, scheduler=scheduler, vae=vae, **parts)
+    maker = diffusers.StableDiffusion3Pipeline
+    if control:
+        maker = diffusers.StableDiffusion3ControlNetPipeline
+        parts["controlnet"] = diffusers.SD3ControlNetModel(**sizes, num_layers=1)
+        for weights in parts["controlnet"].parameters():  # some begin with zeros, and would change nothing
+            torch.nn.init.normal_(weights, std=0.2)
+    made = maker(transformer=transformer, scheduler=scheduler, vae=vae, **parts)
     made.save_pretrained(folder)
     return str(folder)
 

@@ -1,7 +1,8 @@
-"""Stable Diffusion 3: prompts by its text encoders and the latents that its decoder is given, taken out and put back.
+"""Stable Diffusion 3: prompts by its text encoders, a ControlNet's picture, and the latents that its decoder is given.
 
-Encoders are counted in the order in which a pipeline calls them: those of the prompt, then of the negative prompt. An
-encoder's classes are not looked at, only what pipelines of diffusers read of their outputs.
+All are taken out, and put back. Encoders are counted in the order in which a pipeline calls them: those of the prompt,
+then of the negative prompt. An encoder's classes are not looked at, only what pipelines of diffusers read of their
+outputs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from lamofc_tools.models.stored import Features, needed
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 FAMILY = "sd35"
 _CLIP, _T5 = ("clip_pooled_prompt_embeds", "clip_prompt_embeds"), ("t5_prompt_embeds",)
+_CONTROL = "vae.encoder"
+"""What the picture of a ControlNet goes through; of its rows there are two where pictures are guided."""
 _READ = -2
 """Which of a CLIP encoder's hidden states is the prompt's embedding."""
 
@@ -49,7 +52,13 @@ class Painting(Showing):
     @property
     def features(self) -> list[str]:
         """Features that every sample has: with guidance there are those of a negative prompt, too."""
-        return ["text_encoder-item0.clip_prompt_embeds", "vae.decoder"]
+        controls = [f"{_CONTROL}_f0"] if self.controlled else []
+        return ["text_encoder-item0.clip_prompt_embeds", *controls, "vae.decoder"]
+
+    @property
+    def controlled(self) -> bool:
+        """Whether a ControlNet asks for a picture beside each prompt."""
+        return getattr(self.pipeline, "controlnet", None) is not None
 
     def told(self) -> dict[str, Any]:
         """What a run's config says."""
@@ -58,7 +67,12 @@ class Painting(Showing):
     def run(self, given: Given) -> Any:
         """The picture of a prompt, as an array: the same for the same seed, on the same kind of machine."""
         draw = torch.Generator().manual_seed(self.seed)
-        found = self.pipeline(given.text, num_inference_steps=self.steps, generator=draw, output_type="np")
+        options: dict[str, Any] = {"control_image": given.image()} if self.controlled else {}
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)  # encoded pictures are drawn from a distribution, and by no generator
+            found = self.pipeline(
+                given.text, num_inference_steps=self.steps, generator=draw, output_type="np", **options
+            )
         return found.images[0]
 
     def take(self, given: Given) -> Sample:
@@ -84,6 +98,8 @@ class Painting(Showing):
         with ExitStack() as stack:
             for name in ENCODERS:
                 stack.enter_context(_instead(getattr(self.pipeline, name), _told(features, name, calls)))
+            if self.controlled:
+                stack.enter_context(_instead(self.pipeline.vae.encoder, _encoded(features)))
             yield
 
     @contextmanager
@@ -104,8 +120,13 @@ class Painting(Showing):
         def decoded(module: Any, arguments: Any) -> None:
             payload["vae.decoder"] = arguments[0][0].detach().cpu().clone()
 
+        def encoded(module: Any, arguments: Any, output: Any) -> None:
+            rows = {f"{_CONTROL}_f{number}": row.detach().cpu().clone() for number, row in enumerate(output)}
+            payload[_CONTROL] = rows
+
         for name in ENCODERS:
             handles.append(getattr(self.pipeline, name).register_forward_hook(heard(name)))
+        handles.append(self.pipeline.vae.encoder.register_forward_hook(encoded))
         handles.append(self.pipeline.vae.decoder.register_forward_pre_hook(decoded))
         try:
             yield
@@ -136,6 +157,12 @@ def _told(features: Features, name: str, calls: Iterator[int]) -> Callable[..., 
         return _Output(pooled, (states, None))
 
     return forward
+
+
+def _encoded(features: Features) -> Callable[..., Tensor]:
+    """The forward of the VAE's encoder that gives what was stored."""
+    rows = [needed(features, f"{_CONTROL}_f{number}") for number in range(1 + (f"{_CONTROL}_f1" in features))]
+    return lambda image: torch.stack(rows).to(image.device)
 
 
 @contextmanager

@@ -27,18 +27,23 @@ class Given:
     text: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
     """Other plain values of its line."""
+    picture: Path | None = None
+    """Beside its text, for models that take both."""
 
     def image(self) -> Any:
         """Its picture, as RGB."""
+        path = self.picture or self.path
+        if path.suffix.lower() not in IMAGES:
+            raise NotFound(f"{self.id!r} has no picture beside its text", 'write "image": "a.png" into its line')
         try:
             from PIL import Image
         except ImportError as error:
             raise MissingExtra(f"images need Pillow: {error}", "pip install 'lamofc-store[models]'") from error
         try:
-            with Image.open(self.path) as opened:
+            with Image.open(path) as opened:
                 return opened.convert("RGB")
         except (OSError, ValueError) as error:
-            raise SourceError(f"{self.path} is no readable image: {error}", "leave it out, or mend it") from error
+            raise SourceError(f"{path} is no readable image: {error}", "leave it out, or mend it") from error
 
 
 def find_inputs(data: str, *, images: bool) -> list[Given]:
@@ -67,8 +72,11 @@ def _items(path: Path, base: Path) -> Iterator[Given]:
     name = path.relative_to(base).with_suffix("").as_posix()
     if path.suffix.lower() == ".jsonl":
         yield from _lines(path, name)
+    elif path.suffix.lower() == ".txt":
+        picture = next((one for one in map(path.with_suffix, IMAGES) if one.is_file()), None)
+        yield Given(name, path, path.read_text(encoding="utf-8").strip(), picture=picture)
     else:
-        yield Given(name, path, path.read_text(encoding="utf-8").strip() if path.suffix.lower() == ".txt" else "")
+        yield Given(name, path)
 
 
 def _lines(path: Path, name: str) -> Iterator[Given]:
@@ -85,4 +93,14 @@ def _lines(path: Path, name: str) -> Iterator[Given]:
             ) from None
         rest = {one: value for one, value in row.items() if one not in (key, "id")}
         rest = {one: value for one, value in rest.items() if isinstance(value, str | int | float)}
-        yield Given(str(row.get("id", f"{name}/{number:06d}")), path, row[key], rest)
+        yield Given(str(row.get("id", f"{name}/{number:06d}")), path, row[key], rest, _beside(path, row.get("image")))
+
+
+def _beside(path: Path, image: object) -> Path | None:
+    """The picture that a line names: none that lies outside of its file's folder."""
+    if not isinstance(image, str):
+        return None
+    found = (path.parent / image).resolve()
+    if not found.is_relative_to(path.parent.resolve()):
+        raise SourceError(f"{path} names the picture {image!r}, outside of its folder", "put pictures beside the texts")
+    return found
