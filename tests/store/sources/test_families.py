@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import lamofc_store as lamofc
+from lamofc_codecs.mappings import published_levels, route
 from lamofc_store import Sample, sources
 from lamofc_store.errors import BadArgument, SourceError
 from lamofc_store.sources import saved
@@ -20,6 +21,8 @@ from tests.store.test_structure import same
 
 Refused = Callable[..., SourceError]
 Payload = dict[Any, Any]
+MAPPINGS = os.environ.get("LAMOFC_MAPPINGS", "")
+"""A folder with LaMoFCBench's mapping.json, which may not be copied here."""
 
 
 def normal(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -287,3 +290,24 @@ def test_a_sample_is_mapped_and_not_held(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, tmp_path / "a.zst"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(ran.stdout) < 60_000
+
+
+@pytest.mark.skipif(not MAPPINGS, reason="LAMOFC_MAPPINGS names no folder with a published mapping.json")
+def test_published_levels_are_found_by_the_names_of_families(tmp_path: Path) -> None:
+    file = Path(MAPPINGS) / "mapping.json"
+    told = {"depth": "dinov3-total", "wide": "dinov3-total", "qwen3": "qwen", "falconmamba": "falconmamba"}
+    told |= {"kimiaudio": "kimiaudio", "sd35": "sd35"}
+    found = set()
+    for case, family in told.items():
+        format, make, _ = FAMILIES[case]
+        kept(tmp_path / case / "one.zst", make())
+        patterns = published_levels(file, family)
+        with lamofc.open(str(tmp_path / f"{case}.store"), "w-") as store:
+            options = {"mapping": str(file), "family": family}
+            store.ingest(sources.open(tmp_path / case, format), "lloydmax", codec_options=options)
+            for feature, tensor in store.tensors("one").items():
+                pattern = route(feature, {name: name for name in patterns})
+                levels = torch.tensor(patterns[pattern]).to(tensor.dtype)
+                assert torch.isin(tensor, levels).all(), (feature, pattern)
+                found.add((family, pattern))
+    assert len(found) == 50
