@@ -59,9 +59,11 @@ def test_old_sources_code_to_the_old_bytes(name: str) -> None:
 
 @pytest.mark.parametrize("case", list(cases()), ids=NAMES)
 def test_a_fit_today_gives_a_profile_of_the_same_kind(case: Case) -> None:
-    # Not the same bytes: the samples come from a generator that torch may change.
+    # Not the same bytes: the samples come from a generator that torch may change, and processors round otherwise.
     fitted, old = case.profile(), profile_of(case.name)
-    assert fitted.config == old.config
+    assert {**fitted.config, "range": None} == {**old.config, "range": None}
+    ends = [list(profile.config.get("range") or ()) for profile in (fitted, old)]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-5)
     assert set(fitted.tensors) == set(old.tensors)
 
 
