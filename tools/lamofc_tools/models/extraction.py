@@ -14,7 +14,7 @@ from lamofc_tools.models.showing import Showing
 from lamofc_tools.models.taking import take
 
 _WINDOW = 64
-"""Batches of texts that wait for others of their length: those of a batch are of one, so that none is padded."""
+"""Batches of texts or sounds that wait for others of their length: a batch is of one, so that none is padded."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Extraction(Showing):
     @property
     def features(self) -> list[str]:
         """The names of what comes of an item."""
-        if self.opened.kind.sees:
+        if not self.opened.kind.reads:
             return [f"layer.{block}" for block in self.blocks]
         kept = ("ssm_state", "conv_state") if self.opened.kind is Kind.MAMBA else ("k_cache", "v_cache")
         of_all = [f"layer.{block}.{name}" for block in range(max(self.blocks) + 1) for name in kept]
@@ -47,7 +47,9 @@ class Extraction(Showing):
     @property
     def grid(self) -> str | None:
         """Of patches, as far as images are made of one size."""
-        return self.opened.grid(self.opened.inputs([self.items[0]])) if self.opened.kind.sees and self.items else None
+        if self.opened.kind is not Kind.VISION or not self.items:
+            return None
+        return self.opened.grid(self.opened.inputs([self.items[0]]))
 
     def told(self) -> dict[str, Any]:
         """What a run's config says."""

@@ -1,4 +1,4 @@
-"""What models are shown: image folders, text files, lines of JSON."""
+"""What models are shown: folders of images or sounds, text files, lines of JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lamofc_codecs import MissingExtra
 from lamofc_store.errors import NotFound, SourceError
 
-IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-TEXTS = (".txt", ".jsonl")
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Takes = Literal["images", "sounds", "texts"]
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_SUFFIXES: dict[Takes, tuple[str, ...]] = {
+    "images": _IMAGES,
+    "sounds": (".wav", ".flac", ".ogg", ".mp3"),
+    "texts": (".txt", ".jsonl"),
+}
 _KEYS = ("text", "caption", "prompt")
 
 
@@ -33,7 +42,7 @@ class Given:
     def image(self) -> Any:
         """Its picture, as RGB."""
         path = self.picture or self.path
-        if path.suffix.lower() not in IMAGES:
+        if path.suffix.lower() not in _IMAGES:
             raise NotFound(f"{self.id!r} has no picture beside its text", 'write "image": "a.png" into its line')
         try:
             from PIL import Image
@@ -45,17 +54,31 @@ class Given:
         except (OSError, ValueError) as error:
             raise SourceError(f"{path} is no readable image: {error}", "leave it out, or mend it") from error
 
+    def sound(self, rate: int) -> NDArray[np.float32]:
+        """Its sound, all channels as one, so many values a second."""
+        try:
+            import soundfile
+            import soxr
+        except ImportError as error:
+            raise MissingExtra(f"sounds need soxr, soundfile: {error}", "pip install 'lamofc-store[models]'") from error
+        try:
+            values, own = soundfile.read(self.path, dtype="float32", always_2d=True)
+        except (OSError, RuntimeError) as error:
+            raise SourceError(f"{self.path} is no readable sound: {error}", "leave it out, or mend it") from error
+        found: NDArray[np.float32] = soxr.resample(values.mean(1), own, rate)
+        return found
 
-def find_inputs(data: str, *, images: bool) -> list[Given]:
+
+def find_inputs(data: str, takes: Takes) -> list[Given]:
     """Items beneath a folder, or of a file, sorted by id."""
-    root, suffixes = Path(data), IMAGES if images else TEXTS
+    root, suffixes = Path(data), _SUFFIXES[takes]
     if not root.exists():
-        raise NotFound(f"{root} does not exist", "give a folder of images or texts, or a file")
+        raise NotFound(f"{root} does not exist", f"give a folder of {takes}, or a file")
     files = [root] if root.is_file() else sorted(_walk(root, suffixes))
     base = root.parent if root.is_file() else root
     found = sorted((one for path in files for one in _items(path, base)), key=lambda one: one.id)
     if not found or files[0].suffix.lower() not in suffixes:
-        raise SourceError(f"{root} holds no file of {', '.join(suffixes)}", "images for a vision model, else texts")
+        raise SourceError(f"{root} holds no file of {', '.join(suffixes)}", f"the model takes {takes}")
     twice = [one.id for one, other in pairwise(found) if one.id == other.id]
     if twice:
         raise SourceError(f"two items have the id {twice[0]!r}", "name files, or lines' ids, each otherwise")
@@ -73,7 +96,7 @@ def _items(path: Path, base: Path) -> Iterator[Given]:
     if path.suffix.lower() == ".jsonl":
         yield from _lines(path, name)
     elif path.suffix.lower() == ".txt":
-        picture = next((one for one in map(path.with_suffix, IMAGES) if one.is_file()), None)
+        picture = next((one for one in map(path.with_suffix, _IMAGES) if one.is_file()), None)
         yield Given(name, path, path.read_text(encoding="utf-8").strip(), picture=picture)
     else:
         yield Given(name, path)

@@ -3,6 +3,7 @@
 from enum import Enum
 
 from lamofc_store.errors import BadArgument
+from lamofc_tools.models.inputs import Takes
 
 
 class Kind(Enum):
@@ -12,6 +13,8 @@ class Kind(Enum):
     """Images to tokens: class token, registers, patches."""
     CNN = "cnn"
     """Images to maps of channels."""
+    AUDIO = "audio"
+    """Sounds to tokens, frames of a few milliseconds."""
     TEXT = "text"
     """Texts to tokens, with keys and values of every block."""
     MAMBA = "mamba"
@@ -23,14 +26,20 @@ class Kind(Enum):
         return {Kind.VISION: "dinov3", Kind.TEXT: "qwen3", Kind.MAMBA: "falconmamba"}.get(self)
 
     @property
-    def sees(self) -> bool:
-        """Whether it takes images."""
-        return self in (Kind.VISION, Kind.CNN)
+    def takes(self) -> Takes:
+        """What its items are."""
+        return "texts" if self.reads else "sounds" if self is Kind.AUDIO else "images"
+
+    @property
+    def reads(self) -> bool:
+        """Whether it takes texts, and keeps something of every token for the next ones."""
+        return self in (Kind.TEXT, Kind.MAMBA)
 
 
 TYPES = {
     Kind.VISION: ("dinov3_vit", "dinov2", "dinov2_with_registers", "vit"),
     Kind.CNN: ("resnet",),
+    Kind.AUDIO: ("whisper", "wav2vec2", "hubert"),
     Kind.TEXT: ("qwen3", "qwen2", "llama", "mistral", "qwen3_moe", "gemma2", "gemma3_text", "olmo2", "phi3"),
     Kind.MAMBA: ("falcon_mamba", "mamba"),
 }

@@ -7,12 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lamofc_codecs import MissingExtra
-from lamofc_store.errors import BadArgument, NotFound
+from lamofc_store.errors import BadArgument, NotFound, SourceError
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.kinds import Kind, kind_of
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 Inputs = dict[str, "Tensor"]
@@ -32,7 +34,7 @@ class Opened:
     device: str
     model: nn.Module
     processor: Any
-    """Of images, or the tokenizer."""
+    """Of images or sounds, or the tokenizer."""
 
     @cached_property
     def blocks(self) -> nn.ModuleList:
@@ -55,15 +57,32 @@ class Opened:
 
     def inputs(self, given: list[Given]) -> Inputs:
         """What a batch of items is to the model, on its device; texts of a batch are of one length."""
-        if self.kind.sees:
+        if self.kind.takes == "images":
             found = self.processor(images=[one.image() for one in given], return_tensors="pt")
+        elif self.kind.takes == "sounds":
+            rate = self.processor.sampling_rate
+            found = self.processor([self._heard(one) for one in given], sampling_rate=rate, return_tensors="pt")
         else:
             found = self.processor([one.text for one in given], return_tensors="pt")
         return {name: tensor.to(self.device) for name, tensor in found.items() if name != "token_type_ids"}
 
     def length(self, given: Given) -> int:
-        """Tokens of a text; of an image 0, since all are made of one size."""
-        return 0 if self.kind.sees else len(self.processor(given.text)["input_ids"])
+        """Tokens of a text, values of a sound; 0 where all are made of one size, as images are."""
+        if self.kind.reads:
+            return len(self.processor(given.text)["input_ids"])
+        return len(self._heard(given)) if self.kind is Kind.AUDIO and self._longest is None else 0
+
+    @property
+    def _longest(self) -> int | None:
+        """Values of a sound, where all are filled up to be as long."""
+        return getattr(self.processor, "n_samples", None)
+
+    def _heard(self, given: Given) -> NDArray[np.float32]:
+        values, longest = given.sound(self.processor.sampling_rate), self._longest
+        if longest is not None and len(values) > longest:
+            here, most = (count / self.processor.sampling_rate for count in (len(values), longest))
+            raise SourceError(f"{given.path} lasts {here:.1f} s, and {self.name} hears {most:g} of it", "cut it up")
+        return values
 
     def grid(self, inputs: Inputs) -> str | None:
         """The grid of patches of a batch of images, as `--grid` takes it."""
@@ -87,11 +106,18 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Open
         said = (str(error).splitlines() or [""])[0][:200]
         raise NotFound(f"{name} is no model: {said}", "a folder of save_pretrained, or an id on a hub") from error
     kind = kind_of(config.model_type)
-    maker = transformers.AutoModel if kind.sees else transformers.AutoModelForCausalLM
+    maker = transformers.AutoModelForCausalLM if kind.reads else transformers.AutoModel
     chosen: torch.dtype | str = "auto" if dtype is None else getattr(torch, dtype)
     model = maker.from_pretrained(name, dtype=chosen).to(device).eval().requires_grad_(False)
-    reader = transformers.AutoImageProcessor if kind.sees else transformers.AutoTokenizer
-    return Opened(name, kind, config, device, model, reader.from_pretrained(name))
+    if kind is Kind.AUDIO and config.is_encoder_decoder:
+        model = model.get_encoder()
+    return Opened(name, kind, config, device, model, _reader(transformers, kind).from_pretrained(name))
+
+
+def _reader(transformers: Any, kind: Kind) -> Any:
+    if kind.takes == "images":
+        return transformers.AutoImageProcessor
+    return transformers.AutoTokenizer if kind.reads else transformers.AutoFeatureExtractor
 
 
 def _transformers() -> Any:

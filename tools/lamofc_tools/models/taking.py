@@ -46,7 +46,7 @@ def outputs_of(
 ) -> tuple[dict[int, Tensor], dict[str, list[Tensor]]]:
     """Outputs of blocks, samples first, and by name what each block up to the last of them keeps for later tokens."""
     cache: Any = None
-    if not opened.kind.sees and caches:
+    if opened.kind.reads and caches:
         from transformers import DynamicCache
 
         cache = DynamicCache(config=opened.config)
@@ -93,7 +93,7 @@ def _first(states: Any) -> Tensor:
 def _payload(kind: Kind, outputs: dict[int, Tensor], kept: dict[str, list[Tensor]], row: int) -> dict[str, Any]:
     """An object as its family's files hold it."""
     here = {block: value.cpu() for block, value in outputs.items()}
-    if kind.sees:
+    if not kind.reads:
         name = "backbone.blocks.{}" if kind is Kind.VISION else "layer.{}"
         return {name.format(block): value for block, value in here.items()}
     lists = {name: [one[row : row + 1].cpu().clone() for one in several] for name, several in kept.items()}
