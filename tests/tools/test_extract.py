@@ -1,6 +1,7 @@
 """`lamofc extract`: models of the real libraries on data made here, into stores and files, killed and gone on with."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import lamofc_store
 from lamofc_store import sources
@@ -38,6 +40,27 @@ def test_layers_are_named_from_one_and_blocks_from_zero(lamofc: Lamofc, tmp_path
     tiny_models.images(tmp_path / "images", 15)
     again = lamofc("extract", model, data, place, "--layer", 2, "--block", 3, "--codec", "raw", "--json")
     assert (again.document["samples"], again.document["already"]) == (3, 12)
+    with lamofc_store.open(str(place)) as store:
+        assert store.sql("SELECT count(*) FROM runs").fetchall() == [(1,)]
+
+
+def test_features_of_another_model_do_not_pass_for_what_is_there(lamofc: Lamofc, tmp_path: Path) -> None:
+    model, other = (tiny_models.vision(tmp_path / name, "dinov2") for name in ("one", "two"))
+    weights = load_file(tmp_path / "two" / "model.safetensors")
+    weights["encoder.layer.3.norm1.bias"][0] += 1
+    save_file(weights, tmp_path / "two" / "model.safetensors", {"format": "pt"})
+    data, place = tiny_models.images(tmp_path / "images", 3), tmp_path / "store"
+    assert lamofc("extract", model, data, place, "--block", 1, "--codec", "raw").code == 0
+    ran = lamofc("extract", other, data, place, "--block", 1, "--codec", "raw")
+    assert ran.code != 0 and "'layer.1' in" in ran.err and "its weights is" in ran.err and len(ran.lines()) == 2
+    ran = lamofc("extract", model, data, place, "--block", 1, "--dtype", "bfloat16", "--codec", "raw")
+    assert ran.code != 0 and "'layer.1' in" in ran.err
+    shutil.move(model, tmp_path / "moved")
+    ran = lamofc("extract", tmp_path / "moved", data, place, "--block", 1, "--codec", "raw", "--json")
+    assert ran.document["already"] == 3
+    assert lamofc("extract", other, data, place, "--block", 2, "--codec", "raw", "--json").document["samples"] == 3
+    with lamofc_store.open(str(place)) as store:
+        assert store.verify().ok and store.features == ["layer.1", "layer.2"]
 
 
 @pytest.mark.parametrize("family", ["dinov3", "qwen3", "falconmamba"])

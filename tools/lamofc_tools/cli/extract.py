@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli import planes_text
 from lamofc_tools.cli.options import Coding, Writing, device_of, flat
@@ -86,7 +85,6 @@ def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keepin
         else:
             with keeping.open(target, "a") as store:
                 found = stored(extraction, store, splitting, keeping, bar)
-                told(extraction, store, found, time.monotonic() - started)
     seconds = time.monotonic() - started
     document = {"model": model, "out": target, "features": extraction.features, **found, "seconds": seconds}
     out.show(document, planes_text.extracted)
@@ -94,8 +92,9 @@ def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keepin
 
 def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: Coding, bar: Bar) -> dict[str, Any]:
     """Take what is missing into a store."""
-    from lamofc_tools.models import done_in
+    from lamofc_tools.models import done_in, record
 
+    record(store, extraction)
     missing = extraction.without(done_in(store, extraction.features))
     if not len(missing):
         return {"samples": 0, "already": len(extraction), "raw_bytes": 0, "stored_bytes": 0}
@@ -113,15 +112,6 @@ def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: 
         "raw_bytes": report.raw_bytes,
         "stored_bytes": report.stored_bytes,
     }
-
-
-def told(extraction: "Showing", store: "Store", found: dict[str, Any], seconds: float) -> None:
-    """A run of the store's catalog: which model, where it was split, how long it took."""
-    if not found["samples"]:
-        return
-    config = extraction.told()
-    metrics = [lamofc.Metric("samples", found["samples"]), lamofc.Metric("raw_bytes", found["raw_bytes"])]
-    lamofc.add_run(store, "extract", Path(config["model"]).name, config, metrics, seconds=seconds)
 
 
 def filed(extraction: "Showing", folder: Path, format: str, bar: Bar) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from lamofc_tools.models.inputs import Given, find_inputs
 from lamofc_tools.models.kimiaudio import hearing, reheard
 from lamofc_tools.models.kinds import Kind, kind_of
 from lamofc_tools.models.opened import Opened, open_model
-from lamofc_tools.models.showing import Showing, done_in
+from lamofc_tools.models.showing import Showing, done_in, record
 from lamofc_tools.models.stored import Features, instead, needed
 from lamofc_tools.models.taking import Taken, take
 
@@ -28,6 +28,7 @@ __all__ = [
     "needed",
     "open_model",
     "open_pipeline",
+    "record",
     "reheard",
     "take",
 ]

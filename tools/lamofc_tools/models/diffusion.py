@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lamofc_codecs import MissingExtra
 from lamofc_store import Sample
 from lamofc_store.sources import of_family
 from lamofc_tools.models.inputs import Given
-from lamofc_tools.models.showing import Showing
+from lamofc_tools.models.showing import Showing, weights_of
 from lamofc_tools.models.stored import Features, instead, needed
 
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
@@ -62,7 +62,15 @@ class Painting(Showing):
 
     def told(self) -> dict[str, Any]:
         """What a run's config says."""
-        return {"model": self.name, "model_type": type(self.pipeline).__name__, "steps": self.steps, "seed": self.seed}
+        modules = [part for part in self.pipeline.components.values() if isinstance(part, nn.Module)]
+        return {
+            "model": self.name,
+            "model_type": type(self.pipeline).__name__,
+            "features": self.features,
+            "weights": weights_of(modules),
+            "steps": self.steps,
+            "seed": self.seed,
+        }
 
     def run(self, given: Given) -> Any:
         """The picture of a prompt, as an array: the same for the same seed, on the same kind of machine."""

@@ -10,7 +10,7 @@ from lamofc_store import Sample
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.kinds import Kind
 from lamofc_tools.models.opened import Opened
-from lamofc_tools.models.showing import Showing
+from lamofc_tools.models.showing import Showing, weights_of
 from lamofc_tools.models.taking import take
 
 _WINDOW = 64
@@ -59,6 +59,7 @@ class Extraction(Showing):
             "blocks_from_zero": list(self.blocks),
             "layers_from_one": [block + 1 for block in self.blocks],
             "features": self.features,
+            "weights": weights_of([self.opened.model]),
             "dtype": str(next(self.opened.model.parameters()).dtype).removeprefix("torch."),
         }
 

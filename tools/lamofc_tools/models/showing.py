@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Self
 
-from lamofc_store import Sample, Store
+import torch
+from torch import nn
+
+from lamofc_store import Sample, Store, add_run
+from lamofc_store.errors import Conflict
 from lamofc_store.sources import spread_order
 from lamofc_tools.models.inputs import Given
+
+KIND = "extract"
+"""Of runs."""
+_ALIKE = ("weights", "dtype", "steps", "seed")
+"""What a run tells, and the same features have alike."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Showing:
 
     @abstractmethod
     def told(self) -> dict[str, Any]:
-        """What a run's config says."""
+        """What a run's config says: `model`, and `features`, and what these depend on."""
 
     def spread(self) -> Self:
         """The same from all over: what a fit looks at."""
@@ -60,3 +72,30 @@ def done_in(store: Store, features: Sequence[str]) -> set[str]:
     """Samples that have all of those features."""
     query = "SELECT sample FROM records WHERE feature IN (SELECT unnest(?)) GROUP BY 1 HAVING count(*) = ?"
     return {sample for (sample,) in store.sql(query, [list(features), len(features)]).fetchall()}
+
+
+def record(store: Store, showing: Showing) -> None:
+    """Say in the catalog, once, of what model the features are; Conflict where those of their names are of another."""
+    told = json.loads(json.dumps(showing.told()))
+    known = [json.loads(text) for (text,) in store.sql("SELECT config FROM runs WHERE kind = ?", [KIND]).fetchall()]
+    for before in known:
+        shared = sorted(set(before.get("features", ())) & set(told["features"]))
+        unlike = [name for name in _ALIKE if before.get(name) != told.get(name)]
+        if shared and unlike:
+            raise Conflict(
+                f"{shared[0]!r} in {store.url} is of {before.get('model')}: its {unlike[0]} is"
+                f" {before.get(unlike[0])}, here it is {told.get(unlike[0])}",
+                'another store, or what that run was given: lamofc sql STORE "SELECT config FROM runs"',
+            )
+    if told not in known:
+        add_run(store, KIND, Path(told["model"]).name, told, [])
+
+
+def weights_of(modules: Iterable[nn.Module]) -> str:
+    """A digest of names, shapes and some values of all weights: another one for another model."""
+    digest = hashlib.sha256()
+    for module in modules:
+        for name, tensor in module.state_dict().items():
+            digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(tensor.flatten()[:64].cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
