@@ -94,9 +94,24 @@ def test_what_is_wrong_is_said(lamofc: Lamofc, tmp_path: Path) -> None:
         (("--block", 9), "block 9 of a model that has 4", 2),
         (("--block", 1, "--block", 2), "blocks 1, 2 with caches", 2),
         (("--dtype", "int3"), "--dtype int3", 2),
+        (("--device", "abacus"), "--device abacus", 2),
     ):
         ran = lamofc("extract", model, data, tmp_path / "store", *words)
         assert ran.code == code and said in ran.err
+    (data / "empty.txt").write_text("")
+    ran = lamofc("extract", model, data, tmp_path / "store")
+    assert ran.code != 0 and "empty.txt cannot go through" in ran.err and len(ran.lines()) == 2
+    group = ("--group", "layer.*.{k,v}_cache")
+    ran = lamofc("extract", model, data, tmp_path / "store", "--on-error", "skip", *group, "--batch", 4, "--json")
+    assert (ran.document["samples"], ran.document["skipped"]) == (2, 1)
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        assert store.sql("SELECT sample, error FROM skipped").fetchall() == [("empty", "SourceError")]
+        together = store.sql("SELECT count(*) FROM records WHERE part > 0").fetchall()[0][0]
+        assert together == 2 * 7
+    ran = lamofc("extract", model, data, tmp_path / "files", "--files", "npz", "--on-error", "skip", "--json")
+    assert (ran.document["samples"], ran.document["skipped"]) == (2, 1)
+    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["000.npz", "001.npz"]
+    assert lamofc("extract", model, data, tmp_path / "more", "--files", "npz").code != 0
     ran = lamofc("extract", tmp_path / "none", data, tmp_path / "store")
     assert ran.code == 3 and "none is no model" in ran.err and len(ran.lines()) == 2
 

@@ -214,11 +214,11 @@ def test_batches_are_of_one_length_and_a_fit_sees_all_lengths() -> None:
     texts = [Given(f"{number:03d}", Path(), "x" * (number % 7)) for number in range(400)]
     counting = _Counting()
     extraction = Extraction(texts, cast(Opened, counting), (0,), batch=4)
-    batches = list(extraction._batches())
+    batches = list(extraction.batches())
     assert counting.asked == len(texts)
     assert all(len({len(one.text) for one in batch}) == 1 and len(batch) <= 4 for batch in batches)
     assert sorted(one.id for batch in batches for one in batch) == [one.id for one in texts]
-    first = [one for batch in extraction.spread()._batches() for one in batch][:40]
+    first = [one for batch in extraction.spread().batches() for one in batch][:40]
     assert len({len(one.text) for one in first}) == 7
     assert len({int(one.id) // 100 for one in first}) == 4
     assert len(extraction.without({"003", "399"})) == 398

@@ -9,7 +9,7 @@ import typer
 
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli import planes_text
-from lamofc_tools.cli.options import Coding, Writing, device_of, flat
+from lamofc_tools.cli.options import Coding, Groups, OnError, Writing, device_of, flat
 from lamofc_tools.cli.output import Output
 from lamofc_tools.cli.progress import Bar
 
@@ -46,6 +46,8 @@ class Splitting:
     files: Annotated[
         str | None, typer.Option("--files", metavar="FORMAT", help="Write files, as export does, and no store.")
     ] = None
+    group: Groups = None
+    on_error: OnError = "stop"
     segment_mb: Annotated[
         float, typer.Option("--segment-mb", metavar="MB", help="Commit whenever so much is coded, or a minute passed.")
     ] = 256.0
@@ -81,7 +83,7 @@ def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keepin
     started, extraction = time.monotonic(), splitting.extraction(model, data)
     with out.bar("extract") as bar:
         if splitting.files is not None:
-            found = filed(extraction, Path(target), splitting.files, bar)
+            found = filed(extraction, Path(target), splitting, bar)
         else:
             with keeping.open(target, "a") as store:
                 found = stored(extraction, store, splitting, keeping, bar)
@@ -97,40 +99,49 @@ def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: 
     record(store, extraction)
     missing = extraction.without(done_in(store, extraction.features))
     if not len(missing):
-        return {"samples": 0, "already": len(extraction), "raw_bytes": 0, "stored_bytes": 0}
+        return {"samples": 0, "already": len(extraction), "skipped": 0, "raw_bytes": 0, "stored_bytes": 0}
     grid = missing.grid
     report = store.ingest(
         missing,
         **coding.options(),
         grids={} if grid is None else {"layer.*": grid},
+        groups=tuple(splitting.group or ()),
+        device=splitting.device,
+        on_error=splitting.on_error,
         segment_bytes=max(1, int(splitting.segment_mb * (1 << 20))),
         progress=lambda at: bar.tell(at.samples, len(missing)),
     )
     return {
         "samples": report.samples,
         "already": len(extraction) - len(missing),
+        "skipped": report.skipped,
         "raw_bytes": report.raw_bytes,
         "stored_bytes": report.stored_bytes,
     }
 
 
-def filed(extraction: "Showing", folder: Path, format: str, bar: Bar) -> dict[str, Any]:
+def filed(extraction: "Showing", folder: Path, splitting: Splitting, bar: Bar) -> dict[str, Any]:
     """Write what is missing into files, each whole or not there."""
     from lamofc_store.exporting import file_of, format_named, whole
+    from lamofc_store.sources import Unreadable
 
-    form = format_named(format)
+    form, skip = format_named(str(splitting.files)), splitting.on_error != "stop"
     places = {one.id: folder / file_of(one.id, form.suffix) for one in extraction.items}
     missing = extraction.without({name for name, place in places.items() if place.is_file()})
-    size = raw = 0
-    for number, sample in enumerate(missing, 1):
+    size = raw = skipped = 0
+    for number, sample in enumerate(missing.attempts() if skip else missing, 1):
+        if isinstance(sample, Unreadable):
+            skipped += 1
+            continue
         with whole(places[sample.id]) as file:
             form.write(file, sample.features, sample.structure)
         size += places[sample.id].stat().st_size
         raw += sum(tensor.nbytes for tensor in sample.features.values())
         bar.tell(number, len(missing))
     return {
-        "samples": len(missing),
+        "samples": len(missing) - skipped,
         "already": len(extraction) - len(missing),
+        "skipped": skipped,
         "raw_bytes": raw,
         "stored_bytes": size,
     }

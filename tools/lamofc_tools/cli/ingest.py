@@ -8,7 +8,7 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_tools.cli import text
-from lamofc_tools.cli.options import Coding, DryRun, SourcePath, StorePlace, Taking, Writing, flat, profile
+from lamofc_tools.cli.options import Coding, DryRun, OnError, SourcePath, StorePlace, Taking, Writing, flat, profile
 from lamofc_tools.cli.output import Output
 from lamofc_tools.cli.progress import Bar
 
@@ -32,7 +32,7 @@ class Entering(Writing):
         typer.Option("--block", metavar="N", help="Most samples whose small features share a record; 64 if not told."),
     ] = None
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
-    on_error: Annotated[str, typer.Option("--on-error", help="A bad sample: stop, skip it, or store it raw.")] = "stop"
+    on_error: OnError = "stop"
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other content.")] = False
 
     dry_run: DryRun = False

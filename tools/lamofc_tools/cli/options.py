@@ -70,6 +70,17 @@ class Writing:
         return lamofc.open(url, mode, storage_options=storage_options(self.storage_option))
 
 
+Groups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="GLOB",
+        help="Code features of these names together: layer.*.{k,v}; or auto, what that saves. Repeatable.",
+    ),
+]
+OnError = Annotated[str, typer.Option("--on-error", help="A bad sample: stop, skip it, or store it raw.")]
+
+
 @dataclass(frozen=True)
 class Taking:
     """Which features of a source are taken, and as what."""
@@ -87,14 +98,7 @@ class Taking:
         list[str] | None,
         typer.Option("--pattern", metavar="GLOB=PATTERN", help="einops pattern to tokens x channels; repeatable."),
     ] = None
-    group: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group",
-            metavar="GLOB",
-            help="Code features of these names together: layer.*.{k,v}; or auto, what that saves. Repeatable.",
-        ),
-    ] = None
+    group: Groups = None
     grid: Annotated[
         list[str] | None,
         typer.Option("--grid", metavar="GLOB=P+HxW", help="Token grid of a feature: P tokens, then H x W; repeatable."),
@@ -275,7 +279,14 @@ def device_of(text: str) -> str:
     """The device that --device names; `auto` is a GPU where there is one."""
     import torch
 
-    return text if text != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if text == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=text)
+    except (RuntimeError, AssertionError) as error:
+        said = (str(error).splitlines() or [""])[0][:100]
+        raise BadArgument(f"--device {text}: {said}", "--device auto, cpu, or cuda where there is a GPU") from error
+    return text
 
 
 def profile(path: str | None) -> "Profile | None":

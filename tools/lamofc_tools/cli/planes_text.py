@@ -35,7 +35,8 @@ def extracted(document: Mapping[str, Any]) -> str:
     raw, stored = document["raw_bytes"], document["stored_bytes"]
     return (
         f"{counted(document['samples'], 'sample')} of {document['model']} in {document['out']}: {listed}\n"
-        f"{size(raw)} as {size(stored)}, {document['already']} there before, {document['seconds']:.1f} s"
+        f"{size(raw)} as {size(stored)}, {document['already']} there before, {document['skipped']} skipped,"
+        f" {document['seconds']:.1f} s"
     )
 
 

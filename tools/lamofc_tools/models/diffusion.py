@@ -7,7 +7,7 @@ outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +41,9 @@ class Painting(Showing):
     steps: int = 28
     seed: int = 0
 
-    def __iter__(self) -> Iterator[Sample]:
-        for given in self.items:
-            yield self.take(given)
+    def samples(self, given: Sequence[Given]) -> Sequence[Sample]:
+        """What each prompt's run leaves between its parts."""
+        return [self._sample(one) for one in given]
 
     def describe(self) -> str:
         """What runs through what."""
@@ -83,8 +83,7 @@ class Painting(Showing):
             )
         return found.images[0]
 
-    def take(self, given: Given) -> Sample:
-        """What a prompt's run leaves between its parts."""
+    def _sample(self, given: Given) -> Sample:
         payload: dict[str, Any] = {}
         with self._listening(payload):
             self.run(given)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lamofc_store import Sample
+from lamofc_store.errors import SourceError
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.kinds import Kind
 from lamofc_tools.models.opened import Opened
@@ -27,9 +28,9 @@ class Extraction(Showing):
     caches: bool = True
     batch: int = 8
 
-    def __iter__(self) -> Iterator[Sample]:
-        for given in self._batches():
-            yield from take(self.opened, given, self.blocks, caches=self.caches).samples
+    def samples(self, given: Sequence[Given]) -> Sequence[Sample]:
+        """What stands behind the blocks."""
+        return take(self.opened, given, self.blocks, caches=self.caches).samples
 
     def describe(self) -> str:
         """What runs through what."""
@@ -63,12 +64,17 @@ class Extraction(Showing):
             "dtype": str(next(self.opened.model.parameters()).dtype).removeprefix("torch."),
         }
 
-    def _batches(self) -> Iterator[list[Given]]:
+    def batches(self) -> Iterator[list[Given]]:
+        """Items of one length; one that has none comes by itself."""
         window = self.batch * _WINDOW
         for start in range(0, len(self.items), window):
             alike: dict[int, list[Given]] = {}
             for one in self.items[start : start + window]:
-                length = self.opened.length(one)
+                try:
+                    length = self.opened.length(one)
+                except SourceError:
+                    yield [one]
+                    continue
                 alike.setdefault(length, []).append(one)
                 if len(alike[length]) == self.batch:
                     yield alike.pop(length)

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from lamofc_store import Sample, Store, add_run
-from lamofc_store.errors import Conflict
-from lamofc_store.sources import spread_order
+from lamofc_store.errors import Conflict, StoreError
+from lamofc_store.sources import Unreadable, spread_order
 from lamofc_tools.models.inputs import Given
 
 KIND = "extract"
@@ -38,8 +38,30 @@ class Showing:
     def __len__(self) -> int:
         return len(self.items)
 
+    def __iter__(self) -> Iterator[Sample]:
+        return (sample for given in self.batches() for sample in self.samples(given))
+
+    def attempts(self) -> Iterator[Sample | Unreadable]:
+        """Like iterating, but an item that the model cannot be shown is told and passed over."""
+        return (found for given in self.batches() for found in self._attempts(given))
+
+    def _attempts(self, given: Sequence[Given]) -> Iterator[Sample | Unreadable]:
+        try:
+            yield from self.samples(given)
+        except StoreError as error:
+            if len(given) == 1:
+                yield Unreadable(given[0].id, str(given[0].path), error)
+                return
+            for one in given:
+                yield from self._attempts([one])
+
+    def batches(self) -> Iterator[list[Given]]:
+        """Items that are shown at once."""
+        return ([one] for one in self.items)
+
     @abstractmethod
-    def __iter__(self) -> Iterator[Sample]: ...
+    def samples(self, given: Sequence[Given]) -> Sequence[Sample]:
+        """What comes of a batch; SourceError when it cannot be shown."""
 
     @abstractmethod
     def describe(self) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Sample
+from lamofc_store.errors import SourceError
 from lamofc_store.sources import CACHE, of_family
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.kinds import Kind
@@ -31,13 +32,26 @@ class _EnoughError(Exception):
 
 def take(opened: Opened, given: Sequence[Given], blocks: Sequence[int], *, caches: bool = True) -> Taken:
     """What stands after those blocks, counted from zero, for each item; of texts also what all of them keep."""
-    inputs = opened.inputs(list(given))
-    outputs, kept = outputs_of(opened, inputs, sorted(map(opened.block, blocks)), caches=caches)
+    with _telling(opened, given):
+        inputs = opened.inputs(list(given))
+        outputs, kept = outputs_of(opened, inputs, sorted(map(opened.block, blocks)), caches=caches)
     samples = []
     for row, one in enumerate(given):
         payload = _payload(opened.kind, {block: value[row : row + 1] for block, value in outputs.items()}, kept, row)
         samples.append(_sample(opened.kind, one, payload))
     return Taken(samples, opened.grid(inputs))
+
+
+@contextmanager
+def _telling(opened: Opened, given: Sequence[Given]) -> Iterator[None]:
+    """Turn what a model raises at its inputs into an error that names them."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        said = (str(error).splitlines() or [""])[0][:200]
+        many = f" and {len(given) - 1} more" * (len(given) > 1)
+        cure = "--batch 1" if isinstance(error, torch.OutOfMemoryError) else "leave it out: is it empty, or too short?"
+        raise SourceError(f"{given[0].path}{many} cannot go through {opened.name}: {said}", cure) from error
 
 
 @torch.no_grad()
