@@ -50,8 +50,14 @@ def format_named(name: str, keys: str = "original", *, measured: bool = False) -
 
 
 def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
-    """Tensors that share a buffer, as decoded ones may, cannot be saved side by side: those are copied."""
     from safetensors.torch import save
+
+    file.write(save(_apart(tensors), None if structure is None else {STRUCTURE: structure}))
+
+
+def _apart(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """The same, each in a buffer of its own: decoded ones may share one, which would be saved whole with each."""
+    import torch
 
     own: dict[str, torch.Tensor] = {}
     buffers: set[int] = set()
@@ -59,8 +65,8 @@ def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) 
         buffer = tensor.untyped_storage()
         alone = buffer.nbytes() == tensor.nbytes and tensor.is_contiguous() and buffer.data_ptr() not in buffers
         buffers.add(buffer.data_ptr())
-        own[name] = tensor if alone else tensor.contiguous().clone()
-    file.write(save(own, None if structure is None else {STRUCTURE: structure}))
+        own[name] = tensor if alone else tensor.clone(memory_format=torch.contiguous_format)
+    return own
 
 
 def _write_npz(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
@@ -96,7 +102,7 @@ def _write_bench(file: BinaryIO, tensors: Tensors, structure: str | None, blocks
     import pyarrow as pa
     import torch
 
-    whole = nesting.restore({name: tensor.contiguous() for name, tensor in tensors.items()}, structure)
+    whole = nesting.restore(_apart(tensors), structure)
     with pa.CompressedOutputStream(pa.PythonFile(_Lent(file), "w"), "zstd") as frame:
         torch.save(whole if blocks is None else _renamed(whole, blocks), frame)
 

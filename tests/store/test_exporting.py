@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch.testing import assert_close
 
 import lamofc_store as lamofc
-from lamofc_store import sources, structure
+from lamofc_store import Sample, sources, structure
 from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
 from lamofc_store.exporting import Exported, export
 from lamofc_store.file_names import id_of
@@ -199,3 +199,14 @@ def test_other_folders_are_left_alone(store: Any, tmp_path: Path) -> None:
         export(store, tmp_path, overwrite=True)
     with pytest.raises(BadArgument, match="'zip' is no format"):
         export(store, tmp_path / "new", "zip")
+
+
+@pytest.mark.parametrize("format", ["safetensors", "lamofcbench"])
+def test_a_file_holds_its_own_sample_and_no_other(tmp_path: Path, format: str) -> None:
+    samples = [Sample(f"{number:02d}", {"a": torch.randn(64, 32), "b": torch.randn(32)}) for number in range(32)]
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(samples, "klt", lamofc.Quality(snr_db=10))
+        lamofc.export(store, tmp_path / "out", format)
+    files = [path for path in (tmp_path / "out").iterdir() if path.stem.isdigit()]
+    assert len(files) == 32
+    assert all(path.stat().st_size < 4 * (64 * 32 + 32) + 2000 for path in files)
