@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, get_args
 from lamofc_store import structure as nesting
 from lamofc_store.errors import BadArgument
 from lamofc_store.sources.from_safetensors import STRUCTURE
-from lamofc_store.sources.from_torch import ENVELOPE
+from lamofc_store.structure import ENVELOPE
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +23,7 @@ Write: TypeAlias = Callable[[BinaryIO, Tensors, "str | None"], None]
 KeyNames = Literal["original", "segmentation", "layer"]
 """What blocks are called: as they were, or as evaluation scripts of DINOv3 look for them."""
 _BLOCK = re.compile(r"(?:.*\.)?(?:blocks|layer)\.(\d{1,4})")
+_NOT_SAFE = ("torch.complex32", "torch.complex128")
 _BLOCKS = {"segmentation": "segmentation_model.0.backbone.blocks.{}", "layer": "layer.{}"}
 
 
@@ -52,6 +53,9 @@ def format_named(name: str, keys: str = "original", *, measured: bool = False) -
 def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
     from safetensors.torch import save
 
+    wrong = [name for name, tensor in tensors.items() if name == "__metadata__" or str(tensor.dtype) in _NOT_SAFE]
+    if wrong:
+        raise BadArgument(f"{wrong[0]!r} of {tensors[wrong[0]].dtype} has no place in safetensors", f"--format {BENCH}")
     file.write(save(_apart(tensors), None if structure is None else {STRUCTURE: structure}))
 
 
@@ -135,11 +139,13 @@ def _renamed(whole: Any, blocks: str) -> Any:
 
 
 def numpy_of(tensor: torch.Tensor) -> NDArray[Any]:
-    """The same values in NumPy; bfloat16 and the 8-bit floats, which it lacks, are widened to float32 without loss."""
+    """The same values in NumPy; what it lacks, bfloat16, 8-bit floats, halves of complex numbers, is widened."""
+    import torch
+
     try:
         return tensor.cpu().numpy()
     except TypeError:
-        return tensor.cpu().float().numpy()
+        return tensor.cpu().to(torch.complex64 if tensor.is_complex() else torch.float32).numpy()
 
 
 BENCH = "lamofcbench"

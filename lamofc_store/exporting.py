@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -19,6 +19,9 @@ from lamofc_store.errors import Conflict, NotFound, StoreError
 from lamofc_store.export_formats import FORMATS, format_named, numpy_of
 from lamofc_store.file_names import MARKER, file_of, files_of
 from lamofc_store.measured import FIGURES, enveloped
+from lamofc_store.sample import Sample, Scalar
+from lamofc_store.structure import completed
+from lamofc_store.writer import sample_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +29,19 @@ if TYPE_CHECKING:
     from lamofc_codecs import Quality
     from lamofc_store.store import Store
 
-__all__ = ["FORMATS", "INDEX", "Exported", "export", "file_of", "format_named", "numpy_of", "whole"]
+__all__ = [
+    "FORMATS",
+    "INDEX",
+    "Exported",
+    "claim",
+    "export",
+    "file_of",
+    "files_of",
+    "format_named",
+    "numpy_of",
+    "whole",
+    "write_index",
+]
 INDEX = "index.parquet"
 NESTING = "nesting"
 """The index's column of structures: in a table of attributes `structure` would be taken for the store's own."""
@@ -83,7 +98,7 @@ def export(  # noqa: PLR0913
     wanted |= _unusual(quality=quality and str(quality), keys=keys.replace("original", ""), measured=measured)
     count = files = size = 0
     with _writing(folder):
-        _claim(folder, wanted, overwrite)
+        claim(folder, wanted, overwrite)
         index = _Index(folder / INDEX)
         named = list(files_of(samples, form.suffix))
         for start in range(0, len(named), BATCH):
@@ -186,7 +201,8 @@ def _items(store: Store, named: list[tuple[str, str]], globs: Sequence[str], *, 
 def _with_figures(item: _Item, rows: list[dict[str, Any]]) -> _Item:
     """The same in an envelope with what was measured of its features."""
     wanted = [row for row in rows if not item.features or row["feature"] in item.features]
-    return replace(item, structure=enveloped(item.structure, item.sample, wanted))
+    nested = enveloped(item.structure, item.sample, wanted)
+    return replace(item, structure=completed(nested, [row["feature"] for row in wanted]))
 
 
 def _chosen(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) -> list[_Item]:
@@ -198,11 +214,26 @@ def _chosen(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) ->
                 features.setdefault(row["sample"], []).append(row["feature"])
         return [_Item(sample, file, sorted(features[sample]), None) for sample, file in named if sample in features]
     rows = _rows(store, "SELECT sample, structure FROM samples", ids).to_pylist()
-    structures = {row["sample"]: row["structure"] for row in rows}
-    return [_Item(sample, file, [], structures.get(sample)) for sample, file in named]
+    structures = {row["sample"]: row["structure"] for row in rows if row["structure"] is not None}
+    held: dict[str, list[str]] = {}
+    for row in _rows(store, "SELECT sample, feature FROM records", list(structures)).to_pylist():
+        held.setdefault(row["sample"], []).append(row["feature"])
+    nested = {sample: completed(text, sorted(held.get(sample, ()))) for sample, text in structures.items()}
+    return [_Item(sample, file, [], nested.get(sample)) for sample, file in named]
 
 
-def _claim(folder: Path, wanted: dict[str, Any], overwrite: bool) -> None:
+def write_index(folder: Path, files: Mapping[str, str], attributes: Mapping[str, Mapping[str, Scalar]]) -> None:
+    """The index of files, by sample, that came of no store."""
+    import pyarrow as pa
+    from pyarrow.parquet import write_table
+
+    rows = sample_rows({sample: Sample(sample, {}, attributes[sample]) for sample in files})
+    rows = rows.rename_columns([NESTING if name == "structure" else name for name in rows.column_names])
+    with whole(folder / INDEX) as file:
+        write_table(rows.append_column("file", pa.array(list(files.values()), pa.string())), file)
+
+
+def claim(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> None:
     """Make the folder ours: new, empty, or the same export as before; with `overwrite` an older export goes."""
     marker = folder / MARKER
     folder.mkdir(parents=True, exist_ok=True)

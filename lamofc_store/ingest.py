@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lamofc_store import changes, encoding, fitting, profiles
+from lamofc_store import changes, encoding, fitting, nesting, profiles
 from lamofc_store.commit import Change
 from lamofc_store.errors import Conflict, Expired, StoreError
 from lamofc_store.fitness import Fitness
@@ -154,10 +154,10 @@ class Ingest:
         alone, again = told_apart(alone, lambda item: self._writer.holds(item, *self._coded_as(item)))
         failed = self._code(alone)
         self._share([item for item in again if item.sample not in failed])
-        for sample, items in batch:
-            if any((item.sample, item.feature) in self._pending for item in items):
-                self._writer.add_sample(sample)
-                self.report.samples += 1
+        taken = [one for one, items in batch if any((item.sample, item.feature) in self._pending for item in items)]
+        for sample in nesting.joined(self.store, taken):
+            self._writer.add_sample(sample)
+        self.report.samples += len(taken)
         if self._writer.is_full:
             self._close()
         self._tell()

@@ -80,13 +80,16 @@ def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
         dtype,
         layout.flatten(tensor, pattern),
         pattern,
-        _grid(feature, shape, pattern, options),
+        _grid(shape, pattern, _told(feature, options) or sample.grids.get(feature)),
         *_hashes(tensor, dtype),
     )
 
 
-def _grid(feature: str, shape: tuple[int, ...], pattern: str, options: IngestOptions) -> str | None:
-    given = next((text for glob, text in options.grids.items() if fnmatchcase(feature, glob)), None)
+def _told(feature: str, options: IngestOptions) -> str | None:
+    return next((text for glob, text in options.grids.items() if fnmatchcase(feature, glob)), None)
+
+
+def _grid(shape: tuple[int, ...], pattern: str, given: str | None) -> str | None:
     grid = layout.grid_of(shape, pattern) if given is None else layout.Grid.from_text(given)
     if grid is None:
         return None

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lamofc_store.sources.from_torch import ENVELOPE
+from lamofc_store.structure import ENVELOPE
 
 FIGURES = (
     "SELECT sample, feature, shape, dtype, elements, payload_bits, stored_bits, sse, codec, quality, raw_bytes"
@@ -28,7 +28,7 @@ def enveloped(structure: str | None, sample: str, rows: Iterable[Mapping[str, An
         inside = dict(inner.get("dict", ()))
         if set(inside) == set(ENVELOPE):
             inner = inside[ENVELOPE[0]]
-    told = {**_whole(sample, listed), **{row["feature"]: _tensor(row) for row in listed}}
+    told = {**{row["feature"]: _tensor(row) for row in listed}, **_whole(sample, listed)}
     figures = {"dict": [[name, _node(value)] for name, value in told.items()]}
     nodes = [list(pair) for pair in zip(ENVELOPE, (inner, figures), strict=True)]
     return json.dumps({"dict": nodes}, ensure_ascii=False, separators=(",", ":"))
@@ -51,11 +51,13 @@ def _whole(sample: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _tensor(row: Mapping[str, Any]) -> dict[str, Any]:
+    import torch
+
     elements = max(row["elements"], 1)
     return {
         "ori_shape": {"size": list(row["shape"])},
         "ori_dtype": {"dtype": row["dtype"]},
-        "ori_bytes": row["raw_bytes"] // elements,
+        "ori_bytes": getattr(torch, row["dtype"]).itemsize,
         "ori_numel": row["elements"],
         "enc_bytes": row["payload_bits"] / 8,
         "enc_bpfp": row["payload_bits"] / elements,

@@ -11,6 +11,9 @@ from lamofc_store.errors import SourceError
 if TYPE_CHECKING:
     import torch
 
+_OWN = ("sample", "structure")
+_LARGEST = 1 << 63
+
 Scalar: TypeAlias = str | int | float | bool | bytes | None
 """A value of a sample column; dates and the like go in as text."""
 
@@ -29,6 +32,8 @@ class Sample:
     """JSON from `structure.flatten`, when the source nested its tensors; None for a flat mapping."""
     patterns: Mapping[str, str] = field(default_factory=dict)
     """How features become tokens x channels, where the source knows; the user's own patterns go first."""
+    grids: Mapping[str, str] = field(default_factory=dict)
+    """The token grid of features, `P+HxW`, where the source knows; the user's own grids go first."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
@@ -40,3 +45,19 @@ class Sample:
                 raise SourceError(
                     f"sample {self.id!r}: feature name {name!r} is not a non-empty string", "name each tensor by a text"
                 )
+        for name, value in self.attributes.items():
+            if name in _OWN:
+                raise SourceError(f"sample {self.id!r} has a column {name!r}, which the store has itself", "rename it")
+            if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+                raise SourceError(f"sample {self.id!r}: {name} = {value:.3g} is more than 64 bits hold", "as a text")
+        for text in (self.id, *self.features, *self.attributes, *self.attributes.values()):
+            if isinstance(text, str) and not _is_unicode(text):
+                raise SourceError(f"sample {self.id!r}: {text!r} is no Unicode text", "leave lone surrogates out")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

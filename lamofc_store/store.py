@@ -126,11 +126,11 @@ class Store:
 
         Of records in layers only as much is read as the `quality` needs: `Quality(snr_db=11)`, `mse=` or `bpfp=`.
         """
-        from lamofc_store.structure import restore
+        from lamofc_store.structure import completed, restore
 
         tensors = self.tensors(sample, features, quality)
         text = self._value("SELECT structure FROM samples WHERE sample = ?", [sample]) if features is None else None
-        return restore(tensors, text)
+        return restore(tensors, completed(text, tensors))
 
     @property
     def features(self) -> list[str]:

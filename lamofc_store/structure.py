@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lamofc_store.errors import CorruptStore, NotFound, SourceError
@@ -26,8 +26,12 @@ Keys: TypeAlias = tuple[str, ...]
 """Keys and numbers that lead to a value, outermost first."""
 DEEPEST = 64
 """Levels of nesting; deeper ones are cycles or attacks."""
+ENVELOPE = ("features", "metadata")
+"""Keys of what a codec's benchmark wrote: features as before, and what was measured, which is told as `codec_...`."""
 BARE = "feature"
 """The name of a tensor that came without one."""
+_LARGE, _RATIO = 1 << 28, 200
+"""A tensor of more bytes than LARGE that repeats fewer, RATIO times, is a trap and no feature."""
 _CURE = "give a tensor, or dicts, lists and tuples of tensors and plain values"
 
 
@@ -54,11 +58,64 @@ def restore(tensors: Mapping[str, torch.Tensor], structure: str | None, *, parti
     """The nested object; with `partial`, tensors that are not given are left out of dicts and None in lists."""
     if structure is None:
         return dict(tensors)
+    return _build(_parsed(structure), tensors, 0, partial)
+
+
+def completed(structure: str | None, names: Iterable[str]) -> str | None:
+    """The JSON with all those features in it: what a sample was given later has no place in it, and gets one.
+
+    None, which is a flat mapping, where the sample is neither a dict nor one in an envelope.
+    """
+    if structure is None:
+        return None
+    root = _parsed(structure)
+    told = set(_told(root))
+    added = [name for name in names if name not in told]
+    if not added:
+        return structure
+    pairs: Any = root.get("dict") if isinstance(root, dict) else None
+    inner = {pair[0]: pair[1] for pair in pairs if _is_pair(pair)} if isinstance(pairs, list) else {}
+    if set(inner) == set(ENVELOPE) and isinstance(inner[ENVELOPE[0]], dict):
+        pairs = inner[ENVELOPE[0]].get("dict")
+    if not isinstance(pairs, list):
+        return None
+    taken = {pair[0]: None for pair in pairs if _is_pair(pair)}
+    for name in added:
+        key = _free_name(name, taken)
+        taken[key] = None
+        pairs.append([key, {"tensor": name}])
+    return json.dumps(root, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def merged(before: str, now: str) -> str:
+    """The JSON of a sample that is given again, in part or otherwise: keys that it has no longer stay, first."""
+    roots = [_parsed(text) for text in (before, now)]
+    old, new = (root.get("dict") if isinstance(root, dict) else None for root in roots)
+    if not (isinstance(old, list) and isinstance(new, list) and all(map(_is_pair, [*old, *new]))):
+        return now
+    keys = [pair[0] for pair in new]
+    pairs = [pair for pair in old if pair[0] not in keys] + new
+    return json.dumps({"dict": pairs}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _told(node: object) -> Iterator[str]:
+    """Names of the tensors in a tree."""
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            if isinstance(one.get("tensor"), str):
+                yield one["tensor"]
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+
+
+def _parsed(structure: str) -> Any:
     try:
-        root = json.loads(structure)
+        return json.loads(structure)
     except (ValueError, RecursionError):
         raise _damaged(structure) from None
-    return _build(root, tensors, 0, partial)
 
 
 class _Taking:
@@ -113,9 +170,14 @@ def tensor_of(value: object, where: str) -> torch.Tensor:
         return _from_numpy(value, where)
     if not isinstance(value, torch.Tensor):
         raise SourceError(f"{where} is of type {type(value).__module__}.{type(value).__qualname__}", _CURE)
-    if value.layout != torch.strided or value.is_quantized:
+    if value.layout != torch.strided or value.is_quantized or value.is_nested or value.is_meta:
         raise SourceError(f"{where} is a tensor of layout {value.layout}, {value.dtype}", "make it dense: .to_dense()")
-    return value.detach()
+    if str(value.dtype).startswith(("torch.bits", "torch.float4")):
+        raise SourceError(f"{where} is of {value.dtype}", "store it in a common dtype: .to(torch.float32)")
+    held = value.untyped_storage().nbytes()
+    if value.nbytes > max(_LARGE, _RATIO * held):
+        raise SourceError(f"{where} repeats {held} bytes to {value.nbytes}", "store it once: .contiguous() if meant")
+    return value.detach().resolve_conj().resolve_neg()
 
 
 def _from_numpy(array: NDArray[Any], where: str) -> torch.Tensor:

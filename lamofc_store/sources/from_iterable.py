@@ -83,10 +83,13 @@ class Items:
         return sample_of(str(plain(item[named[0]])), rest, self._wanted)
 
 
-def attributes_of(nested: object) -> dict[str, Scalar]:
-    """Plain values of the outermost dict."""
+def attributes_of(nested: object, prefix: str = "") -> dict[str, Scalar]:
+    """Plain values of the outermost dict; those by names that the catalog has itself, as `my_...`."""
+    from lamofc_store.catalog import RESERVED
+
     outermost = nested if isinstance(nested, Mapping) else {}
-    return {key: plain(value) for key, value in outermost.items() if isinstance(key, str) and is_plain(value)}
+    plains = {f"{prefix}{key}": plain(it) for key, it in outermost.items() if isinstance(key, str) and is_plain(it)}
+    return {f"my_{key}" if key.lower() in RESERVED else key: value for key, value in plains.items()}
 
 
 def sample_of(

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import SourceError
-from lamofc_store.sample import Sample
+from lamofc_store.sample import Sample, Scalar
 from lamofc_store.sources.families import FAMILIES, Family, family_of
 from lamofc_store.sources.from_iterable import attributes_of, sample_of
 from lamofc_store.sources.saved import load
 from lamofc_store.sources.source import Wanted
-from lamofc_store.structure import Keys
+from lamofc_store.structure import ENVELOPE, Keys
 
 if TYPE_CHECKING:
     import torch
-
-ENVELOPE = ("features", "metadata")
-"""Keys of what a codec's benchmark wrote: features as before, and what was measured, which is told as `codec_...`."""
 
 
 def read(path: Path, name: str, wanted: Wanted, family: str | None = None) -> Sample:
@@ -39,12 +36,19 @@ def named(saved: Any, name: str, wanted: Wanted, where: str, family: str | None 
     known = {(*prefix, *place): told for place, told in names.items()}
 
     def tell(place: Keys) -> str:
-        return known.get(place) or ".".join(place[len(prefix) :])
+        inside = place[: len(prefix)] == prefix
+        return known.get(place) or ".".join(place[len(prefix) :] if inside else place)
 
     sample = sample_of(name, saved, wanted, where, tell=tell, ordered=bool(names))
-    measured = {f"codec_{key}": value for key, value in attributes_of(saved[ENVELOPE[1]]).items()} if prefix else None
     patterns = _patterns(found, sample.features) if names else {}
-    return replace(sample, attributes=sample.attributes if measured is None else measured, patterns=patterns)
+    measured = _measured(saved) if prefix else {}
+    return replace(sample, attributes={**sample.attributes, **measured}, patterns=patterns)
+
+
+def _measured(saved: Mapping[Any, Any]) -> dict[str, Scalar]:
+    """Figures are real numbers, also where one is missing and -1 stands for it."""
+    told = attributes_of(saved.get(ENVELOPE[1]), "codec_")
+    return {key: float(value) if type(value) is int else value for key, value in told.items()}
 
 
 def of_family(payload: Any, name: str, family: str) -> Sample:
@@ -54,8 +58,9 @@ def of_family(payload: Any, name: str, family: str) -> Sample:
 
 def _payload(saved: Any) -> tuple[Any, Keys]:
     """What holds the features, and the path to it."""
-    if isinstance(saved, Mapping) and set(saved) == set(ENVELOPE):
-        return saved[ENVELOPE[0]], ENVELOPE[:1]
+    inner = saved.get(ENVELOPE[0]) if isinstance(saved, Mapping) else None
+    if inner is not None and (set(saved) == set(ENVELOPE) or family_of(inner) is not None):
+        return inner, ENVELOPE[:1]
     return saved, ()
 
 

@@ -45,7 +45,10 @@ def read(path: Path, name: str, wanted: Wanted) -> Sample:
             f"{path} does not lie in TASK/{FOLDERS[0]} with TASK one of {', '.join(PATTERNS)}",
             "--format npy takes any array",
         )
-    tensor = from_numpy.read(path, name, Wanted()).features[BARE]
+    arrays = from_numpy.read(path, name, Wanted()).features
+    if set(arrays) != {BARE}:
+        raise SourceError(f"{path} holds {', '.join(arrays)} and is no single array", "--format npz, named so")
+    tensor = arrays[BARE]
     if task != LAYERED or tensor.dim() != 4:
         features, structure = {task: tensor}, json.dumps({"tensor": task})
     else:

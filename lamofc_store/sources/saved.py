@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,13 +38,21 @@ def load(path: Path) -> Any:
 
 
 def _load(plain: Path) -> Any:
-    """Files of the first form of `torch.save`, before 1.6, cannot be mapped."""
-    import zipfile
-
+    """Files of the first form of `torch.save`, before 1.6, cannot be mapped, nor can what was packed once more."""
     import torch
 
-    mapped = zipfile.is_zipfile(plain)
-    return torch.load(plain, map_location="cpu", weights_only=True, mmap=mapped)
+    return torch.load(plain, map_location="cpu", weights_only=True, mmap=_mappable(plain))
+
+
+def _mappable(plain: Path) -> bool:
+    if not zipfile.is_zipfile(plain):
+        return False
+    with zipfile.ZipFile(plain) as archive:
+        members = archive.infolist()
+    size, most = sum(member.file_size for member in members), max(LARGE, RATIO * plain.stat().st_size)
+    if size > most:
+        raise SourceError(f"{plain} of {plain.stat().st_size} bytes would become {size}", "unpack it yourself")
+    return all(member.compress_type == zipfile.ZIP_STORED for member in members)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import enum
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lamofc_store import structure
+import lamofc_store as lamofc
+from lamofc_store import Sample, structure
 from lamofc_store.errors import CorruptStore, NotFound, SourceError
 from lamofc_store.structure import Nested
 
@@ -141,3 +144,52 @@ def test_partial_restore() -> None:
 def test_damaged_structures_are_named(text: str) -> None:
     with pytest.raises(CorruptStore, match="is no structure"):
         structure.restore({}, text)
+
+
+def test_what_comes_later_has_a_place_too(tmp_path: Path) -> None:
+    tensors = {name: torch.randn(2, 3) for name in ("a.0", "a.1", "b", "c", "flat")}
+
+    def sample(nested: Any) -> Sample:
+        features, text = structure.flatten(nested)
+        return Sample("x", features, structure=text)
+
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest([sample({"a": [tensors["a.0"], tensors["a.1"]], "note": "kept"})], "raw")
+        store.ingest([sample({"b": tensors["b"], "c": (tensors["c"],)})], "raw")
+        store.ingest([Sample("x", {"flat": tensors["flat"]})], "raw")
+        found = store.get("x")
+        assert list(found) == ["a", "note", "b", "c", "flat"]
+        assert torch.equal(found["a"][1], tensors["a.1"]) and torch.equal(found["c"][0], tensors["c"])
+        assert torch.equal(found["flat"], tensors["flat"]) and found["note"] == "kept"
+        for format in ("lamofcbench", "safetensors"):
+            lamofc.export(store, tmp_path / format, format)
+            with lamofc.open(str(tmp_path / f"again-{format}"), "w-") as again:
+                again.ingest(str(tmp_path / format), "raw")
+                assert same(again.get("x"), found)
+
+
+@pytest.mark.parametrize(
+    ("nested", "keys"),
+    [
+        (
+            {"features": {"b": torch.ones(2)}, "metadata": {"bpfp": 1.5}},
+            ["features.b", "features.late", "metadata.bpfp"],
+        ),
+        ([torch.ones(2), torch.ones(3)], ["0", "1", "late"]),
+        ({"late": "a text", "b": torch.ones(2)}, ["late", "b", "late~2"]),
+    ],
+)
+def test_where_a_late_feature_goes(nested: Any, keys: list[str]) -> None:
+    features, text = structure.flatten(nested)
+    features["late"] = torch.zeros(2)
+    found = structure.restore(features, structure.completed(text, features))
+    inner = [[f"{key}.{name}" for name in value] if isinstance(value, dict) else [key] for key, value in found.items()]
+    assert [name for names in inner for name in names] == keys
+
+
+def test_damaged_structures_are_not_completed() -> None:
+    for text in ("{", "[" * 100_000):
+        with pytest.raises(CorruptStore):
+            structure.completed(text, ["a"])
+    for text in ("3", '{"dict": 3}', '{"dict": [3]}', '{"list": []}'):
+        assert structure.completed(text, ["a"]) in (None, text) or "a" in str(structure.completed(text, ["a"]))

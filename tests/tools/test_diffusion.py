@@ -69,6 +69,18 @@ def test_the_command_takes_captions(lamofc: Lamofc, model: str, tmp_path: Path) 
     assert set(nested["text_encoder-item0"]) == {"clip_pooled_prompt_embeds", "clip_prompt_embeds"}
 
 
+@pytest.mark.parametrize("dtype", [None, "float32"])
+def test_all_parts_are_of_one_dtype(model: str, tmp_path: Path, dtype: str | None) -> None:
+    open_pipeline(model, dtype="bfloat16").save_pretrained(tmp_path / "half")
+    pipeline = open_pipeline(str(tmp_path / "half"), dtype=dtype)
+    wanted = torch.bfloat16 if dtype is None else torch.float32
+    parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    assert {weights.dtype for part in parts for weights in part.parameters()} == {wanted}
+    (item,) = find_inputs(str(tiny_models.texts(tmp_path / "texts", 1)), "texts")
+    (sample,) = Painting([item], "half", pipeline, steps=1)
+    assert sample.features["vae.decoder"].dtype == wanted
+
+
 def test_a_control_net_sees_what_was_stored_of_its_picture(lamofc: Lamofc, controlled: str, tmp_path: Path) -> None:
     data = tiny_models.images(tmp_path / "data", 2)
     (data / "000.txt").write_text("a b")

@@ -110,7 +110,7 @@ def test_what_is_wrong_is_said(lamofc: Lamofc, tmp_path: Path) -> None:
         assert together == 2 * 7
     ran = lamofc("extract", model, data, tmp_path / "files", "--files", "npz", "--on-error", "skip", "--json")
     assert (ran.document["samples"], ran.document["skipped"]) == (2, 1)
-    assert sorted(path.name for path in (tmp_path / "files").iterdir()) == ["000.npz", "001.npz"]
+    assert sorted(path.name for path in (tmp_path / "files").glob("*.npz")) == ["000.npz", "001.npz"]
     assert lamofc("extract", model, data, tmp_path / "more", "--files", "npz").code != 0
     ran = lamofc("extract", tmp_path / "none", data, tmp_path / "store")
     assert ran.code == 3 and "none is no model" in ran.err and len(ran.lines()) == 2
@@ -154,6 +154,65 @@ def commits(url: str, s3: dict[str, Any]) -> int:
 
     files = s3fs.S3FileSystem(**s3, skip_instance_cache=True, use_listings_cache=False)
     return len(files.ls(f"{url}/commits")) if files.exists(f"{url}/commits") else 0
+
+
+def test_blocks_of_several_runs_come_out_together(lamofc: Lamofc, tmp_path: Path) -> None:
+    model = tiny_models.vision(tmp_path / "dinov3", "dinov3")
+    data, place = tiny_models.images(tmp_path / "images", 2), tmp_path / "store"
+    for block in (1, 3):
+        assert lamofc("extract", model, data, place, "--block", block, "--codec", "raw").code == 0
+    with lamofc_store.open(str(place)) as store:
+        assert list(store.get("000")) == ["backbone.blocks.1", "backbone.blocks.3"]
+        lamofc_store.export(store, tmp_path / "out", "lamofcbench", measured=True)
+    file = saved.load(tmp_path / "out" / "000.zst")
+    assert list(file["features"]) == ["backbone.blocks.1", "backbone.blocks.3"]
+    assert {"layer.1", "layer.3"} < set(file["metadata"])
+
+
+def test_what_is_there_already_must_be_the_same(lamofc: Lamofc, tmp_path: Path) -> None:
+    model, place = tiny_models.vision(tmp_path / "dinov2", "dinov2"), tmp_path / "store"
+    data = tiny_models.images(tmp_path / "images", 3)
+    assert lamofc("extract", model, data, place, "--block", 1, "--snr", 5).code == 0
+    assert lamofc("extract", model, data, place, "--block", 1, "--snr", 5, "--json").document["already"] == 3
+    ran = lamofc("extract", model, data, place, "--block", 1, "--snr", 30)
+    assert ran.code != 0 and "snr_db=5" in ran.err
+    with lamofc_store.open(str(tmp_path / "other"), "w-") as store:
+        store.ingest({"000": {"layer.1": torch.ones(3, 3)}}, "raw")
+    ran = lamofc("extract", model, data, tmp_path / "other", "--block", 1)
+    assert ran.code != 0 and "of no extraction" in ran.err
+
+
+def test_files_are_as_an_export_writes_them(lamofc: Lamofc, tmp_path: Path) -> None:
+    model, out = tiny_models.language(tmp_path / "llama", "llama"), tmp_path / "files"
+    lines = [{"id": "a#b", "text": "a b", "label": 3}, {"id": "A#b", "text": "a\u2028c", "label": 4}]
+    text = "\n".join(json.dumps(line, ensure_ascii=False) for line in lines)
+    (tmp_path / "lines.jsonl").write_text(text, encoding="utf-8-sig")
+    command = ("extract", model, tmp_path / "lines.jsonl", out, "--files", "lamofcbench", "--block")
+    assert lamofc(*command, 1, "--json").document["samples"] == 2
+    assert lamofc(*command, 1, "--json").document["already"] == 2
+    assert len({path.name.casefold() for path in out.glob("*.zst")}) == 2
+    ran = lamofc(*command, 2)
+    assert ran.code != 0 and "holds another export" in ran.err
+    again = ("ingest", out, tmp_path / "store", "--table", out / "index.parquet", "--codec", "raw")
+    assert lamofc(*again).code == 0
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        assert sorted(store.sql("SELECT sample, label FROM samples").fetchall()) == [("A#b", 4), ("a#b", 3)]
+    ran = lamofc("extract", model, tmp_path / "lines.jsonl", tmp_path / "store", "--files", "npz", "--block", 1)
+    assert ran.code != 0 and "neither empty nor an export" in ran.err
+
+
+def test_images_that_are_left_as_large_as_they_are(lamofc: Lamofc, tmp_path: Path) -> None:
+    model = Path(tiny_models.vision(tmp_path / "dinov3", "dinov3"))
+    told = json.loads((model / "preprocessor_config.json").read_text())
+    (model / "preprocessor_config.json").write_text(json.dumps({**told, "do_resize": False}))
+    pictures = pytest.importorskip("PIL.Image")
+    (tmp_path / "images").mkdir()
+    for name, size in (("a", (16, 64)), ("b", (64, 16)), ("c", (16, 64))):
+        pictures.new("RGB", size).save(tmp_path / "images" / f"{name}.png")
+    assert lamofc("extract", model, tmp_path / "images", tmp_path / "store", "--codec", "raw").code == 0
+    with lamofc_store.open(str(tmp_path / "store")) as store:
+        grids = [json.loads(grid) for (grid,) in store.sql("SELECT grid FROM records ORDER BY sample").fetchall()]
+    assert [(grid["height"], grid["width"]) for grid in grids] == [(8, 2), (2, 8), (8, 2)]
 
 
 def test_sounds_go_into_a_store(lamofc: Lamofc, tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_what_is_put_back_from_a_store_gives_the_answer_of_the_whole(tmp_path: P
     items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)
     with lamofc.open(str(tmp_path / "store"), "w-") as store:
         for item in items:
-            store.ingest(take(opened, [item], [2]).samples, "raw")
+            store.ingest(take(opened, [item], [2]), "raw")
         for item in items:
             features = store.tensors(item.id)
             whole = answer(opened, [item])
@@ -75,7 +75,7 @@ def test_samples_of_a_store_are_replayed_by_name_and_at_any_rate(tmp_path: Path,
     items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)[5:]
     whole = answer(opened, items)
     with lamofc.open(str(tmp_path / "raw"), "w-") as store, lamofc.open(str(tmp_path / "klt"), "w-") as lossy:
-        taken = take(opened, items, [1]).samples
+        taken = take(opened, items, [1])
         store.ingest(taken, "raw")
         lossy.ingest(taken, "klt", lamofc.Quality(snr_db=20))
         assert torch.equal(_first(replay(opened, store, items, 1)), whole)
@@ -95,7 +95,7 @@ def test_tokens_generated_after_a_replay_are_those_of_the_whole(tmp_path: Path, 
     (item,) = find_inputs(str(given(tmp_path, kind) / "005.txt"), "texts")
     inputs = opened.inputs([item])
     wanted = opened.model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
-    (sample,) = take(opened, [item], [1]).samples
+    (sample,) = take(opened, [item], [1])
     with replaying(opened, 1, [sample.features]):
         found = opened.model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
     assert torch.equal(found, wanted)
@@ -108,7 +108,7 @@ def test_tokens_generated_after_a_replay_are_those_of_the_whole(tmp_path: Path, 
 def test_features_are_what_the_model_says_they_are(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind))
     items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)[:1]
-    (sample,) = take(opened, items, [2]).samples
+    (sample,) = take(opened, items, [2])
     with torch.no_grad():
         out = opened.model(**opened.inputs(items), output_hidden_states=True)
     name = "layer.2.output" if opened.kind.reads else "layer.2"
@@ -126,13 +126,13 @@ def test_a_batch_gives_what_each_item_gives(tmp_path: Path) -> None:
     opened = open_model(made(tmp_path, "dinov3"))
     items = find_inputs(str(given(tmp_path, "dinov3")), "images")
     together = take(opened, items, [1, 3])
-    assert together.grid == "5+4x4"
-    for item, sample in zip(items, together.samples, strict=True):
+    for item, sample in zip(items, together, strict=True):
+        assert sample.grids == {"layer.1": "5+4x4", "layer.3": "5+4x4"}
         assert set(sample.features) == {"layer.1", "layer.3"} and sample.features["layer.1"].shape == (1, 21, 32)
-        (alone,) = take(opened, [item], [1, 3]).samples
+        (alone,) = take(opened, [item], [1, 3])
         torch.testing.assert_close(sample.features["layer.3"], alone.features["layer.3"], rtol=1e-4, atol=1e-5)
     maps = open_model(made(tmp_path, "resnet"))
-    (sample,) = take(maps, items[:1], [3]).samples
+    (sample,) = take(maps, items[:1], [3])
     assert sample.features["layer.3"].shape == (1, 32, 1, 1) and sample.patterns["layer.3"] == "b c h w -> (b h w) c"
 
 
@@ -186,12 +186,12 @@ def test_sounds_of_one_length_share_a_batch_and_none_is_cut_off(tmp_path: Path) 
     opened = open_model(made(tmp_path, "wav2vec2"))
     extraction = Extraction(find_inputs(str(data), "sounds"), opened, (1, 3), batch=3)
     found = {sample.id: sample.features for sample in extraction}
-    assert len(found) == 12 and extraction.features == ["layer.1", "layer.3"] and extraction.grid is None
+    assert len(found) == 12 and extraction.features == ["layer.1", "layer.3"]
     assert {value["layer.3"].shape[1] for value in found.values()} == {199, 299, 399, 499}
-    (alone,) = take(opened, [extraction.items[5]], [3]).samples
+    (alone,) = take(opened, [extraction.items[5]], [3])
     torch.testing.assert_close(found[alone.id]["layer.3"], alone.features["layer.3"], rtol=1e-4, atol=1e-5)
     whisper = open_model(made(tmp_path, "whisper"))
-    (short,) = take(whisper, extraction.items[:1], [1]).samples
+    (short,) = take(whisper, extraction.items[:1], [1])
     assert short.features["layer.1"].shape == (1, 50, 32)
     pytest.importorskip("soundfile").write(data / "long.wav", np.zeros(20_000, np.float32), 16_000)
     (long,) = find_inputs(str(data / "long.wav"), "sounds")

@@ -25,7 +25,8 @@ def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
         if isinstance(value[1], list | tuple) and len(value[1]) == len(_CACHES):
             found[*path, "0"] = f"{layer}.output"
             caches, path = value[1], (*path, "1")
-        found |= {(*path, str(number)): f"{layer}.{_CACHES[number]}" for number in range(len(caches))}
+        if not any(isinstance(one, list | tuple | Mapping) or one is None for one in caches):
+            found |= {(*path, str(number)): f"{layer}.{_CACHES[number]}" for number in range(len(caches))}
     return found or None
 
 

@@ -119,6 +119,30 @@ def test_what_was_measured_is_where_scripts_look_for_it(tmp_path: Path) -> None:
         assert one["final_mse"] == pytest.approx(off.square().mean().item(), rel=1e-4) and one["ori_bytes"] == 2
 
 
+def test_envelopes_of_other_forms(tmp_path: Path) -> None:
+    kept(tmp_path / "in" / "bare.zst", {"features": qwen(3)})
+    kept(tmp_path / "in" / "more.zst", {"features": qwen(3), "version": 2})
+    odd = {"metadata": {"layer.4.output": normal(2, 2), "bpfp": -1}, "features": qwen(3)}
+    kept(tmp_path / "in" / "tensors.zst", odd)
+    found = {sample.id: sample for sample in sources.open(tmp_path / "in", "qwen3")}
+    for sample in found.values():
+        assert sample.features["layer.4.output"].shape == (1, 3, 64) and "layer.0.k_cache" in sample.features
+    assert found["tensors"].features["metadata.layer.4.output"].shape == (2, 2)
+    assert found["tensors"].attributes == {"codec_bpfp": -1.0} and found["more"].attributes == {"version": 2}
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(found.values(), "raw")
+        lamofc.export(store, tmp_path / "out", "lamofcbench")
+        for name in found:
+            assert same(saved.load(tmp_path / "out" / f"{name}.zst"), saved.load(tmp_path / "in" / f"{name}.zst"))
+
+
+def test_layers_of_other_forms_keep_their_paths(tmp_path: Path) -> None:
+    payload = {"model.layers.0": (normal(1, 2, 3, 4), normal(1, 2, 3, 4)), "model.layers.1": (normal(1, 3, 8), None)}
+    kept(tmp_path / "a.zst", payload)
+    (sample,) = sources.open(tmp_path / "a.zst", "kimiaudio")
+    assert set(sample.features) == {"layer.0.k_cache", "layer.0.v_cache", "model.layers.1.0"}
+
+
 def test_keys_that_are_of_no_block_are_refused(tmp_path: Path) -> None:
     with lamofc.open(str(tmp_path / "store"), "w-") as store:
         store.ingest([Sample("a", {"x": normal(3, 4)})], "raw")

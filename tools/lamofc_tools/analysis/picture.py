@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lamofc_store.errors import BadArgument
 from lamofc_tools.rate_picture import pyplot
 
 Curves = Mapping[str, Mapping[str, Tensor]]
@@ -27,6 +28,9 @@ def some(plane: Tensor) -> Tensor:
 
 def draw(curves: Curves, path: Path) -> None:
     """Write a PNG."""
+    curves = {feature: kinds for feature, kinds in curves.items() if all(len(values) for values in kinds.values())}
+    if not curves or path.suffix.lower() != ".png":
+        raise BadArgument(f"{path} of {len(curves)} features with values", "--png FILE.png, of features that have some")
     plot = pyplot()
     figure, axes = plot.subplots(len(curves), 2, figsize=(11, 3.2 * len(curves)), squeeze=False)
     for (feature, kinds), (left, right) in zip(curves.items(), axes, strict=True):

@@ -28,9 +28,14 @@ What = Annotated[str, typer.Argument(metavar="SOURCE|STORE", help="Features as i
 class Looking:
     """How much is looked at, and beside what."""
 
-    samples: Annotated[int, typer.Option("--samples", metavar="N", min=1, help="Looked at, from all over.")] = 8
+    samples: Annotated[
+        int, typer.Option("--samples", metavar="N", min=1, max=1 << 31, help="Looked at, from all over.")
+    ] = 8
     snr: Annotated[
-        float, typer.Option("--snr", metavar="DB", help="At which bits with and without a transform are compared.")
+        float,
+        typer.Option(
+            "--snr", metavar="DB", min=-100, max=200, help="At which bits with and without a transform are compared."
+        ),
     ] = 10.0
     against: Annotated[
         str | None,

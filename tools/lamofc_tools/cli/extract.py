@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli import planes_text
 from lamofc_tools.cli.options import Coding, Groups, OnError, Writing, device_of, flat
@@ -49,7 +50,10 @@ class Splitting:
     group: Groups = None
     on_error: OnError = "stop"
     segment_mb: Annotated[
-        float, typer.Option("--segment-mb", metavar="MB", help="Commit whenever so much is coded, or a minute passed.")
+        float,
+        typer.Option(
+            "--segment-mb", metavar="MB", max=1e6, help="Commit whenever so much is coded, or a minute passed."
+        ),
     ] = 256.0
 
     def extraction(self, model: str, data: str) -> "Showing":
@@ -97,14 +101,14 @@ def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: 
     from lamofc_tools.models import done_in, record
 
     record(store, extraction)
-    missing = extraction.without(done_in(store, extraction.features))
+    options = coding.options()
+    quality = options["quality"] or lamofc.usual_quality(options["codec"], None, options["codec_options"])
+    missing = extraction.without(done_in(store, extraction.features, "" if quality is None else str(quality)))
     if not len(missing):
         return {"samples": 0, "already": len(extraction), "skipped": 0, "raw_bytes": 0, "stored_bytes": 0}
-    grid = missing.grid
     report = store.ingest(
         missing,
-        **coding.options(),
-        grids={} if grid is None else {"layer.*": grid},
+        **options,
         groups=tuple(splitting.group or ()),
         device=splitting.device,
         on_error=splitting.on_error,
@@ -121,23 +125,26 @@ def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: 
 
 
 def filed(extraction: "Showing", folder: Path, splitting: Splitting, bar: Bar) -> dict[str, Any]:
-    """Write what is missing into files, each whole or not there."""
-    from lamofc_store.exporting import file_of, format_named, whole
+    """Write what is missing into files, each whole or not there, with a marker and an index as exports have them."""
+    from lamofc_store.exporting import claim, files_of, format_named, whole, write_index
     from lamofc_store.sources import Unreadable
 
     form, skip = format_named(str(splitting.files)), splitting.on_error != "stop"
-    places = {one.id: folder / file_of(one.id, form.suffix) for one in extraction.items}
-    missing = extraction.without({name for name, place in places.items() if place.is_file()})
+    files = dict(files_of((one.id for one in extraction.items), form.suffix))
+    claim(folder, {"format": splitting.files, "extract": extraction.told()})
+    missing = extraction.without({sample for sample, file in files.items() if (folder / file).is_file()})
     size = raw = skipped = 0
     for number, sample in enumerate(missing.attempts() if skip else missing, 1):
         if isinstance(sample, Unreadable):
             skipped += 1
+            del files[sample.id]
             continue
-        with whole(places[sample.id]) as file:
+        with whole(folder / files[sample.id]) as file:
             form.write(file, sample.features, sample.structure)
-        size += places[sample.id].stat().st_size
+        size += (folder / files[sample.id]).stat().st_size
         raw += sum(tensor.nbytes for tensor in sample.features.values())
         bar.tell(number, len(missing))
+    write_index(folder, files, {one.id: extraction.attributes(one) for one in extraction.items})
     return {
         "samples": len(missing) - skipped,
         "already": len(extraction) - len(missing),

@@ -8,7 +8,7 @@ from lamofc_tools.models.kinds import Kind, kind_of
 from lamofc_tools.models.opened import Opened, open_model
 from lamofc_tools.models.showing import Showing, done_in, record
 from lamofc_tools.models.stored import Features, instead, needed
-from lamofc_tools.models.taking import Taken, take
+from lamofc_tools.models.taking import take
 
 __all__ = [
     "Extraction",
@@ -18,7 +18,6 @@ __all__ = [
     "Opened",
     "Painting",
     "Showing",
-    "Taken",
     "done_in",
     "find_inputs",
     "hearing",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from lamofc_codecs import MissingExtra
 from lamofc_store import Sample
 from lamofc_store.sources import of_family
 from lamofc_tools.models.inputs import Given
+from lamofc_tools.models.opened import checked
 from lamofc_tools.models.showing import Showing, weights_of
 from lamofc_tools.models.stored import Features, instead, needed
 
@@ -88,8 +89,11 @@ class Painting(Showing):
         with self._listening(payload):
             self.run(given)
         found = of_family(payload, given.id, FAMILY)
-        attributes = {"prompt": given.text, **given.attributes}
-        return Sample(given.id, found.features, attributes, found.structure, found.patterns)
+        return replace(found, attributes=self.attributes(given))
+
+    def attributes(self, given: Given) -> dict[str, Any]:
+        """Its prompt as well."""
+        return {**given.attributes, "prompt": given.text}
 
     def paint(self, features: Features) -> Any:
         """The picture of latents that were stored: the decoder alone is run."""
@@ -185,7 +189,8 @@ def open_pipeline(name: str, device: str = "cpu", dtype: str | None = None) -> A
         raise MissingExtra(
             f"{name} is a pipeline of diffusers: {error}", "pip install 'lamofc-store[models]'"
         ) from error
-    chosen = {} if dtype is None else {"torch_dtype": getattr(torch, dtype)}
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(name, **chosen).to(device)  # type: ignore[no-untyped-call]
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(name)  # type: ignore[no-untyped-call]
+    # its text encoders are in the dtype of their weights, all else is not
+    pipeline = pipeline.to(device, pipeline.text_encoder.dtype if dtype is None else checked(dtype))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

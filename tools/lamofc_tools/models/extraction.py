@@ -30,7 +30,7 @@ class Extraction(Showing):
 
     def samples(self, given: Sequence[Given]) -> Sequence[Sample]:
         """What stands behind the blocks."""
-        return take(self.opened, given, self.blocks, caches=self.caches).samples
+        return take(self.opened, given, self.blocks, caches=self.caches)
 
     def describe(self) -> str:
         """What runs through what."""
@@ -45,13 +45,6 @@ class Extraction(Showing):
         of_all = [f"layer.{block}.{name}" for block in range(max(self.blocks) + 1) for name in kept]
         return [f"layer.{block}.output" for block in self.blocks] + of_all * self.caches
 
-    @property
-    def grid(self) -> str | None:
-        """Of patches, as far as images are made of one size."""
-        if self.opened.kind is not Kind.VISION or not self.items:
-            return None
-        return self.opened.grid(self.opened.inputs([self.items[0]]))
-
     def told(self) -> dict[str, Any]:
         """What a run's config says."""
         return {
@@ -61,6 +54,7 @@ class Extraction(Showing):
             "layers_from_one": [block + 1 for block in self.blocks],
             "features": self.features,
             "weights": weights_of([self.opened.model]),
+            "processor": self.opened.prepares(),
             "dtype": str(next(self.opened.model.parameters()).dtype).removeprefix("torch."),
         }
 

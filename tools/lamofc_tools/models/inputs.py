@@ -51,7 +51,7 @@ class Given:
         try:
             with Image.open(path) as opened:
                 return opened.convert("RGB")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise SourceError(f"{path} is no readable image: {error}", "leave it out, or mend it") from error
 
     def sound(self, rate: int) -> NDArray[np.float32]:
@@ -88,7 +88,8 @@ def find_inputs(data: str, takes: Takes) -> list[Given]:
 def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(folder, name) for name in names if name.lower().endswith(suffixes) and name[0] != ".")
+        found = (Path(folder, name) for name in names if name.lower().endswith(suffixes) and name[0] != ".")
+        yield from (path for path in found if path.is_file() and path.resolve().is_relative_to(root.resolve()))
 
 
 def _items(path: Path, base: Path) -> Iterator[Given]:
@@ -97,26 +98,36 @@ def _items(path: Path, base: Path) -> Iterator[Given]:
         yield from _lines(path, name)
     elif path.suffix.lower() == ".txt":
         picture = next((one for one in map(path.with_suffix, _IMAGES) if one.is_file()), None)
-        yield Given(name, path, path.read_text(encoding="utf-8").strip(), picture=picture)
+        yield Given(name, path, _text(path).strip(), picture=picture)
     else:
         yield Given(name, path)
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", "convert it") from error
+
+
 def _lines(path: Path, name: str) -> Iterator[Given]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+    for number, line in enumerate(_text(path).split("\n")):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
             key = next(key for key in _KEYS if isinstance(row.get(key), str))
-        except (ValueError, StopIteration, TypeError, AttributeError):
+            name_of = row.get("id", f"{name}/{number:06d}")
+            if not isinstance(name_of, str | int):
+                raise ValueError(name_of)
+        except (ValueError, StopIteration, TypeError, AttributeError, RecursionError):
             raise SourceError(
                 f"line {number + 1} of {path} is no JSON object with {' or '.join(_KEYS)}",
                 'write {"id": "a", "text": "what it says"}',
             ) from None
         rest = {one: value for one, value in row.items() if one not in (key, "id")}
         rest = {one: value for one, value in rest.items() if isinstance(value, str | int | float)}
-        yield Given(str(row.get("id", f"{name}/{number:06d}")), path, row[key], rest, _beside(path, row.get("image")))
+        yield Given(str(name_of), path, row[key], rest, _beside(path, row.get("image")))
 
 
 def _beside(path: Path, image: object) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -66,11 +67,21 @@ class Opened:
             found = self.processor([one.text for one in given], return_tensors="pt")
         return {name: tensor.to(self.device) for name, tensor in found.items() if name != "token_type_ids"}
 
+    def prepares(self) -> str:
+        """A digest of how inputs are made."""
+        how = self.processor.get_vocab() if self.kind.reads else self.processor.to_dict()
+        return hashlib.sha256(repr(sorted(how.items())).encode()).hexdigest()[:16]
+
     def length(self, given: Given) -> int:
-        """Tokens of a text, values of a sound; 0 where all are made of one size, as images are."""
+        """Equal for what may share a batch: tokens of a text, values of a sound; 0 where all are made of one size."""
         if self.kind.reads:
             return len(self.processor(given.text)["input_ids"])
-        return len(self._heard(given)) if self.kind is Kind.AUDIO and self._longest is None else 0
+        if self.kind is Kind.AUDIO:
+            return len(self._heard(given)) if self._longest is None else 0
+        if getattr(self.processor, "do_resize", True):
+            return 0
+        width, height = given.image().size
+        return int(width) << 32 | int(height)
 
     @property
     def _longest(self) -> int | None:
@@ -96,10 +107,10 @@ class Opened:
 def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Opened:
     """Load a model for inference; `dtype` as torch names it, or as the weights are."""
     transformers = _transformers()
-    import torch
 
-    if dtype not in (None, *_DTYPES):
-        raise BadArgument(f"--dtype {dtype}", f"one of {', '.join(_DTYPES)}")
+    wanted: torch.dtype | str = "auto" if dtype is None else checked(dtype)
+    from safetensors import SafetensorError
+
     try:
         config = transformers.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -107,11 +118,23 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Open
         raise NotFound(f"{name} is no model: {said}", "a folder of save_pretrained, or an id on a hub") from error
     kind = kind_of(config.model_type)
     maker = transformers.AutoModelForCausalLM if kind.reads else transformers.AutoModel
-    chosen: torch.dtype | str = "auto" if dtype is None else getattr(torch, dtype)
-    model = maker.from_pretrained(name, dtype=chosen).to(device).eval().requires_grad_(False)
+    try:
+        model = maker.from_pretrained(name, dtype=wanted).to(device).eval().requires_grad_(False)
+    except SafetensorError as error:
+        raise NotFound(f"{name} holds damaged weights: {error}", "fetch the model again") from error
     if kind is Kind.AUDIO and config.is_encoder_decoder:
         model = model.get_encoder()
     return Opened(name, kind, config, device, model, _reader(transformers, kind).from_pretrained(name))
+
+
+def checked(dtype: str) -> torch.dtype:
+    """What --dtype names."""
+    import torch
+
+    if dtype not in _DTYPES:
+        raise BadArgument(f"--dtype {dtype}", f"one of {', '.join(_DTYPES)}")
+    found: torch.dtype = getattr(torch, dtype)
+    return found
 
 
 def _reader(transformers: Any, kind: Kind) -> Any:

@@ -20,7 +20,9 @@ from lamofc_tools.models.inputs import Given
 
 KIND = "extract"
 """Of runs."""
-_ALIKE = ("weights", "dtype", "steps", "seed")
+_LOOKED_AT = 1024
+"""Values of a tensor that go into a digest, from all over it."""
+_ALIKE = ("weights", "processor", "dtype", "steps", "seed")
 """What a run tells, and the same features have alike."""
 
 
@@ -72,14 +74,13 @@ class Showing:
     def features(self) -> list[str]:
         """Features that every sample has."""
 
-    @property
-    def grid(self) -> str | None:
-        """Of patches, where all samples have one."""
-        return None
-
     @abstractmethod
     def told(self) -> dict[str, Any]:
         """What a run's config says: `model`, and `features`, and what these depend on."""
+
+    def attributes(self, given: Given) -> dict[str, Any]:
+        """Columns of an item."""
+        return given.attributes
 
     def spread(self) -> Self:
         """The same from all over: what a fit looks at."""
@@ -90,18 +91,22 @@ class Showing:
         return replace(self, items=[one for one in self.items if one.id not in done])
 
 
-def done_in(store: Store, features: Sequence[str]) -> set[str]:
-    """Samples that have all of those features."""
-    query = "SELECT sample FROM records WHERE feature IN (SELECT unnest(?)) GROUP BY 1 HAVING count(*) = ?"
-    return {sample for (sample,) in store.sql(query, [list(features), len(features)]).fetchall()}
+def done_in(store: Store, features: Sequence[str], quality: str) -> set[str]:
+    """Samples that have all of those features, as good as that."""
+    query = (
+        "SELECT sample FROM records WHERE feature IN (SELECT unnest(?)) AND (quality = ? OR elements = 0)"
+        " GROUP BY 1 HAVING count(*) = ?"
+    )
+    return {sample for (sample,) in store.sql(query, [list(features), quality, len(features)]).fetchall()}
 
 
 def record(store: Store, showing: Showing) -> None:
     """Say in the catalog, once, of what model the features are; Conflict where those of their names are of another."""
     told = json.loads(json.dumps(showing.told()))
-    known = [json.loads(text) for (text,) in store.sql("SELECT config FROM runs WHERE kind = ?", [KIND]).fetchall()]
+    runs = [json.loads(text) for (text,) in store.sql("SELECT config FROM runs WHERE kind = ?", [KIND]).fetchall()]
+    known = [run for run in runs if isinstance(run.get("features"), list)]
     for before in known:
-        shared = sorted(set(before.get("features", ())) & set(told["features"]))
+        shared = sorted(set(before["features"]) & set(told["features"]))
         unlike = [name for name in _ALIKE if before.get(name) != told.get(name)]
         if shared and unlike:
             raise Conflict(
@@ -109,6 +114,9 @@ def record(store: Store, showing: Showing) -> None:
                 f" {before.get(unlike[0])}, here it is {told.get(unlike[0])}",
                 'another store, or what that run was given: lamofc sql STORE "SELECT config FROM runs"',
             )
+    strange = sorted(set(told["features"]) & set(store.features) - {one for run in known for one in run["features"]})
+    if strange:
+        raise Conflict(f"{strange[0]!r} is in {store.url} already, and of no extraction", "another store")
     if told not in known:
         add_run(store, KIND, Path(told["model"]).name, told, [])
 
@@ -119,5 +127,6 @@ def weights_of(modules: Iterable[nn.Module]) -> str:
     for module in modules:
         for name, tensor in module.state_dict().items():
             digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
-            digest.update(tensor.flatten()[:64].cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            some = tensor.flatten()[:: max(1, tensor.numel() // _LOOKED_AT)]
+            digest.update(some.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,28 +18,21 @@ from lamofc_tools.models.kinds import Kind
 from lamofc_tools.models.opened import Inputs, Opened
 
 
-@dataclass(frozen=True)
-class Taken:
-    """A batch of samples, and the grid that their patches lie on."""
-
-    samples: list[Sample]
-    grid: str | None
-
-
 class _EnoughError(Exception):
     """What is asked for is there."""
 
 
-def take(opened: Opened, given: Sequence[Given], blocks: Sequence[int], *, caches: bool = True) -> Taken:
+def take(opened: Opened, given: Sequence[Given], blocks: Sequence[int], *, caches: bool = True) -> list[Sample]:
     """What stands after those blocks, counted from zero, for each item; of texts also what all of them keep."""
     with _telling(opened, given):
         inputs = opened.inputs(list(given))
         outputs, kept = outputs_of(opened, inputs, sorted(map(opened.block, blocks)), caches=caches)
-    samples = []
+    samples, grid = [], opened.grid(inputs)
     for row, one in enumerate(given):
         payload = _payload(opened.kind, {block: value[row : row + 1] for block, value in outputs.items()}, kept, row)
-        samples.append(_sample(opened.kind, one, payload))
-    return Taken(samples, opened.grid(inputs))
+        sample = _sample(opened.kind, one, payload)
+        samples.append(sample if grid is None else replace(sample, grids=dict.fromkeys(sample.features, grid)))
+    return samples
 
 
 @contextmanager
