@@ -11,7 +11,8 @@ from lamofc_store.errors import SourceError
 if TYPE_CHECKING:
     import torch
 
-_OWN = ("sample", "structure")
+OWN = ("sample", "structure")
+"""Columns that are no attributes."""
 _LARGEST = 1 << 63
 
 Scalar: TypeAlias = str | int | float | bool | bytes | None
@@ -46,7 +47,7 @@ class Sample:
                     f"sample {self.id!r}: feature name {name!r} is not a non-empty string", "name each tensor by a text"
                 )
         for name, value in self.attributes.items():
-            if name in _OWN:
+            if name in OWN:
                 raise SourceError(f"sample {self.id!r} has a column {name!r}, which the store has itself", "rename it")
             if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
                 raise SourceError(f"sample {self.id!r}: {name} = {value:.3g} is more than 64 bits hold", "as a text")

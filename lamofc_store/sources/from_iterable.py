@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from lamofc_store.errors import SourceError
-from lamofc_store.sample import Sample, Scalar
+from lamofc_store.sample import OWN, Sample, Scalar
 from lamofc_store.sources.source import ALL, Wanted
 from lamofc_store.structure import Keys, flatten, is_plain, plain
 
@@ -84,12 +84,10 @@ class Items:
 
 
 def attributes_of(nested: object, prefix: str = "") -> dict[str, Scalar]:
-    """Plain values of the outermost dict; those by names that the catalog has itself, as `my_...`."""
-    from lamofc_store.catalog import RESERVED
-
+    """Plain values of the outermost dict; those by names that the store has itself, as `my_...`."""
     outermost = nested if isinstance(nested, Mapping) else {}
     plains = {f"{prefix}{key}": plain(it) for key, it in outermost.items() if isinstance(key, str) and is_plain(it)}
-    return {f"my_{key}" if key.lower() in RESERVED else key: value for key, value in plains.items()}
+    return {f"my_{key}" if key in OWN else key: value for key, value in plains.items()}
 
 
 def sample_of(

@@ -89,11 +89,11 @@ def test_columns_that_the_store_cannot_have(attributes: dict[str, Any], said: st
 def test_plain_values_never_take_the_place_of_what_the_catalog_tells(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for number in range(3):
-        payload = {"sample": 7, "structure": "abc", "dtype": "half", "x": torch.ones(2, 3)}
+        payload = {"sample": 7, "structure": "abc", "x": torch.ones(2, 3)}
         torch.save(payload, tmp_path / "in" / f"s{number}.pt")
     with lamofc.open(str(tmp_path / "store"), "w-") as store:
         store.ingest(sources.open(tmp_path / "in"), "raw")
         assert list(store) == ["s0", "s1", "s2"]
         assert store.get("s1")["sample"] == 7 and store.get("s1")["structure"] == "abc"
-        query = "SELECT DISTINCT my_sample, my_structure, my_dtype FROM samples"
-        assert store.sql(query).fetchall() == [(7, "abc", "half")]
+        query = "SELECT DISTINCT my_sample, my_structure FROM samples"
+        assert store.sql(query).fetchall() == [(7, "abc")]
