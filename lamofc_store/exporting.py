@@ -21,7 +21,6 @@ from lamofc_store.file_names import MARKER, file_of, files_of
 from lamofc_store.measured import FIGURES, enveloped
 from lamofc_store.sample import Sample, Scalar
 from lamofc_store.structure import completed
-from lamofc_store.writer import sample_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -226,6 +225,8 @@ def write_index(folder: Path, files: Mapping[str, str], attributes: Mapping[str,
     """The index of files, by sample, that came of no store."""
     import pyarrow as pa
     from pyarrow.parquet import write_table
+
+    from lamofc_store.writer import sample_rows
 
     rows = sample_rows({sample: Sample(sample, {}, attributes[sample]) for sample in files})
     rows = rows.rename_columns([NESTING if name == "structure" else name for name in rows.column_names])

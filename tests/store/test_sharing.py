@@ -117,16 +117,16 @@ def test_features_that_differ_in_nothing_but_their_shape_or_dtype_are_kept_apart
 @pytest.mark.parametrize("groups", [("encoded_*",), ("auto",)])
 def test_a_pair_equal_but_for_rounding_costs_little_more_than_one(tmp_path: Path, groups: tuple[str, ...]) -> None:
     def pair(number: int) -> dict[str, torch.Tensor]:
-        one = picture(24, 24, 32, number)
+        one = picture(16, 16, 32, number)
         noise = torch.randn(one.shape, generator=torch.Generator().manual_seed(number))
         return {"encoded_0": one, "encoded_1": one + 1e-3 * noise}
 
-    pairs = [Sample(str(number), pair(number)) for number in range(20)]
+    pairs = [Sample(str(number), pair(number)) for number in range(12)]
     sizes = []
     for names, together in ((["encoded_0"], ()), (["encoded_0", "encoded_1"], groups)):
         with lamofc.open(str(tmp_path / str(len(sizes))), "w-") as store:
             some = [Sample(one.id, {name: one.features[name] for name in names}) for one in pairs]
-            store.ingest(some, "klt", Quality(snr_db=15), groups=together, grids={"*": "24x24"})
+            store.ingest(some, "klt", Quality(snr_db=15), groups=together, grids={"*": "16x16"})
             sizes.append(store.sql("SELECT sum(stored_bits), min(signal / sse) FROM records").fetchall()[0])
     (one, as_asked), (two, both) = sizes
     assert two < 1.1 * one and min(as_asked, both) > 10**1.49

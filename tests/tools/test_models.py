@@ -1,5 +1,6 @@
 """Features of real model code, taken and put back: the rest of a model gives what the whole of it gave."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -153,6 +154,22 @@ def test_inputs_are_found_and_named(tmp_path: Path) -> None:
     (picture,) = find_inputs(str(tmp_path / "p.png"), "images")
     with pytest.raises(SourceError, match=r"p\.png is no readable image"):
         picture.image()
+
+
+def test_what_is_no_text_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("not yours")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").symlink_to(tmp_path / "secret.txt")
+    with pytest.raises(SourceError, match="a link out of the folder"):
+        find_inputs(str(tmp_path / "in"), "texts")
+    (tmp_path / "in" / "a.txt").unlink()
+    os.mkfifo(tmp_path / "in" / "a.txt")
+    with pytest.raises(SourceError, match="no regular file"):
+        find_inputs(str(tmp_path / "in"), "texts")
+    (tmp_path / "in" / "a.txt").unlink()
+    (tmp_path / "in" / "a.txt").write_bytes("é".encode("latin-1"))
+    with pytest.raises(SourceError, match=r"a\.txt is no text in UTF-8"):
+        find_inputs(str(tmp_path / "in"), "texts")
 
 
 def test_blocks_that_are_not_there_are_said(tmp_path: Path) -> None:

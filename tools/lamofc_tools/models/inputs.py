@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lamofc_codecs import MissingExtra
 from lamofc_store.errors import NotFound, SourceError
+from lamofc_store.sources import find, sample_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def find_inputs(data: str, takes: Takes) -> list[Given]:
     root, suffixes = Path(data), _SUFFIXES[takes]
     if not root.exists():
         raise NotFound(f"{root} does not exist", f"give a folder of {takes}, or a file")
-    files = [root] if root.is_file() else sorted(_walk(root, suffixes))
+    files = find(root, set(suffixes))
     base = root.parent if root.is_file() else root
     found = sorted((one for path in files for one in _items(path, base)), key=lambda one: one.id)
     if not found or files[0].suffix.lower() not in suffixes:
@@ -85,15 +85,8 @@ def find_inputs(data: str, takes: Takes) -> list[Given]:
     return found
 
 
-def _walk(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found = (Path(folder, name) for name in names if name.lower().endswith(suffixes) and name[0] != ".")
-        yield from (path for path in found if path.is_file() and path.resolve().is_relative_to(root.resolve()))
-
-
 def _items(path: Path, base: Path) -> Iterator[Given]:
-    name = path.relative_to(base).with_suffix("").as_posix()
+    name = sample_id(base, path)
     if path.suffix.lower() == ".jsonl":
         yield from _lines(path, name)
     elif path.suffix.lower() == ".txt":
