@@ -169,8 +169,7 @@ class _Index:
         ids = pa.array([item.sample for item in items], pa.string())
         rows = _rows(store, "SELECT * FROM samples", ids.to_pylist())
         rows = rows.take(pa.compute.index_in(ids, rows.column("sample").combine_chunks().cast(pa.string())))
-        rows = rows.rename_columns([NESTING if name == "structure" else name for name in rows.column_names])
-        table = rows.append_column("file", pa.array([item.file for item in items], pa.string()))
+        table = _filed(rows, [item.file for item in items])
         if self._writer is None:
             self._writer = ParquetWriter(self._part, table.schema, compression="zstd")
         self._writer.write_table(table.cast(self._writer.schema))
@@ -191,9 +190,7 @@ def _items(store: Store, named: list[tuple[str, str]], globs: Sequence[str], *, 
     items = _chosen(store, named, globs)
     if not measured:
         return items
-    rows: dict[str, list[dict[str, Any]]] = {}
-    for row in _rows(store, FIGURES, [item.sample for item in items]).to_pylist():
-        rows.setdefault(row["sample"], []).append(row)
+    rows = _by_sample(store, FIGURES, [item.sample for item in items])
     return [_with_figures(item, rows[item.sample]) for item in items]
 
 
@@ -207,31 +204,51 @@ def _with_figures(item: _Item, rows: list[dict[str, Any]]) -> _Item:
 def _chosen(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) -> list[_Item]:
     ids = [sample for sample, _ in named]
     if globs:
-        features: dict[str, list[str]] = {}
-        for row in _rows(store, "SELECT sample, feature FROM records", ids).to_pylist():
-            if any(fnmatchcase(row["feature"], glob) for glob in globs):
-                features.setdefault(row["sample"], []).append(row["feature"])
-        return [_Item(sample, file, sorted(features[sample]), None) for sample, file in named if sample in features]
+        held = _features(store, ids)
+        some = {sample: [name for name in held.get(sample, ()) if _fits(name, globs)] for sample in ids}
+        return [_Item(sample, file, some[sample], None) for sample, file in named if some[sample]]
     rows = _rows(store, "SELECT sample, structure FROM samples", ids).to_pylist()
     structures = {row["sample"]: row["structure"] for row in rows if row["structure"] is not None}
-    held: dict[str, list[str]] = {}
-    for row in _rows(store, "SELECT sample, feature FROM records", list(structures)).to_pylist():
-        held.setdefault(row["sample"], []).append(row["feature"])
-    nested = {sample: completed(text, sorted(held.get(sample, ()))) for sample, text in structures.items()}
+    held = _features(store, list(structures))
+    nested = {sample: completed(text, held.get(sample, ())) for sample, text in structures.items()}
     return [_Item(sample, file, [], nested.get(sample)) for sample, file in named]
+
+
+def _fits(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _features(store: Store, samples: list[str]) -> dict[str, list[str]]:
+    """Names of each sample's features, sorted."""
+    rows = _by_sample(store, "SELECT sample, feature FROM records", samples)
+    return {sample: sorted(row["feature"] for row in some) for sample, some in rows.items()}
+
+
+def _by_sample(store: Store, query: str, samples: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of each of some samples."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in _rows(store, query, samples).to_pylist():
+        found.setdefault(row["sample"], []).append(row)
+    return found
 
 
 def write_index(folder: Path, files: Mapping[str, str], attributes: Mapping[str, Mapping[str, Scalar]]) -> None:
     """The index of files, by sample, that came of no store."""
-    import pyarrow as pa
     from pyarrow.parquet import write_table
 
     from lamofc_store.writer import sample_rows
 
     rows = sample_rows({sample: Sample(sample, {}, attributes[sample]) for sample in files})
-    rows = rows.rename_columns([NESTING if name == "structure" else name for name in rows.column_names])
     with whole(folder / INDEX) as file:
-        write_table(rows.append_column("file", pa.array(list(files.values()), pa.string())), file)
+        write_table(_filed(rows, list(files.values())), file)
+
+
+def _filed(rows: pa.Table, files: list[str]) -> pa.Table:
+    """Samples as the index tells of them, with the file of each."""
+    import pyarrow as pa
+
+    rows = rows.rename_columns([NESTING if name == "structure" else name for name in rows.column_names])
+    return rows.append_column("file", pa.array(files, pa.string()))
 
 
 def claim(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> None:

@@ -49,9 +49,7 @@ def _mappable(plain: Path) -> bool:
         return False
     with zipfile.ZipFile(plain) as archive:
         members = archive.infolist()
-    size, most = sum(member.file_size for member in members), max(LARGE, RATIO * plain.stat().st_size)
-    if size > most:
-        raise SourceError(f"{plain} of {plain.stat().st_size} bytes would become {size}", "unpack it yourself")
+    _refuse_more(plain, sum(member.file_size for member in members), "unzip it yourself if you trust it")
     return all(member.compress_type == zipfile.ZIP_STORED for member in members)
 
 
@@ -72,13 +70,17 @@ def _uncompressed(path: Path) -> Iterator[Path]:
 def _unpack(path: Path, room: BinaryIO) -> None:
     import pyarrow as pa
 
-    most, size = max(LARGE, RATIO * path.stat().st_size), 0
+    size = 0
     with pa.CompressedInputStream(pa.OSFile(str(path)), "zstd") as frame:
         while chunk := frame.read(_CHUNK):
             size += len(chunk)
-            if size > most:
-                raise SourceError(
-                    f"{path} of {path.stat().st_size} bytes would become more than {most}",
-                    "unpack it yourself if you trust it: zstd -d",
-                )
+            _refuse_more(path, size, "unpack it yourself if you trust it: zstd -d")
             room.write(chunk)
+
+
+def _refuse_more(path: Path, size: int, cure: str) -> None:
+    """SourceError where a file becomes more bytes than a feature's does."""
+    held = path.stat().st_size
+    most = max(LARGE, RATIO * held)
+    if size > most:
+        raise SourceError(f"{path} of {held} bytes would become more than {most}", cure)

@@ -21,14 +21,9 @@ from lamofc_tools.models import Features, Given, Kind, Opened, instead, needed
 @torch.no_grad()
 def replay(opened: Opened, store: Store, items: Sequence[Given], block: int, quality: Quality | None = None) -> Any:
     """What the model answers to a batch of items from behind `block`, on their features in a store, at any rate."""
-    samples = [store.tensors(one.id, _names(opened, block), quality) for one in items]
+    samples = [store.tensors(one.id, [opened.feature(block)], quality) for one in items]
     with replaying(opened, block, samples):
         return opened.model(**opened.inputs(list(items)), **({"use_cache": False} if opened.kind.reads else {}))
-
-
-def _names(opened: Opened, block: int) -> list[str]:
-    """Features that a plain pass needs: without a cache to fill, what stands behind the block."""
-    return [f"layer.{block}.output" if opened.kind.reads else f"layer.{block}"]
 
 
 @contextmanager
@@ -46,8 +41,7 @@ class _Split:
 
     def __init__(self, opened: Opened, block: int, samples: Sequence[Features]) -> None:
         self._opened, self._block, self._samples = opened, block, samples
-        name = f"layer.{block}.output" if opened.kind.reads else f"layer.{block}"
-        self._features = self._joined(name)
+        self._features = self._joined(opened.feature(block))
         self._done: set[int] = set()
 
     def forward(self, number: int, original: Callable[..., Any]) -> Callable[..., Any]:

@@ -105,7 +105,7 @@ def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: 
     quality = options["quality"] or lamofc.usual_quality(options["codec"], None, options["codec_options"])
     missing = extraction.without(done_in(store, extraction.features, "" if quality is None else str(quality)))
     if not len(missing):
-        return {"samples": 0, "already": len(extraction), "skipped": 0, "raw_bytes": 0, "stored_bytes": 0}
+        return counts(extraction, missing, lamofc.Report())
     report = store.ingest(
         missing,
         **options,
@@ -115,6 +115,11 @@ def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: 
         segment_bytes=max(1, int(splitting.segment_mb * (1 << 20))),
         progress=lambda at: bar.tell(at.samples, len(missing)),
     )
+    return counts(extraction, missing, report)
+
+
+def counts(extraction: "Showing", missing: "Showing", report: lamofc.Report) -> dict[str, Any]:
+    """What the command tells."""
     return {
         "samples": report.samples,
         "already": len(extraction) - len(missing),
@@ -133,22 +138,17 @@ def filed(extraction: "Showing", folder: Path, splitting: Splitting, bar: Bar) -
     files = dict(files_of((one.id for one in extraction.items), form.suffix))
     claim(folder, {"format": splitting.files, "extract": extraction.told()})
     missing = extraction.without({sample for sample, file in files.items() if (folder / file).is_file()})
-    size = raw = skipped = 0
+    report = lamofc.Report()
     for number, sample in enumerate(missing.attempts() if skip else missing, 1):
         if isinstance(sample, Unreadable):
-            skipped += 1
+            report.skipped += 1
             del files[sample.id]
             continue
         with whole(folder / files[sample.id]) as file:
             form.write(file, sample.features, sample.structure)
-        size += (folder / files[sample.id]).stat().st_size
-        raw += sum(tensor.nbytes for tensor in sample.features.values())
+        report.samples += 1
+        report.stored_bytes += (folder / files[sample.id]).stat().st_size
+        report.raw_bytes += sum(tensor.nbytes for tensor in sample.features.values())
         bar.tell(number, len(missing))
     write_index(folder, files, {one.id: extraction.attributes(one) for one in extraction.items})
-    return {
-        "samples": len(missing) - skipped,
-        "already": len(extraction) - len(missing),
-        "skipped": skipped,
-        "raw_bytes": raw,
-        "stored_bytes": size,
-    }
+    return counts(extraction, missing, report)

@@ -115,8 +115,6 @@ class Painting(Showing):
 
     @contextmanager
     def _listening(self, payload: dict[str, Any]) -> Iterator[None]:
-        handles = []
-
         def heard(name: str) -> Callable[..., None]:
             def hook(module: Any, arguments: Any, output: Any) -> None:
                 kept = (output[0], output.hidden_states[_READ]) if name != ENCODERS[-1] else (output[0],)
@@ -135,15 +133,12 @@ class Painting(Showing):
             rows = {f"{_CONTROL}_f{number}": row.detach().cpu().clone() for number, row in enumerate(output)}
             payload[_CONTROL] = rows
 
-        for name in ENCODERS:
-            handles.append(getattr(self.pipeline, name).register_forward_hook(heard(name)))
-        handles.append(self.pipeline.vae.encoder.register_forward_hook(encoded))
-        handles.append(self.pipeline.vae.decoder.register_forward_pre_hook(decoded))
-        try:
+        with ExitStack() as stack:
+            for name in ENCODERS:
+                stack.enter_context(getattr(self.pipeline, name).register_forward_hook(heard(name)))
+            stack.enter_context(self.pipeline.vae.encoder.register_forward_hook(encoded))
+            stack.enter_context(self.pipeline.vae.decoder.register_forward_pre_hook(decoded))
             yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,11 @@ class Extraction(Showing):
     @property
     def features(self) -> list[str]:
         """The names of what comes of an item."""
-        if not self.opened.kind.reads:
-            return [f"layer.{block}" for block in self.blocks]
+        outputs = [self.opened.feature(block) for block in self.blocks]
+        if not (self.opened.kind.reads and self.caches):
+            return outputs
         kept = ("ssm_state", "conv_state") if self.opened.kind is Kind.MAMBA else ("k_cache", "v_cache")
-        of_all = [f"layer.{block}.{name}" for block in range(max(self.blocks) + 1) for name in kept]
-        return [f"layer.{block}.output" for block in self.blocks] + of_all * self.caches
+        return outputs + [f"layer.{block}.{name}" for block in range(max(self.blocks) + 1) for name in kept]
 
     def told(self) -> dict[str, Any]:
         """What a run's config says."""

@@ -27,12 +27,10 @@ def hearing(alm: Any, layers: int = 5) -> Iterator[dict[str, Any]]:
 
         return keep
 
-    handles = [alm.model.layers[number].register_forward_hook(hook(number)) for number in range(layers)]
-    try:
+    with ExitStack() as stack:
+        for number, module in enumerate(alm.model.layers[:layers]):
+            stack.enter_context(module.register_forward_hook(hook(number)))
         yield payload
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager

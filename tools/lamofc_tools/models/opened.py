@@ -56,6 +56,10 @@ class Opened:
             )
         return number
 
+    def feature(self, block: int) -> str:
+        """What stands behind a block is called so."""
+        return f"layer.{block}.output" if self.kind.reads else f"layer.{block}"
+
     def inputs(self, given: list[Given]) -> Inputs:
         """What a batch of items is to the model, on its device; texts of a batch are of one length."""
         if self.kind.takes == "images":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -76,12 +76,10 @@ def _listening(opened: Opened, blocks: Sequence[int]) -> Iterator[dict[int, Tens
 
         return hook
 
-    handles = [opened.blocks[block].register_forward_hook(listen(block)) for block in blocks]
-    try:
+    with ExitStack() as stack:
+        for block in blocks:
+            stack.enter_context(opened.blocks[block].register_forward_hook(listen(block)))
         yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _kept(kind: Kind, layers: Sequence[Any]) -> dict[str, list[Tensor]]:
@@ -113,7 +111,7 @@ def _sample(kind: Kind, given: Given, payload: dict[str, Any]) -> Sample:
     family = kind.family if "output" in payload or kind is Kind.VISION else None
     if family is not None:
         found = of_family(payload, given.id, family)
-        return Sample(given.id, found.features, given.attributes, found.structure, found.patterns)
+        return replace(found, attributes=given.attributes)
     features = {name: value for name, value in payload.items() if isinstance(value, Tensor)}
     for name, several in payload.items():
         if isinstance(several, list):
