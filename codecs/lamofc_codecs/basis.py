@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lamofc_codecs.bulk import Floats
 from lamofc_codecs.compiled import compiled
+from lamofc_codecs.int8_matmul import int8_matmul
 from lamofc_codecs.lazy import lazy
 
 Columns = NDArray[np.int64]
@@ -191,28 +192,21 @@ def _columns_of(numbers: NDArray[np.int8], columns: Columns) -> NDArray[np.int8]
 
 
 def _inverse(low: NDArray[np.int8], high: NDArray[np.int8], rows: Tensor) -> NDArray[np.int32]:
-    found = product(torch.from_numpy(low), rows[: low.shape[1]])
+    found = int8_matmul(torch.from_numpy(low), rows[: low.shape[1]])
     if high.shape[1]:
-        found += 128 * product(torch.from_numpy(high), rows[: high.shape[1]])
+        found += 128 * int8_matmul(torch.from_numpy(high), rows[: high.shape[1]])
     whole: NDArray[np.int32] = found.numpy()
     return whole
 
 
 def _forward(values: Floats, upper: Tensor, both: Tensor, scale: Floats, out: Floats, *, roughly: bool) -> None:
     high, low, sizes = _two_bytes(values)
-    first = product(torch.from_numpy(high), upper).numpy()
+    first = int8_matmul(torch.from_numpy(high), upper).numpy()
     if roughly:
-        second = product(torch.from_numpy(low), upper).numpy()
+        second = int8_matmul(torch.from_numpy(low), upper).numpy()
     else:
-        second = product(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
+        second = int8_matmul(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
     _join(first, second, sizes, scale, out)
-
-
-def product(numbers: Tensor, rows: Tensor) -> Tensor:
-    """The exact product of two int8 matrices, in int32."""
-    if not numbers.numel() or not rows.numel():
-        return torch.zeros(len(numbers), rows.shape[1], dtype=torch.int32, device=numbers.device)
-    return torch._int_mm(numbers, rows)
 
 
 def _two_bytes(rows: Floats) -> tuple[NDArray[np.int8], NDArray[np.int8], Floats]:

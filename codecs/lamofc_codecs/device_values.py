@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.basis import product
 from lamofc_codecs.between import half_known
 from lamofc_codecs.deadzone import PARTS
 from lamofc_codecs.device_numbers import Flat, Laid
 from lamofc_codecs.dtypes import LARGEST_HALF
+from lamofc_codecs.int8_matmul import int8_matmul
 from lamofc_codecs.lifts import down
 from lamofc_codecs.parameters import Parameters
 from lamofc_codecs.refinement import FACTOR
@@ -132,7 +132,7 @@ def exact_product(numbers: Tensor, rows: Tensor) -> Tensor:
     left[:tokens, :columns] = numbers
     right = torch.zeros(wide, _EIGHT * -(-channels // _EIGHT), dtype=torch.int8, device=numbers.device)
     right[:columns, :channels] = rows
-    return product(left, right)[:tokens, :channels]
+    return int8_matmul(left, right)[:tokens, :channels]
 
 
 def as_dtype(values: Tensor, dtype: torch.dtype) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Quality, Store
-from lamofc_tools.models import Features, Given, Kind, Opened, instead, needed
+from lamofc_tools.models import Features, Given, Kind, Opened, cache_given, instead, needed
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ class _Split:
             if number in self._done:
                 return original(hidden, *arguments, **options)
             self._done.add(number)
-            cache = options.get("past_key_values", options.get("cache_params"))
+            cache = cache_given((*arguments, *options.values()))
             if cache is not None:
                 self._refill(cache, number)
             return hidden if number < self._block else self._features.to(hidden.device)

@@ -1,5 +1,6 @@
 """Frozen models: what is between two of their blocks taken out, and put back to run the rest."""
 
+from lamofc_tools.models.caches import cache_given
 from lamofc_tools.models.diffusion import Painting, is_pipeline, open_pipeline
 from lamofc_tools.models.extraction import Extraction
 from lamofc_tools.models.inputs import Given, find_inputs
@@ -18,6 +19,7 @@ __all__ = [
     "Opened",
     "Painting",
     "Showing",
+    "cache_given",
     "done_in",
     "find_inputs",
     "hearing",

@@ -13,6 +13,7 @@ from torch import Tensor
 from lamofc_store import Sample
 from lamofc_store.errors import SourceError
 from lamofc_store.sources import CACHE, of_family
+from lamofc_tools.models.caches import cache_parameter, new_cache
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.kinds import Kind
 from lamofc_tools.models.opened import Inputs, Opened
@@ -54,11 +55,8 @@ def outputs_of(
     """Outputs of blocks, samples first, and by name what each block up to the last of them keeps for later tokens."""
     cache: Any = None
     if opened.kind.reads and caches:
-        from transformers import DynamicCache
-
-        cache = DynamicCache(config=opened.config)
-        name = "cache_params" if opened.kind is Kind.MAMBA else "past_key_values"
-        inputs = {**inputs, name: cache, "use_cache": True}  # type: ignore[dict-item]
+        cache = new_cache(opened.config)
+        inputs = {**inputs, cache_parameter(opened.model): cache, "use_cache": True}  # type: ignore[dict-item]
     with _listening(opened, blocks) as outputs, suppress(_EnoughError):
         opened.model(**inputs)
     return outputs, {} if cache is None else _kept(opened.kind, cache.layers[: blocks[-1] + 1])
