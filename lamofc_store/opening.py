@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from lamofc_store import log, marker, names
+from lamofc_store.commits import log, store_marker
 from lamofc_store.errors import BadArgument, NotFound
-from lamofc_store.storage import Options, Storage, open_storage
+from lamofc_store.storage import Options, Storage, open_storage, paths
 
 if TYPE_CHECKING:
     from lamofc_store.store import Store
@@ -30,10 +30,10 @@ def open(url: str, mode: Mode = "r", *, storage_options: Options | None = None, 
     if mode == "w":
         _remove(storage)
     if mode in ("w", "w-") or (mode == "a" and not _is_there(storage)):
-        marker.create(storage)
-    marker.read(storage)
+        store_marker.create(storage)
+    store_marker.read(storage)
     if mode in ("r+", "a"):
-        marker.complete(storage)
+        store_marker.complete(storage)
     return Store(storage, log.load(storage, as_of), mode, pinned=as_of is not None)
 
 
@@ -44,7 +44,7 @@ def create(url: str, *, storage_options: Options | None = None) -> "Store":
 
 def _is_there(storage: Storage) -> bool:
     try:
-        marker.read(storage)
+        store_marker.read(storage)
     except NotFound as error:
         if type(error) is NotFound:
             return False
@@ -56,7 +56,7 @@ def _remove(storage: Storage) -> None:
     """Delete a store, its marker last but for what follows it; refuses a place that holds anything else."""
     if not _is_there(storage):
         return
-    paths = [stored.path for stored in storage.walk("")]
-    storage.delete(path for path in paths if path.startswith(names.COMMITS))
-    storage.delete(path for path in paths if not path.startswith(names.COMMITS) and path != names.MARKER)
-    storage.delete([names.MARKER])
+    stored_paths = [stored.path for stored in storage.walk("")]
+    storage.delete(path for path in stored_paths if path.startswith(paths.COMMITS))
+    storage.delete(path for path in stored_paths if not path.startswith(paths.COMMITS) and path != paths.MARKER)
+    storage.delete([paths.MARKER])

@@ -1,9 +1,8 @@
 """Tensors to small bitstreams and back. A leaf: it knows no store, no path but a profile's, and no SQL."""
 
-from lamofc_codecs.batch import decode, encode, fit, framing, pooled, quantised
-from lamofc_codecs.codec import Codec, Coded, Source
-from lamofc_codecs.compressai_models import PAPERS, import_checkpoint, trainable, weights_from_model
-from lamofc_codecs.encoded import Layer, Part, Record
+from lamofc_codecs.api import decode, encode, fit, framing, pooled, quantised
+from lamofc_codecs.codebook import number_planes
+from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import (
     BadQuality,
     CodecError,
@@ -14,20 +13,17 @@ from lamofc_codecs.errors import (
     UnknownProfile,
     UnsupportedInput,
 )
-from lamofc_codecs.header import Header
-from lamofc_codecs.items import keep
-from lamofc_codecs.kinship import Group, find_groups
 from lamofc_codecs.klt import levels_of
-from lamofc_codecs.levels import number_planes
-from lamofc_codecs.likeness import relative_bits
-from lamofc_codecs.mappings import published_levels
-from lamofc_codecs.networks import Sizes
-from lamofc_codecs.packed import Packed, verify
-from lamofc_codecs.pool import Pool
+from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
+from lamofc_codecs.pipeline import keep
+from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
+from lamofc_codecs.published import published_levels
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.record import inspect
+from lamofc_codecs.record import Header, Layer, Packed, Part, Record, inspect, verify
 from lamofc_codecs.registry import CODECS, codec_ids, describe
+from lamofc_codecs.source import Coded, Source
+from lamofc_codecs.stats import Group, find_groups, relative_bits
 
 __all__ = [
     "CODECS",

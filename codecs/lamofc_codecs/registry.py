@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from lamofc_codecs.codebook import LloydMax
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import CorruptRecord, UnknownCodec, UnknownProfile
-from lamofc_codecs.header import Header
 from lamofc_codecs.klt import Klt
 from lamofc_codecs.learned import Elic, Hyperprior
-from lamofc_codecs.lloydmax import LloydMax
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.raw import Raw
+from lamofc_codecs.record import Header
 from lamofc_codecs.uniform import Uniform
 from lamofc_codecs.video import Hevc, Vvc
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamofc_store.errors import BadArgument, NotFound, SourceError
-from lamofc_store.file_names import MARKER
-from lamofc_store.sources.folder import KEPT_AS, READERS, SUFFIXES, Files, find
-from lamofc_store.sources.from_iterable import Items
-from lamofc_store.sources.from_parquet import Tables
-from lamofc_store.sources.rows import COLUMNS, Rows, looks_stacked
-from lamofc_store.sources.source import Source, Wanted
+from lamofc_store.sample import MARKER
+from lamofc_store.sources.files import Files, find
+from lamofc_store.sources.formats import KEPT_AS, READERS, SUFFIXES
+from lamofc_store.sources.readers import Items, Source, Tables, Wanted
+from lamofc_store.sources.stacked_rows import COLUMNS, Rows, looks_stacked
 
 FORMATS = ("auto", *sorted({*READERS, "parquet", "rows"}))
 """`rows`: a file of stacked tensors, each row a sample; all else but parquet: a file is a sample."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lamofc_tools.bench_catalog import BUDGETS, main
+from lamofc_tools.benchmarks.store.catalog import BUDGETS, main
 
 
 @pytest.mark.scale

@@ -9,8 +9,8 @@ import torch
 
 import lamofc_codecs
 from lamofc_codecs import Profile, decode, inspect
-from lamofc_codecs.grid import DTYPES
-from lamofc_tools.make_goldens import cases
+from lamofc_codecs.record.grid import DTYPES
+from lamofc_tools.generate.make_goldens import cases
 from tests.codecs import readme_decoder as plain
 from tests.codecs import readme_klt as klt
 from tests.codecs import readme_learned as learned
@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 FOLDERS = sorted(path for path in (HERE / "goldens").iterdir() if path.is_dir())
 
 CASES = {case.name: case for case in cases()}
-TABLES = plain.Tables(Path(lamofc_codecs.__file__).with_name("sigma_tables.safetensors"))
+TABLES = plain.Tables(Path(lamofc_codecs.__file__).parent / "entropy/sigma_tables.safetensors")
 
 
 def profile_of(folder: Path) -> bytes:

@@ -6,9 +6,10 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from lamofc_codecs import CodecError, Profile, batch, decode, inspect
-from lamofc_codecs.record import pack, sections
-from lamofc_tools.make_goldens import cases
+from lamofc_codecs import CodecError, Profile, decode, inspect
+from lamofc_codecs.record.framing import pack, sections
+from lamofc_codecs.runtime import devices
+from lamofc_tools.generate.make_goldens import cases
 
 GOLDENS = sorted(path for path in (Path(__file__).parent / "goldens").iterdir() if path.is_dir())
 SOME, MANY = 3000, 100_000
@@ -79,6 +80,6 @@ def test_much_damage_under_right_checksums() -> None:
 
 
 def test_batches_judge_damage_as_single_records_do() -> None:
-    with patch.object(batch, "TOGETHER", ("cpu",)):
+    with patch.object(devices, "ACCELERATORS", ("cpu",)):
         together = decode_damaged(SOME // 2, 3)
     assert together == decode_damaged(SOME // 2, 3)

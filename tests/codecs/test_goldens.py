@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from lamofc_codecs import CODECS, Profile, decode, encode, inspect
 from lamofc_codecs.registry import open_codec
-from lamofc_tools.make_goldens import Case, cases, digest
+from lamofc_tools.generate.make_goldens import Case, cases, digest
 
 GOLDENS = Path(__file__).parent / "goldens"
 CASES = {case.name: case for case in cases()}

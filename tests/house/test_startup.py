@@ -11,7 +11,7 @@ FORBIDDEN = {
     "lamofc_catalog": "torch zarr",
     "lamofc_store": "torch typer transformers ray compressai matplotlib duckdb zarr pyarrow",
     "lamofc_store.sources": "torch pyarrow",
-    "lamofc_store.layout": "torch einops",
+    "lamofc_store.sample": "torch einops",
     "lamofc_codecs": "compressai triton imageio_ffmpeg transformers typer zarr",
 }
 

@@ -8,7 +8,7 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store import Sample
-from lamofc_store.ulid import new_ulid
+from lamofc_store.storage.ulid import new_ulid
 
 
 def _sample(number: int) -> Sample:

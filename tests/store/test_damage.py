@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import lamofc_store as lamofc
-from lamofc_store import Sample, names
+from lamofc_store import Sample
 from lamofc_store.errors import CorruptStore, NewerFormat, StoreError
-from lamofc_store.ulid import new_ulid
+from lamofc_store.storage import paths
+from lamofc_store.storage.ulid import new_ulid
 
 Make = Callable[..., list[lamofc.Sample]]
 
@@ -41,7 +42,7 @@ def _is_noticed(url: str, path: str) -> bool:
         return True
     segment = "/".join(path.split("/")[:2])
     return any(problem.object in (path, segment) or path in problem.what for problem in problems) or (
-        path.startswith(names.COMMITS) and any(problem.object == names.COMMITS for problem in problems)
+        path.startswith(paths.COMMITS) and any(problem.object == paths.COMMITS for problem in problems)
     )
 
 
@@ -109,7 +110,7 @@ def test_a_missing_object_is_an_error_and_never_zeros(
 ) -> None:
     url, expected, objects = flippable
     filesystem, root = fsspec.core.url_to_fs(url)
-    newest = max(path for path in objects if path.startswith(names.COMMITS))
+    newest = max(path for path in objects if path.startswith(paths.COMMITS))
     for path, data in objects.items():
         if path == newest:
             continue
@@ -127,7 +128,7 @@ def test_without_the_newest_commit_the_store_is_the_one_before(
     filesystem, root = fsspec.core.url_to_fs(url)
     with lamofc.open(url) as store:
         before = {sample: store.as_of(store.head - 1)[sample] for sample in store.as_of(store.head - 1)}
-    filesystem.rm_file(f"{root}/{max(path for path in objects if path.startswith(names.COMMITS))}")
+    filesystem.rm_file(f"{root}/{max(path for path in objects if path.startswith(paths.COMMITS))}")
     assert _same(_everything(url), before)
     assert len(before) == 3
 
@@ -147,7 +148,7 @@ def test_truncated_objects_are_noticed(
 
 def test_a_lost_payload_names_the_object(store: lamofc.Store) -> None:
     (segment,) = store.snapshot.segments
-    Path(store.url, names.payload(segment)).unlink()
+    Path(store.url, paths.payload(segment)).unlink()
     with pytest.raises(CorruptStore, match=f"{segment}/payload/c/0"):
         store["s/0001"]
 
@@ -155,8 +156,8 @@ def test_a_lost_payload_names_the_object(store: lamofc.Store) -> None:
 def test_names_in_a_commit_never_leave_the_store(tmp_path: Path) -> None:
     for bad in ("../../etc", "/etc", "a/b", "", "0" * 25 + "/"):
         with pytest.raises(CorruptStore):
-            names.segment(bad)
+            paths.segment(bad)
         with pytest.raises(CorruptStore):
-            names.rows(f"{bad}.records")
+            paths.rows(f"{bad}.records")
         with pytest.raises(CorruptStore):
-            names.profile(bad)
+            paths.profile(bad)

@@ -12,7 +12,7 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_codecs import CODECS, Profile, Sizes
-from lamofc_codecs.testing import drawn_weights, picture
+from lamofc_codecs.testing.samples import drawn_weights, picture
 
 SIZES = {"hyperprior": Sizes("hyperprior", 8, 12), "elic": Sizes("elic", 8, 12, (2, 4, 6))}
 READ = """

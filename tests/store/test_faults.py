@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import lamofc_store as lamofc
-from lamofc_store import log
+from lamofc_store.commits import log
 from lamofc_store.errors import StoreError
-from lamofc_store.local import LocalStorage
+from lamofc_store.storage.local import LocalStorage
 from lamofc_store.store import Store
 
 Make = Callable[..., list[lamofc.Sample]]

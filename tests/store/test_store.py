@@ -242,7 +242,7 @@ def test_a_row_written_twice_is_kept_once(tmp_path: Path, make_samples: Make) ->
 
 
 def test_nested_sources_come_back_nested(tmp_path: Path) -> None:
-    from lamofc_store import structure
+    from lamofc_store.sample import structure
 
     nested = {"layers": [{"k": torch.ones(2, 3)}, {"k": torch.zeros(2, 3)}], "out": (torch.ones(4),)}
     tensors, text = structure.flatten(nested)

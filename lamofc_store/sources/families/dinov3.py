@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lamofc_store.sample import Keys
 from lamofc_store.sources.families.family import Family
-from lamofc_store.structure import Keys
 
 _KEY = re.compile(r"(?:.*\.)?backbone\.blocks\.(\d{1,4})|layer\.(\d{1,4})")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from lamofc_store.structure import Keys
+from lamofc_store.sample import Keys
 
 Names: TypeAlias = Callable[[Mapping[Any, Any]], "dict[Keys, str] | None"]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lamofc_store.sample import Keys
 from lamofc_store.sources.families.family import CACHE, Family
-from lamofc_store.structure import Keys
 
 _KEY = re.compile(r"model\.layers\.(\d{1,4})")
 _CACHES = ("k_cache", "v_cache")

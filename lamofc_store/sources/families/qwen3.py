@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lamofc_store.sample import Keys
 from lamofc_store.sources.families.family import CACHE, Family
-from lamofc_store.structure import Keys
 
 
 def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:

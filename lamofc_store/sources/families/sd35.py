@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from lamofc_store.sample import Keys
 from lamofc_store.sources.families.family import IMAGE, Family
-from lamofc_store.structure import Keys
 
 _TEXT = re.compile(r"text_encoder(?:_\d)?-item\d{1,3}")
 _ENCODER = re.compile(r"vae\.encoder(?:-item\d{1,3})?")

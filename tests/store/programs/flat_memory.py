@@ -13,7 +13,7 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store import Sample
-from lamofc_store.ingest import BATCH_BYTES
+from lamofc_store.ingest.run import BATCH_BYTES
 
 TOKENS, CHANNELS = 1029, 1024
 SAMPLE = TOKENS * CHANNELS * 4

@@ -7,7 +7,8 @@ import numba  # noqa: F401 - the slow imports come before `ready`
 import torch  # noqa: F401
 
 import lamofc_store as lamofc
-from lamofc_store import planning, verification  # noqa: F401
+from lamofc_store.ingest import planning  # noqa: F401
+from lamofc_store.maintenance import verification  # noqa: F401
 
 
 def main(source: str, url: str, verb: str = "ingest") -> None:

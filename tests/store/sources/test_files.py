@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from lamofc_store import sources, structure
+from lamofc_store import sources
 from lamofc_store.errors import BadArgument, SourceError
-from lamofc_store.sources.source import Spread, spread_order
+from lamofc_store.sample import structure
+from lamofc_store.sources.readers.protocols import Spread, spread_order
 
 Refused = Callable[..., SourceError]
 

@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from lamofc_store import sources
 from lamofc_store.errors import SourceError
-from lamofc_store.sample import Sample
+from lamofc_store.sample.sample import Sample
 
 Refused = Callable[..., SourceError]
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from lamofc_store import sources
 from lamofc_store.errors import BadArgument, NotFound, SourceError
-from lamofc_store.sources import from_numpy
+from lamofc_store.sources.readers import numpy_files
 
 Refused = Callable[..., SourceError]
 
@@ -27,7 +27,7 @@ def test_object_arrays_are_refused(tmp_path: Path, refused: Refused) -> None:
 
 
 def test_archives_of_zeros_are_refused(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_numpy, "LARGE", 1 << 20)
+    monkeypatch.setattr(numpy_files, "LARGE", 1 << 20)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1 << 20))
     refused(tmp_path, "bytes would become 83")
 

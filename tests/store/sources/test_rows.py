@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from lamofc_store import sources
 from lamofc_store.errors import SourceError
-from lamofc_store.sources.source import Spread
+from lamofc_store.sources.readers.protocols import Spread
 
 Refused = Callable[..., SourceError]
 

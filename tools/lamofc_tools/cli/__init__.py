@@ -1,5 +1,8 @@
 """The command line: one file a verb or a small family of verbs, each command a parse, a call and an output."""
 
-from lamofc_tools.cli.program import app, main
+from lamofc_tools.cli.app import app, main
 
-__all__ = ["app", "main"]
+__all__ = [
+    "app",
+    "main",
+]

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from itertools import product
 
 import lamofc_store as lamofc
-from lamofc_tools.comparison.grid import Point
 from lamofc_tools.comparison.measure import Found, against, measure
-from lamofc_tools.comparison.runs import found_before, kept
+from lamofc_tools.comparison.operating_points import Point
+from lamofc_tools.comparison.run_log import found_before, kept
 from lamofc_tools.comparison.splits import Split
 from lamofc_tools.machine import machine
 

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs import Quality
-from lamofc_tools.comparison.coders import Coder, Ours
-from lamofc_tools.comparison.grid import Point
-from lamofc_tools.comparison.signal import Bulk
+from lamofc_tools.comparison.bulk_snr import Bulk
+from lamofc_tools.comparison.coder import Coder, Ours
+from lamofc_tools.comparison.operating_points import Point
+from lamofc_tools.comparison.peak_memory import peak
 from lamofc_tools.comparison.splits import Split
-from lamofc_tools.peak import peak
 
 SPREAD = 10_000
 """Samples that what a coder learned is spread over."""

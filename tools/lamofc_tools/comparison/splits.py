@@ -9,7 +9,7 @@ from torch import Tensor
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
-from lamofc_store.layout import flatten, pattern_for
+from lamofc_store.sample import pattern_for, to_tokens
 
 _EACH = 4
 """Unless a column tells, one sample of so many is measured."""
@@ -54,7 +54,7 @@ def splits(path: str, choice: Choice) -> list[Split]:
             room = len(split.test) < choice.test_samples if measured else len(split.train) < choice.fit_samples
             if not room:
                 continue
-            tokens = flatten(tensor, pattern_for(name, tuple(tensor.shape), choice.patterns)).clone()
+            tokens = to_tokens(tensor, pattern_for(name, tuple(tensor.shape), choice.patterns)).clone()
             (split.test if measured else split.train).append(tokens)
             if measured:
                 split.samples.append(sample.id)

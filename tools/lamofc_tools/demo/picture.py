@@ -17,9 +17,8 @@ from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps
 from lamofc_tools.demo.digits import CLASSES, Digits
 from lamofc_tools.demo.tasks import Question
-from lamofc_tools.heads import Course, Task
-from lamofc_tools.heads.curve import Judging, Point, curve
-from lamofc_tools.rate_picture import draw_curves
+from lamofc_tools.heads import Course, Judging, Point, Task, curve
+from lamofc_tools.plots import draw_curves
 
 BLOCK = "block.4"
 _READS = tuple(Quality(snr_db=decibels) for decibels in (15, 10, 7, 5, 3, 1))
@@ -90,8 +89,8 @@ def judged(head: Judging, store: dict[str, Store], reads: Sequence[Quality]) -> 
 
 def trained(features: Tensor, lmbda: float, steps: int) -> lamofc.Profile:
     """Weights of a small model for one lambda, the same every time."""
-    from lamofc_tools.training import Plan, Planes
-    from lamofc_tools.training import train as run
+    from lamofc_tools.codec_training import Plan, Planes
+    from lamofc_tools.codec_training import train as run
 
     planes = Planes()
     planes.add(list(features))

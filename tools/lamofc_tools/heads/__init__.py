@@ -1,19 +1,13 @@
 """Heads that are trained on features."""
 
-from lamofc_tools.heads.attentive import AttentiveHead
-from lamofc_tools.heads.course import Course
-from lamofc_tools.heads.dpt import DptHead
-from lamofc_tools.heads.files import load, save
-from lamofc_tools.heads.head import Head
-from lamofc_tools.heads.kinds import KINDS
-from lamofc_tools.heads.knn import KnnHead
-from lamofc_tools.heads.lesson import Lesson
-from lamofc_tools.heads.linear import LinearHead, fit_linear
-from lamofc_tools.heads.segmentation import SegmentationHead
+from lamofc_tools.heads.architectures import AttentiveHead, DptHead, KnnHead, LinearHead, SegmentationHead, fit_linear
+from lamofc_tools.heads.contract import Course, Head, Lesson, Task
+from lamofc_tools.heads.error_weights import weights_for
+from lamofc_tools.heads.rate_curve import Judging, Point, Protocol, cheapest, curve
+from lamofc_tools.heads.registry import KINDS
 from lamofc_tools.heads.sensitivity import joined, sensitivity
-from lamofc_tools.heads.task import Task
-from lamofc_tools.heads.training import Progress, Training, evaluate, gathered, train
-from lamofc_tools.heads.weights import weights_for
+from lamofc_tools.heads.serialisation import load, save
+from lamofc_tools.heads.trainer import Progress, Training, evaluate, gathered, train
 
 __all__ = [
     "KINDS",
@@ -21,13 +15,18 @@ __all__ = [
     "Course",
     "DptHead",
     "Head",
+    "Judging",
     "KnnHead",
     "Lesson",
     "LinearHead",
+    "Point",
     "Progress",
+    "Protocol",
     "SegmentationHead",
     "Task",
     "Training",
+    "cheapest",
+    "curve",
     "evaluate",
     "fit_linear",
     "gathered",

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.heads.head import Head
-from lamofc_tools.heads.tokens import Given, tokens_of
+from lamofc_tools.heads.contract import Given, Head, tokens_of
 
 _FEW = 64
 """Outputs of a sample up to which each is looked at by itself; of more, random combinations are."""

@@ -1,10 +1,19 @@
 """The papers' metrics, each a class that takes batches and says one mapping of numbers."""
 
-from lamofc_tools.metrics.classes import Accuracy
+from lamofc_tools.metrics.accuracy import Accuracy
 from lamofc_tools.metrics.depth import Depth
-from lamofc_tools.metrics.images import frechet_distance
+from lamofc_tools.metrics.frechet import frechet_distance
+from lamofc_tools.metrics.mean_iou import IGNORED, MeanIoU
 from lamofc_tools.metrics.meter import Meter
-from lamofc_tools.metrics.segments import MeanIoU
-from lamofc_tools.metrics.words import exact_match, word_error_rate
+from lamofc_tools.metrics.text import exact_match, word_error_rate
 
-__all__ = ["Accuracy", "Depth", "MeanIoU", "Meter", "exact_match", "frechet_distance", "word_error_rate"]
+__all__ = [
+    "IGNORED",
+    "Accuracy",
+    "Depth",
+    "MeanIoU",
+    "Meter",
+    "exact_match",
+    "frechet_distance",
+    "word_error_rate",
+]

@@ -8,11 +8,11 @@ from typing import Any
 
 from lamofc_store import Sample
 from lamofc_store.errors import SourceError
+from lamofc_tools.models.activations import take
 from lamofc_tools.models.inputs import Given
-from lamofc_tools.models.kinds import Kind
-from lamofc_tools.models.opened import Opened
-from lamofc_tools.models.showing import Showing, weights_of
-from lamofc_tools.models.taking import take
+from lamofc_tools.models.loaded_model import Opened
+from lamofc_tools.models.model_source import Showing, weights_of
+from lamofc_tools.models.registry import Kind
 
 _WINDOW = 64
 """Batches of texts or sounds that wait for others of their length: a batch is of one, so that none is padded."""

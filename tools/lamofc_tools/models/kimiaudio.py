@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lamofc_tools.models.stored import Features, instead, needed
+from lamofc_tools.models.substitution import Features, instead, needed
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""A scalar codebook for the whole feature, its levels placed by k-means: the quantiser of DT-UFC, entropy-coded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamofc_codecs.codebook.level_codec import Codebook
+from lamofc_codecs.codebook.levels import ASSIGN, Levels, Numbers, fit_levels
+from lamofc_codecs.codec import need
+from lamofc_codecs.entropy import Tables, count_symbols, normalise, read_plane, write_plane
+from lamofc_codecs.errors import CodecError
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.runtime import convert
+from lamofc_codecs.source import Coded, Source
+from lamofc_codecs.stats import measure_distortion
+
+SYMBOLS = 256
+
+
+class LloydMax(Codebook):
+    """2 to 1024 levels for all channels, 256 if nothing is said; the rate is what their entropy makes it.
+
+    Options: `bits`, 1 to 10; `levels`, rising numbers to use instead of placing them; `mapping`, a mapping.json with
+    levels for features, and `family`, whose it is; `assign`, nearest or, as the published code does, floor; `device`,
+    where the values are sorted.
+    """
+
+    id = "lloydmax"
+    number = 3
+    summary = "256 levels placed by k-means, one entropy table"
+    options = ("assign", "bits", "device", "family", "levels", "mapping")
+
+    @classmethod
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+        """Place the levels on samples, or give those that are told a table."""
+        cls.check_quality(quality)
+        cls.check_options(options)
+        assign = options.get("assign", "nearest")
+        placed, values, bulk = fit_levels(samples, options)
+        numbers = Levels(placed, assign).numbers(values)
+        # A level that the samples never use may still occur: every one keeps a slot.
+        counts = count_symbols(_high(numbers, placed.size)) * SYMBOLS
+        counts[: min(placed.size, SYMBOLS)] += 1
+        tensors = {} if bulk is None else bulk.tensors()
+        tensors |= {
+            "levels": torch.from_numpy(placed),
+            "table": torch.from_numpy(normalise(counts).astype(np.int32)),
+        }
+        channels = None if bulk is None else len(bulk.mean)
+        return Profile(cls.id, {"assign": assign, "channels": channels}, tensors)
+
+    @classmethod
+    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
+        """What a profile's config tells of options."""
+        return {name: value for name, value in options.items() if name == "assign"}
+
+    def __init__(self, profile: Profile) -> None:
+        if set(profile.config) != {"assign", "channels"}:
+            raise CodecError(
+                f"profile {profile.id[:12]} has config {dict(profile.config)!r}", f"assign: one of {ASSIGN}"
+            )
+        super().__init__(profile)
+        table = profile.tensor("table", torch.int32, SYMBOLS).numpy()
+        self._table = Tables.of(table.clip(0, 1 << 15).astype(np.uint16))
+
+    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+        """Write the level numbers of all values, tokens before channels."""
+        self.check_quality(quality)
+        self.check_source(source)
+        if not source.values.size:
+            return Coded((b"",))
+        numbers = self._levels.numbers(source.values)
+        form, body = write_plane(_high(numbers, len(self._levels.levels)), self._table)
+        decoded = torch.empty_like(source.tensor)
+        self._levels.restore(numbers, decoded)
+        error = measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk)
+        return Coded((bytes((form,)) + _low(numbers, self._levels.bits) + body,), (error,))
+
+    def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
+        """Fill `out` with levels."""
+        data, size = layers[0], out.numel()
+        if not size:
+            need(not len(data), f"{len(data)} bytes for a tensor of {tuple(out.shape)}")
+            return
+        need(len(data) > 0, f"no bytes for a tensor of {tuple(out.shape)}")
+        low_bits = max(self._levels.bits - 8, 0)
+        low_bytes = (size * low_bits + 7) // 8
+        need(len(data) > low_bytes, f"{len(data)} bytes for {size} numbers of {self._levels.bits} bits")
+        high = np.empty(size, np.uint8)
+        read_plane(data[0], data[1 + low_bytes :], high, self._table)
+        numbers: Numbers = high
+        if low_bits:
+            bits = np.unpackbits(np.frombuffer(data[1 : 1 + low_bytes], np.uint8), bitorder="little")
+            rest = bits[: size * low_bits].reshape(size, low_bits) @ (1 << np.arange(low_bits, dtype=np.uint16))
+            need(not bits[size * low_bits :].any(), f"bits are set behind the {size * low_bits} low bits")
+            numbers = ((high.astype(np.uint16) << low_bits) | rest.astype(np.uint16)).astype(np.uint16)
+        elif len(self._levels.levels) < SYMBOLS:
+            need(bool((high < len(self._levels.levels)).all()), f"a number of {len(self._levels.levels)} or more")
+        self._levels.restore(numbers, out)
+
+
+def _high(numbers: Numbers, levels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The highest eight bits of each number: what has a table."""
+    return (numbers >> max(levels.bit_length() - 9, 0)).astype(np.uint8)
+
+
+def _low(numbers: Numbers, bits: int) -> bytes:
+    """The bits below them: neighbouring levels of so many are all but alike in use, so no table would save any."""
+    if bits <= 8:
+        return b""
+    places = np.arange(bits - 8, dtype=np.uint16)
+    return np.packbits((numbers[:, None] >> places) & 1, axis=None, bitorder="little").tobytes()

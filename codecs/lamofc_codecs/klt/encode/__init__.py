@@ -1,0 +1,13 @@
+"""The encoder of `klt`: transforms a sample once and tries steps until the quality is met.
+
+In: a surveyed source and a quality. Out: integers, side information and the distortion of every layer."""
+
+from lamofc_codecs.klt.encode.equalise import evened
+from lamofc_codecs.klt.encode.sample_encoder import Sample
+from lamofc_codecs.klt.encode.subset import keep_rows
+
+__all__ = [
+    "Sample",
+    "evened",
+    "keep_rows",
+]

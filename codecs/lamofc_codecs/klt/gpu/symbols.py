@@ -1,0 +1,62 @@
+"""Symbols of many blocks at once, on the device where they are wanted: one launch for all streams of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lamofc_codecs.entropy import BAD_FRAME, WRONG, Tables, list_streams, rans
+from lamofc_codecs.errors import CorruptRecord
+from lamofc_codecs.runtime import devices
+
+_PADDING = 4
+"""Bytes after the last one, so that whole words may be read."""
+
+
+class Entropy:
+    """The coded bytes of a batch, on the host and on a device; what is wrong with them is told at the end."""
+
+    def __init__(self, pieces: Sequence[memoryview], device: torch.device) -> None:
+        """Copy the pieces to the device, end to end, in one go."""
+        self.device = device
+        self.starts = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
+        self.host = np.frombuffer(bytearray(b"".join(pieces)) + bytes(_PADDING), np.uint8)
+        self.there = torch.from_numpy(self.host).to(device)
+        self._verdicts: list[Tensor] = []
+
+    def decode(self, spans: NDArray[np.int64], counts: NDArray[np.int64], rows: Tensor, tables: Tables) -> Tensor:
+        """The symbols of blocks end to end; `rows` are the tables of all blocks' rows, on the device."""
+        if self.device.type not in devices.TRITON:
+            blocks = rans.Blocks(self.host, spans, counts)
+            return torch.from_numpy(rans.decode_blocks(blocks, rows.cpu().numpy().astype(np.uint16), tables))
+        from lamofc_codecs.entropy import rans_gpu
+
+        streams, bad = list_streams(self.host, np.ascontiguousarray(spans), counts)
+        if bad >= 0:
+            raise CorruptRecord(f"rANS block {bad} of {len(counts)}: {WRONG[BAD_FRAME]}")
+        out = torch.empty(int(counts.sum()), dtype=torch.uint8, device=self.device)
+        slots = _slots(tables, self.device)
+        listed = torch.from_numpy(streams).to(self.device)
+        self._verdicts.append(rans_gpu.decode_listed(self.there, listed, rows.to(torch.int32), slots, out))
+        return out
+
+    def doubt(self, wrong: Tensor) -> None:
+        """Take down a verdict, other than 0 where something is wrong, to be looked at when all is done."""
+        self._verdicts.append(wrong.reshape(-1).to(torch.int32))
+
+    def check(self) -> None:
+        """Raise if any verdict was not 0: the one time that the host waits for it."""
+        if self._verdicts:
+            worst = int(torch.cat([verdict.to(self.device) for verdict in self._verdicts]).max())
+            if worst:
+                raise CorruptRecord(f"a stream of the batch: {WRONG.get(worst, 'a number too large to refine')}")
+
+
+@cache
+def _slots(tables: Tables, device: torch.device) -> Tensor:
+    return torch.from_numpy(tables.slots.view(np.int32)).to(device)

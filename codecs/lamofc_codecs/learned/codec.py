@@ -1,0 +1,205 @@
+"""The learned codecs of DT-UFC: a scalar codebook's numbers as the pixels of a plane, coded by a trained network.
+
+What two machines must agree on, the tables that numbers are read by, comes of layers in float64 on the CPU. Should
+they ever differ all the same, a checksum of the numbers says so; and each record is decoded once before it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamofc_codecs.codebook import Codebook, Numbers, fit_levels
+from lamofc_codecs.codec import need
+from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
+from lamofc_codecs.learned.latent_coder import Reading, Writing
+from lamofc_codecs.learned.plane_tiles import Tile, tiles
+from lamofc_codecs.learned.profile import LearnedOptions, fitted, model_of, weights_of
+from lamofc_codecs.learned.rans64 import Ints
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.published import refuse_unrouted
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.runtime import as_dtype, convert, crc32c
+from lamofc_codecs.source import CPU, Coded, Source, Wanted
+from lamofc_codecs.stats import measure_distortion
+
+_LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
+"""Numbers that a byte can hold at the most, pixels that a place of the latent stands for, bytes of the widest dtype."""
+_NEITHER = "another version or another kind of processor wrote it: decode it there, and code it anew"
+
+
+class Learned(Codebook):
+    """Levels as a plane of pixels, a trained network for it; the rate is what the weights were trained for."""
+
+    qualities = ("lmbda",)
+    options = ("assign", "bits", "device", "family", "fill", "levels", "mapping", "tile", "weights")
+
+    @classmethod
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
+        """Place the levels on samples; `weights` are trained ones."""
+        cls.check_quality(quality)
+        cls.check_options(options)
+        refuse_unrouted(options)
+        weights = weights_of(options.get("weights"), cls.id)
+        if quality is not None and weights.config.get("lmbda") != quality.lmbda:
+            raise BadQuality(
+                f"lmbda={quality.lmbda:g}, the weights were trained for {weights.config.get('lmbda')}",
+                "give other weights, or leave the quality out",
+            )
+        placed, _, bulk = fit_levels(samples, options)
+        told = {name: value for name, value in options.items() if name != "weights"}
+        return fitted(weights, told, torch.from_numpy(placed), bulk)
+
+    @classmethod
+    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
+        """What a profile's config tells of options."""
+        told = {name: value for name, value in options.items() if name in ("assign", "tile", "fill")}
+        return told | ({"weights": weights_of(options["weights"], cls.id).id} if options.get("weights") else {})
+
+    def __init__(self, profile: Profile) -> None:
+        self.check_profile(profile)
+        if "levels" not in profile.tensors:
+            raise CodecError(f"profile {profile.id[:12]} is weights without levels", "fit it on samples of a feature")
+        self._options = LearnedOptions.of(profile.config)
+        super().__init__(profile)
+        self._model = model_of(profile)
+        self._name = profile.id[:12]
+
+    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+        """Code tile after tile, and read them back."""
+        if quality is not None and quality.lmbda != self._options.lmbda:
+            raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
+        self.check_source(source)
+        if not source.values.size:
+            return Coded((b"",))
+        found = self._levels.numbers(source.values)
+        plane = torch.from_numpy(found if found.itemsize == 1 else found.astype(np.int16)).view(source.values.shape)
+        streams, values = [], []
+        for tile in self._tiles(source.values.shape):
+            pixels = tile.cut(plane, self._options.fill).to(torch.float32) / len(self._levels.levels)
+            with torch.inference_mode():
+                latent = self._model.analyse(pixels, source.device)
+                writing = Writing()
+                self._model.walk(writing, latent.shape[2], latent.shape[3], latent)
+            streams.append(writing.finish())
+            values += writing.values
+        lengths = np.array([len(stream) // 4 for stream in streams], "<u4")
+        body = _checksum(values).to_bytes(4, "little") + lengths.tobytes() + b"".join(streams)
+        decoded = torch.empty_like(source.tensor)
+        try:
+            self._levels.restore(_flat(self._read(memoryview(body), decoded.shape, source.device)), decoded)
+        except CorruptRecord as error:
+            raise CodecError(
+                f"a record of profile {self._name} cannot be read back: {error}", "use another codec on this machine"
+            ) from error
+        return Coded((body,), (measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk),))
+
+    def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
+        """Fill `out` with levels, tile after tile."""
+        if not out.numel():
+            need(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(out.shape)}")
+            return
+        self._levels.restore(_flat(self._read(layers[0], out.shape, CPU)), out)
+
+    def decode_on_device(self, requests: Sequence[Wanted], device: torch.device) -> list[list[Tensor]]:
+        """Run the networks there; their floats may turn a pixel between two levels into the other one."""
+        return [[as_dtype(self._values(one, device), one.dtypes[0])] for one in requests]
+
+    def _values(self, request: Wanted, device: torch.device) -> Tensor:
+        """The levels of one record, float32, on a device."""
+        shape, data = (request.tokens, request.channels[0]), request.layers[0]
+        if not shape[0] * shape[1]:
+            need(not len(data), f"{len(data)} bytes for a tensor of {shape}")
+            return torch.empty(*shape, device=device)
+        return torch.from_numpy(self._levels.levels).to(device)[self._read(data, shape, device).long()]
+
+    def _read(self, data: memoryview, shape: Sequence[int], device: torch.device) -> Tensor:
+        """The number of each value's level, on a device: uint8, of more than 256 levels int16."""
+        parts = list(self._tiles(shape))
+        numbers = torch.empty(*shape, dtype=_kind(self._levels.bits), device=device)
+        values: list[Ints] = []
+        for tile, stream in zip(parts, _streams(data, len(parts)), strict=True):
+            reading = Reading(stream)
+            rows, columns = (side // 16 for side in tile.filled)
+            with torch.inference_mode():
+                latent = self._model.walk(reading, rows, columns)
+                reading.finish()
+                tile.put(numbers, self._numbers(self._model.restore(latent, device)))
+            values += reading.values
+        if _checksum(values) != int.from_bytes(data[:4], "little"):
+            raise CorruptRecord(f"the numbers of profile {self._name} are not those that were written; {_NEITHER}")
+        return numbers
+
+    def check_length(self, layers: Sequence[memoryview], size: int) -> None:
+        """Refuse layers too short for a tensor of `size` bytes: a number takes a part of a bit, a tile three words."""
+        length, tile = sum(map(len, layers)), self._options.tile
+        most = length * _LONGEST * _PIXEL * _WIDE // self._options.latent
+        if tile:
+            most = min(most, length // 12 * tile * tile * _WIDE)
+        need(size <= most, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
+
+    def quantised(self, tensor: Tensor) -> Tensor | None:
+        """Each value's level."""
+        out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        self._levels.restore(self._levels.numbers(convert(tensor.contiguous(), torch.float32).numpy()), out)
+        return out
+
+    def _numbers(self, pixels: Tensor) -> Tensor:
+        """The nearest level's number for each pixel."""
+        count = len(self._levels.levels)
+        whole = torch.round(torch.nan_to_num(pixels, 0.0).clamp(0, 1) * count).clamp(0, count - 1)
+        return whole.to(_kind(self._levels.bits))
+
+    def _tiles(self, shape: Sequence[int]) -> Iterator[Tile]:
+        return tiles(shape[0], shape[1], self._options.tile)
+
+
+class Hyperprior(Learned):
+    """DT-UFC's Hyperprior: 256 levels as a plane, and the scale hyperprior of Balle et al. (2018) with one channel.
+
+    Options: `weights`, the file of trained ones; `tile`, most rows and columns coded at once, 0 for all; `fill`, edge
+    or zero; and of the levels `levels`, `mapping`, `family`, `assign`, `bits`, `device`, as for lloydmax.
+    """
+
+    id = "hyperprior"
+    number = 5
+    summary = "DT-UFC: 256 levels as a plane, coded by a trained Hyperprior"
+
+
+class Elic(Learned):
+    """DT-UFC's ELIC: 256 levels as a plane, and the network of He et al. (2022) with one channel.
+
+    Options: as for hyperprior.
+    """
+
+    id = "elic"
+    number = 6
+    summary = "DT-UFC: 256 levels as a plane, coded by a trained ELIC"
+
+
+def _kind(bits: int) -> torch.dtype:
+    return torch.uint8 if bits <= 8 else torch.int16
+
+
+def _flat(numbers: Tensor) -> Numbers:
+    """As the codebook takes them."""
+    found = numbers.cpu().view(-1).numpy()
+    return found if found.itemsize == 1 else found.astype(np.uint16)
+
+
+def _checksum(values: Sequence[Ints]) -> int:
+    return crc32c(np.concatenate(values).astype("<i4").view(np.uint8))
+
+
+def _streams(data: memoryview, count: int) -> Iterator[memoryview]:
+    """The stream of each tile."""
+    first = 4 + 4 * count
+    need(len(data) >= first, f"{len(data)} bytes for {count} tiles")
+    lengths = np.frombuffer(data[4:first], "<u4").astype(np.int64) * 4
+    need(first + int(lengths.sum()) == len(data), f"{len(data)} bytes for tiles of {int(lengths.sum())}")
+    for length in lengths:
+        yield data[first : first + length]
+        first += int(length)

@@ -1,0 +1,103 @@
+"""What CompressAI is for: models to train, and entropy tables from trained weights. Decoding does not need it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lamofc_codecs.errors import MissingExtra, UnsupportedInput
+from lamofc_codecs.learned.checkpoints import canonical, load, sizes_of, weights_from
+from lamofc_codecs.learned.networks import Sizes
+from lamofc_codecs.learned.profile import weights_profile
+from lamofc_codecs.profile import Profile
+
+_BOTTLENECK = "entropy_bottleneck."
+PAPERS = {
+    "hyperprior": Sizes("hyperprior", 128, 192),
+    "elic": Sizes("elic", 192, 320, (16, 16, 32, 64, 192)),
+}
+"""The sizes of the papers."""
+
+
+def trainable(sizes: Sizes) -> nn.Module:
+    """CompressAI's model of these sizes, with one channel in and out."""
+    models = _compressai("models")
+    n = sizes.inner
+    if sizes.arch == "hyperprior":
+        model = models.ScaleHyperprior(n, sizes.latent)
+    elif sizes.arch == "elic":
+        model = models.Elic2022Official(n, sizes.latent, list(sizes.groups))
+    else:
+        raise UnsupportedInput(f"no architecture {sizes.arch!r}", f"one of {', '.join(PAPERS)}")
+    model.g_a[0] = nn.Conv2d(1, n, 5, 2, 2)
+    model.g_s[-1] = nn.ConvTranspose2d(n, 1, 5, 2, 2, 1)
+    found: nn.Module = model
+    return found
+
+
+def weights_from_model(model: nn.Module, lmbda: float | None = None) -> Profile:
+    """A trained model's weights as a profile."""
+    return weights_from_state(model.state_dict(), lmbda)
+
+
+def import_checkpoint(file: str | Path, lmbda: float | None = None) -> Profile:
+    """A published checkpoint's weights as a profile."""
+    return _profile(load(Path(file)), lmbda)
+
+
+def weights_from_state(state: Mapping[str, Tensor], lmbda: float | None = None) -> Profile:
+    """A state dict's weights as a profile."""
+    return _profile(canonical(state), lmbda)
+
+
+def _profile(state: Mapping[str, Tensor], lmbda: float | None) -> Profile:
+    sizes = sizes_of(state)
+    weights = weights_from(state, sizes)
+    return weights_profile(sizes, weights, _tables(state, sizes.inner), lmbda)
+
+
+def _tables(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
+    """Entropy tables: of the hyper latent from its trained densities, of the latent for 64 spreads."""
+    entropy, base = _compressai("entropy_models"), _compressai("models.base")
+    hyper, latent = entropy.EntropyBottleneck(channels), entropy.GaussianConditional(None)
+    own = {
+        name.removeprefix(_BOTTLENECK): tensor.to(torch.float32)
+        for name, tensor in state.items()
+        if name.startswith(_BOTTLENECK) and not name.endswith(("_offset", "_quantized_cdf", "_cdf_length", "target"))
+    }
+    try:
+        missing = hyper.load_state_dict(own, strict=False).missing_keys
+    except RuntimeError as error:
+        raise UnsupportedInput(f"the entropy bottleneck's weights: {error}", "give another checkpoint") from error
+    if lost := sorted(set(missing) - {"_offset", "_quantized_cdf", "_cdf_length", "target"}):
+        raise UnsupportedInput(f"the entropy bottleneck lacks {lost}", "give another checkpoint")
+    with torch.no_grad():
+        hyper.update(force=True)
+        latent.update_scale_table(base.get_scale_table())
+    found = {"medians": hyper.quantiles[:, 0, 1], "scales": latent.scale_table}
+    for name, model in (("hyper", hyper), ("latent", latent)):
+        found |= {f"{name}_cdf": model._quantized_cdf, f"{name}_length": model._cdf_length}
+        found |= {f"{name}_offset": model._offset}
+    kinds = {"medians": torch.float32, "scales": torch.float32}
+    return {name: tensor.detach().to(kinds.get(name, torch.int32)) for name, tensor in found.items()}
+
+
+def _compressai(module: str) -> Any:
+    """A module of CompressAI; what it drags in warns of things that are not ours to mend."""
+    from importlib import import_module
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import compressai  # noqa: F401
+
+            return import_module(f"compressai.{module}")
+    except ImportError as error:
+        raise MissingExtra(
+            f"training and importing weights need compressai: {error}", "pip install 'lamofc-store[learned]'"
+        ) from error

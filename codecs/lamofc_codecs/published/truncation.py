@@ -1,0 +1,44 @@
+"""Where LaMoFC cuts values off before it quantises them: one range for each of its tasks, by coder."""
+
+from __future__ import annotations
+
+from lamofc_codecs.errors import UnsupportedInput
+
+Range = tuple[float, float]
+
+TRUNCATION: dict[str, dict[str, Range]] = {
+    "vtm": {
+        "cls": (-20.0, 20.0),
+        "seg": (-20.0, 20.0),
+        "dpt.1": (-1.0, 1.0),
+        "dpt.2": (-2.0, 2.0),
+        "dpt.3": (-10.0, 10.0),
+        "dpt.4": (-20.0, 20.0),
+        "csr": (-5.0, 5.0),
+        "tti": (-5.79, 4.46),
+    },
+    "hyperprior": {
+        "cls": (-5.0, 5.0),
+        "seg": (-5.0, 5.0),
+        "dpt.1": (-1.0, 1.0),
+        "dpt.2": (-2.0, 2.0),
+        "dpt.3": (-10.0, 10.0),
+        "dpt.4": (-10.0, 10.0),
+        "csr": (-5.0, 5.0),
+        "tti": (-5.79, 4.46),
+    },
+}
+"""LaMoFC, Table 4. `dpt.1` to `dpt.4` are its four layers; `tti` is not cut: its range is that of its values."""
+BITS = 10
+
+
+def published_range(name: object) -> Range:
+    """The range of a task: `cls`, or `hyperprior.cls` for what that coder takes; alone it is what VTM takes."""
+    coder, dot, task = str(name).partition(".")
+    tables = TRUNCATION.get(coder) if dot else None
+    found = tables.get(task) if tables else TRUNCATION["vtm"].get(str(name))
+    if found is None:
+        raise UnsupportedInput(
+            f"truncation={name!r}", f"one of {', '.join(TRUNCATION['vtm'])}, or hyperprior. before one of them"
+        )
+    return found

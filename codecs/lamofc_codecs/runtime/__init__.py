@@ -1,0 +1,31 @@
+"""Arrays, casts and compiled code on which every codec stands; nothing here knows of codecs.
+
+In: arrays and tensors. Out: the same, converted, checksummed or multiplied exactly."""
+
+from lamofc_codecs.runtime.arrays import Doubles, Floats
+from lamofc_codecs.runtime.casts import LARGEST_HALF, as_dtype, convert, convert_into
+from lamofc_codecs.runtime.checksum import crc32c, crc32c_span
+from lamofc_codecs.runtime.intrinsics import load16, store16
+from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
+from lamofc_codecs.runtime.lazy_attribute import lazy
+from lamofc_codecs.runtime.matmul import int8_matmul
+
+__all__ = [
+    "LARGEST_HALF",
+    "Bytes",
+    "Doubles",
+    "Floats",
+    "Int",
+    "as_bytes",
+    "as_dtype",
+    "compiled",
+    "convert",
+    "convert_into",
+    "crc32c",
+    "crc32c_span",
+    "inlined",
+    "int8_matmul",
+    "lazy",
+    "load16",
+    "store16",
+]

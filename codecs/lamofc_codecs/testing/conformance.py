@@ -1,0 +1,228 @@
+# ruff: noqa: S101, D102
+"""What every codec promises, as tests. A codec's own test is a subclass that names it.
+
+    class TestMine(CodecConformance):
+        codec = "mine"
+        quality = Quality(snr_db=20)
+        noise = 0.011
+
+The class needs no test framework at import; pytest collects its methods.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamofc_codecs.api import decode, encode, fit
+from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.record import Record, inspect, pack, sections
+from lamofc_codecs.registry import CODECS, open_codec
+from lamofc_codecs.stats import Bulk
+from lamofc_codecs.testing.samples import SHAPES, feature
+
+_DECODE_ELSEWHERE = """
+import hashlib, sys, torch
+from lamofc_codecs import Profile, decode
+record = open(sys.argv[1], "rb").read()
+tensor = decode([record], Profile.load(sys.argv[2]))[0]
+digest = hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+print(digest, tuple(tensor.shape), tensor.dtype)
+"""
+
+
+class CodecConformance:
+    """Subclass it, name the codec, and state how much noise it may add."""
+
+    codec: ClassVar[str]
+    options: ClassVar[dict[str, object]] = {}
+    quality: ClassVar[Quality | None] = None
+    noise: ClassVar[float] = 0.0
+    """Largest squared error over the bulk, as a share of the variance about the channel means; 0 for lossless."""
+    dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+    @classmethod
+    @lru_cache(maxsize=32)
+    def profile(cls, channels: int) -> Profile:
+        """Fit on three samples that no test codes."""
+        return fit(cls.codec, [feature(90, channels, -seed) for seed in (1, 2, 3)], cls.quality, **cls.options)
+
+    def coded(self, tensor: Tensor) -> tuple[Record, Tensor]:
+        """Code and decode one tensor."""
+        profile = self.profile(tensor.shape[1])
+        record = encode([tensor], profile)[0]
+        return record, decode([record.data], profile)[0]
+
+    def check_figures(self, source: Tensor, decoded: Tensor, record: Record) -> None:
+        """Compare what the record reports with what the tensors say."""
+        assert (decoded.dtype, decoded.shape) == (source.dtype, source.shape)
+        x, y = (tensor.to(torch.float32).numpy().astype(np.float64) for tensor in (source, decoded))
+        bulk = Bulk.of(self.profile(source.shape[1]))
+        mean = x.mean(0) if bulk is None and len(x) else (0 if bulk is None else bulk.mean.astype(np.float64))
+        inside = np.ones(x.shape, bool) if bulk is None else (x >= bulk.low) & (x <= bulk.high)
+        figures = {
+            "elements": x.size,
+            "sum": x.sum(),
+            "sum_sq": (x**2).sum(),
+            "sse": ((x - y) ** 2).sum(),
+            "max_error": np.abs(x - y).max(initial=0),
+            "bulk_sse": ((x - y) ** 2)[inside].sum(),
+            "signal": ((x - mean) ** 2)[inside].sum(),
+        }
+        scale = max(1.0, float(np.abs(x).max(initial=0))) ** 2
+        for name, expected in figures.items():
+            assert abs(getattr(record, name) - expected) <= 1e-6 * abs(expected) + 1e-12 * scale, (
+                name,
+                expected,
+                record,
+            )
+        assert record.bulk_sse <= self.noise * 1.03 * record.signal, (record.bulk_sse, record.signal)
+        assert sum(layer.bytes for layer in record.layers) == len(record.data)
+        assert record.layers[-1].sse == record.sse
+
+    def test_shapes_come_back(self) -> None:
+        for tokens, channels in SHAPES:
+            source = feature(tokens, channels, 1)
+            record, decoded = self.coded(source)
+            self.check_figures(source, decoded, record)
+            header = inspect(record.data)
+            assert (header.tokens, header.channels, header.dtype) == ((tokens,), (channels,), "float32")
+            assert header.payload_bits == record.payload_bits
+
+    def test_dtypes_come_back(self) -> None:
+        for dtype in self.dtypes:
+            source = feature(60, 31, 2, dtype)
+            record, decoded = self.coded(source)
+            self.check_figures(source, decoded, record)
+
+    def test_never_larger_than_raw(self) -> None:
+        for dtype in self.dtypes:
+            noise = torch.randint(0, 256, (11, 5 * dtype.itemsize), generator=torch.Generator().manual_seed(3))
+            for source in (noise.to(torch.float32).to(dtype), feature(1, 3, 4, dtype), torch.zeros(0, 4, dtype=dtype)):
+                assert len(self.coded(source)[0].data) <= source.nbytes + 64
+
+    def test_a_record_does_not_depend_on_its_batch_or_the_threads(self) -> None:
+        sources = [feature(tokens, 64, tokens) for tokens in (900, 1, 900, 0, 700)]
+        profile = self.profile(64)
+        alone = [encode([source], profile)[0].data for source in sources]
+        threads = torch.get_num_threads()
+        try:
+            for number in (1, 2, 4):
+                torch.set_num_threads(number)
+                assert [record.data for record in encode(sources, profile)] == alone
+                for one, many in zip(alone, decode(alone, profile), strict=True):
+                    assert torch.equal(decode([one], profile)[0], many)
+        finally:
+            torch.set_num_threads(threads)
+
+    def test_another_process_decodes_the_same(self) -> None:
+        source = feature(50, 31, 5)
+        record, decoded = self.coded(source)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [Path(folder, name) for name in ("record", "profile.safetensors")]
+            paths[0].write_bytes(record.data)
+            self.profile(31).save(paths[1])
+            command = [sys.executable, "-c", _DECODE_ELSEWHERE, *map(str, paths)]
+            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        digest = hashlib.sha256(decoded.view(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+        assert answer == f"{digest} {tuple(source.shape)} {source.dtype}"
+
+    def test_the_profile_survives_its_file_and_its_config_is_json(self) -> None:
+        profile = self.profile(31)
+        again = Profile.load(profile.data)
+        assert (again, again.codec, dict(again.config)) == (profile, self.codec, dict(profile.config))
+        assert json.loads(json.dumps(dict(profile.config))) == dict(profile.config)
+        fitted_again = fit(self.codec, [feature(90, 31, -seed) for seed in (1, 2, 3)], self.quality, **self.options)
+        assert fitted_again.id == profile.id
+
+    def test_another_codec_and_another_profile_are_refused(self) -> None:
+        record, _ = self.coded(feature(50, 31, 6))
+        if record.codec != "raw":
+            for given in (None, self.profile(5)):
+                _raises(UnknownProfile, lambda given=given: decode([record.data], given))
+
+    def test_out_and_dtype(self) -> None:
+        source = feature(50, 31, 7)
+        record, decoded = self.coded(source)
+        profile = self.profile(31)
+        for dtype in (torch.float32, torch.float16):
+            room = torch.full((50, 31), 7.0, dtype=dtype)
+            given = decode([record.data], profile, out=[room])[0]
+            assert given is room
+            assert torch.equal(room, decoded.to(dtype))
+            assert torch.equal(decode([record.data], profile, dtype=dtype)[0], decoded.to(dtype))
+        _raises(UnsupportedInput, lambda: decode([record.data], profile, out=[torch.empty(31, 50)]))
+
+    def test_items_of_one_record(self) -> None:
+        items = [feature(tokens, 31, tokens) for tokens in (3, 0, 1, 40)]
+        profile = self.profile(31)
+        record = encode([items], profile)[0]
+        assert inspect(record.data).tokens == (3, 0, 1, 40)
+        whole = decode([record.data], profile)
+        assert [tuple(tensor.shape) for tensor in whole] == [(3, 31), (0, 31), (1, 31), (40, 31)]
+        chosen = decode([record.data], profile, items=[3, 0])
+        assert torch.equal(chosen[0], whole[3])
+        assert torch.equal(chosen[1], whole[0])
+        _raises(UnsupportedInput, lambda: decode([record.data], profile, items=[4]))
+
+    def test_every_damaged_byte_is_found(self) -> None:
+        record, _ = self.coded(feature(12, 5, 8))
+        ends = set(accumulate(layer.bytes for layer in record.layers))
+        for place in range(len(record.data)):
+            for bit in (0, 7):
+                damaged = bytearray(record.data)
+                damaged[place] ^= 1 << bit
+                _raises(CorruptRecord, lambda damaged=damaged: decode([damaged], self.profile(5)))
+            if place not in ends:
+                _raises(CorruptRecord, lambda place=place: decode([record.data[:place]], self.profile(5)))
+
+    def test_forged_sections_do_no_harm(self) -> None:
+        # The checksums of these are right, so it is the codec itself that must not trust a byte.
+        for tokens, channels in ((40, 5), (400, 31)):
+            record, _ = self.coded(feature(tokens, channels, 9))
+            header = inspect(record.data)
+            honest = [bytes(part) for part in sections(record.data, header)]
+            draw = np.random.default_rng(10)
+            for trial in range(200):
+                number = trial % len(honest)
+                forged = bytearray(honest[number])
+                if trial % 4 == 0 and forged:
+                    del forged[draw.integers(len(forged)) :]
+                elif forged:
+                    forged[min(int(draw.exponential(20)), len(forged) - 1)] ^= 1 << draw.integers(8)
+                parts = [*honest[:number], bytes(forged), *honest[number + 1 :]]
+                data = pack(header.number, header.profile, header.grid, [[part] for part in parts])
+                try:
+                    found = decode([data], self.profile(channels))[0]
+                except CorruptRecord:
+                    continue
+                assert found.shape == (tokens, channels)
+
+    def test_it_is_registered_and_takes_the_qualities_that_it_names(self) -> None:
+        assert CODECS[self.codec].id == self.codec
+        codec = open_codec(self.profile(5))
+        assert type(codec) is CODECS[self.codec]
+        assert self.quality is None or self.quality.kind in codec.qualities
+
+
+def _raises(kind: type[Exception], act: object) -> None:
+    """Demand that an act fails, with that error exactly and not with one of another kind."""
+    assert callable(act)
+    try:
+        act()
+    except kind:
+        return
+    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")

@@ -1,0 +1,7 @@
+"""The codec `uniform`: one quantiser step or b bits for all channels, spread classes for the entropy coder."""
+
+from lamofc_codecs.uniform.codec import Uniform
+
+__all__ = [
+    "Uniform",
+]

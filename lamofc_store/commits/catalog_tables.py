@@ -1,0 +1,86 @@
+"""A snapshot as tables: what the catalog is made of."""
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lamofc_store.commits import log, row_objects
+from lamofc_store.commits.changes import schema_of
+from lamofc_store.commits.commit import Commit
+from lamofc_store.commits.snapshot import Snapshot
+from lamofc_store.storage import Storage
+
+if TYPE_CHECKING:
+    from lamofc_catalog import Catalog
+
+
+def catalog(storage: Storage, snapshot: Snapshot, *, with_log: bool = False) -> "Catalog":
+    """The catalog of a snapshot, over checked local files; the log is read for its own view only when told."""
+    from lamofc_catalog import Catalog
+
+    return Catalog(
+        row_objects.files(storage, snapshot),
+        gone=row_objects.gone(storage, snapshot),
+        commits=commits(storage, snapshot.n if with_log else -1),
+        profiles=profiles(storage, snapshot, with_log=with_log),
+        columns=schema_of(snapshot.columns),
+    )
+
+
+def commits(storage: Storage, newest: int) -> "pa.Table":
+    """Every commit up to one, a row each."""
+    rows = [_commit_row(commit) for commit, _ in log.replay(storage, newest)]
+    kinds = [("n", pa.int64()), ("time", pa.string()), ("verb", pa.string()), ("writer", pa.string())]
+    counts = [(name, pa.int64()) for name in ("adds", "drops", "samples", "records", "bytes")]
+    return pa.Table.from_pylist(rows, schema=pa.schema(kinds + counts))
+
+
+def _commit_row(commit: Commit) -> dict[str, object]:
+    change = commit.change
+    return {
+        "n": commit.n,
+        "time": commit.time,
+        "verb": change.verb,
+        "writer": commit.writer,
+        "adds": len(change.adds) + len(change.segments),
+        "drops": len(change.drops),
+        "samples": int(change.note.get("samples", 0)),
+        "records": int(change.note.get("records", 0)),
+        "bytes": sum(entry.bytes for entry in change.segments),
+    }
+
+
+def profiles(storage: Storage, snapshot: Snapshot, *, with_log: bool) -> "pa.Table":
+    """Every profile that a commit named, with the features that it serves."""
+    from lamofc_catalog import PROFILES
+
+    brought = {
+        entry.id: commit.n
+        for commit, _ in log.replay(storage, snapshot.n if with_log else -1)
+        for entry in commit.change.profiles
+    }
+    rows: dict[str, dict[str, Any]] = {}
+    for entry in snapshot.profiles.values():
+        row = {
+            "profile": entry.id,
+            "codec": entry.codec,
+            "features": [],
+            "bytes": entry.bytes,
+            "quality": entry.quality,
+        }
+        rows.setdefault(entry.id, {**row, "commit": brought.get(entry.id), "config": None})["features"].append(
+            entry.feature
+        )
+    return pa.Table.from_pylist(list(rows.values()), schema=PROFILES)
+
+
+def in_segment(found: "Catalog", segment: str) -> "pa.Table":
+    """The live record rows of one segment with their positions, in the order of the records."""
+    from lamofc_catalog import translated
+
+    query = "SELECT DISTINCT sample FROM records WHERE segment = ?"
+    with translated(query):
+        samples = found.sql(query, [segment]).fetchall()
+    rows = found.lookup([sample for (sample,) in samples])
+    return rows.filter(pc.equal(rows["segment"], segment)).sort_by("record")

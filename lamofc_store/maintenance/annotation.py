@@ -1,0 +1,61 @@
+"""Adding columns and values to samples that are there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store.commits import changes, row_objects
+from lamofc_store.errors import BadArgument
+from lamofc_store.ingest import sample_rows
+from lamofc_store.sample import Sample
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lamofc_store.session import Session
+
+
+def annotate(store: "Session", table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> int:
+    """Commit rows of the table `samples` for samples that are there; returns the commit."""
+    store.require_writable()
+    rows = _rows(table)
+    samples: list[str] = rows["sample"].to_pylist()
+    if not samples or rows.num_columns < 2:
+        raise BadArgument(
+            f"the table has {len(samples)} rows and the columns {rows.column_names}",
+            "give a column `sample` and at least one more",
+        )
+    if None in samples or len(set(samples)) < len(samples):
+        twice = next((sample for sample in samples if sample is None or samples.count(sample) > 1), None)
+        raise BadArgument(f"the table names sample {twice!r} more than once or not at all", "give each sample one row")
+    columns = [(field.name, str(field.type)) for field in rows.schema if field.name != "sample"]
+    entry = row_objects.publish(store.storage, "samples", _with_structure(rows))
+    return store.publish(lambda head: changes.annotate(store.context, entry, samples, columns, head))
+
+
+def _rows(table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> "pa.Table":
+    from lamofc_store.sources import read_table
+
+    if isinstance(table, str | Path):
+        return read_table(str(table))
+    if isinstance(table, Mapping):
+        rows = sample_rows({name: Sample(name, {}, dict(columns)) for name, columns in table.items()})
+        return rows.drop_columns(["structure"])
+    if "sample" not in table.column_names:
+        raise BadArgument(
+            f"the table has no column 'sample' but {table.column_names}", "name the column of ids `sample`"
+        )
+    return table
+
+
+def _with_structure(rows: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    columns = [name for name in rows.column_names if name != "sample"]
+    return pa.table(
+        {
+            "sample": rows["sample"].cast(pa.string()),
+            "structure": pa.nulls(rows.num_rows, pa.string()),
+            **{name: rows[name] for name in columns},
+        }
+    )

@@ -1,0 +1,155 @@
+"""A store at one snapshot, as its verbs see it: storage, snapshot, profiles, catalog, and the publishing of commits."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from lamofc_store.commits import Build, Profiles, Snapshot, changes, log
+from lamofc_store.errors import ReadOnly
+from lamofc_store.storage import Storage
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from lamofc_catalog import Catalog
+    from lamofc_store.commits import Segment
+
+
+class Session:
+    """A storage pinned to one snapshot until `refresh` or a commit of its own.
+
+    The verbs (ingest, read, forget, compact, ...) are functions of a session. `Store` is the session that users hold:
+    it has the verbs as methods.
+    """
+
+    def __init__(self, storage: Storage, snapshot: Snapshot, mode: str, *, pinned: bool = False) -> None:
+        self.storage = storage
+        self.snapshot = snapshot
+        self.mode = mode
+        self.profiles = Profiles(storage)
+        self._pinned = pinned
+        self._catalog: tuple[int, bool, Catalog] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url} at commit {self.head}, mode {self.mode!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (type(self), self.storage, self.snapshot, self.mode, self._pinned)
+
+    def close(self) -> None:
+        """Give back files and connections; what was committed is safe without it."""
+        if self._catalog is not None:
+            self._catalog[2].close()
+            self._catalog = None
+        self.storage.close()
+
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+        return self.storage.url
+
+    @property
+    def head(self) -> int:
+        """The number of the commit whose snapshot this is; -1 before the first."""
+        return self.snapshot.n
+
+    def refresh(self) -> Self:
+        """Move to the newest snapshot; a store opened `as_of` stays where it is."""
+        if not self._pinned:
+            self.snapshot = log.advance(self.storage, self.snapshot)
+        return self
+
+    def as_of(self, commit: int) -> Self:
+        """This store as it was after a commit, for reading."""
+        return type(self)(self.storage, log.load(self.storage, commit), "r", pinned=True)
+
+    @property
+    def catalog(self) -> "Catalog":
+        """The rows of this snapshot."""
+        return self.catalog_of(self.snapshot)
+
+    def catalog_of(self, snapshot: Snapshot, *, with_log: bool = False) -> "Catalog":
+        """The rows of a snapshot; the last one asked for is kept. Only `with_log` its view `commits` is filled."""
+        from lamofc_store.commits import catalog_tables
+
+        kept = self._catalog
+        if kept is None or kept[0] != snapshot.n or kept[1] < with_log:
+            # The one before is not closed: relations, and other threads, may still be reading through it.
+            with log.while_kept(self.storage, snapshot.n):
+                kept = self._catalog = (
+                    snapshot.n,
+                    with_log,
+                    catalog_tables.catalog(self.storage, snapshot, with_log=with_log),
+                )
+        return kept[2]
+
+    @property
+    def features(self) -> list[str]:
+        """Names of all features."""
+        return [row[0] for row in self._rows("SELECT feature FROM features ORDER BY 1")]
+
+    def find(self, where: str) -> list[str]:
+        """Ids of the samples that a SQL predicate over their columns holds for, sorted."""
+        query = f"SELECT sample FROM samples WHERE (\n{where}\n) ORDER BY 1"  # noqa: S608 - the user's own predicate
+        return [row[0] for row in self._rows(query)]
+
+    def sql(
+        self, query: str, params: Sequence[Any] | None = None, *, locked: bool = False
+    ) -> "duckdb.DuckDBPyRelation":
+        """Ask the catalog: views samples records features profiles commits runs metrics skipped.
+
+        `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings.
+        """
+        with log.while_kept(self.storage, self.head):
+            catalog = self.catalog_of(self.snapshot, with_log="commit" in query.lower())
+            return (catalog.locked() if locked else catalog).sql(query, params)
+
+    def _rows(self, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a query, read at once."""
+        from lamofc_catalog import translated
+
+        with log.while_kept(self.storage, self.head), translated(query):
+            return self.sql(query, params).fetchall()
+
+    def _value(self, query: str, params: Sequence[Any] | None = None) -> Any:
+        rows = self._rows(query, params)
+        return rows[0][0] if rows else None
+
+    def publish(self, build: Build) -> int:
+        """Commit a change; the store then stands at the new snapshot."""
+        self.require_writable()
+        self.snapshot = log.publish(self.storage, self.snapshot, build)
+        return self.head
+
+    def require_writable(self) -> None:
+        """ReadOnly unless the store was opened for writing."""
+        if self.mode == "r":
+            raise ReadOnly(f"{self.url} was opened for reading", "open it with mode='r+' or 'a'")
+
+    @property
+    def context(self) -> changes.Context:
+        """Where changes to this store are worked out."""
+        return changes.Context(self.storage, self.catalog_of)
+
+    def fingerprints(self, samples: Iterable[str]) -> list[dict[str, Any]]:
+        """Key, codec, quality, profile and source hash of what is there of some samples."""
+        columns = ("sample", "feature", "codec", "quality", "profile", "source_hash")
+        with log.while_kept(self.storage, self.head):
+            return list(self.catalog.lookup(list(samples), columns=columns).to_pylist())
+
+    def commit(self, segments: "Sequence[Segment]", *, overwrite: bool = False) -> int:
+        """The second half: make written segments visible, all at once."""
+        if not segments:
+            return self.head
+        return self.publish(
+            lambda head: changes.add_segments(self.context, segments, head, overwrite=overwrite, note={})
+        )
+
+
+def _reopened(kind: type[Session], storage: Storage, snapshot: Snapshot, mode: str, pinned: bool) -> Session:
+    return kind(storage, snapshot, mode, pinned=pinned)

@@ -1,0 +1,29 @@
+"""Objects under paths: local disks and fsspec URLs behind one interface.
+
+In: paths relative to the store, bytes. Out: bytes and listings. Exclusive create is atomic; ranges are checked."""
+
+from lamofc_store.storage import paths, zarr_metadata
+from lamofc_store.storage.factory import open_storage
+from lamofc_store.storage.interface import Options, Range, Ranged, Storage, Stored
+from lamofc_store.storage.local import LocalStorage
+from lamofc_store.storage.page_cache import Cache
+from lamofc_store.storage.sealed_json import Document, crc32c, seal, unseal
+from lamofc_store.storage.ulid import new_ulid
+
+__all__ = [
+    "Cache",
+    "Document",
+    "LocalStorage",
+    "Options",
+    "Range",
+    "Ranged",
+    "Storage",
+    "Stored",
+    "crc32c",
+    "new_ulid",
+    "open_storage",
+    "paths",
+    "seal",
+    "unseal",
+    "zarr_metadata",
+]

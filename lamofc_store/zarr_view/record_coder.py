@@ -1,0 +1,106 @@
+"""One array to one record and back: what the Zarr codec and the numcodecs codec share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lamofc_store.errors import BadArgument
+from lamofc_store.sample import layout
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile
+
+Array = np.ndarray[Any, Any]
+NAME = "lamofc.record"
+
+
+@lru_cache(maxsize=64)
+def _profile(store: str, identity: str) -> Any:
+    """A profile of a store, opened for it once in a process."""
+    from lamofc_store.commits import Profiles
+    from lamofc_store.storage import open_storage
+
+    return Profiles(open_storage(store))[identity]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordCoder:
+    """What is needed beside a record's bytes: where its profile lies, and how tokens x channels become an array."""
+
+    store: str = ""
+    """The store that holds the profiles; empty where none is needed."""
+    profiles: tuple[str, ...] = ()
+    """Ids of the profiles that records may name; the first is the one to encode with."""
+    pattern: str = ""
+    """From an item's own shape to tokens x channels; empty for the default of its shape."""
+    feature: str = ""
+    """The feature to take from records that hold several."""
+
+    def decode(self, record: bytes, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
+        """The array in a record, filled up to `shape` where it has fewer tokens: NaN, or 0 for whole numbers."""
+        import torch
+
+        from lamofc_codecs import decode
+
+        profiles = [_profile(self.store, identity) for identity in self.profiles]
+        tokens = decode([record], profiles, parts=[self._part(record, profiles)])[0]
+        if dtype.kind != "c" and tokens.dtype not in (torch.bool,) and str(tokens.dtype) in _SHOWN_AS_FLOAT32:
+            tokens = tokens.to(torch.float32)
+        pattern = self.pattern or layout.default_pattern(shape)
+        own = own_shape(tuple(shape), pattern, tokens.shape[0])
+        values = layout.from_tokens(tokens, pattern, own).numpy().astype(dtype, copy=False)
+        if own == tuple(shape):
+            return values
+        out = np.full(shape, np.nan if dtype.kind in "fc" else 0, dtype)
+        out[tuple(slice(0, length) for length in own)] = values
+        return out
+
+    def _part(self, record: bytes, profiles: "list[Profile]") -> int:
+        """Which part of the record the feature is."""
+        from lamofc_codecs import inspect
+
+        header = inspect(record)
+        if header.parts == 1:
+            return 0
+        listed = next((one.config.get("parts") or [] for one in profiles if one.id.startswith(header.profile)), [])
+        names = [name for name, _ in listed]
+        if self.feature not in names:
+            raise BadArgument(
+                f"the record holds {', '.join(names) or 'features of an unknown profile'}, not {self.feature!r}",
+                "name one of them as `feature`",
+            )
+        return names.index(self.feature)
+
+    def encode(self, array: Array) -> bytes:
+        """The record of an array; lossless where no profile is named."""
+        import torch
+
+        from lamofc_codecs import encode, fit
+
+        profile = _profile(self.store, self.profiles[0]) if self.profiles else fit("raw", [])
+        pattern = self.pattern or layout.default_pattern(array.shape)
+        tokens = layout.to_tokens(torch.from_numpy(np.ascontiguousarray(array)), pattern)
+        return bytes(encode([tokens], profile)[0].data)
+
+
+_SHOWN_AS_FLOAT32 = {
+    f"torch.{name}" for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
+}
+
+
+def own_shape(largest: tuple[int, ...], pattern: str, tokens: int) -> tuple[int, ...]:
+    """An item's shape from the largest of its feature: they differ in one axis at the most, which its tokens tell."""
+    if layout.tokens_of(largest, pattern) == tokens:
+        return largest
+    for axis, length in enumerate(largest):
+        single = (*largest[:axis], 1, *largest[axis + 1 :])
+        unit = layout.tokens_of(single, pattern)
+        counted = unit and layout.tokens_of((*largest[:axis], 2, *largest[axis + 1 :]), pattern) != unit
+        if counted and tokens % unit == 0 and tokens // unit <= length:
+            return (*largest[:axis], tokens // unit, *largest[axis + 1 :])
+    raise BadArgument(
+        f"{tokens} tokens fit no part of {largest} by {pattern!r}", "read the sample through store[sample, feature]"
+    )

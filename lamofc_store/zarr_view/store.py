@@ -1,0 +1,240 @@
+"""The decoded features as a read-only Zarr store: a chunk is a record, served as it lies in the store."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+import zarr
+from zarr.abc.store import ByteRequest, Store
+
+from lamofc_store.errors import ReadOnly
+from lamofc_store.reading import Places, fetch
+from lamofc_store.sample import layout
+from lamofc_store.storage import zarr_metadata
+from lamofc_store.zarr_view.record_coder import NAME
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+    from lamofc_store.session import Session
+
+_NUMBERS = {
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+}
+
+
+def group(store: "Session") -> zarr.Group:
+    """All features of a store's snapshot as arrays, one entry a sample along the first axis, samples sorted by id.
+
+    Shorter samples are filled up with NaN (whole numbers: 0), samples without the feature wholly so; `lengths/FEATURE`
+    holds each sample's tokens, -1 where there is none. Types that NumPy lacks are shown as float32.
+    """
+    return zarr.open_group(DecodedStore(store), mode="r", zarr_format=3)
+
+
+def node_name(feature: str) -> str:
+    """A feature's name as one Zarr node: `/` and what Zarr reserves are percent-encoded."""
+    name = quote(feature, safe="._-+=,@ ")
+    return (
+        name.replace(".", "%2E")
+        if set(feature) == {"."}
+        else f"%{ord(name[0]):02X}{name[1:]}"
+        if name.startswith("__")
+        else name
+    )
+
+
+class DecodedStore(Store):
+    """Answers Zarr's questions from the catalog and the segments; nothing is decoded here."""
+
+    supports_writes = False
+    supports_deletes = False
+    supports_listing = True
+
+    def __init__(self, store: "Session") -> None:
+        super().__init__(read_only=True)
+        self._store = store
+        self.samples: list[str] = store.find("true")
+        self._arrays = {node_name(feature): _Array(store, feature, self.samples) for feature in store.features}
+        self._fixed = {
+            "zarr.json": zarr_metadata.group(),
+            "lengths/zarr.json": zarr_metadata.group(),
+        }
+        for name, array in self._arrays.items():
+            self._fixed[f"{name}/zarr.json"] = array.metadata(store.url, name)
+            self._fixed |= _plain(f"lengths/{name}", array.tokens, "sample")
+        self._fixed |= _plain(
+            "sample_ids", np.frombuffer("\n".join(self.samples).encode() or b"\n", np.uint8), "sample_ids byte"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DecodedStore) and (self._store.url, self._store.head) == (
+            other._store.url,
+            other._store.head,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._store.url, self._store.head))
+
+    async def get(
+        self, key: str, prototype: "BufferPrototype", byte_range: ByteRequest | None = None
+    ) -> "Buffer | None":
+        """An object's bytes, or None."""
+        import asyncio
+
+        data = self._fixed.get(key)
+        if data is None:
+            data = await asyncio.to_thread(self._record, key)
+        if data is None:
+            return None
+        return prototype.buffer.from_bytes(_part(data, byte_range))
+
+    def _record(self, key: str) -> bytes | None:
+        name, found, place = key.partition("/c/")
+        array = self._arrays.get(name)
+        return array.record(int(place.split("/")[0])) if found and array is not None else None
+
+    async def get_partial_values(
+        self, prototype: "BufferPrototype", key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> "list[Buffer | None]":
+        """Parts of several objects."""
+        return [await self.get(key, prototype, part) for key, part in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        name, found, place = key.partition("/c/")
+        array = self._arrays.get(name)
+        return key in self._fixed or bool(found and array is not None and array.has(int(place.split("/")[0])))
+
+    async def set(self, key: str, value: "Buffer") -> None:
+        """Refused: the view is for reading."""
+        raise ReadOnly(f"{key}: the decoded view is for reading", "lamofc ingest takes features in")
+
+    async def delete(self, key: str) -> None:
+        """Refused: the view is for reading."""
+        raise ReadOnly(f"{key}: the decoded view is for reading", "lamofc forget takes samples out")
+
+    async def list(self) -> AsyncIterator[str]:
+        """Every object."""
+        for key in self._fixed:
+            yield key
+        for name, array in self._arrays.items():
+            for index in range(len(self.samples)):
+                if array.has(index):
+                    yield array.key(name, index)
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """Every object whose key begins so."""
+        async for key in self.list():
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """The names right under a prefix."""
+        start = f"{prefix.rstrip('/')}/" if prefix else ""
+        seen = {key[len(start) :].split("/")[0]: None for key in self._fixed if key.startswith(start)}
+        for name in seen:
+            yield name
+
+
+class _Array:
+    """One feature over all samples."""
+
+    def __init__(self, store: "Session", feature: str, samples: Iterable[str]) -> None:
+        fields = ("segment", "offset", "length", "shape", "dtype", "pattern", "profile", "item")
+        rows: pa.Table = store.catalog.select([feature], fields=fields)
+        self._storage, self._known = store.storage, store.profiles
+        self._places, self._items = Places.of(rows), rows["item"].to_numpy()
+        self._profile: list[str] = rows["profile"].to_pylist()
+        self._feature = feature
+        at = {sample: row for row, sample in enumerate(rows["sample"].to_pylist())}
+        self._row = np.array([at.get(sample, -1) for sample in samples], np.int64)
+        shapes: list[list[int]] = rows["shape"].to_pylist()
+        patterns: list[str] = rows["pattern"].to_pylist()
+        self._dtype = _common_dtype(set(rows["dtype"].to_pylist()))
+        self._profiles = sorted(set(rows["profile"].to_pylist()) - {""})
+        counts = [layout.tokens_of(shape, pattern) for shape, pattern in zip(shapes, patterns, strict=True)]
+        self.tokens = np.array([counts[row] if row >= 0 else -1 for row in self._row], np.int64)
+        self._shape, self._pattern = _shared(shapes, patterns, counts)
+
+    def has(self, index: int) -> bool:
+        """Whether that sample has the feature."""
+        return 0 <= index < len(self._row) and self._row[index] >= 0
+
+    def record(self, index: int) -> bytes | None:
+        """The sample's record as it is stored; of one that holds several samples, a record of this one."""
+        from lamofc_codecs import inspect, keep
+
+        if not self.has(index):
+            return None
+        row = int(self._row[index])
+        data = bytes(fetch(self._storage, self._places.take([row])).buffer.data)
+        return keep(data, self._known[self._profile[row]], [int(self._items[row])]) if inspect(data).items > 1 else data
+
+    def key(self, name: str, index: int) -> str:
+        """The object that holds that sample's chunk."""
+        return f"{name}/c/{'/'.join(str(part) for part in (index, *[0] * len(self._shape)))}"
+
+    def metadata(self, url: str, name: str) -> bytes:
+        """The array's `zarr.json`."""
+        fill: Any = (
+            "NaN" if self._dtype.startswith("float") else ["NaN", "NaN"] if self._dtype.startswith("complex") else 0
+        )
+        shape = (len(self._row), *self._shape)
+        settings = {"store": url, "profiles": self._profiles, "pattern": self._pattern, "feature": self._feature}
+        codec = {"name": NAME, "configuration": settings}
+        chunk = [1, *(max(1, length) for length in self._shape)]
+        axes = ["sample", *(f"{name}[{axis}]" for axis in range(len(self._shape)))]
+        return zarr_metadata.described(
+            shape, self._dtype, chunk, [codec], fill=False if self._dtype == "bool" else fill, axes=axes
+        )
+
+
+def _shared(shapes: list[list[int]], patterns: list[str], counts: list[int]) -> tuple[tuple[int, ...], str]:
+    """The largest shape and the pattern of a feature; tokens x channels where samples differ in more than one axis."""
+    ranks = {(len(shape), pattern) for shape, pattern in zip(shapes, patterns, strict=True)}
+    if len(ranks) == 1:
+        columns = list(zip(*shapes, strict=True))
+        varying = [axis for axis, lengths in enumerate(columns) if len(set(lengths)) > 1]
+        largest = tuple(max(lengths) for lengths in columns)
+        if len(varying) <= 1 and 0 not in largest:
+            return largest, patterns[0]
+    channels = max(layout.channels_of(shape, pattern) for shape, pattern in zip(shapes, patterns, strict=True))
+    return (max(counts), channels), "t c -> t c"
+
+
+def _common_dtype(dtypes: set[str]) -> str:
+    shown = {dtype if dtype in _NUMBERS else "float32" for dtype in dtypes}
+    return shown.pop() if len(shown) == 1 else str(np.result_type(*sorted(shown)))
+
+
+def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, bytes]:
+    text = zarr_metadata.array(len(values), str(values.dtype), [axis])
+    return {
+        f"{name}/zarr.json": text,
+        f"{name}/c/0": zarr_metadata.with_crc(values.astype(values.dtype.newbyteorder("<")).tobytes()),
+    }
+
+
+def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
+    if wanted is None:
+        return data
+    start, end, suffix = getattr(wanted, "start", None), getattr(wanted, "end", None), getattr(wanted, "suffix", None)
+    if suffix is not None:
+        return data[-suffix:]
+    return data[getattr(wanted, "offset", start or 0) : end]

@@ -1,0 +1,90 @@
+"""Products of int8 matrices are exact, however the operands lie in memory and whatever torch's own product does."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from lamofc_codecs import Quality, decode, encode, fit
+from lamofc_codecs.runtime.matmul import int8_matmul, int_mm_is_exact
+
+SHAPES = [(1, 1, 1), (1, 8, 24), (1, 15, 1), (2, 1, 3), (17, 33, 1), (17, 1, 8), (33, 40, 48)]
+STRIDES: dict[str, Callable[[Tensor], Tensor]] = {
+    "row-major": Tensor.contiguous,
+    "column-major": lambda matrix: matrix.T.contiguous().T,
+    "every other": lambda matrix: torch.stack([matrix, matrix], 2)[:, :, 0],
+    "cut out": lambda matrix: torch.cat([matrix, matrix], 1)[:, : matrix.shape[1]],
+    "ones": lambda matrix: matrix.as_strided(matrix.shape, (1, 1)) if 1 in matrix.shape else matrix,
+}
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    """Forget what was found out about `torch._int_mm`, before and after."""
+    int_mm_is_exact.cache_clear()
+    yield
+    int_mm_is_exact.cache_clear()
+
+
+def matrices(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(sum(shape))
+    left, right = (torch.randint(-128, 128, size, generator=draw) for size in (shape[:2], shape[1:]))
+    return left.to(torch.int8), right.to(torch.int8)
+
+
+@pytest.mark.parametrize("right_strides", STRIDES)
+@pytest.mark.parametrize("left_strides", STRIDES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_strides_change_nothing(shape: tuple[int, int, int], left_strides: str, right_strides: str) -> None:
+    left, right = matrices(shape)
+    expected = left.to(torch.int64) @ right.to(torch.int64)
+    for _ in range(5):
+        torch.full(expected.shape, 77, dtype=torch.int32)  # what uninitialised memory would then hold
+        found = int8_matmul(STRIDES[left_strides](left), STRIDES[right_strides](right))
+        assert found.dtype == torch.int32
+        assert torch.equal(found.to(torch.int64), expected)
+
+
+def test_empty_products_are_zeros() -> None:
+    assert (
+        int8_matmul(torch.empty(3, 0, dtype=torch.int8), torch.empty(0, 2, dtype=torch.int8)).tolist() == [[0, 0]] * 3
+    )
+
+
+def wrong(left: Tensor, right: Tensor) -> Tensor:
+    return torch.zeros(len(left), right.shape[1], dtype=torch.int32)
+
+
+def refused(left: Tensor, right: Tensor) -> Tensor:
+    raise RuntimeError("not on this device")
+
+
+@pytest.mark.parametrize("taken", [wrong, refused, None])
+def test_a_wrong_or_missing_product_of_torch_is_not_used(
+    taken: Callable[[Tensor, Tensor], Tensor] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if taken is None:
+        monkeypatch.delattr(torch, "_int_mm")
+    else:
+        monkeypatch.setattr(torch, "_int_mm", taken)
+    left, right = matrices((17, 33, 8))
+    assert torch.equal(int8_matmul(left, right).to(torch.int64), left.to(torch.int64) @ right.to(torch.int64))
+    assert not int_mm_is_exact(torch.device("cpu"))
+
+
+def test_the_product_of_torch_is_used_where_it_is_exact() -> None:
+    assert int_mm_is_exact(torch.device("cpu"))
+
+
+def test_one_token_coded_by_ranges_of_channels_decodes_to_itself() -> None:
+    """Columns of a range are cut out of a matrix of one row."""
+    draw = torch.Generator().manual_seed(1)
+    samples = [torch.randn(200, 72, generator=draw) for _ in range(8)]
+    profile = fit("klt", samples, Quality(snr_db=20), ranges=3)
+    token = torch.randn(1, 72, generator=draw)
+    (record,) = encode([token], profile, quality=Quality(step=0.05))
+    for _ in range(20):
+        (decoded,) = decode([record.data], profile)
+        assert float((decoded - token).abs().max()) < 0.2
+        assert encode([token], profile, quality=Quality(step=0.05))[0].data == record.data

@@ -1,0 +1,72 @@
+"""The floors of each room, as data: every import leads to a lower floor.
+
+A name is a file at the room's root or a folder below it, written with a dot for each level. Names on one line stand on
+one floor and do not import each other. A room's own `__init__` stands above all of its floors.
+"""
+
+FLOORS = {
+    "lamofc_codecs": """
+        errors runtime
+        profile quality pooling record entropy published
+        stats
+        source
+        codec
+        klt.transform klt.quantise
+        klt.layers
+        klt.format
+        klt.decode klt.gpu
+        klt.encode
+        klt.fit
+        raw uniform codebook video klt
+        learned
+        registry
+        pipeline
+        api
+        testing
+    """,
+    "lamofc_catalog": """
+        errors
+        footers schemas
+        gone packing columns
+        rows lookup
+        merging
+        views
+        catalog
+    """,
+    "lamofc_store": """
+        errors version defaults codecs catalog
+        storage sample
+        commits sources.families
+        session sources.readers
+        sources reading
+        segments zarr_view loading
+        ingest
+        maintenance
+        store
+        opening exporting
+    """,
+    "lamofc_tools": """
+        machine plots torch_checkpoint metrics models generate
+        comparison heads.contract codec_training analysis
+        heads.architectures
+        heads
+        demo benchmarks.learning cli.console
+        benchmarks.codecs cli.render
+        benchmarks.store cli.store_commands cli.model_commands replay
+        benchmarks cli
+    """,
+}
+
+MOST_FILES = 12
+"""Files of a folder beside its `__init__`: as many as a reader can hold in mind."""
+
+PROGRAMS = ("lamofc_tools.benchmarks", "lamofc_tools.generate")
+"""Folders of programs. They are started by name and offer nothing to import, so their files may name each other."""
+
+PUBLIC_FOLDERS = {
+    "lamofc_codecs": "entropy testing",
+    "lamofc_catalog": "",
+    "lamofc_store": "catalog codecs errors exporting maintenance sample sources version",
+    "lamofc_tools": "",
+}
+"""Files and folders of a room that other rooms may import from, beside the room itself."""

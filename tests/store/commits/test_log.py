@@ -1,0 +1,165 @@
+"""The log: one order for all writers, no gaps, nothing lost, clocks without a say."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lamofc_store.commits import log, store_marker
+from lamofc_store.commits.commit import Change
+from lamofc_store.commits.snapshot import Snapshot
+from lamofc_store.errors import CorruptStore, Expired, NewerFormat, NotFound
+from lamofc_store.storage import local, paths
+from lamofc_store.storage.factory import open_storage
+from lamofc_store.storage.interface import Storage
+from lamofc_store.storage.local import LocalStorage
+from lamofc_store.storage.sealed_json import seal, unseal
+from lamofc_store.storage.ulid import new_ulid
+
+
+@pytest.fixture(params=["local", "memory"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    url = str(tmp_path / "s") if request.param == "local" else f"memory://{new_ulid()}"
+    opened = open_storage(url)
+    store_marker.create(opened)
+    yield opened
+    opened.close()
+
+
+def _note(text: str) -> log.Build:
+    return lambda head: Change(verb="annotate", note={"text": text})
+
+
+def _publish(storage: Storage, count: int) -> Snapshot:
+    head = Snapshot()
+    for number in range(count):
+        head = log.publish(storage, head, _note(str(number)))
+    return head
+
+
+def test_commits_are_numbered_from_zero_without_gaps(storage: Storage) -> None:
+    head = _publish(storage, 5)
+    assert head.n == 4
+    assert log.commit_numbers(storage) == range(5)
+    assert [commit.change.note["text"] for commit, _ in log.replay(storage, 4)] == list("01234")
+    assert log.load(storage) == head
+
+
+def test_publishing_from_an_old_snapshot_takes_the_next_number(storage: Storage) -> None:
+    _publish(storage, 3)
+    seen = []
+    head = log.publish(storage, Snapshot(), lambda snapshot: seen.append(snapshot.n) or Change(verb="fit"))
+    assert seen == [2]
+    assert head.n == 3
+
+
+def test_threads_that_race_all_win_in_the_end(storage: Storage) -> None:
+    def work(worker: int) -> None:
+        for number in range(10):
+            log.publish(storage, Snapshot(), _note(f"{worker}.{number}"))
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = [commit.change.note["text"] for commit, _ in log.replay(storage, 39)]
+    assert sorted(told) == sorted(f"{worker}.{number}" for worker in range(4) for number in range(10))
+    assert all(told.index(f"{worker}.{n}") < told.index(f"{worker}.{n + 1}") for worker in range(4) for n in range(9))
+
+
+def test_a_lost_answer_after_success_counts_as_success(tmp_path: Path) -> None:
+    class Lossy(LocalStorage):
+        def create(self, path: str, data: bytes) -> bool:
+            super().create(path, data)
+            raise ConnectionResetError("the answer got lost")
+
+    store_marker.create(LocalStorage(str(tmp_path / "s")))
+    lossy = Lossy(str(tmp_path / "s"))
+    assert log.publish(lossy, Snapshot(), _note("once")).n == 0
+    assert log.commit_numbers(lossy) == range(1)
+
+
+def test_a_failure_before_the_write_is_raised(tmp_path: Path) -> None:
+    class Broken(LocalStorage):
+        def create(self, path: str, data: bytes) -> bool:
+            raise ConnectionResetError("no way there")
+
+    store_marker.create(LocalStorage(str(tmp_path / "s")))
+    with pytest.raises(ConnectionResetError):
+        log.publish(Broken(str(tmp_path / "s")), Snapshot(), _note("never"))
+
+
+def test_a_gap_is_corruption(storage: Storage) -> None:
+    _publish(storage, 4)
+    storage.delete([paths.commit(2)])
+    with pytest.raises(CorruptStore, match=r"0002\.json is missing, yet .*0003"):
+        log.load(storage)
+
+
+def test_an_exchanged_commit_is_corruption(storage: Storage) -> None:
+    _publish(storage, 3)
+    body = unseal(storage.read(paths.commit(1)), "1")
+    storage.delete([paths.commit(1)])
+    storage.write(paths.commit(1), seal({**body, "note": {"text": "another"}}))
+    with pytest.raises(CorruptStore, match="does not follow commit 1"):
+        log.load(storage)
+
+
+def test_a_commit_of_a_later_format_is_refused_and_not_misread(storage: Storage) -> None:
+    head = _publish(storage, 1)
+    body = {"format": 2, "requires": ["ranges"], "n": 1, "previous": head.crc32c}
+    storage.create(paths.commit(1), seal(body))
+    with pytest.raises(NewerFormat, match="needs format 2 with ranges; this version reads format 1"):
+        log.load(storage)
+
+
+def test_every_flipped_bit_of_a_document_is_noticed() -> None:
+    data = seal({"n": 1, "text": "ä"})
+    for place in range(len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << bit
+            with pytest.raises(CorruptStore, match="doc is damaged"):
+                unseal(bytes(damaged), "doc")
+
+
+def test_a_clock_set_back_changes_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = _publish(storage, 1)
+    future = Snapshot(n=head.n, crc32c=head.crc32c, time="2999-01-01T00:00:00+00:00")
+    assert log.publish(storage, future, _note("after")).time == "2999-01-01T00:00:00+00:00"
+
+
+def test_snapshots_before_an_expiry_are_refused(storage: Storage) -> None:
+    head = _publish(storage, 4)
+    log.publish(storage, head, lambda snapshot: Change(verb="expire", expires=2))
+    assert log.load(storage, as_of=2).n == 2
+    with pytest.raises(Expired, match="snapshot 1 has expired; the oldest kept is 2"):
+        log.load(storage, as_of=1)
+    with pytest.raises(NotFound, match="there is no commit 9: the newest is 4"):
+        log.load(storage, as_of=9)
+
+
+def test_a_build_that_finds_nothing_to_do_commits_nothing(storage: Storage) -> None:
+    head = _publish(storage, 2)
+    assert log.publish(storage, head, lambda snapshot: None) == head
+    assert log.commit_numbers(storage) == range(2)
+
+
+def test_a_commit_is_canonical_json(storage: Storage) -> None:
+    _publish(storage, 1)
+    text = storage.read(paths.commit(0))
+    assert text.endswith(b"\n")
+    assert {"format", "requires", "n", "previous", "writer", "time", "verb", "adds", "drops", "crc32c"} <= set(
+        json.loads(text)
+    )
+
+
+def test_nobody_waits_for_ever_for_a_writer_who_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_LONGEST_TURN", 0.1)
+    store_marker.create(LocalStorage(str(tmp_path / "s")))
+    stopped, other = LocalStorage(str(tmp_path / "s")), LocalStorage(str(tmp_path / "s"))
+    with stopped.committing():
+        assert log.publish(other, Snapshot(), _note("past it")).n == 0

@@ -1,0 +1,245 @@
+"""Loading however it is started and whatever happens meanwhile: the same batches, or an error, and never a hang."""
+
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lamofc_store as lamofc
+from lamofc_store import Cache, FeatureLoader, Sample
+from lamofc_store.errors import CorruptStore, StoreError, WorkerLost
+from lamofc_store.storage import paths, remote
+from lamofc_store.storage.remote import RemoteStorage
+from lamofc_store.storage.ulid import new_ulid
+
+PROGRAMS = Path(__file__).parents[1] / "programs"
+Make = Callable[..., list[Sample]]
+pytestmark = [pytest.mark.timeout(240)]
+
+
+def _run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-W", "error", str(PROGRAMS / program), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def _started(program: str, *arguments: object) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(PROGRAMS / program), *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module", params=["local", pytest.param("s3", marks=pytest.mark.slow)])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: Any, make_samples: Make) -> tuple[str, str, str]:
+    """A store, its storage options, and what a program prints that loads it without workers."""
+    options: dict[str, Any] = request.getfixturevalue("s3") if request.param == "s3" else {}
+    url = f"s3://lamofc/{new_ulid()}" if options else str(tmp_path_factory.mktemp("loaded") / "s")
+    with lamofc.open(url, "w-", storage_options=options) as store:
+        store.ingest(make_samples(23), codec="raw", segment_bytes=3000)
+    told = json.dumps(options)
+    done = _run("loading.py", url, told, "forkserver", 0, "fresh")
+    assert done.returncode == 0, done.stderr
+    return url, told, done.stdout
+
+
+SOON = {("forkserver", 2, "read")}
+MATRIX = [
+    pytest.param(start, workers, read, marks=() if (start, workers, read) in SOON else pytest.mark.slow)
+    for start in ("forkserver", "spawn", "fork")
+    for workers in (2, 4)
+    for read in ("fresh", "read")
+]
+
+
+@pytest.mark.parametrize(("start", "workers", "read"), MATRIX)
+def test_workers_of_every_kind_give_the_same_batches(
+    loaded: tuple[str, str, str], start: str, workers: int, read: str
+) -> None:
+    url, options, expected = loaded
+    done = _run("loading.py", url, options, start, workers, read)
+    assert (done.returncode, done.stdout) == (0, expected), done.stderr
+
+
+@pytest.mark.parametrize("start", ["spawn", pytest.param("forkserver", marks=pytest.mark.slow)])
+def test_a_program_without_a_guard_is_told_the_two_lines(store: lamofc.Store, start: str) -> None:
+    done = _run("unguarded.py", store.url, start)
+    assert done.returncode == 1
+    assert "if __name__ == '__main__': and main()" in done.stderr, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("start", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+def test_a_killed_worker_is_an_error_and_the_epoch_can_be_gone_on_with(
+    tmp_path: Path, make_samples: Make, start: Any
+) -> None:
+    with lamofc.open(str(tmp_path / "s"), "w-") as store:
+        store.ingest(make_samples(60), codec="raw")
+        dataset = store.dataset(["pooled"], target=_slowly)
+        loader = FeatureLoader(dataset, 2, shuffle=True, workers=2, start=start, prefetch=1, timeout=60)
+        seen: list[str] = []
+        with pytest.raises(WorkerLost, match="a worker is gone") as lost:
+            for batch in loader:
+                seen += batch["sample"]
+                if len(seen) == 6:
+                    os.kill(next(iter(loader.pids())), signal.SIGKILL)
+        assert "state_dict() says where to go on" in lost.value.cure
+        assert 6 <= len(seen) < 60
+        other = FeatureLoader(dataset, 2, shuffle=True)
+        other.load_state_dict(loader.state_dict())
+        seen += [sample for batch in other for sample in batch["sample"]]
+        assert seen == [sample for batch in FeatureLoader(dataset, 2, shuffle=True) for sample in batch["sample"]]
+
+
+def _slowly(sample: str) -> int:
+    time.sleep(0.02)
+    return 0
+
+
+def _never(sample: str) -> int:
+    time.sleep(3600)
+    return 0
+
+
+def test_a_worker_that_never_answers_is_an_error(store: lamofc.Store) -> None:
+    loader = FeatureLoader(store.dataset(["pooled"], target=_never), 2, workers=1, start="fork", timeout=2)
+    with pytest.raises(WorkerLost, match="gave nothing for 2 s"):
+        next(iter(loader))
+
+
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_damaged_record_is_an_error_that_names_it_and_nothing_wrong_comes(
+    tmp_path: Path, make_samples: Make, workers: int
+) -> None:
+    with lamofc.open(str(tmp_path / "s"), "w-") as store:
+        store.ingest(make_samples(40), codec="raw")
+        dataset = store.dataset(["pooled"])
+        good = {sample: store[sample, "pooled"] for sample in store}
+        row = store.sql(
+            "SELECT segment, \"offset\" FROM records WHERE sample = 's/0017' AND feature = 'pooled'"
+        ).fetchall()
+        payload = tmp_path / "s" / paths.payload(row[0][0])
+        data = bytearray(payload.read_bytes())
+        data[row[0][1] + 40] ^= 4
+        payload.write_bytes(data)
+    loader = FeatureLoader(dataset, 4, shuffle=True, workers=workers, timeout=60)
+    seen = []
+    with pytest.raises(CorruptStore, match=f"{row[0][0]}.* at byte {row[0][1]}"):
+        for batch in loader:
+            assert all((batch["pooled"][at] == good[sample]).all() for at, sample in enumerate(batch["sample"]))
+            seen += batch["sample"]
+    order = [dataset.samples[at] for at in loader.deal.order.epoch(0)]
+    assert seen == order[: order.index("s/0017") // 4 * 4]
+    rest = FeatureLoader(store.dataset(["pooled"], where="sample <> 's/0017'"), 4)
+    assert sum(len(batch["sample"]) for batch in rest) == 39
+
+
+def _remote(s3: dict[str, object], make_samples: Make) -> lamofc.Store:
+    store = lamofc.open(f"s3://lamofc/{new_ulid()}", "w-", storage_options=s3)
+    store.ingest(make_samples(20), codec="raw", segment_bytes=3000)
+    return store
+
+
+class _Failing:
+    """A file system of which some reads of ranges fail."""
+
+    def __init__(self, inner: Any, failures: int, error: Exception) -> None:
+        self.inner, self.left, self.error, self.calls = inner, failures, error, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def cat_ranges(self, *arguments: Any, **options: Any) -> Any:
+        self.calls += 1
+        found = self.inner.cat_ranges(*arguments, **options)
+        if self.left and self.calls > 1:
+            self.left -= 1
+            return [self.error, *found[1:]]
+        return found
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError("cut"), TimeoutError(), RuntimeError("503 Slow Down")])
+def test_a_read_that_fails_twice_is_tried_again(
+    s3: dict[str, object], make_samples: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(remote, "_FIRST_WAIT", 0.01)
+    store = _remote(s3, make_samples)
+    dataset = store.dataset(["pooled"])
+    expected = {sample: store[sample, "pooled"] for sample in store}
+    assert isinstance(store.storage, RemoteStorage)
+    opened = store.storage._open()
+    failing = _Failing(opened[0], 2, error)
+    store.storage._opened = (failing, opened[1])
+    for batch in FeatureLoader(dataset, 4, shuffle=True):
+        assert all((batch["pooled"][at] == expected[sample]).all() for at, sample in enumerate(batch["sample"]))
+    assert failing.left == 0
+    failing.left = 100
+    with pytest.raises(StoreError, match="did not give what was asked for, 5 times"):
+        list(FeatureLoader(dataset, 4))
+
+
+def test_a_cache_is_read_instead_of_the_store_keeps_its_bound_and_mends_itself(
+    s3: dict[str, object], make_samples: Make, tmp_path: Path
+) -> None:
+    store = _remote(s3, make_samples)
+    expected = {sample: store[sample, "hidden"] for sample in store}
+    cache = Cache(tmp_path / "cache", 1 << 20)
+    dataset = store.dataset(["hidden"], cache=cache)
+    assert isinstance(store.storage, RemoteStorage)
+    counting = _Failing(store.storage._open()[0], 0, ValueError())
+    store.storage._opened = (counting, store.storage._open()[1])
+
+    def read(dataset: Any, **options: Any) -> int:
+        counting.calls = 0
+        for batch in FeatureLoader(dataset, 4, shuffle=True, ragged="list", **options):
+            for tensor, sample in zip(batch["hidden"], batch["sample"], strict=True):
+                assert (tensor == expected[sample]).all()
+        return counting.calls
+
+    assert read(dataset) > 0
+    assert read(dataset) == 0
+    assert read(pickle.loads(pickle.dumps(dataset))) == 0  # noqa: S301 - our own bytes
+    for file in (tmp_path / "cache").glob("*.data"):
+        file.write_bytes(bytes(len(file.read_bytes())))
+    assert read(dataset) > 0
+    assert read(dataset) == 0
+    for file in (tmp_path / "cache").glob("*.data"):
+        file.unlink()
+    assert read(dataset) > 0
+    small = store.dataset(["hidden"], cache=Cache(tmp_path / "small", 16384))
+    for _ in range(3):
+        read(small)
+        assert Cache(tmp_path / "small", 16384).size() <= 16384 + 2 * 4096
+    with pytest.raises(StoreError, match="cache_bytes=10"):
+        Cache(tmp_path, 10)
+
+
+@pytest.mark.slow
+def test_workers_share_a_cache(s3: dict[str, object], make_samples: Make, tmp_path: Path) -> None:
+    store = _remote(s3, make_samples)
+    expected = {sample: store[sample, "pooled"] for sample in store}
+    dataset = store.dataset(["pooled"], cache=Cache(tmp_path, 1 << 20))
+    loader = FeatureLoader(dataset, 3, shuffle=True, workers=2, timeout=60)
+    for _ in range(2):
+        for batch in loader:
+            assert all((batch["pooled"][at] == expected[sample]).all() for at, sample in enumerate(batch["sample"]))
+
+
+@pytest.mark.slow
+def test_two_processes_train_to_the_weights_of_one(store: lamofc.Store) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    alone = _run("parallel.py", store.url, 0, 1, port, 4)
+    assert alone.returncode == 0, alone.stderr
+    ranks = [_started("parallel.py", store.url, rank, 2, port + 1, 4) for rank in range(2)]
+    told = [rank.communicate(timeout=120) for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], told
+    one, two = ([float(number) for number in text.split()] for text in (alone.stdout, told[0][0]))
+    assert len(one) == 48 and max(abs(a - b) for a, b in zip(one, two, strict=True)) < 1e-9

@@ -1,0 +1,197 @@
+"""`lamofc bench`: its figures against what the stores and the tensors say, and that it goes on where it was."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from lamofc_codecs import Quality, Sizes, decode, encode, fit
+from lamofc_codecs.published.truncation import TRUNCATION
+from lamofc_codecs.testing.samples import drawn_weights, picture
+from lamofc_store import open as open_store
+from lamofc_store.errors import BadArgument
+from lamofc_tools.comparison import PEERS, Choice, Split, against, grid, measure, splits
+from lamofc_tools.comparison.paper_tables import paper_table, paper_tables
+
+Lamofc: TypeAlias = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("features")
+    for number in range(16):
+        tokens = picture(9, 9, 32, number)
+        save_file({"a": tokens.half(), "b": tokens[:50, :16].contiguous()}, folder / f"s{number:02}.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def split() -> Split:
+    made = Split("tokens", [picture(9, 9, 32, seed) for seed in range(8)])
+    made.test = [picture(9, 9, 32, seed) for seed in range(20, 24)]
+    made.samples = [f"s{number}" for number in range(4)]
+    return made
+
+
+def test_samples_that_are_measured_are_not_fitted_on(source: Path) -> None:
+    found = {split.feature: split for split in splits(str(source), Choice())}
+    assert set(found) == {"a", "b"}
+    assert found["a"].samples == ["s03", "s07", "s11", "s15"]
+    assert (len(found["a"].train), len(found["a"].test)) == (12, 4)
+    few = splits(str(source), Choice(features=("b",), fit_samples=2, test_samples=1))
+    assert [(split.feature, len(split.train), len(split.test)) for split in few] == [("b", 2, 1)]
+
+
+def test_figures_are_those_of_records_and_tensors(split: Split) -> None:
+    point = grid(["klt:means=0"], ["snr_db=12"], [])[0]
+    found = measure(point, split)
+    profile = fit("klt", split.train, Quality(snr_db=12), means=0)
+    records = encode(split.test, profile)
+    decoded = decode([record.data for record in records], profile)
+    bits = [8 * len(record.data) / record.elements for record in records]
+    errors = [float((x - y).double().square().mean()) for x, y in zip(split.test, decoded, strict=True)]
+    assert found.bpfp == pytest.approx(np.mean(bits))
+    assert found.payload_bpfp == pytest.approx(np.mean([record.payload_bits / record.elements for record in records]))
+    assert found.mse == pytest.approx(np.mean(errors), rel=1e-5)
+    assert found.snr_db == pytest.approx(
+        -10 * np.log10(np.mean([record.bulk_sse / record.signal for record in records])), abs=1e-4
+    )
+    assert found.profile_bpfp == pytest.approx(8 * len(profile.data) / (10_000 * split.test[0].numel()))
+    assert found.quantised_mse == found.mse
+    saved = sum(32 * record.elements - 8 * len(record.data) for record in records)
+    taken = sum(one.encode_seconds + one.decode_seconds for one in found.each)
+    assert found.b_max_mbps == pytest.approx(saved / taken / 1e6)
+
+
+def test_a_reference_is_set_beside_at_the_same_error(split: Split) -> None:
+    found = measure(grid(["uniform"], ["snr_db=10"], [])[0], split)
+    same = against(grid(["uniform"], [], [])[0], found, split)
+    assert same.of_reference == pytest.approx(1.0, abs=0.02)
+    better = against(grid(["klt"], [], [])[0], found, split)
+    assert better.of_reference is not None
+    assert better.of_reference < 0.8
+    exact = Split("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
+    assert against(grid(["klt"], [], [])[0], measure(grid(["raw"], [], [])[0], exact), exact).of_reference is None
+
+
+def test_what_frames_a_record_is_told(split: Split) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    plain, video = (measure(grid([codec], ["snr_db=10", "qp=22"], [])[0], split) for codec in ("uniform", "hevc"))
+    elements = split.test[0].numel()
+    assert plain.framing_bpfp == pytest.approx(8 * 45 / elements)
+    assert 8 * (45 + 40) / elements < video.framing_bpfp < 8 * (45 + 140) / elements
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="resident sets are read from /proc")
+def test_memory_is_that_of_a_fresh_process(split: Split) -> None:
+    large = Split("tokens", split.train, [torch.cat(split.train * 200)], ["s0"])
+    found = measure(grid(["uniform"], ["snr_db=12"], [])[0], large, memory=True)
+    assert found.decode_bytes is not None
+    assert found.encode_bytes is not None
+    assert 0.8 * large.test[0].nbytes < found.decode_bytes < 40 * large.test[0].nbytes
+    assert measure(grid([], [], ["float16"])[0], split, memory=True).decode_bytes is None
+
+
+def test_half_precision_counts_double_in_ebpfp(split: Split) -> None:
+    half = Split("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
+    found = measure(grid(["uniform"], ["snr_db=12"], [])[0], half)
+    assert found.ebpfp == pytest.approx(2 * found.bpfp)
+
+
+def test_what_levels_lose_and_what_the_network_loses_are_told_apart(split: Split, tmp_path: Path) -> None:
+    drawn_weights(Sizes("hyperprior", 8, 12)).save(tmp_path / "w.safetensors")
+    found = measure(grid([f"hyperprior:weights={tmp_path}/w.safetensors"], [], [])[0], split)
+    alone = measure(grid(["lloydmax"], [], [])[0], split)
+    assert found.quantised_mse == pytest.approx(alone.mse)
+    assert found.mse > 10 * found.quantised_mse
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_each_peer_gives_back_what_it_promises(peer: str, split: Split) -> None:
+    packages = {"zstd": "zstandard", "zfp": "zfpy", "sz3": "pysz", "pq": "faiss", "pcodec": "pcodec"}
+    if peer in packages:
+        pytest.importorskip(packages[peer])
+    rates, snrs = [], []
+    for point in grid([], ["snr_db=10", "snr_db=25"], [peer]):
+        found = measure(point, split)
+        rates.append(found.bpfp)
+        snrs.append(found.snr_db)
+        if point.aim and peer in ("zfp", "sz3"):
+            assert point.aim <= found.snr_db < point.aim + 8
+    if peer in ("float16", "zstd", "blosc", "pcodec"):
+        assert snrs[0] > 60
+        assert rates[0] <= 16.5
+    elif peer.startswith("int8"):
+        assert 8 <= rates[0] < 9
+        assert snrs[0] > 25
+    elif peer == "pq":
+        assert rates == [4.0, 2.0, 1.0]
+        assert snrs == sorted(snrs, reverse=True)
+
+
+def test_the_command_keeps_runs_and_goes_on(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    words = ("bench", source, "--feature", "a", "--codec", "uniform", "--codec", "lloydmax:assign=floor,bits=4")
+    store = ("--quality", "snr_db=10", "--store", tmp_path / "runs.lamofc")
+    first = lamofc(*words, *store, "--json").document["points"]
+    assert [(point["coder"], point["setting"]) for point in first] == [
+        ("uniform", "snr_db=10"),
+        ("lloydmax:assign=floor,bits=4", ""),
+    ]
+    assert lamofc(*words, *store, "--json").document["points"] == first  # times, too: nothing was measured again
+    more = lamofc(*words, *store, "--peer", "float16", "--json").document["points"]
+    assert more[:2] == first
+    with open_store(str(tmp_path / "runs.lamofc")) as kept:
+        rows = kept.sql("SELECT name FROM runs WHERE kind = 'bench' ORDER BY started, run").fetchall()
+        assert rows == [("uniform snr_db=10",), ("lloydmax:assign=floor,bits=4",), ("float16",)]
+        query = "SELECT count(*) FROM metrics WHERE name = 'sample.sse'"
+        assert kept.sql(query).fetchall() == [(12,)]
+
+
+def test_it_tells_papers_beside(lamofc: Lamofc, source: Path) -> None:
+    ran = lamofc("bench", source, "--feature", "b", "--peer", "int8-tensor", "--paper", "lamofcbench-7")
+    assert "LaMoFCBench, Table VII" in ran.out
+    assert "171.9" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (("--codec", "nothing"), "no codec 'nothing'"),
+        (("--codec", "klt:means"), "'means' is no NAME=VALUE"),
+        (("--quality", "loud=3"), "loud=3"),
+        (("--peer", "rar"), "no peer 'rar'"),
+        (("--paper", "bible"), "no table 'bible'"),
+        (("--held-out-by", "colour"), "no column 'colour'"),
+    ],
+)
+def test_what_is_typed_wrong_is_told(lamofc: Lamofc, source: Path, words: tuple[str, ...], cause: str) -> None:
+    ran = lamofc("bench", source, *words)
+    assert ran.code in (1, 2)
+    assert cause in ran.lines()[0]
+    assert len(ran.lines()) == 2
+
+
+def test_tables_of_the_papers_agree_with_each_other() -> None:
+    tables = paper_tables()
+    assert list(tables) == [
+        *(f"lamofcbench-{number}" for number in range(2, 14)),
+        *(f"lamofc-{number}" for number in range(3, 7)),
+        *(f"dt-ufc-{number}" for number in range(2, 7)),
+    ]
+    for table in tables.values():
+        assert table["rows"]
+        assert all(len(row) == len(table["columns"]) for row in table["rows"])
+    # What one paper says twice, or another cites, must be the same here.
+    baseline = [row[4] for row in paper_table("lamofc-3")["rows"] if row[0] == "Hyperprior"]
+    assert [row[1] for row in paper_table("lamofc-6")["rows"] if row[0] == "seg"] == baseline
+    assert [row[3] for row in paper_table("dt-ufc-5")["rows"] if row[0] == "baseline"] == baseline[::-1]
+    ranges = {row[0]: row for row in paper_table("lamofc-4")["rows"]}
+    for at, coder in ((3, "vtm"), (5, "hyperprior")):
+        assert {task: tuple(map(float, row[at : at + 2])) for task, row in ranges.items()} == TRUNCATION[coder]
+    with pytest.raises(BadArgument):
+        paper_table("lamofcbench-1")

@@ -1,0 +1,45 @@
+"""Features of a source or a store as planes, tokens x channels, a sample at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+from torch import Tensor
+
+from lamofc_store import Store
+from lamofc_store.sample import pattern_for, to_tokens
+from lamofc_store.sources import Source, Spread, spread_order
+
+Planes = dict[str, Tensor]
+Patterns = Mapping[str, str]
+
+
+def of_source(source: Source, patterns: Patterns, samples: int) -> Iterator[tuple[str, Planes]]:
+    """Id and planes of some samples, from all over the source where it can be read so."""
+    several = source.spread() if isinstance(source, Spread) else source
+    for sample in islice(several, samples):
+        yield sample.id, _planes(sample.features, patterns, sample.patterns)
+
+
+def of_store(
+    store: Store, samples: Sequence[str], features: Sequence[str], patterns: Patterns
+) -> Iterator[tuple[str, Planes]]:
+    """The same of named samples of a store."""
+    query = "SELECT feature, pattern FROM records WHERE sample = ? AND list_contains(?, feature)"
+    for sample in samples:
+        held = dict(store.sql(query, [sample, list(features)]).fetchall())
+        yield sample, _planes(store.tensors(sample, list(held)), patterns, held)
+
+
+def from_all_over(store: Store, features: Sequence[str], samples: int) -> list[str]:
+    """Ids of so many samples that have any of those."""
+    query = "SELECT DISTINCT sample FROM records WHERE list_contains(?, feature) ORDER BY 1"
+    ids = [sample for (sample,) in store.sql(query, [list(features)]).fetchall()]
+    return [ids[place] for place in islice(spread_order(len(ids)), samples)]
+
+
+def _planes(features: Mapping[str, Tensor], patterns: Patterns, own: Patterns) -> Planes:
+    return {
+        name: to_tokens(tensor, pattern_for(name, tuple(tensor.shape), patterns, own))
+        for name, tensor in sorted(features.items())
+        if tensor.is_floating_point()
+    }

@@ -1,0 +1,1 @@
+"""Benchmarks of the store and the catalog: requests, lookups, start-up."""

@@ -1,0 +1,153 @@
+"""The one sink: results on stdout, as text or as one JSON document; everything else on stderr."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import chain, islice
+from typing import Annotated, Any, TextIO, TypeVar
+
+import typer
+
+from lamofc_tools.cli.console.errors import Trouble
+from lamofc_tools.cli.console.progress import Bar
+
+Document = TypeVar("Document")
+_PANEL = "Output"
+_LOOKED_AT = 1000
+"""Rows that the widths of a table's columns are taken from."""
+_GAP = "  "
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a command speaks; the options of every command."""
+
+    json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.", rich_help_panel=_PANEL)
+    ] = False
+    progress: Annotated[
+        bool, typer.Option("--progress/--no-progress", help="Bars on a terminal.", rich_help_panel=_PANEL)
+    ] = True
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_PANEL)] = (
+        False
+    )
+
+    def show(self, document: Document, text: Callable[[Document], str]) -> None:
+        """Print a result: as it is under --json, else as `text` tells it."""
+        _write(sys.stdout, json_text(document) if self.json else text(document))
+
+    def rows(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Print rows as they come: a JSON array of objects, or a table."""
+        stream = json_rows(columns, rows) if self.json else table(columns, rows, bold=has_colour(sys.stdout))
+        for line in stream:
+            _write(sys.stdout, line)
+
+    def note(self, line: str) -> None:
+        """Say something on the side, on stderr."""
+        _write(sys.stderr, line)
+
+    def bar(self, title: str) -> Bar:
+        """A progress bar on stderr, shown when stderr is a terminal and the work takes over a second."""
+        return Bar(title, wanted=self.progress and sys.stderr.isatty())
+
+
+def tell(trouble: Trouble, *, as_json: bool = False) -> None:
+    """The two lines on stderr; under --json the same as a document on stdout as well."""
+    if as_json:
+        _write(sys.stdout, json_text(trouble.to_json()))
+    first, second = trouble.lines()
+    if has_colour(sys.stderr):
+        first = f"\x1b[31merror:\x1b[0m{first.removeprefix('error:')}"
+    _write(sys.stderr, f"{first}\n{second}")
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Colour on terminals only, and not where NO_COLOR or a dumb terminal forbids it."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(f"{text}\n")
+
+
+def json_text(document: object) -> str:
+    """A document as JSON; what is not finite becomes null, times ISO 8601, bytes hexadecimal."""
+    return json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def json_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Lines of a JSON array, one object a row, without holding the rows."""
+    before = "["
+    for row in rows:
+        document = _plain(dict(zip(columns, row, strict=True)))
+        yield before + json.dumps(document, ensure_ascii=False, allow_nan=False)
+        before = ","
+    yield "[]" if before == "[" else "]"
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):  # DuckDB's sums of whole numbers come as decimals without a fraction
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, bold: bool = False) -> Iterator[str]:
+    """Lines of a table whose widths fit the first thousand rows; numbers to the right."""
+    stream = iter(rows)
+    first = [tuple(row) for row in islice(stream, _LOOKED_AT)]
+    texts = [[cell(value) for value in row] for row in first]
+    widths = [max([len(name), *(len(row[at]) for row in texts)]) for at, name in enumerate(columns)]
+    right = [_is_number(first, at) for at in range(len(columns))]
+    head = _aligned(columns, widths, right)
+    yield f"\x1b[1m{head}\x1b[0m" if bold else head
+    for row in chain(texts, ([cell(value) for value in row] for row in stream)):
+        yield _aligned(row, widths, right)
+
+
+def cell(value: object) -> str:
+    """A value in a table; control characters do not reach the terminal."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(_plain(value), ensure_ascii=False)
+    text = value.isoformat(sep=" ", timespec="seconds") if hasattr(value, "timestamp") else str(value)  # type: ignore[attr-defined]
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _is_number(rows: Sequence[Sequence[Any]], at: int) -> bool:
+    values = [row[at] for row in rows if row[at] is not None]
+    return bool(values) and all(
+        isinstance(value, int | float | Decimal | Amount) and not isinstance(value, bool) for value in values
+    )
+
+
+class Amount(str):
+    """A number as people read it, such as `1.2 MB`: text that stands to the right in a table."""
+
+    __slots__ = ()
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
+    cells = [
+        text.rjust(width) if is_right else text.ljust(width)
+        for text, width, is_right in zip(row, widths, right, strict=True)
+    ]
+    return _GAP.join(cells).rstrip()

@@ -1,0 +1,44 @@
+"""Figures of features, and where they came from, as people read them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lamofc_tools.cli.console import Amount
+from lamofc_tools.cli.render.text import counted, size, tables
+
+_COLUMNS = {
+    "least": "least",
+    "most": "most",
+    "mean": "mean",
+    "deviation": "dev.",
+    "kurtosis": "kurt.",
+    "outliers": "outliers",
+    "rho_h": "rho h",
+    "rho_v": "rho v",
+    "gini": "gini",
+    "centroid": "centroid",
+    "plain_bits": "plain bits",
+    "klt_bits": "klt bits",
+}
+
+
+def figures(document: Mapping[str, Any]) -> str:
+    """A line for each feature."""
+    rows = [(row["feature"], row["samples"], *(_told(row[name]) for name in _COLUMNS)) for row in document["features"]]
+    return tables(("feature", "samples", *_COLUMNS.values()), rows)
+
+
+def extracted(document: Mapping[str, Any]) -> str:
+    """What came of a model."""
+    names = document["features"]
+    listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    raw, stored = document["raw_bytes"], document["stored_bytes"]
+    return (
+        f"{counted(document['samples'], 'sample')} of {document['model']} in {document['out']}: {listed}\n"
+        f"{size(raw)} as {size(stored)}, {document['already']} there before, {document['skipped']} skipped,"
+        f" {document['seconds']:.1f} s"
+    )
+
+
+def _told(value: float | None) -> Amount | None:
+    return None if value is None else Amount(f"{value:.3g}")

@@ -1,0 +1,79 @@
+"""Codecs, profiles and comparisons as text for people."""
+
+from collections.abc import Sequence
+
+from lamofc_tools.cli.console import Amount
+from lamofc_tools.cli.render.text import Document, facts, number, size, tables
+
+
+def codecs(document: Sequence[Document]) -> str:
+    """The codecs that there are."""
+    rows = [(row["id"], ", ".join(row["qualities"]) or "fixed", row["summary"]) for row in document]
+    return tables(("codec", "qualities", "what"), rows)
+
+
+def codec(document: Document) -> str:
+    """One codec."""
+    told = {
+        "codec": document["id"],
+        "number": document["number"],
+        "qualities": ", ".join(document["qualities"]) or "fixed",
+        "options": ", ".join(document["options"]) or "none",
+    }
+    return f"{facts(told)}\n\n{document['summary']}\n{document['text']}"
+
+
+def profile(document: Document) -> str:
+    """One profile."""
+    told = {
+        "profile": document["id"],
+        "codec": document["codec"],
+        "size": size(document["bytes"]),
+        **document["config"],
+    }
+    rows = [(row["name"], "x".join(map(str, row["shape"])), row["dtype"]) for row in document["tensors"]]
+    return f"{facts(told)}\n\n{tables(('tensor', 'shape', 'dtype'), rows)}" if rows else facts(told)
+
+
+def training(document: Document) -> str:
+    """What a training came to."""
+    rows = [(*past[:4], Amount(f"{past[4]:.2g}")) for past in document["history"][-8:]]
+    head = {
+        "codec": document["codec"],
+        "lambda": f"{document['lambda']:g}",
+        "planes": document["planes"],
+        "steps": document["steps"],
+        "seconds": number(document["seconds"], 1),
+        "weights": f"{document['weights'][:12]} in {document['file']}",
+    }
+    return facts(head) + "\n\n" + tables(("step", "loss", "bits", "mse of levels", "lr"), rows)
+
+
+def comparison(document: Document) -> str:
+    """A table of points for each feature, and tables of papers."""
+    columns = ("coder", "setting", "bpfp", "ebpfp", "profile", "mse", "by levels", "snr_db", "enc s", "dec s", "Mbit/s")
+    reference = any(point["of_reference"] is not None for point in document["points"])
+    memory = any(point["decode_bytes"] is not None for point in document["points"])
+    parts = []
+    for feature in dict.fromkeys(point["feature"] for point in document["points"]):
+        rows = [
+            (
+                *(point["coder"], point["setting"], number(point["bpfp"], 3), number(point["ebpfp"], 3)),
+                *(number(point["profile_bpfp"], 3), point["mse"], point["quantised_mse"], number(point["snr_db"])),
+                *(number(point["encode_seconds"], 4), number(point["decode_seconds"], 4)),
+                number(point["b_max_mbps"], 1),
+                *([number(point["of_reference"], 3)] if reference else []),
+                *([_taken(point["encode_bytes"]), _taken(point["decode_bytes"])] if memory else []),
+            )
+            for point in document["points"]
+            if point["feature"] == feature
+        ]
+        more = (*(("reference",) if reference else ()), *(("enc mem", "dec mem") if memory else ()))
+        parts.append(f"{feature}\n{tables((*columns, *more), rows)}")
+    for paper in document["papers"]:
+        parts.append(f"{paper['title']}\n{tables(paper['columns'], paper['rows'])}")
+    return "\n\n".join([*parts, document["machine"]])
+
+
+def _taken(count: float | None) -> Amount:
+    return Amount("-") if count is None else size(count)

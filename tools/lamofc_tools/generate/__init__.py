@@ -1,0 +1,1 @@
+"""Programs that write committed files: golden records, frozen tables, console output in documentation."""

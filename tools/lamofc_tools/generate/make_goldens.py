@@ -1,0 +1,178 @@
+"""Write the golden records of every codec: `python -m lamofc_tools.generate.make_goldens FOLDER`.
+
+A golden is a promise to files that people have: bytes once written decode to the same values for ever. Making them anew
+is for a new codec or a new mode; where the bytes of an old one change, it is the codec that needs another id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import save_file
+
+from lamofc_codecs import Profile, Quality, Sizes, decode, encode, fit
+from lamofc_codecs.testing import drawn_weights, feature, picture
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden: a codec in one of its modes, and what it codes."""
+
+    name: str
+    codec: str
+    items: tuple[torch.Tensor, ...]
+    """Items of one feature; or, with `together`, features of one sample."""
+    quality: Quality | None = None
+    options: dict[str, object] = field(default_factory=dict)
+    together: bool = False
+    like: tuple[torch.Tensor, ...] = ()
+    """What it is fitted on, if not on features."""
+    promise: Literal["bytes", "values", "numbers"] = "bytes"
+    """What stays the same for ever: all; or all but what an encoder of others makes of the source; or only the numbers
+    that are read, which another processor's floats may turn into a neighbouring level. The profile of the last,
+    megabytes of weights, is made anew each time, from no samples."""
+
+    def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
+        """As the codec takes it."""
+        return {f"part{number}": item for number, item in enumerate(self.items)} if self.together else list(self.items)
+
+    def profile(self) -> Profile:
+        """Fit on samples like the items."""
+        if self.together:
+            samples = [
+                {name: feature(90, item.shape[1], -seed) for name, item in self.element().items()}  # type: ignore[union-attr]
+                for seed in (1, 2)
+            ]
+            return fit(self.codec, samples, self.quality, **self.options)
+        if self.promise == "numbers":
+            return fit(self.codec, [], self.quality, **self.options)
+        channels = self.items[0].shape[1]
+        features = [feature(120, channels, -1), feature(60, channels, -2)]
+        return fit(self.codec, list(self.like) or features, self.quality, **self.options)
+
+
+def cases() -> Iterator[Case]:
+    """List every mode of every codec."""
+    whole = torch.randint(-(2**63), 2**63 - 1, (3, 5), generator=torch.Generator().manual_seed(1))
+    spiked = feature(70, 12, 3)
+    spiked[3, 4], spiked[5, 6], spiked[7, 8], spiked[9, 10] = float("nan"), -float("inf"), 5e33, 30000.0
+    levels = [float(number**3) / 40000 for number in range(-128, 128)]
+    yield Case("raw-float32", "raw", (feature(200, 12, 1),))
+    yield Case("raw-float16", "raw", (feature(300, 12, 1, torch.float16),))
+    yield Case("raw-bfloat16", "raw", (feature(300, 12, 1, torch.bfloat16),))
+    yield Case("raw-float64-items", "raw", (feature(30, 7, 1, torch.float64), feature(0, 7, 1, torch.float64)))
+    yield Case("raw-int64", "raw", (torch.arange(800).reshape(100, 8),))
+    yield Case("raw-whole", "raw", (whole,))
+    yield Case("raw-empty", "raw", (torch.zeros(0, 9, dtype=torch.bool),))
+    yield Case("uniform-snr", "uniform", (feature(120, 24, 1),), Quality(snr_db=15))
+    yield Case("uniform-rate-float16", "uniform", (feature(120, 24, 2, torch.float16),), Quality(bpfp=2))
+    yield Case("uniform-mse-bfloat16", "uniform", (feature(70, 12, 2, torch.bfloat16),), Quality(mse=0.01))
+    yield Case("uniform-low-bits", "uniform", (feature(70, 12, 2),), Quality(step=2.0**-9))
+    yield Case("uniform-largest-error", "uniform", (feature(70, 12, 2, torch.float16),), Quality(max_error=0.0035))
+    yield Case("uniform-exact", "uniform", (spiked,), Quality(step=0.25), {"nonfinite": "exact"})
+    yield Case("uniform-bits-clip", "uniform", (feature(70, 12, 4),), None, {"bits": 10, "range": (-5.0, 5.0)})
+    exact = {"bits": 8, "range": (-5.0, 5.0), "outside": "exact"}
+    yield Case("uniform-bits-exact", "uniform", (feature(70, 12, 4),), None, exact)
+    yield Case("uniform-items", "uniform", tuple(feature(tokens, 48, 5) for tokens in (1, 1, 0, 3)), Quality(snr_db=20))
+    yield Case("uniform-empty", "uniform", (feature(0, 12, 4),), Quality(snr_db=20))
+    yield Case("lloydmax-nearest", "lloydmax", (feature(200, 24, 6),))
+    yield Case("lloydmax-own-table", "lloydmax", (feature(300, 24, 6) * 0.05,))
+    yield Case(
+        "lloydmax-floor-float16",
+        "lloydmax",
+        (feature(70, 12, 6, torch.float16),),
+        None,
+        {"levels": levels, "assign": "floor"},
+    )
+    yield from _klt_cases(spiked)
+    for codec, sizes in (("hyperprior", Sizes("hyperprior", 8, 12)), ("elic", Sizes("elic", 8, 12, (2, 4, 6)))):
+        learned: dict[str, object] = {"levels": levels, "weights": drawn_weights(sizes), "tile": 64}
+        yield Case(f"{codec}-tiles", codec, (feature(70, 150, 1),), None, learned, promise="numbers")
+    for codec in ("vvc", "hevc"):
+        yield Case(f"{codec}-frame", codec, (picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
+
+
+def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
+    yield Case("klt-layers", "klt", (feature(150, 24, 1),), Quality(snr_db=20), {"layer_bytes": 512})
+    stages: dict[str, object] = {"layer_bytes": 32}
+    yield Case("klt-stages", "klt", (feature(240, 24, 7),), Quality(snr_db=26), stages)
+    yield Case("klt-stages-plain", "klt", (feature(150, 24, 5),), Quality(snr_db=26), {**stages, "transform": "none"})
+    yield Case("klt-means", "klt", (feature(150, 24, 2),), Quality(snr_db=10), {"means": 40, "layer_bytes": 32})
+    yield Case("klt-many-means-float16", "klt", (feature(90, 24, 3, torch.float16),), Quality(bpfp=2), {"means": 150})
+    yield Case(
+        "klt-few-columns-bfloat16",
+        "klt",
+        (feature(90, 24, 4, torch.bfloat16),),
+        Quality(mse=2.0),
+        {"components": 9},
+    )
+    yield Case("klt-fine", "klt", (feature(70, 12, 2),), Quality(step=2.0**-9), {"levels": 2, "layer_bytes": 128})
+    yield Case("klt-largest-error", "klt", (feature(70, 12, 2, torch.float16),), Quality(max_error=0.01))
+    yield Case("klt-exact", "klt", (spiked,), Quality(step=0.25), {"nonfinite": "exact", "layer_bytes": 64})
+    yield Case("klt-plain", "klt", (feature(150, 24, 5),), Quality(snr_db=12), {"transform": "none"})
+    items = tuple(feature(tokens, 48, 5) for tokens in (1, 1, 0, 3))
+    yield Case("klt-items", "klt", items, Quality(snr_db=20))
+    group = (
+        feature(80, 20, 6),
+        feature(80, 12, 7, torch.float16),
+        feature(80, 5, 8, torch.bfloat16),
+    )
+    yield Case("klt-group", "klt", group, Quality(snr_db=15), {"layer_bytes": 256}, together=True)
+    pictures = tuple(picture(9, 9, 24, seed, first=3) for seed in range(8))
+    waves: dict[str, object] = {"waves": True, "layer_bytes": 32}
+    item = picture(16, 14, 24, 20, first=3)
+    yield Case("klt-waves", "klt", (item,), Quality(snr_db=28), waves, like=pictures)
+    lines = tuple(picture(70, 1, 12, seed) for seed in range(8))
+    item, waves = picture(75, 1, 12, 20).to(torch.float16), {"waves": True, "transform": "none"}
+    yield Case("klt-waves-plain-float16", "klt", (item,), Quality(snr_db=12), waves, like=lines)
+    *pairs, item = (torch.cat([picture(9, 8, 24, 2 * seed + one, first=5) for one in (0, 1)]) for seed in range(9))
+    yield Case("klt-waves-several", "klt", (item,), Quality(snr_db=15), {"waves": True}, like=tuple(pairs))
+    weight = torch.randn(4, 24, generator=torch.Generator().manual_seed(3))
+    weighted: dict[str, object] = {"weight": weight, "layer_bytes": 64, "means": 0}
+    yield Case("klt-weighted", "klt", (feature(150, 24, 2),), Quality(snr_db=20), weighted)
+    yield Case("klt-empty", "klt", (feature(0, 12, 4),), Quality(snr_db=20))
+
+
+def digest(tensors: list[torch.Tensor]) -> str:
+    """Sha256 over dtypes, shapes and bytes."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return found.hexdigest()
+
+
+def write(case: Case, folder: Path) -> None:
+    """Write one golden: profile, source, record, and what the record decodes to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    profile = case.profile()
+    record = encode([case.element()], profile)[0]
+    if case.promise != "numbers":
+        profile.save(folder / "profile.safetensors")
+    save_file({f"item{number}": item for number, item in enumerate(case.items)}, folder / "source.safetensors")
+    (folder / "record.bin").write_bytes(record.data)
+    decoded = decode([record.data], profile)
+    if case.promise == "numbers":
+        save_file({"item0": decoded[0]}, folder / "decoded.safetensors")
+    expected = {"codec": record.codec, "profile": profile.id, "decoded": digest(decoded)}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def main() -> None:
+    """Write all goldens that are not there yet; an existing one is only replaced when it is deleted first."""
+    root = Path(sys.argv[1] if len(sys.argv) > 1 else "tests/codecs/goldens")
+    for case in cases():
+        if not (root / case.name).exists():
+            write(case, root / case.name)
+            print(root / case.name)
+
+
+if __name__ == "__main__":
+    main()
