@@ -14,10 +14,38 @@
     └── BadArgument       a value that cannot be meant                                exit 2
 
 Every error has two lines: what is wrong with the value that was given, and `cure`, the act that mends it; a traceback
-shows both.
+shows both. A cure that names arguments is a `Hint`.
 """
 
+import re
+from collections.abc import Callable
 from typing import ClassVar
+
+_ARGUMENT = re.compile(r"\[([a-z_]+)\]")
+
+
+def keyword(argument: str) -> str:
+    """Word an argument as Python does: `overwrite=`."""
+    return f"{argument}="
+
+
+class Hint(str):
+    """A cure that names arguments, in square brackets: `give [overwrite] to replace it`.
+
+    As text it names them as keywords. The command line words the same hint with its options.
+    """
+
+    template: str
+
+    def __new__(cls, template: str) -> "Hint":
+        """Word the arguments of a template as keywords."""
+        self = super().__new__(cls, _ARGUMENT.sub(lambda found: keyword(found[1]), template))
+        self.template = template
+        return self
+
+    def worded(self, word: Callable[[str], str]) -> str:
+        """The hint with each argument worded by a function."""
+        return _ARGUMENT.sub(lambda found: word(found[1]), self.template)
 
 
 class StoreError(Exception):

@@ -15,7 +15,7 @@ from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, NonFinit
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles
-from lamofc_codecs.source import LOSSY_DTYPES, MOST_PER_BYTE, Coded, Like, Source, Wanted
+from lamofc_codecs.source import LOSSY_DTYPES, MOST_PER_BYTE, Coded, DecodeRequest, PartShape, Source
 from lamofc_codecs.stats import Bulk
 
 
@@ -76,7 +76,7 @@ class Codec(ABC):
         raise CorruptRecord(f"codec {self.id} codes one feature a record, this one holds {len(outs)}")
 
     def pooled(
-        self, layers: Sequence[memoryview], like: Sequence[Like], parts: Sequence[int], weights: Doubles
+        self, layers: Sequence[memoryview], like: Sequence[PartShape], parts: Sequence[int], weights: Doubles
     ) -> list[Tensor] | None:
         """What `weights`, tokens x rows, make of those parts, rows x channels, float32; None: decode, and see."""
         return None
@@ -100,7 +100,7 @@ class Codec(ABC):
         The entropy coder needs a bit for 2840 symbols at the least, whatever a record claims.
         """
         length = sum(map(len, layers))
-        need(size <= length * MOST_PER_BYTE, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
+        require(size <= length * MOST_PER_BYTE, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
     @classmethod
     def check_options(cls, options: Mapping[str, object]) -> None:
@@ -175,11 +175,11 @@ class Codec(ABC):
 class OnDevice(Protocol):
     """A codec that decodes to tensors on a device, such as a GPU, many records in one call."""
 
-    def decode_on_device(self, requests: Sequence[Wanted], device: torch.device) -> list[list[Tensor]]:
+    def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
         """Decode the requested parts of each record to tensors on the device, in the dtypes of their sources."""
 
 
-def need(condition: bool, what: str) -> None:
+def require(condition: bool, what: str) -> None:
     """Raise `CorruptRecord` saying what is wrong unless the condition holds."""
     if not condition:
         raise CorruptRecord(what)

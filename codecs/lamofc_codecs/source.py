@@ -83,7 +83,7 @@ class Source:
         return sum(tensor.shape[1] for tensor in self.tensors)
 
 
-class Like(NamedTuple):
+class PartShape(NamedTuple):
     """What a part of a record looks like."""
 
     channels: int
@@ -106,7 +106,7 @@ class Coded:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DecodeRequest:
     """What a codec is to decode of one record."""
 
     layers: Sequence[memoryview]

@@ -8,7 +8,7 @@ from lamofc_store.commits import row_objects
 from lamofc_store.commits.commit import Change, ProfileEntry, RowsEntry
 from lamofc_store.commits.pending import Segment
 from lamofc_store.commits.snapshot import Snapshot
-from lamofc_store.errors import Conflict, NotFound, SchemaConflict
+from lamofc_store.errors import Conflict, Hint, NotFound, SchemaConflict
 from lamofc_store.storage import Document, Storage
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _position(row: dict[str, Any]) -> Position:
 def _conflict(row: dict[str, Any], how: str) -> Conflict:
     return Conflict(
         f"sample {row['sample']!r}, feature {row['feature']!r} is there {how}",
-        "give --overwrite to replace it, or ingest into another store",
+        Hint("give [overwrite] to replace it, or ingest into another store"),
     )
 
 

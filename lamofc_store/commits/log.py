@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from lamofc_store.commits import checkpoint
 from lamofc_store.commits.commit import Change, Commit, from_body
 from lamofc_store.commits.snapshot import Snapshot, apply
-from lamofc_store.errors import CorruptStore, Expired, NotFound
+from lamofc_store.errors import CorruptStore, Expired, Hint, NotFound
 from lamofc_store.storage import Storage, crc32c, new_ulid, paths, seal, unseal
 
 Build = Callable[[Snapshot], Change | None]
@@ -111,7 +111,7 @@ def require_kept(storage: Storage, number: int) -> None:
     if number < oldest:
         raise Expired(
             f"snapshot {number} was given up while it was read; the oldest kept is {oldest}",
-            "refresh the store or open it again; lamofc gc --keep 7d leaves readers a week",
+            Hint("refresh the store or open it again; garbage collection with [keep] 7d leaves readers a week"),
         )
 
 

@@ -72,6 +72,6 @@ def find(snapshot: Snapshot, identity: str) -> str:
         held = ", ".join(sorted({entry.id[:12] for entry in snapshot.profiles.values()})) or "none"
         raise NotFound(
             f"profile {identity!r} names {len(found)} profiles; the store holds {held}",
-            "lamofc codec list --store STORE",
+            "give more of its id; store.snapshot.profiles holds them",
         )
     return found[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, get_args
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sample import ENVELOPE, STRUCTURE
 from lamofc_store.sample import structure as nesting
 
@@ -54,7 +54,9 @@ def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) 
 
     wrong = [name for name, tensor in tensors.items() if name == "__metadata__" or str(tensor.dtype) in _NOT_SAFE]
     if wrong:
-        raise BadArgument(f"{wrong[0]!r} of {tensors[wrong[0]].dtype} has no place in safetensors", f"--format {BENCH}")
+        raise BadArgument(
+            f"{wrong[0]!r} of {tensors[wrong[0]].dtype} has no place in safetensors", Hint(f"give [format] {BENCH}")
+        )
     file.write(save(_apart(tensors), None if structure is None else {STRUCTURE: structure}))
 
 
@@ -90,7 +92,7 @@ def _write_npy(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
     if isinstance(whole, dict) and len(whole) == 1:
         (whole,) = whole.values()
     if not isinstance(whole, torch.Tensor):
-        raise BadArgument(f"a sample of {', '.join(sorted(tensors)[:8])} is no single array", "--format npz")
+        raise BadArgument(f"a sample of {', '.join(sorted(tensors)[:8])} is no single array", Hint("give [format] npz"))
     _write_array(file, whole)
 
 
@@ -133,7 +135,9 @@ def _renamed(whole: Any, blocks: str) -> Any:
     names = [blocks.format(match[1]) if match else str(key) for key, match in found.items()]
     if not any(found.values()) or len(set(names)) < len(names):
         keys = ", ".join(map(str, found))[:120]
-        raise BadArgument(f"the keys {keys or type(whole).__name__} are not each of another block", "--keys original")
+        raise BadArgument(
+            f"the keys {keys or type(whole).__name__} are not each of another block", Hint("give [keys] original")
+        )
     return dict(zip(names, whole.values(), strict=True))
 
 

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lamofc_store.errors import Conflict, NotFound, StoreError
+from lamofc_store.errors import Conflict, Hint, NotFound, StoreError
 from lamofc_store.exporting.bench_envelope import FIGURES, enveloped
 from lamofc_store.exporting.formats import FORMATS, format_named, numpy_of
 from lamofc_store.sample import MARKER, Sample, Scalar, completed, file_of, files_of
@@ -44,6 +44,8 @@ NESTING = "nesting"
 """The index's column of structures: in a table of attributes `structure` would be taken for the store's own."""
 BATCH = 4096
 """Samples whose rows are asked for at a time."""
+
+_NO_MATCH = Hint("correct [where]; `lamofc ls` lists the samples")
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,10 @@ def export(  # noqa: PLR0913
     form = format_named(format, keys, measured=measured)
     samples = store.find(where) if where else list(store)
     if not samples:
-        raise NotFound(f"no sample of {store.url} matches {where or 'true'!r}", "correct --where; see `lamofc ls`")
+        raise NotFound(
+            f"no sample of {store.url} matches {where or 'true'!r}",
+            _NO_MATCH,
+        )
     folder = Path(out)
     wanted = {"store": store.url, "commit": store.head, "format": format, "features": list(features), "where": where}
     wanted |= _unusual(quality=quality and str(quality), keys=keys.replace("original", ""), measured=measured)
@@ -267,7 +272,7 @@ def claim(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> None
                 if before.get(key) != wanted.get(key)
             )
             raise Conflict(
-                f"{folder} holds another export: {changed}", "use --overwrite to replace it, or another folder"
+                f"{folder} holds another export: {changed}", Hint("give [overwrite] to replace it, or another folder")
             )
         (folder / INDEX).unlink(missing_ok=True)
         for path in folder.rglob(f"*{FORMATS[before['format']].suffix}"):

@@ -7,7 +7,7 @@ from typing import Any
 from lamofc_store.ingest.feature_items import Item
 
 
-def told_apart(items: Iterable[Item], held: Callable[[Item], bool]) -> tuple[list[Item], list[Item]]:
+def split_duplicates(items: Iterable[Item], held: Callable[[Item], bool]) -> tuple[list[Item], list[Item]]:
     """Items whose content is not held yet, each content once; and the others, which need a row only."""
     first: dict[tuple[object, ...], Item] = {}
     again = []

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lamofc_store.errors import StoreError
+from lamofc_store.errors import Hint, StoreError
 from lamofc_store.ingest.feature_items import Item
 from lamofc_store.ingest.options import IngestOptions
 from lamofc_store.ingest.profile_fitting import channels_differ
@@ -80,7 +80,7 @@ def _after(error: Exception, item: Item, profile: "Profile", options: IngestOpti
     if isinstance(error, CodecError):
         return StoreError(
             f"sample {item.sample!r}, feature {item.feature!r}: {error}",
-            getattr(error, "cure", "") or "give --on-error skip or raw to go on",
+            getattr(error, "cure", "") or Hint("give [on_error] skip or raw to go on"),
         )
     return error
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import Hint, SourceError
 from lamofc_store.ingest.options import IngestOptions
 from lamofc_store.sample import Sample, layout
 
@@ -57,7 +57,7 @@ def items_of(sample: Sample, options: IngestOptions) -> Iterator[Item]:
         globs = f" that fits {', '.join(options.features)}" if options.features else ""
         raise SourceError(
             f"sample {sample.id!r} has no feature{globs}; it has {sorted(sample.features)}",
-            "lamofc ingest --dry-run lists the features",
+            Hint("correct [features]; lamofc.plan(source), or a dry run, lists the features"),
         )
     for name in wanted:
         yield _item(sample, name, options)

@@ -11,7 +11,7 @@ _MOST = 1.1
 """Bits against coding each channel by itself; above this, a profile is one of other features."""
 
 
-class Fitness:
+class ProfileCheck:
     """What an ingest sees of its profiles."""
 
     def __init__(self) -> None:
@@ -41,4 +41,4 @@ def _warning(feature: str, profile: str, ratio: float) -> str:
     what = f"its records take {ratio:.2g} times the bits of coding each channel by itself"
     if ratio == float("inf"):
         what = "its records are stored raw"
-    return f"profile {profile[:12]} does not fit feature {feature!r}: {what}; leave out --profile to fit one"
+    return f"profile {profile[:12]} does not fit feature {feature!r}: {what}; fit a profile on samples like these"

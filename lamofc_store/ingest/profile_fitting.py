@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store.commits import profile_objects as stored
 from lamofc_store.defaults import DEFAULT_CODEC
-from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.errors import BadArgument, Hint, SourceError
 from lamofc_store.ingest.feature_groups import AUTO, exactly, patterns_of, place_of
 from lamofc_store.ingest.feature_items import Item, items_of
 from lamofc_store.ingest.options import IngestOptions
@@ -147,7 +147,7 @@ def channels_differ(item: Item, expected: int) -> SourceError:
     return SourceError(
         f"sample {item.sample!r}, feature {item.feature!r} has {item.tokens.shape[1]} channels,"
         f" the samples before it have {expected}",
-        "name the odd feature otherwise, or set its pattern with --pattern",
+        Hint("give the odd feature another name, or set its pattern with [patterns]"),
     )
 
 

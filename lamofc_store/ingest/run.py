@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.commits import Change, Segment, Snapshot, changes, profile_objects
-from lamofc_store.errors import Conflict, Expired, StoreError
+from lamofc_store.errors import Conflict, Expired, Hint, StoreError
 from lamofc_store.ingest import encode_items, merge_structure, profile_fitting
-from lamofc_store.ingest.deduplicate import told_apart
+from lamofc_store.ingest.deduplicate import split_duplicates
 from lamofc_store.ingest.feature_groups import by_name, kinds_of, together
 from lamofc_store.ingest.feature_items import Item, items_of
 from lamofc_store.ingest.options import IngestOptions, Progress, Report
-from lamofc_store.ingest.profile_check import Fitness
+from lamofc_store.ingest.profile_check import ProfileCheck
 from lamofc_store.ingest.segment_rows import Coded, Writer
 from lamofc_store.sample import Sample
 from lamofc_store.sources import Tolerant, Unreadable
@@ -38,7 +38,7 @@ class Ingest:
         self._pending: dict[tuple[str, str], int] = {}
         """Source hashes of what the open segment holds."""
         self._writer = Writer(store.storage, options.segment_bytes)
-        self._fitness = Fitness()
+        self._fitness = ProfileCheck()
         self._total: int | None = None
         self._groups: list[list[str]] | None = None
         """Globs of the features that are coded together; None until the first features are seen."""
@@ -154,7 +154,7 @@ class Ingest:
         grouped = {(item.sample, item.feature) for bundle in self._add_groups(bundles) for item in bundle}
         alone = [item for item in new if (item.sample, item.feature) not in grouped]
         self._choose_alone(alone)
-        alone, again = told_apart(alone, lambda item: self._writer.holds(item, *self._coded_as(item)))
+        alone, again = split_duplicates(alone, lambda item: self._writer.holds(item, *self._coded_as(item)))
         failed = self._code(alone)
         self._share([item for item in again if item.sample not in failed])
         taken = [one for one, items in batch if any((item.sample, item.feature) in self._pending for item in items)]
@@ -243,7 +243,7 @@ class Ingest:
         what = "content" if row["source_hash"] != item.source_hash else f"coding ({stored})"
         raise Conflict(
             f"sample {item.sample!r}, feature {item.feature!r} is there with other {what}",
-            "give --overwrite to replace it, or the codec and quality that it was stored with",
+            Hint("give [overwrite] to replace it, or the codec and quality that it was stored with"),
         )
 
     def _add(self, name: str, items: Sequence[Item], coded: Coded) -> None:

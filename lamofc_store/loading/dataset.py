@@ -17,10 +17,10 @@ from lamofc_store.errors import BadArgument, NotFound
 from lamofc_store.loading import collate
 from lamofc_store.loading.collate import Ragged
 from lamofc_store.loading.shuffle import Order, Shuffle
-from lamofc_store.loading.shuffle_quality import Mixing, mixing
+from lamofc_store.loading.shuffle_quality import ShuffleQuality, mixing
 from lamofc_store.reading import (
     COLUMNS,
-    Wanted,
+    ReadPlan,
     decoded,
     fetch,
     fetched,
@@ -108,7 +108,7 @@ class FeatureDataset(Dataset[Example]):
         whole, rows = rows, layer_selection.shortened(rows, quality)
         self._spent = layer_selection.spent(whole, rows)
         tables = _aligned(rows, self.features)
-        self._wanted = [Wanted.of(tables[feature]) for feature in self.features]
+        self._wanted = [ReadPlan.of(tables[feature]) for feature in self.features]
         first = tables[self.features[0]]
         self._index: dict[str, int] | None = None
         self.samples: list[str] = first["sample"].to_pylist()
@@ -208,7 +208,7 @@ class FeatureDataset(Dataset[Example]):
             found[name] = targets.to(device) if isinstance(targets, Tensor) else targets
         return found
 
-    def mixing(self, order: Order, batch_size: int) -> Mixing:
+    def mixing(self, order: Order, batch_size: int) -> ShuffleQuality:
         """How well an order mixes its samples, and what it costs in requests."""
         return mixing(order, self._wanted[0].places, batch_size)
 
@@ -233,7 +233,7 @@ class FeatureDataset(Dataset[Example]):
         told = xxhash.xxh3_64_hexdigest("\0".join(self.samples).encode("utf-8", "surrogatepass"))
         return f"commit {self.commit}, samples {told}"
 
-    def _of(self, indices: Sequence[int]) -> Wanted:
+    def _of(self, indices: Sequence[int]) -> ReadPlan:
         return together([wanted.take(indices) for wanted in self._wanted])
 
     def _targets(self, indices: Sequence[int]) -> dict[str, list[Any]]:

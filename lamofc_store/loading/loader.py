@@ -13,7 +13,7 @@ from lamofc_store.loading.collate import Ragged
 from lamofc_store.loading.dataset import FeatureDataset, Fetched
 from lamofc_store.loading.prefetch import ahead
 from lamofc_store.loading.shuffle import Shuffle
-from lamofc_store.loading.shuffle_quality import Mixing
+from lamofc_store.loading.shuffle_quality import ShuffleQuality
 from lamofc_store.loading.workers import Start, Workers
 
 Batch = dict[str, Any]
@@ -90,7 +90,7 @@ class FeatureLoader:
         self.deal.load_state_dict(dict(state))
         self._at = None
 
-    def mixing(self) -> Mixing:
+    def mixing(self) -> ShuffleQuality:
         """How well its order mixes samples, against a full shuffle, and the requests of a batch."""
         return self.dataset.mixing(self.deal.order, self.deal.hand.whole)
 

@@ -12,7 +12,7 @@ _PAIRS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Mixing:
+class ShuffleQuality:
     """What an order is like; a full shuffle has 1, 1, and as many requests as samples."""
 
     spread: float
@@ -23,7 +23,7 @@ class Mixing:
     """Ranges that are asked for a batch from an object store; neighbours are one."""
 
 
-def mixing(order: Order, places: Places, batch_size: int) -> Mixing:
+def mixing(order: Order, places: Places, batch_size: int) -> ShuffleQuality:
     """Measured on the first two epochs."""
     rank = np.empty(len(places), np.int64)
     rank[np.lexsort((places.offset, places.segment))] = np.arange(len(places))
@@ -33,7 +33,7 @@ def mixing(order: Order, places: Places, batch_size: int) -> Mixing:
     chance = len(places) / np.sqrt(12)
     spread = rank[batches].std(axis=1, ddof=1 if batch_size > 1 else 0).mean() / chance
     asked = [requests(places.take(batch)) for batch in batches]
-    return Mixing(float(spread), _company(batches, second, batch_size), float(np.mean(asked)))
+    return ShuffleQuality(float(spread), _company(batches, second, batch_size), float(np.mean(asked)))
 
 
 def _company(batches: Numbers, second: Numbers, batch_size: int) -> float:

@@ -40,14 +40,14 @@ class Form(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ReadPlan:
     """Records to read: where they lie, and what their tensors look like."""
 
     places: Places
     forms: tuple[Form, ...]
 
     @classmethod
-    def of(cls, rows: "pa.Table") -> "Wanted":
+    def of(cls, rows: "pa.Table") -> "ReadPlan":
         """What record rows tell."""
         shapes = map(tuple, rows["shape"].to_pylist())
         forms: dict[Form, Form] = {}
@@ -61,31 +61,31 @@ class Wanted:
         """Whether all are alike, each the first of its record."""
         return len(set(self.forms)) == 1 and self.forms[0].cell == (0, 0)
 
-    def take(self, indices: Sequence[int]) -> "Wanted":
+    def take(self, indices: Sequence[int]) -> "ReadPlan":
         """Some of them, in the order asked for."""
-        return Wanted(self.places.take(indices), tuple(self.forms[index] for index in indices))
+        return ReadPlan(self.places.take(indices), tuple(self.forms[index] for index in indices))
 
 
-def together(parts: Sequence[Wanted]) -> Wanted:
+def together(parts: Sequence[ReadPlan]) -> ReadPlan:
     """Several lists, one after the other."""
-    return Wanted(joined([part.places for part in parts]), tuple(form for part in parts for form in part.forms))
+    return ReadPlan(joined([part.places for part in parts]), tuple(form for part in parts for form in part.forms))
 
 
 def read(
-    storage: Storage, profiles: Mapping[str, "Profile"], wanted: Wanted, cache: "Cache | None" = None
+    storage: Storage, profiles: Mapping[str, "Profile"], wanted: ReadPlan, cache: "Cache | None" = None
 ) -> list["torch.Tensor"]:
     """The features that those records hold, in order; a record that several of them share is read once."""
     return decoded(profiles, wanted, *fetched(storage, wanted, cache)) if wanted.forms else []
 
 
-def fetched(storage: Storage, wanted: Wanted, cache: "Cache | None" = None) -> "tuple[Packed, Numbers]":
+def fetched(storage: Storage, wanted: ReadPlan, cache: "Cache | None" = None) -> "tuple[Packed, Numbers]":
     """The records, each once, and which of them each feature is in."""
     places, which = _distinct(wanted.places)
     return fetch(storage, places, cache), which
 
 
 def decoded(
-    profiles: Mapping[str, "Profile"], wanted: Wanted, packed: "Packed", which: Numbers, **options: Any
+    profiles: Mapping[str, "Profile"], wanted: ReadPlan, packed: "Packed", which: Numbers, **options: Any
 ) -> list["torch.Tensor"]:
     """Features from records that were fetched; `device` and `dtype` are those of `lamofc_codecs.decode`."""
     from lamofc_codecs import decode
@@ -98,7 +98,7 @@ def decoded(
 
 
 def stacked(
-    profiles: Mapping[str, "Profile"], wanted: Wanted, packed: "Packed", which: Numbers, **options: Any
+    profiles: Mapping[str, "Profile"], wanted: ReadPlan, packed: "Packed", which: Numbers, **options: Any
 ) -> "torch.Tensor":
     """The same for features that are all alike (`wanted.even`), decoded straight into one tensor."""
     import torch
@@ -120,7 +120,7 @@ def stacked(
 
 def pooled(
     profiles: Mapping[str, "Profile"],
-    wanted: Wanted,
+    wanted: ReadPlan,
     packed: "Packed",
     which: Numbers,
     pool: "Pool",
@@ -138,12 +138,12 @@ def pooled(
     return [tensor.flatten() for tensor in found]
 
 
-def _needed(profiles: Mapping[str, "Profile"], wanted: Wanted) -> "list[Profile]":
+def _needed(profiles: Mapping[str, "Profile"], wanted: ReadPlan) -> "list[Profile]":
     return [profiles[identity] for identity in {form.profile for form in wanted.forms if form.profile}]
 
 
 @contextmanager
-def _named(wanted: Wanted) -> Iterator[None]:
+def _named(wanted: ReadPlan) -> Iterator[None]:
     """A codec's refusal of a record, told as damage of the store."""
     from lamofc_codecs import CodecError
 
@@ -211,7 +211,7 @@ def tensors(
         missing = sorted(set(features or ()) - set(found))
         if missing or not found:
             _refuse(store, sample, missing)
-        return dict(zip(found, read(store.storage, store.profiles, Wanted.of(rows)), strict=True))
+        return dict(zip(found, read(store.storage, store.profiles, ReadPlan.of(rows)), strict=True))
 
 
 def _refuse(store: "Session", sample: str, missing: list[str]) -> None:

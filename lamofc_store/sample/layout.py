@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sample.pattern import default_pattern, parse
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def assignments(options: Iterable[str]) -> dict[str, str]:
         if not equals or not glob.strip() or "->" in glob:
             raise BadArgument(
                 f"{option!r} is no assignment of a pattern",
-                "write FEATURE=PATTERN, such as --pattern 'layer.*=b h t d -> (b t) (h d)'",
+                Hint("write FEATURE=PATTERN, such as [patterns] 'layer.*=b h t d -> (b t) (h d)'"),
             )
         patterns[glob.strip()] = parse(pattern.strip()).text
     return patterns

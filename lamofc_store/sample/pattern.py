@@ -16,7 +16,7 @@ from functools import lru_cache
 from keyword import iskeyword
 from typing import TYPE_CHECKING
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, Hint
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class Pattern:
         if len(left) != len(shape):
             raise BadArgument(
                 f"pattern {self.text!r} has {len(left)} axes, the shape {tuple(shape)} has {len(shape)}",
-                f"use --pattern FEATURE={default_pattern(shape)!r} or one of {len(shape)} axes",
+                Hint(f"give [patterns] FEATURE={default_pattern(shape)!r} or one of {len(shape)} axes"),
             )
         lengths = dict(self.sizes)
         for group, length in zip(left, shape, strict=True):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from lamofc_store.errors import BadArgument, NotFound, SourceError
+from lamofc_store.errors import BadArgument, Hint, NotFound, SourceError
 from lamofc_store.sample import MARKER
 from lamofc_store.sources.files import Files, find
 from lamofc_store.sources.formats import KEPT_AS, READERS, SUFFIXES
@@ -54,7 +54,7 @@ def _files(root: Path, format: str, wanted: Wanted, id_column: str | None) -> So
     if single and format == "auto" and root.suffix.lower() not in suffixes:
         raise SourceError(
             f"{root} has the unknown suffix {root.suffix!r}; known are {', '.join(sorted(suffixes))}",
-            "say what it is with --format, or convert it to .safetensors",
+            Hint("say what it is with [format], or convert it to .safetensors"),
         )
     if format == "auto":
         others = tuple(path for path in files if path.suffix.lower() != ".parquet")

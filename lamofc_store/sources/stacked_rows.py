@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import Hint, SourceError
 from lamofc_store.sample import Sample, Scalar
 from lamofc_store.sources.formats import SUFFIXES
 from lamofc_store.sources.readers import (
@@ -83,7 +83,7 @@ class Rows:
         what = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files of {self.root}"
         return (
             f"{len(self)} rows of {what}, a sample each: features {features}; attributes {attributes}"
-            "; another --format takes each file whole"
+            "; another format takes each file whole"
         )
 
     def sample(self, path: Path, columns: Mapping[str, Column], row: int) -> Sample:
@@ -141,7 +141,7 @@ def open_columns(path: Path) -> dict[str, Column]:
     if len(set(lengths.values())) != 1 or None in lengths.values():
         raise SourceError(
             f"{path}: the tensors have not one number of rows: {lengths}",
-            f"stack them along a first axis of samples, or use --format {kind} to take the file as one sample",
+            Hint(f"stack them along a first axis of samples, or give [format] {kind} to take the file as one sample"),
         )
     return columns
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lamofc_codecs.codebook.level_codec import Codebook
 from lamofc_codecs.codebook.levels import ASSIGN, Levels, Numbers, fit_levels
-from lamofc_codecs.codec import need
+from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import Tables, count_symbols, normalise, read_plane, write_plane
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.profile import Profile
@@ -85,22 +85,22 @@ class LloydMax(Codebook):
         """Fill `out` with levels."""
         data, size = layers[0], out.numel()
         if not size:
-            need(not len(data), f"{len(data)} bytes for a tensor of {tuple(out.shape)}")
+            require(not len(data), f"{len(data)} bytes for a tensor of {tuple(out.shape)}")
             return
-        need(len(data) > 0, f"no bytes for a tensor of {tuple(out.shape)}")
+        require(len(data) > 0, f"no bytes for a tensor of {tuple(out.shape)}")
         low_bits = max(self._levels.bits - 8, 0)
         low_bytes = (size * low_bits + 7) // 8
-        need(len(data) > low_bytes, f"{len(data)} bytes for {size} numbers of {self._levels.bits} bits")
+        require(len(data) > low_bytes, f"{len(data)} bytes for {size} numbers of {self._levels.bits} bits")
         high = np.empty(size, np.uint8)
         read_plane(data[0], data[1 + low_bytes :], high, self._table)
         numbers: Numbers = high
         if low_bits:
             bits = np.unpackbits(np.frombuffer(data[1 : 1 + low_bytes], np.uint8), bitorder="little")
             rest = bits[: size * low_bits].reshape(size, low_bits) @ (1 << np.arange(low_bits, dtype=np.uint16))
-            need(not bits[size * low_bits :].any(), f"bits are set behind the {size * low_bits} low bits")
+            require(not bits[size * low_bits :].any(), f"bits are set behind the {size * low_bits} low bits")
             numbers = ((high.astype(np.uint16) << low_bits) | rest.astype(np.uint16)).astype(np.uint16)
         elif len(self._levels.levels) < SYMBOLS:
-            need(bool((high < len(self._levels.levels)).all()), f"a number of {len(self._levels.levels)} or more")
+            require(bool((high < len(self._levels.levels)).all()), f"a number of {len(self._levels.levels)} or more")
         self._levels.restore(numbers, out)
 
 

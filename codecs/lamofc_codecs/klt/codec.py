@@ -15,20 +15,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec, need
+from lamofc_codecs.codec import Codec, require
 from lamofc_codecs.entropy import read_exact, write_exact
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.klt.decode import pooled, synthesise
-from lamofc_codecs.klt.encode import Sample, evened, keep_rows
+from lamofc_codecs.klt.encode import SampleEncoder, equalise_items, keep_rows
 from lamofc_codecs.klt.fit import fit_profile
-from lamofc_codecs.klt.format import KltOptions, Parameters, read_layers, read_start, write_layers
+from lamofc_codecs.klt.format import KltOptions, KltParameters, read_layers, read_start, write_layers
 from lamofc_codecs.klt.gpu import decode_together
 from lamofc_codecs.klt.transform import digest_of
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, parse, sections
 from lamofc_codecs.runtime import Doubles
-from lamofc_codecs.source import Coded, Like, Source, Wanted
+from lamofc_codecs.source import Coded, DecodeRequest, PartShape, Source
 from lamofc_codecs.stats import NO_DISTORTION, Bulk, total_distortion
 
 _MANY = 1 / 1024
@@ -74,7 +74,7 @@ class Klt(Codec):
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)
-        self.known = Parameters.of(profile)
+        self.known = KltParameters.of(profile)
 
     @property
     def bulk(self) -> Bulk:
@@ -107,9 +107,9 @@ class Klt(Codec):
         return coded
 
     def _encode(self, source: Source, outside: NDArray[np.bool_], quality: Quality) -> Coded:
-        sample = Sample.of(source, outside, self.known, quality)
+        sample = SampleEncoder.of(source, outside, self.known, quality)
         trial, reached = sample.meet(quality)
-        sample, trial = evened(sample, trial)
+        sample, trial = equalise_items(sample, trial)
         exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
         coded = list(zip(trial.numbers, trial.runs, strict=True))
         layers = write_layers(trial.cut, coded, sample.side(trial.tokens), self.known, exact, source.nbytes >> 17)
@@ -132,7 +132,7 @@ class Klt(Codec):
         known = self.known
         tokens = next((len(out) for out in outs if out is not None), 0)
         if not tokens or not sum(channels):
-            need(not any(map(len, layers)) or not any(out is not None for out in outs), "layers of an empty tensor")
+            require(not any(map(len, layers)) or not any(out is not None for out in outs), "layers of an empty tensor")
             return
         read = read_layers(layers, tokens, channels, known)
         synthesise(read.level, known, read.side, outs)
@@ -140,7 +140,7 @@ class Klt(Codec):
             read_exact(read.exact, outs)
 
     def pooled(
-        self, layers: Sequence[memoryview], like: Sequence[Like], parts: Sequence[int], weights: Doubles
+        self, layers: Sequence[memoryview], like: Sequence[PartShape], parts: Sequence[int], weights: Doubles
     ) -> list[Tensor] | None:
         """Numbers are added up, and only sums transformed."""
         if not len(weights) or not any(one.channels for one in like):
@@ -148,7 +148,7 @@ class Klt(Codec):
         read = read_layers(layers, len(weights), [one.channels for one in like], self.known)
         return pooled(read, self.known, [one.dtype for one in like], parts, weights)
 
-    def decode_on_device(self, requests: Sequence[Wanted], device: torch.device) -> list[list[Tensor]]:
+    def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
         """Decode a batch in a few launches, to the same values as on the CPU."""
         return decode_together(requests, self.known, device)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.codebook import Codebook, Numbers, fit_levels
-from lamofc_codecs.codec import need
+from lamofc_codecs.codec import require
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
 from lamofc_codecs.learned.latent_coder import Reading, Writing
 from lamofc_codecs.learned.plane_tiles import Tile, tiles
@@ -23,7 +23,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import refuse_unrouted
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import as_dtype, convert, crc32c
-from lamofc_codecs.source import CPU, Coded, Source, Wanted
+from lamofc_codecs.source import CPU, Coded, DecodeRequest, Source
 from lamofc_codecs.stats import measure_distortion
 
 _LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
@@ -100,19 +100,19 @@ class Learned(Codebook):
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` with levels, tile after tile."""
         if not out.numel():
-            need(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(out.shape)}")
+            require(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(out.shape)}")
             return
         self._levels.restore(_flat(self._read(layers[0], out.shape, CPU)), out)
 
-    def decode_on_device(self, requests: Sequence[Wanted], device: torch.device) -> list[list[Tensor]]:
+    def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
         """Run the networks there; their floats may turn a pixel between two levels into the other one."""
         return [[as_dtype(self._values(one, device), one.dtypes[0])] for one in requests]
 
-    def _values(self, request: Wanted, device: torch.device) -> Tensor:
+    def _values(self, request: DecodeRequest, device: torch.device) -> Tensor:
         """The levels of one record, float32, on a device."""
         shape, data = (request.tokens, request.channels[0]), request.layers[0]
         if not shape[0] * shape[1]:
-            need(not len(data), f"{len(data)} bytes for a tensor of {shape}")
+            require(not len(data), f"{len(data)} bytes for a tensor of {shape}")
             return torch.empty(*shape, device=device)
         return torch.from_numpy(self._levels.levels).to(device)[self._read(data, shape, device).long()]
 
@@ -139,7 +139,7 @@ class Learned(Codebook):
         most = length * _LONGEST * _PIXEL * _WIDE // self._options.latent
         if tile:
             most = min(most, length // 12 * tile * tile * _WIDE)
-        need(size <= most, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
+        require(size <= most, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """Each value's level."""
@@ -197,9 +197,9 @@ def _checksum(values: Sequence[Ints]) -> int:
 def _streams(data: memoryview, count: int) -> Iterator[memoryview]:
     """The stream of each tile."""
     first = 4 + 4 * count
-    need(len(data) >= first, f"{len(data)} bytes for {count} tiles")
+    require(len(data) >= first, f"{len(data)} bytes for {count} tiles")
     lengths = np.frombuffer(data[4:first], "<u4").astype(np.int64) * 4
-    need(first + int(lengths.sum()) == len(data), f"{len(data)} bytes for tiles of {int(lengths.sum())}")
+    require(first + int(lengths.sum()) == len(data), f"{len(data)} bytes for tiles of {int(lengths.sum())}")
     for length in lengths:
         yield data[first : first + length]
         first += int(length)

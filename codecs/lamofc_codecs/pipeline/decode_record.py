@@ -14,7 +14,7 @@ from lamofc_codecs.pooling import Pool
 from lamofc_codecs.record import Buffer, Header, sections
 from lamofc_codecs.registry import codec_of_number
 from lamofc_codecs.runtime import convert, convert_into
-from lamofc_codecs.source import Like, Wanted
+from lamofc_codecs.source import DecodeRequest, PartShape
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Decoding:
         shape, source_dtype = (wanted.tokens, wanted.channels[0]), wanted.dtypes[0]
         first = self.out[0] if self.out and self.header.items == 1 else None
         direct = first is not None and _takes(first, shape, source_dtype)
-        whole = first if first is not None and direct else room(shape, source_dtype)
+        whole = first if first is not None and direct else allocate(shape, source_dtype)
         self.codec.decode(wanted.layers, whole)
         return self.taken([whole])
 
@@ -45,20 +45,20 @@ class Decoding:
         """The same pooled, each rows x channels, float32; its tokens are decoded only where the codec must."""
         wanted = self.wanted()
         if self.header.items == 1:
-            like = list(map(Like, wanted.channels, wanted.dtypes))
+            like = list(map(PartShape, wanted.channels, wanted.dtypes))
             found = self.codec.pooled(wanted.layers, like, wanted.parts, pool.weights(wanted.tokens))
             if found is not None:
                 return found
         return [pool.of(tensor) for tensor in self.run()]
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> DecodeRequest:
         """What its codec is to decode, once it is known that its layers may hold it; `taken` takes what comes of it."""
         grid, layers = self.header.grid, sections(self.record, self.header)
         dtypes = [getattr(torch, name) for name in grid.dtypes]
         tokens = sum(grid.tokens)
         sizes = [channels * dtype.itemsize for channels, dtype in zip(grid.channels, dtypes, strict=True)]
         self.codec.check_length(layers, tokens * sum(sizes))
-        return Wanted(layers, tokens, grid.channels, dtypes, self.cells if self.header.parts > 1 else (0,))
+        return DecodeRequest(layers, tokens, grid.channels, dtypes, self.cells if self.header.parts > 1 else (0,))
 
     def taken(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """The tensors as they were asked for, of the wanted parts."""
@@ -67,13 +67,13 @@ class Decoding:
         pieces = torch.split(parts[0], list(self.header.grid.tokens)) if self.header.items > 1 else parts
         return self._given([pieces[item] for item in self.cells])
 
-    def _group(self, wanted: Wanted) -> list[Tensor]:
+    def _group(self, wanted: DecodeRequest) -> list[Tensor]:
         outs: list[Tensor | None] = [None] * len(wanted.channels)
         for number, part in enumerate(wanted.parts):
             shape, dtype = (wanted.tokens, wanted.channels[part]), wanted.dtypes[part]
             target = self.out[number] if self.out else None
             direct = target is not None and _takes(target, shape, dtype)
-            outs[part] = target if direct else room(shape, dtype)
+            outs[part] = target if direct else allocate(shape, dtype)
         self.codec.decode_parts(wanted.layers, wanted.channels, outs)
         chosen = [outs[part] for part in wanted.parts]
         return self.taken([piece for piece in chosen if piece is not None])
@@ -89,7 +89,7 @@ class Decoding:
         return self.out
 
 
-def room(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
+def allocate(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
     """Return an empty tensor. Made of bytes, because torch warns of complex32 whenever it makes one."""
     return torch.empty(shape[0] * shape[1] * dtype.itemsize, dtype=torch.uint8).view(dtype).view(shape)
 

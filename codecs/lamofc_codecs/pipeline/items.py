@@ -11,7 +11,7 @@ import torch
 
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.pipeline.decode_record import room
+from lamofc_codecs.pipeline.decode_record import allocate
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.record import Buffer, Part, pack, parse, sections
 from lamofc_codecs.registry import codec_for
@@ -83,7 +83,7 @@ def keep(record: Buffer, profile: Profile, items: Sequence[int]) -> bytes:
         )
     ends, dtype = [*accumulate(grid.tokens, initial=0)], getattr(torch, grid.dtypes[0])
     codec.check_length(layers, ends[-1] * grid.channels[0] * dtype.itemsize)
-    whole = room((ends[-1], grid.channels[0]), dtype)
+    whole = allocate((ends[-1], grid.channels[0]), dtype)
     codec.decode(layers, whole)
     rows = np.concatenate([np.arange(ends[item], ends[item + 1]) for item in chosen])
     left = codec.keep(layers, whole, rows) if len(rows) else [b""] * len(layers)

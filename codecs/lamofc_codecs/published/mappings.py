@@ -68,7 +68,7 @@ def route(feature: str, patterns: Mapping[str, str]) -> str:
     if not best:
         raise UnsupportedInput(
             f"no pattern stands for {feature!r}; there are {', '.join(sorted(patterns)[:12])}",
-            "rename the feature, or take others with --feature",
+            "rename the feature, or leave it out",
         )
     if len({patterns[pattern] for pattern in best}) > 1:
         raise UnsupportedInput(f"{feature!r} may go by {' or by '.join(best)}", "give a longer pattern for it")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec, need
+from lamofc_codecs.codec import Codec, require
 from lamofc_codecs.entropy import count_symbols, entropy, read_plane, write_plane
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.profile import Profile
@@ -59,7 +59,9 @@ class Raw(Codec):
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
         """Refuse bytes of another number; planes may be constant, and hold anything."""
         if layers[0][:1] == _WHOLE:
-            need(len(layers[0]) == size + 1, f"{len(layers[0])} bytes of which one is a mark, for a tensor of {size}")
+            require(
+                len(layers[0]) == size + 1, f"{len(layers[0])} bytes of which one is a mark, for a tensor of {size}"
+            )
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` with the source's bits."""

@@ -20,7 +20,7 @@ from lamofc_codecs.stats.distortion import (
 from lamofc_codecs.stats.feature_grouping import Group, find_groups
 from lamofc_codecs.stats.profile_match import relative_bits
 from lamofc_codecs.stats.step_solver import solve
-from lamofc_codecs.stats.water_filling import Theory, of_columns
+from lamofc_codecs.stats.water_filling import WaterFilling, of_columns
 
 __all__ = [
     "NO_DISTORTION",
@@ -28,7 +28,7 @@ __all__ = [
     "Distortion",
     "Group",
     "Sums",
-    "Theory",
+    "WaterFilling",
     "find_groups",
     "interpolate_distortion",
     "item_distortions",

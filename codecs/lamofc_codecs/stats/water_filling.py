@@ -17,7 +17,7 @@ _LEAST = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
-class Theory:
+class WaterFilling:
     """What variance columns have, and how many tokens there are of them."""
 
     variance: Doubles
@@ -70,6 +70,6 @@ class Theory:
         return math.sqrt(12 * max(float(levels[fits[-1]]), _LEAST))
 
 
-def of_columns(variance: Doubles, tokens: int = 1, rest: float = 0.0) -> Theory:
+def of_columns(variance: Doubles, tokens: int = 1, rest: float = 0.0) -> WaterFilling:
     """Columns of so many tokens that are all of one band."""
-    return Theory(variance[None], np.array([float(tokens)]), rest)
+    return WaterFilling(variance[None], np.array([float(tokens)]), rest)

@@ -24,7 +24,7 @@ from lamofc_codecs.stats import Bulk, measure_distortion, statistics
 from lamofc_codecs.uniform.block import Block, Columns
 from lamofc_codecs.uniform.options import UniformOptions
 from lamofc_codecs.uniform.quantiser import OPEN, Scale, drawn_inwards, fit_shrink, quantise, restore
-from lamofc_codecs.uniform.rate_control import Aim, Tried
+from lamofc_codecs.uniform.rate_control import RateControl, Tried
 from lamofc_codecs.uniform.rate_estimate import Entries
 
 _HEAD = struct.Struct("<fBI")
@@ -117,7 +117,9 @@ class Uniform(Codec):
         if quality is None:
             return self._pack(source, self._try(source, values, options.step, shrunk=False), shrunk=False)
         shrunk = quality.kind != "max_error"
-        aim = Aim(quality, source, Entries.of(values, self._middle, self._bulk), self._sigma, self._drawn * shrunk)
+        aim = RateControl(
+            quality, source, Entries.of(values, self._middle, self._bulk), self._sigma, self._drawn * shrunk
+        )
         tried = aim.meet(lambda step: self._try(source, values, step, shrunk=shrunk))
         if quality.kind == "max_error":
             tried = tried.keeping_exact(source, self._bulk, quality.value)

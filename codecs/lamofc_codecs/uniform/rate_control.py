@@ -53,7 +53,7 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Aim:
+class RateControl:
     """One sample and the quality that it is to have."""
 
     quality: Quality

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec, need
+from lamofc_codecs.codec import Codec, require
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, UnsupportedInput
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import BITS, published_range
@@ -114,7 +114,7 @@ class Video(Codec):
         """Decode the frame and scale it back."""
         data, shape = layers[0], (out.shape[0], out.shape[1])
         if not out.numel():
-            need(not len(data), f"{len(data)} bytes for a tensor of {shape}")
+            require(not len(data), f"{len(data)} bytes for a tensor of {shape}")
             return
         rows, columns = _sides(shape)
         most = (rows + _SPARE) * (columns + _SPARE)
@@ -124,9 +124,9 @@ class Video(Codec):
             found = run([*read, "-i", "pipe:0", *write], bytes(data))
         except CodecError as error:
             raise CorruptRecord(f"a stream of {len(data)} bytes is refused: {error}") from error
-        need(len(found) == rows * columns * 3, f"a frame of {len(found)} bytes, not one of {rows} x {columns}")
+        require(len(found) == rows * columns * 3, f"a frame of {len(found)} bytes, not one of {rows} x {columns}")
         pixels = np.frombuffer(found[: 2 * rows * columns], "<u2").reshape(rows, columns)[: shape[0], : shape[1]]
-        need(int(pixels.max()) <= _LEVELS, f"a pixel of {int(pixels.max())}")
+        require(int(pixels.max()) <= _LEVELS, f"a pixel of {int(pixels.max())}")
         self._restore(pixels, out)
 
     def quantised(self, tensor: Tensor) -> Tensor | None:

@@ -21,7 +21,7 @@ class Family:
     """Tensors that no name is told for keep the path that leads to them: nothing is left out."""
 
     name: str
-    """As --format takes it."""
+    """As the argument `format` takes it."""
     summary: str
     names: Names
     """The name of each tensor of an object; None where it is not of this family."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import Hint, SourceError
 from lamofc_store.sample import Sample
 from lamofc_store.sources.readers.iterable import sample_of
 from lamofc_store.sources.readers.protocols import Wanted
@@ -22,5 +22,7 @@ def read(path: Path, name: str, wanted: Wanted) -> Sample:
             raise SourceError(f"{path} is a file of HDF5, not a dump of torch.save", "convert it to .safetensors")
     saved = load(path)
     if not isinstance(saved, Mapping) or not isinstance(saved.get(_DATA), Mapping):
-        raise SourceError(f"{path} has no mapping under {_DATA!r}: {type(saved).__name__}", "--format pt takes any")
+        raise SourceError(
+            f"{path} has no mapping under {_DATA!r}: {type(saved).__name__}", Hint("[format] pt takes any")
+        )
     return sample_of(name, saved, wanted, str(path))

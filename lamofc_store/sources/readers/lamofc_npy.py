@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import Hint, SourceError
 from lamofc_store.sample import BARE, Sample
 from lamofc_store.sources.families import IMAGE
 from lamofc_store.sources.readers import numpy_files
@@ -42,11 +42,13 @@ def read(path: Path, name: str, wanted: Wanted) -> Sample:
     if task is None:
         raise SourceError(
             f"{path} does not lie in TASK/{FOLDERS[0]} with TASK one of {', '.join(PATTERNS)}",
-            "--format npy takes any array",
+            Hint("[format] npy takes any array"),
         )
     arrays = numpy_files.read(path, name, Wanted()).features
     if set(arrays) != {BARE}:
-        raise SourceError(f"{path} holds {', '.join(arrays)} and is no single array", "--format npz, named so")
+        raise SourceError(
+            f"{path} holds {', '.join(arrays)} and is no single array", Hint("[format] npz takes several arrays")
+        )
     tensor = arrays[BARE]
     if task != LAYERED or tensor.dim() != 4:
         features, structure = {task: tensor}, json.dumps({"tensor": task})

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import Hint, SourceError
 from lamofc_store.sample import Sample, Scalar
 from lamofc_store.sources.readers.protocols import ALL, Wanted, reading
 
@@ -109,7 +109,7 @@ def _columns(path: Path, schema: pa.Schema, id_column: str | None, wanted: Wante
     if not features:
         raise SourceError(
             f"{path} has no list column of numbers; it has {', '.join(str(field) for field in others)[:200] or 'none'}",
-            "features are columns of type list<float>; a table of attributes alone goes in by --table",
+            Hint("features are columns of type list<float>; a table of attributes alone goes in by [table]"),
         )
     attributes = [field.name for field in others if _is_plain(field.type)]
     rest = [f"{field.name} ({field.type})" for field in others if field.name not in {*features, *attributes}]

@@ -10,7 +10,7 @@ from math import gcd
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-from lamofc_store.errors import SourceError, StoreError
+from lamofc_store.errors import Hint, SourceError, StoreError
 from lamofc_store.sample import Sample
 
 Value = TypeVar("Value")
@@ -30,7 +30,7 @@ class Source(Protocol):
         """How many samples there are; TypeError when that is not known before they are read."""
 
     def describe(self) -> str:
-        """One line for `--dry-run`: what was found and how it is taken."""
+        """Say in one line what was found and how it is taken."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Wanted:
         if tensors and not picked:
             raise SourceError(
                 f"{where} has no feature that matches {' '.join(self.globs)}: it has {', '.join(sorted(tensors)[:8])}",
-                "correct --feature, or leave it out to take all",
+                Hint("correct [features], or leave it out to take all"),
             )
         return picked
 
@@ -116,5 +116,6 @@ def only_once(ids: Sequence[str], files: Sequence[Path]) -> None:
         other = first.setdefault(name, path)
         if other is not path:
             raise SourceError(
-                f"{other} and {path} both make the sample id {name!r}", "rename one, or choose one kind with --format"
+                f"{other} and {path} both make the sample id {name!r}",
+                Hint("rename one, or choose one kind with [format]"),
             )

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lamofc_store.errors import SourceError
+from lamofc_store.errors import Hint, SourceError
 from lamofc_store.sample import ENVELOPE, Keys, Sample, Scalar
 from lamofc_store.sources.families import FAMILIES, Family, family_of
 from lamofc_store.sources.readers.iterable import attributes_of, sample_of
@@ -31,7 +31,9 @@ def named(saved: Any, name: str, wanted: Wanted, where: str, family: str | None 
     names = (found.names(payload) if found is not None and isinstance(payload, Mapping) else None) or {}
     if family is not None and not names:
         keys = ", ".join(map(str, payload))[:120] if isinstance(payload, Mapping) else type(payload).__name__
-        raise SourceError(f"{where} holds nothing of {family}: {keys}", "--format auto, or the family that wrote it")
+        raise SourceError(
+            f"{where} holds nothing of {family}: {keys}", Hint("give [format] auto, or the family that wrote it")
+        )
     known = {(*prefix, *place): told for place, told in names.items()}
 
     def tell(place: Keys) -> str:

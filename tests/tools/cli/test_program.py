@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import typer
 
+from lamofc_store.errors import Conflict, Hint
 from lamofc_tools.cli import app, main
 from lamofc_tools.cli.console.errors import TABLE, trouble
 from lamofc_tools.cli.console.output import Amount, table
@@ -149,6 +150,13 @@ def test_the_table_names_classes_that_exist() -> None:
     for name in TABLE:
         module, _, kind = name.rpartition(".")
         assert issubclass(getattr(importlib.import_module(module), kind), BaseException)
+
+
+def test_cures_name_arguments_as_options() -> None:
+    assert trouble(Conflict("'a' differs", Hint("give [overwrite] or [on_error] skip"))).cure == (
+        "give --overwrite or --on-error skip"
+    )
+    assert trouble(Conflict("no features", Hint("correct [features]"))).cure == "correct --feature"
 
 
 def test_system_errors_name_the_file() -> None:

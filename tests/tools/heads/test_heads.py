@@ -15,13 +15,13 @@ from lamofc_store import Padded, Pool, Sample
 from lamofc_store.errors import BadArgument
 from lamofc_tools.heads import (
     KINDS,
-    Course,
     Head,
     KnnHead,
-    Lesson,
     LinearHead,
     Task,
     Training,
+    TrainingConfig,
+    TrainingSet,
     evaluate,
     fit_linear,
     gathered,
@@ -63,14 +63,14 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lamofc.Store]:
         yield store
 
 
-def _lessons(store: lamofc.Store, inputs: tuple[str, ...], target: str) -> tuple[Lesson, Lesson]:
+def _lessons(store: lamofc.Store, inputs: tuple[str, ...], target: str) -> tuple[TrainingSet, TrainingSet]:
     return (
-        Lesson.of(store, inputs, target, where="split > 0"),
-        Lesson.of(store, inputs, target, where="split = 0"),
+        TrainingSet.of(store, inputs, target, where="split > 0"),
+        TrainingSet.of(store, inputs, target, where="split = 0"),
     )
 
 
-def _made(kind: str, lesson: Lesson, task: Task, **options: Any) -> Head:
+def _made(kind: str, lesson: TrainingSet, task: Task, **options: Any) -> Head:
     torch.manual_seed(0)
     return KINDS[kind](lesson.widths(), task, **options)
 
@@ -93,7 +93,7 @@ def test_each_head_learns_and_is_kept(scenes: lamofc.Store, tmp_path: Path, case
     kind, inputs, target, task, options, wanted = case
     seen, unseen = _lessons(scenes, inputs, target)
     head = _made(kind, seen, task, **options)
-    course = Course(epochs=12, batch=10, lr=0.1 if kind == "segmentation" else 1e-2)
+    course = TrainingConfig(epochs=12, batch=10, lr=0.1 if kind == "segmentation" else 1e-2)
     history = train(head, seen, course)
     values = evaluate(head, unseen, course)
     assert values[wanted[0]] > wanted[1]
@@ -110,7 +110,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
     scenes: lamofc.Store, tmp_path: Path, stop: int
 ) -> None:
     lesson, _ = _lessons(scenes, LAYERS[:1], "labels")
-    course = Course(epochs=3, batch=15, checkpoint=tmp_path / "kept.pt", every=1)  # 4 batches an epoch
+    course = TrainingConfig(epochs=3, batch=15, checkpoint=tmp_path / "kept.pt", every=1)  # 4 batches an epoch
 
     def made() -> Head:
         return _made("segmentation", lesson, Task("segments", 2), prefix=1)
@@ -144,8 +144,8 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(
 def test_forward_passes_in_bfloat16_learn_too(scenes: lamofc.Store) -> None:
     seen, unseen = _lessons(scenes, LAYERS, "labels")
     head = _made("dpt", seen, Task("segments", 2), prefix=1, inner=16)
-    train(head, seen, Course(epochs=6, batch=10, lr=1e-2, half=True))
-    assert evaluate(head, unseen, Course())["miou"] > 0.9
+    train(head, seen, TrainingConfig(epochs=6, batch=10, lr=1e-2, half=True))
+    assert evaluate(head, unseen, TrainingConfig())["miou"] > 0.9
 
 
 def test_rows_are_the_same_pooled_before_they_are_read_or_after(scenes: lamofc.Store) -> None:
@@ -153,8 +153,8 @@ def test_rows_are_the_same_pooled_before_they_are_read_or_after(scenes: lamofc.S
     for pool in ("cls", "mean", "cls+mean"):
         head = KINDS["knn"](lesson.widths(), Task("classes", 5), pool=pool, prefix=1)
         assert isinstance(head, PooledHead)
-        before, targets = gathered(head, lesson, Course(batch=9))
-        course = Course(batch=9)
+        before, targets = gathered(head, lesson, TrainingConfig(batch=9))
+        course = TrainingConfig(batch=9)
         after = torch.cat([head.rows(features) for features, _ in lesson.batches(course.loader(lesson, shuffle=False))])
         torch.testing.assert_close(before, after)
         assert before.shape == (len(targets), head.inputs)
@@ -163,8 +163,8 @@ def test_rows_are_the_same_pooled_before_they_are_read_or_after(scenes: lamofc.S
 def test_a_sweep_of_rates_learns_as_well(scenes: lamofc.Store) -> None:
     seen, unseen = _lessons(scenes, LAYERS[:1], "line")
     head = _made("linear", seen, Task("classes", 5), pool="cls+mean", prefix=1)
-    train(head, seen, Course(sweep=True, epochs=40, batch=10))
-    assert evaluate(head, unseen, Course())["accuracy"] > 0.99
+    train(head, seen, TrainingConfig(sweep=True, epochs=40, batch=10))
+    assert evaluate(head, unseen, TrainingConfig())["accuracy"] > 0.99
 
 
 def test_padded_tokens_count_for_nothing() -> None:
@@ -209,14 +209,14 @@ def test_neighbours_vote_by_how_alike_they_are() -> None:
     assert scores[0, 0] == pytest.approx(float(expected), rel=1e-5)
 
 
-def _inputs(lesson: Lesson) -> Iterator[list[Any]]:
-    return (features for features, _ in lesson.batches(Course(batch=20).loader(lesson, shuffle=False)))
+def _inputs(lesson: TrainingSet) -> Iterator[list[Any]]:
+    return (features for features, _ in lesson.batches(TrainingConfig(batch=20).loader(lesson, shuffle=False)))
 
 
 def test_sensitivity_of_a_linear_head_is_its_matrix(scenes: lamofc.Store) -> None:
     lesson, _ = _lessons(scenes, LAYERS[:1], "line")
     head = LinearHead(lesson.widths(), Task("classes", 5), pool="mean")
-    train(head, lesson, Course())
+    train(head, lesson, TrainingConfig())
     (found,) = sensitivity(head, _inputs(lesson))
     rows = (head.weight / head.scale[:, None]).detach().double()
     assert torch.allclose(found, rows @ rows.T * len(lesson) / 37, rtol=1e-4, atol=1e-6)  # each token counts a 37th
@@ -230,7 +230,7 @@ def test_sensitivity_of_a_head_that_is_not_linear_is_that_of_finite_differences(
     lesson, _ = _lessons(scenes, LAYERS, "labels")
     head = _made("dpt", lesson, Task("segments", 2), prefix=1, inner=8).eval()
     found = sensitivity(head, _inputs(lesson))
-    batch = next(iter(lesson.batches(Course(batch=60).loader(lesson, shuffle=False))))[0]
+    batch = next(iter(lesson.batches(TrainingConfig(batch=60).loader(lesson, shuffle=False))))[0]
     far, size = torch.Generator().manual_seed(1), 1e-3
     told, seen = [], []
     with torch.no_grad():
@@ -244,11 +244,11 @@ def test_sensitivity_of_a_head_that_is_not_linear_is_that_of_finite_differences(
 
 
 def _untaught(store: lamofc.Store) -> object:
-    return Lesson.of(store, LAYERS[:1], "line", where="false").widths()
+    return TrainingSet.of(store, LAYERS[:1], "line", where="false").widths()
 
 
 WRONG: list[tuple[Callable[[lamofc.Store], object], str]] = [
-    (lambda store: Lesson.of(store, LAYERS, "labels").classes(), "how many classes"),
+    (lambda store: TrainingSet.of(store, LAYERS, "labels").classes(), "how many classes"),
     (lambda store: Task("words", 3), "a task 'words'"),  # type: ignore[arg-type]
     (lambda store: KINDS["dpt"]([12], Task("depth")), "1 features for a DPT head"),
     (lambda store: LinearHead([12], Task("classes", 2), pool="max"), "pool='max'"),

@@ -12,7 +12,7 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument, NotFound, SourceError
-from lamofc_tools.models import Extraction, Given, Opened, find_inputs, open_model, take
+from lamofc_tools.models import Extraction, Given, LoadedModel, find_inputs, open_model, take
 from lamofc_tools.models.split_inference import replay, replaying
 from tests.tools.models import tiny_models
 
@@ -230,7 +230,7 @@ class _Counting:
 def test_batches_are_of_one_length_and_a_fit_sees_all_lengths() -> None:
     texts = [Given(f"{number:03d}", Path(), "x" * (number % 7)) for number in range(400)]
     counting = _Counting()
-    extraction = Extraction(texts, cast(Opened, counting), (0,), batch=4)
+    extraction = Extraction(texts, cast(LoadedModel, counting), (0,), batch=4)
     batches = list(extraction.batches())
     assert counting.asked == len(texts)
     assert all(len({len(one.text) for one in batch}) == 1 and len(batch) <= 4 for batch in batches)

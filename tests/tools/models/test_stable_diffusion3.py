@@ -13,7 +13,7 @@ import torch
 import lamofc_store
 from lamofc_store import sources
 from lamofc_store.errors import NotFound
-from lamofc_tools.models import Painting, find_inputs, open_pipeline
+from lamofc_tools.models import DiffusionSource, find_inputs, open_pipeline
 from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -32,7 +32,7 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_what_is_put_back_paints_the_same_picture(model: str, tmp_path: Path) -> None:
     items = find_inputs(str(tiny_models.texts(tmp_path / "texts", 3)), "texts")
-    painting = Painting(items, model, open_pipeline(model), steps=3)
+    painting = DiffusionSource(items, model, open_pipeline(model), steps=3)
     with lamofc_store.open(str(tmp_path / "store"), "w-") as store:
         store.ingest(painting, "raw")
         for item in items:
@@ -77,7 +77,7 @@ def test_all_parts_are_of_one_dtype(model: str, tmp_path: Path, dtype: str | Non
     parts = [part for part in pipeline.components.values() if isinstance(part, torch.nn.Module)]
     assert {weights.dtype for part in parts for weights in part.parameters()} == {wanted}
     (item,) = find_inputs(str(tiny_models.texts(tmp_path / "texts", 1)), "texts")
-    (sample,) = Painting([item], "half", pipeline, steps=1)
+    (sample,) = DiffusionSource([item], "half", pipeline, steps=1)
     assert sample.features["vae.decoder"].dtype == wanted
 
 
@@ -89,7 +89,7 @@ def test_a_control_net_sees_what_was_stored_of_its_picture(lamofc: Lamofc, contr
     ran = lamofc(*command)
     assert ran.document.get("samples") == 2, ran.document
     assert lamofc(*command).document["already"] == 2
-    painting = Painting(find_inputs(str(data), "texts"), controlled, open_pipeline(controlled), steps=2)
+    painting = DiffusionSource(find_inputs(str(data), "texts"), controlled, open_pipeline(controlled), steps=2)
     with lamofc_store.open(str(tmp_path / "store")) as store:
         for item in painting.items:
             whole, features = painting.run(item), store.tensors(item.id)

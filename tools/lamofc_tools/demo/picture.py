@@ -17,7 +17,7 @@ from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps
 from lamofc_tools.demo.digits import CLASSES, Digits
 from lamofc_tools.demo.tasks import Question
-from lamofc_tools.heads import Course, Judging, Point, Task, curve
+from lamofc_tools.heads import Judging, Point, Task, TrainingConfig, curve
 from lamofc_tools.plots import draw_curves
 
 BLOCK = "block.4"
@@ -28,7 +28,7 @@ _LAMBDAS = (0.0002, 0.002, 0.02)
 _SIZES = Sizes("hyperprior", 32, 48)
 _CROP = (64, 64)
 
-_COURSE = Course(epochs=5, batch=32, lr=3e-2, decays=(1e-3,))
+_COURSE = TrainingConfig(epochs=5, batch=32, lr=3e-2, decays=(1e-3,))
 
 
 _PATCHES = (("prefix", 1),)

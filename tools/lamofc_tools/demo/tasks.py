@@ -12,7 +12,7 @@ import lamofc_store as lamofc
 from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
-from lamofc_tools.heads import KINDS, Course, Head, Lesson, Task, evaluate, train
+from lamofc_tools.heads import KINDS, Head, Task, TrainingConfig, TrainingSet, evaluate, train
 
 BLOCKS = (1, 2, 3, 4)
 STORE, ORIGINALS = "four-blocks-klt-20dB", "four-blocks-raw"
@@ -39,11 +39,11 @@ class Question:
     metric: str
     options: tuple[tuple[str, Any], ...] = ()
 
-    def lesson(self, store: Store, split: str, quality: Quality | None = None) -> Lesson:
+    def lesson(self, store: Store, split: str, quality: Quality | None = None) -> TrainingSet:
         """What it is trained on, or judged on."""
-        return Lesson.of(store, self.inputs, self.target, where=f"split = '{split}'", quality=quality)
+        return TrainingSet.of(store, self.inputs, self.target, where=f"split = '{split}'", quality=quality)
 
-    def learned(self, store: Store, course: Course) -> Head:
+    def learned(self, store: Store, course: TrainingConfig) -> Head:
         """A head for it."""
         lesson = self.lesson(store, "train")
         torch.manual_seed(0)
@@ -69,7 +69,7 @@ def answers(
     for name in (ORIGINALS, STORE):
         with lamofc.open(str(folder / name), "w") as store:
             fill(store, features, data, "raw" if name == ORIGINALS else "klt")
-    course = Course(epochs=epochs, batch=32, lr=1e-2, decays=(1e-3,))
+    course = TrainingConfig(epochs=epochs, batch=32, lr=1e-2, decays=(1e-3,))
     heads = []
     with lamofc.open(str(folder / ORIGINALS)) as store:
         for number, question in enumerate(QUESTIONS):

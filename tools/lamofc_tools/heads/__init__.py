@@ -1,7 +1,7 @@
 """Heads that are trained on features."""
 
 from lamofc_tools.heads.architectures import AttentiveHead, DptHead, KnnHead, LinearHead, SegmentationHead, fit_linear
-from lamofc_tools.heads.contract import Course, Head, Lesson, Task
+from lamofc_tools.heads.contract import Head, Task, TrainingConfig, TrainingSet
 from lamofc_tools.heads.error_weights import weights_for
 from lamofc_tools.heads.rate_curve import Judging, Point, Protocol, cheapest, curve
 from lamofc_tools.heads.registry import KINDS
@@ -12,12 +12,10 @@ from lamofc_tools.heads.trainer import Progress, Training, evaluate, gathered, t
 __all__ = [
     "KINDS",
     "AttentiveHead",
-    "Course",
     "DptHead",
     "Head",
     "Judging",
     "KnnHead",
-    "Lesson",
     "LinearHead",
     "Point",
     "Progress",
@@ -25,6 +23,8 @@ __all__ = [
     "SegmentationHead",
     "Task",
     "Training",
+    "TrainingConfig",
+    "TrainingSet",
     "cheapest",
     "curve",
     "evaluate",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 
 from lamofc_store import Quality, Store
-from lamofc_tools.heads.contract import Course, Head, Lesson
+from lamofc_tools.heads.contract import Head, TrainingConfig, TrainingSet
 from lamofc_tools.heads.registry import KINDS
 from lamofc_tools.heads.trainer import evaluate, train
 
@@ -40,15 +40,15 @@ class Judging:
     head: Head
     told: dict[str, Any]
     where: str | None
-    course: Course
+    course: TrainingConfig
 
-    def lesson(self, store: Store, quality: Quality | None, where: str | None) -> Lesson:
+    def lesson(self, store: Store, quality: Quality | None, where: str | None) -> TrainingSet:
         """Its inputs and target in a store."""
-        return Lesson.of(
+        return TrainingSet.of(
             store, self.told["inputs"], self.told["target"], where=where, quality=quality, names=self.told["names"]
         )
 
-    def point(self, store: Store, name: str, quality: Quality | None, lesson: Lesson, protocol: Protocol) -> Point:
+    def point(self, store: Store, name: str, quality: Quality | None, lesson: TrainingSet, protocol: Protocol) -> Point:
         """Judge on a lesson, after training on the store itself where that is asked for."""
         head = self.head
         if protocol == "decoded":
@@ -77,9 +77,9 @@ def curve(
     return found
 
 
-def _unlike(judging: Judging, store: Store, qualities: Sequence[Quality]) -> list[tuple[Quality | None, Lesson]]:
+def _unlike(judging: Judging, store: Store, qualities: Sequence[Quality]) -> list[tuple[Quality | None, TrainingSet]]:
     """Qualities for which different numbers of bits are read, and the lessons; None, for all bits, comes first."""
-    found: dict[float, tuple[Quality | None, Lesson]] = {}
+    found: dict[float, tuple[Quality | None, TrainingSet]] = {}
     for quality in (None, *qualities):
         lesson = judging.lesson(store, quality, judging.where)
         found.setdefault(lesson.rate, (quality, lesson))

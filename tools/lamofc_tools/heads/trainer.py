@@ -12,7 +12,7 @@ from torch import Tensor
 from lamofc_store.errors import BadArgument
 from lamofc_tools import torch_checkpoint
 from lamofc_tools.heads.architectures import PooledHead
-from lamofc_tools.heads.contract import Course, Head, Lesson
+from lamofc_tools.heads.contract import Head, TrainingConfig, TrainingSet
 
 _LEAST = 0.01
 """To what share of its beginning the rate of learning falls."""
@@ -29,7 +29,7 @@ class Progress:
 Tell = Callable[[Progress], None]
 
 
-def train(head: Head, lesson: Lesson, course: Course, tell: Tell | None = None) -> list[Progress]:
+def train(head: Head, lesson: TrainingSet, course: TrainingConfig, tell: Tell | None = None) -> list[Progress]:
     """Train to the end; what each epoch came to."""
     head.to(course.device)
     if isinstance(head, PooledHead):
@@ -43,7 +43,7 @@ def train(head: Head, lesson: Lesson, course: Course, tell: Tell | None = None) 
     return run.history
 
 
-def _solved(head: PooledHead, lesson: Lesson, course: Course, tell: Tell | None) -> list[Progress]:
+def _solved(head: PooledHead, lesson: TrainingSet, course: TrainingConfig, tell: Tell | None) -> list[Progress]:
     rows, targets = gathered(head, lesson, course)
     progress = Progress(0, head.learn(rows, targets, course))
     if tell is not None:
@@ -52,7 +52,7 @@ def _solved(head: PooledHead, lesson: Lesson, course: Course, tell: Tell | None)
 
 
 @torch.no_grad()
-def gathered(head: PooledHead, lesson: Lesson, course: Course) -> tuple[Tensor, Tensor]:
+def gathered(head: PooledHead, lesson: TrainingSet, course: TrainingConfig) -> tuple[Tensor, Tensor]:
     """Pooled rows and targets of all samples, in one pass."""
     rows, targets = [], []
     pooled = lesson.pooled(head.pool)
@@ -65,7 +65,7 @@ def gathered(head: PooledHead, lesson: Lesson, course: Course) -> tuple[Tensor, 
 class Training:
     """A training by gradients that can be stopped at any batch and taken up again."""
 
-    def __init__(self, head: Head, lesson: Lesson, course: Course) -> None:
+    def __init__(self, head: Head, lesson: TrainingSet, course: TrainingConfig) -> None:
         torch.manual_seed(course.seed)
         self.head, self.course, self.lesson = head, course, lesson
         self.loader = course.loader(lesson, shuffle=True)
@@ -144,7 +144,7 @@ class Training:
 
 
 @torch.no_grad()
-def evaluate(head: Head, lesson: Lesson, course: Course) -> dict[str, float]:
+def evaluate(head: Head, lesson: TrainingSet, course: TrainingConfig) -> dict[str, float]:
     """The metrics of its task on a dataset."""
     if not len(lesson):
         raise BadArgument("there is no sample to judge by", "widen --where, or name features that all samples have")

@@ -15,7 +15,7 @@ from lamofc_store.errors import SourceError
 from lamofc_store.sources import CACHE, of_family
 from lamofc_tools.models.caches import cache_parameter, new_cache
 from lamofc_tools.models.inputs import Given
-from lamofc_tools.models.loaded_model import Inputs, Opened
+from lamofc_tools.models.loaded_model import Inputs, LoadedModel
 from lamofc_tools.models.registry import Kind
 
 
@@ -23,7 +23,7 @@ class _EnoughError(Exception):
     """What is asked for is there."""
 
 
-def take(opened: Opened, given: Sequence[Given], blocks: Sequence[int], *, caches: bool = True) -> list[Sample]:
+def take(opened: LoadedModel, given: Sequence[Given], blocks: Sequence[int], *, caches: bool = True) -> list[Sample]:
     """What stands after those blocks, counted from zero, for each item; of texts also what all of them keep."""
     with _telling(opened, given):
         inputs = opened.inputs(list(given))
@@ -37,7 +37,7 @@ def take(opened: Opened, given: Sequence[Given], blocks: Sequence[int], *, cache
 
 
 @contextmanager
-def _telling(opened: Opened, given: Sequence[Given]) -> Iterator[None]:
+def _telling(opened: LoadedModel, given: Sequence[Given]) -> Iterator[None]:
     """Turn what a model raises at its inputs into an error that names them."""
     try:
         yield
@@ -50,7 +50,7 @@ def _telling(opened: Opened, given: Sequence[Given]) -> Iterator[None]:
 
 @torch.no_grad()
 def outputs_of(
-    opened: Opened, inputs: Inputs, blocks: Sequence[int], *, caches: bool = True
+    opened: LoadedModel, inputs: Inputs, blocks: Sequence[int], *, caches: bool = True
 ) -> tuple[dict[int, Tensor], dict[str, list[Tensor]]]:
     """Outputs of blocks, samples first, and by name what each block up to the last of them keeps for later tokens."""
     cache: Any = None
@@ -63,7 +63,7 @@ def outputs_of(
 
 
 @contextmanager
-def _listening(opened: Opened, blocks: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+def _listening(opened: LoadedModel, blocks: Sequence[int]) -> Iterator[dict[int, Tensor]]:
     outputs: dict[int, Tensor] = {}
 
     def listen(block: int) -> Any:

@@ -10,8 +10,8 @@ from lamofc_store import Sample
 from lamofc_store.errors import SourceError
 from lamofc_tools.models.activations import take
 from lamofc_tools.models.inputs import Given
-from lamofc_tools.models.loaded_model import Opened
-from lamofc_tools.models.model_source import Showing, weights_of
+from lamofc_tools.models.loaded_model import LoadedModel
+from lamofc_tools.models.model_source import ModelSource, weights_of
 from lamofc_tools.models.registry import Kind
 
 _WINDOW = 64
@@ -19,10 +19,10 @@ _WINDOW = 64
 
 
 @dataclass(frozen=True)
-class Extraction(Showing):
+class Extraction(ModelSource):
     """Samples in the order of their items, or nearly."""
 
-    opened: Opened
+    opened: LoadedModel
     blocks: tuple[int, ...]
     """Counted from zero."""
     caches: bool = True

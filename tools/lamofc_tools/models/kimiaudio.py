@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lamofc_tools.models.substitution import Features, instead, needed
+from lamofc_tools.models.substitution import Features, replaced_forward, require_feature
 
 
 @contextmanager
@@ -41,9 +41,9 @@ def reheard(alm: Any, features: Features, layers: int = 5) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for number, module in enumerate(alm.model.layers[:layers]):
-            caches = tuple(needed(features, f"layer.{number}.{kind}_cache") for kind in "kv")
-            last = needed(features, f"layer.{number}.output") if number == layers - 1 else None
-            stack.enter_context(instead(module, _once(module.forward, last, caches)))
+            caches = tuple(require_feature(features, f"layer.{number}.{kind}_cache") for kind in "kv")
+            last = require_feature(features, f"layer.{number}.output") if number == layers - 1 else None
+            stack.enter_context(replaced_forward(module, _once(module.forward, last, caches)))
         yield
 
 

@@ -25,7 +25,7 @@ _LISTS = ("layers", "layer", "blocks", "h", "stages")
 
 
 @dataclass
-class Opened:
+class LoadedModel:
     """A frozen model."""
 
     name: str
@@ -108,7 +108,7 @@ class Opened:
         return f"{self.prefix}+{height // size}x{width // size}"
 
 
-def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Opened:
+def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> LoadedModel:
     """Load a model for inference; `dtype` as torch names it, or as the weights are."""
     transformers = _transformers()
 
@@ -128,7 +128,7 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Open
         raise NotFound(f"{name} holds damaged weights: {error}", "fetch the model again") from error
     if kind is Kind.AUDIO and config.is_encoder_decoder:
         model = model.get_encoder()
-    return Opened(name, kind, config, device, model, _reader(transformers, kind).from_pretrained(name))
+    return LoadedModel(name, kind, config, device, model, _reader(transformers, kind).from_pretrained(name))
 
 
 def checked(dtype: str) -> torch.dtype:

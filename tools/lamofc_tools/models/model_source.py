@@ -27,7 +27,7 @@ _ALIKE = ("weights", "processor", "dtype", "steps", "seed")
 
 
 @dataclass(frozen=True)
-class Showing:
+class ModelSource:
     """What an ingest, and a run of a catalog, ask of it; a model of some kind makes the samples."""
 
     items: Sequence[Given]
@@ -100,7 +100,7 @@ def done_in(store: Store, features: Sequence[str], quality: str) -> set[str]:
     return {sample for (sample,) in store.sql(query, [list(features), quality, len(features)]).fetchall()}
 
 
-def record(store: Store, showing: Showing) -> None:
+def record(store: Store, showing: ModelSource) -> None:
     """Say in the catalog, once, of what model the features are; Conflict where those of their names are of another."""
     told = json.loads(json.dumps(showing.told()))
     runs = [json.loads(text) for (text,) in store.sql("SELECT config FROM runs WHERE kind = ?", [KIND]).fetchall()]

@@ -17,13 +17,15 @@ from torch import Tensor
 from lamofc_store import Quality, Store
 from lamofc_tools.models.caches import cache_given
 from lamofc_tools.models.inputs import Given
-from lamofc_tools.models.loaded_model import Opened
+from lamofc_tools.models.loaded_model import LoadedModel
 from lamofc_tools.models.registry import Kind
-from lamofc_tools.models.substitution import Features, instead, needed
+from lamofc_tools.models.substitution import Features, replaced_forward, require_feature
 
 
 @torch.no_grad()
-def replay(opened: Opened, store: Store, items: Sequence[Given], block: int, quality: Quality | None = None) -> Any:
+def replay(
+    opened: LoadedModel, store: Store, items: Sequence[Given], block: int, quality: Quality | None = None
+) -> Any:
     """What the model answers to a batch of items from behind `block`, on their features in a store, at any rate."""
     samples = [store.tensors(one.id, [opened.feature(block)], quality) for one in items]
     with replaying(opened, block, samples):
@@ -31,19 +33,19 @@ def replay(opened: Opened, store: Store, items: Sequence[Given], block: int, qua
 
 
 @contextmanager
-def replaying(opened: Opened, block: int, samples: Sequence[Features]) -> Iterator[None]:
+def replaying(opened: LoadedModel, block: int, samples: Sequence[Features]) -> Iterator[None]:
     """Within it, the next call of the model runs from behind `block`, counted from zero, on these samples' features."""
     split = _Split(opened, opened.block(block), samples)
     with ExitStack() as stack:
         for number, module in enumerate(opened.blocks[: block + 1]):
-            stack.enter_context(instead(module, split.forward(number, module.forward)))
+            stack.enter_context(replaced_forward(module, split.forward(number, module.forward)))
         yield
 
 
 class _Split:
     """What stands in the place of blocks, once each."""
 
-    def __init__(self, opened: Opened, block: int, samples: Sequence[Features]) -> None:
+    def __init__(self, opened: LoadedModel, block: int, samples: Sequence[Features]) -> None:
         self._opened, self._block, self._samples = opened, block, samples
         self._features = self._joined(opened.feature(block))
         self._done: set[int] = set()
@@ -74,4 +76,4 @@ class _Split:
 
     def _joined(self, name: str) -> Tensor:
         """A feature of all samples, one after the other."""
-        return torch.cat([needed(sample, name) for sample in self._samples])
+        return torch.cat([require_feature(sample, name) for sample in self._samples])

@@ -21,8 +21,8 @@ from lamofc_store import Sample
 from lamofc_store.sources import of_family
 from lamofc_tools.models.inputs import Given
 from lamofc_tools.models.loaded_model import checked
-from lamofc_tools.models.model_source import Showing, weights_of
-from lamofc_tools.models.substitution import Features, instead, needed
+from lamofc_tools.models.model_source import ModelSource, weights_of
+from lamofc_tools.models.substitution import Features, replaced_forward, require_feature
 
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 FAMILY = "sd35"
@@ -34,7 +34,7 @@ _READ = -2
 
 
 @dataclass(frozen=True)
-class Painting(Showing):
+class DiffusionSource(ModelSource):
     """Prompts through a pipeline."""
 
     name: str
@@ -97,7 +97,7 @@ class Painting(Showing):
 
     def paint(self, features: Features) -> Any:
         """The picture of latents that were stored: the decoder alone is run."""
-        latents = needed(features, "vae.decoder")[None].to(self.pipeline.vae.device)
+        latents = require_feature(features, "vae.decoder")[None].to(self.pipeline.vae.device)
         with torch.no_grad():
             image = self.pipeline.vae.decode(latents, return_dict=False)[0]
         return self.pipeline.image_processor.postprocess(image, output_type="np")[0]
@@ -108,9 +108,9 @@ class Painting(Showing):
         calls = iter(range(2 * len(ENCODERS)))
         with ExitStack() as stack:
             for name in ENCODERS:
-                stack.enter_context(instead(getattr(self.pipeline, name), _told(features, name, calls)))
+                stack.enter_context(replaced_forward(getattr(self.pipeline, name), _told(features, name, calls)))
             if self.controlled:
-                stack.enter_context(instead(self.pipeline.vae.encoder, _encoded(features)))
+                stack.enter_context(replaced_forward(self.pipeline.vae.encoder, _encoded(features)))
             yield
 
     @contextmanager
@@ -158,8 +158,8 @@ def _told(features: Features, name: str, calls: Iterator[int]) -> Callable[..., 
     def forward(tokens: Tensor, *arguments: Any, **options: Any) -> _Output:
         item = f"{name}-item{next(calls)}"
         if name == ENCODERS[-1]:
-            return _Output(needed(features, f"{item}.{_T5[0]}")[None].to(tokens.device))
-        pooled, states = (needed(features, f"{item}.{told}")[None].to(tokens.device) for told in _CLIP)
+            return _Output(require_feature(features, f"{item}.{_T5[0]}")[None].to(tokens.device))
+        pooled, states = (require_feature(features, f"{item}.{told}")[None].to(tokens.device) for told in _CLIP)
         return _Output(pooled, (states, None))
 
     return forward
@@ -167,7 +167,7 @@ def _told(features: Features, name: str, calls: Iterator[int]) -> Callable[..., 
 
 def _encoded(features: Features) -> Callable[..., Tensor]:
     """The forward of the VAE's encoder that gives what was stored."""
-    rows = [needed(features, f"{_CONTROL}_f{number}") for number in range(1 + (f"{_CONTROL}_f1" in features))]
+    rows = [require_feature(features, f"{_CONTROL}_f{number}") for number in range(1 + (f"{_CONTROL}_f1" in features))]
     return lambda image: torch.stack(rows).to(image.device)
 
 

@@ -11,7 +11,7 @@ from lamofc_store.errors import NotFound
 Features = Mapping[str, Tensor]
 
 
-def needed(features: Features, name: str) -> Tensor:
+def require_feature(features: Features, name: str) -> Tensor:
     """One of them, which the model cannot do without."""
     if name not in features:
         raise NotFound(
@@ -22,7 +22,7 @@ def needed(features: Features, name: str) -> Tensor:
 
 
 @contextmanager
-def instead(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Within it, that is the forward of a module."""
     before = vars(module).get("forward")
     module.forward = forward

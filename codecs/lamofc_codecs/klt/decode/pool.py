@@ -16,10 +16,10 @@ from torch import Tensor
 
 from lamofc_codecs.entropy import exact_of
 from lamofc_codecs.klt.decode.reconstruct import Parts, parts_of
-from lamofc_codecs.klt.format import Parameters, Read
-from lamofc_codecs.klt.layers import worth_of
+from lamofc_codecs.klt.format import KltParameters, Read
+from lamofc_codecs.klt.layers import dequantise
 from lamofc_codecs.klt.quantise import PARTS, down
-from lamofc_codecs.klt.transform import turn
+from lamofc_codecs.klt.transform import forward_dct
 from lamofc_codecs.runtime import Doubles, Floats, compiled
 
 _MOST = 64
@@ -29,7 +29,7 @@ _NOTHING = 1e-6
 
 
 def pooled(
-    read: Read, known: Parameters, dtypes: Sequence[torch.dtype], parts: Sequence[int], weights: Doubles
+    read: Read, known: KltParameters, dtypes: Sequence[torch.dtype], parts: Sequence[int], weights: Doubles
 ) -> list[Tensor] | None:
     """Rows x channels of those parts, float32: what `weights`, tokens x rows, make of the tokens.
 
@@ -56,11 +56,11 @@ def pooled(
     return outs
 
 
-def _channels(read: Read, known: Parameters, weights: Doubles) -> Doubles:
+def _channels(read: Read, known: KltParameters, weights: Doubles) -> Doubles:
     """Rows x channels of what the numbers stand for."""
     level, side = read.level, read.side
     turned = weights.astype(np.float32)
-    turn(turned, side.field)
+    forward_dct(turned, side.field)
     turned *= down(side.lifts, len(turned))[:, None]
     sums = _sums(parts_of(level, known), turned) * float(level.step / np.float32(PARTS))
     out = np.outer(weights.sum(0), known.bulk.mean.astype(np.float64))
@@ -108,6 +108,6 @@ def _add(  # noqa: PLR0913 - compiled code takes arrays, not objects
         for i in range(len(there)):
             number = here[there[i]]
             if number != 0:
-                part = worth_of(number, of_one[c], inwards[group[i], c, 0], inwards[group[i], c, 1])
+                part = dequantise(number, of_one[c], inwards[group[i], c, 0], inwards[group[i], c, 1])
                 for row in range(out.shape[0]):
                     out[row, c] += weights[i, row] * part

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.format import Level, Parameters, Side
-from lamofc_codecs.klt.layers import Inwards, Numbers, inwards_of, worth_of
+from lamofc_codecs.klt.format import KltParameters, Level, Side
+from lamofc_codecs.klt.layers import Inwards, Numbers, dequantise, inwards_of
 from lamofc_codecs.klt.quantise import PARTS, Tokens, down
 from lamofc_codecs.klt.transform import Basis, Tile
 from lamofc_codecs.runtime import LARGEST_HALF, Floats, compiled, convert_into
@@ -22,7 +22,7 @@ _ONE, _TWO = 127, 16000
 """Parts of a step that one byte holds, and two."""
 
 
-def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tensor | None]) -> None:
+def synthesise(level: Level, known: KltParameters, side: Side, outs: Sequence[Tensor | None]) -> None:
     """Fill those of `outs`, tokens x channels of each part, that are not None with what the numbers stand for."""
     unit, parts = np.float32(level.step / np.float32(PARTS)), parts_of(level, known)
     largest = parts.of_one * np.abs(parts.numbers).max(axis=1, initial=0).astype(np.int64)
@@ -38,7 +38,7 @@ def synthesise(level: Level, known: Parameters, side: Side, outs: Sequence[Tenso
             _fill(out, tiles, unit, slice(first, last), side)
 
 
-def parts_of(level: Level, known: Parameters) -> Parts:
+def parts_of(level: Level, known: KltParameters) -> Parts:
     """What the numbers of a level stand for, in parts of its step."""
     runs = level.runs
     inwards, stride = inwards_of(known.drawn, runs, runs.columns), known.stride[: runs.columns]
@@ -93,7 +93,7 @@ class Parts:
 class _Tiles:
     """How a tile of tokens becomes floats."""
 
-    def __init__(self, known: Parameters) -> None:
+    def __init__(self, known: KltParameters) -> None:
         self.known = known
 
     def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
@@ -104,7 +104,7 @@ class _Tiles:
 class _Plain(_Tiles):
     """Each column is a channel."""
 
-    def __init__(self, parts: Parts, known: Parameters) -> None:
+    def __init__(self, parts: Parts, known: KltParameters) -> None:
         super().__init__(known)
         self.parts = parts.whole()
 
@@ -119,7 +119,7 @@ class _Plain(_Tiles):
 class _Whole(_Tiles):
     """Through the matrix by exact sums of bytes."""
 
-    def __init__(self, parts: Parts, known: Parameters, several: int) -> None:
+    def __init__(self, parts: Parts, known: KltParameters, several: int) -> None:
         super().__init__(known)
         self.low, self.high = parts.split(several)
 
@@ -137,7 +137,7 @@ class _Whole(_Tiles):
 class _Wide(_Tiles):
     """Through the matrix by floats, for numbers that bytes do not hold."""
 
-    def __init__(self, parts: Parts, known: Parameters) -> None:
+    def __init__(self, parts: Parts, known: KltParameters) -> None:
         super().__init__(known)
         self.parts = parts.whole()
         self.rows = _basis(known).rows[: self.parts.shape[1]].to(torch.float32)
@@ -156,7 +156,7 @@ class _Wide(_Tiles):
             out += self.known.bulk.mean[channels]
 
 
-def _basis(known: Parameters) -> Basis:
+def _basis(known: KltParameters) -> Basis:
     assert known.basis is not None  # noqa: S101 - the other form has no matrix
     return known.basis
 
@@ -175,7 +175,7 @@ def _whole(
             one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
             here = numbers[c]
             for t in range(bounds[group], bounds[group + 1]):
-                out[order[t], c] = worth_of(here[t], worth, one, more)
+                out[order[t], c] = dequantise(here[t], worth, one, more)
 
 
 @compiled
@@ -197,7 +197,7 @@ def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
                 one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
                 here = numbers[c]
                 for t in range(first, last):
-                    part = worth_of(here[t], worth, one, more)
+                    part = dequantise(here[t], worth, one, more)
                     if c < several:
                         below = ((part + np.int32(64)) & np.int32(127)) - np.int32(64)
                         low[order[t], c] = np.int8(below)

@@ -16,7 +16,7 @@ from lamofc_codecs.stats import Distortion
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Candidate:
     """A sample coded with one step."""
 
     head: Head

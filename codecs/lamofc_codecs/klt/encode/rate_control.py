@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from lamofc_codecs.stats import Theory, solve
+from lamofc_codecs.stats import WaterFilling, solve
 
 _TRIES = 8
 _CLOSE = 0.96
@@ -44,10 +44,10 @@ Tried = TypeVar("Tried", bound=Outcome)
 
 
 @dataclass(frozen=True)
-class Search(Generic[Tried]):
+class StepSearch(Generic[Tried]):
     """How the error and the rate of one sample go with the step."""
 
-    theory: Theory
+    theory: WaterFilling
     """Where to begin."""
     errors: Callable[[float], float]
     """About what error a step leaves."""

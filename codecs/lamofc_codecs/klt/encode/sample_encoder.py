@@ -17,29 +17,29 @@ from torch import Tensor
 from lamofc_codecs.entropy import CLASSES
 from lamofc_codecs.klt.decode import synthesise
 from lamofc_codecs.klt.encode import target
-from lamofc_codecs.klt.encode.candidate import Trial
-from lamofc_codecs.klt.encode.rate_control import Search
-from lamofc_codecs.klt.format import FINEST, Head, Level, Parameters, Side
+from lamofc_codecs.klt.encode.candidate import Candidate
+from lamofc_codecs.klt.encode.rate_control import StepSearch
+from lamofc_codecs.klt.format import FINEST, Head, KltParameters, Level, Side
 from lamofc_codecs.klt.layers import (
     ALL,
     FACTOR,
     NONE,
-    Cut,
+    LayerSplit,
     Numbers,
+    Pass,
     Runs,
-    Stage,
-    coarser,
+    columns_by_class,
+    entropy_classes,
     errors_of,
-    kinds_of,
-    known_after,
-    sorted_columns,
+    previous_level,
+    state_after,
 )
-from lamofc_codecs.klt.quantise import Lifts, Tokens, energies_of, quantise, silence, squares_of
-from lamofc_codecs.klt.transform import Field, choose_field, turn
+from lamofc_codecs.klt.quantise import ItemGains, Tokens, energies_of, prune_zero_runs, quantise, squares_of
+from lamofc_codecs.klt.transform import TokenGrid, choose_grid, forward_dct
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles, Floats, convert, lazy
 from lamofc_codecs.source import Source
-from lamofc_codecs.stats import Distortion, Theory, interpolate_distortion, item_distortions, measure_distortion
+from lamofc_codecs.stats import Distortion, WaterFilling, interpolate_distortion, item_distortions, measure_distortion
 
 _ROUGH = 10**-2.5
 """Where a larger share of the signal may be lost, a rough transform is fine enough."""
@@ -53,11 +53,11 @@ _SPARED = 1 / 512
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SampleEncoder:
     """A tensor, or the tensors of a group, after the transform."""
 
     source: Source
-    known: Parameters
+    known: KltParameters
     quality: Quality
     squares: Doubles
     """Of each token about its middle, weighted."""
@@ -67,18 +67,18 @@ class Sample:
     index: NDArray[np.int64] | None
     columns: Floats
     """Tokens x columns."""
-    field: Field
+    field: TokenGrid
     """The field that tokens were turned into waves on."""
     glance: target.Subsample
     """What a guess looks at."""
-    theory: Theory
-    lifts: Lifts | None = None
+    theory: WaterFilling
+    lifts: ItemGains | None = None
     """Of each token, where items share a step: the columns are as they leave them."""
     memo: dict[str, int] = dataclasses.field(default_factory=dict)
     """How many levels are worth it, once the first trial has told."""
 
     @classmethod
-    def of(cls, source: Source, outside: NDArray[np.bool_], known: Parameters, quality: Quality) -> Sample:
+    def of(cls, source: Source, outside: NDArray[np.bool_], known: KltParameters, quality: Quality) -> SampleEncoder:
         """Take off what is stored exactly, the means, and transform."""
         away = source.values - known.bulk.mean
         away[outside] = 0
@@ -99,21 +99,21 @@ class Sample:
             if count >= known.columns or not target.truncates_signal(columns, left, most, spread):
                 break
             count = min(max(2 * count, 8), known.columns)
-        field = Field() if len(source.items) > 1 else choose_field(columns, known.fields(len(columns)))
+        field = TokenGrid() if len(source.items) > 1 else choose_grid(columns, known.fields(len(columns)))
         if field.rows:
-            turn(columns, field)
+            forward_dct(columns, field)
             glance = target.Subsample.of(columns)
         theory = known.theory(glance.power, field.bands(len(away)), count, left)
         exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(known.bounds))
         return cls(source, known, quality, squares, signal, exact, index, columns, field, glance, theory)
 
-    def meet(self, quality: Quality) -> tuple[Trial, bool]:
+    def meet(self, quality: Quality) -> tuple[Candidate, bool]:
         """The coarsest trial that meets the quality, and whether it does."""
         if quality.kind == "max_error":
             return self._within(quality.value), True
         if quality.kind == "step":
             return self.trial(quality.value), True
-        search = Search(self.theory, self._errors, self._bits, self.trial)
+        search = StepSearch(self.theory, self._errors, self._bits, self.trial)
         if quality.kind == "bpfp":
             return search.at_rate(quality.value * self.source.values.size), True
         return search.within_error(target.error_budget(self.signal, self.source, self.known, quality))
@@ -140,7 +140,7 @@ class Sample:
     ) -> tuple[NDArray[np.int32], NDArray[np.float64], Tokens]:
         step32, sigma = _reached(step), self.known.spreads[:, : values.shape[1]]
         tokens = Tokens.of(energies_of(values, band, sigma, step32), band)
-        rows, sums = quantise(values, tokens.group, kinds_of(sigma, step32, tokens), step32, self.known.rounding)
+        rows, sums = quantise(values, tokens.group, entropy_classes(sigma, step32, tokens), step32, self.known.rounding)
         return rows, sums, tokens
 
     def _errors(self, step: float) -> float:
@@ -165,7 +165,7 @@ class Sample:
         )
         return len(self.columns) * per_token + 8.0 * exact + 150
 
-    def trial(self, step: float, columns: int | None = None) -> Trial:
+    def trial(self, step: float, columns: int | None = None) -> Candidate:
         """Code with one step, and as many columns as are worth it unless told how many."""
         step = float(_reached(step))
         rows, sums, tokens = self._sums(self.columns, self._band, step)
@@ -173,23 +173,23 @@ class Sample:
         spared = _SPARED * float(sums[0, :count].sum() + sums[2, count:].sum()) / max(len(self.source.items), 1)
         rows = rows[:, :count]
         tokens = tokens.hushed(~rows.any(1))
-        kinds = kinds_of(self.known.spreads[:, :count], np.float32(step), tokens)
-        silent = silence(self.columns, rows, tokens, kinds, step)
+        kinds = entropy_classes(self.known.spreads[:, :count], np.float32(step), tokens)
+        silent = prune_zero_runs(self.columns, rows, tokens, kinds, step)
         if "levels" not in self.memo:
             self.memo["levels"] = self._levels(step)
         levels = self.memo["levels"]
         widths = target.widths_of(rows, levels, spared)
-        numbers = [sorted_columns(rows, tokens)]
+        numbers = [columns_by_class(rows, tokens)]
         for _ in range(levels - 1):
-            numbers.insert(0, coarser(numbers[0]))
+            numbers.insert(0, previous_level(numbers[0]))
         numbers = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
-        head = Head(step, widths, (Cut(),) * (levels - 1), silent)
+        head = Head(step, widths, (LayerSplit(),) * (levels - 1), silent)
         runs = tuple(head.runs_of(level, tokens, self.known) for level in range(levels))
         decoded = self.decoded(head.step_of(levels - 1), runs[-1], numbers[-1])
         lost = self.lost(decoded)
         error = self._error(decoded, lost)
         least = self.known.options.layer_bytes
-        return Trial(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits, least)
+        return Candidate(head, tokens, tuple(numbers), runs, self.exact, lost, error, self._side_bits, least)
 
     def _levels(self, step: float) -> int:
         """How many levels are worth it: by the decibels asked for, so that all records are read alike."""
@@ -235,7 +235,7 @@ class Sample:
         """What is told of each token."""
         return Side(tokens, self.index, self.field, self.lifts)
 
-    def _end(self, trial: Trial, level: int) -> tuple[Distortion, ...]:
+    def _end(self, trial: Candidate, level: int) -> tuple[Distortion, ...]:
         """What is lost with a level."""
         items = self.source.items
         if level == len(trial.numbers) - 1 and len(items) < 2:
@@ -244,7 +244,7 @@ class Sample:
         lost, found = replace(self, exact=trial.exact).lost(decoded), convert(decoded[0], torch.float32).numpy()
         return lost if len(items) < 2 else item_distortions(self.source.values, found, self.known.bulk, items)
 
-    def errors(self, trial: Trial) -> tuple[tuple[Distortion, ...], ...]:
+    def errors(self, trial: Candidate) -> tuple[tuple[Distortion, ...], ...]:
         """What is lost with each layer, in each part, or each of several items: within a level, about so."""
         ends = [self._end(trial, level) for level in range(len(trial.numbers))]
         found = [ends[0]]
@@ -259,7 +259,7 @@ class Sample:
             found.append(ends[level])
         return tuple(found)
 
-    def _left(self, trial: Trial, level: int, stages: Sequence[Stage]) -> list[float]:
+    def _left(self, trial: Candidate, level: int, stages: Sequence[Pass]) -> list[float]:
         """Which share of what a level takes off the error is left after each of its stages but the last."""
         rows = np.arange(0, len(self.columns), max(1, self.columns.size // target.SUBSAMPLE_ENTRIES))
         tokens = Tokens.of(trial.tokens.energy[rows], self._band[rows])
@@ -271,14 +271,14 @@ class Sample:
         sums = errors_of(columns, fine, coarse, runs, self.known.drawn, gains)
         told, every = sums[:, ALL].sum(), np.arange(CLASSES)
         off = max(float(sums[:, NONE].sum() - told), 1e-300)
-        shares = [float(sums[every, known_after(stages[:count])].sum() - told) / off for count in range(1, len(stages))]
+        shares = [float(sums[every, state_after(stages[:count])].sum() - told) / off for count in range(1, len(stages))]
         return [min(max(share, 0.0), 1.0) for share in shares]
 
-    def _within(self, limit: float) -> Trial:
+    def _within(self, limit: float) -> Candidate:
         """The cheapest of some steps, with all entries exact that would be further off than the limit."""
         return min((self._exactly(limit * part, limit) for part in (0.7, 1.0, 1.4, 2.0)), key=lambda trial: trial.bits)
 
-    def _exactly(self, step: float, limit: float) -> Trial:
+    def _exactly(self, step: float, limit: float) -> Candidate:
         trial = self.trial(step)
         decoded = self.decoded(np.float32(trial.step), trial.runs[-1], trial.numbers[-1])
         exact = []

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import positions_of, write_exact
-from lamofc_codecs.klt.format import Parameters, Side, read_layers, write_layers
-from lamofc_codecs.klt.layers import coarser
+from lamofc_codecs.klt.format import KltParameters, Side, read_layers, write_layers
+from lamofc_codecs.klt.layers import previous_level
 from lamofc_codecs.klt.quantise import Tokens
 
 
 def keep_rows(
-    layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64], known: Parameters
+    layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64], known: KltParameters
 ) -> tuple[bytes, ...]:
     """Layers of the same numbers of some tokens, rising; `whole` is what all tokens decode to."""
     read = read_layers(layers, len(whole), known.widths, known)
@@ -25,7 +25,7 @@ def keep_rows(
     place = np.argsort(old.tokens.order)
     numbers = [np.ascontiguousarray(read.level.numbers[:, place[rows[tokens.order]]])]
     for width in head.columns[-2::-1]:
-        numbers.insert(0, np.ascontiguousarray(coarser(numbers[0])[:width]))
+        numbers.insert(0, np.ascontiguousarray(previous_level(numbers[0])[:width]))
     coded = [(some, head.runs_of(at, tokens, known)) for at, some in enumerate(numbers)]
     exact = _exact(read.exact, whole, rows)
     return write_layers(head, coded, Side(tokens, index, old.field, lifts), known, exact, whole.nbytes >> 17)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lamofc_codecs.klt.format import Parameters
+from lamofc_codecs.klt.format import KltParameters
 from lamofc_codecs.klt.gpu import forward
 from lamofc_codecs.klt.layers import FACTOR
 from lamofc_codecs.klt.quantise import WEIGHT, squares_of
@@ -30,14 +30,14 @@ _MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
 """Decibels whose power float64 can hold, and its least number above 0."""
 
 
-def signal_of(squares: Doubles, source: Source, known: Parameters) -> float:
+def signal_of(squares: Doubles, source: Source, known: KltParameters) -> float:
     """The weighted signals of all features, or by the squares of one's tokens where its errors do not count alike."""
     if known.weighted:
         return float(squares.sum())
     return float(sum(known.importance * [sums.signal for sums in source.part_sums]))
 
 
-def error_budget(signal: float, source: Source, known: Parameters, quality: Quality) -> float:
+def error_budget(signal: float, source: Source, known: KltParameters, quality: Quality) -> float:
     """The weighted squared error that a quality allows; infinite for one that does not speak of error.
 
     Features of a group are weighed so that they count alike: what is allowed is a share of all their signals.
@@ -51,7 +51,7 @@ def error_budget(signal: float, source: Source, known: Parameters, quality: Qual
     return max(signal * 10 ** (-decibels / 10), _LEAST_ERROR) if signal > 0 else 0.0
 
 
-def weighed(lost: Sequence[Distortion], source: Source, known: Parameters, quality: Quality) -> float:
+def weighed(lost: Sequence[Distortion], source: Source, known: KltParameters, quality: Quality) -> float:
     """The weighted squared error of what was lost; by `snr_db`, of the bulk, the rest being no worse on average."""
     errors = [one.sse for one in lost]
     if quality.kind == "snr_db":
@@ -60,7 +60,7 @@ def weighed(lost: Sequence[Distortion], source: Source, known: Parameters, quali
     return float(sum(known.importance * errors))
 
 
-def predict_columns(away: Floats, budget: float, known: Parameters, quality: Quality) -> tuple[int, float]:
+def predict_columns(away: Floats, budget: float, known: KltParameters, quality: Quality) -> tuple[int, float]:
     """How many columns are worth a look, and down to which spread: what does not stand out of the step needed is not.
 
     Both are what the profile makes likely of a sample of that energy.
@@ -100,7 +100,7 @@ class Subsample:
         return cls(order[:half], quiet, len(others) / max(len(quiet), 1), power)
 
 
-def columns_of(away: Floats, count: int, known: Parameters, device: torch.device, *, roughly: bool) -> Floats:
+def columns_of(away: Floats, count: int, known: KltParameters, device: torch.device, *, roughly: bool) -> Floats:
     """The first columns of what is away from the middle."""
     if known.analysis is None:
         return np.ascontiguousarray(away[:, known.order[:count]])
@@ -119,7 +119,7 @@ def truncates_signal(columns: Floats, left: float, budget: float, spread: float)
     return left > _NEARLY_ALL * budget or loud > (_LOUD * spread) ** 2
 
 
-def residual_energy(away: Floats, columns: Floats, known: Parameters) -> float:
+def residual_energy(away: Floats, columns: Floats, known: KltParameters) -> float:
     """Squared error that is out of the columns' reach."""
     if columns.shape[1] >= known.channels or not away.size:
         return 0.0

@@ -14,7 +14,7 @@ from lamofc_codecs.entropy import SIGMA_TABLES, SYMBOLS, Tables, normalise
 from lamofc_codecs.klt.fit.grid_search import as_waves, bands_of
 from lamofc_codecs.klt.format import AS_LOUD, LOUDER, KltOptions
 from lamofc_codecs.klt.quantise import ENERGIES, FACTORS, USUAL, energies_of, fit_drawn
-from lamofc_codecs.klt.transform import BANDS, Analysis, Basis, Means, Metric, Terrain
+from lamofc_codecs.klt.transform import BANDS, Analysis, Basis, ErrorWeights, TokenCodebook, TokenGridRule
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats
@@ -29,7 +29,7 @@ class Fitted:
     """What is known before the transform."""
 
     bulk: Bulk
-    metric: Metric
+    metric: ErrorWeights
     parts: tuple[tuple[str, int], ...]
     quality: Quality | None
     options: KltOptions
@@ -64,7 +64,7 @@ class HeldOut:
         columns, numbers = away.numpy(), None
         if measured is not None and measured.means is not None:
             even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
-            columns, numbers = _without_means(columns, Means(Basis.of(measured.means), even))
+            columns, numbers = _without_means(columns, TokenCodebook(Basis.of(measured.means), even))
         if measured is not None:
             columns = Analysis.of(Basis.of(measured.rows)).forward(columns)
         order = np.argsort(-np.square(columns, dtype=np.float64).mean(0), kind="stable")
@@ -75,7 +75,7 @@ class HeldOut:
         return np.split(self.columns, np.cumsum(self.lengths)[:-1])
 
 
-def make_profile(fitted: Fitted, test: HeldOut, final: Transform | None, terrain: Terrain | None) -> Profile:
+def make_profile(fitted: Fitted, test: HeldOut, final: Transform | None, terrain: TokenGridRule | None) -> Profile:
     """A profile of the final transform, none for channels as they are; with waves, if tokens lie on some terrain.
 
     Spreads and tables are those of what was held out: each column of the final transform takes the spread of its rank.
@@ -122,7 +122,7 @@ def _stored(table: NDArray[np.uint16]) -> Tensor:
     return torch.from_numpy(table.astype(np.int32))
 
 
-def _without_means(away: Floats, book: Means) -> tuple[Floats, NDArray[np.uint16]]:
+def _without_means(away: Floats, book: TokenCodebook) -> tuple[Floats, NDArray[np.uint16]]:
     """Tokens less their means, and the table of the means' numbers."""
     index = book.nearest(away)
     upper = np.zeros(SYMBOLS, np.int64)

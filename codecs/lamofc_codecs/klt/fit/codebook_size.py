@@ -12,9 +12,9 @@ from torch import Tensor
 
 from lamofc_codecs.klt.fit.pca import principal_within
 from lamofc_codecs.klt.format import KltOptions
-from lamofc_codecs.klt.transform import find_means, nearest_of
+from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.stats import Theory, of_columns
+from lamofc_codecs.stats import WaterFilling, of_columns
 
 _SIZES = (256, 512, 1024, 2048, 4096, 8192)
 _TOKENS_PER_MEAN = 8
@@ -103,7 +103,7 @@ def choices(calibration: Calibration, options: KltOptions) -> list[Choice]:
 def _try(calibration: Calibration, size: int) -> Choice:
     means, left, unseen, side = None, calibration.train, calibration.test, 0.0
     if size:
-        means = find_means(left, min(size, len(left)))
+        means = fit_codebook(left, min(size, len(left)))
         index = nearest_of(unseen, means)
         left, unseen = left - means[nearest_of(left, means)], unseen - means[index]
         side = _entropy(np.bincount(index.numpy(), minlength=len(means)))
@@ -116,7 +116,7 @@ def _try(calibration: Calibration, size: int) -> Choice:
     return Choice(means, turn, cost, aims)
 
 
-def _cost(theory: Theory, calibration: Calibration, side: float) -> tuple[float, tuple[float, ...]]:
+def _cost(theory: WaterFilling, calibration: Calibration, side: float) -> tuple[float, tuple[float, ...]]:
     """Bits at the aims. Or at a budget the squared error, above all signal where the side alone exceeds it; its dB."""
     signal, budget = calibration.signal, calibration.budget
     if budget is None:

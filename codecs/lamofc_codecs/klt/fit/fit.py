@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.errors import CodecError, UnsupportedInput
-from lamofc_codecs.klt.encode import Sample
+from lamofc_codecs.klt.encode import SampleEncoder
 from lamofc_codecs.klt.fit.build_profile import Fitted, HeldOut, Transform, make_profile
 from lamofc_codecs.klt.fit.codebook_size import Calibration, Choice, aims_of, calibration_of, choices
 from lamofc_codecs.klt.fit.grid_search import HELD_OUT, Latest, find_terrain
 from lamofc_codecs.klt.fit.pca import principal_within
-from lamofc_codecs.klt.format import KltOptions, Parameters
-from lamofc_codecs.klt.transform import Metric, find_means, nearest_of
+from lamofc_codecs.klt.format import KltOptions, KltParameters
+from lamofc_codecs.klt.transform import ErrorWeights, fit_codebook, nearest_of
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, convert
@@ -83,7 +83,7 @@ class _Transforms:
         values = torch.cat([calibration.train, calibration.test])
         means = None
         if tried.means is not None:
-            means = find_means(values, len(tried.means), tried.means)
+            means = fit_codebook(values, len(tried.means), tried.means)
             values = values - means[nearest_of(values, means)]
         measured = _transform(tried.means, tried.turn, calibration)
         return cls(measured, _transform(means, principal_within(values, calibration.kin)[0], calibration))
@@ -121,7 +121,7 @@ def _with_waves(
 
 def _bits(profile: Profile, samples: Sequence[Tensor], fitted: Fitted, aims: Sequence[float]) -> float:
     """What some samples take at the aims, with their share of the profile."""
-    known = Parameters.of(profile)
+    known = KltParameters.of(profile)
     fewer = max(1, sum(sample.numel() for sample in samples) // _TRIED)
     chosen = samples[:: min(fewer, max(1, len(samples) // _LEAST))]
     total = 8.0 * len(profile.data) * len(chosen) * len(aims) / fitted.options.shared_by
@@ -132,7 +132,7 @@ def _bits(profile: Profile, samples: Sequence[Tensor], fitted: Fitted, aims: Seq
         outside = known.bulk.outside(source.values)
         for aim in aims:
             quality = Quality(snr_db=aim)
-            total += Sample.of(source, outside, known, quality).meet(quality)[0].bits
+            total += SampleEncoder.of(source, outside, known, quality).meet(quality)[0].bits
     return total
 
 
@@ -169,7 +169,9 @@ def _inside(values: Floats, bulk: Bulk) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _metric(away: Tensor, parts: Parts, quality: Quality | None, options: KltOptions, given: Tensor | None) -> Metric:
+def _metric(
+    away: Tensor, parts: Parts, quality: Quality | None, options: KltOptions, given: Tensor | None
+) -> ErrorWeights:
     """Features of a group count alike, by their signals; where a quality speaks of errors, each error as it is."""
     if given is not None:
         plain = options.transform == "none" or options.ranges > 1
@@ -179,16 +181,16 @@ def _metric(away: Tensor, parts: Parts, quality: Quality | None, options: KltOpt
                 f"transform={options.transform}, ranges={options.ranges}",
                 "give a matrix for one feature that is transformed as a whole, or weigh none",
             )
-        return Metric.of(given, options.weight_floor, away.shape[1])
+        return ErrorWeights.of(given, options.weight_floor, away.shape[1])
     weight = np.ones(away.shape[1], np.float32)
     if quality is not None and quality.kind not in ("snr_db", "bpfp"):
-        return Metric.of_channels(weight)
+        return ErrorWeights.of_channels(weight)
     first = 0
     for _, channels in parts:
         spread = float(away[:, first : first + channels].square().mean().sqrt())
         weight[first : first + channels] = 1 / spread if spread > 0 else 1.0
         first += channels
-    return Metric.of_channels(weight)
+    return ErrorWeights.of_channels(weight)
 
 
 def _transform(means: Tensor | None, turn: Tensor, calibration: Calibration) -> Transform:

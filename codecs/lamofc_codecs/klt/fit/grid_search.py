@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.klt.format import AS_LOUD
-from lamofc_codecs.klt.transform import BANDS, Field, Terrain, choose_field, spread_out, told, turn
+from lamofc_codecs.klt.transform import BANDS, TokenGrid, TokenGridRule, choose_grid, forward_dct, spread_out, told
 from lamofc_codecs.runtime import Doubles, Floats
 
 _ELEMENTS = 1 << 25
@@ -52,14 +52,14 @@ class Latest:
         return list(self._samples)[-max(1, self._seen // HELD_OUT) :]
 
 
-def find_terrain(samples: Sequence[Floats]) -> Terrain | None:
+def find_terrain(samples: Sequence[Floats]) -> TokenGridRule | None:
     """On what fields samples, tokens x columns, lie; None where waves gather too little."""
-    best: tuple[float, Terrain | None] = (-_WORTH * sum(told(columns).size for columns in samples), None)
-    plain = sum(spread_out(told(columns), Field()) for columns in samples)
+    best: tuple[float, TokenGridRule | None] = (-_WORTH * sum(told(columns).size for columns in samples), None)
+    plain = sum(spread_out(told(columns), TokenGrid()) for columns in samples)
     doubt = -best[0] / 2
     for sequence, several in ((False, False), (True, False), (False, True)):
         for first in _PREFIXES:
-            terrain = Terrain(first, sequence, several)
+            terrain = TokenGridRule(first, sequence, several)
             found = [
                 min(spread_out(told(columns), field) for field in terrain.fields(len(columns))) for columns in samples
             ]
@@ -67,13 +67,13 @@ def find_terrain(samples: Sequence[Floats]) -> Terrain | None:
     return best[1]
 
 
-def as_waves(samples: Sequence[Floats], terrain: Terrain) -> tuple[Floats, NDArray[np.uint8]]:
+def as_waves(samples: Sequence[Floats], terrain: TokenGridRule) -> tuple[Floats, NDArray[np.uint8]]:
     """Samples one after another, tokens x columns, turned; and the bands."""
     turned, bands = [], []
     for columns in samples:
-        field = choose_field(columns, terrain.fields(len(columns)))
+        field = choose_grid(columns, terrain.fields(len(columns)))
         waves = columns.copy()
-        turn(waves, field)
+        forward_dct(waves, field)
         turned.append(waves)
         bands.append(field.bands(len(columns)))
     return np.concatenate(turned), np.concatenate(bands)

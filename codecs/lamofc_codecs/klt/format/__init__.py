@@ -13,7 +13,7 @@ from lamofc_codecs.klt.format.bitstream import (
     write_layers,
 )
 from lamofc_codecs.klt.format.options import KltOptions
-from lamofc_codecs.klt.format.profile import AS_LOUD, LOUDER, Parameters
+from lamofc_codecs.klt.format.profile import AS_LOUD, LOUDER, KltParameters
 
 __all__ = [
     "AS_LOUD",
@@ -21,9 +21,9 @@ __all__ = [
     "LOUDER",
     "Head",
     "KltOptions",
+    "KltParameters",
     "Level",
     "Opened",
-    "Parameters",
     "Read",
     "Side",
     "open_layers",

@@ -10,24 +10,24 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.codec import need
+from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import Form, read_numbers, read_plane, write_numbers, write_plane
-from lamofc_codecs.klt.format.profile import Parameters
+from lamofc_codecs.klt.format.profile import KltParameters
 from lamofc_codecs.klt.layers import (
     FACTOR,
-    Between,
-    Cut,
+    LayerSplit,
     Numbers,
+    PartialLevel,
     Runs,
-    kinds_of,
-    known_after,
+    entropy_classes,
     read_first,
     read_refinement,
+    state_after,
     write_first,
     write_refinement,
 )
-from lamofc_codecs.klt.quantise import ENERGIES, Lifts, Tokens, read_lifts, write_lifts
-from lamofc_codecs.klt.transform import Field
+from lamofc_codecs.klt.quantise import ENERGIES, ItemGains, Tokens, read_lifts, write_lifts
+from lamofc_codecs.klt.transform import TokenGrid
 
 MAX_LEVELS = 7
 """Each may be four stages, and a record has at most 32 layers."""
@@ -46,7 +46,7 @@ class Head:
     """Of the finest level."""
     columns: tuple[int, ...]
     """Of each level, coarse first: how many columns it holds, never fewer than the one before."""
-    cuts: tuple[Cut, ...]
+    cuts: tuple[LayerSplit, ...]
     """Of each level after the first: how it is cut into layers."""
     silent: bool = False
     """Whether runs that are of class 0 in the finest level are left out of all."""
@@ -55,10 +55,10 @@ class Head:
         """The step of a level, 0 being the coarsest."""
         return np.float32(np.float32(self.step) * np.float32(FACTOR ** (len(self.columns) - 1 - level)))
 
-    def runs_of(self, level: int, tokens: Tokens, known: Parameters) -> Runs:
+    def runs_of(self, level: int, tokens: Tokens, known: KltParameters) -> Runs:
         """Where the numbers of a level stand."""
         sigma = known.spreads[:, : self.columns[level]]
-        silent = kinds_of(sigma, np.float32(self.step), tokens) == 0 if self.silent else None
+        silent = entropy_classes(sigma, np.float32(self.step), tokens) == 0 if self.silent else None
         return Runs.of(sigma, self.step_of(level), tokens, silent)
 
 
@@ -69,9 +69,9 @@ class Side:
     tokens: Tokens
     index: NDArray[np.int64] | None
     """The number of its mean, where the profile has means."""
-    field: Field
+    field: TokenGrid
     """The field that tokens were turned into waves on."""
-    lifts: Lifts | None = None
+    lifts: ItemGains | None = None
     """Of each token, where items share a step."""
 
 
@@ -82,7 +82,7 @@ class Level:
     numbers: Numbers
     runs: Runs
     step: np.float32
-    between: Between | None = None
+    between: PartialLevel | None = None
     """Where layers end within it: what is known of the numbers."""
 
 
@@ -98,7 +98,7 @@ class Read:
 
 
 def write_layers(
-    head: Head, coded: Sequence[tuple[Numbers, Runs]], side: Side, known: Parameters, exact: bytes, least: int
+    head: Head, coded: Sequence[tuple[Numbers, Runs]], side: Side, known: KltParameters, exact: bytes, least: int
 ) -> tuple[bytes, ...]:
     """Code all levels, those after the first in stages; the first layer is made to take `least` bytes or more."""
     base = write_first(*coded[0])
@@ -136,36 +136,36 @@ class Opened:
         """How much is known of each class in the last level that is there; None where all of it is."""
         stages = self.head.cuts[len(self.later) - 1].stages if self.later else ()
         there = self.later[-1] if self.later else ()
-        return known_after(stages[: len(there)]) if len(there) < len(stages) else None
+        return state_after(stages[: len(there)]) if len(there) < len(stages) else None
 
 
-def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[int], known: Parameters) -> Opened:
+def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[int], known: KltParameters) -> Opened:
     """Read what stands before the numbers of a prefix of the layers; nothing in them is believed."""
-    need(list(channels) == known.widths, f"parts of {list(channels)} channels; the profile has {known.widths}")
+    require(list(channels) == known.widths, f"parts of {list(channels)} channels; the profile has {known.widths}")
     data = layers[0]
     step, flags, cuts, at = read_start(data)
     levels = len(cuts) + 1
-    need(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
+    require(len(layers) <= 1 + sum(len(cut.stages) for cut in cuts), f"{len(layers)} layers of {levels} levels, {cuts}")
     listed, used = read_numbers(data[at:], levels + _LENGTHS + _numbers_of_field(flags, known))
     head = Head(step, tuple(listed[:levels].tolist()), cuts, bool(flags & _SILENT))
     lengths = listed[levels : levels + _LENGTHS].tolist()
-    field = Field(*listed[levels + _LENGTHS :].tolist())
-    need(field.fits(tokens) and (field.images > 1) == bool(flags & _SEVERAL), f"{field} of {tokens} tokens")
+    field = TokenGrid(*listed[levels + _LENGTHS :].tolist())
+    require(field.fits(tokens) and (field.images > 1) == bool(flags & _SEVERAL), f"{field} of {tokens} tokens")
     at += used
     rising = all(a <= b for a, b in pairwise(head.columns))
-    need(rising and head.columns[-1] <= known.columns, f"levels of {head.columns} columns")
-    need(at + 1 + sum(lengths) <= len(data), f"parts of {lengths} bytes in a first layer of {len(data)}")
+    require(rising and head.columns[-1] <= known.columns, f"levels of {head.columns} columns")
+    require(at + 1 + sum(lengths) <= len(data), f"parts of {lengths} bytes in a first layer of {len(data)}")
     energy = np.empty(tokens, np.uint8)
     form, at = data[at], at + 1
     read_plane(form, data[at : at + lengths[0]], energy, known.energies)
-    need(not len(energy) or energy.max() < ENERGIES, "an energy class beyond the last")
+    require(not len(energy) or energy.max() < ENERGIES, "an energy class beyond the last")
     at += lengths[0]
-    need((lengths[1] > 0) == (known.means is not None), f"{lengths[1]} bytes of mean numbers")
+    require((lengths[1] > 0) == (known.means is not None), f"{lengths[1]} bytes of mean numbers")
     index = None if known.means is None else known.means.read(data[at : at + lengths[1]], tokens)
     at += lengths[1]
     lifts = None
     if flags & _LIFTED:
-        need(not field.rows, f"lifts of tokens on {field}")
+        require(not field.rows, f"lifts of tokens on {field}")
         lifts, used = read_lifts(data[at:], tokens)
         at += used
     side = Side(Tokens.of(energy, field.bands(tokens)), index, field, lifts)
@@ -175,17 +175,19 @@ def open_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[in
             later.append(sections[: len(cut.stages)])
             sections = sections[len(cut.stages) :]
     end = at + lengths[2]
-    need((end < len(data)) == bool(flags & _EXACT) and end <= len(data), f"flags {flags}, {len(data)} bytes, not {end}")
+    require(
+        (end < len(data)) == bool(flags & _EXACT) and end <= len(data), f"flags {flags}, {len(data)} bytes, not {end}"
+    )
     return Opened(head, side, data[at:end], tuple(later), data[end:])
 
 
-def _numbers_of_field(flags: int, known: Parameters) -> int:
+def _numbers_of_field(flags: int, known: KltParameters) -> int:
     """How many numbers tell the field: none without waves, one more for several images."""
-    need(known.terrain is not None or not flags & _SEVERAL, f"flags {flags} without a field")
+    require(known.terrain is not None or not flags & _SEVERAL, f"flags {flags} without a field")
     return 0 if known.terrain is None else 4 if flags & _SEVERAL else 3
 
 
-def read_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[int], known: Parameters) -> Read:
+def read_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[int], known: KltParameters) -> Read:
     """Read a prefix of the layers."""
     opened = open_layers(layers, tokens, channels, known)
     head, tokens_there = opened.head, opened.side.tokens
@@ -195,21 +197,21 @@ def read_layers(layers: Sequence[memoryview], tokens: int, channels: Sequence[in
         before, runs_before, runs = numbers, runs, head.runs_of(level, tokens_there, known)
         numbers = read_refinement(told, before, runs, head.cuts[level - 1].stages)
         if level == len(opened.later) and opened.known is not None:
-            between = Between(before, runs_before, opened.known)
+            between = PartialLevel(before, runs_before, opened.known)
     return Read(Level(numbers, runs, head.step_of(len(opened.later)), between), opened.side, opened.exact, head)
 
 
-def read_start(data: memoryview) -> tuple[float, int, tuple[Cut, ...], int]:
+def read_start(data: memoryview) -> tuple[float, int, tuple[LayerSplit, ...], int]:
     """The finest step, the flags, the cut of each level after the first, and where the lists begin."""
-    need(len(data) > _START.size, f"{len(data)} bytes of a first layer")
+    require(len(data) > _START.size, f"{len(data)} bytes of a first layer")
     step, levels, flags = _START.unpack_from(data)
-    need(FINEST <= step <= 1 / FINEST, f"a step of {step}")
+    require(FINEST <= step <= 1 / FINEST, f"a step of {step}")
     every = _EXACT | _CUT | _SILENT | _LIFTED | _SEVERAL
-    need(1 <= levels <= MAX_LEVELS and flags <= every, f"{levels} levels, flags {flags}")
+    require(1 <= levels <= MAX_LEVELS and flags <= every, f"{levels} levels, flags {flags}")
     if not flags & _CUT:
-        return step, flags, (Cut(),) * (levels - 1), _START.size
+        return step, flags, (LayerSplit(),) * (levels - 1), _START.size
     end = _START.size + 2 * (levels - 1)
-    need(len(data) >= end, f"{len(data)} bytes for the cuts of {levels} levels")
-    cuts = tuple(Cut(data[at], data[at + 1]) for at in range(_START.size, end, 2))
-    need(all(cut.sane for cut in cuts) and cuts != (Cut(),) * len(cuts), f"levels cut {cuts}")
+    require(len(data) >= end, f"{len(data)} bytes for the cuts of {levels} levels")
+    cuts = tuple(LayerSplit(data[at], data[at + 1]) for at in range(_START.size, end, 2))
+    require(all(cut.sane for cut in cuts) and cuts != (LayerSplit(),) * len(cuts), f"levels cut {cuts}")
     return step, flags, cuts, end

@@ -13,11 +13,21 @@ from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, SLOTS, SYMBOLS, Tables
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt.format.options import KltOptions
 from lamofc_codecs.klt.quantise import ENERGIES, FACTORS, PARTS, Rounding
-from lamofc_codecs.klt.transform import BANDS, MOST, Analysis, Basis, Field, Means, Metric, Terrain, in_one
+from lamofc_codecs.klt.transform import (
+    BANDS,
+    MOST,
+    Analysis,
+    Basis,
+    ErrorWeights,
+    TokenCodebook,
+    TokenGrid,
+    TokenGridRule,
+    in_one,
+)
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles, Floats, lazy
-from lamofc_codecs.stats import Bulk, Theory
+from lamofc_codecs.stats import Bulk, WaterFilling
 
 AS_LOUD = 128
 """A band's number where a column is as loud in it as on the whole."""
@@ -26,7 +36,7 @@ LOUDER: Floats = np.exp2((np.arange(256) - AS_LOUD) / 6).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Parameters:
+class KltParameters:
     """All that coding needs besides the sample."""
 
     bulk: Bulk
@@ -36,15 +46,15 @@ class Parameters:
     """Of each column, falling."""
     bands: NDArray[np.uint8] | None
     """Bands x columns: how much louder than on the whole, in sixths of an octave from `AS_LOUD` on; or no waves."""
-    terrain: Terrain | None
+    terrain: TokenGridRule | None
     """What fields tokens lie on, where they are turned into waves."""
     order: NDArray[np.int64]
     """The channel of each column, without a basis."""
     drawn: NDArray[np.uint8]
     energies: Tables
     """Of the tokens' energy classes."""
-    means: Means | None
-    metric: Metric
+    means: TokenCodebook | None
+    metric: ErrorWeights
     """What errors count for: alike, but for groups and where a weight was given."""
     parts: tuple[tuple[str, int], ...]
     """Names and channels of the features of a group; none for a single feature."""
@@ -73,20 +83,20 @@ class Parameters:
         loud = float((shares * np.square(FACTORS, dtype=np.float64)).sum())
         return loud * np.square(self.spreads, dtype=np.float64)
 
-    def theory(self, energy: float, band: NDArray[np.uint8], columns: int, rest: float = 0.0) -> Theory:
+    def theory(self, energy: float, band: NDArray[np.uint8], columns: int, rest: float = 0.0) -> WaterFilling:
         """What to expect of the first columns of a sample, given their energy and the bands of its tokens."""
         variance, tokens = self.variance[:, :columns], np.bincount(band, minlength=len(self.spreads)).astype(np.float64)
         usual = float(tokens @ variance.sum(1))
-        return Theory(variance * (energy / usual if usual > 0 and energy > 0 else 1.0), tokens, rest)
+        return WaterFilling(variance * (energy / usual if usual > 0 and energy > 0 else 1.0), tokens, rest)
 
     @property
     def weighted(self) -> bool:
         """Whether errors of a feature's channels do not count alike."""
         return not self.parts and not self.metric.even
 
-    def fields(self, tokens: int) -> tuple[Field, ...]:
+    def fields(self, tokens: int) -> tuple[TokenGrid, ...]:
         """What fields so many tokens may lie on; one that holds none without waves."""
-        return (Field(),) if self.terrain is None else self.terrain.fields(tokens)
+        return (TokenGrid(),) if self.terrain is None else self.terrain.fields(tokens)
 
     @property
     def widths(self) -> list[int]:
@@ -112,9 +122,9 @@ class Parameters:
         return Analysis(self.metric.rows(self.basis.floats()), ranges)
 
     @lazy
-    def analysis_means(self) -> Means | None:
+    def analysis_means(self) -> TokenCodebook | None:
         """The means of weighted channels."""
-        return None if self.means is None else Means(self.means.basis, self.means.table, self.metric)
+        return None if self.means is None else TokenCodebook(self.means.basis, self.means.table, self.metric)
 
     @lazy
     def stride(self) -> NDArray[np.int32]:
@@ -128,7 +138,7 @@ class Parameters:
         return Rounding.of(self.drawn)
 
     @classmethod
-    def of(cls, profile: Profile) -> Parameters:
+    def of(cls, profile: Profile) -> KltParameters:
         """Read a profile; it may come from anybody."""
         config = dict(profile.config)
         tables, quality, channels, parts, terrain = (
@@ -150,7 +160,7 @@ class Parameters:
         if not _sane(sigma) or drawn.max() > PARTS // 2 or energies.freqs[0, ENERGIES:].any():
             raise CodecError(f"profile {profile.id[:12]} holds spreads or tables that cannot be", "fit it again")
         basis, order = _transform(profile, len(sigma), channels)
-        metric = Metric.read(profile, channels)
+        metric = ErrorWeights.read(profile, channels)
         return cls(
             bulk=bulk,
             basis=basis,
@@ -190,15 +200,15 @@ def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | N
     return None, order
 
 
-def _terrain(profile: Profile, given: object) -> Terrain:
+def _terrain(profile: Profile, given: object) -> TokenGridRule:
     match given:
         case {"first": int(first), "sequence": bool(sequence), **rest} if 0 <= first < 1 << 31:
             if rest in ({}, {"several": True}):
-                return Terrain(first, sequence, bool(rest))
+                return TokenGridRule(first, sequence, bool(rest))
     raise CodecError(f"profile {profile.id[:12]} says that tokens lie as {given}", "fit it again")
 
 
-def _group(profile: Profile, metric: Metric, parts: object) -> tuple[tuple[str, int], ...]:
+def _group(profile: Profile, metric: ErrorWeights, parts: object) -> tuple[tuple[str, int], ...]:
     """Parts of a group's profile, each weighed by itself; none for a single feature."""
     if parts is None:
         return ()
@@ -212,10 +222,12 @@ def _group(profile: Profile, metric: Metric, parts: object) -> tuple[tuple[str, 
     return named
 
 
-def _means(profile: Profile, channels: int) -> Means | None:
+def _means(profile: Profile, channels: int) -> TokenCodebook | None:
     if "means" not in profile.tensors:
         return None
     rows = profile.tensor("means", torch.int8, -1, channels)
     if not 1 <= len(rows) <= MOST:
         raise CodecError(f"profile {profile.id[:12]} has {len(rows)} means; expected 1 to {MOST}", "fit it again")
-    return Means(Basis(rows, profile.tensor("means_scale", torch.float32, channels)), _table(profile, "mean_numbers"))
+    return TokenCodebook(
+        Basis(rows, profile.tensor("means_scale", torch.float32, channels)), _table(profile, "mean_numbers")
+    )

@@ -8,20 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.codec import need
+from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import read_exact
-from lamofc_codecs.klt.format import Opened, Parameters, open_layers
+from lamofc_codecs.klt.format import KltParameters, Opened, open_layers
 from lamofc_codecs.klt.gpu.levels import Laid, first_level, next_level
 from lamofc_codecs.klt.gpu.reconstruct import parts_of, values_of
 from lamofc_codecs.klt.gpu.symbols import Entropy
 from lamofc_codecs.runtime import as_dtype
-from lamofc_codecs.source import Wanted
+from lamofc_codecs.source import DecodeRequest
 
 _ELEMENTS = 1 << 26
 """Numbers that are decoded together; what stands between the stages takes some tens of bytes for each."""
 
 
-def decode_together(wanted: Sequence[Wanted], known: Parameters, device: torch.device) -> list[list[Tensor]]:
+def decode_together(wanted: Sequence[DecodeRequest], known: KltParameters, device: torch.device) -> list[list[Tensor]]:
     """The wanted parts of each record, on the device."""
     found: list[list[Tensor]] = [[] for _ in wanted]
     opened: list[tuple[int, Opened]] = []
@@ -29,7 +29,7 @@ def decode_together(wanted: Sequence[Wanted], known: Parameters, device: torch.d
         if one.tokens and sum(one.channels):
             opened.append((number, open_layers(one.layers, one.tokens, one.channels, known)))
         else:
-            need(not any(map(len, one.layers)), "layers of an empty tensor")
+            require(not any(map(len, one.layers)), "layers of an empty tensor")
             shapes = [(one.tokens, one.channels[part], one.dtypes[part]) for part in one.parts]
             found[number] = [torch.empty(t, c, dtype=dtype, device=device) for t, c, dtype in shapes]
     most = max(1, _ELEMENTS // max([1, *(one.tokens * known.columns for one in wanted)]))
@@ -42,7 +42,7 @@ def decode_together(wanted: Sequence[Wanted], known: Parameters, device: torch.d
 
 
 def _decode(
-    opened: Sequence[Opened], wanted: Sequence[Wanted], known: Parameters, device: torch.device
+    opened: Sequence[Opened], wanted: Sequence[DecodeRequest], known: KltParameters, device: torch.device
 ) -> list[list[Tensor]]:
     batch, entropy, order = _lay(opened, known, device)
     numbers = torch.zeros(len(order), max(laid.runs[-1].columns for laid in batch), dtype=torch.int32, device=device)
@@ -56,7 +56,7 @@ def _decode(
     return _tensors(batch, wanted, known, parts)
 
 
-def _lay(opened: Sequence[Opened], known: Parameters, device: torch.device) -> tuple[list[Laid], Entropy, Tensor]:
+def _lay(opened: Sequence[Opened], known: KltParameters, device: torch.device) -> tuple[list[Laid], Entropy, Tensor]:
     """Where each record's bytes, runs and tokens are; and the tokens of all records as they are sorted."""
     batch: list[Laid] = []
     pieces: list[memoryview] = []
@@ -81,7 +81,9 @@ def _kept(batch: Sequence[Laid], level: int, numbers: Tensor, before: Tensor | N
     return before
 
 
-def _tensors(batch: Sequence[Laid], wanted: Sequence[Wanted], known: Parameters, parts: Tensor) -> list[list[Tensor]]:
+def _tensors(
+    batch: Sequence[Laid], wanted: Sequence[DecodeRequest], known: KltParameters, parts: Tensor
+) -> list[list[Tensor]]:
     """Each record's wanted parts, in their dtypes, exact values in place."""
     outs: list[list[Tensor | None]] = [[None] * len(one.channels) for one in wanted]
     for part, (first, last) in enumerate(zip(known.bounds, known.bounds[1:], strict=False)):

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.codec import need
+from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import CLASSES, LARGEST, shape_of_classes, sigma_tables
 from lamofc_codecs.klt.format import Opened
 from lamofc_codecs.klt.gpu.symbols import Entropy
@@ -102,7 +102,7 @@ def first_level(batch: Sequence[Laid], entropy: Entropy, order: Tensor, numbers:
     high = _escapes(batch, at, np.cumsum(counts), low)
     run = np.searchsorted(np.cumsum(flat.lengths), at, side="right")
     beyond = (high >> 1) + radii[run] + 1
-    need(not len(at) or int((beyond << shifts[run]).max()) <= LARGEST, "an escaped number beyond the largest")
+    require(not len(at) or int((beyond << shifts[run]).max()) <= LARGEST, "an escaped number beyond the largest")
     values[escaped] = torch.from_numpy(np.where(high & 1, -beyond, beyond).astype(np.int32)).to(order.device)
     if shifts.any():
         values = _with_low_bits(values, flat, shifts, _first_bits(batch, flat.lengths * shifts, low), entropy)
@@ -117,7 +117,7 @@ def _first_spans(batch: Sequence[Laid], entropy: Entropy) -> tuple[Ints, list[tu
         bits = int((shape_of_classes()[1, runs.classes].astype(np.int64) * runs.length).sum())
         size = int.from_bytes(data[:_SIZE], "little") if len(data) >= _SIZE else len(data)
         end = _SIZE + size + (bits + 7) // 8
-        need(end <= len(data) and runs.count <= len(data) * _MOST, f"{len(data)} bytes for {runs.count} numbers")
+        require(end <= len(data) and runs.count <= len(data) * _MOST, f"{len(data)} bytes for {runs.count} numbers")
         spans.append((start + _SIZE, start + _SIZE + size))
         low.append((start + _SIZE + size, data[end:]))
     return np.array(spans, np.int64).reshape(-1, 2), low
@@ -212,7 +212,7 @@ class _Stage:
     def _decode(self, entropy: Entropy, counts: Tensor, ends: Tensor) -> Tensor:
         each = counts.sum((1, 2)).cpu().numpy()
         for data, count in zip(self.data, each.tolist(), strict=True):
-            need(count <= len(data) * _MOST, f"{len(data)} bytes for {count} numbers to refine")
+            require(count <= len(data) * _MOST, f"{len(data)} bytes for {count} numbers to refine")
         rows = -(-each // 32)
         owner = np.repeat(np.arange(len(each)), rows)
         row = np.arange(int(rows.sum())) - np.repeat(np.cumsum(rows) - rows, rows)

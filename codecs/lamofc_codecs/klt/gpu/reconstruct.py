@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import ALL_CLASSES, CLASSES
-from lamofc_codecs.klt.format import Parameters
+from lamofc_codecs.klt.format import KltParameters
 from lamofc_codecs.klt.gpu.levels import Flat, Laid
 from lamofc_codecs.klt.layers import ALL, FACTOR, HALF, half_known
 from lamofc_codecs.klt.quantise import PARTS, down
@@ -27,7 +27,9 @@ _EIGHT = 8
 _FEWEST = 32
 
 
-def parts_of(batch: Sequence[Laid], known: Parameters, order: Tensor, numbers: Tensor, before: Tensor | None) -> Tensor:
+def parts_of(
+    batch: Sequence[Laid], known: KltParameters, order: Tensor, numbers: Tensor, before: Tensor | None
+) -> Tensor:
     """What numbers stand for, in parts of the last level's step; `before` are those of the level before."""
     chosen = [(laid, laid.runs[-1], np.arange(len(laid.runs[-1].order))) for laid in batch]
     flat = Flat.of(chosen, order, numbers.shape[1])
@@ -77,7 +79,7 @@ def _kinds_before(laid: Laid) -> NDArray[np.int64]:
     return np.where(there, found, 0).astype(np.int64)
 
 
-def values_of(batch: Sequence[Laid], known: Parameters, parts: Tensor, channels: slice) -> Tensor:
+def values_of(batch: Sequence[Laid], known: KltParameters, parts: Tensor, channels: slice) -> Tensor:
     """Float32 of some channels, the tokens of all records below each other."""
     middle = torch.from_numpy(known.bulk.mean[channels]).to(parts.device)
     if known.basis is None:

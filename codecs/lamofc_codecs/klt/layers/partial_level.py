@@ -43,7 +43,7 @@ def half_known() -> NDArray[np.int32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Between:
+class PartialLevel:
     """The level before, and how much is known of the next."""
 
     before: Numbers
@@ -80,7 +80,7 @@ def errors_of(
 
 
 @inlined
-def worth_of(number: Int, of_one: Int, one: Int, more: Int) -> Int:
+def dequantise(number: Int, of_one: Int, one: Int, more: Int) -> Int:
     """What a number is worth, drawn inwards by `one` where it is 1 or -1, by `more` where it is larger."""
     away = abs(number)
     part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
@@ -113,11 +113,11 @@ def _parts(  # noqa: PLR0913 - compiled code takes arrays, not objects
             kind = kinds[group, c]
             for t in range(bounds[group], bounds[group + 1]):
                 if known[kind] == ALL or (known[kind] == HALF and numbers[c, t] != np.int32(3) * before[c, t]):
-                    out[c, t] = worth_of(numbers[c, t], _WHOLE, one, more)
+                    out[c, t] = dequantise(numbers[c, t], _WHOLE, one, more)
                 elif known[kind] == HALF:
                     out[c, t] = _undecided(before[c, t], offsets[kind])
                 else:
-                    out[c, t] = np.int32(3) * worth_of(before[c, t], _WHOLE, one_before, more_before)
+                    out[c, t] = np.int32(3) * dequantise(before[c, t], _WHOLE, one_before, more_before)
 
 
 @compiled
@@ -142,13 +142,13 @@ def _errors(  # noqa: PLR0913 - compiled code takes arrays, not objects
             untold, half, told = np.float64(0), np.float64(0), np.float64(0)
             for t in range(bounds[group], bounds[group + 1]):
                 value, number, known = np.float64(columns[c, t]), fine_numbers[c, t], before[c, t]
-                away = value - part * np.float64(worth_of(number, _WHOLE, one, more))
+                away = value - part * np.float64(dequantise(number, _WHOLE, one, more))
                 told += away * away
                 outwards = number != np.int32(3) * known and (number > np.int32(3) * known) == (known >= 0)
                 if not outwards:
                     away = value - part * np.float64(_undecided(known, offsets[kind]))
                 half += away * away
-                away = value - np.float64(3) * part * np.float64(worth_of(known, _WHOLE, one_before, more_before))
+                away = value - np.float64(3) * part * np.float64(dequantise(known, _WHOLE, one_before, more_before))
                 untold += away * away
             sums[kind, 0] += gain * untold
             sums[kind, 1] += gain * half

@@ -23,7 +23,7 @@ NONE, HALF, ALL = range(3)
 
 
 @dataclass(frozen=True)
-class Stage:
+class Pass:
     """Some classes, and which half of what a level says of them."""
 
     low: int
@@ -41,7 +41,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Cut:
+class LayerSplit:
     """Where a level is cut into stages."""
 
     halves: int = 0
@@ -55,18 +55,18 @@ class Cut:
         return (self.halves == 0 or HALVED <= self.halves < CLASSES) and 0 <= self.rest < CLASSES
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[Pass, ...]:
         """In the order of the layers."""
         halved = self.halves > 0
-        found = [Stage(self.halves, CLASSES, True, False)] if halved else []
+        found = [Pass(self.halves, CLASSES, True, False)] if halved else []
         if self.halves > HALVED:
-            found.append(Stage(HALVED, self.halves, True, False))
+            found.append(Pass(HALVED, self.halves, True, False))
         if self.rest:
-            found.append(Stage(self.rest, CLASSES, False, halved))
-        return (*found, Stage(0, self.rest or CLASSES, False, halved))
+            found.append(Pass(self.rest, CLASSES, False, halved))
+        return (*found, Pass(0, self.rest or CLASSES, False, halved))
 
 
-def known_after(stages: Sequence[Stage]) -> NDArray[np.uint8]:
+def state_after(stages: Sequence[Pass]) -> NDArray[np.uint8]:
     """How much is known of the numbers of each class once those stages are read."""
     known = np.full(CLASSES, NONE, np.uint8)
     for stage in stages:
@@ -78,18 +78,18 @@ _WIDE = 24
 """A level is halved if classes from this one on take a third of its bits."""
 
 
-def choose_cut(halves: NDArray[np.float64], least: int) -> Cut:
+def choose_cut(halves: NDArray[np.float64], least: int) -> LayerSplit:
     """Cut a level by its bits, first half and rest of each class, into layers of `least` bytes or more."""
     bits = halves.sum(1)
     wanted = int(min(bits.sum() / (8 * least), 4))
     if wanted < 2:
-        return Cut()
+        return LayerSplit()
     if 3 * bits[_WIDE:].sum() < bits.sum():
-        return Cut(0, _middle(bits))
+        return LayerSplit(0, _middle(bits))
     first, rest = halves[HALVED:, 0], bits.copy()
     rest[HALVED:] -= first
     outer = HALVED + _middle(first) if wanted > 3 else HALVED
-    return Cut(outer, _middle(rest) if wanted > 2 else 0)
+    return LayerSplit(outer, _middle(rest) if wanted > 2 else 0)
 
 
 def _middle(bits: NDArray[np.float64]) -> int:

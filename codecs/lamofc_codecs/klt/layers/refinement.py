@@ -25,7 +25,7 @@ from lamofc_codecs.entropy import (
     sigma_tables,
 )
 from lamofc_codecs.errors import CorruptRecord
-from lamofc_codecs.klt.layers.passes import HALVED, Stage
+from lamofc_codecs.klt.layers.passes import HALVED, Pass
 from lamofc_codecs.klt.layers.runs import Numbers, Runs, rows_of
 from lamofc_codecs.runtime import compiled
 
@@ -70,7 +70,7 @@ def refinement_tables() -> Tables:
     return Tables(np.stack([normalise(some) for some in counts.reshape(-1, SYMBOLS)]))
 
 
-def coarser(numbers: Numbers) -> Numbers:
+def previous_level(numbers: Numbers) -> Numbers:
     """What a level less says of the same numbers: a third, to nearest."""
     out: Numbers = (np.sign(numbers) * ((np.abs(numbers) + 1) // FACTOR)).astype(np.int32)
     return out
@@ -102,13 +102,13 @@ def halves_of(digits: NDArray[np.int64]) -> NDArray[np.float64]:
     return found
 
 
-def write_refinement(numbers: Numbers, before: Numbers, runs: Runs, stages: Sequence[Stage]) -> list[bytes]:
+def write_refinement(numbers: Numbers, before: Numbers, runs: Runs, stages: Sequence[Pass]) -> list[bytes]:
     """Code what `numbers` say beyond `before`, which has as many columns or fewer: the others were 0."""
     coded = _symbols(numbers, before, runs, stages)
     return [rans.encode_symbols(symbols, rows, refinement_tables()) for symbols, rows in coded]
 
 
-def refinement_bits(numbers: Numbers, before: Numbers, runs: Runs, stages: Sequence[Stage]) -> float:
+def refinement_bits(numbers: Numbers, before: Numbers, runs: Runs, stages: Sequence[Pass]) -> float:
     """Bits that `write_refinement` takes, to a part in a thousand, without coding."""
     total = 0.0
     for symbols, rows in _symbols(numbers, before, runs, stages):
@@ -119,7 +119,7 @@ def refinement_bits(numbers: Numbers, before: Numbers, runs: Runs, stages: Seque
 
 
 def _symbols(
-    numbers: Numbers, before: Numbers, runs: Runs, stages: Sequence[Stage]
+    numbers: Numbers, before: Numbers, runs: Runs, stages: Sequence[Pass]
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint16]]]:
     """The symbols of each stage, and the tables of their rows."""
     before = widened(before, len(numbers))
@@ -130,7 +130,7 @@ def _symbols(
         yield symbols, coding.rows
 
 
-def read_refinement(sections: Sequence[memoryview], before: Numbers, runs: Runs, stages: Sequence[Stage]) -> Numbers:
+def read_refinement(sections: Sequence[memoryview], before: Numbers, runs: Runs, stages: Sequence[Pass]) -> Numbers:
     """Undo `write_refinement`, as far as there are sections; numbers not told of stand at thrice what they were."""
     largest = max(int(before.max(initial=0)), -int(before.min(initial=0)))
     if largest > REFINED:
@@ -147,7 +147,7 @@ def read_refinement(sections: Sequence[memoryview], before: Numbers, runs: Runs,
     return numbers
 
 
-def forms_of(stage: Stage) -> NDArray[np.uint8]:
+def forms_of(stage: Pass) -> NDArray[np.uint8]:
     """What a stage's symbols tell, for each class."""
     return np.where(stage.ternary, _TERNARY, _FIRST if stage.outwards else SECOND).astype(np.uint8)
 
@@ -155,7 +155,7 @@ def forms_of(stage: Stage) -> NDArray[np.uint8]:
 class _Coding:
     """How the symbols of one stage are laid out, given what is known before it."""
 
-    def __init__(self, stage: Stage, runs: Runs, before: Numbers, numbers: Numbers) -> None:
+    def __init__(self, stage: Pass, runs: Runs, before: Numbers, numbers: Numbers) -> None:
         kinds = _kinds(runs)
         chosen = np.flatnonzero((kinds >= stage.low) & (kinds < stage.high))
         self.kinds = kinds[chosen]

@@ -33,7 +33,7 @@ class Runs:
     @classmethod
     def of(cls, sigma: Floats, step: np.float32, tokens: Tokens, silent: NDArray[np.bool_] | None = None) -> Runs:
         """Lay out columns of these spreads, bands x columns, for a step; without the silent ones, groups x columns."""
-        kinds = kinds_of(sigma, step, tokens)
+        kinds = entropy_classes(sigma, step, tokens)
         tables = shape_of_classes()[0][kinds]
         order = np.argsort((tables << 8 | kinds).reshape(-1), kind="stable")
         return cls(tokens, kinds, order if silent is None else order[~silent.reshape(-1)[order]])
@@ -79,7 +79,7 @@ class Runs:
         return rows_of(shape_of_classes()[0][self.classes].astype(np.uint16), self.length)
 
 
-def kinds_of(sigma: Floats, step: np.float32, tokens: Tokens) -> NDArray[np.uint8]:
+def entropy_classes(sigma: Floats, step: np.float32, tokens: Tokens) -> NDArray[np.uint8]:
     """The class of each group that occurs x each column, by their spreads, bands x columns."""
     return classes_of(tokens.spreads(sigma), step)
 
@@ -92,7 +92,7 @@ def rows_of(tables: NDArray[np.uint16], lengths: NDArray[np.int64]) -> NDArray[n
     return np.asarray(tables[np.searchsorted(ends, last, side="right")], np.uint16)
 
 
-def sorted_columns(rows: Numbers, tokens: Tokens) -> Numbers:
+def columns_by_class(rows: Numbers, tokens: Tokens) -> Numbers:
     """Tokens x columns as columns x sorted tokens."""
     out = np.empty(rows.shape[::-1], np.int32)
     _turn(rows, tokens.order, out)

@@ -10,41 +10,41 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.codec import need
+from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import read_numbers, write_numbers
 from lamofc_codecs.runtime import Floats
 
 MOST = 63
 _UP: Floats = np.exp2(np.arange(-MOST, MOST + 1) / 16).astype(np.float32)
 
-Lifts = NDArray[np.int64]
+ItemGains = NDArray[np.int64]
 """Of each token, in sixteenths of an octave."""
 
 
-def up(lifts: Lifts) -> Floats:
+def up(lifts: ItemGains) -> Floats:
     """By what tokens are multiplied before they are rounded."""
     found: Floats = _UP[lifts + MOST]
     return found
 
 
-def down(lifts: Lifts | None, tokens: int) -> Floats:
+def down(lifts: ItemGains | None, tokens: int) -> Floats:
     """By what they are multiplied after."""
     return np.ones(tokens, np.float32) if lifts is None else _UP[MOST - lifts]
 
 
-def write_lifts(lifts: Lifts) -> bytes:
+def write_lifts(lifts: ItemGains) -> bytes:
     """Code the lifts of all tokens."""
     return write_numbers(np.where(lifts < 0, -2 * lifts - 1, 2 * lifts))
 
 
-def read_lifts(data: memoryview, tokens: int) -> tuple[Lifts, int]:
+def read_lifts(data: memoryview, tokens: int) -> tuple[ItemGains, int]:
     """Read them; also say how many bytes they took."""
     listed, used = read_numbers(data, tokens)
-    need(not len(listed) or int(listed.max()) <= 2 * MOST, f"a lift coded as {listed.max(initial=0)}")
+    require(not len(listed) or int(listed.max()) <= 2 * MOST, f"a lift coded as {listed.max(initial=0)}")
     return np.where(listed & 1, -(listed + 1) // 2, listed // 2), used
 
 
-def least_lifts(enough: Callable[[Lifts], NDArray[np.bool_]], around: Lifts, reach: int) -> Lifts:
+def least_lifts(enough: Callable[[ItemGains], NDArray[np.bool_]], around: ItemGains, reach: int) -> ItemGains:
     """The least lift of each item, not far from those given, that is enough, by halving, or else the most."""
     low, high = np.maximum(around - reach, -MOST) - 1, np.minimum(around + reach, MOST)
     while (high - low > 1).any():

@@ -18,7 +18,9 @@ _MANY = 1 / 4
 """Share of a record's numbers that is to be silent, or nothing is left out."""
 
 
-def silence(columns: Floats, rows: NDArray[np.int32], tokens: Tokens, kinds: NDArray[np.uint8], step: float) -> bool:
+def prune_zero_runs(
+    columns: Floats, rows: NDArray[np.int32], tokens: Tokens, kinds: NDArray[np.uint8], step: float
+) -> bool:
     """Set numbers of class 0, tokens x columns, to 0 in place, if that pays; and return whether it does."""
     silent = kinds == 0
     still = int(np.diff(tokens.bounds) @ silent.sum(1))

@@ -31,11 +31,11 @@ _IMAGES = 16
 _BAND_OF = np.array([1, 2, 3, 4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8], np.uint8)
 """By the frequencies down and along, added up, each in eighths of the highest."""
 
-Cuts = NDArray[np.int64]
+BlockSizes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Field:
+class TokenGrid:
     """Rows of tokens, of one image or of several; those before and after the rows are left as they are."""
 
     first: int = 0
@@ -62,7 +62,7 @@ class Field:
 
     def fits(self, tokens: int) -> bool:
         """Whether so many tokens hold it; an empty one is at the start."""
-        return self.end <= tokens and (min(self.rows, self.width, self.images) > 0 or self == Field())
+        return self.end <= tokens and (min(self.rows, self.width, self.images) > 0 or self == TokenGrid())
 
     def bands(self, tokens: int) -> NDArray[np.uint8]:
         """The band of each of the tokens."""
@@ -124,7 +124,7 @@ def _apart(start: int, stop: int, most: int) -> list[Tile]:
     return [Tile(here, min(here + most, stop)) for here in range(start, stop, most)]
 
 
-def turn(columns: Floats, field: Field) -> None:
+def forward_dct(columns: Floats, field: TokenGrid) -> None:
     """Turn tokens x columns into waves, in place."""
     for start in field.starts:
         within = columns[start : start + field.each - field.first]
@@ -132,7 +132,7 @@ def turn(columns: Floats, field: Field) -> None:
 
 
 @dataclass(frozen=True)
-class Terrain:
+class TokenGridRule:
     """What fields the tokens of a feature lie on."""
 
     first: int
@@ -147,17 +147,17 @@ class Terrain:
         told: dict[str, object] = {"first": self.first, "sequence": self.sequence}
         return told | ({"several": True} if self.several else {})
 
-    def fields(self, tokens: int) -> tuple[Field, ...]:
+    def fields(self, tokens: int) -> tuple[TokenGrid, ...]:
         """What field so many tokens may lie on: the fewest images first, and then the squarest."""
         if self.sequence:
             count = tokens - self.first
-            return (Field(self.first, count, 1),) if count > 1 else (Field(),)
+            return (TokenGrid(self.first, count, 1),) if count > 1 else (TokenGrid(),)
         most = _IMAGES if self.several else 1
         counts = [images for images in range(1, most + 1) if tokens % images == 0]
         found = [field for images in counts for field in self._of(tokens // images, images)]
-        return tuple(found) or (Field(),)
+        return tuple(found) or (TokenGrid(),)
 
-    def _of(self, tokens: int, images: int) -> list[Field]:
+    def _of(self, tokens: int, images: int) -> list[TokenGrid]:
         """Fields of images of so many tokens, the squarest first."""
         count = tokens - self.first
         if count < 2:
@@ -166,7 +166,7 @@ class Terrain:
         widths = [width for width in range(2, widest + 1) if count % width == 0]
         within = [width for width in widths if max(width**2, count) <= _LONGEST * min(width**2, count)]
         within.sort(key=lambda width: (max(width, count // width), width))
-        return [Field(self.first, count // width, width, images) for width in within]
+        return [TokenGrid(self.first, count // width, width, images) for width in within]
 
 
 @cache
@@ -193,7 +193,7 @@ def _inverses() -> Floats:
     return np.ascontiguousarray(_matrices().transpose(0, 2, 1))
 
 
-def _cuts(count: int) -> Cuts:
+def _cuts(count: int) -> BlockSizes:
     """Where blocks of `count` rows begin, all of them at most 8 and as even as can be; and the end."""
     blocks = -(-count // _SIDE)
     return np.arange(blocks + 1, dtype=np.int64) * count // max(blocks, 1)
@@ -217,7 +217,7 @@ def _summed(waves: Tensor) -> Tensor:
 
 
 @compiled
-def _turn(columns: Floats, width: int, down: Cuts, along: Cuts, matrices: Floats) -> None:
+def _turn(columns: Floats, width: int, down: BlockSizes, along: BlockSizes, matrices: Floats) -> None:
     room = np.empty((8, _CHUNK), np.float32)
     for left in range(0, columns.shape[1], _CHUNK):
         for block in range(len(down) - 1):
@@ -231,7 +231,7 @@ def _turn(columns: Floats, width: int, down: Cuts, along: Cuts, matrices: Floats
 
 
 @compiled
-def _back(waves: Floats, width: int, down: Cuts, along: Cuts, matrices: Floats) -> None:
+def _back(waves: Floats, width: int, down: BlockSizes, along: BlockSizes, matrices: Floats) -> None:
     """Along the rows first, then down them; each sum from the lowest frequency up."""
     room = np.empty((8, _CHUNK), np.float32)
     for left in range(0, waves.shape[1], _CHUNK):

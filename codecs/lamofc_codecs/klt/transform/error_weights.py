@@ -31,7 +31,7 @@ def digest_of(given: Tensor) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Metric:
+class ErrorWeights:
     """Weights of channels and stretched directions."""
 
     weight: Floats
@@ -42,12 +42,12 @@ class Metric:
     """By which each of them is made longer, less 1."""
 
     @classmethod
-    def of_channels(cls, weight: Floats) -> Metric:
+    def of_channels(cls, weight: Floats) -> ErrorWeights:
         """Weights alone."""
         return cls(weight, torch.zeros(0, len(weight)), torch.zeros(0))
 
     @classmethod
-    def of(cls, given: Tensor, floor: float, channels: int) -> Metric:
+    def of(cls, given: Tensor, floor: float, channels: int) -> ErrorWeights:
         """From a weight for each channel, or a matrix by which errors are multiplied before they are squared.
 
         Errors of all directions count for 1 on average, and for `floor` at the least.
@@ -123,7 +123,7 @@ class Metric:
         return held
 
     @classmethod
-    def read(cls, profile: Profile, channels: int) -> Metric:
+    def read(cls, profile: Profile, channels: int) -> ErrorWeights:
         """Read from a profile; it may come from anybody."""
         if "weight" not in profile.tensors:
             return cls.of_channels(np.ones(channels, np.float32))

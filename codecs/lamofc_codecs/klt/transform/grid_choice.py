@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lamofc_codecs.klt.transform.block_dct import BANDS, Field, turn
+from lamofc_codecs.klt.transform.block_dct import BANDS, TokenGrid, forward_dct
 from lamofc_codecs.runtime import Floats
 
 _TOLD = 16
@@ -15,7 +15,7 @@ _LEAST = 1e-6
 """Of a column's variance: below, a band's makes no difference."""
 
 
-def choose_field(columns: Floats, fields: Sequence[Field]) -> Field:
+def choose_grid(columns: Floats, fields: Sequence[TokenGrid]) -> TokenGrid:
     """The field of tokens x columns, of those that so many tokens may lie on."""
     if len(fields) == 1:
         return fields[0]
@@ -28,10 +28,10 @@ def told(columns: Floats) -> Floats:
     return columns[:, :_TOLD]
 
 
-def spread_out(columns: Floats, field: Field) -> float:
+def spread_out(columns: Floats, field: TokenGrid) -> float:
     """About how many bits more or less the columns take as waves on that field."""
     waves = columns.copy()
-    turn(waves, field)
+    forward_dct(waves, field)
     power = np.square(waves, dtype=np.float64)
     floor = _LEAST * power.mean(0) + 1e-300
     band = field.bands(len(columns))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lamofc_codecs.entropy import Tables, read_plane, write_plane
 from lamofc_codecs.errors import CorruptRecord
-from lamofc_codecs.klt.transform.error_weights import Metric
+from lamofc_codecs.klt.transform.error_weights import ErrorWeights
 from lamofc_codecs.klt.transform.int8_transform import Basis
 from lamofc_codecs.runtime import Floats, lazy
 
@@ -30,14 +30,14 @@ Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Means:
+class TokenCodebook:
     """Means of tokens, int8 with a scale for each channel, about the middle of each channel."""
 
     basis: Basis
     """Means x channels."""
     table: Tables
     """Of the upper bits of the numbers."""
-    metric: Metric | None = None
+    metric: ErrorWeights | None = None
     """Weighs the means, where it is asked for those of weighted channels."""
 
     @property
@@ -112,7 +112,7 @@ def _directions(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return directions, seen.T.contiguous(), 0.5 * (seen * seen).sum(1)
 
 
-def find_means(values: Tensor, count: int, start: Tensor | None = None) -> Tensor:
+def fit_codebook(values: Tensor, count: int, start: Tensor | None = None) -> Tensor:
     """k-means of tokens x directions of falling variance, the same every time; by falling frequency.
 
     From tokens drawn at random, a fixed number of rounds, by the first directions; fewer from means that are given.

@@ -87,9 +87,9 @@ def test_of_every_prefix_of_the_layers(coded: tuple[Profile, list[bytes], list[T
 
 def parse_like(tensor: Tensor) -> Any:
     """What a record of it says of its part."""
-    from lamofc_codecs.source import Like
+    from lamofc_codecs.source import PartShape
 
-    return Like(tensor.shape[1], tensor.dtype)
+    return PartShape(tensor.shape[1], tensor.dtype)
 
 
 @pytest.mark.parametrize("tokens_with_exact", [1, 40, 140])

@@ -13,7 +13,7 @@ from lamofc_codecs.klt.codec import Klt
 from lamofc_codecs.klt.gpu.batch import decode_together
 from lamofc_codecs.record.framing import parse, sections
 from lamofc_codecs.runtime import devices
-from lamofc_codecs.source import Wanted
+from lamofc_codecs.source import DecodeRequest
 from lamofc_codecs.testing.samples import feature, picture
 
 GOLDENS = sorted(Path(__file__).parents[2].glob("goldens/klt-*"))
@@ -92,7 +92,7 @@ def test_numbers_that_do_not_fit_their_bytes() -> None:
             with pytest.raises(CorruptRecord):
                 Klt(profile).decode(shorter, torch.empty(150, 24))
             with pytest.raises(CorruptRecord):
-                decode_together([Wanted(shorter, 150, [24], [torch.float32], [0])], Klt(profile).known, CPU)
+                decode_together([DecodeRequest(shorter, 150, [24], [torch.float32], [0])], Klt(profile).known, CPU)
             refused += 1
     assert refused == 3 * len(layers) > 6
 

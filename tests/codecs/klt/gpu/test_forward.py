@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lamofc_codecs import Profile, Quality, encode, fit
-from lamofc_codecs.klt.format.profile import Parameters
+from lamofc_codecs.klt.format.profile import KltParameters
 from lamofc_codecs.klt.gpu import forward
 from lamofc_codecs.runtime import devices
 from lamofc_codecs.testing.samples import feature
@@ -58,7 +58,7 @@ def test_groups_and_items_too(there: torch.device) -> None:
 
 @pytest.mark.parametrize("roughly", [False, True])
 def test_columns_are_the_same_to_the_bit(roughly: bool, there: torch.device) -> None:
-    known = Parameters.of(Profile.from_bytes(fit("klt", SAMPLES, Quality(snr_db=20), means=0).data))
+    known = KltParameters.of(Profile.from_bytes(fit("klt", SAMPLES, Quality(snr_db=20), means=0).data))
     assert known.analysis is not None
     draw = np.random.default_rng(0)
     values = (draw.standard_normal((9000, 72)) * np.exp2(draw.integers(-60, 60, (9000, 1)))).astype(np.float32)

@@ -16,16 +16,16 @@ from lamofc_codecs.entropy.exp_golomb import write_numbers
 from lamofc_codecs.entropy.sigma_classes import CLASSES, LARGEST, shape_of_classes
 from lamofc_codecs.entropy.tables import sigma_tables
 from lamofc_codecs.klt.layers.first_layer import first_bits, read_first, write_first
-from lamofc_codecs.klt.layers.partial_level import Between
-from lamofc_codecs.klt.layers.passes import HALVED, Cut, known_after
+from lamofc_codecs.klt.layers.partial_level import PartialLevel
+from lamofc_codecs.klt.layers.passes import HALVED, LayerSplit, state_after
 from lamofc_codecs.klt.layers.refinement import (
-    coarser,
+    previous_level,
     read_refinement,
     refinement_bits,
     refinement_tables,
     write_refinement,
 )
-from lamofc_codecs.klt.layers.runs import Numbers, Runs, rows_of, sorted_columns
+from lamofc_codecs.klt.layers.runs import Numbers, Runs, columns_by_class, rows_of
 from lamofc_codecs.klt.quantise.token_classes import FACTORS, Tokens
 from tests.codecs import readme_decoder as plain
 from tests.codecs import readme_klt as klt
@@ -76,7 +76,7 @@ ONE_COLUMN = np.array([3, 9, 9, 0, 15] * 9, np.uint8), falling([6.0])
 
 def check_first(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int32]) -> tuple[bytes, Numbers, Runs]:
     runs = Runs.of(sigma[None], np.float32(1), Tokens.of(energy))
-    numbers = sorted_columns(rows, runs.tokens)
+    numbers = columns_by_class(rows, runs.tokens)
     assert np.array_equal(numbers, rows[np.argsort(energy, kind="stable")].T)
     data = write_first(numbers, runs)
     assert np.array_equal(read_first(memoryview(data), runs), numbers)
@@ -103,8 +103,8 @@ def test_a_first_layer_holds_any_numbers(layout: tuple[NDArray[np.uint8], Floats
 
 
 DRAWN = np.random.default_rng(8).integers(0, 9, (CLASSES, 2)).astype(np.uint8)
-WHOLE = Cut().stages
-CUTS = (Cut(), Cut(0, 21), Cut(17, 0), Cut(17, 9), Cut(30, 19))
+WHOLE = LayerSplit().stages
+CUTS = (LayerSplit(), LayerSplit(0, 21), LayerSplit(17, 0), LayerSplit(17, 9), LayerSplit(30, 19))
 
 
 def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int32], width: int) -> None:
@@ -113,8 +113,8 @@ def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int
     rows[:, width:] = np.clip(rows[:, width:], -1, 1)
     tokens = Tokens.of(energy)
     runs, runs_before = Runs.of(sigma[None], np.float32(1), tokens), Runs.of(sigma[None, :width], np.float32(3), tokens)
-    numbers = sorted_columns(rows, tokens)
-    before = np.ascontiguousarray(coarser(numbers)[:width])
+    numbers = columns_by_class(rows, tokens)
+    before = np.ascontiguousarray(previous_level(numbers)[:width])
     coarse = np.zeros_like(rows, shape=(len(rows), width))
     coarse[tokens.order] = before.T
     slow, slow_before = (slowly(sigma[:k], s, energy) for k, s in ((None, 1), (width, 3)))
@@ -127,7 +127,7 @@ def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int
         assert cost == pytest.approx(sum(map(len, data)), rel=0.01, abs=8 * len(data))
         for count in range(1, len(stages) + 1):
             found = read_refinement([memoryview(part) for part in data[:count]], before, runs, stages)
-            parts = Between(before, runs_before, known_after(stages[:count])).parts(found, runs, DRAWN)
+            parts = PartialLevel(before, runs_before, state_after(stages[:count])).parts(found, runs, DRAWN)
             told = list(zip(data[:count], listed, strict=False))
             wanted = klt.refined(told, (coarse, sixteenths), slow, {"drawn": DRAWN}, TABLES, plain)
             assert np.array_equal(found.T, wanted[0][tokens.order])
@@ -138,12 +138,12 @@ def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int
 def test_the_stages_of_a_cut_are_those_of_the_readme() -> None:
     for halves in (0, *range(HALVED, CLASSES)):
         for rest in range(CLASSES):
-            assert Cut(halves, rest).sane
+            assert LayerSplit(halves, rest).sane
             listed = klt.stages(halves, rest)
-            assert [(s.outwards, s.low, s.high) for s in Cut(halves, rest).stages] == [
+            assert [(s.outwards, s.low, s.high) for s in LayerSplit(halves, rest).stages] == [
                 (half == "first", low, high) for half, low, high in listed
             ]
-    for wrong in (Cut(HALVED - 1, 0), Cut(CLASSES, 0), Cut(0, CLASSES), Cut(1, 1)):
+    for wrong in (LayerSplit(HALVED - 1, 0), LayerSplit(CLASSES, 0), LayerSplit(0, CLASSES), LayerSplit(1, 1)):
         assert not wrong.sane
 
 
@@ -157,10 +157,10 @@ def test_a_refinement_holds_any_numbers(layout: tuple[NDArray[np.uint8], Floats,
 
 def test_a_layer_less_is_a_third_to_nearest() -> None:
     numbers = np.array([np.arange(-30, 31), [*range(-LARGEST, -LARGEST + 30), *range(LARGEST - 30, LARGEST + 1)]])
-    found = coarser(numbers.astype(np.int32))
+    found = previous_level(numbers.astype(np.int32))
     assert np.array_equal(found, np.rint(numbers / 3))
     assert np.abs(numbers - 3 * found).max() == 1
-    assert np.array_equal(coarser(coarser(numbers.astype(np.int32))), np.rint(numbers / 9))
+    assert np.array_equal(previous_level(previous_level(numbers.astype(np.int32))), np.rint(numbers / 9))
 
 
 def test_tables_of_refinements_are_those_of_the_readme() -> None:
@@ -250,8 +250,8 @@ def test_costs_are_told_to_a_few_parts_in_a_thousand() -> None:
     energy = np.random.default_rng(3).integers(5, 11, 3000).astype(np.uint8)
     sigma = np.geomspace(90, 0.1, 40).astype(np.float32)
     tokens = Tokens.of(energy)
-    fine = sorted_columns(drawn("spread", sigma, energy, 4), tokens)
-    coarse, steps = coarser(fine), (np.float32(1), np.float32(3))
+    fine = columns_by_class(drawn("spread", sigma, energy, 4), tokens)
+    coarse, steps = previous_level(fine), (np.float32(1), np.float32(3))
     runs, before = (Runs.of(sigma[None], step, tokens) for step in steps)
     assert first_bits(coarse, before) / 8 == pytest.approx(len(write_first(coarse, before)), rel=4e-3)
     for cut in CUTS:
@@ -271,9 +271,9 @@ def test_layers_of_layers() -> None:
     """Seven refinements, columns joining one by one: what the first and the last say is what was put in."""
     energy, sigma = ALL_ENERGIES
     tokens = Tokens.of(energy)
-    numbers = [sorted_columns(drawn("spread", sigma, energy, 5), tokens)]
+    numbers = [columns_by_class(drawn("spread", sigma, energy, 5), tokens)]
     for _ in range(7):
-        numbers.insert(0, coarser(numbers[0]))
+        numbers.insert(0, previous_level(numbers[0]))
     widths = [max(np.flatnonzero(some.any(axis=1)).max(initial=-1) + 1, 1) for some in numbers]
     assert widths[0] < widths[-1]
     held = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]

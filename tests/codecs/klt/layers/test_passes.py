@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lamofc_codecs.klt.layers.passes import ALL, CLASSES, HALF, HALVED, NONE, Cut, choose_cut, known_after
-from lamofc_codecs.klt.layers.refinement import coarser, digits_of, halves_of, write_refinement
-from lamofc_codecs.klt.layers.runs import Runs, sorted_columns
+from lamofc_codecs.klt.layers.passes import ALL, CLASSES, HALF, HALVED, NONE, LayerSplit, choose_cut, state_after
+from lamofc_codecs.klt.layers.refinement import digits_of, halves_of, previous_level, write_refinement
+from lamofc_codecs.klt.layers.runs import Runs, columns_by_class
 from lamofc_codecs.klt.quantise.token_classes import FACTORS, Tokens
 
 
@@ -15,11 +15,11 @@ def test_levels_are_cut_where_half_of_their_bytes_are(loudest: float, halved: bo
     energy = draw.integers(5, 11, 3000).astype(np.uint8)
     tokens, sigma = Tokens.of(energy), np.geomspace(loudest, 0.1, 40).astype(np.float32)
     rows = np.rint(draw.standard_normal((3000, 40)) * FACTORS[energy][:, None] * sigma).astype(np.int32)
-    fine, runs = sorted_columns(rows, tokens), Runs.of(sigma[None], np.float32(1), tokens)
-    halves = halves_of(digits_of(fine, coarser(fine), runs))
-    assert choose_cut(halves, 1 << 20) == Cut()
+    fine, runs = columns_by_class(rows, tokens), Runs.of(sigma[None], np.float32(1), tokens)
+    halves = halves_of(digits_of(fine, previous_level(fine), runs))
+    assert choose_cut(halves, 1 << 20) == LayerSplit()
     cut = choose_cut(halves, 32)
-    sizes = [len(part) for part in write_refinement(fine, coarser(fine), runs, cut.stages)]
+    sizes = [len(part) for part in write_refinement(fine, previous_level(fine), runs, cut.stages)]
     assert (cut.halves > 0) == halved
     assert len(sizes) == (4 if halved else 2)
     assert all(part > sum(sizes) / len(sizes) / 2 for part in sizes)
@@ -33,8 +33,8 @@ def test_fewer_layers_where_there_is_less_to_tell() -> None:
 
 
 def test_what_is_known_after_each_stage() -> None:
-    cut = Cut(30, 20)
-    known = [known_after(cut.stages[:count]) for count in range(5)]
+    cut = LayerSplit(30, 20)
+    known = [state_after(cut.stages[:count]) for count in range(5)]
     assert (known[0] == NONE).all()
     assert known[1].tolist() == [NONE] * 30 + [HALF] * (CLASSES - 30)
     assert known[2].tolist() == [NONE] * HALVED + [HALF] * (CLASSES - HALVED)

@@ -9,26 +9,26 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_codecs.klt.transform.block_dct import BANDS, Field, Terrain, turn, waves_of
+from lamofc_codecs.klt.transform.block_dct import BANDS, TokenGrid, TokenGridRule, forward_dct, waves_of
 from lamofc_codecs.record.framing import parse, sections
 from lamofc_codecs.testing.samples import feature, picture
 from tests.codecs.readme_klt import Waves
 
-fields = st.builds(Field, st.integers(0, 9), st.integers(1, 20), st.integers(1, 20), st.integers(1, 3))
+fields = st.builds(TokenGrid, st.integers(0, 9), st.integers(1, 20), st.integers(1, 20), st.integers(1, 3))
 
 
 @settings(deadline=None)
 @given(fields, st.integers(0, 5), st.integers(1, 140), st.integers(1, 600))
-@example(Field(5, 32, 32), 3, 70, 256)
-@example(Field(5, 9, 7, 4), 2, 70, 40)
-@example(Field(0, 1, 300), 0, 3, 256)
-@example(Field(0, 129, 1), 1, 64, 256)
-@example(Field(), 6, 4, 4)
-def test_back_from_waves_are_the_tokens(field: Field, after: int, columns: int, most: int) -> None:
+@example(TokenGrid(5, 32, 32), 3, 70, 256)
+@example(TokenGrid(5, 9, 7, 4), 2, 70, 40)
+@example(TokenGrid(0, 1, 300), 0, 3, 256)
+@example(TokenGrid(0, 129, 1), 1, 64, 256)
+@example(TokenGrid(), 6, 4, 4)
+def test_back_from_waves_are_the_tokens(field: TokenGrid, after: int, columns: int, most: int) -> None:
     tokens = field.end + after
     values = np.random.default_rng(field.end).standard_normal((tokens, columns)).astype(np.float32)
     waves = values.copy()
-    turn(waves, field)
+    forward_dct(waves, field)
     power = np.square(values, dtype=np.float64).sum()
     assert np.square(waves, dtype=np.float64).sum() == pytest.approx(power, rel=1e-5)
     slow = Waves(*astuple(field))
@@ -43,10 +43,10 @@ def test_back_from_waves_are_the_tokens(field: Field, after: int, columns: int, 
 
 
 def test_a_smooth_field_is_few_waves() -> None:
-    field, (row, column) = Field(1, 16, 8), np.divmod(np.arange(128), 8)
+    field, (row, column) = TokenGrid(1, 16, 8), np.divmod(np.arange(128), 8)
     values = np.concatenate([[7.0], 3 + 0.1 * row - 0.2 * column]).astype(np.float32)[:, None]
     waves = values.copy()
-    turn(waves, field)
+    forward_dct(waves, field)
     assert waves[0] == 7
     power = np.bincount(field.bands(129), np.square(waves[:, 0]), BANDS)
     assert power[1] > 0.9 * power[1:].sum()
@@ -56,14 +56,18 @@ def test_a_smooth_field_is_few_waves() -> None:
 
 
 def test_fields_that_tokens_may_lie_on() -> None:
-    assert Terrain(5, False).fields(5 + 1024) == (Field(5, 32, 32), Field(5, 64, 16), Field(5, 16, 64))
-    assert Terrain(0, False).fields(13) == (Field(),)
-    assert Terrain(4, False).fields(3) == Terrain(4, True).fields(5) == (Field(),)
-    assert Terrain(2, True).fields(100) == (Field(2, 98, 1),)
-    assert Terrain(5, False, True).fields(2 * 3141)[0] == Field(5, 56, 56, 2)
-    assert Field(5, 48, 64, 2) in Terrain(5, False, True).fields(2 * 3077)
-    assert Terrain(5, False, True).fields(5 + 1024)[0] == Field(5, 32, 32)
-    assert not Field(5, 4, 4, 3).fits(62) and Field(5, 4, 4, 3).fits(63) and not Field(0, 0, 0, 2).fits(9)
+    assert TokenGridRule(5, False).fields(5 + 1024) == (
+        TokenGrid(5, 32, 32),
+        TokenGrid(5, 64, 16),
+        TokenGrid(5, 16, 64),
+    )
+    assert TokenGridRule(0, False).fields(13) == (TokenGrid(),)
+    assert TokenGridRule(4, False).fields(3) == TokenGridRule(4, True).fields(5) == (TokenGrid(),)
+    assert TokenGridRule(2, True).fields(100) == (TokenGrid(2, 98, 1),)
+    assert TokenGridRule(5, False, True).fields(2 * 3141)[0] == TokenGrid(5, 56, 56, 2)
+    assert TokenGrid(5, 48, 64, 2) in TokenGridRule(5, False, True).fields(2 * 3077)
+    assert TokenGridRule(5, False, True).fields(5 + 1024)[0] == TokenGrid(5, 32, 32)
+    assert not TokenGrid(5, 4, 4, 3).fits(62) and TokenGrid(5, 4, 4, 3).fits(63) and not TokenGrid(0, 0, 0, 2).fits(9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lamofc_codecs import CodecError, Profile, Quality, Record, UnsupportedInput, decode, encode, fit, testing
-from lamofc_codecs.klt.transform.error_weights import Metric
+from lamofc_codecs.klt.transform.error_weights import ErrorWeights
 
 CHANNELS = 48
 SAMPLES = [testing.feature(160, CHANNELS, -seed) for seed in range(1, 13)]
@@ -40,7 +40,7 @@ def off(records: list[Record], profile: Profile, counts: torch.Tensor) -> float:
 def test_the_metric_is_what_was_given(rows: int, floor: float) -> None:
     draw = torch.Generator().manual_seed(rows)
     given = torch.randn(rows, CHANNELS, generator=draw) if rows else torch.rand(CHANNELS, generator=draw)
-    metric = Metric.of(given, floor, CHANNELS)
+    metric = ErrorWeights.of(given, floor, CHANNELS)
     values = torch.randn(300, CHANNELS, generator=draw)
     turned = torch.from_numpy(metric.apply(values.numpy().copy()))
     counts = dense(given, floor)

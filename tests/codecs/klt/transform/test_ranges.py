@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lamofc_codecs import Profile, Quality, UnsupportedInput, decode, encode, fit
-from lamofc_codecs.klt.format.profile import Parameters
+from lamofc_codecs.klt.format.profile import KltParameters
 from lamofc_codecs.klt.transform.int8_transform import Analysis, Basis, ranges_of
 
 CHANNELS = 70
@@ -61,7 +61,7 @@ def test_leaving_out_zeros_changes_no_bit(
 
 
 def test_solving_by_ranges_is_solving_the_whole() -> None:
-    known = Parameters.of(fit("klt", TRAIN, Quality(snr_db=20), ranges=3, means=0))
+    known = KltParameters.of(fit("klt", TRAIN, Quality(snr_db=20), ranges=3, means=0))
     assert known.basis is not None
     assert known.analysis is not None
     whole = Analysis(known.basis.floats(), [(slice(0, CHANNELS), np.arange(known.columns))])

@@ -1,7 +1,7 @@
 """The command line's edge: option types, output as text or JSON, errors with hints, progress bars."""
 
 from lamofc_tools.cli.console import tensor_files
-from lamofc_tools.cli.console.errors import CORRUPT, Trouble, trouble
+from lamofc_tools.cli.console.errors import CORRUPT, CliError, trouble
 from lamofc_tools.cli.console.options import (
     Aware,
     Coding,
@@ -32,6 +32,7 @@ __all__ = [
     "Amount",
     "Aware",
     "Bar",
+    "CliError",
     "Coding",
     "DryRun",
     "FeatureGlobs",
@@ -45,7 +46,6 @@ __all__ = [
     "SourcePath",
     "StorePlace",
     "Taking",
-    "Trouble",
     "Where",
     "Writing",
     "cell",

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from lamofc_store.errors import Hint
+
 OK, FAILED, USAGE, NOT_FOUND, CONFLICT, CORRUPT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class CliError:
     """What is wrong, what mends it, and what the shell is told."""
 
     kind: str
@@ -22,6 +24,9 @@ class Trouble:
         """The document of a failed command."""
         return {"error": {"type": self.kind, "message": self.message, "try": self.cure, "exit_code": self.code}}
 
+
+_OPTIONS = {"features": "feature", "groups": "group", "patterns": "pattern", "grids": "grid"}
+"""Options that are given several times are called by what one of them is."""
 
 TABLE: dict[str, tuple[int, str]] = {
     "lamofc_codecs.errors.CorruptRecord": (CORRUPT, "lamofc verify STORE names all that is damaged"),
@@ -49,19 +54,32 @@ Classes are named, not imported: importing the codecs would load torch for `lamo
 """
 
 
-def trouble(error: BaseException) -> Trouble:
+def trouble(error: BaseException) -> CliError:
     """What to tell of an exception."""
     kind = type(error).__name__
     if hasattr(error, "format_message"):  # a usage error of typer, whichever click it carries
-        return Trouble("Usage", _line(error.format_message()), f"{_path(error)} --help", USAGE)
+        return CliError("Usage", _line(error.format_message()), f"{_path(error)} --help", USAGE)
     row = next((TABLE[name] for name in map(_qualified, type(error).__mro__) if name in TABLE), None)
     if row is None:
         told = f"{kind}: {_line(str(error))}" if str(error) else kind
-        return Trouble(kind, told, "the same command with --debug shows where it happened", FAILED)
+        return CliError(kind, told, "the same command with --debug shows where it happened", FAILED)
     code, cure = row
-    return Trouble(
-        kind, _message(error), _line(getattr(error, "cure", "") or cure), int(getattr(error, "exit_code", code))
+    return CliError(
+        kind,
+        _message(error),
+        _line(_worded(getattr(error, "cure", "") or cure)),
+        int(getattr(error, "exit_code", code)),
     )
+
+
+def _worded(cure: str) -> str:
+    """The cure with its arguments as options."""
+    return cure.worded(option) if isinstance(cure, Hint) else cure
+
+
+def option(argument: str) -> str:
+    """The option that stands for an argument of a library function."""
+    return f"--{_OPTIONS.get(argument, argument.replace('_', '-'))}"
 
 
 def _qualified(kind: type) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 
-from lamofc_tools.cli.console.errors import Trouble
+from lamofc_tools.cli.console.errors import CliError
 from lamofc_tools.cli.console.progress import Bar
 
 Document = TypeVar("Document")
@@ -55,7 +55,7 @@ class Output:
         return Bar(title, wanted=self.progress and sys.stderr.isatty())
 
 
-def tell(trouble: Trouble, *, as_json: bool = False) -> None:
+def tell(trouble: CliError, *, as_json: bool = False) -> None:
     """The two lines on stderr; under --json the same as a document on stdout as well."""
     if as_json:
         _write(sys.stdout, json_text(trouble.to_json()))

@@ -73,10 +73,10 @@ class Judged:
 
     def judging(self, file: str) -> "Judging":
         """The head, and on what it is judged."""
-        from lamofc_tools.heads import Course, Judging, load
+        from lamofc_tools.heads import Judging, TrainingConfig, load
 
         head, told = load(Path(file))
-        course = replace(Course.of(told["course"]), batch=self.batch, device=device_of(self.device))
+        course = replace(TrainingConfig.of(told["course"]), batch=self.batch, device=device_of(self.device))
         return Judging(head, told, self.where, course)
 
 

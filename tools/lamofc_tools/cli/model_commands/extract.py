@@ -14,7 +14,7 @@ from lamofc_tools.cli.render import analysis
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.models import Showing
+    from lamofc_tools.models import ModelSource
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
 Shown = Annotated[str, typer.Argument(metavar="DATA", help="A folder of images, sounds or texts, as the model takes.")]
@@ -54,13 +54,13 @@ class Splitting:
         ),
     ] = 256.0
 
-    def extraction(self, model: str, data: str) -> "Showing":
+    def extraction(self, model: str, data: str) -> "ModelSource":
         """The model, loaded, and all items."""
-        from lamofc_tools.models import Extraction, Painting, find_inputs, is_pipeline, open_model, open_pipeline
+        from lamofc_tools.models import DiffusionSource, Extraction, find_inputs, is_pipeline, open_model, open_pipeline
 
         if is_pipeline(model):
             items = find_inputs(data, "texts")
-            return Painting(items, model, open_pipeline(model, device_of(self.device), self.dtype), self.steps)
+            return DiffusionSource(items, model, open_pipeline(model, device_of(self.device), self.dtype), self.steps)
         opened = open_model(model, device_of(self.device), self.dtype)
         asked = [*(self.block or ()), *(number - 1 for number in self.layer or ())] or [len(opened.blocks) - 1]
         blocks = tuple(sorted({opened.block(number) for number in asked}))
@@ -94,7 +94,7 @@ def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keepin
     out.show(document, analysis.extracted)
 
 
-def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: Coding, bar: Bar) -> dict[str, Any]:
+def stored(extraction: "ModelSource", store: "Store", splitting: Splitting, coding: Coding, bar: Bar) -> dict[str, Any]:
     """Take what is missing into a store."""
     from lamofc_tools.models import done_in, record
 
@@ -116,7 +116,7 @@ def stored(extraction: "Showing", store: "Store", splitting: Splitting, coding: 
     return counts(extraction, missing, report)
 
 
-def counts(extraction: "Showing", missing: "Showing", report: "lamofc.Report") -> dict[str, Any]:
+def counts(extraction: "ModelSource", missing: "ModelSource", report: "lamofc.Report") -> dict[str, Any]:
     """What the command tells."""
     return {
         "samples": report.samples,
@@ -127,7 +127,7 @@ def counts(extraction: "Showing", missing: "Showing", report: "lamofc.Report") -
     }
 
 
-def filed(extraction: "Showing", folder: Path, splitting: Splitting, bar: Bar) -> dict[str, Any]:
+def filed(extraction: "ModelSource", folder: Path, splitting: Splitting, bar: Bar) -> dict[str, Any]:
     """Write what is missing into files, each whole or not there, with a marker and an index as exports have them."""
     from lamofc_store.exporting import claim, files_of, format_named, whole, write_index
     from lamofc_store.sources import Unreadable

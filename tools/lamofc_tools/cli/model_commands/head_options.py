@@ -11,7 +11,7 @@ from lamofc_tools.cli.console import RatedReading, Where, device_of
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.heads import Course, Head, Lesson
+    from lamofc_tools.heads import Head, TrainingConfig, TrainingSet
 
 RunIn = Annotated[str | None, typer.Option("--run-in", metavar="STORE", help="Tell of it in this store, as a run.")]
 
@@ -31,12 +31,12 @@ class Taught:
         str | None, typer.Option("--test", metavar="SQL", help="Judge it on the samples for which this holds.")
     ] = None
 
-    def lesson(self, store: "Store", reading: RatedReading, where: str | None, names: Any = ()) -> "Lesson":
+    def lesson(self, store: "Store", reading: RatedReading, where: str | None, names: Any = ()) -> "TrainingSet":
         """Of a store, at the rate asked for."""
-        from lamofc_tools.heads import Lesson
+        from lamofc_tools.heads import TrainingSet
 
         inputs = self.feature or [name for name in store.features if name != self.target]
-        return Lesson.of(store, inputs, self.target, where=where, quality=reading.quality, names=names)
+        return TrainingSet.of(store, inputs, self.target, where=where, quality=reading.quality, names=names)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Built:
     neighbours: Annotated[int, typer.Option("--neighbours", metavar="K", help="Of knn.")] = 20
     inner: Annotated[int, typer.Option("--inner", metavar="N", help="Channels within a dpt.")] = 64
 
-    def head(self, kind: str, lesson: "Lesson") -> "Head":
+    def head(self, kind: str, lesson: "TrainingSet") -> "Head":
         """A new head for a lesson."""
         from lamofc_tools.heads import KINDS, Task
 
@@ -104,12 +104,12 @@ class Coursed:
         typer.Option("--checkpoint", metavar="FILE", help="Kept after every epoch; gone on from if it is there."),
     ] = None
 
-    def course(self) -> "Course":
+    def course(self) -> "TrainingConfig":
         """As training takes it."""
-        from lamofc_tools.heads import Course
+        from lamofc_tools.heads import TrainingConfig
         from lamofc_tools.heads.contract import DECAYS
 
-        return Course(
+        return TrainingConfig(
             epochs=self.epochs,
             batch=self.batch,
             lr=self.lr,

@@ -14,7 +14,7 @@ from lamofc_tools.cli.render import heads
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.heads import Head, Lesson, Progress
+    from lamofc_tools.heads import Head, Progress, TrainingSet
 
 Kind = Annotated[str, typer.Argument(metavar="HEAD", help="linear, knn, attentive, segmentation or dpt.")]
 
@@ -37,7 +37,7 @@ def train(
     out.show({**document, "file": output}, heads.head)
 
 
-def trained(kind: str, lesson: "Lesson", learning: Learning, bar: Bar) -> dict[str, Any]:
+def trained(kind: str, lesson: "TrainingSet", learning: Learning, bar: Bar) -> dict[str, Any]:
     """A head, what its epochs came to, and how long it took."""
     import torch
 
@@ -54,7 +54,7 @@ def trained(kind: str, lesson: "Lesson", learning: Learning, bar: Bar) -> dict[s
     return {"head": head, "history": history, "course": course, "seconds": time.perf_counter() - started}
 
 
-def described(lesson: "Lesson", learning: Learning, store: str) -> dict[str, Any]:
+def described(lesson: "TrainingSet", learning: Learning, store: str) -> dict[str, Any]:
     """What the head's file tells of its training."""
     return {
         "store": store,

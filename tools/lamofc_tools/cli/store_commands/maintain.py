@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli.console import CORRUPT, DryRun, Output, Reading, StorePlace, Trouble, Writing, flat, tell
+from lamofc_tools.cli.console import CORRUPT, CliError, DryRun, Output, Reading, StorePlace, Writing, flat, tell
 from lamofc_tools.cli.render import store_text
 
 Keep = Annotated[str, typer.Option("--keep", metavar="TIME", help="Keep snapshots younger than this: 90s, 12h, 7d.")]
@@ -25,7 +25,7 @@ def verify(store: StorePlace, place: Reading, out: Output) -> None:
         found = opened.verify(progress=bar.tell)
     out.show(found.to_json(), store_text.verification)
     if not found.ok:
-        tell(Trouble("CorruptStore", f"{len(found.problems)} objects are damaged or missing", _CURE, CORRUPT))
+        tell(CliError("CorruptStore", f"{len(found.problems)} objects are damaged or missing", _CURE, CORRUPT))
         raise typer.Exit(CORRUPT)
 
 

@@ -11,7 +11,7 @@ from lamofc_tools.heads.architectures.pooled import PooledHead
 from lamofc_tools.heads.contract import Task
 
 if TYPE_CHECKING:
-    from lamofc_tools.heads.contract import Course
+    from lamofc_tools.heads.contract import TrainingConfig
 
 TEMPERATURE = 0.07
 _ROWS = 1024
@@ -45,7 +45,7 @@ class KnnHead(PooledHead):
         self.bank, self.labels = normalize(rows.float(), dim=1), labels
         self.options["rows"] = len(rows)
 
-    def learn(self, rows: Tensor, targets: Tensor, course: "Course") -> float:
+    def learn(self, rows: Tensor, targets: Tensor, course: "TrainingConfig") -> float:
         """Remember them."""
         self.remember(rows, targets)
         return 0.0

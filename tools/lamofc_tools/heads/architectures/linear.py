@@ -12,7 +12,7 @@ from lamofc_tools.heads.architectures.pooled import PooledHead
 from lamofc_tools.heads.contract import DECAYS, Task
 
 if TYPE_CHECKING:
-    from lamofc_tools.heads.contract import Course
+    from lamofc_tools.heads.contract import TrainingConfig
 
 ITERATIONS = 100
 _HELD_OUT = 5
@@ -39,7 +39,7 @@ class LinearHead(PooledHead):
         """Of pooled rows."""
         return self._standard(rows) @ self.weight + self.bias
 
-    def learn(self, rows: Tensor, targets: Tensor, course: "Course") -> float:
+    def learn(self, rows: Tensor, targets: Tensor, course: "TrainingConfig") -> float:
         """By a solver that sweeps decays, or by gradients that sweep rates."""
         if course.sweep:
             self.fit_swept(rows, targets, Sweep(epochs=course.epochs, batch=course.batch, seed=course.seed))

@@ -13,7 +13,7 @@ from lamofc_store.errors import BadArgument
 from lamofc_tools.heads.contract import Given, Head, Task, tokens_of
 
 if TYPE_CHECKING:
-    from lamofc_tools.heads.contract import Course
+    from lamofc_tools.heads.contract import TrainingConfig
 
 
 class PooledHead(Head):
@@ -33,7 +33,7 @@ class PooledHead(Head):
         """Samples x classes, of pooled rows."""
 
     @abstractmethod
-    def learn(self, rows: Tensor, targets: Tensor, course: "Course") -> float:
+    def learn(self, rows: Tensor, targets: Tensor, course: "TrainingConfig") -> float:
         """Learn all there is from pooled rows; the loss that is left."""
 
     def forward(self, features: Sequence[Given]) -> Tensor:

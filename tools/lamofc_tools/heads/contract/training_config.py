@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from lamofc_store import FeatureLoader
-from lamofc_tools.heads.contract.training_set import Lesson
+from lamofc_tools.heads.contract.training_set import TrainingSet
 
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Course:
+class TrainingConfig:
     """How a head is trained."""
 
     epochs: int = 10
@@ -33,7 +33,7 @@ class Course:
     """Written after every epoch and every `every` batches; gone on from if it is there."""
     every: int = 1000
 
-    def loader(self, lesson: Lesson, *, shuffle: bool) -> FeatureLoader:
+    def loader(self, lesson: TrainingSet, *, shuffle: bool) -> FeatureLoader:
         """Batches for it."""
         return FeatureLoader(
             lesson.dataset,
@@ -50,6 +50,6 @@ class Course:
         return {name: value for name, value in asdict(self).items() if name not in ("checkpoint", "device", "workers")}
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> "Course":
+    def of(cls, told: Mapping[str, Any]) -> "TrainingConfig":
         """From what `to_json` gave."""
         return cls(**{**told, "decays": tuple(told["decays"])})

@@ -13,7 +13,7 @@ from lamofc_tools.heads.contract.token_maps import tokens_of
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSet:
     """Inputs and the target of a head, read from a dataset."""
 
     dataset: FeatureDataset
@@ -33,7 +33,7 @@ class Lesson:
         where: str | None = None,
         quality: Quality | None = None,
         names: Sequence[str] = (),
-    ) -> "Lesson":
+    ) -> "TrainingSet":
         """Of a store at one rate on read."""
         columns, features = store.sql("FROM samples LIMIT 0").columns, store.features
         if target not in (*features, *columns):
@@ -81,7 +81,7 @@ class Lesson:
         first = self.dataset[0]
         return [tokens_of(first[name][None])[0].shape[-1] for name in self.inputs]
 
-    def pooled(self, pool: Pool) -> "Lesson":
+    def pooled(self, pool: Pool) -> "TrainingSet":
         """The same with inputs that are read as pooled vectors."""
         return replace(self, dataset=self.dataset.pooled(pool, self.inputs))
 
