@@ -91,10 +91,7 @@ def export(  # noqa: PLR0913
     form = format_named(format, keys, measured=measured)
     samples = store.find(where) if where else list(store)
     if not samples:
-        raise NotFound(
-            f"no sample of {store.url} matches {where or 'true'!r}",
-            _NO_MATCH,
-        )
+        raise NotFound(f"no sample of {store.url} matches {where or 'true'!r}", _NO_MATCH)
     folder = Path(out)
     wanted = {"store": store.url, "commit": store.head, "format": format, "features": list(features), "where": where}
     wanted |= _unusual(quality=quality and str(quality), keys=keys.replace("original", ""), measured=measured)
