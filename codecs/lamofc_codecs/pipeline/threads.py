@@ -1,36 +1,84 @@
-"""Records encoded or decoded by several threads."""
+"""Work on many records, spread over the cores by one pool of threads in each process."""
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
 
-Item = TypeVar("Item")
+from lamofc_codecs.runtime import single_threaded, stay_single_threaded
+
+Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_SMALL = 1 << 17
-"""Elements of a record below which threads wait for each other more than they work."""
-_LARGE = 1 << 20
-"""Elements of a record that torch may share out over all cores."""
+_MIN_SHARED_ELEMENTS = 1 << 17
+"""Mean elements of a record from which a batch is shared among threads; smaller records cost more to hand over."""
+_MIN_ELEMENTS_FOR_TORCH = 1 << 20
+"""Elements of a single record from which torch's own threads share the work on it."""
+
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+"""The pool of each process, by its id: threads do not survive a fork, so a child makes a pool of its own."""
 
 
-def each(work: Callable[[Item], Result], jobs: Sequence[Item], elements: int) -> list[Result]:
-    """Do all jobs, a core each where that pays; an error of any of them is raised."""
-    threads = torch.get_num_threads()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(len(jobs), cores, threads) if elements >= _SMALL * len(jobs) else 1
-    if len(jobs) == 1 and elements >= _LARGE:
+def each(work: Callable[[Job], Result], jobs: Sequence[Job], elements: int) -> list[Result]:
+    """Do all jobs and return their results in order; the error of the first job that fails is raised.
+
+    `elements` is the size of all jobs together. The calling thread works as well, so that a full pool delays nobody,
+    and all jobs are over when this returns, even if one of them failed.
+    """
+    if len(jobs) == 1 and elements >= _MIN_ELEMENTS_FOR_TORCH:
         return [work(jobs[0])]
+    shared = elements >= _MIN_SHARED_ELEMENTS * len(jobs)
+    workers = min(len(jobs), _cores(), torch.get_num_threads()) if shared else 1
+    with single_threaded():
+        return _share(work, jobs, workers - 1) if workers > 1 else [work(job) for job in jobs]
+
+
+def _share(work: Callable[[Job], Result], jobs: Sequence[Job], helpers: int) -> list[Result]:
+    """Do the jobs on the calling thread and on threads of the pool."""
+    pending = deque(enumerate(jobs))
+    results: dict[int, Result] = {}
+    errors: dict[int, Exception] = {}
+
+    def run() -> None:
+        while not errors:
+            try:
+                number, job = pending.popleft()
+            except IndexError:
+                return
+            try:
+                results[number] = work(job)
+            except Exception as error:
+                errors[number] = error
+
+    pool = _pool()
+    futures = [pool.submit(run) for _ in range(helpers)]
     try:
-        # Each job is one core's work: torch's own threads would wait for each other longer than they work.
-        if workers < 2:
-            torch.set_num_threads(1)
-            return [work(job) for job in jobs]
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(work, jobs))
+        run()
     finally:
-        torch.set_num_threads(threads)  # parts of that setting are not a thread's own
+        pending.clear()
+        running = [future for future in futures if not future.cancel()]
+        wait(running)
+    for future in running:
+        future.result()
+    if errors:
+        raise errors[min(errors)]
+    return [results[number] for number in range(len(jobs))]
+
+
+def _pool() -> ThreadPoolExecutor:
+    """Return the pool of this process. No lock is held, which a child forked at that moment would wait for."""
+    pool = _POOLS.get(os.getpid())
+    if pool is None:
+        made = ThreadPoolExecutor(max(1, _cores() - 1), "lamofc-codecs", initializer=stay_single_threaded)
+        pool = _POOLS.setdefault(os.getpid(), made)
+    return pool
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

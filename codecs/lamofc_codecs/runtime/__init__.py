@@ -9,6 +9,7 @@ from lamofc_codecs.runtime.intrinsics import load16, store16
 from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
 from lamofc_codecs.runtime.lazy_attribute import lazy
 from lamofc_codecs.runtime.matmul import int8_matmul
+from lamofc_codecs.runtime.single_thread import single_threaded, stay_single_threaded
 
 __all__ = [
     "LARGEST_HALF",
@@ -27,5 +28,7 @@ __all__ = [
     "int8_matmul",
     "lazy",
     "load16",
+    "single_threaded",
+    "stay_single_threaded",
     "store16",
 ]
