@@ -16,7 +16,7 @@ from lamofc_codecs.pipeline import Decoding, Input, cells_of, decode_on, each, e
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.record import Buffer, Packed, Record, parse, sections
+from lamofc_codecs.record import Buffer, Packed, PackedView, Record, parse, sections
 from lamofc_codecs.registry import by_name, codec_class, codec_for, codec_of_number, open_codec
 from lamofc_codecs.runtime import devices
 
@@ -113,10 +113,11 @@ def _opened(
 ) -> list[Decoding]:
     """Each record with its codec, and what is wanted of it."""
     known = by_name(profiles)
-    headers = [parse(record) for record in records]
+    verified = isinstance(records, Packed | PackedView) and records.verified
+    headers = [parse(record, verified=verified) for record in records]
     codecs = [codec_for(header, known) for header in headers]
     return [
-        Decoding(record, header, codec, cells_of(header, parts, items))
+        Decoding(record, header, codec, cells_of(header, parts, items), verified)
         for record, header, codec in zip(records, headers, codecs, strict=True)
     ]
 

@@ -109,7 +109,7 @@ def stacked(
     dtype = options.pop("dtype", None) or getattr(torch, form.dtype)
     tokens, channels = layout.tokens_of(form.shape, form.pattern), layout.channels_of(form.shape, form.pattern)
     room = torch.empty(len(which), tokens, channels, dtype=dtype, device=device)
-    records = [packed[record] for record in which]
+    records = packed.take(which)
     with _named(wanted):
         decode(records, _needed(profiles, wanted), parts=[0], items=[0], out=list(room), **options)
     one = layout.from_tokens(room[0], form.pattern, form.shape)
@@ -185,7 +185,7 @@ def _decoded(
         alike.setdefault(None if several else tuple(part for _, part in asked), []).append(record)
     found: dict[tuple[int, Cell], torch.Tensor] = {}
     for parts, records in alike.items():
-        some = [packed[record] for record in records]
+        some = packed.take(records)
         if parts is None:
             held = [
                 (record, (item, 0))

@@ -83,13 +83,12 @@ def fetch(storage: Storage, places: Places, cache: "Cache | None" = None) -> "Pa
         raise CorruptStore(f"a segment's payload is missing: {error.filename or error}", _CURE) from None
     packed = Packed(buffer, ends)
     try:
-        verify(packed)
+        return verify(packed)
     except CorruptRecord as error:
         if cache is not None and not isinstance(storage, LocalStorage):
             cache.forget(storage, [paths.payload(segment) for segment in places.segments])
             return fetch(storage, places)
         raise CorruptStore(f"{places.name(_first_broken(packed))}: {error}", _CURE) from error
-    return packed
 
 
 def _runs(places: Places, ends: Numbers) -> Iterator[tuple[int, int, int, int]]:

@@ -13,6 +13,7 @@ from lamofc_codecs import (
     decode,
     encode,
     fit,
+    verify,
 )
 from lamofc_codecs.record.framing import pack
 from lamofc_codecs.record.grid import Grid
@@ -142,3 +143,22 @@ def test_a_lossy_record_that_raw_beats_is_raw() -> None:
     assert record.sse == record.bulk_sse == 0
     assert record.signal > 0
     assert torch.equal(decode([record.data], None)[0], source)
+
+
+def test_checksums_are_computed_once_for_verified_records_and_always_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from lamofc_codecs.record import framing
+
+    records, _ = mixed()
+    packed, computed, crc32c = Packed.of(records), [], framing.crc32c
+    monkeypatch.setattr(framing, "crc32c", lambda data: (computed.append(len(data)), crc32c(data))[1])
+    expected = decode(packed, [UNIFORM, LLOYDMAX])
+    assert len(computed) == 2 * len(records)
+    computed.clear()
+    checked = verify(packed)
+    for found in (decode(checked, [UNIFORM, LLOYDMAX]), decode(checked.take(range(40)), [UNIFORM, LLOYDMAX])):
+        assert all(map(torch.equal, found, expected))
+    assert computed == []
+    decode(list(checked), [UNIFORM, LLOYDMAX])
+    assert len(computed) == 2 * len(records)

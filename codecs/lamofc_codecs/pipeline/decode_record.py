@@ -26,6 +26,8 @@ class Decoding:
     codec: Codec
     cells: Sequence[int]
     """Items, or of a group, its features."""
+    verified: bool = False
+    """Whether the record's checksums were compared before."""
     out: list[Tensor] | None = None
     dtype: torch.dtype | None = None
 
@@ -53,7 +55,7 @@ class Decoding:
 
     def wanted(self) -> DecodeRequest:
         """What its codec is to decode, once it is known that its layers may hold it; `taken` takes what comes of it."""
-        grid, layers = self.header.grid, sections(self.record, self.header)
+        grid, layers = self.header.grid, sections(self.record, self.header, verified=self.verified)
         dtypes = [getattr(torch, name) for name in grid.dtypes]
         tokens = sum(grid.tokens)
         sizes = [channels * dtype.itemsize for channels, dtype in zip(grid.channels, dtypes, strict=True)]

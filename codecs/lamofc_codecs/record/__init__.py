@@ -6,7 +6,7 @@ a checksum, and no length in a record is believed before it is checked."""
 from lamofc_codecs.record.framing import Buffer, inspect, pack, parse, sections
 from lamofc_codecs.record.grid import Grid
 from lamofc_codecs.record.header import Header
-from lamofc_codecs.record.packed import Packed, verify
+from lamofc_codecs.record.packed import Packed, PackedView, verify
 from lamofc_codecs.record.record import Layer, Part, Record
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Header",
     "Layer",
     "Packed",
+    "PackedView",
     "Part",
     "Record",
     "inspect",

@@ -1,7 +1,8 @@
 """Many records in one buffer, and the one call that checks them all."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class Packed:
     buffer: NDArray[np.uint8]
     offsets: NDArray[np.int64]
     """n + 1 of them: record i is `buffer[offsets[i] : offsets[i + 1]]`."""
+    verified: bool = False
+    """Whether every checksum was compared; a decoder then computes none again. `verify` returns such a value."""
 
     @classmethod
     def of(cls, records: Sequence[Buffer]) -> "Packed":
@@ -52,11 +55,34 @@ class Packed:
     def __iter__(self) -> Iterator[memoryview]:
         return (self[index] for index in range(len(self)))
 
+    def take(self, indices: Iterable[int]) -> "PackedView":
+        """Return some of the records, in that order, as verified as all of them are; nothing is copied."""
+        return PackedView(tuple(self[index] for index in indices), self.verified)
 
-def verify(packed: Packed) -> None:
+
+@dataclass(frozen=True, slots=True)
+class PackedView(Sequence[memoryview]):
+    """Some records of a `Packed`, in an order of their own."""
+
+    records: tuple[memoryview, ...]
+    verified: bool
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, index: int) -> memoryview: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[memoryview]: ...
+    def __getitem__(self, index: int | slice) -> memoryview | Sequence[memoryview]:
+        return self.records[index]
+
+
+def verify(packed: Packed) -> Packed:
     """Check the framing, the header's and every section's crc32c of all records; raise at the first that is wrong.
 
-    One compiled call that holds no GIL; only a failure comes back to Python for its words.
+    The records are returned as verified ones. One compiled call does it all without the GIL; only a failure comes back
+    to Python, which words the error.
     """
     buffer = as_bytes(packed.buffer)
     offsets = np.ascontiguousarray(packed.offsets, np.int64)
@@ -66,7 +92,7 @@ def verify(packed: Packed) -> None:
         )
     bad = int(_first_bad(buffer, offsets))
     if bad < 0:
-        return
+        return replace(packed, verified=True)
     try:
         record = packed[bad]
         sections(record, parse(record))

@@ -9,6 +9,7 @@ leave it at 1 for good. The functions of OpenMP and of MKL that are called here 
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -49,14 +50,12 @@ def _setters() -> tuple[SetThreads, SetThreads]:
 
     A build of torch without one of them gets a function that does nothing: its operators then keep their threads.
     """
-    folder = Path(torch.__file__).parent / "lib"
-    library = next(
-        (folder / name for name in ("libtorch_cpu.so", "libtorch_cpu.dylib") if (folder / name).exists()), ""
-    )
+    suffix = "dylib" if sys.platform == "darwin" else "so"
+    library = Path(torch.__file__).parent / "lib" / f"libtorch_cpu.{suffix}"
     try:
-        loaded = ctypes.CDLL(str(library)) if library else None
+        loaded = ctypes.CDLL(str(library))
     except OSError:
-        loaded = None
+        return _ignore, _ignore
     names = ("omp_set_num_threads", "MKL_Set_Num_Threads_Local")
     openmp, mkl = (getattr(loaded, name, _ignore) for name in names)
     return openmp, mkl

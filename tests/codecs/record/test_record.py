@@ -237,3 +237,25 @@ def test_offsets_outside_of_the_buffer(offsets: list[int]) -> None:
 
 def test_no_records_are_sound() -> None:
     verify(Packed.of([]))
+
+
+def test_verify_marks_what_it_returns_and_nothing_else() -> None:
+    packed = Packed.of([pack(1, "", ONE, [[bytes([k]) * 50]]) for k in range(3)])
+    checked = verify(packed)
+    assert (packed.verified, checked.verified) == (False, True)
+    assert not Packed.of(list(checked)).verified
+    for records in (packed, checked):
+        some = records.take([2, 0])
+        assert some.verified is records.verified
+        assert list(some) == [records[2], records[0]] == list(some[:])
+
+
+def test_a_verified_record_is_not_checked_again_and_any_other_is() -> None:
+    record = bytearray(pack(1, "", ONE, [[b"abc"]]))
+    header = parse(record)
+    record[-1] ^= 1
+    assert [bytes(content) for content in sections(record, header, verified=True)] == [b"ab" + bytes([ord("c") ^ 1])]
+    record[37] ^= 1  # the section's checksum, under that of the header
+    with pytest.raises(CorruptRecord, match="header has crc32c"):
+        parse(record)
+    assert parse(record, verified=True).lengths == header.lengths
