@@ -1,8 +1,29 @@
 """Tensors to small bitstreams and back. A leaf: it knows no store, no path but a profile's, and no SQL."""
 
-from lamofc_codecs.api import decode, encode, fit, framing, pooled, quantised
+from lamofc_codecs.abilities import (
+    Blockable,
+    Framed,
+    Grouped,
+    HasBaseline,
+    Layered,
+    OnDevice,
+    Poolable,
+    Quantising,
+    Sliceable,
+)
+from lamofc_codecs.api import (
+    decode,
+    decode_pooled,
+    encode,
+    fit,
+    framing,
+    levels_of,
+    quantised,
+    recorded_options,
+    targets_of,
+)
 from lamofc_codecs.codebook import number_planes
-from lamofc_codecs.codec import Codec
+from lamofc_codecs.codec import Codec, require
 from lamofc_codecs.errors import (
     BadQuality,
     CodecError,
@@ -13,44 +34,63 @@ from lamofc_codecs.errors import (
     UnknownProfile,
     UnsupportedInput,
 )
-from lamofc_codecs.klt import levels_of
 from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
+from lamofc_codecs.options import Between, Options
 from lamofc_codecs.pipeline import keep
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import published_levels
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.record import Header, Layer, Packed, Part, Record, inspect, verify
-from lamofc_codecs.registry import CODECS, codec_ids, describe
-from lamofc_codecs.source import Coded, Source
-from lamofc_codecs.stats import Group, find_groups, relative_bits
+from lamofc_codecs.record import Figures, Header, Item, Layer, Packed, Part, Record, inspect, verify
+from lamofc_codecs.registry import CODECS, LOSSLESS, codec_ids, describe, open_codec
+from lamofc_codecs.runtime import former_names
+from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Source
+from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
 
 __all__ = [
     "CODECS",
+    "LOSSLESS",
     "PAPERS",
     "BadQuality",
+    "Between",
+    "Blockable",
     "Codec",
     "CodecError",
-    "Coded",
     "CorruptRecord",
+    "DecodeRequest",
+    "Distortion",
+    "Encoding",
+    "Figures",
+    "Framed",
     "Group",
+    "Grouped",
+    "HasBaseline",
     "Header",
+    "Item",
     "Layer",
+    "Layered",
     "MissingExtra",
     "NonFiniteInput",
+    "OnDevice",
+    "Options",
     "Packed",
     "Part",
+    "PartShape",
     "Pool",
+    "Poolable",
     "Profile",
     "Quality",
+    "Quantising",
     "Record",
     "Sizes",
+    "Sliceable",
     "Source",
     "UnknownCodec",
     "UnknownProfile",
     "UnsupportedInput",
     "codec_ids",
     "decode",
+    "decode_pooled",
     "describe",
     "encode",
     "find_groups",
@@ -61,11 +101,26 @@ __all__ = [
     "keep",
     "levels_of",
     "number_planes",
-    "pooled",
+    "open_codec",
     "published_levels",
-    "quantised",
+    "recorded_options",
     "relative_bits",
+    "require",
+    "targets_of",
     "trainable",
     "verify",
     "weights_from_model",
 ]
+
+__getattr__ = former_names(
+    __name__,
+    {
+        "Coded": ("Encoding", Encoding),
+        "pooled": ("decode_pooled", decode_pooled),
+        "quantised": ("the method `quantise` of codecs that are Quantising, as open_codec returns them", quantised),
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,41 +1,63 @@
-"""The three verbs: fit, encode, decode. Many records at a time, spread over the processor's cores.
+"""The three verbs, fit, encode and decode, for many records at a time, shared among the cores.
 
-A record's bytes do not depend on what else is in the batch, nor on the number of threads.
+A record's bytes depend neither on what else is in the batch nor on the number of threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.pipeline import Decoding, Input, cells_of, decode_on, each, encode_one, size_of
+from lamofc_codecs.abilities import Framed, Layered, Poolable, Quantising
+from lamofc_codecs.codec import Codec
+from lamofc_codecs.errors import BadQuality, UnsupportedInput
+from lamofc_codecs.pipeline import DecodeJob, Encodable, Encoder, cells_of, decode_on, each, elements_of
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, Packed, PackedView, Record, parse, sections
-from lamofc_codecs.registry import by_name, codec_class, codec_for, codec_of_number, open_codec
+from lamofc_codecs.registry import CODECS, by_name, codec_class, codec_for, open_codec, options_of
 from lamofc_codecs.runtime import devices
+
+Profiles: TypeAlias = Profile | Mapping[str, Profile] | Iterable[Profile] | None
+"""The profiles that records may name: one, several, or several by any key."""
 
 
 def fit(
     codec: str,
     samples: Iterable[Tensor] | Iterable[Mapping[str, Tensor]],
     quality: Quality | None = None,
-    **options: object,
+    *,
+    features: Sequence[str] = (),
+    **options: Any,
 ) -> Profile:
-    """Fit a codec's parameters on samples, tokens x channels each, read once. Options: see the codec.
+    """Fit a codec's parameters on samples, tokens x channels each, read once. `describe(codec)` lists the options.
 
-    Samples may be mappings of features that share their tokens, where the codec codes such groups: `klt` does.
+    Samples may be mappings of features that share their tokens if the codec codes such groups, as `klt` does.
+    `features` names what the samples are samples of, for options that differ from feature to feature.
     """
-    return codec_class(codec).fit(samples, quality, **options)
+    kind, chosen = codec_class(codec), options_of(codec, options, features)
+    _check_quality(codec, quality, chosen.targets(kind.qualities))
+    return kind.fit(samples, quality, chosen)
+
+
+def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the targets that a codec can aim at if it is fitted with these options."""
+    return options_of(codec, options).targets(codec_class(codec).qualities)
+
+
+def recorded_options(codec: str, options: Mapping[str, object], features: Sequence[str] = ()) -> dict[str, object]:
+    """Return the part of a profile's config that these options decide, each key with the value that it would have."""
+    config, keys = options_of(codec, options, features).to_json(), codec_class(codec).options.config_keys
+    return {key: config.get(key) for option in options for key in keys.get(option, (option,))}
 
 
 def encode(
-    tensors: Sequence[Input],
+    tensors: Sequence[Encodable],
     profile: Profile,
     *,
     quality: Quality | None = None,
@@ -43,19 +65,17 @@ def encode(
 ) -> list[Record]:
     """Code each element into a record of its own; `quality` takes the place of the profile's.
 
-    On a GPU `klt` transforms there, to the same bytes, and so do networks, to much the same; all else runs on the CPU.
+    On a GPU `klt` transforms there, to the same bytes; the networks of learned codecs run there, with rare differences
+    in the bytes. All else runs on the CPU.
     """
-    codec = open_codec(profile)
-    codec.check_quality(quality)
-    there = torch.device(device or "cpu")
-    return each(
-        lambda element: encode_one(element, codec, profile, quality, there), tensors, sum(map(size_of, tensors))
-    )
+    encoder = Encoder.of(profile, quality, devices.usable(device or "cpu"))
+    _check_quality(profile.codec, quality, encoder.codec.qualities)
+    return each(encoder.encode, tensors, sum(map(elements_of, tensors)))
 
 
 def decode(  # noqa: PLR0913 - one verb for all reading; the options are keywords
     records: Sequence[Buffer] | Packed,
-    profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None,
+    profiles: Profiles,
     *,
     parts: Sequence[int] | None = None,
     items: Sequence[int] | None = None,
@@ -66,27 +86,27 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     """Decode records, each by the profile that it names; one tensor for each, or for each cell of its grid.
 
     Tensors are tokens x channels in the source's dtype, or converted to `dtype`. `parts` and `items` choose cells
-    of every record.
-    With `out` they are written there, in order, converted to what is there. On a GPU, by `device` or by where `out` is,
-    records of `klt` are decoded there, all of them together, and networks run there.
+    of every record. Checksums are compared unless `verify` has done so.
+    With `out` the tensors are written there, in order, and converted to the dtypes of `out`. On a GPU, chosen by
+    `device` or by where `out` is, records of `klt` are decoded together, and the networks of learned codecs run there.
     """
-    jobs = _opened(records, profiles, parts, items)
+    jobs = _jobs(records, profiles, parts, items)
     count = sum(len(job.cells) for job in jobs)
     if out is not None and len(out) != count:
         raise UnsupportedInput(f"{len(out)} tensors to write to, but {count} to decode", "give one for each")
     targets = iter(out) if out is not None else None
     jobs = [replace(job, out=[next(targets) for _ in job.cells] if targets else None, dtype=dtype) for job in jobs]
-    there = torch.device(device) if device is not None else out[0].device if out else torch.device("cpu")
-    if there.type in devices.ACCELERATORS:
-        return [tensor for tensors in decode_on(there, jobs) for tensor in tensors]
-    decoded = each(Decoding.run, jobs, sum(job.header.grid.elements for job in jobs))
+    place = devices.usable(device) if device is not None else out[0].device if out else torch.device("cpu")
+    if place.type in devices.ACCELERATORS:
+        return [tensor for tensors in decode_on(place, jobs) for tensor in tensors]
+    decoded = each(DecodeJob.run, jobs, sum(job.header.grid.elements for job in jobs))
     flat = [tensor for tensors in decoded for tensor in tensors]
-    return flat if out is not None else [tensor.to(there) for tensor in flat]
+    return flat if out is not None else [tensor.to(place) for tensor in flat]
 
 
-def pooled(
+def decode_pooled(
     records: Sequence[Buffer] | Packed,
-    profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None,
+    profiles: Profiles,
     pool: Pool,
     *,
     parts: Sequence[int] | None = None,
@@ -95,40 +115,66 @@ def pooled(
 ) -> list[Tensor]:
     """Decode records to pooled tokens: one tensor of rows x channels, float32, where `decode` gives a tensor.
 
-    Records of `klt` are pooled before their transform, which is then done for the rows alone.
+    Codecs that can, such as `klt`, pool the coefficients and transform the pooled rows alone.
     """
-    there = torch.device(device or "cpu")
-    if there.type in devices.ACCELERATORS:
-        return [pool.of(tensor) for tensor in decode(records, profiles, parts=parts, items=items, device=there)]
-    jobs = _opened(records, profiles, parts, items)
-    found = each(lambda job: job.pooled(pool), jobs, sum(job.header.grid.elements for job in jobs))
-    return [tensor.to(there) for tensors in found for tensor in tensors]
+    place = devices.usable(device or "cpu")
+    if place.type in devices.ACCELERATORS:
+        return [pool.of(tensor) for tensor in decode(records, profiles, parts=parts, items=items, device=place)]
+    jobs = _jobs(records, profiles, parts, items)
+    poolable: dict[Codec, Poolable] = {
+        codec: codec for codec in {job.codec for job in jobs} if isinstance(codec, Poolable)
+    }
+    rows = each(
+        lambda job: job.pooled(pool, poolable.get(job.codec)), jobs, sum(job.header.grid.elements for job in jobs)
+    )
+    return [tensor.to(place) for tensors in rows for tensor in tensors]
 
 
-def _opened(
+def _jobs(
     records: Sequence[Buffer] | Packed,
-    profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None,
+    profiles: Profiles,
     parts: Sequence[int] | None,
     items: Sequence[int] | None,
-) -> list[Decoding]:
-    """Each record with its codec, and what is wanted of it."""
-    known = by_name(profiles)
+) -> list[DecodeJob]:
+    """Return each record with its codec and the cells to decode."""
+    by_id = by_name(profiles)
     verified = isinstance(records, Packed | PackedView) and records.verified
     headers = [parse(record, verified=verified) for record in records]
-    codecs = [codec_for(header, known) for header in headers]
+    codecs = [codec_for(header, by_id) for header in headers]
     return [
-        Decoding(record, header, codec, cells_of(header, parts, items), verified)
+        DecodeJob(record, header, codec, cells_of(header, parts, items), verified)
         for record, header, codec in zip(records, headers, codecs, strict=True)
     ]
 
 
+def _check_quality(codec: str, quality: Quality | None, targets: tuple[str, ...]) -> None:
+    """Refuse a target that the codec cannot aim at."""
+    if quality is not None and quality.kind not in targets:
+        raise BadQuality(
+            f"codec {codec} cannot aim at {quality}; its targets: {', '.join(targets) or 'none, its quality is fixed'}",
+            "leave the quality out",
+        )
+
+
 def framing(record: Buffer) -> int:
-    """Bytes of a record that only frame what it holds: its own header, and what a foreign coder's container adds."""
+    """Count the bytes of a record that only frame its content: its header and the containers of foreign formats."""
     header = parse(record)
-    kind, parts = codec_of_number(header.number), sections(record, header)
-    return len(record) - sum(len(part) - kind.overhead(bytes(part)) for part in parts)
+    codec, layers = CODECS.by_number(header.number), sections(record, header)
+    inner = sum(codec.overhead(bytes(layer)) for layer in layers) if issubclass(codec, Framed) else 0
+    return len(record) - sum(map(len, layers)) + inner
+
+
+def levels_of(record: Buffer) -> tuple[int, ...]:
+    """Return how many layers each refinement level of a record has, coarse first.
+
+    A prefix that ends with a level is as small as a record that was made at its rate.
+    """
+    header = parse(record)
+    codec, first = CODECS.by_number(header.number), sections(record, header)[0]
+    return codec.layers_per_level(first) if issubclass(codec, Layered) and len(first) else (1,)
 
 
 def quantised(tensor: Tensor, profile: Profile) -> Tensor | None:
-    """What a codec's quantiser alone makes of a tensor, where it then loses more; else None."""
-    return open_codec(profile).quantised(tensor)
+    """Return what the codec's quantiser alone leaves of a tensor, or None: the former way to ask for this ability."""
+    codec = open_codec(profile)
+    return codec.quantise(tensor) if isinstance(codec, Quantising) else None

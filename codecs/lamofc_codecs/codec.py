@@ -1,185 +1,100 @@
-"""What every codec is: one file, one class, bound to one profile."""
+"""What every codec is: one class, whose instances are bound to one profile."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, NonFiniteInput, UnsupportedInput
+from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
+from lamofc_codecs.options import Options
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.runtime import Doubles
-from lamofc_codecs.source import LOSSY_DTYPES, MOST_PER_BYTE, Coded, DecodeRequest, PartShape, Source
+from lamofc_codecs.source import MAX_EXPANSION, Encoding, Source
 from lamofc_codecs.stats import Bulk
 
 
 class Codec(ABC):
-    """A way to code tokens x channels. Its instances are bound to one profile and shared by threads.
+    """A way to code tokens x channels. An instance is bound to one profile; threads share it.
 
-    A new codec is a new file with a class like this one and a line in registry.py; `testing.CodecConformance` holds
-    what is promised. The id and the number name bytes for ever: other bytes, other id.
+    A codec must have an id, a number, a summary, `encode` and `decode`. It has a `fit` and an `__init__` of its own if
+    it derives parameters from samples, and it shows what else it can do by the methods of a protocol in `abilities`.
+    `testing.CodecConformance` tests what is promised here. Id and number name a byte format for ever: a codec that
+    writes other bytes gets another id and another number.
     """
 
     id: ClassVar[str]
+    """The name that people write: lower-case letters, digits, `_` and `-`."""
     number: ClassVar[int]
-    """In the header of every record, 0 to 255."""
+    """The name that records bear: 1 to 127 for codecs of this package, 128 to 255 for those of others."""
     summary: ClassVar[str]
     """One line for people."""
-    qualities: ClassVar[tuple[str, ...]] = ()
-    """Targets that it takes; none for a codec that has only one quality."""
-    layered: ClassVar[bool] = False
-    """Whether a record may have several layers."""
-    separable: ClassVar[bool] = False
-    """Whether items can be taken out of a record of several."""
-    options: ClassVar[tuple[str, ...]] = ()
-    """Names of the keywords that `fit` takes."""
+    qualities: tuple[str, ...] = ()
+    """Targets of a `Quality` that it can aim at; none if it has only one quality. An instance may have fewer."""
+    options: ClassVar[type[Options]] = Options
+    """The dataclass of what `fit` may be told beside the samples and the quality."""
+    needs_profile: ClassVar[bool] = True
+    """Whether a decoder needs the profile. If not, all profiles are alike and records name none."""
     fit_samples: ClassVar[int | None] = None
-    """How many samples a fit wants if nobody says; None where the length of the samples tells."""
+    """How many samples a fit needs; None if that depends on their length."""
 
     @classmethod
-    @abstractmethod
-    def fit(cls, samples: Iterable[Any], quality: Quality | None = None, **options: object) -> Profile:
-        """Make a profile from samples, tokens x channels each, read once and in bounded memory."""
+    def fit(cls, samples: Iterable[Any], quality: Quality | None, options: Any) -> Profile:
+        """Make a profile from samples, tokens x channels each, read once and in bounded memory.
 
-    @abstractmethod
+        `options` is an instance of the codec's own dataclass; the quality was checked. Unless overridden, no sample is
+        read and the profile holds the options and the quality.
+        """
+        target = {} if quality is None else {"quality": quality.to_json()}
+        return Profile(cls.id, {**options.to_json(), **target}, {})
+
     def __init__(self, profile: Profile) -> None:
-        """Check the profile and make ready all that does not depend on a sample."""
-
-    @property
-    def bulk(self) -> Bulk | None:
-        """Where the profile's bulk lies; None for a codec without a fitted profile."""
-        return None
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of the features that it codes together; none for a codec of single features."""
-        return ()
+        """Check the profile and prepare all that does not depend on a sample."""
+        if profile.codec != self.id:
+            raise CodecError(
+                f"profile {profile.id[:12]} belongs to codec {profile.codec}, not to {self.id}",
+                f"give a profile of {self.id}",
+            )
+        self.config = profile.config
+        self.bulk = Bulk.of(profile)
+        fitted_for = profile.config.get("quality")
+        self.quality = Quality.from_json(fitted_for) if fitted_for else None
 
     @abstractmethod
-    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
-        """Code one tensor; the outcome depends on nothing but the arguments."""
+    def encode(self, source: Source, quality: Quality | None) -> Encoding:
+        """Code one tensor; without a quality, aim at the profile's. The result depends on nothing but these."""
 
     @abstractmethod
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
-        """Fill `out`, contiguous, on the CPU, of the source's shape and dtype. Bad bytes raise `CorruptRecord`."""
-
-    def decode_parts(
-        self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
-    ) -> None:
-        """Fill those of `outs` that are not None, each as in `decode`: features of a group, of so many channels."""
-        raise CorruptRecord(f"codec {self.id} codes one feature a record, this one holds {len(outs)}")
-
-    def pooled(
-        self, layers: Sequence[memoryview], like: Sequence[PartShape], parts: Sequence[int], weights: Doubles
-    ) -> list[Tensor] | None:
-        """What `weights`, tokens x rows, make of those parts, rows x channels, float32; None: decode, and see."""
-        return None
-
-    @classmethod
-    def overhead(cls, layer: bytes) -> int:
-        """Bytes of a layer that only frame what it holds, where that is somebody else's container."""
-        return 0
-
-    def quantised(self, tensor: Tensor) -> Tensor | None:
-        """What quantisation alone makes of a tensor, for a codec that then loses more; else None."""
-        return None
-
-    def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
-        """Layers, as many, of some rows of what they hold, which is `whole`; they decode to the same values."""
-        raise UnsupportedInput(f"codec {self.id} cannot take items out of a record", "decode and code them anew")
+        """Fill `out`, contiguous on the CPU and of the source's shape and dtype. Bad bytes raise `CorruptRecord`."""
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
-        """Refuse layers that cannot hold `size` bytes of a tensor, before anything of that size is made.
+        """Refuse layers that cannot hold a tensor of `size` bytes, before anything of that size is allocated.
 
-        The entropy coder needs a bit for 2840 symbols at the least, whatever a record claims.
+        The entropy coder spends a bit on 2840 symbols at the least. A codec that compresses further overrides this.
         """
         length = sum(map(len, layers))
-        require(size <= length * MOST_PER_BYTE, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
-
-    @classmethod
-    def check_options(cls, options: Mapping[str, object]) -> None:
-        """Refuse options of `fit` that the codec does not have."""
-        unknown = sorted(set(options) - set(cls.options))
-        if unknown:
-            raise UnsupportedInput(f"codec {cls.id} has no option {unknown}", f"options: {list(cls.options) or 'none'}")
-
-    @classmethod
-    def takes(cls, options: Mapping[str, object]) -> tuple[str, ...]:
-        """Targets that it takes when told these options."""
-        return cls.qualities
-
-    @classmethod
-    def options_for(cls, feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
-        """Options of `fit` as they are for one feature."""
-        return options
-
-    @classmethod
-    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
-        """Options of `fit` as a profile's config tells them."""
-        return dict(options)
-
-    @classmethod
-    def check_quality(cls, quality: Quality | None) -> None:
-        """Refuse a target that the codec cannot aim at."""
-        if quality is not None and quality.kind not in cls.qualities:
-            aims = ", ".join(cls.qualities) if cls.qualities else "none, its quality is fixed"
-            raise BadQuality(
-                f"codec {cls.id} cannot aim at {quality}; targets that it takes: {aims}", "leave the quality out"
-            )
-
-    def check_lossy(self, source: Source, channels: int, *, exact: bool = False) -> None:
-        """Refuse what a lossy codec would lose: exact dtypes, unknown channels, values that are not finite."""
-        for tensor in source.tensors:
-            if tensor.dtype not in LOSSY_DTYPES:
-                raise UnsupportedInput(f"codec {self.id} would round {tensor.dtype} values", "use codec raw")
-        if source.channels != channels:
-            raise UnsupportedInput(
-                f"the tensor has {source.channels} channels, the profile was fitted on {channels}",
-                "use the profile of this feature, or fit one",
-            )
-        if source.sums.bad and not exact:
-            row, column = divmod(
-                int((~torch.isfinite(torch.from_numpy(source.values))).flatten().int().argmax()), channels
-            )
-            raise NonFiniteInput(
-                f"{source.sums.bad} of {source.values.size} values are not finite in float32, "
-                f"the first at token {row}, channel {column}",
-                'use codec raw, or fit with nonfinite="exact"',
-            )
-
-    @staticmethod
-    def check_width(profile: Profile, bulk: Bulk | None) -> None:
-        """Refuse a profile that tells of other channels than its bulk has."""
-        told, there = profile.config["channels"], None if bulk is None else len(bulk.mean)
-        if told != there:
-            raise CodecError(
-                f"profile {profile.id[:12]} says {told} channels, but has {there}", "fit the profile again"
-            )
-
-    @classmethod
-    def check_profile(cls, profile: Profile) -> None:
-        """Refuse the profile of another codec."""
-        if profile.codec != cls.id:
-            raise CodecError(
-                f"profile {profile.id[:12]} belongs to codec {profile.codec}, not to {cls.id}", "give its own"
-            )
+        require(size <= length * MAX_EXPANSION, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
 
-@runtime_checkable
-class OnDevice(Protocol):
-    """A codec that decodes to tensors on a device, such as a GPU, many records in one call."""
+def target_of(codec: Codec, quality: Quality | None) -> Quality:
+    """Return the target to aim at: the given one, or the one that the profile was fitted for."""
+    target = quality or codec.quality
+    if target is None:
+        raise BadQuality("the profile was fitted without a quality, and none is given", "give Quality(snr_db=15)")
+    return target
 
-    def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
-        """Decode the requested parts of each record to tensors on the device, in the dtypes of their sources."""
+
+def check_channels(profile: Profile, bulk: Bulk | None) -> None:
+    """Refuse a profile whose config says another number of channels than its bulk has."""
+    said, count = profile.config.get("channels"), None if bulk is None else len(bulk.mean)
+    if said != count:
+        raise CodecError(f"profile {profile.id[:12]} says {said} channels, but has {count}", "fit the profile again")
 
 
 def require(condition: bool, what: str) -> None:
-    """Raise `CorruptRecord` saying what is wrong unless the condition holds."""
+    """Raise `CorruptRecord` with this message unless the condition holds."""
     if not condition:
         raise CorruptRecord(what)

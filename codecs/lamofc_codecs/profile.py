@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +20,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lamofc_codecs.errors import CodecError
+
+Prepared = TypeVar("Prepared")
 
 FORMAT = 1
 _MAX_HEADER = 1 << 20
@@ -30,7 +32,7 @@ _CURE = "give the file that Profile.save wrote, unchanged"
 class Profile:
     """Parameters of one codec; equal when their bytes are. Its tensors and config are shared: never write to them."""
 
-    __slots__ = ("_codec", "_config", "_data", "_id", "_tensors")
+    __slots__ = ("_codec", "_config", "_data", "_id", "_prepared", "_tensors")
 
     def __init__(self, codec: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Make a profile of a codec's id, a JSON-able config and named tensors; the same arguments give the same id."""
@@ -49,6 +51,7 @@ class Profile:
         self._codec: str = document["codec"]
         self._config: Mapping[str, Any] = MappingProxyType(document["config"])
         self._tensors: Mapping[str, Tensor] = MappingProxyType(tensors)
+        self._prepared: Any = None
 
     @property
     def id(self) -> str:
@@ -74,6 +77,16 @@ class Profile:
     def data(self) -> bytes:
         """The file's bytes."""
         return self._data
+
+    def prepared(self, prepare: Callable[[Profile], Prepared]) -> Prepared:
+        """Return what the profile's codec prepared from it: made at the first call, and kept as long as the profile.
+
+        Threads that come first at once may each prepare it; the results are equal.
+        """
+        if self._prepared is None:
+            self._prepared = prepare(self)
+        made: Prepared = self._prepared
+        return made
 
     def save(self, path: str | Path) -> None:
         """Write the file; `load` on any machine gives an equal profile."""

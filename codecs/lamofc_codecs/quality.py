@@ -1,4 +1,4 @@
-"""What a lossy codec is asked for: one target, stated in one unit."""
+"""The target of an encoder: one number in one unit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAY_BE_NEGATIVE = {"snr_db", "qp"}
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Exactly one target. Which of them a codec takes, `describe(codec)` says.
+    """Exactly one target. `describe(codec)` lists those that a codec can aim at.
 
     Every sample meets the target by itself; no target is an average over samples.
     """
@@ -28,23 +28,23 @@ class Quality:
     step: float | None = None
     """Distance between neighbouring reconstruction levels, in the source's own units."""
     max_error: float | None = None
-    """No element is off by more than this, in the source's own units."""
+    """Largest error of any element, in the source's own units."""
     lmbda: float | None = None
-    """Weight of distortion against rate, as the trained codecs count it."""
+    """Weight of distortion against rate that the weights of a learned codec were trained for."""
     qp: float | None = None
     """Quantisation parameter of a video codec."""
     lossless: bool | None = None
-    """True: every bit comes back."""
+    """True: every bit is restored."""
 
     def __post_init__(self) -> None:
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        named = [name for name, value in given.items() if value is not None]
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        named = [name for name, value in values.items() if value is not None]
         if len(named) != 1:
             raise BadQuality(f"a quality names exactly one target, got {named or 'none'}", "try Quality(snr_db=15)")
-        name, value = named[0], given[named[0]]
+        name, value = named[0], values[named[0]]
         if name == "lossless":
             if value is not True:
-                raise BadQuality(f"lossless={value!r} says nothing", "give lossless=True, or another target")
+                raise BadQuality(f"lossless={value!r} is no target", "give lossless=True, or another target")
             return
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise BadQuality(f"{name}={value!r} is no finite number", f"try Quality({name}=1.0)")
@@ -70,13 +70,13 @@ class Quality:
         return {self.kind: True if self.lossless else self.value}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, object] | str) -> Quality:
-        """Rebuild from what `to_json` gave, as a mapping or as JSON text."""
+    def from_json(cls, document: object) -> Quality:
+        """Return the quality that `to_json` wrote, as a mapping or as JSON text."""
         try:
-            read = json.loads(document) if isinstance(document, str) else dict(document)
+            read = json.loads(document) if isinstance(document, str) else document
         except ValueError as error:
             raise BadQuality(f"quality {document!r} is not JSON: {error}", 'write it as {"snr_db": 15}') from error
-        known = {field.name for field in fields(cls)}
-        if not isinstance(read, dict) or not set(read) <= known:
-            raise BadQuality(f"quality {read!r} names none of {sorted(known)}", 'write it as {"snr_db": 15}')
+        names = {field.name for field in fields(cls)}
+        if not isinstance(read, Mapping) or not set(read) <= names:
+            raise BadQuality(f"quality {read!r} names none of {sorted(names)}", 'write it as {"snr_db": 15}')
         return cls(**read)

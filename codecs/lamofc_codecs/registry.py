@@ -1,34 +1,161 @@
-"""All codecs, by the id that people write and by the number that records bear."""
+"""All codecs, by the id that people write and by the number that records bear.
+
+A codec of another package is found by an entry point of the group `lamofc_codecs.codecs`, named by the codec's id:
+
+    [project.entry-points."lamofc_codecs.codecs"]
+    mine = "my_package.my_codec:Mine"
+
+The installed packages are not searched before an id or a number is asked for that no codec here has, or all are listed.
+"""
+
+from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
-from functools import lru_cache
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+from weakref import WeakValueDictionary
 
 from lamofc_codecs.codebook import LloydMax
 from lamofc_codecs.codec import Codec
-from lamofc_codecs.errors import CorruptRecord, UnknownCodec, UnknownProfile
+from lamofc_codecs.contract import LAST_OWN_NUMBER, check_class
+from lamofc_codecs.errors import CodecError, CorruptRecord, UnknownCodec, UnknownProfile
 from lamofc_codecs.klt import Klt
 from lamofc_codecs.learned import Elic, Hyperprior
+from lamofc_codecs.options import Options, names_of, parse_options
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.raw import Raw
 from lamofc_codecs.record import Header
 from lamofc_codecs.uniform import Uniform
 from lamofc_codecs.video import Hevc, Vvc
 
-CODECS: dict[str, type[Codec]] = {
-    "raw": Raw,
-    "uniform": Uniform,
-    "lloydmax": LloydMax,
-    "klt": Klt,
-    "hyperprior": Hyperprior,
-    "elic": Elic,
-    "vvc": Vvc,
-    "hevc": Hevc,
-}
+ENTRY_POINTS = "lamofc_codecs.codecs"
+"""The group of entry points by which other packages offer codecs."""
 
-RAW = Profile("raw", {}, {})
-"""The profile of `raw`, which is always the same."""
+
+class Registry(Mapping[str, type[Codec]]):
+    """Codecs by id: those of this package, those registered by hand, and those that other packages offer."""
+
+    def __init__(self, codecs: Iterable[type[Codec]], find_offers: Callable[[], Iterable[EntryPoint]]) -> None:
+        self._codecs = {codec.id: codec for codec in codecs}
+        self._numbered = {codec.number: codec for codec in self._codecs.values()}
+        self._find_offers = find_offers
+        self._offers: dict[str, EntryPoint] | None = None
+        """Entry points that are not loaded yet; None until they are needed."""
+
+    def register(self, codec: type[Codec]) -> None:
+        """Add a codec for as long as this process runs; a class that is defined anew takes its former one's place.
+
+        An installed package offers its codec by an entry point instead.
+        """
+        check_class(codec, foreign=True)
+        for other in self._codecs.values():
+            same = other is codec or (_place(other) == _place(codec) and other.id == codec.id)
+            if not same and (other.id == codec.id or other.number == codec.number):
+                raise CodecError(
+                    f"codec {codec.id!r}, number {codec.number}, of {_place(codec)} clashes with "
+                    f"codec {other.id!r}, number {other.number}, of {_place(other)}",
+                    "give each an id and a number of its own, or uninstall one of the packages",
+                )
+        self._codecs = {**self._codecs, codec.id: codec}
+        self._numbered = {**self._numbered, codec.number: codec}
+
+    def by_number(self, number: int) -> type[Codec]:
+        """Return the codec whose number a record bears."""
+        codec = self._numbered.get(number)
+        if codec is None:
+            self._load_offers()
+            codec = self._numbered.get(number)
+        if codec is None:
+            raise UnknownCodec(
+                f"the record was written by codec number {number}",
+                "upgrade lamofc-store" if number <= LAST_OWN_NUMBER else "install the package that brings this codec",
+            )
+        return codec
+
+    def __getitem__(self, codec: str) -> type[Codec]:
+        if codec not in self._codecs:
+            offers = self._read_offers()
+            self.register(_load(offers[codec]))
+            offers.pop(codec, None)
+        return self._codecs[codec]
+
+    def __contains__(self, codec: object) -> bool:
+        return codec in self._codecs or codec in self._read_offers()
+
+    def __iter__(self) -> Iterator[str]:
+        self._load_offers()
+        return iter(self._codecs)
+
+    def __len__(self) -> int:
+        self._load_offers()
+        return len(self._codecs)
+
+    def _read_offers(self) -> dict[str, EntryPoint]:
+        """Return the entry points that are not loaded yet, by name."""
+        if self._offers is None:
+            offers: dict[str, EntryPoint] = {}
+            for point in self._find_offers():
+                other = offers.setdefault(point.name, point)
+                if other.value != point.value:
+                    raise CodecError(
+                        f"{_package(point)} and {_package(other)} both offer a codec {point.name!r}",
+                        "uninstall one of the packages",
+                    )
+            self._offers = offers
+        return self._offers
+
+    def _load_offers(self) -> None:
+        """Load all that other packages offer; a codec that cannot be loaded is left out with a warning."""
+        offers = self._read_offers()
+        for name, point in list(offers.items()):
+            try:
+                codec = _load(point)
+            except CodecError as error:
+                warnings.warn(f"{error.message}; it is left out", RuntimeWarning, stacklevel=3)
+            else:
+                self.register(codec)
+            offers.pop(name, None)
+
+
+def _load(point: EntryPoint) -> type[Codec]:
+    """Import the class that an entry point names, and check it."""
+    try:
+        codec = point.load()
+    except Exception as error:
+        raise CodecError(
+            f"codec {point.name!r} of {_package(point)} cannot be loaded: {type(error).__name__}: {error}",
+            "repair the package or uninstall it",
+        ) from error
+    check_class(codec, foreign=True)
+    if codec.id != point.name:
+        raise CodecError(
+            f"{_package(point)} offers a codec {point.name!r}, but its class has the id {codec.id!r}",
+            "name the entry point by the id of the class",
+        )
+    checked: type[Codec] = codec
+    return checked
+
+
+def _package(point: EntryPoint) -> str:
+    """Describe where an entry point comes from."""
+    return f"{point.value} in {point.dist.name} {point.dist.version}" if point.dist else point.value
+
+
+def _place(codec: type[Codec]) -> str:
+    return f"{codec.__module__}.{codec.__qualname__}"
+
+
+CODECS = Registry((Raw, Uniform, LloydMax, Klt, Hyperprior, Elic, Vvc, Hevc), lambda: entry_points(group=ENTRY_POINTS))
+"""All codecs by id, in the order in which people should read of them."""
+
+LOSSLESS = Raw.id
+"""The codec that keeps every value of every dtype. It takes over where another codec gains nothing."""
+
+LOSSLESS_PROFILE = Profile(LOSSLESS, {}, {})
+"""The profile of the lossless codec, which needs none."""
 
 
 def codec_ids() -> list[str]:
@@ -43,31 +170,38 @@ def codec_class(codec: str) -> type[Codec]:
     return CODECS[codec]
 
 
-def codec_of_number(number: int) -> type[Codec]:
-    """Return the class whose number a record bears."""
-    found = [kind for kind in CODECS.values() if kind.number == number]
-    if not found:
-        raise UnknownCodec(f"the record was written by codec number {number}", "upgrade lamofc-store")
-    return found[0]
-
-
 def describe(codec: str) -> dict[str, Any]:
-    """Return what people ask of a codec: id, number, summary, targets that it takes, and its text."""
+    """Describe a codec: its id, number and summary, the targets and options that it takes, and its text."""
     kind = codec_class(codec)
     return {
         "id": kind.id,
         "number": kind.number,
         "summary": kind.summary,
         "qualities": list(kind.qualities),
-        "options": list(kind.options),
+        "options": list(names_of(kind.options)),
         "text": inspect.cleandoc(kind.__doc__ or ""),
     }
 
 
-@lru_cache(maxsize=256)
+def options_of(codec: str, given: Mapping[str, Any], features: Sequence[str] = ()) -> Options:
+    """Parse and check the options of a codec's fit, as they are for these features."""
+    return parse_options(codec_class(codec).options, given, f"codec {codec}").for_features(features)
+
+
+_OPEN: WeakValueDictionary[str, Codec] = WeakValueDictionary()
+"""Codecs by the id of their profile, as long as a profile of that id that was opened is in use."""
+
+
 def open_codec(profile: Profile) -> Codec:
-    """Return the codec of a profile, made ready once for all threads."""
-    return codec_class(profile.codec)(profile)
+    """Return the codec of a profile, prepared once for all threads. It lives as long as the profile."""
+    return profile.prepared(_prepare)
+
+
+def _prepare(profile: Profile) -> Codec:
+    kind, codec = codec_class(profile.codec), _OPEN.get(profile.id)
+    if codec is None or type(codec) is not kind:
+        codec = _OPEN[profile.id] = kind(profile)
+    return codec
 
 
 def by_name(profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None) -> dict[str, Profile]:
@@ -81,17 +215,23 @@ def by_name(profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None
     return {profile.id[:32]: profile for profile in profiles}
 
 
-def codec_for(header: Header, known: Mapping[str, Profile]) -> Codec:
+def codec_for(header: Header, profiles: Mapping[str, Profile]) -> Codec:
     """Return the codec that decodes a record, by the profile that it names."""
-    kind = codec_of_number(header.number)
-    if kind.id == "raw":
-        return open_codec(RAW)
-    if header.profile not in known:
-        given = ", ".join(sorted(name[:12] for name in known)) or "none"
+    kind = CODECS.by_number(header.number)
+    if not kind.needs_profile:
+        return open_codec(_unfitted(kind.id))
+    if header.profile not in profiles:
+        given = ", ".join(sorted(name[:12] for name in profiles)) or "none"
         raise UnknownProfile(
             f"the record wants profile {header.profile}; given: {given}", "give the profile of that id"
         )
-    codec = open_codec(known[header.profile])
+    codec = open_codec(profiles[header.profile])
     if codec.number != header.number:
         raise CorruptRecord(f"the record is of codec {kind.id}, its profile {header.profile} of {codec.id}")
     return codec
+
+
+@cache
+def _unfitted(codec: str) -> Profile:
+    """Return the only profile of a codec that needs none."""
+    return Profile(codec, {}, {})

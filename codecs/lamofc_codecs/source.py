@@ -1,43 +1,45 @@
-"""The values that codecs take and return: a surveyed tensor, and the layers coded from it."""
+"""The values that codecs take and return: a surveyed tensor, its encoding, and a request to decode."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.runtime import Floats, convert
+from lamofc_codecs.errors import NonFiniteInput, UnsupportedInput
+from lamofc_codecs.runtime import Floats, convert, describe_lost, lost_in_float32
 from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, survey, total_sums
 
-MOST_PER_BYTE = 1 << 18
+MAX_EXPANSION = 1 << 18
+"""Bytes of a tensor that one byte of a layer can stand for at most, unless a codec says otherwise."""
 CPU = torch.device("cpu")
 LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A tensor on its way into a record, with what every codec wants to know of it."""
+    """A tensor to encode, or the tensors of a group, with the sums that every codec and every figure needs."""
 
     tensors: tuple[Tensor, ...]
     """Tokens x channels, contiguous, on the CPU, each in its own dtype: one, or the features of a group."""
     values: Floats
-    """The same in float32, side by side; of complex numbers, twice the channels; of other exact types, the nearest."""
+    """The same in float32, side by side. A complex number counts as two channels; other dtypes are rounded."""
     sums: Sums
-    """Of all."""
+    """Sums over all values."""
     part_sums: tuple[Sums, ...]
-    """Of each."""
+    """Sums over each tensor."""
     items: tuple[int, ...] = ()
-    """Tokens of each item, of a tensor that holds several one after another."""
+    """Tokens of each item, if the tensor holds several one after another."""
     device: torch.device = CPU
-    """Where a codec may work on it."""
+    """The device that a codec may use."""
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:
-        """Survey a tensor; without a bulk, or with one of another width, by its own channel means."""
+        """Survey a tensor; without a bulk, or with one of another width, about its own channel means."""
         real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
         values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
@@ -46,7 +48,7 @@ class Source:
 
     @classmethod
     def of_parts(cls, tensors: Sequence[Tensor], bulk: Bulk) -> Source:
-        """Survey the features of a group, which share their tokens; `bulk` is of all of their channels."""
+        """Survey the features of a group, which share their tokens; `bulk` covers the channels of all of them."""
         values = torch.cat([convert(tensor, torch.float32) for tensor in tensors], 1).numpy()
         sums, first = [], 0
         for tensor in tensors:
@@ -61,7 +63,7 @@ class Source:
         return self.tensors[0]
 
     def part(self, number: int) -> Floats:
-        """The values of one tensor."""
+        """Return the values of one tensor."""
         if len(self.tensors) == 1:
             return self.values
         first = sum(tensor.shape[1] for tensor in self.tensors[:number])
@@ -74,45 +76,74 @@ class Source:
 
     @property
     def tokens(self) -> int:
-        """First length."""
+        """Number of tokens."""
         return self.tensor.shape[0]
 
     @property
     def channels(self) -> int:
-        """Second length, of all tensors together."""
+        """Number of channels of all tensors together."""
         return sum(tensor.shape[1] for tensor in self.tensors)
+
+    def for_lossy(self, codec: str, channels: int, *, exact: bool = False) -> Source:
+        """Return the source as a lossy codec may code it, or refuse what the codec would lose beyond its quality.
+
+        Refused are dtypes that are exact, a number of channels other than the profile's, and values that float32
+        cannot hold. With `exact` the codec stores such values as they are: they are not finite in the returned source.
+        """
+        for tensor in self.tensors:
+            if tensor.dtype not in LOSSY_DTYPES:
+                raise UnsupportedInput(f"codec {codec} would round {tensor.dtype} values", "use codec raw")
+        if self.channels != channels:
+            raise UnsupportedInput(
+                f"the tensor has {self.channels} channels, the profile was fitted on {channels}",
+                "use the profile of this feature, or fit one",
+            )
+        wide = any(tensor.dtype == torch.float64 for tensor in self.tensors)
+        if not (self.sums.bad or wide):
+            return self
+        lost = [lost_in_float32(tensor) for tensor in self.tensors]
+        for tensor, mask in zip(self.tensors, lost, strict=True):
+            if not exact and mask.any():
+                kind = UnsupportedInput if torch.isfinite(tensor).all() else NonFiniteInput
+                raise kind(describe_lost(tensor), 'use codec raw, or fit with nonfinite="exact"')
+        return (
+            replace(self, values=np.where(torch.cat(lost, 1).numpy(), np.float32(np.nan), self.values))
+            if wide
+            else self
+        )
 
 
 class PartShape(NamedTuple):
-    """What a part of a record looks like."""
+    """Width and dtype of one part of a record."""
 
     channels: int
     dtype: torch.dtype
 
 
 @dataclass(frozen=True)
-class Coded:
-    """The layers of a record, coarse first, and what is lost."""
+class Encoding:
+    """The layers of a record, coarse first, and the errors that they leave."""
 
     layers: tuple[bytes, ...]
     errors: tuple[Distortion, ...] = (NO_DISTORTION,)
-    """Of what a decoder makes of each prefix of the layers."""
+    """For each prefix of the layers, the error of its decoded tensor."""
     reached: bool = True
-    """False where the quality asked for could not be reached, so that the source is better kept as it is."""
+    """False if the layers miss the requested quality; the source is then stored without loss."""
     part_errors: tuple[tuple[Distortion, ...], ...] = ()
-    """Of a group: for each prefix of the layers, of each feature."""
+    """For each prefix of the layers, the error of each feature of a group."""
     item_errors: tuple[tuple[Distortion, ...], ...] = ()
-    """Of several items: for each prefix of the layers, of each item; found by decoding where a codec tells none."""
+    """For each prefix of the layers, the error of each item; measured by decoding if a codec leaves this empty."""
 
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """What a codec is to decode of one record."""
+    """What a codec shall decode of one record."""
 
     layers: Sequence[memoryview]
     tokens: int
     channels: Sequence[int]
-    """Of each part."""
+    """Width of each part."""
     dtypes: Sequence[torch.dtype]
+    """Dtype of each part."""
     parts: Sequence[int]
-    """Those that are wanted."""
+    """The parts to decode."""

@@ -59,7 +59,7 @@ class IngestOptions:
     progress: Callable[[Progress], None] | None = None
 
     def __post_init__(self) -> None:
-        from lamofc_codecs import CODECS, describe
+        from lamofc_codecs import CODECS, Grouped, describe
 
         if self.codec not in CODECS:
             raise BadArgument(
@@ -86,7 +86,7 @@ class IngestOptions:
                 f"codec options {dict(self.codec_options)} beside a profile, which is fitted already",
                 "give no profile, or no options",
             )
-        if self.groups and self.codec != DEFAULT_CODEC:
+        if self.groups and not issubclass(CODECS[self.codec], Grouped):
             raise BadArgument(
                 f"codec {self.codec!r} codes each feature by itself, not groups such as {self.groups[0]!r}",
                 f"give codec={DEFAULT_CODEC!r}, or no groups",
@@ -96,7 +96,9 @@ class IngestOptions:
 
     def exact(self) -> "IngestOptions":
         """The same for features that no codec may round: whole numbers, truth values, complex numbers."""
-        return replace(self, codec="raw", quality=None, profile=None, groups=(), codec_options={})
+        from lamofc_codecs import LOSSLESS
+
+        return replace(self, codec=LOSSLESS, quality=None, profile=None, groups=(), codec_options={})
 
     @property
     def quality_text(self) -> str:
@@ -108,12 +110,19 @@ def usual_quality(
     codec: str, profile: "Profile | None" = None, codec_options: Mapping[str, Any] | None = None
 ) -> "Quality | None":
     """What is aimed at when nobody says: what the profile was fitted for, or else 15 dB; None where nothing is."""
-    from lamofc_codecs import CODECS, Quality
+    from lamofc_codecs import CodecError, Quality, open_codec, targets_of
 
-    told = (codec_options or {}) if profile is None else profile.config
-    if profile is not None and told.get("quality"):
-        return Quality.from_json(told["quality"])
-    return Quality(snr_db=DEFAULT_SNR_DB) if "snr_db" in CODECS[codec].takes(told) else None
+    if profile is not None:
+        opened = open_codec(profile)
+        targets = opened.qualities
+        if opened.quality is not None:
+            return opened.quality
+    else:
+        try:
+            targets = targets_of(codec, codec_options or {})
+        except CodecError as error:
+            raise BadArgument(error.message, error.cure) from error
+    return Quality(snr_db=DEFAULT_SNR_DB) if "snr_db" in targets else None
 
 
 @dataclass(slots=True)

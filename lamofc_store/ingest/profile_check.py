@@ -21,9 +21,10 @@ class ProfileCheck:
         """Note how well a record came out, if it is one of the first."""
         import torch
 
-        from lamofc_codecs import relative_bits
+        from lamofc_codecs import HasBaseline, open_codec, relative_bits
 
-        if coded.profile.codec == "klt" and coded.profile.config.get("weight") is None:
+        codec = open_codec(coded.profile)
+        if isinstance(codec, HasBaseline) and codec.has_baseline():
             seen = self._seen.setdefault((items[0].feature, coded.profile.id), [])
             if len(seen) < _LOOKED_AT and coded.record.elements:
                 seen.append(relative_bits(torch.cat([item.tokens for item in items]), coded.record))

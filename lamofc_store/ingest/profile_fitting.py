@@ -6,7 +6,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.commits import profile_objects as stored
-from lamofc_store.defaults import DEFAULT_CODEC
 from lamofc_store.errors import BadArgument, Hint, SourceError
 from lamofc_store.ingest.feature_groups import AUTO, exactly, patterns_of, place_of
 from lamofc_store.ingest.feature_items import Item, items_of
@@ -66,31 +65,28 @@ def fit(feature: str, items: Iterable[Item], options: IngestOptions, total: int 
     from lamofc_codecs import CODECS, CodecError
     from lamofc_codecs import fit as fit_codec
 
-    if options.codec == "raw":
-        return fit_codec("raw", [])
+    if not CODECS[options.codec].needs_profile:
+        return fit_codec(options.codec, [])
     tensors: list[torch.Tensor] = []
     for item in items:
         if tensors and item.tokens.shape[1] != tensors[0].shape[1]:
             raise channels_differ(item, tensors[0].shape[1])
         tensors.append(item.tokens)
     try:
-        told = CODECS[options.codec].options_for(feature, _told(options, total))
-        return fit_codec(options.codec, tensors, options.quality, **told)
+        return fit_codec(options.codec, tensors, options.quality, features=[feature], **_told(options, total))
     except CodecError as error:
         raise SourceError(f"feature {feature!r}: {error}", error.cure) from error
 
 
 def fit_group(bundles: "Iterable[Sequence[Item]]", options: IngestOptions, total: int | None = None) -> "Profile":
     """A profile for features that are coded together."""
-    from lamofc_codecs import CODECS, CodecError
+    from lamofc_codecs import CodecError
     from lamofc_codecs import fit as fit_codec
 
     samples = [{item.feature: item.tokens for item in bundle} for bundle in bundles]
     try:
-        told = _told(options, total)
-        for feature in sorted(samples[0]):
-            told = {**told, **CODECS[options.codec].options_for(feature, told)}
-        return fit_codec(options.codec, samples, options.quality, **told)
+        features = sorted(samples[0])
+        return fit_codec(options.codec, samples, options.quality, features=features, **_told(options, total))
     except CodecError as error:
         raise SourceError(f"features {sorted(samples[0])}: {error}", error.cure) from error
 
@@ -130,7 +126,10 @@ def _enough(count: int, tokens: int, total: int) -> bool:
 
 def _told(options: IngestOptions, total: int | None) -> dict[str, Any]:
     """The codec's options; and how many samples a profile's bytes are spread over, for the codec that weighs them."""
-    shared = {"shared_by": max(total, LEAST_SHARED)} if total is not None and options.codec == DEFAULT_CODEC else {}
+    from lamofc_codecs import describe
+
+    weighs = total is not None and "shared_by" in describe(options.codec)["options"]
+    shared = {"shared_by": max(total or 0, LEAST_SHARED)} if weighs else {}
     return {**shared, **options.codec_options}
 
 
@@ -160,10 +159,9 @@ def from_store(
     identity = stored.newest(snapshot, feature, options.codec, options.quality_text)
     if identity is None:
         return None
-    from lamofc_codecs import CODECS
+    from lamofc_codecs import recorded_options
 
-    kind = CODECS[options.codec]
-    profile, told = profiles[identity], kind.recorded(kind.options_for(feature, options.codec_options))
+    profile, told = profiles[identity], recorded_options(options.codec, options.codec_options, [feature])
     unlike = {name for name, value in told.items() if profile.config.get(name) != value}
     if unlike:
         name = min(unlike)

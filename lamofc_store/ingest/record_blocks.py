@@ -16,16 +16,17 @@ EACH = 1 << 10
 
 def blocks(items: "Sequence[Item]", profile: "Profile", most: int) -> "Iterator[list[Item]]":
     """Items of one feature as they are to stand in records: side by side where they are small, at most so many."""
-    from lamofc_codecs import CODECS
+    from lamofc_codecs import Blockable, open_codec
 
-    apart = profile.codec == "raw" or not CODECS[profile.codec].separable
+    codec = open_codec(profile)
+    blockable = codec if isinstance(codec, Blockable) else None
     for _, alike in groupby(items, key=lambda item: (item.dtype, item.tokens.shape[1])):
         block: list[Item] = []
         size = 0
         for item in alike:
             elements = item.tokens.numel()
-            # Waves are of one sample's tokens: what lies on a field is better off alone.
-            alone = apart or elements > SMALL or (len(item.tokens) > 1 and "terrain" in profile.config)
+            gains = blockable is not None and blockable.gains_from_blocks(len(item.tokens))
+            alone = elements > SMALL or not gains
             if block and (alone or len(block) >= most or size + elements > EACH * most):
                 yield block
                 block, size = [], 0

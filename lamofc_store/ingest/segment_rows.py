@@ -15,6 +15,7 @@ from lamofc_store.storage import Storage
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from lamofc_codecs import Item as CodedItem
     from lamofc_codecs import Part, Profile, Record
 
 CLOSE_RECORDS = 65_536
@@ -168,7 +169,7 @@ def sample_rows(samples: Mapping[str, Sample]) -> "pa.Table":
     return pa.table(dict(zip(["sample", "structure", *names], arrays, strict=True)))
 
 
-def _shared_row(coded: Coded, found: "Part") -> dict[str, Any]:
+def _shared_row(coded: Coded, found: "Part | CodedItem") -> dict[str, Any]:
     """What the row of one feature, or one sample, of a record tells by itself; bits are shared out by elements."""
     record = coded.record
     layers = [{"bytes": layer.bytes, "sse": sse} for layer, sse in zip(record.layers, found.layers, strict=True)]

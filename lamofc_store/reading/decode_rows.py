@@ -127,12 +127,12 @@ def pooled(
     device: "torch.device | str | None" = None,
 ) -> list["torch.Tensor"]:
     """Each feature pooled to one vector, float32: its tokens are all axes but the last."""
-    from lamofc_codecs import pooled
+    from lamofc_codecs import decode_pooled
 
     if not all(layout.in_order(form.shape, form.pattern) for form in set(wanted.forms)):
         whole = decoded(profiles, wanted, packed, which, device=device)
         return [pool.of(tensor.reshape(-1, tensor.shape[-1])).flatten() for tensor in whole]
-    verb = partial(pooled, profiles=_needed(profiles, wanted), pool=pool, device=device)
+    verb = partial(decode_pooled, profiles=_needed(profiles, wanted), pool=pool, device=device)
     with _named(wanted):
         found = _decoded(verb, packed, which, [form.cell for form in wanted.forms])
     return [tensor.flatten() for tensor in found]

@@ -6,11 +6,12 @@ one floor and do not import each other. A room's own `__init__` stands above all
 
 FLOORS = {
     "lamofc_codecs": """
-        errors runtime
+        errors
+        runtime
         profile quality pooling record entropy published
         stats
-        source
-        codec
+        source options
+        abilities codec
         klt.transform klt.quantise
         klt.layers
         klt.format
@@ -19,6 +20,7 @@ FLOORS = {
         klt.fit
         raw uniform codebook video klt
         learned
+        contract
         registry
         pipeline
         api

@@ -1,12 +1,13 @@
-"""A scalar codebook: rising levels, from values to their numbers and back.
+"""A scalar codebook: rising levels, from values to level indices and back.
 
-The published code gives a value to the level on its left (`floor`), its paper to the nearest one; numbers mean the same
-to a decoder in both.
+The published code assigns a value to the level below it (`floor`), its paper to the nearest level; a decoder does not
+need to know which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,96 +15,101 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codebook.kmeans import place_levels
+from lamofc_codecs.codebook.options import MAX_BITS, Assignment
 from lamofc_codecs.errors import CodecError, UnsupportedInput
-from lamofc_codecs.published import refuse_unrouted
-from lamofc_codecs.runtime import Floats, compiled, convert
+from lamofc_codecs.profile import Profile
+from lamofc_codecs.runtime import Floats, as_dtype, compiled, convert, devices
 from lamofc_codecs.stats import Bulk, statistics
 
-ASSIGN = ("nearest", "floor")
-MOST_BITS = 10
+ASSIGN = get_args(Assignment)
 Numbers = NDArray[np.uint8] | NDArray[np.uint16]
+"""Level indices."""
 
 
 class Levels:
-    """2 ** bits levels, and how values are given to them."""
+    """2 ** bits levels, and the assignment of values to them."""
 
     def __init__(self, levels: Floats, assign: object = "nearest") -> None:
         if assign not in ASSIGN:
-            raise UnsupportedInput(f"assign={assign!r}", f"one of {ASSIGN}")
+            raise UnsupportedInput(f"assign={assign!r}", f"give one of {', '.join(ASSIGN)}")
         self.levels = levels
         self.bits = len(levels).bit_length() - 1
         # The search takes as many halvings as there are bits, whatever the value: the last edge is past all values.
         self._edges = np.append(_edges(levels, assign), np.float32(np.inf))
 
+    @classmethod
+    def of(cls, profile: Profile) -> Levels:
+        """Read the levels of a profile, which may come from anybody."""
+        levels = checked_levels(profile.tensor("levels", torch.float32, -1).numpy())
+        return cls(levels, profile.config.get("assign"))
+
     def numbers(self, values: Floats) -> Numbers:
-        """The number of each value's level. NaN must not come here."""
+        """Return the index of each value's level. NaN must not occur."""
         size = values.size
         numbers: Numbers = np.empty(size, np.uint8) if self.bits <= 8 else np.empty(size, np.uint16)
         _search(values.reshape(-1), self._edges, numbers)
         return numbers
 
     def restore(self, numbers: Numbers, out: Tensor) -> None:
-        """Fill `out` with the levels of numbers, rounded to its dtype."""
-        levels = torch.from_numpy(self.levels)
-        if out.dtype == torch.float16:  # past the largest of these a level would become infinite
-            levels = levels.clamp(-torch.finfo(out.dtype).max, torch.finfo(out.dtype).max)
-        rounded = levels.to(out.dtype)
+        """Fill `out` with the levels of these indices, rounded to its dtype."""
+        rounded = as_dtype(torch.from_numpy(self.levels), out.dtype)
         if out.dtype == torch.float32:
             _look_up(numbers, rounded.numpy(), out.view(-1).numpy())
         else:
             words = torch.int16 if out.itemsize == 2 else torch.int64
             _look_up(numbers, rounded.view(words).numpy(), out.view(-1).view(words).numpy())
 
+    def quantise(self, tensor: Tensor) -> Tensor:
+        """Replace each value by its level."""
+        out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        self.restore(self.numbers(convert(tensor.contiguous(), torch.float32).numpy()), out)
+        return out
 
-def given_levels(levels: object, bits: int | None = None) -> Floats:
-    """Check a list of levels, such as a published mapping's JSON holds."""
+
+def checked_levels(levels: object, bits: int | None = None) -> Floats:
+    """Return a list of levels, such as the JSON of a published mapping holds, as an array, or refuse it."""
     try:
         found = np.array(levels, np.float32)
     except (TypeError, ValueError) as error:
         raise UnsupportedInput(f"levels: {error}", "give a list of numbers") from error
-    counts = [1 << depth for depth in ([bits] if bits else range(1, MOST_BITS + 1))]
+    counts = [1 << depth for depth in ([bits] if bits else range(1, MAX_BITS + 1))]
     if found.shape not in [(count,) for count in counts] or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
-        wanted = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}, a power of two,"
+        count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}, a power of two,"
         raise UnsupportedInput(
             f"{found.size} levels from {found.min(initial=np.inf)} to {found.max(initial=-np.inf)}",
-            f"give {wanted} finite numbers that rise in float32",
+            f"give {count} finite numbers that rise in float32",
         )
     return found
 
 
-def fit_levels(samples: Iterable[Tensor], options: Mapping[str, object]) -> tuple[Floats, Floats, Bulk | None]:
-    """Levels, given or placed; the samples' values, sorted; and their bulk. Without samples levels must be given.
+def fit_levels(
+    samples: Iterable[Tensor], levels: object, bits: int | None, device: torch.device | str | None
+) -> tuple[Floats, Floats, Bulk | None]:
+    """Return levels, given or placed on the samples; the samples' values, sorted; and their bulk.
 
-    Of the options `levels`, `bits` and `device` count; a mapping needs to be looked up before.
+    Without samples the levels must be given, and there is no bulk.
     """
-    refuse_unrouted(options)
-    levels, depth = options.get("levels"), _bits(options.get("bits"))
     collected = statistics(samples)
     if not collected.tokens and levels is not None:
-        return given_levels(levels, depth), np.empty(0, np.float32), None
-    values = _sorted(collected.values().reshape(-1), options.get("device"))
+        return checked_levels(levels, bits), np.empty(0, np.float32), None
+    values = _sorted(collected.values().reshape(-1), device)
     if not values.size:
         raise CodecError(f"nothing to fit on: {collected.tokens} tokens of no channels", "give samples with values")
-    placed = place_levels(values, 1 << (depth or 8)) if levels is None else given_levels(levels, depth)
+    placed = place_levels(values, 1 << (bits or 8)) if levels is None else checked_levels(levels, bits)
     return placed, values, collected.finish()[0]
 
 
-def _bits(bits: object) -> int | None:
-    if bits is not None and (type(bits) is not int or not 1 <= bits <= MOST_BITS):
-        raise UnsupportedInput(f"bits={bits!r}", f"give 1 to {MOST_BITS}; 8 are usual")
-    return bits
-
-
-def _sorted(values: Floats, device: object) -> Floats:
-    """Sorted, on a GPU if one is named: of all the work of a fit that is the most."""
-    if device in (None, "cpu"):
+def _sorted(values: Floats, device: torch.device | str | None) -> Floats:
+    """Sort values, on a GPU if one is named: sorting is most of the work of a fit."""
+    place = devices.usable(device or "cpu")
+    if place.type == "cpu":
         return np.sort(values)
-    found: Floats = torch.from_numpy(values).to(torch.device(str(device))).sort().values.cpu().numpy()
-    return found
+    sorted_values: Floats = torch.from_numpy(values).to(place).sort().values.cpu().numpy()
+    return sorted_values
 
 
 def _edges(levels: Floats, assign: object) -> Floats:
-    """Return the least value of each level but the first."""
+    """Return the least value of each level after the first."""
     if assign == "floor":
         return levels[1:]
     middles = ((levels[1:].astype(np.float64) + levels[:-1]) / 2).astype(np.float32)
@@ -132,8 +138,11 @@ def _look_up(numbers: Numbers, levels: Floats, out: Floats) -> None:
 
 
 def number_planes(samples: Sequence[Tensor], fit: int = 10) -> Iterator[Tensor]:
-    """The level numbers of some samples, uint8, of 256 levels that are placed on the first few: what networks see."""
-    placed, _, _ = fit_levels(samples[:fit], {})
+    """Yield samples as planes of level indices, uint8, which networks are trained on.
+
+    The 256 levels are placed on the first few samples.
+    """
+    placed, _, _ = fit_levels(samples[:fit], None, None, None)
     levels = Levels(placed)
     for sample in samples:
         values = convert(sample.contiguous(), torch.float32).numpy()

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.codebook.level_codec import Codebook
 from lamofc_codecs.codebook.levels import ASSIGN, Levels, Numbers, fit_levels
-from lamofc_codecs.codec import require
+from lamofc_codecs.codebook.options import LevelOptions
+from lamofc_codecs.codec import Codec, check_channels, require
 from lamofc_codecs.entropy import Tables, count_symbols, normalise, read_plane, write_plane
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.profile import Profile
+from lamofc_codecs.published import refuse_unrouted
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import convert
-from lamofc_codecs.source import Coded, Source
+from lamofc_codecs.source import Encoding, Source
 from lamofc_codecs.stats import measure_distortion
 
 SYMBOLS = 256
+"""Symbols of the entropy table: level indices of more than eight bits are coded by their highest eight."""
 
 
-class LloydMax(Codebook):
+class LloydMax(Codec):
     """2 to 1024 levels for all channels, 256 if nothing is said; the rate is what their entropy makes it.
 
     Options: `bits`, 1 to 10; `levels`, rising numbers to use instead of placing them; `mapping`, a mapping.json with
@@ -33,53 +35,48 @@ class LloydMax(Codebook):
     id = "lloydmax"
     number = 3
     summary = "256 levels placed by k-means, one entropy table"
-    options = ("assign", "bits", "device", "family", "levels", "mapping")
+    options = LevelOptions
+    fit_samples = 10
 
     @classmethod
-    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
-        """Place the levels on samples, or give those that are told a table."""
-        cls.check_quality(quality)
-        cls.check_options(options)
-        assign = options.get("assign", "nearest")
-        placed, values, bulk = fit_levels(samples, options)
-        numbers = Levels(placed, assign).numbers(values)
-        # A level that the samples never use may still occur: every one keeps a slot.
-        counts = count_symbols(_high(numbers, placed.size)) * SYMBOLS
-        counts[: min(placed.size, SYMBOLS)] += 1
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: LevelOptions) -> Profile:
+        """Place the levels on samples, or give the ones in the options an entropy table."""
+        refuse_unrouted({"mapping": options.mapping})
+        levels, values, bulk = fit_levels(samples, options.levels, options.bits, options.device)
+        numbers = Levels(levels, options.assign).numbers(values)
+        # A level that no sample uses may occur later: each keeps a slot.
+        counts = count_symbols(_high(numbers, levels.size)) * SYMBOLS
+        counts[: min(levels.size, SYMBOLS)] += 1
         tensors = {} if bulk is None else bulk.tensors()
         tensors |= {
-            "levels": torch.from_numpy(placed),
+            "levels": torch.from_numpy(levels),
             "table": torch.from_numpy(normalise(counts).astype(np.int32)),
         }
         channels = None if bulk is None else len(bulk.mean)
-        return Profile(cls.id, {"assign": assign, "channels": channels}, tensors)
-
-    @classmethod
-    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
-        """What a profile's config tells of options."""
-        return {name: value for name, value in options.items() if name == "assign"}
+        return Profile(cls.id, {**options.to_json(), "channels": channels}, tensors)
 
     def __init__(self, profile: Profile) -> None:
+        super().__init__(profile)
         if set(profile.config) != {"assign", "channels"}:
             raise CodecError(
-                f"profile {profile.id[:12]} has config {dict(profile.config)!r}", f"assign: one of {ASSIGN}"
+                f"profile {profile.id[:12]} has config {dict(profile.config)!r}", f"assign: one of {', '.join(ASSIGN)}"
             )
-        super().__init__(profile)
+        self._levels = Levels.of(profile)
+        check_channels(profile, self.bulk)
         table = profile.tensor("table", torch.int32, SYMBOLS).numpy()
         self._table = Tables.of(table.clip(0, 1 << 15).astype(np.uint16))
 
-    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
-        """Write the level numbers of all values, tokens before channels."""
-        self.check_quality(quality)
-        self.check_source(source)
+    def encode(self, source: Source, quality: Quality | None) -> Encoding:
+        """Write the level indices of all values, tokens before channels."""
+        source = source.for_lossy(self.id, source.channels if self.bulk is None else len(self.bulk.mean))
         if not source.values.size:
-            return Coded((b"",))
+            return Encoding((b"",))
         numbers = self._levels.numbers(source.values)
         form, body = write_plane(_high(numbers, len(self._levels.levels)), self._table)
         decoded = torch.empty_like(source.tensor)
         self._levels.restore(numbers, decoded)
-        error = measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk)
-        return Coded((bytes((form,)) + _low(numbers, self._levels.bits) + body,), (error,))
+        error = measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self.bulk)
+        return Encoding((bytes((form,)) + _low(numbers, self._levels.bits) + body,), (error,))
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` with levels."""
@@ -96,21 +93,21 @@ class LloydMax(Codebook):
         numbers: Numbers = high
         if low_bits:
             bits = np.unpackbits(np.frombuffer(data[1 : 1 + low_bytes], np.uint8), bitorder="little")
-            rest = bits[: size * low_bits].reshape(size, low_bits) @ (1 << np.arange(low_bits, dtype=np.uint16))
+            low = bits[: size * low_bits].reshape(size, low_bits) @ (1 << np.arange(low_bits, dtype=np.uint16))
             require(not bits[size * low_bits :].any(), f"bits are set behind the {size * low_bits} low bits")
-            numbers = ((high.astype(np.uint16) << low_bits) | rest.astype(np.uint16)).astype(np.uint16)
+            numbers = ((high.astype(np.uint16) << low_bits) | low.astype(np.uint16)).astype(np.uint16)
         elif len(self._levels.levels) < SYMBOLS:
             require(bool((high < len(self._levels.levels)).all()), f"a number of {len(self._levels.levels)} or more")
         self._levels.restore(numbers, out)
 
 
 def _high(numbers: Numbers, levels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The highest eight bits of each number: what has a table."""
+    """Return the highest eight bits of each level index, which are entropy-coded."""
     return (numbers >> max(levels.bit_length() - 9, 0)).astype(np.uint8)
 
 
 def _low(numbers: Numbers, bits: int) -> bytes:
-    """The bits below them: neighbouring levels of so many are all but alike in use, so no table would save any."""
+    """Return the bits below them. Neighbours among so many levels are equally likely, so a table would save none."""
     if bits <= 8:
         return b""
     places = np.arange(bits - 8, dtype=np.uint16)

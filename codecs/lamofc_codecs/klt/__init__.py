@@ -2,9 +2,8 @@
 
 In: tensors of tokens x channels, or a group of them. Out: the layers of a record, any prefix of which decodes."""
 
-from lamofc_codecs.klt.codec import Klt, levels_of
+from lamofc_codecs.klt.codec import Klt
 
 __all__ = [
     "Klt",
-    "levels_of",
 ]

@@ -6,16 +6,17 @@ they ever differ all the same, a checksum of the numbers says so; and each recor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.codebook import Codebook, Numbers, fit_levels
-from lamofc_codecs.codec import require
+from lamofc_codecs.codebook import Levels, Numbers, fit_levels
+from lamofc_codecs.codec import Codec, check_channels, require
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
 from lamofc_codecs.learned.latent_coder import Reading, Writing
+from lamofc_codecs.learned.options import PlaneOptions
 from lamofc_codecs.learned.plane_tiles import Tile, tiles
 from lamofc_codecs.learned.profile import LearnedOptions, fitted, model_of, weights_of
 from lamofc_codecs.learned.rans64 import Ints
@@ -23,7 +24,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import refuse_unrouted
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import as_dtype, convert, crc32c
-from lamofc_codecs.source import CPU, Coded, DecodeRequest, Source
+from lamofc_codecs.source import CPU, DecodeRequest, Encoding, Source
 from lamofc_codecs.stats import measure_distortion
 
 _LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
@@ -31,50 +32,45 @@ _LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
 _NEITHER = "another version or another kind of processor wrote it: decode it there, and code it anew"
 
 
-class Learned(Codebook):
-    """Levels as a plane of pixels, a trained network for it; the rate is what the weights were trained for."""
+class Learned(Codec):
+    """Level indices as a plane of pixels, a trained network for it; the rate is that of the network's training."""
 
     qualities = ("lmbda",)
-    options = ("assign", "bits", "device", "family", "fill", "levels", "mapping", "tile", "weights")
+    options = PlaneOptions
+    fit_samples = 10
 
     @classmethod
-    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
-        """Place the levels on samples; `weights` are trained ones."""
-        cls.check_quality(quality)
-        cls.check_options(options)
-        refuse_unrouted(options)
-        weights = weights_of(options.get("weights"), cls.id)
-        if quality is not None and weights.config.get("lmbda") != quality.lmbda:
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: PlaneOptions) -> Profile:
+        """Place the levels on samples and join them with trained weights."""
+        refuse_unrouted({"mapping": options.mapping})
+        weights = weights_of(options.weights, cls.id)
+        trained_for = weights.config.get("lmbda")
+        if quality is not None and trained_for != quality.lmbda:
             raise BadQuality(
-                f"lmbda={quality.lmbda:g}, the weights were trained for {weights.config.get('lmbda')}",
+                f"lmbda={quality.lmbda:g}, the weights were trained for {trained_for}",
                 "give other weights, or leave the quality out",
             )
-        placed, _, bulk = fit_levels(samples, options)
-        told = {name: value for name, value in options.items() if name != "weights"}
-        return fitted(weights, told, torch.from_numpy(placed), bulk)
-
-    @classmethod
-    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
-        """What a profile's config tells of options."""
-        told = {name: value for name, value in options.items() if name in ("assign", "tile", "fill")}
-        return told | ({"weights": weights_of(options["weights"], cls.id).id} if options.get("weights") else {})
+        levels, _, bulk = fit_levels(samples, options.levels, options.bits, options.device)
+        config = {name: value for name, value in options.to_json().items() if name != "weights"}
+        return fitted(weights, config, torch.from_numpy(levels), bulk)
 
     def __init__(self, profile: Profile) -> None:
-        self.check_profile(profile)
+        super().__init__(profile)
         if "levels" not in profile.tensors:
             raise CodecError(f"profile {profile.id[:12]} is weights without levels", "fit it on samples of a feature")
         self._options = LearnedOptions.of(profile.config)
-        super().__init__(profile)
+        self._levels = Levels.of(profile)
+        check_channels(profile, self.bulk)
         self._model = model_of(profile)
         self._name = profile.id[:12]
 
-    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+    def encode(self, source: Source, quality: Quality | None) -> Encoding:
         """Code tile after tile, and read them back."""
         if quality is not None and quality.lmbda != self._options.lmbda:
             raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
-        self.check_source(source)
+        source = source.for_lossy(self.id, source.channels if self.bulk is None else len(self.bulk.mean))
         if not source.values.size:
-            return Coded((b"",))
+            return Encoding((b"",))
         found = self._levels.numbers(source.values)
         plane = torch.from_numpy(found if found.itemsize == 1 else found.astype(np.int16)).view(source.values.shape)
         streams, values = [], []
@@ -95,7 +91,9 @@ class Learned(Codebook):
             raise CodecError(
                 f"a record of profile {self._name} cannot be read back: {error}", "use another codec on this machine"
             ) from error
-        return Coded((body,), (measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk),))
+        return Encoding(
+            (body,), (measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self.bulk),)
+        )
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` with levels, tile after tile."""
@@ -141,11 +139,9 @@ class Learned(Codebook):
             most = min(most, length // 12 * tile * tile * _WIDE)
         require(size <= most, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
-    def quantised(self, tensor: Tensor) -> Tensor | None:
-        """Each value's level."""
-        out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
-        self._levels.restore(self._levels.numbers(convert(tensor.contiguous(), torch.float32).numpy()), out)
-        return out
+    def quantise(self, tensor: Tensor) -> Tensor:
+        """Replace each value by its level."""
+        return self._levels.quantise(tensor)
 
     def _numbers(self, pixels: Tensor) -> Tensor:
         """The nearest level's number for each pixel."""

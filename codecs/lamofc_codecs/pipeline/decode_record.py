@@ -1,4 +1,4 @@
-"""One record back to tensors: those cells of its grid that are wanted, where and in what dtype they are wanted."""
+"""One record to tensors: the requested cells of its grid, where and in the dtype in which they are requested."""
 
 from __future__ import annotations
 
@@ -8,53 +8,54 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lamofc_codecs.abilities import Grouped, Layered, Poolable
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.record import Buffer, Header, sections
-from lamofc_codecs.registry import codec_of_number
+from lamofc_codecs.registry import CODECS
 from lamofc_codecs.runtime import convert, convert_into
 from lamofc_codecs.source import DecodeRequest, PartShape
 
 
 @dataclass(frozen=True)
-class Decoding:
+class DecodeJob:
     """One record to decode."""
 
     record: Buffer
     header: Header
     codec: Codec
     cells: Sequence[int]
-    """Items, or of a group, its features."""
+    """Numbers of items, or of a group, of its features."""
     verified: bool = False
     """Whether the record's checksums were compared before."""
     out: list[Tensor] | None = None
+    """Tensors to write to, one for each cell."""
     dtype: torch.dtype | None = None
+    """Dtype of the tensors that are returned; that of the source if None."""
 
     def run(self) -> list[Tensor]:
-        """Decode them."""
-        wanted = self.wanted()
+        """Decode the cells."""
+        request = self.request()
         if self.header.parts > 1:
-            return self._group(wanted)
-        shape, source_dtype = (wanted.tokens, wanted.channels[0]), wanted.dtypes[0]
-        first = self.out[0] if self.out and self.header.items == 1 else None
-        direct = first is not None and _takes(first, shape, source_dtype)
-        whole = first if first is not None and direct else allocate(shape, source_dtype)
-        self.codec.decode(wanted.layers, whole)
-        return self.taken([whole])
+            return self._decode_group(request)
+        shape, source_dtype = (request.tokens, request.channels[0]), request.dtypes[0]
+        target = self.out[0] if self.out and self.header.items == 1 else None
+        decoded = target if target is not None and _takes(target, shape, source_dtype) else None
+        decoded = allocate(shape, source_dtype) if decoded is None else decoded
+        self.codec.decode(request.layers, decoded)
+        return self.cells_of_parts([decoded])
 
-    def pooled(self, pool: Pool) -> list[Tensor]:
-        """The same pooled, each rows x channels, float32; its tokens are decoded only where the codec must."""
-        wanted = self.wanted()
-        if self.header.items == 1:
-            like = list(map(PartShape, wanted.channels, wanted.dtypes))
-            found = self.codec.pooled(wanted.layers, like, wanted.parts, pool.weights(wanted.tokens))
-            if found is not None:
-                return found
-        return [pool.of(tensor) for tensor in self.run()]
+    def pooled(self, pool: Pool, codec: Poolable | None) -> list[Tensor]:
+        """Decode the cells to pooled rows; `codec` is the record's if it can pool without decoding the tokens."""
+        request = self.request()
+        if codec is None or self.header.items > 1 or not (request.tokens and any(request.channels)):
+            return [pool.of(tensor) for tensor in self.run()]
+        shapes = list(map(PartShape, request.channels, request.dtypes))
+        return codec.pool(request.layers, shapes, request.parts, pool.weights(request.tokens))
 
-    def wanted(self) -> DecodeRequest:
-        """What its codec is to decode, once it is known that its layers may hold it; `taken` takes what comes of it."""
+    def request(self) -> DecodeRequest:
+        """Return what the codec has to decode, or refuse layers that cannot hold it."""
         grid, layers = self.header.grid, sections(self.record, self.header, verified=self.verified)
         dtypes = [getattr(torch, name) for name in grid.dtypes]
         tokens = sum(grid.tokens)
@@ -62,26 +63,28 @@ class Decoding:
         self.codec.check_length(layers, tokens * sum(sizes))
         return DecodeRequest(layers, tokens, grid.channels, dtypes, self.cells if self.header.parts > 1 else (0,))
 
-    def taken(self, parts: Sequence[Tensor]) -> list[Tensor]:
-        """The tensors as they were asked for, of the wanted parts."""
+    def cells_of_parts(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Return the requested cells of the decoded parts, converted to the requested dtype or written to `out`."""
         if self.header.parts > 1:
-            return self._given(list(parts))
+            return self._delivered(list(parts))
         pieces = torch.split(parts[0], list(self.header.grid.tokens)) if self.header.items > 1 else parts
-        return self._given([pieces[item] for item in self.cells])
+        return self._delivered([pieces[item] for item in self.cells])
 
-    def _group(self, wanted: DecodeRequest) -> list[Tensor]:
-        outs: list[Tensor | None] = [None] * len(wanted.channels)
-        for number, part in enumerate(wanted.parts):
-            shape, dtype = (wanted.tokens, wanted.channels[part]), wanted.dtypes[part]
+    def _decode_group(self, request: DecodeRequest) -> list[Tensor]:
+        codec = self.codec
+        if not isinstance(codec, Grouped):
+            raise CorruptRecord(f"codec {codec.id} codes one feature a record, this one holds {self.header.parts}")
+        outs: list[Tensor | None] = [None] * len(request.channels)
+        for number, part in enumerate(request.parts):
+            shape, dtype = (request.tokens, request.channels[part]), request.dtypes[part]
             target = self.out[number] if self.out else None
             direct = target is not None and _takes(target, shape, dtype)
             outs[part] = target if direct else allocate(shape, dtype)
-        self.codec.decode_parts(wanted.layers, wanted.channels, outs)
-        chosen = [outs[part] for part in wanted.parts]
-        return self.taken([piece for piece in chosen if piece is not None])
+        codec.decode_parts(request.layers, request.channels, outs)
+        chosen = [outs[part] for part in request.parts]
+        return self.cells_of_parts([piece for piece in chosen if piece is not None])
 
-    def _given(self, pieces: list[Tensor]) -> list[Tensor]:
-        """The tensors as they were asked for."""
+    def _delivered(self, pieces: list[Tensor]) -> list[Tensor]:
         if self.out is None:
             return [piece if self.dtype is None else convert(piece, self.dtype) for piece in pieces]
         for target, piece in zip(self.out, pieces, strict=True):
@@ -92,12 +95,12 @@ class Decoding:
 
 
 def allocate(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """Return an empty tensor. Made of bytes, because torch warns of complex32 whenever it makes one."""
+    """Return an empty tensor. It is made of bytes, because torch warns of complex32 whenever it makes one."""
     return torch.empty(shape[0] * shape[1] * dtype.itemsize, dtype=torch.uint8).view(dtype).view(shape)
 
 
 def _takes(target: Tensor, shape: tuple[int, int], dtype: torch.dtype) -> bool:
-    """Whether a codec can decode straight into that tensor."""
+    """Say whether a codec can decode straight into that tensor."""
     fits = target.shape == shape and target.dtype == dtype and target.is_contiguous()
     return fits and target.device.type == "cpu" and not target.requires_grad
 
@@ -111,17 +114,19 @@ def _check_out(target: Tensor, piece: Tensor, dtype: torch.dtype | None) -> None
 
 
 def cells_of(header: Header, parts: Sequence[int] | None, items: Sequence[int] | None) -> Sequence[int]:
-    """Return the items asked for, or of a group the parts; no codec here writes several of both."""
-    layered = codec_of_number(header.number).layered
+    """Return the requested items, or of a group the requested parts; no codec writes several of both."""
     several = header.parts > 1 and header.items > 1
-    if several or any(header.partitions) or (len(header.partitions) != 1 and not layered):
+    layers = len(header.partitions)
+    if several or any(header.partitions) or (layers != 1 and not issubclass(CODECS.by_number(header.number), Layered)):
         raise CorruptRecord(
-            f"{header.items} items x {header.parts} parts in {len(header.partitions)} layers cut {header.partitions}; "
-            f"codec number {header.number} writes {'whole layers' if layered else 'one whole layer'}"
+            f"{header.items} items x {header.parts} parts in {layers} layers cut {header.partitions}; "
+            f"codec number {header.number} writes items or parts, not both, in layers that are whole"
         )
-    for what, asked, there in (("parts", parts, header.parts), ("items", items, header.items)):
-        if asked is not None and not all(0 <= number < there for number in asked):
-            raise UnsupportedInput(f"{what} {list(asked)} of a record that has {there}", "ask for those that it has")
+    for what, requested, count in (("parts", parts, header.parts), ("items", items, header.items)):
+        if requested is not None and not all(0 <= number < count for number in requested):
+            raise UnsupportedInput(
+                f"{what} {list(requested)} of a record that has {count}", f"give numbers from 0 to {count - 1}"
+            )
     if header.parts > 1:
         return range(header.parts) if parts is None else parts
     return range(header.items) if items is None else items

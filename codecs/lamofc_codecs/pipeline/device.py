@@ -1,4 +1,4 @@
-"""Batches of records decoded to tensors on a device: together where a codec can, on the CPU and copied otherwise."""
+"""Batches of records decoded to tensors on a device: together if the codec can, else on the CPU and then copied."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec, OnDevice
-from lamofc_codecs.pipeline.decode_record import Decoding
+from lamofc_codecs.abilities import OnDevice
+from lamofc_codecs.codec import Codec
+from lamofc_codecs.pipeline.decode_record import DecodeJob
 
 
-def decode_on(device: torch.device, jobs: Sequence[Decoding]) -> list[list[Tensor]]:
+def decode_on(device: torch.device, jobs: Sequence[DecodeJob]) -> list[list[Tensor]]:
     """Decode all jobs to tensors on a device, those of one codec in one call."""
-    found: list[list[Tensor]] = [[] for _ in jobs]
+    results: list[list[Tensor]] = [[] for _ in jobs]
     batches: dict[Codec, list[int]] = {}
     for number, job in enumerate(jobs):
-        if isinstance(job.codec, OnDevice):
-            batches.setdefault(job.codec, []).append(number)
-        else:
-            found[number] = [tensor.to(device) for tensor in job.run()]
+        batches.setdefault(job.codec, []).append(number)
     for codec, numbers in batches.items():
-        assert isinstance(codec, OnDevice)  # noqa: S101 - only those were put into batches
-        decoded = codec.decode_on_device([jobs[number].wanted() for number in numbers], device)
-        for number, parts in zip(numbers, decoded, strict=True):
-            found[number] = jobs[number].taken(parts)
-    return found
+        if isinstance(codec, OnDevice):
+            decoded = codec.decode_on_device([jobs[number].request() for number in numbers], device)
+            for number, parts in zip(numbers, decoded, strict=True):
+                results[number] = jobs[number].cells_of_parts(parts)
+        else:
+            for number in numbers:
+                results[number] = [tensor.to(device) for tensor in jobs[number].run()]
+    return results

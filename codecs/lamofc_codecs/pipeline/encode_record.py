@@ -1,145 +1,151 @@
-"""One record: from a tensor, its items or a group of features to bytes, with the figures of what was lost."""
+"""One record: a tensor, its items or a group of features to bytes, with the figures of what is lost."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from lamofc_codecs.abilities import Grouped
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.pipeline.items import figures
+from lamofc_codecs.pipeline.figures import figures_of, item_figures, part_figures
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.raw import least_size
-from lamofc_codecs.record import Grid, Layer, Part, Record, pack
-from lamofc_codecs.registry import RAW, open_codec
-from lamofc_codecs.source import Coded, Source
+from lamofc_codecs.record import DTYPE_CODES, Grid, Layer, Record, pack
+from lamofc_codecs.registry import LOSSLESS, LOSSLESS_PROFILE, open_codec
+from lamofc_codecs.source import Encoding, Source
 
-Input = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+Encodable = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 """One tensor, tokens x channels; several items of one feature for a common record; or the features of a group."""
 
 
-def encode_one(element: Input, codec: Codec, profile: Profile, quality: Quality | None, device: torch.device) -> Record:
-    """Code one element; `raw` takes over where the codec gains nothing."""
-    if isinstance(element, Mapping):
-        return _encode_group(element, codec, profile, quality, device)
-    items = _items(element, codec)
-    tensor = items[0] if len(items) == 1 else torch.cat(items)
-    source = replace(Source.of(tensor, codec.bulk, tuple(map(len, items))), device=device)
-    grid = Grid(tuple(len(item) for item in items), (tensor.shape[1],), (_name(tensor.dtype),))
-    grid.check()
-    coded = codec.encode(source, quality)
-    record = _record(codec, profile, grid, source, coded)
-    if codec.id != "raw" and not (coded.reached and len(record.data) <= least_size(source.tensor)):
-        raw = open_codec(RAW)
-        plain = raw.encode(source)
-        kept = _record(raw, RAW, grid, source, plain)
-        if not coded.reached or len(record.data) > len(kept.data):
-            record, coded = kept, plain
-    return replace(record, items=tuple(figures(source, codec, coded))) if len(items) > 1 else record
+@dataclass(frozen=True)
+class Encoder:
+    """A profile's codec with what it aims at and where it works."""
+
+    profile: Profile
+    codec: Codec
+    part_names: tuple[str, ...]
+    """The features that the profile codes jointly; none for a profile of one feature."""
+    quality: Quality | None
+    """The target; without one, that of the profile."""
+    device: torch.device
+
+    @classmethod
+    def of(cls, profile: Profile, quality: Quality | None, device: torch.device) -> Encoder:
+        """Open the profile's codec."""
+        codec = open_codec(profile)
+        names = codec.part_names() if isinstance(codec, Grouped) else ()
+        return cls(profile, codec, names, quality, device)
+
+    def encode(self, element: Encodable) -> Record:
+        """Code one element into a record."""
+        if isinstance(element, Mapping):
+            return self._encode_group(element)
+        if self.part_names:
+            raise UnsupportedInput(
+                f"the profile codes {list(self.part_names)} jointly, got one feature",
+                "give them by name, or fit a profile on single features",
+            )
+        return self._encode_items(_checked_items(element))
+
+    def _encode_items(self, items: Sequence[Tensor]) -> Record:
+        """Code items. The lossless codec takes over if this one gains nothing or misses the quality."""
+        codec = self.codec
+        tensor = items[0] if len(items) == 1 else torch.cat(list(items))
+        source = replace(Source.of(tensor, codec.bulk, tuple(map(len, items))), device=self.device)
+        grid = Grid(tuple(map(len, items)), (tensor.shape[1],), (_dtype_name(tensor),))
+        grid.check()
+        encoding = codec.encode(source, self.quality)
+        record = _record(self.profile, codec, grid, source, encoding)
+        gains = encoding.reached and len(record.data) <= least_size(source.tensor)
+        if not gains and codec.id != LOSSLESS:
+            lossless = open_codec(LOSSLESS_PROFILE)
+            exact = lossless.encode(source, None)
+            exact_record = _record(LOSSLESS_PROFILE, lossless, grid, source, exact)
+            if not encoding.reached or len(record.data) > len(exact_record.data):
+                record, encoding = exact_record, exact
+        return replace(record, items=tuple(item_figures(source, codec, encoding))) if len(items) > 1 else record
+
+    def _encode_group(self, features: Mapping[str, Tensor]) -> Record:
+        """Code features that share their tokens into one record."""
+        names, codec = self.part_names, self.codec
+        if sorted(features) != sorted(names):
+            raise UnsupportedInput(
+                f"profile {self.profile.id[:12]} codes {list(names) or 'single features'}, got {sorted(features)}",
+                "give those features, or fit a profile on yours",
+            )
+        tensors = [_dense(features[name]) for name in names]
+        if len({len(tensor) for tensor in tensors}) != 1 or codec.bulk is None:
+            raise UnsupportedInput(
+                f"features of {[len(tensor) for tensor in tensors]} tokens; those of a group share their tokens",
+                "code each feature by itself",
+            )
+        widths, dtypes = tuple(tensor.shape[1] for tensor in tensors), tuple(map(_dtype_name, tensors))
+        grid = Grid((len(tensors[0]),), widths, dtypes)
+        grid.check()
+        source = replace(Source.of_parts(tensors, codec.bulk), device=self.device)
+        encoding = codec.encode(source, self.quality)
+        if not encoding.reached:
+            raise UnsupportedInput(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
+        record = _record(self.profile, codec, grid, source, encoding)
+        return replace(record, parts=tuple(part_figures(names, source, encoding)))
 
 
-def _encode_group(
-    element: Mapping[str, Tensor], codec: Codec, profile: Profile, quality: Quality | None, device: torch.device
-) -> Record:
-    """Features that share their tokens, in one record."""
-    if sorted(element) != sorted(codec.parts):
-        raise UnsupportedInput(
-            f"profile {profile.id[:12]} codes {list(codec.parts) or 'single features'}, got {sorted(element)}",
-            "give those features, or fit a profile on yours",
-        )
-    tensors = [_dense(element[name]) for name in codec.parts]
-    if len({len(tensor) for tensor in tensors}) != 1 or codec.bulk is None:
-        raise UnsupportedInput(
-            f"features of {[len(tensor) for tensor in tensors]} tokens; those of a group share their tokens",
-            "code them apart",
-        )
-    grid = Grid(
-        (len(tensors[0]),),
-        tuple(tensor.shape[1] for tensor in tensors),
-        tuple(_name(tensor.dtype) for tensor in tensors),
-    )
-    grid.check()
-    source = replace(Source.of_parts(tensors, codec.bulk), device=device)
-    coded = codec.encode(source, quality)
-    if not coded.reached:
-        raise UnsupportedInput(f"no record of {list(codec.parts)} reaches {quality}", "code them apart")
-    return replace(_record(codec, profile, grid, source, coded), parts=tuple(_parts(codec.parts, source, coded)))
+def elements_of(element: Encodable) -> int:
+    """Count the elements of all tensors of one record."""
+    if isinstance(element, Tensor):
+        return element.numel()
+    return sum(tensor.numel() for tensor in (element.values() if isinstance(element, Mapping) else element))
 
 
-def _parts(names: Sequence[str], source: Source, coded: Coded) -> Iterator[Part]:
-    for number, (name, tensor, sums) in enumerate(zip(names, source.tensors, source.part_sums, strict=True)):
-        errors = [layer[number] for layer in coded.part_errors]
-        yield Part(
-            name=name,
-            elements=tensor.numel(),
-            sum=sums.sum,
-            sum_sq=sums.sum_sq,
-            sse=errors[-1].sse,
-            max_error=errors[-1].max_error,
-            signal=sums.signal,
-            bulk_sse=errors[-1].bulk_sse,
-            layers=tuple(error.sse for error in errors),
-        )
+def _dtype_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
-def size_of(element: Input) -> int:
-    """Elements of one record's tensors."""
-    parts = (
-        [element]
-        if isinstance(element, Tensor)
-        else list(element.values() if isinstance(element, Mapping) else element)
-    )
-    return sum(part.numel() for part in parts)
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _items(element: Tensor | Sequence[Tensor], codec: Codec) -> list[Tensor]:
-    """Return the items of one record, contiguous and on the CPU, once they are known to belong together."""
-    if codec.parts:
-        raise UnsupportedInput(
-            f"the profile codes {list(codec.parts)} together, got one feature", "give them by name, or fit a profile"
-        )
+def _checked_items(element: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """Return the items of one record, contiguous and on the CPU, or refuse those that do not belong together."""
     items = [_dense(item) for item in ([element] if isinstance(element, Tensor) else element)]
     if not items:
-        raise UnsupportedInput(f"a record of {len(items)} items: there is no item to code", "give at least one tensor")
+        raise UnsupportedInput("a record of 0 items: there is no item to code", "give at least one tensor")
     if len({(item.dtype, item.shape[1]) for item in items}) != 1:
-        kinds = [f"{item.dtype} {tuple(item.shape)}" for item in items]
-        raise UnsupportedInput(f"items of one record have one dtype and channel count, got {kinds}", "code them apart")
+        forms = [f"{item.dtype} {tuple(item.shape)}" for item in items]
+        raise UnsupportedInput(
+            f"items of one record have one dtype and channel count, got {forms}", "code each of them by itself"
+        )
     return items
 
 
-def _dense(item: Tensor) -> Tensor:
-    """Return a tensor contiguous and on the CPU, once it is known to be tokens x channels."""
-    if item.dim() != 2 or item.layout != torch.strided or item.is_quantized:
+def _dense(tensor: Tensor) -> Tensor:
+    """Return a tensor contiguous and on the CPU, or refuse one that is not tokens x channels of a dtype of records."""
+    if tensor.dim() != 2 or tensor.layout != torch.strided or tensor.is_quantized:
         raise UnsupportedInput(
-            f"tensor of {item.dtype} {tuple(item.shape)} in layout {item.layout}; expected dense tokens x channels",
+            f"tensor of {tensor.dtype} {tuple(tensor.shape)} in layout {tensor.layout}; "
+            "expected dense tokens x channels",
             "bring it to two axes with a pattern, or call to_dense()",
         )
-    return item.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    if _dtype_name(tensor) not in DTYPE_CODES:
+        raise UnsupportedInput(
+            f"a tensor of {tensor.dtype}, which has no code in the record format",
+            f"convert it to one of {', '.join(sorted(DTYPE_CODES))}",
+        )
+    return tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
 
 
-def _record(codec: Codec, profile: Profile, grid: Grid, source: Source, coded: Coded) -> Record:
-    data = pack(codec.number, "" if codec.id == "raw" else profile.id, grid, [[layer] for layer in coded.layers])
-    header = len(data) - sum(map(len, coded.layers))
-    sizes = [len(layer) + header * (number == 0) for number, layer in enumerate(coded.layers)]
-    last = coded.errors[-1]
+def _record(profile: Profile, codec: Codec, grid: Grid, source: Source, encoding: Encoding) -> Record:
+    """Frame the layers of an encoding."""
+    layers = encoding.layers
+    data = pack(codec.number, profile.id if codec.needs_profile else "", grid, [[layer] for layer in layers])
+    header = len(data) - sum(map(len, layers))
+    sizes = [len(layer) + header * (number == 0) for number, layer in enumerate(layers)]
     return Record(
+        **figures_of(grid.elements, source.sums, encoding.errors[-1]),
         data=data,
         codec=codec.id,
-        layers=tuple(Layer(size, error.sse) for size, error in zip(sizes, coded.errors, strict=True)),
-        elements=grid.elements,
-        sum=source.sums.sum,
-        sum_sq=source.sums.sum_sq,
-        sse=last.sse,
-        max_error=last.max_error,
-        signal=source.sums.signal,
-        bulk_sse=last.bulk_sse,
+        layers=tuple(Layer(size, error.sse) for size, error in zip(sizes, encoding.errors, strict=True)),
         payload_bits=8 * (len(data) - header),
     )

@@ -1,4 +1,4 @@
-"""Lossless, for every dtype: the bytes as they are, or in planes of like bytes, each in its shortest form."""
+"""Lossless, for every dtype: the bytes as they are, or planes of bytes of equal rank, each in its shortest form."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from torch import Tensor
 from lamofc_codecs.codec import Codec, require
 from lamofc_codecs.entropy import count_symbols, entropy, read_plane, write_plane
 from lamofc_codecs.errors import CorruptRecord
+from lamofc_codecs.options import Options
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.raw.byte_planes import bytes_of, merge, split, word_of
-from lamofc_codecs.source import Coded, Source
+from lamofc_codecs.source import Encoding, Source
 
-_WHOLE, _PLANES = b"\x00", b"\x01"
+_BYTES, _PLANES = b"\x00", b"\x01"
+"""The first byte of a section: the tensor's bytes follow, or planes."""
 _PLANE = struct.Struct("<BQ")
-_SEEN = 4096
+_SAMPLED_WORDS = 4096
+"""Values from which the size of a record is estimated."""
 
 
 class Raw(Codec):
@@ -30,35 +33,30 @@ class Raw(Codec):
     number = 1
     summary = "lossless for every dtype, exponents entropy-coded"
     qualities = ("lossless",)
+    needs_profile = False
 
     @classmethod
-    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
-        """Return the one constant profile; no sample is looked at."""
-        cls.check_quality(quality)
-        cls.check_options(options)
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: Options) -> Profile:
+        """Return the one constant profile; no sample is read."""
         return Profile(cls.id, {}, {})
 
-    def __init__(self, profile: Profile) -> None:
-        self.check_profile(profile)
-
-    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
+    def encode(self, source: Source, quality: Quality | None) -> Encoding:
         """Write planes where that is shorter than the bytes."""
-        self.check_quality(quality)
         data = bytes_of(source.tensor)
-        size, turned = word_of(source.tensor.dtype)
-        planes = [write_plane(plane) for plane in split(data, size, turned)]
+        size, rotated = word_of(source.tensor.dtype)
+        planes = [write_plane(plane) for plane in split(data, size, rotated)]
         if sum(len(body) + _PLANE.size for _, body in planes) >= len(data):
-            return Coded((_WHOLE + data.tobytes(),))
+            return Encoding((_BYTES + data.tobytes(),))
         heads = b"".join(_PLANE.pack(form, len(body)) for form, body in planes)
-        return Coded((b"".join((_PLANES, heads, *(body for _, body in planes))),))
+        return Encoding((b"".join((_PLANES, heads, *(body for _, body in planes))),))
 
-    def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
-        """Code those rows."""
-        return self.encode(Source.of(whole[torch.from_numpy(rows)].contiguous(), None)).layers
+    def keep(self, layers: Sequence[memoryview], decoded: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
+        """Code those rows anew, which loses nothing."""
+        return self.encode(Source.of(decoded[torch.from_numpy(rows)].contiguous(), None), None).layers
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
-        """Refuse bytes of another number; planes may be constant, and hold anything."""
-        if layers[0][:1] == _WHOLE:
+        """Refuse plain bytes of another length. Planes may be constant, so that few bytes stand for any number."""
+        if layers[0][:1] == _BYTES:
             require(
                 len(layers[0]) == size + 1, f"{len(layers[0])} bytes of which one is a mark, for a tensor of {size}"
             )
@@ -66,8 +64,8 @@ class Raw(Codec):
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
         """Fill `out` with the source's bits."""
         data, target = layers[0], bytes_of(out)
-        size, turned = word_of(out.dtype)
-        if data[:1] == _WHOLE and len(data) == 1 + len(target):
+        size, rotated = word_of(out.dtype)
+        if data[:1] == _BYTES and len(data) == 1 + len(target):
             target[:] = np.frombuffer(data, np.uint8, offset=1)
             return
         at = 1 + size * _PLANE.size
@@ -82,16 +80,16 @@ class Raw(Codec):
             at += length
         if at != len(data):
             raise CorruptRecord(f"{len(data) - at} bytes follow the last plane")
-        merge(planes, target, turned)
+        merge(planes, target, rotated)
 
 
 def least_size(tensor: Tensor) -> float:
-    """Return about how many bytes a record could not go below here, from some thousands of the values.
+    """Estimate the fewest bytes that a record of `raw` could have, from some thousands of the values.
 
-    It is cheap, and errs to the low side: with few values an entropy comes out too small.
+    The estimate is cheap and low: the entropy of few values comes out too small.
     """
-    size, turned = word_of(tensor.dtype)
+    size, rotated = word_of(tensor.dtype)
     words = bytes_of(tensor).reshape(-1, size)
-    seen = np.ascontiguousarray(words[:: len(words) // _SEEN | 1])
-    seen_bytes = sum(entropy(count_symbols(plane)) for plane in split(seen.reshape(-1), size, turned))
-    return seen_bytes * len(words) / max(len(seen), 1)
+    sampled = np.ascontiguousarray(words[:: len(words) // _SAMPLED_WORDS | 1])
+    sampled_bytes = sum(entropy(count_symbols(plane)) for plane in split(sampled.reshape(-1), size, rotated))
+    return sampled_bytes * len(words) / max(len(sampled), 1)

@@ -1,58 +1,65 @@
-"""What `encode` gives for each tensor: the bytes, and the sums that every figure is later made of."""
+"""The result of encoding: the bytes of a record, and the sums that every later figure is computed from."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a record: what a reader pays for it and what error is left with it."""
+    """One layer of a record: the bytes that a reader fetches for it and the error that remains."""
 
     bytes: int
-    """Of the layer's sections; the first layer's include the header, so that sums are lengths of prefixes."""
+    """Bytes of the layer's sections. The first layer counts the header, so that sums are lengths of prefixes."""
     sse: float
-    """Squared error of what is decoded from this and all layers before."""
+    """Squared error of what this layer and all before it decode to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One feature, or one item, of a record that holds several: the same sums, of its own elements."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Sums over the elements of one tensor. Sums, not means, so that figures over many tensors stay exact."""
 
-    name: str
-    """Of a feature."""
     elements: int
     sum: float
+    """Sum of all values in float32; here and below, values that are not finite are left out."""
     sum_sq: float
+    """Sum of all squared values."""
     sse: float
-    max_error: float
-    signal: float
-    bulk_sse: float
-    layers: tuple[float, ...]
-    """Squared error that is left with each layer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A coded tensor, or several. Sums, not means, so that figures over many records stay exact."""
-
-    data: bytes
-    codec: str
-    """Id of the codec that wrote it: `raw` where that came out smaller."""
-    layers: tuple[Layer, ...]
-    elements: int
-    sum: float
-    """Of all values in float32; here and below, values that are not finite are left out."""
-    sum_sq: float
-    """Of all squared values."""
-    sse: float
-    """Sum of squared differences over all elements."""
+    """Sum of squared errors over all elements."""
     max_error: float
     signal: float
     """Sum over the bulk of squared differences from the channel means: the profile's, or else the tensor's own."""
     bulk_sse: float
-    """Sum of squared differences over the bulk."""
+    """Sum of squared errors over the bulk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item(Figures):
+    """The figures of one item of a record that holds several."""
+
+    layers: tuple[float, ...]
+    """Squared error that remains with each layer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(Figures):
+    """The figures of one feature of a group that is coded jointly."""
+
+    name: str
+    """The feature."""
+    layers: tuple[float, ...]
+    """Squared error that remains with each layer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record(Figures):
+    """A coded tensor, or several, with the figures of all of them together."""
+
+    data: bytes
+    codec: str
+    """The codec that wrote it: the lossless one where another gained nothing."""
+    layers: tuple[Layer, ...]
     payload_bits: int
     """Bits of the sections, without the header."""
     parts: tuple[Part, ...] = ()
-    """Of features that are coded together, each by itself."""
-    items: tuple[Part, ...] = ()
-    """Of several items, each by itself."""
+    """Each feature of a group."""
+    items: tuple[Item, ...] = ()
+    """Each of several items."""

@@ -5,6 +5,8 @@ In: arrays and tensors. Out: the same, converted, checksummed or multiplied exac
 from lamofc_codecs.runtime.arrays import Doubles, Floats
 from lamofc_codecs.runtime.casts import LARGEST_HALF, as_dtype, convert, convert_into
 from lamofc_codecs.runtime.checksum import crc32c, crc32c_span
+from lamofc_codecs.runtime.deprecation import former_names
+from lamofc_codecs.runtime.float32_range import describe_lost, lost_in_float32
 from lamofc_codecs.runtime.intrinsics import load16, store16
 from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
 from lamofc_codecs.runtime.lazy_attribute import lazy
@@ -24,10 +26,13 @@ __all__ = [
     "convert_into",
     "crc32c",
     "crc32c_span",
+    "describe_lost",
+    "former_names",
     "inlined",
     "int8_matmul",
     "lazy",
     "load16",
+    "lost_in_float32",
     "single_threaded",
     "stay_single_threaded",
     "store16",

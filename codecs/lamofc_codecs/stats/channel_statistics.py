@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.errors import CodecError, NonFiniteInput
-from lamofc_codecs.runtime import Floats
+from lamofc_codecs.errors import CodecError, NonFiniteInput, UnsupportedInput
+from lamofc_codecs.runtime import Floats, describe_lost, lost_in_float32
 from lamofc_codecs.stats.bulk import DEVIATIONS, Bulk
 
 _KEPT_ELEMENTS = 1 << 24
@@ -53,8 +53,14 @@ class ChannelStatistics:
         self.tokens += len(sample)
         self.samples += 1
         chosen = ranks <= self._limit
-        rows = sample.detach().cpu()[torch.from_numpy(chosen)].to(torch.float32).contiguous().numpy()
+        values = sample.detach().cpu()
+        rows = values[torch.from_numpy(chosen)].to(torch.float32).contiguous().numpy()
         finite = np.isfinite(rows).all(1)
+        wide = values.dtype == torch.float64 and not self._skip
+        if wide and torch.isfinite(values).all() and lost_in_float32(values).any():
+            raise UnsupportedInput(
+                f"of a sample to fit, {describe_lost(values)}", 'use codec raw, or fit with nonfinite="exact"'
+            )
         if not finite.all():
             if not self._skip:
                 raise NonFiniteInput(

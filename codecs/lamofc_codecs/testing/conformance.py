@@ -1,42 +1,51 @@
 # ruff: noqa: S101, D102
-"""What every codec promises, as tests. A codec's own test is a subclass that names it.
+"""The promises of every codec, as tests. A codec's own test is a subclass that names it.
 
     class TestMine(CodecConformance):
         codec = "mine"
         quality = Quality(snr_db=20)
         noise = 0.011
 
-The class needs no test framework at import; pytest collects its methods.
+The class needs no test framework; pytest collects its methods, and a script may call them. A codec that no package
+offers yet is named by its class, `codec = Mine`, whose module another process must be able to import.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lamofc_codecs.abilities import Layered
 from lamofc_codecs.api import decode, encode, fit
+from lamofc_codecs.codec import Codec
+from lamofc_codecs.contract import check_class
 from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record, inspect, pack, sections
-from lamofc_codecs.registry import CODECS, open_codec
+from lamofc_codecs.registry import CODECS, LOSSLESS, codec_class, open_codec
+from lamofc_codecs.source import Encoding, Source
 from lamofc_codecs.stats import Bulk
 from lamofc_codecs.testing.samples import SHAPES, feature
 
 _DECODE_ELSEWHERE = """
-import hashlib, sys, torch
-from lamofc_codecs import Profile, decode
+import hashlib, importlib, sys, torch
+from lamofc_codecs import CODECS, Profile, decode
+if len(sys.argv) > 3:
+    CODECS.register(getattr(importlib.import_module(sys.argv[3]), sys.argv[4]))
 record = open(sys.argv[1], "rb").read()
 tensor = decode([record], Profile.load(sys.argv[2]))[0]
 digest = hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
@@ -45,29 +54,38 @@ print(digest, tuple(tensor.shape), tensor.dtype)
 
 
 class CodecConformance:
-    """Subclass it, name the codec, and state how much noise it may add."""
+    """Tests of one codec: a subclass names it, and states how much noise it may add."""
 
-    codec: ClassVar[str]
-    options: ClassVar[dict[str, object]] = {}
+    codec: ClassVar[str | type[Codec]]
+    options: ClassVar[dict[str, Any]] = {}
     quality: ClassVar[Quality | None] = None
     noise: ClassVar[float] = 0.0
-    """Largest squared error over the bulk, as a share of the variance about the channel means; 0 for lossless."""
+    """Largest squared error over the bulk, as a share of the variance about the channel means; 0 if lossless."""
     dtypes: ClassVar[tuple[torch.dtype, ...]] = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+    @classmethod
+    def codec_id(cls) -> str:
+        """Return the codec's id, once its class is known to fulfil the contract."""
+        if isinstance(cls.codec, str):
+            check_class(codec_class(cls.codec), foreign=False)
+            return cls.codec
+        CODECS.register(cls.codec)
+        return cls.codec.id
 
     @classmethod
     @lru_cache(maxsize=32)
     def profile(cls, channels: int) -> Profile:
         """Fit on three samples that no test codes."""
-        return fit(cls.codec, [feature(90, channels, -seed) for seed in (1, 2, 3)], cls.quality, **cls.options)
+        return fit(cls.codec_id(), [feature(90, channels, -seed) for seed in (1, 2, 3)], cls.quality, **cls.options)
 
     def coded(self, tensor: Tensor) -> tuple[Record, Tensor]:
-        """Code and decode one tensor."""
+        """Encode and decode one tensor."""
         profile = self.profile(tensor.shape[1])
         record = encode([tensor], profile)[0]
         return record, decode([record.data], profile)[0]
 
     def check_figures(self, source: Tensor, decoded: Tensor, record: Record) -> None:
-        """Compare what the record reports with what the tensors say."""
+        """Compare the figures of the record with those computed from the tensors."""
         assert (decoded.dtype, decoded.shape) == (source.dtype, source.shape)
         x, y = (tensor.to(torch.float32).numpy().astype(np.float64) for tensor in (source, decoded))
         bulk = Bulk.of(self.profile(source.shape[1]))
@@ -92,6 +110,31 @@ class CodecConformance:
         assert record.bulk_sse <= self.noise * 1.03 * record.signal, (record.bulk_sse, record.signal)
         assert sum(layer.bytes for layer in record.layers) == len(record.data)
         assert record.layers[-1].sse == record.sse
+
+    def test_the_class_fulfils_the_contract(self) -> None:
+        codec = open_codec(self.profile(5))
+        assert type(codec) is CODECS[self.codec_id()]
+        assert codec.bulk is None or len(codec.bulk.mean) == 5
+        assert self.quality is None or self.quality.kind in codec.qualities
+
+    def test_encode_and_decode_return_what_they_promise(self) -> None:
+        codec, source = open_codec(self.profile(5)), feature(12, 5, 8)
+        encoding = codec.encode(Source.of(source, codec.bulk), None)
+        purpose = "encode returns the layers of a record and the errors that they leave"
+        assert isinstance(encoding, Encoding), f"{purpose}, as a lamofc_codecs.Encoding; it returned {encoding!r}"
+        layers = encoding.layers
+        assert isinstance(layers, tuple) and layers and all(isinstance(layer, bytes) for layer in layers), (
+            f"{purpose}: `layers` is a tuple of bytes, one at least; it is {layers!r}"
+        )
+        assert len(encoding.errors) == len(layers), (
+            f"{purpose}: `errors` has the error of each prefix of the {len(layers)} layers; it has {encoding.errors!r}"
+        )
+        assert len(layers) == 1 or isinstance(codec, Layered), (
+            f"encode returned {len(layers)} layers: a codec of several layers has the method `layers_per_level`"
+        )
+        out = torch.full((12, 5), 7.0)
+        answer: object = codec.decode([memoryview(layer) for layer in layers], out)
+        assert answer is None, f"decode fills `out` and returns nothing; it returned {answer!r}"
 
     def test_shapes_come_back(self) -> None:
         for tokens, channels in SHAPES:
@@ -123,8 +166,8 @@ class CodecConformance:
             for number in (1, 2, 4):
                 torch.set_num_threads(number)
                 assert [record.data for record in encode(sources, profile)] == alone
-                for one, many in zip(alone, decode(alone, profile), strict=True):
-                    assert torch.equal(decode([one], profile)[0], many)
+                for data, decoded in zip(alone, decode(alone, profile), strict=True):
+                    assert torch.equal(decode([data], profile)[0], decoded)
         finally:
             torch.set_num_threads(threads)
 
@@ -135,48 +178,53 @@ class CodecConformance:
             paths = [Path(folder, name) for name in ("record", "profile.safetensors")]
             paths[0].write_bytes(record.data)
             self.profile(31).save(paths[1])
-            command = [sys.executable, "-c", _DECODE_ELSEWHERE, *map(str, paths)]
-            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            named = [] if isinstance(self.codec, str) else [self.codec.__module__, self.codec.__qualname__]
+            command = [sys.executable, "-c", _DECODE_ELSEWHERE, *map(str, paths), *named]
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert ran.returncode == 0, f"another process cannot decode the record:\n{ran.stderr}"
+        answer = ran.stdout.strip()
         digest = hashlib.sha256(decoded.view(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
         assert answer == f"{digest} {tuple(source.shape)} {source.dtype}"
 
     def test_the_profile_survives_its_file_and_its_config_is_json(self) -> None:
         profile = self.profile(31)
         again = Profile.load(profile.data)
-        assert (again, again.codec, dict(again.config)) == (profile, self.codec, dict(profile.config))
+        assert (again, again.codec, dict(again.config)) == (profile, self.codec_id(), dict(profile.config))
         assert json.loads(json.dumps(dict(profile.config))) == dict(profile.config)
-        fitted_again = fit(self.codec, [feature(90, 31, -seed) for seed in (1, 2, 3)], self.quality, **self.options)
+        fitted_again = fit(
+            self.codec_id(), [feature(90, 31, -seed) for seed in (1, 2, 3)], self.quality, **self.options
+        )
         assert fitted_again.id == profile.id
 
     def test_another_codec_and_another_profile_are_refused(self) -> None:
         record, _ = self.coded(feature(50, 31, 6))
-        if record.codec != "raw":
-            for given in (None, self.profile(5)):
-                _raises(UnknownProfile, lambda given=given: decode([record.data], given))
+        if record.codec != LOSSLESS:
+            for profiles in (None, self.profile(5)):
+                _raises(UnknownProfile, partial(decode, [record.data], profiles))
 
     def test_out_and_dtype(self) -> None:
         source = feature(50, 31, 7)
         record, decoded = self.coded(source)
         profile = self.profile(31)
         for dtype in (torch.float32, torch.float16):
-            room = torch.full((50, 31), 7.0, dtype=dtype)
-            given = decode([record.data], profile, out=[room])[0]
-            assert given is room
-            assert torch.equal(room, decoded.to(dtype))
+            out = torch.full((50, 31), 7.0, dtype=dtype)
+            assert decode([record.data], profile, out=[out])[0] is out
+            assert torch.equal(out, decoded.to(dtype))
             assert torch.equal(decode([record.data], profile, dtype=dtype)[0], decoded.to(dtype))
-        _raises(UnsupportedInput, lambda: decode([record.data], profile, out=[torch.empty(31, 50)]))
+        _raises(UnsupportedInput, partial(decode, [record.data], profile, out=[torch.empty(31, 50)]))
 
     def test_items_of_one_record(self) -> None:
         items = [feature(tokens, 31, tokens) for tokens in (3, 0, 1, 40)]
         profile = self.profile(31)
         record = encode([items], profile)[0]
         assert inspect(record.data).tokens == (3, 0, 1, 40)
-        whole = decode([record.data], profile)
-        assert [tuple(tensor.shape) for tensor in whole] == [(3, 31), (0, 31), (1, 31), (40, 31)]
+        decoded = decode([record.data], profile)
+        assert [tuple(tensor.shape) for tensor in decoded] == [(3, 31), (0, 31), (1, 31), (40, 31)]
         chosen = decode([record.data], profile, items=[3, 0])
-        assert torch.equal(chosen[0], whole[3])
-        assert torch.equal(chosen[1], whole[0])
-        _raises(UnsupportedInput, lambda: decode([record.data], profile, items=[4]))
+        assert torch.equal(chosen[0], decoded[3])
+        assert torch.equal(chosen[1], decoded[0])
+        _raises(UnsupportedInput, partial(decode, [record.data], profile, items=[4]))
 
     def test_every_damaged_byte_is_found(self) -> None:
         record, _ = self.coded(feature(12, 5, 8))
@@ -185,9 +233,9 @@ class CodecConformance:
             for bit in (0, 7):
                 damaged = bytearray(record.data)
                 damaged[place] ^= 1 << bit
-                _raises(CorruptRecord, lambda damaged=damaged: decode([damaged], self.profile(5)))
+                _raises(CorruptRecord, partial(decode, [damaged], self.profile(5)))
             if place not in ends:
-                _raises(CorruptRecord, lambda place=place: decode([record.data[:place]], self.profile(5)))
+                _raises(CorruptRecord, partial(decode, [record.data[:place]], self.profile(5)))
 
     def test_forged_sections_do_no_harm(self) -> None:
         # The checksums of these are right, so it is the codec itself that must not trust a byte.
@@ -206,23 +254,16 @@ class CodecConformance:
                 parts = [*honest[:number], bytes(forged), *honest[number + 1 :]]
                 data = pack(header.number, header.profile, header.grid, [[part] for part in parts])
                 try:
-                    found = decode([data], self.profile(channels))[0]
+                    decoded = decode([data], self.profile(channels))[0]
                 except CorruptRecord:
                     continue
-                assert found.shape == (tokens, channels)
-
-    def test_it_is_registered_and_takes_the_qualities_that_it_names(self) -> None:
-        assert CODECS[self.codec].id == self.codec
-        codec = open_codec(self.profile(5))
-        assert type(codec) is CODECS[self.codec]
-        assert self.quality is None or self.quality.kind in codec.qualities
+                assert decoded.shape == (tokens, channels)
 
 
-def _raises(kind: type[Exception], act: object) -> None:
-    """Demand that an act fails, with that error exactly and not with one of another kind."""
-    assert callable(act)
+def _raises(expected: type[Exception], act: Callable[[], object]) -> None:
+    """Fail unless the call raises this error; another error passes through."""
     try:
         act()
-    except kind:
+    except expected:
         return
-    raise AssertionError(f"expected {kind.__name__}, but nothing was raised")
+    raise AssertionError(f"expected {expected.__name__}, but nothing was raised")

@@ -1,112 +1,125 @@
-"""Video coders on one plane, as LaMoFC's baseline: values cut off to a range, ten bits, one intra frame.
+"""Video codecs on one plane, as LaMoFC's baseline: values clipped to a range, ten bits, one intra frame.
 
-The coders are those in the ffmpeg that imageio-ffmpeg brings: VVenC with ffmpeg's own VVC decoder, and x265. Both want
-colour, which is constant here and costs a few bytes. Streams are coded and decoded by a process of their own.
+The encoders are those in the ffmpeg that imageio-ffmpeg brings: VVenC, whose streams ffmpeg decodes itself, and x265.
+Both need colour, which is constant here and costs a few bytes. Every stream is coded and decoded by its own process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.codec import Codec, require
+from lamofc_codecs.codec import Codec, check_channels, require, target_of
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, UnsupportedInput
+from lamofc_codecs.options import Options
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import BITS, published_range
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import LARGEST_HALF, Floats, convert
-from lamofc_codecs.source import Coded, Source
+from lamofc_codecs.source import Encoding, Source
 from lamofc_codecs.stats import Bulk, measure_distortion, statistics
 from lamofc_codecs.video.ffmpeg import run
 
 Pixels = NDArray[np.uint16]
 _LEVELS = (1 << BITS) - 1
-_LEAST, _ROUND = 16, 8
-"""Rows and columns that a frame has at least, and multiples of which they are."""
+_MIN_SIDE, _SIDE_MULTIPLE = 16, 8
+"""Fewest rows and columns of a frame, and the number that both are multiples of."""
 _GREY = 1 << (BITS - 1)
-_SPARE = 256
-"""By which a decoder may count a frame larger than it is."""
-_USUAL_QP = 32
-_TOO_LONG = ("Error encoding a frame", "Error submitting video frame")
-PRESETS = ("faster", "fast", "medium", "slow", "slower")
+_MARGIN = 256
+"""Rows and columns that a decoder may count beyond the frame's."""
+_DEFAULT_QP = 32
+_OUTGROWN = ("Error encoding a frame", "Error submitting video frame")
+Preset = Literal["faster", "fast", "medium", "slow", "slower"]
 _X265 = "keyint=1:log-level=none:pools=1:frame-threads=1:tune=psnr:aq-mode=0:cutree=0:psy-rd=0:psy-rdoq=0:info=0"
+
+
+@dataclass(frozen=True)
+class VideoOptions(Options):
+    """Options of `fit("vvc", ...)` and `fit("hevc", ...)`."""
+
+    preset: Preset = "medium"
+    """How long the encoder searches."""
+    range: tuple[float, float] | None = None
+    """Lowest and highest value that is coded; by default those of the samples' bulk."""
+    rounding: Literal["nearest", "floor"] = "nearest"
+    """Whether a value becomes the nearest level or, as in the published code, the one below it."""
+    truncation: str | None = None
+    """A task of LaMoFC's Table 4, whose range is used."""
+
+    config_keys: ClassVar[Mapping[str, tuple[str, ...]]] = {"truncation": ("range",)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a profile's config says of them, but for a range that the samples decide."""
+        ends = self.ends()
+        given = {} if ends is None else {"range": list(ends)}
+        return {"preset": self.preset, "rounding": self.rounding, **given}
+
+    def ends(self) -> tuple[float, float] | None:
+        """Return the range that the options give."""
+        if self.range is None and self.truncation is not None:
+            return published_range(self.truncation)
+        return None if self.range is None else (float(self.range[0]), float(self.range[1]))
 
 
 class Video(Codec):
     """One plane as one intra frame; the rate is what the quantisation parameter makes it."""
 
     qualities = ("qp",)
-    options = ("preset", "range", "rounding", "truncation")
+    options = VideoOptions
     container: ClassVar[str]
-    """As ffmpeg calls it."""
+    """The stream's format by ffmpeg's name."""
 
     @classmethod
-    def fit(cls, samples: Iterable[Tensor], quality: Quality | None = None, **options: object) -> Profile:
-        """Find the range of the bulk, unless one is given."""
-        cls.check_quality(quality)
-        cls.check_options(options)
+    def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: VideoOptions) -> Profile:
+        """Find the range of the bulk, unless the options give one."""
         collected = statistics(samples)
         bulk, _ = collected.finish()
-        told: Any = options.get("range") or (
-            published_range(options["truncation"]) if options.get("truncation") else None
-        )
-        values = collected.values()
-        inside = values[~bulk.outside(values)]
-        low, high = (float(end) for end in told or (inside.min(initial=0), inside.max(initial=0)))
+        ends = options.ends()
+        if ends is None:
+            values = collected.values()
+            inside = values[~bulk.outside(values)]
+            ends = float(inside.min(initial=0)), float(inside.max(initial=0))
+            if ends[0] == ends[1]:  # a constant feature
+                ends = ends[0] - 0.5, ends[1] + 0.5
         config = {
+            **options.to_json(),
             "channels": len(bulk.mean),
-            "range": [low, high],
-            "preset": options.get("preset", "medium"),
-            "rounding": options.get("rounding", "nearest"),
-            "quality": (quality or Quality(qp=_USUAL_QP)).to_json(),
+            "range": list(ends),
+            "quality": (quality or Quality(qp=_DEFAULT_QP)).to_json(),
         }
-        if told is None and low == high:  # a constant feature
-            config["range"] = [low - 0.5, high + 0.5]
         return _checked(Profile(cls.id, config, bulk.tensors()))
 
-    @classmethod
-    def recorded(cls, options: Mapping[str, object]) -> dict[str, object]:
-        """What a profile's config tells of options."""
-        told = {name: value for name, value in options.items() if name != "truncation"}
-        return told | ({"range": list(published_range(options["truncation"]))} if options.get("truncation") else {})
-
     def __init__(self, profile: Profile) -> None:
-        self.check_profile(profile)
+        super().__init__(profile)
         _checked(profile)
         self._low, self._high = (float(end) for end in profile.config["range"])
         self._preset, self._floor = profile.config["preset"], profile.config["rounding"] == "floor"
-        self._quality = Quality.from_json(profile.config["quality"])
         self._bulk = Bulk.required(profile)
-        self.check_width(profile, self._bulk)
+        check_channels(profile, self._bulk)
 
-    @property
-    def bulk(self) -> Bulk:
-        """Where the profile's bulk lies."""
-        return self._bulk
-
-    def encode(self, source: Source, quality: Quality | None = None) -> Coded:
-        """Cut off, quantise, and hand the plane to the coder."""
-        self.check_quality(quality)
-        self.check_lossy(source, len(self._bulk.mean))
-        qp = (quality or self._quality).value
+    def encode(self, source: Source, quality: Quality | None) -> Encoding:
+        """Clip to the range, quantise, and code the plane with ffmpeg."""
+        source = source.for_lossy(self.id, len(self._bulk.mean))
+        qp = target_of(self, quality).value
         if qp != int(qp) or not 0 <= qp <= 63:
             raise BadQuality(f"qp={qp:g}", "give a whole number from 0 to 63; papers use 22 to 42")
         if not source.values.size:
-            return Coded((b"",))
+            return Encoding((b"",))
         try:
             stream = run(self._encoder(int(qp), _sides(source.values.shape)), _frame(self._numbers(source.values)))
         except CodecError as error:
-            if not any(sign in error.message for sign in _TOO_LONG):
+            if not any(sign in error.message for sign in _OUTGROWN):
                 raise
-            return Coded((b"",), reached=False)  # VVenC gives up where a stream outgrows its frame: better left raw
+            return Encoding((b"",), reached=False)  # VVenC gives up on a stream that is longer than its frame
         decoded = torch.empty_like(source.tensor)
         self.decode([memoryview(stream)], decoded)
-        return Coded(
+        return Encoding(
             (stream,), (measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk),)
         )
 
@@ -117,20 +130,20 @@ class Video(Codec):
             require(not len(data), f"{len(data)} bytes for a tensor of {shape}")
             return
         rows, columns = _sides(shape)
-        most = (rows + _SPARE) * (columns + _SPARE)
-        read = ["-max_pixels", str(most), "-threads", "1", "-err_detect", "explode", "-f", self.container]
+        max_pixels = (rows + _MARGIN) * (columns + _MARGIN)
+        read = ["-max_pixels", str(max_pixels), "-threads", "1", "-err_detect", "explode", "-f", self.container]
         write = ["-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "yuv420p10le"]
         try:
-            found = run([*read, "-i", "pipe:0", *write], bytes(data))
+            frame = run([*read, "-i", "pipe:0", *write], bytes(data))
         except CodecError as error:
             raise CorruptRecord(f"a stream of {len(data)} bytes is refused: {error}") from error
-        require(len(found) == rows * columns * 3, f"a frame of {len(found)} bytes, not one of {rows} x {columns}")
-        pixels = np.frombuffer(found[: 2 * rows * columns], "<u2").reshape(rows, columns)[: shape[0], : shape[1]]
+        require(len(frame) == rows * columns * 3, f"a frame of {len(frame)} bytes, not one of {rows} x {columns}")
+        pixels = np.frombuffer(frame[: 2 * rows * columns], "<u2").reshape(rows, columns)[: shape[0], : shape[1]]
         require(int(pixels.max()) <= _LEVELS, f"a pixel of {int(pixels.max())}")
         self._restore(pixels, out)
 
-    def quantised(self, tensor: Tensor) -> Tensor | None:
-        """Each value's level."""
+    def quantise(self, tensor: Tensor) -> Tensor:
+        """Replace each value by its level."""
         out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
         self._restore(self._numbers(convert(tensor.contiguous(), torch.float32).numpy()), out)
         return out
@@ -145,8 +158,8 @@ class Video(Codec):
     def _numbers(self, values: Floats) -> Pixels:
         step = (self._high - self._low) / _LEVELS
         scaled = (values.clip(self._low, self._high).astype(np.float64) - self._low) / step
-        whole = np.floor(scaled) if self._floor else np.rint(scaled)
-        numbers: Pixels = whole.clip(0, _LEVELS).astype(np.uint16)
+        rounded = np.floor(scaled) if self._floor else np.rint(scaled)
+        numbers: Pixels = rounded.clip(0, _LEVELS).astype(np.uint16)
         return numbers
 
     def _encoder(self, qp: int, sides: tuple[int, int]) -> list[str]:
@@ -156,17 +169,17 @@ class Video(Codec):
 
     @staticmethod
     def _settings(qp: int, preset: str) -> list[str]:
-        """Options that name the coder."""
+        """Return ffmpeg's options for the encoder."""
         raise NotImplementedError
 
     @staticmethod
     def _is_slice(unit: bytes) -> bool:
-        """Whether a unit of a stream holds pixels."""
+        """Say whether a unit of a stream holds pixels."""
         raise NotImplementedError
 
     @classmethod
     def overhead(cls, layer: bytes) -> int:
-        """Bytes of a stream that hold no pixel: parameter sets and messages, and the marks before all units."""
+        """Count the bytes of a stream without pixels: parameter sets, messages, and the marks before all units."""
         units = layer.split(b"\0\0\1")[1:]
         return len(layer) - sum(len(unit) for unit in units if len(unit) > 2 and cls._is_slice(unit))
 
@@ -213,28 +226,28 @@ class Hevc(Video):
 
 
 def _checked(profile: Profile) -> Profile:
-    """Refuse a config that cannot be meant."""
+    """Return the profile, or refuse a config that is none of this codec."""
     config, keys = profile.config, {"channels", "preset", "quality", "range", "rounding"}
     ends = config.get("range")
     pair = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)
     if set(config) != keys or ends is None or not pair or not (np.isfinite(ends).all() and ends[0] < ends[1]):
         raise UnsupportedInput(f"config {dict(config)!r}", "range: two rising numbers, or truncation: a task")
-    if config["preset"] not in PRESETS or config["rounding"] not in ("nearest", "floor"):
+    if config["preset"] not in get_args(Preset) or config["rounding"] not in ("nearest", "floor"):
         raise UnsupportedInput(
             f"preset={config['preset']!r}, rounding={config['rounding']!r}",
-            f"preset: one of {', '.join(PRESETS)}; rounding: nearest or floor",
+            f"preset: one of {', '.join(get_args(Preset))}; rounding: nearest or floor",
         )
     return profile
 
 
 def _sides(shape: Sequence[int]) -> tuple[int, int]:
-    """Rows and columns of the frame."""
-    rows, columns = (max(_LEAST, -(-side // _ROUND) * _ROUND) for side in shape)
+    """Return the rows and columns of the frame."""
+    rows, columns = (max(_MIN_SIDE, -(-side // _SIDE_MULTIPLE) * _SIDE_MULTIPLE) for side in shape)
     return rows, columns
 
 
 def _frame(pixels: Pixels) -> bytes:
-    """A plane filled up with its edge, and two planes of grey."""
+    """Return the bytes of a plane that is padded with its edge, and of two planes of grey."""
     rows, columns = _sides(pixels.shape)
     filled = np.pad(pixels, ((0, rows - pixels.shape[0]), (0, columns - pixels.shape[1])), mode="edge")
     return filled.astype("<u2").tobytes() + np.full(rows * columns // 2, _GREY, "<u2").tobytes()

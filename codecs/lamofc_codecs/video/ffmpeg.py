@@ -10,30 +10,30 @@ from pathlib import Path
 
 from lamofc_codecs.errors import CodecError, MissingExtra
 
-_SECONDS = 600
+_TIMEOUT_SECONDS = 600
 
 
 def run(arguments: Sequence[str], data: bytes) -> bytes:
-    """What ffmpeg makes of some bytes."""
+    """Run ffmpeg on some bytes and return its output."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"  # and not its standard output, on which VVenC prints warnings
         command = [executable(), "-hide_banner", "-nostdin", "-v", "error", "-xerror", *arguments, str(out)]
         try:
-            done = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
+            done = subprocess.run(command, input=data, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
         except subprocess.TimeoutExpired as error:
-            raise CodecError(f"ffmpeg took more than {_SECONDS} s", "give a faster preset") from error
+            raise CodecError(f"ffmpeg took more than {_TIMEOUT_SECONDS} s", "give a faster preset") from error
         if done.returncode or not out.exists():
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise CodecError(f"ffmpeg: {' '.join(said[:3]) or done.returncode}", "use another codec")
+            lines = done.stderr.decode(errors="replace").strip().splitlines()
+            raise CodecError(f"ffmpeg: {' '.join(lines[:3]) or done.returncode}", "use another codec")
         return out.read_bytes()
 
 
 @lru_cache(maxsize=1)
 def executable() -> str:
-    """Path of the ffmpeg that imageio-ffmpeg carries."""
+    """Return the path of the ffmpeg that imageio-ffmpeg carries."""
     try:
         import imageio_ffmpeg
     except ImportError as error:
         raise MissingExtra("the codecs vvc and hevc need imageio-ffmpeg", "pip install 'lamofc-store[vvc]'") from error
-    found: str = imageio_ffmpeg.get_ffmpeg_exe()
-    return found
+    path: str = imageio_ffmpeg.get_ffmpeg_exe()
+    return path

@@ -77,7 +77,7 @@ def test_a_group_without_tokens() -> None:
 def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(UnsupportedInput, match=r"codes \['a', 'b', 'c'\], got \['a'\]"):
         encode([{"a": sample(1)["a"]}], PROFILE)
-    with pytest.raises(UnsupportedInput, match="together, got one feature"):
+    with pytest.raises(UnsupportedInput, match="jointly, got one feature"):
         encode([sample(1)["a"]], PROFILE)
     with pytest.raises(UnsupportedInput, match="share their tokens"):
         encode([{**sample(1), "a": torch.zeros(5, 64)}], PROFILE)

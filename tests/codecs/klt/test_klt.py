@@ -208,7 +208,7 @@ def test_values_that_are_not_finite() -> None:
 
 
 def test_what_cannot_be_asked_for() -> None:
-    with pytest.raises(BadQuality, match="fitted with quality None"):
+    with pytest.raises(BadQuality, match="fitted without a quality"):
         encode([correlated(1)], PROFILE)
     for options in ({"means": -1}, {"levels": 8}, {"transform": "fft"}, {"components": 0}, {"nonfinite": "drop"}):
         with pytest.raises(UnsupportedInput):

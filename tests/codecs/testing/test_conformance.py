@@ -6,7 +6,7 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from lamofc_codecs import Coded, Quality, Source
+from lamofc_codecs import Encoding, Quality, Source
 from lamofc_codecs.raw.codec import Raw
 from lamofc_codecs.stats.distortion import Distortion
 from lamofc_codecs.testing.conformance import CodecConformance
@@ -31,7 +31,7 @@ def test_more_noise_than_promised() -> None:
 def test_a_false_figure() -> None:
     honest = Raw.encode
     with (
-        patch.object(Raw, "encode", lambda *given: Coded(honest(*given).layers, (Distortion(1.0, 0.0, 0.0),))),
+        patch.object(Raw, "encode", lambda *given: Encoding(honest(*given).layers, (Distortion(1.0, 0.0, 0.0),))),
         pytest.raises(AssertionError, match="sse"),
     ):
         Plain().test_shapes_come_back()
@@ -40,10 +40,10 @@ def test_a_false_figure() -> None:
 def test_a_record_that_depends_on_what_came_before() -> None:
     seen = 0
 
-    def encode(self: Raw, source: Source, quality: Quality | None = None) -> Coded:
+    def encode(self: Raw, source: Source, quality: Quality | None = None) -> Encoding:
         nonlocal seen
         seen += 1
-        return Coded((b"\0" + bytes([seen % 256]) * source.tensor.nbytes,))
+        return Encoding((b"\0" + bytes([seen % 256]) * source.tensor.nbytes,))
 
     with patch.object(Raw, "encode", encode), pytest.raises(AssertionError):
         Plain().test_a_record_does_not_depend_on_its_batch_or_the_threads()

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from lamofc_codecs import CODECS, Profile, Quality, decode, encode, fit, framing, inspect, quantised
+from lamofc_codecs import Profile, Quality, Quantising, decode, encode, fit, framing, inspect, open_codec
 
 
 class Coder(Protocol):
@@ -43,8 +43,7 @@ class Ours:
         feature: str,
         train: Sequence[Tensor],
     ) -> None:
-        told = CODECS[codec].options_for(feature, options)
-        self.profile: Profile = fit(codec, train, quality, **told)
+        self.profile: Profile = fit(codec, train, quality, features=[feature], **options)
         self.profile_bytes = len(self.profile.data)
 
     def encode(self, tensor: Tensor) -> bytes:
@@ -65,4 +64,5 @@ class Ours:
 
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """Of a codebook or a range: what it leaves by itself."""
-        return quantised(tensor, self.profile)
+        codec = open_codec(self.profile)
+        return codec.quantise(tensor) if isinstance(codec, Quantising) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lamofc_codecs import CODECS, Profile, Quality
+from lamofc_codecs import CODECS, Profile, Quality, targets_of
 from lamofc_store.errors import BadArgument
 from lamofc_tools.comparison.coder import Coder, Ours
 from lamofc_tools.comparison.external_coders import PEERS
@@ -80,7 +80,7 @@ def _ours(text: str, aims: Sequence[Quality]) -> Iterator[Point]:
         trained = Profile.load(Path(str(weights))).config.get("lmbda")
         yield Point(codec, f"lambda={trained:g}" if trained else Path(str(weights)).stem, codec, options)
         return
-    fits = [aim for aim in aims if aim.kind in CODECS[codec].takes(options)]
+    fits = [aim for aim in aims if aim.kind in targets_of(codec, options)]
     several: Sequence[Quality | None] = fits or [None]
     for aim in several:
         yield Point(text, "" if aim is None else str(aim), codec, options, aim)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save_file
@@ -30,7 +30,7 @@ class Case:
     items: tuple[torch.Tensor, ...]
     """Items of one feature; or, with `together`, features of one sample."""
     quality: Quality | None = None
-    options: dict[str, object] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     together: bool = False
     like: tuple[torch.Tensor, ...] = ()
     """What it is fitted on, if not on features."""
@@ -93,7 +93,7 @@ def cases() -> Iterator[Case]:
     )
     yield from _klt_cases(spiked)
     for codec, sizes in (("hyperprior", Sizes("hyperprior", 8, 12)), ("elic", Sizes("elic", 8, 12, (2, 4, 6)))):
-        learned: dict[str, object] = {"levels": levels, "weights": drawn_weights(sizes), "tile": 64}
+        learned: dict[str, Any] = {"levels": levels, "weights": drawn_weights(sizes), "tile": 64}
         yield Case(f"{codec}-tiles", codec, (feature(70, 150, 1),), None, learned, promise="numbers")
     for codec in ("vvc", "hevc"):
         yield Case(f"{codec}-frame", codec, (picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
@@ -101,7 +101,7 @@ def cases() -> Iterator[Case]:
 
 def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     yield Case("klt-layers", "klt", (feature(150, 24, 1),), Quality(snr_db=20), {"layer_bytes": 512})
-    stages: dict[str, object] = {"layer_bytes": 32}
+    stages: dict[str, Any] = {"layer_bytes": 32}
     yield Case("klt-stages", "klt", (feature(240, 24, 7),), Quality(snr_db=26), stages)
     yield Case("klt-stages-plain", "klt", (feature(150, 24, 5),), Quality(snr_db=26), {**stages, "transform": "none"})
     yield Case("klt-means", "klt", (feature(150, 24, 2),), Quality(snr_db=10), {"means": 40, "layer_bytes": 32})
@@ -126,7 +126,7 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     )
     yield Case("klt-group", "klt", group, Quality(snr_db=15), {"layer_bytes": 256}, together=True)
     pictures = tuple(picture(9, 9, 24, seed, first=3) for seed in range(8))
-    waves: dict[str, object] = {"waves": True, "layer_bytes": 32}
+    waves: dict[str, Any] = {"waves": True, "layer_bytes": 32}
     item = picture(16, 14, 24, 20, first=3)
     yield Case("klt-waves", "klt", (item,), Quality(snr_db=28), waves, like=pictures)
     lines = tuple(picture(70, 1, 12, seed) for seed in range(8))
@@ -135,7 +135,7 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     *pairs, item = (torch.cat([picture(9, 8, 24, 2 * seed + one, first=5) for one in (0, 1)]) for seed in range(9))
     yield Case("klt-waves-several", "klt", (item,), Quality(snr_db=15), {"waves": True}, like=tuple(pairs))
     weight = torch.randn(4, 24, generator=torch.Generator().manual_seed(3))
-    weighted: dict[str, object] = {"weight": weight, "layer_bytes": 64, "means": 0}
+    weighted: dict[str, Any] = {"weight": weight, "layer_bytes": 64, "means": 0}
     yield Case("klt-weighted", "klt", (feature(150, 24, 2),), Quality(snr_db=20), weighted)
     yield Case("klt-empty", "klt", (feature(0, 12, 4),), Quality(snr_db=20))
 

@@ -24,6 +24,7 @@ from lamofc_codecs.klt.transform import (
     TokenGridRule,
     in_one,
 )
+from lamofc_codecs.options import parse_options
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles, Floats, lazy
@@ -150,10 +151,7 @@ class KltParameters:
                 f"profile {profile.id[:12]} wants tables {tables}, says {channels} channels, has {len(bulk.mean)}",
                 "upgrade lamofc-store, or fit the profile again",
             )
-        try:
-            options = KltOptions.of(config)
-        except TypeError as error:
-            raise CodecError(f"profile {profile.id[:12]}: {error}", "upgrade lamofc-store") from error
+        options = parse_options(KltOptions, config, f"profile {profile.id[:12]}")
         sigma = profile.tensor("sigma", torch.float32, -1).numpy()
         drawn = profile.tensor("drawn", torch.uint8, CLASSES, 2).numpy()
         energies = _table(profile, "energies")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lamofc_codecs import CorruptRecord, Pool, Profile, Quality, UnsupportedInput, decode, encode, fit, keep, pooled
+from lamofc_codecs import CorruptRecord, Pool, Profile, Quality, UnsupportedInput, decode, encode, fit, decode_pooled, keep
 from lamofc_codecs.klt.codec import Klt
 from lamofc_codecs.klt.format.bitstream import read_layers
 from lamofc_codecs.record.framing import parse, sections
@@ -62,12 +62,12 @@ def check(found: list[Tensor], wanted: list[Tensor], atol: float = 2e-4) -> None
 @pytest.mark.parametrize("pool", POOLS, ids=str)
 def test_pooled_is_what_the_tokens_come_to(coded: tuple[Profile, list[bytes], list[Tensor]], pool: Pool) -> None:
     profile, records, _ = coded
-    check(pooled(records, profile, pool), expected(records, profile, pool))
+    check(decode_pooled(records, profile, pool), expected(records, profile, pool))
 
 
 def test_forms_are_what_they_are_called() -> None:
-    assert Klt(fit("klt", pictures(40, 100), Quality(snr_db=20))).known.terrain is not None
-    assert Klt(fit("klt", texts(40, 100), Quality(snr_db=20), means=16)).known.means is not None
+    assert Klt(fit("klt", pictures(40, 100), Quality(snr_db=20))).parameters.terrain is not None
+    assert Klt(fit("klt", texts(40, 100), Quality(snr_db=20), means=16)).parameters.means is not None
 
 
 def test_of_every_prefix_of_the_layers(coded: tuple[Profile, list[bytes], list[Tensor]]) -> None:
@@ -80,7 +80,7 @@ def test_of_every_prefix_of_the_layers(coded: tuple[Profile, list[bytes], list[T
         whole = torch.empty(tokens, CHANNELS)
         codec.decode(layers[:count], whole)
         like = [parse_like(whole)]
-        found = codec.pooled(layers[:count], like, (0,), pool.weights(tokens))
+        found = codec.pool(layers[:count], like, (0,), pool.weights(tokens))
         assert found is not None
         check(found, [pool.of(whole)])
 
@@ -101,7 +101,7 @@ def test_exact_entries_take_the_place_of_what_was_coded(tokens_with_exact: int, 
     source[0, 5:8] = -3e4
     record = encode([source], profile)[0]
     for pool in POOLS:
-        check(pooled([record.data], profile, pool), expected([record.data], profile, pool), atol=5e-3)
+        check(decode_pooled([record.data], profile, pool), expected([record.data], profile, pool), atol=5e-3)
 
 
 def test_features_of_a_group_are_pooled_each() -> None:
@@ -115,7 +115,7 @@ def test_features_of_a_group_are_pooled_each() -> None:
     record, pool = encode([source], profile)[0], Pool("cls+mean", 1)
     wanted = [pool.of(tensor) for tensor in decode([record.data], profile)]
     for parts in ([0, 1], [1], [1, 0]):
-        check(pooled([record.data], profile, pool, parts=parts), [wanted[part] for part in parts], atol=0.3)
+        check(decode_pooled([record.data], profile, pool, parts=parts), [wanted[part] for part in parts], atol=0.3)
 
 
 @pytest.mark.parametrize("codec", ["raw", "uniform", "klt"])
@@ -125,17 +125,17 @@ def test_every_codec_and_every_item_is_pooled(codec: str) -> None:
     record = encode([items], profile)[0]
     for pool in POOLS:
         wanted = expected([record.data], profile, pool)
-        check(pooled([record.data], profile, pool), wanted)
-        check(pooled([record.data], profile, pool, items=[3, 0]), [wanted[3], wanted[0]])
+        check(decode_pooled([record.data], profile, pool), wanted)
+        check(decode_pooled([record.data], profile, pool, items=[3, 0]), [wanted[3], wanted[0]])
 
 
 def test_an_item_that_alone_is_left_of_a_block_is_pooled() -> None:
     items = [scale * text for scale, text in zip((0.1, 1.0, 3.0), texts(3, 1), strict=True)]
     profile = fit("klt", texts(40, 100), Quality(snr_db=20))
     record = keep(encode([items], profile)[0].data, profile, [2])
-    lifts = read_layers(sections(record, parse(record)), 70, [CHANNELS], Klt(profile).known).side.lifts
+    lifts = read_layers(sections(record, parse(record)), 70, [CHANNELS], Klt(profile).parameters).side.lifts
     assert lifts is not None and lifts.any()
-    check(pooled([record], profile, Pool("mean", 1)), expected([record], profile, Pool("mean", 1)))
+    check(decode_pooled([record], profile, Pool("mean", 1)), expected([record], profile, Pool("mean", 1)))
 
 
 def test_damage_and_wrong_pools_are_told() -> None:
@@ -143,11 +143,11 @@ def test_damage_and_wrong_pools_are_told() -> None:
     record = bytearray(encode(texts(1, 1), profile)[0].data)
     record[len(record) // 2] ^= 4
     with pytest.raises(CorruptRecord):
-        pooled([bytes(record)], profile, Pool())
+        decode_pooled([bytes(record)], profile, Pool())
     with pytest.raises(UnsupportedInput, match="pool='max'"):
         Pool("max")  # type: ignore[arg-type]
     with pytest.raises(UnsupportedInput, match="prefix=-1"):
         Pool("mean", -1)
     complex_one = encode([torch.ones(2, 3, dtype=torch.complex64)], fit("raw", []))[0]
     with pytest.raises(UnsupportedInput, match="complex64"):
-        pooled([complex_one.data], fit("raw", []), Pool())
+        decode_pooled([complex_one.data], fit("raw", []), Pool())

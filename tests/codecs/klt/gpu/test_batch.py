@@ -92,7 +92,7 @@ def test_numbers_that_do_not_fit_their_bytes() -> None:
             with pytest.raises(CorruptRecord):
                 Klt(profile).decode(shorter, torch.empty(150, 24))
             with pytest.raises(CorruptRecord):
-                decode_together([DecodeRequest(shorter, 150, [24], [torch.float32], [0])], Klt(profile).known, CPU)
+                decode_together([DecodeRequest(shorter, 150, [24], [torch.float32], [0])], Klt(profile).parameters, CPU)
             refused += 1
     assert refused == 3 * len(layers) > 6
 

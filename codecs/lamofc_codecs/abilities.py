@@ -1,0 +1,119 @@
+"""Abilities that a codec may have beside encoding and decoding, each a protocol.
+
+A codec has an ability as soon as its class has the methods; code that can use one asks `isinstance(codec, Poolable)`.
+Nobody registers anything, and a codec without an ability is served in the general way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lamofc_codecs.runtime import Doubles
+from lamofc_codecs.source import DecodeRequest, PartShape
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A codec that writes several layers, any prefix of which decodes."""
+
+    @classmethod
+    def layers_per_level(cls, first_layer: memoryview) -> tuple[int, ...]:
+        """Return how many layers each refinement level of a record has, coarse first, as its first layer says."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A codec that can code several features of a sample jointly. Its `fit` takes mappings of features to tensors."""
+
+    def part_names(self) -> tuple[str, ...]:
+        """Return the features that the profile codes jointly, in their order; none if it is one of a single feature."""
+
+    def decode_parts(
+        self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
+    ) -> None:
+        """Fill those of `outs` that are not None, each as `decode` does; `channels` has the width of every part."""
+
+
+@runtime_checkable
+class Poolable(Protocol):
+    """A codec that decodes weighted sums of tokens without decoding the tokens."""
+
+    def pool(
+        self, layers: Sequence[memoryview], shapes: Sequence[PartShape], parts: Sequence[int], weights: Doubles
+    ) -> list[Tensor]:
+        """Return `weights.T @ tokens` of the requested parts, float32 of rows x channels.
+
+        `weights` is tokens x rows, `shapes` describes every part. There is at least one token and one channel.
+        """
+
+
+@runtime_checkable
+class Sliceable(Protocol):
+    """A codec that makes a record of some tokens from a record of more, without a second loss."""
+
+    def keep(self, layers: Sequence[memoryview], decoded: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
+        """Return as many layers that hold only these rows and decode to the same values.
+
+        `decoded` is the tensor that all the layers decode to.
+        """
+
+
+@runtime_checkable
+class Blockable(Sliceable, Protocol):
+    """A codec that codes small features of several samples in fewer bits in one record than in a record each."""
+
+    def gains_from_blocks(self, tokens: int) -> bool:
+        """Say whether samples of so many tokens should share a record."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """A codec that decodes to tensors on a device, such as a GPU, many records in one call."""
+
+    def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
+        """Decode the requested parts of each record to tensors on the device, in the dtypes of their sources."""
+
+
+@runtime_checkable
+class Quantising(Protocol):
+    """A codec that first quantises and then loses more, such as a video codec."""
+
+    def quantise(self, tensor: Tensor) -> Tensor:
+        """Return what quantisation alone leaves of a tensor."""
+
+
+@runtime_checkable
+class Framed(Protocol):
+    """A codec whose layers are in the container of another format."""
+
+    @classmethod
+    def overhead(cls, layer: bytes) -> int:
+        """Count the bytes of a layer that only frame its content."""
+
+
+@runtime_checkable
+class HasBaseline(Protocol):
+    """A codec whose rate can be judged by that of coding each channel by itself, as `relative_bits` does."""
+
+    def has_baseline(self) -> bool:
+        """Say whether a record that fits the profile is smaller than its channels coded each by itself."""
+
+
+ABILITIES: tuple[type, ...] = (
+    Layered,
+    Grouped,
+    Poolable,
+    Sliceable,
+    Blockable,
+    OnDevice,
+    Quantising,
+    Framed,
+    HasBaseline,
+)
+"""All of them, for the check of a codec's class."""

@@ -1,0 +1,56 @@
+"""Options of the levels of a scalar codebook, and how a published mapping gives each feature levels of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import torch
+
+from lamofc_codecs.options import Between, Options
+from lamofc_codecs.published import routed
+
+MAX_BITS = 10
+Assignment = Literal["nearest", "floor"]
+Bits = Annotated[int, Between(1, MAX_BITS)] | None
+
+
+@dataclass(frozen=True)
+class LevelOptions(Options):
+    """Options of `fit("lloydmax", ...)`."""
+
+    assign: Assignment = "nearest"
+    """Whether a value gets the nearest level or, as in the published code, the one below it."""
+    bits: Bits = None
+    """Binary logarithm of the number of levels; 8 if nothing is given."""
+    device: torch.device | str | None = None
+    """Device on which the values are sorted."""
+    family: str | None = None
+    """Family of models within the mapping."""
+    levels: Any = None
+    """Rising numbers to use instead of placing levels on the samples."""
+    mapping: Path | str | None = None
+    """A `mapping.json` with levels for features."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a profile's config says of them."""
+        return {"assign": self.assign}
+
+    def for_features(self, features: Sequence[str]) -> Self:
+        """Return the options with the levels that the mapping has for a feature."""
+        return with_mapped_levels(self, features)
+
+
+Mapped = TypeVar("Mapped", bound=Options)
+
+
+def with_mapped_levels(options: Mapped, features: Sequence[str]) -> Mapped:
+    """Return options whose `mapping` and `family` are replaced by the `levels` that they have for a feature."""
+    if not features:
+        return options
+    names = ("family", "levels", "mapping")
+    given = {name: getattr(options, name) for name in names}
+    found = dict.fromkeys(names) | dict(routed(features[0], given))
+    return replace(options, **found)

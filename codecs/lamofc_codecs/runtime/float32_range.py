@@ -1,0 +1,30 @@
+"""Which values of a tensor float32 can hold: lossy codecs compute in it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def lost_in_float32(tensor: Tensor) -> Tensor:
+    """Mark the values that float32 cannot hold: not finite, too large, or not zero and yet rounded to zero."""
+    values = tensor.to(torch.float32)
+    return ~torch.isfinite(values) | _vanishing(tensor, values)
+
+
+def describe_lost(tensor: Tensor) -> str:
+    """Describe which values of tokens x channels float32 cannot hold, and name the first of them."""
+    values = tensor.to(torch.float32)
+    marks = {
+        "are not finite numbers": ~torch.isfinite(tensor),
+        "are beyond the range of float32": ~torch.isfinite(values),
+        "would become zero in float32": _vanishing(tensor, values),
+    }
+    what, mark = next((what, mark) for what, mark in marks.items() if mark.any())
+    token, channel = divmod(int(mark.flatten().int().argmax()), tensor.shape[1])
+    first = f"the first, {float(tensor[token, channel]):g}, at token {token}, channel {channel}"
+    return f"{int(mark.sum())} of {tensor.numel()} values {what}, {first}"
+
+
+def _vanishing(tensor: Tensor, values: Tensor) -> Tensor:
+    return (values == 0) & (tensor != 0)
