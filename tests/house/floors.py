@@ -8,7 +8,7 @@ FLOORS = {
     "lamofc_codecs": """
         errors runtime
         profile quality pooling record entropy published
-        stats
+        stats level_coding
         source
         codec
         klt.transform klt.quantise

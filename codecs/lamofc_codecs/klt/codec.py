@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, require
-from lamofc_codecs.entropy import read_exact, write_exact
+from lamofc_codecs.entropy import read_exact
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
-from lamofc_codecs.klt.decode import pooled, synthesise
-from lamofc_codecs.klt.encode import SampleEncoder, equalise_items, keep_rows
+from lamofc_codecs.klt.decode import pooled, reconstruct
+from lamofc_codecs.klt.encode import encode_source, keep_rows
 from lamofc_codecs.klt.fit import fit_profile
-from lamofc_codecs.klt.format import KltOptions, KltParameters, read_layers, read_start, write_layers
+from lamofc_codecs.klt.format import KltOptions, KltParameters, read_layers, read_start
 from lamofc_codecs.klt.gpu import decode_together
 from lamofc_codecs.klt.transform import digest_of
 from lamofc_codecs.profile import Profile
@@ -29,7 +29,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, parse, sections
 from lamofc_codecs.runtime import Doubles
 from lamofc_codecs.source import Coded, DecodeRequest, PartShape, Source
-from lamofc_codecs.stats import NO_DISTORTION, Bulk, total_distortion
+from lamofc_codecs.stats import NO_DISTORTION, Bulk
 
 _MANY = 1 / 1024
 """A share of entries out of the bulk above which it is tried whether keeping them in is cheaper."""
@@ -74,7 +74,7 @@ class Klt(Codec):
 
     def __init__(self, profile: Profile) -> None:
         self.check_profile(profile)
-        self.known = KltParameters.of(profile)
+        self.known = KltParameters.from_profile(profile)
 
     @property
     def bulk(self) -> Bulk:
@@ -107,15 +107,7 @@ class Klt(Codec):
         return coded
 
     def _encode(self, source: Source, outside: NDArray[np.bool_], quality: Quality) -> Coded:
-        sample = SampleEncoder.of(source, outside, self.known, quality)
-        trial, reached = sample.meet(quality)
-        sample, trial = equalise_items(sample, trial)
-        exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
-        coded = list(zip(trial.numbers, trial.runs, strict=True))
-        layers = write_layers(trial.cut, coded, sample.side(trial.tokens), self.known, exact, source.nbytes >> 17)
-        errors, several = sample.errors(trial), len(source.items) > 1
-        whole = tuple(map(total_distortion, errors))
-        return Coded(layers, whole, reached, () if several else errors, errors if several else ())
+        return encode_source(source, outside, self.known, quality)
 
     def keep(self, layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
         """The numbers of those rows, coded anew; of no row none."""
@@ -135,7 +127,7 @@ class Klt(Codec):
             require(not any(map(len, layers)) or not any(out is not None for out in outs), "layers of an empty tensor")
             return
         read = read_layers(layers, tokens, channels, known)
-        synthesise(read.level, known, read.side, outs)
+        reconstruct(read.level, known, read.side, outs)
         if len(read.exact):
             read_exact(read.exact, outs)
 
@@ -159,4 +151,4 @@ def levels_of(record: Buffer) -> tuple[int, ...]:
     first = sections(record, header)[0]
     if header.number != Klt.number or not len(first):
         return (1,)
-    return (1, *(len(cut.stages) for cut in read_start(first)[2]))
+    return (1, *(len(split.passes) for split in read_start(first)[2]))

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.klt.transform import MOST
+from lamofc_codecs.klt.transform import MAX_TYPICAL_TOKENS
 
 _BOUNDS = {
-    "means": (0, MOST),
+    "means": (0, MAX_TYPICAL_TOKENS),
     "components": (1, 1 << 16),
     "ranges": (1, 1 << 10),
     "levels": (1, 7),
