@@ -9,7 +9,7 @@ FLOORS = {
         errors
         runtime
         profile quality pooling record entropy published
-        stats
+        stats level_coding
         source options
         abilities codec
         klt.transform klt.quantise

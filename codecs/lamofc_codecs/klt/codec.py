@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, require, target_of
-from lamofc_codecs.entropy import read_exact, write_exact
+from lamofc_codecs.entropy import read_exact
 from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.klt.decode import pooled, synthesise
-from lamofc_codecs.klt.encode import SampleEncoder, equalise_items, keep_rows
+from lamofc_codecs.klt.decode import pooled, reconstruct
+from lamofc_codecs.klt.encode import encode_source, keep_rows
 from lamofc_codecs.klt.fit import fit_profile
-from lamofc_codecs.klt.format import KltOptions, KltParameters, Read, read_layers, read_start, write_layers
+from lamofc_codecs.klt.format import KltOptions, KltParameters, ReadLayers, read_layers, read_start
 from lamofc_codecs.klt.gpu import decode_together
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles
 from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Source
-from lamofc_codecs.stats import NO_DISTORTION, total_distortion
+from lamofc_codecs.stats import NO_DISTORTION
 
 _MIN_SHARE_OUTSIDE = 1 / 1024
 """Share of entries outside the bulk from which it is tried whether coding them with the others takes fewer bytes."""
@@ -52,7 +52,7 @@ class Klt(Codec):
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)
-        self.parameters = KltParameters.of(profile)
+        self.parameters = KltParameters.from_profile(profile)
 
     def part_names(self) -> tuple[str, ...]:
         """Return the features that the profile codes jointly."""
@@ -64,7 +64,7 @@ class Klt(Codec):
 
     def gains_from_blocks(self, tokens: int) -> bool:
         """Say yes for vectors; several tokens on a grid are transformed along it, which a block would prevent."""
-        return tokens <= 1 or self.parameters.terrain is None
+        return tokens <= 1 or self.parameters.grid_rule is None
 
     def encode(self, source: Source, quality: Quality | None) -> Encoding:
         """Code with the step that meets the quality."""
@@ -75,28 +75,11 @@ class Klt(Codec):
         if not source.values.size:
             return Encoding((b"",), part_errors=((NO_DISTORTION,) * len(parameters.parts),))
         outside = parameters.bulk.outside(source.values)
-        encoding = self._encode(source, outside, target)
+        encoding = encode_source(source, outside, parameters, target)
         if source.sums.signal > 0 and outside.size * _MIN_SHARE_OUTSIDE < outside.sum() < outside.size / 2:
-            other = self._encode(source, ~np.isfinite(source.values), target)
-            if (not other.reached, sum(map(len, other.layers))) < (
-                not encoding.reached,
-                sum(map(len, encoding.layers)),
-            ):
-                return other
+            other = encode_source(source, ~np.isfinite(source.values), parameters, target)
+            return min(encoding, other, key=lambda tried: (not tried.reached, sum(map(len, tried.layers))))
         return encoding
-
-    def _encode(self, source: Source, outside: NDArray[np.bool_], target: Quality) -> Encoding:
-        """Code with the entries `outside` stored as they are."""
-        sample = SampleEncoder.of(source, outside, self.parameters, target)
-        trial, reached = sample.meet(target)
-        sample, trial = equalise_items(sample, trial)
-        exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
-        levels = list(zip(trial.numbers, trial.runs, strict=True))
-        side = sample.side(trial.tokens)
-        layers = write_layers(trial.cut, levels, side, self.parameters, exact, source.nbytes >> 17)
-        errors, several = sample.errors(trial), len(source.items) > 1
-        totals = tuple(map(total_distortion, errors))
-        return Encoding(layers, totals, reached, () if several else errors, errors if several else ())
 
     def keep(self, layers: Sequence[memoryview], decoded: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
         """Code the levels of those rows anew."""
@@ -131,9 +114,9 @@ class Klt(Codec):
         factors = torch.from_numpy(weights).to(torch.float32).T
         return [factors @ outs[part].to(torch.float32) for part in parts]
 
-    def _restore(self, read: Read, outs: Sequence[Tensor | None]) -> None:
+    def _restore(self, read: ReadLayers, outs: Sequence[Tensor | None]) -> None:
         """Fill tensors from the levels and the exact values of a record."""
-        synthesise(read.level, self.parameters, read.side, outs)
+        reconstruct(read.level, self.parameters, read.side, outs)
         if len(read.exact):
             read_exact(read.exact, outs)
 
@@ -143,5 +126,5 @@ class Klt(Codec):
 
     @classmethod
     def layers_per_level(cls, first_layer: memoryview) -> tuple[int, ...]:
-        """Read how each refinement level is cut into layers."""
-        return (1, *(len(cut.stages) for cut in read_start(first_layer)[2]))
+        """ReadLayers how each refinement level is cut into layers."""
+        return (1, *(len(split.passes) for split in read_start(first_layer)[2]))

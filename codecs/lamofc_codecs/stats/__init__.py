@@ -19,24 +19,48 @@ from lamofc_codecs.stats.distortion import (
 )
 from lamofc_codecs.stats.feature_grouping import Group, find_groups
 from lamofc_codecs.stats.profile_match import relative_bits
-from lamofc_codecs.stats.step_solver import solve
-from lamofc_codecs.stats.water_filling import WaterFilling, of_columns
+from lamofc_codecs.stats.rate_control import (
+    MAX_ERROR_RATIO,
+    DampedSteps,
+    SearchTarget,
+    SecantSteps,
+    coarsest_within,
+    doublings,
+    error_budget,
+    error_share,
+    nearest_rate,
+    round_step,
+)
+from lamofc_codecs.stats.reconstruction_offset import fit_offset
+from lamofc_codecs.stats.step_solver import solve_step
+from lamofc_codecs.stats.water_filling import WaterFilling, single_band
 
 __all__ = [
+    "MAX_ERROR_RATIO",
     "NO_DISTORTION",
     "Bulk",
+    "DampedSteps",
     "Distortion",
     "Group",
+    "SearchTarget",
+    "SecantSteps",
     "Sums",
     "WaterFilling",
+    "coarsest_within",
+    "doublings",
+    "error_budget",
+    "error_share",
     "find_groups",
+    "fit_offset",
     "interpolate_distortion",
     "item_distortions",
     "measure_distortion",
-    "of_columns",
+    "nearest_rate",
     "of_items",
     "relative_bits",
-    "solve",
+    "round_step",
+    "single_band",
+    "solve_step",
     "statistics",
     "survey",
     "total_distortion",

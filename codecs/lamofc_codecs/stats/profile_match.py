@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from lamofc_codecs.record import Record
-from lamofc_codecs.stats.water_filling import of_columns
+from lamofc_codecs.stats.water_filling import single_band
 
 _TOKENS = 256
 _SCALAR = 0.254
@@ -26,7 +26,7 @@ def relative_bits(tensor: Tensor, record: Record) -> float:
         return math.inf
     stride = max(1, len(tensor) // _TOKENS)
     variance = np.sort(tensor[::stride].float().numpy().astype(np.float64).var(0))[::-1]
-    plain = of_columns(variance, len(tensor))
+    plain = single_band(variance, len(tensor))
     step = plain.step_for_error(max(record.bulk_sse, 1e-300))
     bits = plain.bits(step) + len(tensor) * (_SCALAR * plain.columns(step) + _SIDE) + _FRAME
     return record.payload_bits / bits

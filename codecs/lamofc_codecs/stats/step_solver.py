@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-_OCTAVES = 100.0
-_TRIALS = 40
-_SETTLED = 0.004
-"""Of the logarithm of a doubling: the step is then known to a part in four hundred."""
+_MAX_OCTAVES = 100.0
+"""Steps are looked for from 2 ** -100 to 2 ** 100."""
+_MAX_EVALUATIONS = 40
+"""Calls of the function, which may cost milliseconds each."""
+_TOLERANCE = 0.004
+"""Doublings of the step within which a root is accepted: the step is then known to a part in four hundred."""
 
 
-def solve(rises: Callable[[float], float], start: float, settled: float = _SETTLED) -> float:
+def solve_step(excess: Callable[[float], float], start: float, tolerance: float = _TOLERANCE) -> float:
     """Return a step at which a function that rises by about one with each doubling of the step is 0.
 
-    Secants within a bracket; where the function jumps over 0, the step before the jump.
+    Secants within a bracket. Where the function jumps over 0, the step before the jump is returned.
     """
-    at = min(max(math.log2(start), -_OCTAVES), _OCTAVES) if start > 0 else 0.0
-    low, high = -_OCTAVES, _OCTAVES
+    at = min(max(math.log2(start), -_MAX_OCTAVES), _MAX_OCTAVES) if start > 0 else 0.0
+    low, high = -_MAX_OCTAVES, _MAX_OCTAVES
     slope, last = 1.0, (math.nan, math.nan)
-    for _ in range(_TRIALS):
-        value = rises(math.exp2(at))
-        if abs(value) <= settled or high - low < _SETTLED:
+    for _ in range(_MAX_EVALUATIONS):
+        value = excess(math.exp2(at))
+        if abs(value) <= tolerance or high - low < _TOLERANCE:
             break
         low, high = (at, high) if value < 0 else (low, at)
         if at != last[0] and math.isfinite(last[1]):

@@ -1,7 +1,7 @@
-"""What ideal coding of columns of known variance would do: where a search for a step begins, and what a fit goes by.
+"""Reverse water-filling: the division of an error among columns of known variance that costs the fewest bits.
 
-Ideal coding leaves the same squared error in each column, a twelfth of a squared step, or all of its variance where
-that is less.
+Ideal coding leaves the same squared error in each column, a twelfth of a squared step, or all of the column's variance
+where that is less. Rate control starts from it, and a fit compares transforms by it.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import numpy as np
 
 from lamofc_codecs.runtime import Doubles, lazy
 
-_LEAST = 1e-300
+_MIN_VARIANCE = 1e-300
+"""Stands for a variance or a count of 0 under a logarithm or a quotient."""
+_MIN_BUDGET_SHARE = 1e-6
+"""Share of an error budget that is left to the columns where the irreducible error takes more than the rest."""
 
 
 @dataclass(frozen=True, eq=False)
 class WaterFilling:
-    """What variance columns have, and how many tokens there are of them."""
+    """Variances of columns in each band of tokens, and how many tokens a band has."""
 
     variance: Doubles
     """Bands x columns."""
     tokens: Doubles
-    """Of each band."""
-    rest: float = 0.0
-    """Squared error, over all tokens, that no step takes away."""
+    """Tokens of each band."""
+    irreducible: float = 0.0
+    """Squared error, over all tokens, that remains however fine the step is."""
 
     def bits(self, step: float) -> float:
         """Bits over all tokens."""
@@ -34,12 +37,12 @@ class WaterFilling:
 
     def error(self, step: float) -> float:
         """Squared error over all tokens."""
-        return float(self.tokens @ np.minimum(self.variance, step * step / 12).sum(1)) + self.rest
+        return float(self.tokens @ np.minimum(self.variance, step * step / 12).sum(1)) + self.irreducible
 
     def columns(self, step: float) -> int:
-        """The first so many columns hold all that is more than the error of a step, in whatever band."""
-        heard = (self.variance[self.tokens > 0] > step * step / 12).any(0)
-        return int(np.flatnonzero(heard).max(initial=-1)) + 1
+        """Count the leading columns up to the last one whose variance exceeds the error of a step in some band."""
+        exceeds = (self.variance[self.tokens > 0] > step * step / 12).any(0)
+        return int(np.flatnonzero(exceeds).max(initial=-1)) + 1
 
     @lazy
     def _falling(self) -> tuple[Doubles, Doubles]:
@@ -48,28 +51,31 @@ class WaterFilling:
         order = np.argsort(-every, kind="stable")
         return every[order], np.repeat(self.tokens, self.variance.shape[1])[order]
 
-    def step_for_error(self, allowed: float) -> float:
-        """The step that leaves that squared error over all tokens."""
+    def step_for_error(self, budget: float) -> float:
+        """Return the step that leaves this squared error over all tokens."""
         variance, tokens = self._falling
-        wanted = max(allowed - self.rest, 1e-6 * allowed)
+        reducible = max(budget - self.irreducible, _MIN_BUDGET_SHARE * budget)
         tails = tokens @ variance - np.cumsum(tokens * variance)
-        return self._step((wanted - tails) / np.maximum(np.cumsum(tokens), _LEAST))
+        return self._step((reducible - tails) / np.maximum(np.cumsum(tokens), _MIN_VARIANCE))
 
-    def step_for_bits(self, allowed: float) -> float:
-        """The step that takes so many bits over all tokens."""
+    def step_for_bits(self, budget: float) -> float:
+        """Return the step that takes this many bits over all tokens."""
         variance, tokens = self._falling
-        logs = np.cumsum(tokens * np.log2(np.maximum(variance, _LEAST)))
-        return self._step(np.exp2((logs - 2 * allowed) / np.maximum(np.cumsum(tokens), _LEAST)))
+        logs = np.cumsum(tokens * np.log2(np.maximum(variance, _MIN_VARIANCE)))
+        return self._step(np.exp2((logs - 2 * budget) / np.maximum(np.cumsum(tokens), _MIN_VARIANCE)))
 
     def _step(self, levels: Doubles) -> float:
-        """From the level that each count of variances would give: that of the most of them which lie above it."""
+        """Return the step of the water level, given the level that each number of active columns would lead to.
+
+        The solution is the largest number of columns whose variances all lie above their level.
+        """
         variance, _ = self._falling
         fits = np.flatnonzero((levels > 0) & (levels <= variance))
         if not fits.size:
-            return math.sqrt(12 * max(float(variance[:1].sum()), _LEAST))
-        return math.sqrt(12 * max(float(levels[fits[-1]]), _LEAST))
+            return math.sqrt(12 * max(float(variance[:1].sum()), _MIN_VARIANCE))
+        return math.sqrt(12 * max(float(levels[fits[-1]]), _MIN_VARIANCE))
 
 
-def of_columns(variance: Doubles, tokens: int = 1, rest: float = 0.0) -> WaterFilling:
-    """Columns of so many tokens that are all of one band."""
-    return WaterFilling(variance[None], np.array([float(tokens)]), rest)
+def single_band(variance: Doubles, tokens: int = 1, irreducible: float = 0.0) -> WaterFilling:
+    """Water-filling over columns whose tokens are all of one band."""
+    return WaterFilling(variance[None], np.array([float(tokens)]), irreducible)

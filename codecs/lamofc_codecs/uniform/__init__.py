@@ -1,4 +1,4 @@
-"""The codec `uniform`: one quantiser step or b bits for all channels, spread classes for the entropy coder."""
+"""The codec `uniform`: one quantiser step or b bits for all channels, sigma classes for the entropy coder."""
 
 from lamofc_codecs.uniform.codec import Uniform
 

@@ -1,7 +1,7 @@
-"""The compiled loops behind coefficients.py: from tokens x columns to columns that stand one after another, and back.
+"""Compiled loops that bring tokens x columns to columns that stand one after another, and back.
 
-Bytes are turned eight by eight inside 64-bit words: read and written a byte at a time, the same would cost more than
-the entropy coder.
+Bytes are transposed eight by eight inside 64-bit words: read and written one at a time, they would cost more than the
+entropy coder.
 """
 
 import numpy as np
@@ -17,33 +17,33 @@ _ODDS, _ODD = np.uint64(0x00FF00FF00FF00FF), np.uint64(8)
 
 
 def padded(tokens: int, columns: int) -> Bytes:
-    """Room for tokens x columns whose axes are whole multiples of 8; not cleared."""
+    """Allocate tokens x columns, both rounded up to multiples of 8; the contents are undefined."""
     return np.empty((-(-tokens // 8) * 8, -(-columns // 8) * 8), np.int8)
 
 
-def turned(rows: Bytes) -> Bytes:
+def transposed(rows: Bytes) -> Bytes:
     """Transpose an array whose axes are multiples of 8."""
     out = np.empty((rows.shape[1], rows.shape[0]), np.int8)
     if rows.size:
-        _turn(rows.view(np.uint64), out.view(np.uint64))
+        _transpose(rows.view(np.uint64), out.view(np.uint64))
     return out
 
 
 def scatter(high: Bytes, starts: Places, tokens: int, symbols: Bytes) -> None:
-    """Put each column of padded tokens x columns where it stands among the symbols."""
-    _scatter(turned(high), starts, tokens, symbols)
+    """Copy each column of padded tokens x columns to its place among the symbols."""
+    _scatter(transposed(high), starts, tokens, symbols)
 
 
 def gather(symbols: Bytes, starts: Places, tokens: int) -> Bytes:
-    """Undo `scatter`; what pads the columns and tokens is not defined."""
+    """Invert `scatter`; the padding of columns and tokens is undefined."""
     columns = padded(len(starts), tokens)
     _gather(symbols, starts, tokens, columns)
-    return turned(columns)
+    return transposed(columns)
 
 
 @compiled
 def place_columns(tables: NDArray[np.int32], order: Places, tokens: int) -> tuple[Places, NDArray[np.uint16]]:
-    """Where each column's first token stands among the symbols, and the table of each row of 32 of them."""
+    """Return where the first token of each column stands among the symbols, and the table of each row of 32."""
     starts = np.empty(len(order), np.int64)
     count = len(order) * tokens
     rows = np.empty((count + 31) // 32, np.uint16)
@@ -59,7 +59,7 @@ def place_columns(tables: NDArray[np.int32], order: Places, tokens: int) -> tupl
 
 
 @compiled
-def _turn(rows: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
+def _transpose(rows: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
     w = np.empty(8, np.uint64)
     for t in range(out.shape[1]):
         for c in range(rows.shape[1]):
@@ -97,13 +97,13 @@ def _gather(symbols: Bytes, starts: Places, tokens: int, columns: Bytes) -> None
 
 @compiled
 def find_escapes(symbols: Bytes, order: Places, starts: Places, tokens: int) -> Places:
-    """Positions (token * columns + column) of the escaped numbers, in the order of the symbols."""
+    """Return the positions (token * columns + column) of the escaped levels, in the order of the symbols."""
     count = np.int64(0)
     for symbol in symbols:
         count += symbol == np.int8(-128)
-    found = np.empty(count, np.int64)
+    positions = np.empty(count, np.int64)
     if count == 0:
-        return found
+        return positions
     at = 0
     for c in order:
         column = symbols[starts[c] : starts[c] + tokens]
@@ -113,45 +113,6 @@ def find_escapes(symbols: Bytes, order: Places, starts: Places, tokens: int) -> 
         if inside:
             for t in range(tokens):
                 if column[t] == np.int8(-128):
-                    found[at] = t * len(order) + c
+                    positions[at] = t * len(order) + c
                     at += 1
-    return found[:at]
-
-
-@compiled
-def pack_low(numbers: NDArray[np.int32], order: Places, shifts: NDArray[np.int32], out: NDArray[np.uint8]) -> None:
-    """Write low bits, column after column, the lowest bit of each byte first, into `out`, which is all zeros."""
-    at, held, bits = 0, np.uint64(0), np.uint64(0)
-    for c in order:
-        shift = np.uint64(shifts[c])
-        if shift:
-            half, mask = np.int64(1) << np.int64(shift - np.uint64(1)), (np.uint64(1) << shift) - np.uint64(1)
-            for t in range(numbers.shape[0]):
-                held |= (np.uint64(np.int64(numbers[t, c]) + half) & mask) << bits
-                bits += shift
-                while bits >= np.uint64(8):
-                    out[at] = np.uint8(held & np.uint64(255))
-                    at += 1
-                    held >>= np.uint64(8)
-                    bits -= np.uint64(8)
-    if bits:
-        out[at] = np.uint8(held & np.uint64(255))
-
-
-@compiled
-def unpack_low(data: NDArray[np.uint8], order: Places, shifts: NDArray[np.int32], numbers: NDArray[np.int32]) -> None:
-    """Undo `pack_low` in place: `numbers` holds the high parts and gets the whole ones."""
-    at, held, bits = 0, np.uint64(0), np.uint64(0)
-    for c in order:
-        shift = np.uint64(shifts[c])
-        if shift:
-            half, mask = np.int64(1) << np.int64(shift - np.uint64(1)), (np.uint64(1) << shift) - np.uint64(1)
-            for t in range(numbers.shape[0]):
-                while bits < shift:
-                    held |= np.uint64(data[at]) << bits
-                    at += 1
-                    bits += np.uint64(8)
-                high = np.int64(numbers[t, c]) << np.int64(shift)
-                numbers[t, c] = np.int32(high + np.int64(held & mask) - half)
-                held >>= shift
-                bits -= shift
+    return positions[:at]

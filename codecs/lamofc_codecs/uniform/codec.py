@@ -22,11 +22,11 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Encoding, Source
 from lamofc_codecs.stats import Bulk, measure_distortion, statistics
-from lamofc_codecs.uniform.block import Block, Columns
+from lamofc_codecs.uniform.block import Block, ColumnLayout
 from lamofc_codecs.uniform.options import UniformOptions
-from lamofc_codecs.uniform.quantiser import OPEN, Scale, drawn_inwards, fit_shrink, quantise, restore
-from lamofc_codecs.uniform.rate_control import RateControl, Tried
-from lamofc_codecs.uniform.rate_estimate import Entries
+from lamofc_codecs.uniform.quantiser import UNBOUNDED, Scale, fit_offsets, offsets_in_steps, quantise, restore
+from lamofc_codecs.uniform.rate_control import Candidate, RateControl
+from lamofc_codecs.uniform.rate_estimate import EntrySample
 
 _HEAD = struct.Struct("<fBI")
 _SHRUNK, _EXACT = 1, 2
@@ -48,7 +48,7 @@ class Uniform(Codec):
         """Fit the channels' means and spreads."""
         collected = statistics(samples, skip_nonfinite=options.nonfinite == "exact")
         bulk, sigma = collected.finish()
-        shrink = fit_shrink(collected.values(), bulk, sigma)
+        shrink = fit_offsets(collected.values(), bulk, sigma)
         config = {
             "channels": len(sigma),
             **options.to_json(),
@@ -73,7 +73,7 @@ class Uniform(Codec):
         self._options = parse_options(UniformOptions, config, f"profile {profile.id[:12]}")
         self.qualities = self._options.targets(self.qualities)
         self._sigma: Floats = profile.tensor("sigma", torch.float32, len(self._bulk.mean)).numpy()
-        self._drawn = drawn_inwards(profile.tensor("shrink", torch.uint8, CLASSES).numpy())
+        self._drawn = offsets_in_steps(profile.tensor("shrink", torch.uint8, CLASSES).numpy())
         self._middle = self._options.middles(self._bulk.mean)
 
     def encode(self, source: Source, quality: Quality | None) -> Encoding:
@@ -88,30 +88,34 @@ class Uniform(Codec):
             return self._pack(source, self._try(source, values, options.step, shrunk=False), shrunk=False)
         shrunk = target.kind != "max_error"
         control = RateControl(
-            target, source, Entries.of(values, self._middle, self._bulk), self._sigma, self._drawn * shrunk
+            target,
+            source,
+            EntrySample.from_values(values, self._middle, self._bulk),
+            self._sigma,
+            self._drawn * shrunk,
         )
-        tried = control.meet(lambda step: self._try(source, values, step, shrunk=shrunk))
+        tried = control.encode_to_target(lambda step: self._try(source, values, step, shrunk=shrunk))
         if target.kind == "max_error":
-            tried = tried.keeping_exact(source, self._bulk, target.value)
+            tried = tried.store_far_entries(source, self._bulk, target.value)
         return self._pack(source, tried, shrunk=shrunk)
 
-    def _scale(self, step: float, columns: Columns, shrunk: bool) -> Scale:
+    def _scale(self, step: float, columns: ColumnLayout, shrunk: bool) -> Scale:
         drawn = self._drawn if shrunk else np.zeros_like(self._drawn)
         return Scale(self._middle, np.float32(step), drawn[columns.classes])
 
-    def _try(self, source: Source, values: Floats, step: float, *, shrunk: bool) -> Tried:
+    def _try(self, source: Source, values: Floats, step: float, *, shrunk: bool) -> Candidate:
         step = min(max(step, _FINEST), 1 / _FINEST)
-        columns = Columns.of(classes_of(self._sigma, np.float32(step)), source.tokens)
+        columns = ColumnLayout.from_classes(classes_of(self._sigma, np.float32(step)), source.tokens)
         scale = self._scale(step, columns, shrunk)
-        bounds = self._options.range if self._options.outside == "exact" and self._options.range else OPEN
+        bounds = self._options.range if self._options.outside == "exact" and self._options.range else UNBOUNDED
         quantised = quantise(values, scale, columns, bounds)
         decoded = restore(quantised.block, scale, source.tensor.dtype)
         exact = torch.from_numpy(quantised.exact)
         decoded.view(-1)[exact] = source.tensor.view(-1)[exact]
         found = measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self._bulk)
-        return Tried(float(scale.step), quantised.block, quantised.exact, decoded, found)
+        return Candidate(float(scale.step), quantised.block, quantised.exact, decoded, found)
 
-    def _pack(self, source: Source, tried: Tried, *, shrunk: bool) -> Encoding:
+    def _pack(self, source: Source, tried: Candidate, *, shrunk: bool) -> Encoding:
         block = tried.block.pack()
         flags = _SHRUNK * shrunk | _EXACT * bool(len(tried.exact))
         outliers = write_outliers(tried.exact, source.tensor) if len(tried.exact) else b""
@@ -136,7 +140,7 @@ class Uniform(Codec):
             or (end < len(data)) != bool(flags & _EXACT)
         ):
             raise CorruptRecord(f"step {step}, flags {flags} and a block of {size} bytes in a section of {len(data)}")
-        columns = Columns.of(classes_of(self._sigma, np.float32(step)), out.shape[0])
+        columns = ColumnLayout.from_classes(classes_of(self._sigma, np.float32(step)), out.shape[0])
         scale = self._scale(step, columns, bool(flags & _SHRUNK))
         block = Block.unpack(data[_HEAD.size : end], columns)
         restore(block, scale, out.dtype, out)

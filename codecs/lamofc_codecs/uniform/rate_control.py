@@ -1,4 +1,4 @@
-"""From a quality to a step: a guess from a sample of the entries, then whole tries until the target is met."""
+"""Rate control of `uniform`: from a quality to a step, by a prediction and then by whole candidates."""
 
 from __future__ import annotations
 
@@ -14,22 +14,35 @@ from torch import Tensor
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Source
-from lamofc_codecs.stats import Bulk, Distortion, measure_distortion, solve
+from lamofc_codecs.stats import (
+    Bulk,
+    DampedSteps,
+    Distortion,
+    coarsest_within,
+    doublings,
+    error_budget,
+    measure_distortion,
+    round_step,
+    solve_step,
+)
 from lamofc_codecs.uniform.block import Block
-from lamofc_codecs.uniform.rate_estimate import Entries, bits_at, errors_at
+from lamofc_codecs.uniform.rate_estimate import EntrySample, predict_bits, predict_errors
 
-_TRIES = 6
-_MOST_DB, _LEAST_ERROR = 3000.0, 5e-324
-"""Decibels whose power float64 can hold, and its least number above 0."""
-_CLOSE = 0.98
-"""A try at this share of the allowed error, or above, is not bettered."""
-_ENOUGH = 1.03
-"""A try within this is good enough when no better one is found."""
+_MAX_CANDIDATES = 6
+"""Candidates that are quantised as a whole in search of an error."""
+_ERROR_TOLERANCE = 1 - 0.98
+"""Share of the error budget within which a candidate is not worth improving."""
+_RATE_TOLERANCE = _ERROR_TOLERANCE / 2
+"""Share of the bit budget within which a candidate is not worth improving."""
+_DOUBLINGS_OF_ZERO = -16.0
+"""Stands for the logarithm of an error of 0, so that the search moves on by a bounded amount."""
+_COARSEST_STEP = 2.0**-64
+"""Step of a tensor without signal whose channels never varied: any step represents it."""
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A tensor quantised with one step, and what a decoder would make of it."""
+class Candidate:
+    """A tensor quantised with one step, and what a decoder makes of it."""
 
     step: float
     block: Block
@@ -37,10 +50,23 @@ class Tried:
     """Positions of the entries that are stored as they are, rising."""
     decoded: Tensor
     distortion: Distortion
+    of_bulk: bool = False
+    """Whether the quality counts the errors of the bulk alone."""
     reached: bool = True
+    """Whether the quality is met."""
 
-    def keeping_exact(self, source: Source, bulk: Bulk, limit: float) -> Tried:
-        """Store those entries exactly that are off by more than the limit, as rounding to a short dtype makes some."""
+    @property
+    def error(self) -> float:
+        """The squared error that the quality counts."""
+        return self.distortion.bulk_sse if self.of_bulk else self.distortion.sse
+
+    @property
+    def bits(self) -> float:
+        """The bits of the block, to a part in a thousand."""
+        return self.block.bits()
+
+    def store_far_entries(self, source: Source, bulk: Bulk, limit: float) -> Candidate:
+        """Store the entries exactly that are off by more than the limit, as rounding to a short dtype leaves some."""
         with np.errstate(over="ignore", invalid="ignore"):
             far = np.abs(source.values - convert(self.decoded, torch.float32).numpy()) > limit
         if not far.any():
@@ -48,8 +74,8 @@ class Tried:
         exact = np.union1d(self.exact, np.flatnonzero(far))
         places = torch.from_numpy(exact)
         self.decoded.view(-1)[places] = source.tensor.view(-1)[places]
-        found = measure_distortion(source.values, convert(self.decoded, torch.float32).numpy(), bulk)
-        return replace(self, exact=exact, distortion=found)
+        distortion = measure_distortion(source.values, convert(self.decoded, torch.float32).numpy(), bulk)
+        return replace(self, exact=exact, distortion=distortion)
 
 
 @dataclass(frozen=True)
@@ -58,71 +84,55 @@ class RateControl:
 
     quality: Quality
     source: Source
-    entries: Entries
+    entries: EntrySample
     sigma: Floats
     """Standard deviation of each column over the calibration samples."""
-    drawn: Floats
-    """Of each class; see `quantise`."""
+    offsets: Floats
+    """Reconstruction offset of each sigma class, as a share of a step."""
 
-    def meet(self, trial: Callable[[float], Tried]) -> Tried:
-        """Try steps until one meets the quality."""
+    def encode_to_target(self, try_step: Callable[[float], Candidate]) -> Candidate:
+        """Return the candidate of the coarsest step that meets the quality."""
         kind, value = self.quality.kind, self.quality.value
         if kind == "step":
-            return trial(value)
+            return try_step(value)
         if kind == "max_error":
             # A little less than twice the error: the reconstruction is rounded, too.
-            return trial(2 * value * (1 - 2.0**-12))
+            return try_step(2 * value * (1 - 2.0**-12))
         if kind == "bpfp":
-            return self._meet_rate(trial, value * self.source.values.size)
+            return self._at_rate(try_step, value * self.source.values.size)
         if kind == "mse":
-            return self._meet_error(trial, value * self.source.values.size)
-        decibels, signal = min(max(value, -_MOST_DB), _MOST_DB), self.source.sums.signal
-        return self._meet_error(trial, max(signal * 10 ** (-decibels / 10), _LEAST_ERROR) if signal > 0 else 0.0)
+            return self._within_error(try_step, value * self.source.values.size)
+        return self._within_error(try_step, error_budget(self.source.sums.signal, value))
 
-    def _meet_error(self, trial: Callable[[float], Tried], allowed: float) -> Tried:
+    def _within_error(self, try_step: Callable[[float], Candidate], budget: float) -> Candidate:
         of_bulk = self.quality.kind == "snr_db"
-        if allowed <= 0:
-            # Nothing varies in the bulk: there is nothing to get wrong, and any step will do.
-            return trial(float(max(self.sigma.max(initial=0), 2.0**-64)))
+        if budget <= 0:
+            return try_step(float(max(self.sigma.max(initial=0), _COARSEST_STEP)))
 
         def excess(step: float) -> float:
-            return _doublings(errors_at(self.entries, step, self.sigma, self.drawn)[of_bulk] / allowed)
+            predicted = predict_errors(self.entries, step, self.sigma, self.offsets)[of_bulk]
+            return 0.5 * doublings(predicted / budget, _DOUBLINGS_OF_ZERO)
 
         entries = self.source.sums.bulk if of_bulk else self.source.values.size
-        step = solve(excess, math.sqrt(12 * allowed / max(entries, 1)))
-        best: Tried | None = None
-        for _ in range(_TRIES):
-            step = _short(step)
-            tried = trial(step)
-            share = (tried.distortion.bulk_sse if of_bulk else tried.distortion.sse) / allowed
-            met = replace(tried, reached=share <= _ENOUGH)
-            if best is None or (met.reached, met.step) > (best.reached, best.step):
-                best = met
-            if _CLOSE <= share <= 2 - _CLOSE or share == 0:
-                break
-            step *= 2.0 ** -min(max(_doublings(share), -1.0), 1.0)
-        return best if best is not None else trial(step)
+        first = solve_step(excess, math.sqrt(12 * budget / max(entries, 1)))
+        best, reached = coarsest_within(
+            budget,
+            DampedSteps(first, budget, _ERROR_TOLERANCE),
+            lambda step: replace(try_step(step), of_bulk=of_bulk),
+            _MAX_CANDIDATES,
+        )
+        return replace(best, reached=reached)
 
-    def _meet_rate(self, trial: Callable[[float], Tried], allowed: float) -> Tried:
+    def _at_rate(self, try_step: Callable[[float], Candidate], budget: float) -> Candidate:
+        """Return the last of a few candidates, each nearer to the budget than the one before as a rule."""
         size = self.source.values.size
-        middling = math.sqrt(float(np.mean(np.square(self.sigma, dtype=np.float64))))
-        step = solve(lambda step: (allowed - bits_at(self.entries, step, self.sigma)) / size, middling)
-        tried = trial(_short(step))
-        for _ in range(_TRIES):
-            over = (tried.block.bits() - allowed) / size
-            if abs(over) * size <= (1 - _CLOSE) / 2 * allowed:
+        typical = math.sqrt(float(np.mean(np.square(self.sigma, dtype=np.float64))))
+        step = solve_step(lambda step: (budget - predict_bits(self.entries, step, self.sigma)) / size, typical)
+        candidate = try_step(round_step(step))
+        for _ in range(_MAX_CANDIDATES):
+            over = (candidate.bits - budget) / size
+            if abs(over) * size <= _RATE_TOLERANCE * budget:
                 break
             step *= 2.0 ** min(max(over, -1.0), 1.0)
-            tried = trial(_short(step))
-        return tried
-
-
-def _short(step: float) -> float:
-    """Round a step that was found to 12 bits: a last bit of somebody's logarithm then changes no record."""
-    mantissa, exponent = math.frexp(step)
-    return math.ldexp(round(mantissa * 4096) / 4096, exponent)
-
-
-def _doublings(share: float) -> float:
-    """Return by how many doublings of the step an error is too large, as an error mostly grows: with its square."""
-    return 0.5 * math.log2(share) if share > 0 else -8.0
+            candidate = try_step(round_step(step))
+        return candidate

@@ -1,7 +1,7 @@
-"""Pooled tokens without the tokens: numbers are added up where they stand, and the sums alone go through the transform.
+"""Pooled tokens without the tokens: sum levels over the tokens first, then transform the sums.
 
-Pooling is linear, and so is all that turns whole numbers into channels, but for the entries that are kept exactly.
-Tokens with such an entry become rows of their own, so that what the entry takes the place of is known.
+Pooling is linear, and so is all that turns levels into channels, except the entries that are stored exactly. Tokens
+with such an entry become rows of their own, which gives the value that the entry replaces.
 """
 
 from __future__ import annotations
@@ -15,99 +15,109 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import exact_of
-from lamofc_codecs.klt.decode.reconstruct import Parts, parts_of
-from lamofc_codecs.klt.format import KltParameters, Read
+from lamofc_codecs.klt.decode.sixteenths import Sixteenths, sixteenths_of
+from lamofc_codecs.klt.format import KltParameters, ReadLayers
 from lamofc_codecs.klt.layers import dequantise
-from lamofc_codecs.klt.quantise import PARTS, down
+from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
 from lamofc_codecs.klt.transform import forward_dct
 from lamofc_codecs.runtime import Doubles, Floats, compiled
 
-_MOST = 64
-"""Tokens with exact entries above which decoding all of them is less work."""
-_NOTHING = 1e-6
-"""A share of the largest weight that is rounding."""
+_MAX_TOKENS_WITH_EXACT = 64
+"""Tokens with exact entries above which decoding all tokens is less work."""
+_MIN_WEIGHT_SHARE = 1e-6
+"""Share of the largest weight below which a weight is rounding and its token is not read."""
 
 
 def pooled(
-    read: Read, known: KltParameters, dtypes: Sequence[torch.dtype], parts: Sequence[int], weights: Doubles
+    read: ReadLayers,
+    parameters: KltParameters,
+    dtypes: Sequence[torch.dtype],
+    parts: Sequence[int],
+    weights: Doubles,
 ) -> list[Tensor] | None:
-    """Rows x channels of those parts, float32: what `weights`, tokens x rows, make of the tokens.
+    """Pool the tokens of some parts by `weights`, tokens x rows, into rows x channels, float32.
 
-    None where too many tokens have entries that are kept exactly.
+    None where too many tokens have entries that are stored exactly.
     """
     rows, tokens = weights.shape[1], len(weights)
-    shapes = [(tokens, last - first) for first, last in pairwise(known.bounds)]
-    kept = exact_of(read.exact, shapes, dtypes, parts)
-    alone = np.unique(np.concatenate([one.token for one in kept.values()])) if kept else np.empty(0, np.int64)
-    if len(alone) > _MOST:
+    shapes = [(tokens, last - first) for first, last in pairwise(parameters.bounds)]
+    exact = exact_of(read.exact, shapes, dtypes, parts)
+    alone = np.unique(np.concatenate([entries.token for entries in exact.values()])) if exact else np.empty(0, np.int64)
+    if len(alone) > _MAX_TOKENS_WITH_EXACT:
         return None
     single = np.zeros((tokens, len(alone)))
     single[alone, np.arange(len(alone))] = 1
-    found = _channels(read, known, np.concatenate([weights, single], axis=1))
+    channels = _channels(read, parameters, np.concatenate([weights, single], axis=1))
     outs = []
     for part in parts:
-        here = found[:, known.bounds[part] : known.bounds[part + 1]]
-        sums = here[:rows].copy()
-        if part in kept:
-            one = kept[part]
-            more = one.values - here[rows + np.searchsorted(alone, one.token), one.channel]
-            np.add.at(sums.T, one.channel, weights[one.token] * more[:, None])
+        values = channels[:, parameters.bounds[part] : parameters.bounds[part + 1]]
+        sums = values[:rows].copy()
+        if part in exact:
+            entries = exact[part]
+            replaced = values[rows + np.searchsorted(alone, entries.token), entries.channel]
+            weight, difference = weights[entries.token], (entries.values - replaced)[:, None]
+            # A weight of 0 keeps an infinite entry out of the row; 0 times infinity would not.
+            change = np.multiply(weight, difference, out=np.zeros_like(weight), where=weight != 0)
+            np.add.at(sums.T, entries.channel, change)
         outs.append(torch.from_numpy(sums.astype(np.float32)))
     return outs
 
 
-def _channels(read: Read, known: KltParameters, weights: Doubles) -> Doubles:
-    """Rows x channels of what the numbers stand for."""
+def _channels(read: ReadLayers, parameters: KltParameters, weights: Doubles) -> Doubles:
+    """Rows x channels of weighted sums over tokens, exact entries aside."""
     level, side = read.level, read.side
-    turned = weights.astype(np.float32)
-    forward_dct(turned, side.field)
-    turned *= down(side.lifts, len(turned))[:, None]
-    sums = _sums(parts_of(level, known), turned) * float(level.step / np.float32(PARTS))
-    out = np.outer(weights.sum(0), known.bulk.mean.astype(np.float64))
-    if known.basis is None:
-        chosen = known.order[: sums.shape[1]]
-        out[:, chosen] += sums / known.metric.weight[chosen]
+    token_weights = weights.astype(np.float32)
+    forward_dct(token_weights, side.grid)
+    token_weights *= inverse_gain_factors(side.item_gains, len(token_weights))[:, None]
+    unit = float(level.step / np.float32(SIXTEENTHS))
+    sums = _weighted_sums(sixteenths_of(level, parameters), token_weights) * unit
+    out = np.outer(weights.sum(0), parameters.bulk.mean.astype(np.float64))
+    if parameters.basis is None:
+        chosen = parameters.order[: sums.shape[1]]
+        out[:, chosen] += sums / parameters.error_weights.weight[chosen]
     else:
-        out += _times(sums, known.basis.wide[: sums.shape[1]])
-    if known.means is not None and side.index is not None:
-        wide = known.means.basis.wide
-        out += _times(np.stack([np.bincount(side.index, weight, len(wide)) for weight in weights.T]), wide)
+        out += _product(sums, parameters.basis.scaled_rows[: sums.shape[1]])
+    if parameters.codebook is not None and side.index is not None:
+        typical = parameters.codebook.basis.scaled_rows
+        counts = [np.bincount(side.index, weight, len(typical)) for weight in weights.T]
+        out += _product(np.stack(counts), typical)
     return out
 
 
-def _times(rows: Doubles, wide: Tensor) -> Floats:
-    """By torch, which keeps to the threads that it was given; NumPy's product takes all cores for the least of work."""
-    product: Floats = (torch.from_numpy(rows.astype(np.float32)) @ wide).numpy()
+def _product(rows: Doubles, matrix: Tensor) -> Floats:
+    """Multiply by torch, which keeps to the threads that it is given; NumPy's product takes all cores."""
+    product: Floats = (torch.from_numpy(rows.astype(np.float32)) @ matrix).numpy()
     return product
 
 
-def _sums(parts: Parts, weights: Floats) -> Doubles:
-    """Rows x columns: parts of a step, each token times its weight, added up. Who weighs nothing is not read."""
-    tokens = parts.tokens
+def _weighted_sums(sixteenths: Sixteenths, weights: Floats) -> Doubles:
+    """Rows x columns of values, each token times its weight, added up; tokens without weight are not read."""
+    tokens = sixteenths.tokens
     sorted_weights = weights[tokens.order]
     largest = np.abs(sorted_weights).max(initial=0)
-    there = np.flatnonzero(np.abs(sorted_weights).max(axis=1, initial=0) > _NOTHING * largest)
-    group = np.searchsorted(tokens.bounds, there, "right") - 1
-    out = np.zeros((weights.shape[1], len(parts.numbers)))
-    _add(parts.numbers, parts.inwards, parts.of_one, there, group, sorted_weights[there].astype(np.float64), out)
+    read = np.flatnonzero(np.abs(sorted_weights).max(axis=1, initial=0) > _MIN_WEIGHT_SHARE * largest)
+    group = np.searchsorted(tokens.bounds, read, "right") - 1
+    out = np.zeros((weights.shape[1], len(sixteenths.levels)))
+    chosen = sorted_weights[read].astype(np.float64)
+    _add(sixteenths.levels, sixteenths.offsets, sixteenths.step_scale, read, group, chosen, out)
     return out
 
 
 @compiled
 def _add(  # noqa: PLR0913 - compiled code takes arrays, not objects
-    numbers: NDArray[np.int32],
-    inwards: NDArray[np.int32],
-    of_one: NDArray[np.int32],
-    there: NDArray[np.int64],
+    levels: NDArray[np.int32],
+    offsets: NDArray[np.int32],
+    step_scale: NDArray[np.int32],
+    read: NDArray[np.int64],
     group: NDArray[np.int64],
     weights: Doubles,
     out: Doubles,
 ) -> None:
-    for c in range(numbers.shape[0]):
-        here = numbers[c]
-        for i in range(len(there)):
-            number = here[there[i]]
-            if number != 0:
-                part = dequantise(number, of_one[c], inwards[group[i], c, 0], inwards[group[i], c, 1])
+    for c in range(levels.shape[0]):
+        column = levels[c]
+        for i in range(len(read)):
+            level = column[read[i]]
+            if level != 0:
+                value = dequantise(level, step_scale[c], offsets[group[i], c, 0], offsets[group[i], c, 1])
                 for row in range(out.shape[0]):
-                    out[row, c] += weights[i, row] * part
+                    out[row, c] += weights[i, row] * value

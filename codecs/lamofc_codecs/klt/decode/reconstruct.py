@@ -1,222 +1,154 @@
-"""From whole numbers to a feature: drawn inwards, through the transform, onto the means, rounded to the dtype."""
+"""Levels to features: offsets, inverse transforms, token codebook, channel means, rounding to the dtype."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.format import KltParameters, Level, Side
-from lamofc_codecs.klt.layers import Inwards, Numbers, dequantise, inwards_of
-from lamofc_codecs.klt.quantise import PARTS, Tokens, down
+from lamofc_codecs.klt.decode.sixteenths import Sixteenths, sixteenths_of
+from lamofc_codecs.klt.format import DecodedLevel, KltParameters, SideInformation
+from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
 from lamofc_codecs.klt.transform import Basis, Tile
 from lamofc_codecs.runtime import LARGEST_HALF, Floats, compiled, convert_into
 
 _TILE = 256
-"""Tokens that are transformed at once: what stands between the stages then stays in the processor's cache."""
-_ONE, _TWO = 127, 16000
-"""Parts of a step that one byte holds, and two."""
+"""Tokens that are transformed at once: intermediate values then stay in the processor's cache."""
+_MAX_ONE_BYTE, _MAX_TWO_BYTES = 127, 16000
+"""Largest magnitudes, in sixteenths of a step, that one and two bytes hold."""
 
 
-def synthesise(level: Level, known: KltParameters, side: Side, outs: Sequence[Tensor | None]) -> None:
-    """Fill those of `outs`, tokens x channels of each part, that are not None with what the numbers stand for."""
-    unit, parts = np.float32(level.step / np.float32(PARTS)), parts_of(level, known)
-    largest = parts.of_one * np.abs(parts.numbers).max(axis=1, initial=0).astype(np.int64)
-    tiles: _Tiles
-    if known.basis is None:
-        tiles = _Plain(parts, known)
-    elif largest.max(initial=0) <= _TWO:
-        tiles = _Whole(parts, known, int(np.flatnonzero(largest > _ONE).max(initial=-1)) + 1)
-    else:
-        tiles = _Wide(parts, known)
-    for first, last, out in zip(known.bounds, known.bounds[1:], outs, strict=False):
+def reconstruct(
+    level: DecodedLevel, parameters: KltParameters, side: SideInformation, outs: Sequence[Tensor | None]
+) -> None:
+    """Fill those of `outs`, tokens x channels of each part, that are not None."""
+    unit = np.float32(level.step / np.float32(SIXTEENTHS))
+    decoder = _tile_decoder(sixteenths_of(level, parameters), parameters)
+    for first, last, out in zip(parameters.bounds, parameters.bounds[1:], outs, strict=False):
         if out is not None:
-            _fill(out, tiles, unit, slice(first, last), side)
+            _fill(out, decoder, parameters, (unit, slice(first, last)), side)
 
 
-def parts_of(level: Level, known: KltParameters) -> Parts:
-    """What the numbers of a level stand for, in parts of its step."""
-    runs = level.runs
-    inwards, stride = inwards_of(known.drawn, runs, runs.columns), known.stride[: runs.columns]
-    if level.between is not None:
-        return Parts(level.between.parts(level.numbers, runs, known.drawn), 0 * inwards, stride, runs.tokens)
-    return Parts(level.numbers, inwards * stride[:, None], PARTS * stride, runs.tokens)
-
-
-def _fill(out: Tensor, tiles: _Tiles, unit: np.float32, channels: slice, side: Side) -> None:
-    cut = side.field.tiles(len(out), _TILE)
-    room = np.empty((max(tile.stop - tile.start for tile in cut), out.shape[1]), np.float32)
-    lower = down(side.lifts, len(out))
-    means = tiles.known.means
-    for tile in cut:
-        part = out[tile.start : tile.stop]
-        direct = part.dtype == torch.float32
-        floats = part.numpy() if direct else room[: len(part)]
-        tiles.fill(tile, unit, lower[tile.start : tile.stop], floats, channels)
-        if means is not None and side.index is not None:
-            rows, scale = means.basis.rows[:, channels].numpy(), means.basis.scale[channels].numpy()
-            _add_means(side.index[tile.start : tile.stop], rows, scale, floats)
+def _fill(
+    out: Tensor,
+    decoder: _TileDecoder,
+    parameters: KltParameters,
+    scale: tuple[np.float32, slice],
+    side: SideInformation,
+) -> None:
+    """Reconstruct one part, tile by tile; `scale` is the value of a sixteenth of a step, and the part's channels."""
+    unit, channels = scale
+    tiles = side.grid.tiles(len(out), _TILE)
+    scratch = np.empty((max(tile.stop - tile.start for tile in tiles), out.shape[1]), np.float32)
+    factors = inverse_gain_factors(side.item_gains, len(out))
+    codebook = parameters.codebook
+    for tile in tiles:
+        piece = out[tile.start : tile.stop]
+        direct = piece.dtype == torch.float32
+        floats = piece.numpy() if direct else scratch[: len(piece)]
+        decoder.fill(tile, unit, factors[tile.start : tile.stop], floats, channels)
+        if codebook is not None and side.index is not None:
+            rows, row_scale = codebook.basis.rows[:, channels].numpy(), codebook.basis.scale[channels].numpy()
+            _add_typical(side.index[tile.start : tile.stop], rows, row_scale, floats)
         if not direct:
-            if part.dtype == torch.float16:
+            if piece.dtype == torch.float16:
                 np.clip(floats, -LARGEST_HALF, LARGEST_HALF, out=floats)
-            convert_into(torch.from_numpy(floats), part)
+            convert_into(torch.from_numpy(floats), piece)
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """Numbers, and how they become parts of a step."""
+class _TileDecoder(Protocol):
+    """Reconstruction of a tile of tokens, up to the token codebook."""
 
-    numbers: Numbers
-    inwards: Inwards
-    of_one: NDArray[np.int32]
-    """Parts that a number of each column is worth before it is drawn inwards."""
-    tokens: Tokens
-
-    def whole(self) -> NDArray[np.int32]:
-        """Tokens x columns."""
-        out = np.empty(self.numbers.shape[::-1], np.int32)
-        _whole(self.numbers, self.inwards, self.of_one, self.tokens.bounds, self.tokens.order, out)
-        return out
-
-    def split(self, several: int) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-        """Tokens x columns as one byte each, and of the first columns a higher one."""
-        low = np.empty(self.numbers.shape[::-1], np.int8)
-        high = np.empty((len(low), several), np.int8)
-        _bytes(self.numbers, self.inwards, self.of_one, self.tokens.bounds, self.tokens.order, low, high)
-        return low, high
+    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
+        """Write some channels of a tile; `factors` undo the gain of each token."""
 
 
-class _Tiles:
-    """How a tile of tokens becomes floats."""
-
-    def __init__(self, known: KltParameters) -> None:
-        self.known = known
-
-    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
-        """Write the tokens of a tile, of those channels; `lower` is what each token is multiplied by."""
-        raise NotImplementedError
-
-
-class _Plain(_Tiles):
-    """Each column is a channel."""
-
-    def __init__(self, parts: Parts, known: KltParameters) -> None:
-        super().__init__(known)
-        self.parts = parts.whole()
-
-    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
-        floats = np.zeros((len(out), self.known.channels), np.float32)
-        chosen = self.known.order[: self.parts.shape[1]]
-        parts = tile.back(self.parts[tile.start : tile.stop].astype(np.float32))
-        floats[:, chosen] = parts * lower[:, None] * (unit / self.known.metric.weight[chosen])
-        np.add(floats[:, channels], self.known.bulk.mean[channels], out=out)
+def _tile_decoder(sixteenths: Sixteenths, parameters: KltParameters) -> _TileDecoder:
+    """Choose the way through the transform: exact integer products where two bytes hold all values."""
+    if parameters.basis is None:
+        return _ChannelColumns(sixteenths, parameters)
+    largest = sixteenths.step_scale * np.abs(sixteenths.levels).max(axis=1, initial=0).astype(np.int64)
+    if largest.max(initial=0) <= _MAX_TWO_BYTES:
+        two_bytes = int(np.flatnonzero(largest > _MAX_ONE_BYTE).max(initial=-1)) + 1
+        return _ExactProducts(sixteenths, parameters, parameters.basis, two_bytes)
+    return _FloatProducts(sixteenths, parameters, parameters.basis)
 
 
-class _Whole(_Tiles):
+class _ChannelColumns:
+    """Without a transform: each column is a channel."""
+
+    def __init__(self, sixteenths: Sixteenths, parameters: KltParameters) -> None:
+        self._values, self._parameters = sixteenths.by_token(), parameters
+
+    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
+        """Scatter columns to their channels."""
+        floats = np.zeros((len(out), self._parameters.channels), np.float32)
+        chosen = self._parameters.order[: self._values.shape[1]]
+        values = tile.inverse_dct(self._values[tile.start : tile.stop].astype(np.float32))
+        weight = self._parameters.error_weights.weight
+        floats[:, chosen] = values * factors[:, None] * (unit / weight[chosen])
+        np.add(floats[:, channels], self._parameters.bulk.mean[channels], out=out)
+
+
+class _ExactProducts:
     """Through the matrix by exact sums of bytes."""
 
-    def __init__(self, parts: Parts, known: KltParameters, several: int) -> None:
-        super().__init__(known)
-        self.low, self.high = parts.split(several)
+    def __init__(self, sixteenths: Sixteenths, parameters: KltParameters, basis: Basis, two_bytes: int) -> None:
+        """Hold the first `two_bytes` columns in two bytes, the others in one."""
+        self._low, self._high = sixteenths.as_bytes(two_bytes)
+        self._basis, self._mean = basis, parameters.bulk.mean
 
-    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
-        basis, here = _basis(self.known), slice(tile.start, tile.stop)
-        sums = basis.inverse(self.low[here], self.high[here], channels)
-        factor, middle = basis.scale[channels].numpy() * unit, self.known.bulk.mean[channels]
-        if tile.down:
+    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
+        """Multiply, then scale each channel."""
+        where = slice(tile.start, tile.stop)
+        sums = self._basis.inverse(self._low[where], self._high[where], channels)
+        scale, mean = self._basis.scale[channels].numpy() * unit, self._mean[channels]
+        if tile.row_bounds:
             out[:] = sums
-            _finish(tile.back(out), lower, factor, middle, out)
+            _scale_and_shift(tile.inverse_dct(out), factors, scale, mean, out)
         else:
-            _finish(sums, lower, factor, middle, out)
+            _scale_and_shift(sums, factors, scale, mean, out)
 
 
-class _Wide(_Tiles):
-    """Through the matrix by floats, for numbers that bytes do not hold."""
+class _FloatProducts:
+    """Through the matrix by floats, for values that two bytes do not hold."""
 
-    def __init__(self, parts: Parts, known: KltParameters) -> None:
-        super().__init__(known)
-        self.parts = parts.whole()
-        self.rows = _basis(known).rows[: self.parts.shape[1]].to(torch.float32)
+    def __init__(self, sixteenths: Sixteenths, parameters: KltParameters, basis: Basis) -> None:
+        self._values, self._basis, self._mean = sixteenths.by_token(), basis, parameters.bulk.mean
+        self._rows = basis.rows[: self._values.shape[1]].to(torch.float32)
 
-    def fill(self, tile: Tile, unit: np.float32, lower: Floats, out: Floats, channels: slice) -> None:
-        room = torch.zeros(_TILE, self.parts.shape[1])
+    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
+        """Multiply in products of one size, so that no token depends on its neighbours; then scale each channel."""
+        padded = torch.zeros(_TILE, self._values.shape[1])
         for start in range(tile.start, tile.stop, _TILE):
-            some = self.parts[start : min(start + _TILE, tile.stop)]
-            room[: len(some)] = torch.from_numpy(some).to(torch.float32)
-            out[start - tile.start :][: len(some)] = torch.mm(room, self.rows[:, channels])[: len(some)].numpy()
-        scale = _basis(self.known).scale[channels].numpy()
+            values = self._values[start : min(start + _TILE, tile.stop)]
+            padded[: len(values)] = torch.from_numpy(values).to(torch.float32)
+            product = torch.mm(padded, self._rows[:, channels])[: len(values)]
+            out[start - tile.start :][: len(values)] = product.numpy()
         with np.errstate(over="ignore", invalid="ignore"):
-            tile.back(out)
-            out *= lower[:, None]
-            out *= scale * unit
-            out += self.known.bulk.mean[channels]
-
-
-def _basis(known: KltParameters) -> Basis:
-    assert known.basis is not None  # noqa: S101 - the other form has no matrix
-    return known.basis
+            tile.inverse_dct(out)
+            out *= factors[:, None]
+            out *= self._basis.scale[channels].numpy() * unit
+            out += self._mean[channels]
 
 
 @compiled
-def _whole(
-    numbers: Numbers,
-    inwards: Inwards,
-    of_one: NDArray[np.int32],
-    bounds: NDArray[np.int64],
-    order: NDArray[np.int64],
-    out: NDArray[np.int32],
+def _scale_and_shift(
+    values: NDArray[np.int32] | Floats, factors: Floats, scale: Floats, mean: Floats, out: Floats
 ) -> None:
-    for group in range(len(bounds) - 1):
-        for c in range(numbers.shape[0]):
-            one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
-            here = numbers[c]
-            for t in range(bounds[group], bounds[group + 1]):
-                out[order[t], c] = dequantise(here[t], worth, one, more)
-
-
-@compiled
-def _bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
-    numbers: Numbers,
-    inwards: Inwards,
-    of_one: NDArray[np.int32],
-    bounds: NDArray[np.int64],
-    order: NDArray[np.int64],
-    low: NDArray[np.int8],
-    high: NDArray[np.int8],
-) -> None:
-    """Parts of a step: as one byte, or in the first columns as two, the lower one from -64 to 63."""
-    several = high.shape[1]
-    for group in range(len(bounds) - 1):
-        for first in range(bounds[group], bounds[group + 1], 32):
-            last = min(first + 32, bounds[group + 1])
-            for c in range(numbers.shape[0]):
-                one, more, worth = inwards[group, c, 0], inwards[group, c, 1], of_one[c]
-                here = numbers[c]
-                for t in range(first, last):
-                    part = dequantise(here[t], worth, one, more)
-                    if c < several:
-                        below = ((part + np.int32(64)) & np.int32(127)) - np.int32(64)
-                        low[order[t], c] = np.int8(below)
-                        high[order[t], c] = np.int8((part - below) >> np.int32(7))
-                    else:
-                        low[order[t], c] = np.int8(part)
-
-
-@compiled
-def _finish(sums: NDArray[np.int32] | Floats, lower: Floats, factor: Floats, middle: Floats, out: Floats) -> None:
     for t in range(out.shape[0]):
-        row, there, less = sums[t], out[t], lower[t]
+        row, out_row, factor = values[t], out[t], factors[t]
         for c in range(out.shape[1]):
-            there[c] = np.float32(row[c]) * less * factor[c] + middle[c]
+            out_row[c] = np.float32(row[c]) * factor * scale[c] + mean[c]
 
 
 @compiled
-def _add_means(index: NDArray[np.int64], rows: NDArray[np.int8], scale: Floats, out: Floats) -> None:
+def _add_typical(index: NDArray[np.int64], rows: NDArray[np.int8], scale: Floats, out: Floats) -> None:
     for t in range(out.shape[0]):
-        row, there = rows[index[t]], out[t]
+        row, out_row = rows[index[t]], out[t]
         for c in range(out.shape[1]):
-            there[c] += np.float32(row[c]) * scale[c]
+            out_row[c] += np.float32(row[c]) * scale[c]

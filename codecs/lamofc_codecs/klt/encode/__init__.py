@@ -1,13 +1,17 @@
-"""The encoder of `klt`: transforms a sample once and tries steps until the quality is met.
+"""The encoder of `klt`: transforms a source once and tries steps until the quality is met.
 
-In: a surveyed source and a quality. Out: integers, side information and the distortion of every layer."""
+In: a surveyed source and a quality. On the way: its coefficients, their quantised levels, candidates with their
+distortion. Out: the layers of a record.
+"""
 
-from lamofc_codecs.klt.encode.equalise import equalise_items
-from lamofc_codecs.klt.encode.sample_encoder import SampleEncoder
+from lamofc_codecs.klt.encode.coefficients import analyse
+from lamofc_codecs.klt.encode.encode_source import encode_source
+from lamofc_codecs.klt.encode.encode_to_target import encode_to_target
 from lamofc_codecs.klt.encode.subset import keep_rows
 
 __all__ = [
-    "SampleEncoder",
-    "equalise_items",
+    "analyse",
+    "encode_source",
+    "encode_to_target",
     "keep_rows",
 ]

@@ -9,36 +9,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import positions_of, write_exact
-from lamofc_codecs.klt.format import KltParameters, Side, read_layers, write_layers
+from lamofc_codecs.klt.encode.encode_source import min_first_layer
+from lamofc_codecs.klt.format import KltParameters, SideInformation, read_layers, write_layers
 from lamofc_codecs.klt.layers import previous_level
-from lamofc_codecs.klt.quantise import Tokens
+from lamofc_codecs.klt.quantise import TokenGroups
 
 
 def keep_rows(
-    layers: Sequence[memoryview], whole: Tensor, rows: NDArray[np.int64], known: KltParameters
+    layers: Sequence[memoryview], decoded: Tensor, rows: NDArray[np.int64], parameters: KltParameters
 ) -> tuple[bytes, ...]:
-    """Layers of the same numbers of some tokens, rising; `whole` is what all tokens decode to."""
-    read = read_layers(layers, len(whole), known.widths, known)
-    head, old = read.head, read.side
-    tokens = Tokens.of(old.tokens.energy[rows])
-    index, lifts = (None if some is None else some[rows] for some in (old.index, old.lifts))
-    place = np.argsort(old.tokens.order)
-    numbers = [np.ascontiguousarray(read.level.numbers[:, place[rows[tokens.order]]])]
+    """Code the same levels of some tokens, rising; `decoded` holds the values of all tokens."""
+    read = read_layers(layers, len(decoded), parameters.widths, parameters)
+    head, side = read.head, read.side
+    tokens = TokenGroups.from_classes(side.tokens.token_class[rows])
+    index, gains = (None if values is None else values[rows] for values in (side.index, side.item_gains))
+    place = np.argsort(side.tokens.order)
+    levels = [np.ascontiguousarray(read.level.levels[:, place[rows[tokens.order]]])]
     for width in head.columns[-2::-1]:
-        numbers.insert(0, np.ascontiguousarray(previous_level(numbers[0])[:width]))
-    coded = [(some, head.runs_of(at, tokens, known)) for at, some in enumerate(numbers)]
-    exact = _exact(read.exact, whole, rows)
-    return write_layers(head, coded, Side(tokens, index, old.field, lifts), known, exact, whole.nbytes >> 17)
+        levels.insert(0, np.ascontiguousarray(previous_level(levels[0])[:width]))
+    coded = [(every, head.runs_of(depth, tokens, parameters)) for depth, every in enumerate(levels)]
+    exact = _exact_of_rows(read.exact, decoded, rows)
+    side = SideInformation(tokens, index, side.grid, gains)
+    return write_layers(head, coded, side, parameters, exact, min_first_layer(decoded.nbytes))
 
 
-def _exact(stored: memoryview, whole: Tensor, rows: NDArray[np.int64]) -> bytes:
-    """The exact entries of some tokens."""
+def _exact_of_rows(stored: memoryview, decoded: Tensor, rows: NDArray[np.int64]) -> bytes:
+    """Code the exact entries of some tokens."""
     if not len(stored):
         return b""
-    left = whole[rows].contiguous()
-    row, channel = np.divmod(positions_of(stored, whole), whole.shape[1])
-    place = np.full(len(whole), -1)
+    token, channel = np.divmod(positions_of(stored, decoded), decoded.shape[1])
+    place = np.full(len(decoded), -1)
     place[rows] = np.arange(len(rows))
-    there = place[row] >= 0
-    positions = place[row[there]] * whole.shape[1] + channel[there]
-    return write_exact((positions,), (left,)) if len(positions) else b""
+    chosen = place[token] >= 0
+    positions = place[token[chosen]] * decoded.shape[1] + channel[chosen]
+    return write_exact((positions,), (decoded[rows].contiguous(),)) if len(positions) else b""

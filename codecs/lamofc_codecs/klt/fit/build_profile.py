@@ -1,4 +1,4 @@
-"""The profile of `klt`: what was fitted, as it is stored, and the spreads and tables that are measured through it."""
+"""The profile of `klt`: what was fitted, as it is stored, with the spreads and tables that are measured through it."""
 
 from __future__ import annotations
 
@@ -11,162 +11,180 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import SIGMA_TABLES, SYMBOLS, Tables, normalise
-from lamofc_codecs.klt.fit.grid_search import as_waves, bands_of
-from lamofc_codecs.klt.format import AS_LOUD, LOUDER, KltOptions
-from lamofc_codecs.klt.quantise import ENERGIES, FACTORS, USUAL, energies_of, fit_drawn
+from lamofc_codecs.klt.fit.grid_search import fit_band_codes, transform_on_grid
+from lamofc_codecs.klt.format import BAND_FACTORS, UNIT_BAND_CODE, KltOptions
+from lamofc_codecs.klt.quantise import AVERAGE_CLASS, CLASS_FACTORS, TOKEN_CLASSES, classify_tokens, fit_offsets
 from lamofc_codecs.klt.transform import BANDS, Analysis, Basis, ErrorWeights, TokenCodebook, TokenGridRule
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats
-from lamofc_codecs.stats import Bulk
+from lamofc_codecs.stats import Bulk, error_share
 
-_SHOWN = 1 << 19
-"""Values that the drawing inwards is measured on."""
+_MAX_OFFSET_VALUES = 1 << 19
+"""Values that the reconstruction offsets are fitted to."""
+_SPREAD_ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """What is known before the transform."""
+class FitContext:
+    """All that a fit settles before the transform."""
 
     bulk: Bulk
-    metric: ErrorWeights
+    error_weights: ErrorWeights
     parts: tuple[tuple[str, int], ...]
     quality: Quality | None
     options: KltOptions
-    aim_db: float
+    target_db: float
+    """Signal-to-noise ratio of the step at which spreads are measured."""
 
 
 @dataclass(frozen=True)
 class Transform:
-    """What channels are turned by."""
+    """Channel transform and token codebook."""
 
     rows: Tensor
     """Columns x weighted channels, by falling variance."""
     means: Tensor | None
-    """Means x weighted channels."""
+    """Typical tokens x weighted channels."""
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Weighted tokens about their middle, in columns by falling spread; the transform was fitted without them."""
+class HeldOutColumns:
+    """Tokens held out, as columns by falling spread of a transform that was fitted without them."""
 
     columns: Floats
     order: NDArray[np.int64]
-    """Where each column was before."""
+    """Rank of each column before sorting."""
     lengths: tuple[int, ...]
     """Tokens of each sample, if samples are whole."""
-    numbers: NDArray[np.uint16] | None
-    """Table of their means' numbers."""
+    index_table: NDArray[np.uint16] | None
+    """Table of their codebook indices."""
 
     @classmethod
-    def of(cls, away: Tensor, lengths: Sequence[int], measured: Transform | None) -> HeldOut:
-        """Take off means and transform."""
-        columns, numbers = away.numpy(), None
+    def from_centred(cls, centred: Tensor, lengths: Sequence[int], measured: Transform | None) -> HeldOutColumns:
+        """Subtract typical tokens, transform, and sort the columns."""
+        columns, table = centred.numpy(), None
         if measured is not None and measured.means is not None:
             even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
-            columns, numbers = _without_means(columns, TokenCodebook(Basis.of(measured.means), even))
+            columns, table = _subtract_typical(columns, TokenCodebook(Basis.from_floats(measured.means), even))
         if measured is not None:
-            columns = Analysis.of(Basis.of(measured.rows)).forward(columns)
+            columns = Analysis.of(Basis.from_floats(measured.rows)).forward(columns)
         order = np.argsort(-np.square(columns, dtype=np.float64).mean(0), kind="stable")
-        return cls(np.ascontiguousarray(columns[:, order]), order, tuple(lengths), numbers)
+        return cls(np.ascontiguousarray(columns[:, order]), order, tuple(lengths), table)
 
     def samples(self) -> list[Floats]:
-        """Each sample by itself."""
+        """Split into samples."""
         return np.split(self.columns, np.cumsum(self.lengths)[:-1])
 
 
-def make_profile(fitted: Fitted, test: HeldOut, final: Transform | None, terrain: TokenGridRule | None) -> Profile:
-    """A profile of the final transform, none for channels as they are; with waves, if tokens lie on some terrain.
+def make_profile(
+    context: FitContext, test: HeldOutColumns, final: Transform | None, rule: TokenGridRule | None
+) -> Profile:
+    """Make a profile of the final transform, or of channels as they are; with a block DCT if there is a rule.
 
-    Spreads and tables are those of what was held out: each column of the final transform takes the spread of its rank.
+    Spreads and tables are measured on the tokens held out: a column of the final transform takes those of its rank.
     """
-    tensors: dict[str, Tensor] = dict(fitted.bulk.tensors())
-    if test.numbers is not None and final is not None and final.means is not None:
-        stored = Basis.of(fitted.metric.undone(final.means))
-        tensors |= {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(test.numbers)}
     columns, band = test.columns, np.zeros(len(test.columns), np.uint8)
-    if terrain is not None:
-        columns, band = as_waves(test.samples(), terrain)
-    found = _spreads(columns, band, fitted.aim_db)
-    tensors |= {
-        "sigma": torch.from_numpy(found.sigma),
-        "drawn": torch.from_numpy(_drawn(columns, band, found)),
-        "energies": _stored(_energy_table(found.energies)),
+    if rule is not None:
+        columns, band = transform_on_grid(test.samples(), rule)
+    spreads = _fit_spreads(columns, band, context.target_db)
+    tensors: dict[str, Tensor] = {
+        **context.bulk.tensors(),
+        **_codebook_tensors(context, test, final),
+        "sigma": torch.from_numpy(spreads.sigma),
+        "drawn": torch.from_numpy(_fit_offsets(columns, band, spreads)),
+        "energies": _stored(_token_class_table(spreads.token_class)),
+        **({} if rule is None else {"bands": torch.from_numpy(spreads.band_codes)}),
+        **_transform_tensors(context, test, final),
     }
-    if terrain is not None:
-        tensors["bands"] = torch.from_numpy(found.bands)
-    if final is None:
-        tensors["order"] = torch.from_numpy(test.order.astype(np.int32))
-    else:
-        rows = fitted.metric.undone(final.rows)
-        basis = Basis.strided(rows) if len(fitted.metric.directions) else Basis.of(rows)
-        tensors |= {"basis": basis.rows, "basis_scale": basis.scale}
-        if basis.stride is not None:
-            tensors["basis_stride"] = basis.stride.to(torch.uint8)
+    if context.parts or not context.error_weights.uniform:
+        tensors |= context.error_weights.tensors()
+    return Profile("klt", _config(context, rule), tensors)
+
+
+def _config(context: FitContext, rule: TokenGridRule | None) -> dict[str, object]:
     config: dict[str, object] = {
-        **fitted.options.to_json(),
+        **context.options.to_json(),
         "tables": SIGMA_TABLES,
-        "channels": len(fitted.bulk.mean),
-        "quality": fitted.quality.to_json() if fitted.quality else None,
+        "channels": len(context.bulk.mean),
+        "quality": context.quality.to_json() if context.quality else None,
     }
-    if terrain is not None:
-        config["terrain"] = terrain.to_json()
-    if fitted.parts:
-        config["parts"] = [[name, channels] for name, channels in fitted.parts]
-    if fitted.parts or not fitted.metric.even:
-        tensors |= fitted.metric.tensors()
-    return Profile("klt", config, tensors)
+    if rule is not None:
+        config["terrain"] = rule.to_json()
+    if context.parts:
+        config["parts"] = [[name, channels] for name, channels in context.parts]
+    return config
+
+
+def _codebook_tensors(context: FitContext, test: HeldOutColumns, final: Transform | None) -> dict[str, Tensor]:
+    if test.index_table is None or final is None or final.means is None:
+        return {}
+    stored = Basis.from_floats(context.error_weights.unweigh_rows(final.means))
+    return {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(test.index_table)}
+
+
+def _transform_tensors(context: FitContext, test: HeldOutColumns, final: Transform | None) -> dict[str, Tensor]:
+    if final is None:
+        return {"order": torch.from_numpy(test.order.astype(np.int32))}
+    rows = context.error_weights.unweigh_rows(final.rows)
+    stretched = len(context.error_weights.directions) > 0
+    basis = Basis.with_strides(rows) if stretched else Basis.from_floats(rows)
+    tensors = {"basis": basis.rows, "basis_scale": basis.scale}
+    return tensors if basis.stride is None else {**tensors, "basis_stride": basis.stride.to(torch.uint8)}
 
 
 def _stored(table: NDArray[np.uint16]) -> Tensor:
     return torch.from_numpy(table.astype(np.int32))
 
 
-def _without_means(away: Floats, book: TokenCodebook) -> tuple[Floats, NDArray[np.uint16]]:
-    """Tokens less their means, and the table of the means' numbers."""
-    index = book.nearest(away)
+def _subtract_typical(centred: Floats, codebook: TokenCodebook) -> tuple[Floats, NDArray[np.uint16]]:
+    """Return the residual of tokens, and the table of their codebook indices."""
+    index = codebook.nearest(centred)
     upper = np.zeros(SYMBOLS, np.int64)
-    np.add.at(upper, np.arange(book.count) >> book.shift, 16 * np.bincount(index, minlength=book.count) + 1)
-    left: Floats = away - book.take(index)
-    return left, normalise(upper)
+    counts = np.bincount(index, minlength=codebook.count)
+    np.add.at(upper, np.arange(codebook.count) >> codebook.shift, 16 * counts + 1)
+    residual: Floats = centred - codebook.take(index)
+    return residual, normalise(upper)
 
 
 @dataclass(frozen=True)
 class _Spreads:
-    """Spreads of columns whose tokens are told by band and energy, and the energies."""
+    """Spreads of columns, and the classes of the tokens that they were measured on."""
 
     sigma: Floats
-    bands: NDArray[np.uint8]
-    energies: NDArray[np.uint8]
+    band_codes: NDArray[np.uint8]
+    token_class: NDArray[np.uint8]
 
     @property
-    def every(self) -> Floats:
+    def by_band(self) -> Floats:
         """Bands x columns."""
-        return self.sigma * LOUDER[self.bands]
+        return self.sigma * BAND_FACTORS[self.band_codes]
 
 
-def _spreads(columns: Floats, band: NDArray[np.uint8], aim_db: float) -> _Spreads:
-    """Spreads and energies, brought to agree."""
+def _fit_spreads(columns: Floats, band: NDArray[np.uint8], target_db: float) -> _Spreads:
+    """Fit spreads and token classes, each of which depends on the other."""
     power = np.square(columns, dtype=np.float64).mean(0)
-    step = np.float32(np.sqrt(12 * power.mean() * 10 ** (-aim_db / 10))) if power.size else np.float32(1)
-    energies = np.full(len(columns), USUAL, np.uint8)
-    for _ in range(4):
-        plain = np.square(columns / FACTORS[energies][:, None], dtype=np.float64)
-        sigma = np.maximum.accumulate(np.sqrt(plain.mean(0)).astype(np.float32)[::-1])[::-1].copy()
-        bands = bands_of(plain, band, sigma) if band.any() else np.full((BANDS, len(sigma)), AS_LOUD, np.uint8)
-        found = _Spreads(sigma, bands, energies)
-        energies = energies_of(columns, band, found.every, step)
-    return _Spreads(sigma, bands, energies)
+    step = np.float32(np.sqrt(12 * power.mean() * error_share(target_db))) if power.size else np.float32(1)
+    token_class = np.full(len(columns), AVERAGE_CLASS, np.uint8)
+    for _ in range(_SPREAD_ROUNDS):
+        normal = np.square(columns / CLASS_FACTORS[token_class][:, None], dtype=np.float64)
+        sigma = np.maximum.accumulate(np.sqrt(normal.mean(0)).astype(np.float32)[::-1])[::-1].copy()
+        codes = np.full((BANDS, len(sigma)), UNIT_BAND_CODE, np.uint8)
+        if band.any():
+            codes = fit_band_codes(normal, band, sigma)
+        spreads = _Spreads(sigma, codes, token_class)
+        token_class = classify_tokens(columns, band, spreads.by_band, step)
+    return _Spreads(sigma, codes, token_class)
 
 
-def _drawn(columns: Floats, band: NDArray[np.uint8], found: _Spreads) -> NDArray[np.uint8]:
-    rows = slice(None, None, max(1, columns.size // _SHOWN))
-    loud = found.sigma > 0
-    spread = found.every[band[rows]][:, loud] * FACTORS[found.energies[rows]][:, None]
-    return fit_drawn(columns[rows, loud] / spread)
+def _fit_offsets(columns: Floats, band: NDArray[np.uint8], spreads: _Spreads) -> NDArray[np.uint8]:
+    rows = slice(None, None, max(1, columns.size // _MAX_OFFSET_VALUES))
+    used = spreads.sigma > 0
+    spread = spreads.by_band[band[rows]][:, used] * CLASS_FACTORS[spreads.token_class[rows]][:, None]
+    return fit_offsets(columns[rows, used] / spread)
 
 
-def _energy_table(energies: NDArray[np.uint8]) -> NDArray[np.uint16]:
+def _token_class_table(token_class: NDArray[np.uint8]) -> NDArray[np.uint16]:
     counts = np.zeros(SYMBOLS, np.int64)
-    counts[:ENERGIES] = 1 + 64 * np.bincount(energies, minlength=ENERGIES)
+    counts[:TOKEN_CLASSES] = 1 + 64 * np.bincount(token_class, minlength=TOKEN_CLASSES)
     return normalise(counts)

@@ -1,4 +1,4 @@
-"""How many token means `klt` has: as many as pay on tokens held out, at the rate or the error that is asked for."""
+"""The size of the token codebook: as many typical tokens as pay on tokens held out, at the quality of the fit."""
 
 from __future__ import annotations
 
@@ -10,122 +10,131 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.fit.pca import principal_within
+from lamofc_codecs.klt.fit.pca import principal_by_range
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.stats import WaterFilling, of_columns
+from lamofc_codecs.stats import WaterFilling, error_share, single_band
 
 _SIZES = (256, 512, 1024, 2048, 4096, 8192)
-_TOKENS_PER_MEAN = 8
-_AIMS_DB = (10.0, 20.0)
-"""Where what pays is weighed when no quality is given."""
-_LEAST_DB = 0.5
-_FRAME, _LOUDNESS = 60, 1.0
-"""What a budget pays besides: bytes of a record's header and starts, bits of a token's energy class."""
-_FINER_DB = 12.0
-"""Of many channels those columns are kept that a quality so much finer would use."""
-_MANY = 1024
+_MIN_TOKENS_PER_ENTRY = 8
+"""Calibration tokens for each typical token, at the least."""
+_TARGETS_DB = (10.0, 20.0)
+"""Signal-to-noise ratios at which costs are compared where the fit has no quality that names one."""
+_MIN_TARGET_DB = 0.5
+_FRAME_BYTES, _TOKEN_CLASS_BITS = 60, 1.0
+"""Share of a bit budget that is not for levels: a record's header and starts; a token's class."""
+_MARGIN_DB = 12.0
+"""Directions are kept, where channels are many, that a quality finer by this would use."""
+_MANY_CHANNELS = 1024
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Tokens about their middle, weighted, in the directions that matter; some of them held out."""
+    """Tokens, centred and weighted, in their principal directions; some of them held out."""
 
     train: Tensor
     test: Tensor
     rows: Tensor
     """Directions x channels."""
-    kin: Tensor | None
-    """Of which range of channels each direction is, where these are decorrelated each by itself."""
+    range_of: Tensor | None
+    """Range of channels of each direction, where ranges are decorrelated separately."""
     signal: float
-    """Squared values of a token that was held out."""
-    aims: tuple[float, ...]
-    """Decibels."""
+    """Energy of a token that was held out."""
+    targets_db: tuple[float, ...]
     budget: float | None
-    """Bits of a token, where a rate is asked for: the aims then follow from it."""
-    shared: float
+    """Bits of a token where a rate is asked for, which then settles the signal-to-noise ratio."""
+    tokens_shared: float
     """Tokens that the profile's bytes are spread over."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A codebook of means, and what it costs."""
+class Cost:
+    """Cost of a transform on tokens held out, comparable between transforms of one calibration.
+
+    Bits of a token at the target errors, profile and side information included. Under a bit budget instead the squared
+    error of a token, or more than its energy where the side information alone exceeds the budget.
+    """
+
+    amount: float
+    targets_db: tuple[float, ...]
+    """Signal-to-noise ratios that the cost refers to: those asked for, or the one that the budget leads to."""
+
+
+@dataclass(frozen=True)
+class CodebookChoice:
+    """A token codebook, or none, with the rotation of what remains, and its cost."""
 
     means: Tensor | None
-    """Means x directions."""
-    turn: Tensor
+    """Typical tokens x directions."""
+    rotation: Tensor
     """Columns x directions, orthonormal."""
-    cost: float
-    """Bits of a token, profile and side included; where a rate is asked for, the squared error at that rate."""
-    aims: tuple[float, ...]
-    """Decibels that it is for."""
+    cost: Cost
 
 
-def aims_of(quality: Quality | None) -> tuple[float, ...]:
-    """Decibels at which what pays is weighed."""
-    return (quality.value,) if quality is not None and quality.kind == "snr_db" else _AIMS_DB
+def targets_of(quality: Quality | None) -> tuple[float, ...]:
+    """Signal-to-noise ratios at which costs are compared."""
+    return (quality.value,) if quality is not None and quality.kind == "snr_db" else _TARGETS_DB
 
 
 def calibration_of(
     train: Tensor, test: Tensor, options: KltOptions, quality: Quality | None, per_sample: float
 ) -> Calibration:
-    """Turn into principal directions; of many channels, leave out those far below the finest aim."""
+    """Rotate to principal directions; of many channels, leave out those far below the finest target."""
     ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
-    rows, kin = principal_within(train, ranges, options.components)
-    signal, aims = float(test.square().sum(1).mean()), aims_of(quality)
-    if train.shape[1] > _MANY:
-        variance = _variance(train @ rows.T)
-        theory = of_columns(variance)
-        rows = rows[: max(1, theory.columns(theory.step_for_error(signal * 10 ** (-(max(aims) + _FINER_DB) / 10))))]
-    kin = None if kin is None else kin[: len(rows)]
+    rows, range_of = principal_by_range(train, ranges, options.components)
+    signal, targets = float(test.square().sum(1).mean()), targets_of(quality)
+    if train.shape[1] > _MANY_CHANNELS:
+        prediction = single_band(_variance(train @ rows.T))
+        step = prediction.step_for_error(signal * error_share(max(targets) + _MARGIN_DB))
+        rows = rows[: max(1, prediction.columns(step))]
+    range_of = None if range_of is None else range_of[: len(rows)]
     budget = None
     if quality is not None and quality.kind == "bpfp":
-        budget = quality.value * train.shape[1] - _LOUDNESS - 8 * _FRAME / max(per_sample, 1)
+        budget = quality.value * train.shape[1] - _TOKEN_CLASS_BITS - 8 * _FRAME_BYTES / max(per_sample, 1)
     shared = options.shared_by * max(per_sample, 1)
-    return Calibration(train @ rows.T, test @ rows.T, rows, kin, signal, aims, budget, shared)
+    return Calibration(train @ rows.T, test @ rows.T, rows, range_of, signal, targets, budget, shared)
 
 
-def choices(calibration: Calibration, options: KltOptions) -> list[Choice]:
-    """Sizes of the codebook, as long as they cost ever less on tokens held out, their own bytes counted."""
+def codebook_choices(calibration: Calibration, options: KltOptions) -> list[CodebookChoice]:
+    """Try sizes of the codebook as long as the cost falls; the size that the options name, if they do."""
     if options.means is not None:
-        return [_try(calibration, options.means)]
-    tried = [_try(calibration, 0)]
+        return [_try_size(calibration, options.means)]
+    tried = [_try_size(calibration, 0)]
     for size in _SIZES:
-        if size * _TOKENS_PER_MEAN > len(calibration.train):
+        if size * _MIN_TOKENS_PER_ENTRY > len(calibration.train):
             break
-        tried.append(_try(calibration, size))
-        if tried[-1].cost >= tried[-2].cost:
+        tried.append(_try_size(calibration, size))
+        if tried[-1].cost.amount >= tried[-2].cost.amount:
             break
     return tried
 
 
-def _try(calibration: Calibration, size: int) -> Choice:
-    means, left, unseen, side = None, calibration.train, calibration.test, 0.0
+def _try_size(calibration: Calibration, size: int) -> CodebookChoice:
+    means, residual, unseen, side_bits = None, calibration.train, calibration.test, 0.0
     if size:
-        means = fit_codebook(left, min(size, len(left)))
+        means = fit_codebook(residual, min(size, len(residual)))
         index = nearest_of(unseen, means)
-        left, unseen = left - means[nearest_of(left, means)], unseen - means[index]
-        side = _entropy(np.bincount(index.numpy(), minlength=len(means)))
-        side += 8 * len(means) * calibration.rows.shape[1] / calibration.shared
-    turn, _ = principal_within(left, calibration.kin)
-    variance = np.sort(_variance(unseen @ turn.T))[::-1]
-    rest = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
-    theory = of_columns(variance, 1, rest)
-    cost, aims = _cost(theory, calibration, side)
-    return Choice(means, turn, cost, aims)
+        residual, unseen = residual - means[nearest_of(residual, means)], unseen - means[index]
+        side_bits = _entropy(np.bincount(index.numpy(), minlength=len(means)))
+        side_bits += 8 * len(means) * calibration.rows.shape[1] / calibration.tokens_shared
+    rotation, _ = principal_by_range(residual, calibration.range_of)
+    variance = np.sort(_variance(unseen @ rotation.T))[::-1]
+    left_out = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
+    return CodebookChoice(means, rotation, _cost(single_band(variance, 1, left_out), calibration, side_bits))
 
 
-def _cost(theory: WaterFilling, calibration: Calibration, side: float) -> tuple[float, tuple[float, ...]]:
-    """Bits at the aims. Or at a budget the squared error, above all signal where the side alone exceeds it; its dB."""
+def _cost(prediction: WaterFilling, calibration: Calibration, side_bits: float) -> Cost:
     signal, budget = calibration.signal, calibration.budget
     if budget is None:
-        steps = [theory.step_for_error(signal * 10 ** (-aim / 10)) for aim in calibration.aims]
-        return float(np.mean([theory.bits(step) for step in steps])) + side, calibration.aims
-    if side >= budget:
-        return signal * (1 + side), (_LEAST_DB,)
-    error = theory.error(theory.step_for_bits(budget - side))
-    return error, (max(_LEAST_DB, 10 * math.log10(signal / error)) if error > 0 else max(_AIMS_DB),)
+        steps = [prediction.step_for_error(signal * error_share(target)) for target in calibration.targets_db]
+        bits = float(np.mean([prediction.bits(step) for step in steps]))
+        return Cost(bits + side_bits, calibration.targets_db)
+    if side_bits >= budget:
+        return Cost(signal * (1 + side_bits), (_MIN_TARGET_DB,))
+    error = prediction.error(prediction.step_for_bits(budget - side_bits))
+    reached = max(_MIN_TARGET_DB, 10 * math.log10(signal / error)) if error > 0 else max(_TARGETS_DB)
+    return Cost(error, (reached,))
 
 
 def _variance(columns: Tensor) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Fitting waves: on which fields tokens lie, how spreads go with frequency, and whether it pays on samples held out."""
+"""The search for a token grid: on which grids tokens lie, and how spreads depend on the frequency."""
 
 from __future__ import annotations
 
@@ -9,95 +9,105 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.format import AS_LOUD
-from lamofc_codecs.klt.transform import BANDS, TokenGrid, TokenGridRule, choose_grid, forward_dct, spread_out, told
+from lamofc_codecs.klt.format import UNIT_BAND_CODE
+from lamofc_codecs.klt.transform import (
+    BANDS,
+    TokenGrid,
+    TokenGridRule,
+    choose_grid,
+    dct_bits,
+    forward_dct,
+    leading_columns,
+)
 from lamofc_codecs.runtime import Doubles, Floats
 
-_ELEMENTS = 1 << 25
-HELD_OUT = 4
-"""One token in so many is held out: of the last samples, so that no text is on both sides."""
-_FEW, _MANY = 3, 64
-"""Whole samples that are kept."""
+HELD_OUT_DIVISOR = 4
+"""One token in so many is held out: those of the last samples, so that no text is on both sides."""
+_MAX_ELEMENTS = 1 << 25
+"""Values of the samples that are kept whole."""
+_MIN_SAMPLES, _MAX_SAMPLES = 3, 64
+"""Samples that are kept whole."""
 _PREFIXES = range(9)
-_WORTH = 0.02
-"""Bits a number that waves save among the first columns, below which they are not looked at any further."""
-_ALIKE = 8
-"""Columns on either side that a column's bands are like."""
-_TRUSTED = 64
-"""Tokens of a band that tell as much of a column as its neighbours do."""
+"""Tokens before the rows of an image that are tried."""
+_MIN_SAVED_BITS = 0.02
+"""Bits a coefficient that the DCT must save in the leading columns to be pursued."""
+_NEIGHBOURS = 8
+"""Columns on either side with which the band codes of a column are averaged."""
+_NEIGHBOUR_WEIGHT = 64
+"""Tokens of a band that count as much as a column's neighbours do."""
 
 
-class Latest:
-    """The last samples of a stream, whole: a fit has not learnt from them."""
+class RecentSamples:
+    """The last samples of a stream, whole: a fit holds them out."""
 
     def __init__(self) -> None:
-        self._samples: deque[Tensor] = deque(maxlen=_MANY)
+        self._samples: deque[Tensor] = deque(maxlen=_MAX_SAMPLES)
         self._elements = 0
-        self._seen = 0
+        self._count = 0
 
-    def through(self, samples: Iterator[Tensor]) -> Iterator[Tensor]:
-        """The samples, looked at on the way."""
+    def watch(self, samples: Iterator[Tensor]) -> Iterator[Tensor]:
+        """Pass the samples on, and keep the last of them."""
         for sample in samples:
-            if len(self._samples) == _MANY:
+            if len(self._samples) == _MAX_SAMPLES:
                 self._elements -= self._samples[0].numel()
             self._samples.append(sample)
             self._elements += sample.numel()
-            self._seen += 1
-            while self._elements > _ELEMENTS and len(self._samples) > _FEW:
+            self._count += 1
+            while self._elements > _MAX_ELEMENTS and len(self._samples) > _MIN_SAMPLES:
                 self._elements -= self._samples.popleft().numel()
             yield sample
 
     def held_out(self) -> list[Tensor]:
-        """Those of the last quarter."""
-        return list(self._samples)[-max(1, self._seen // HELD_OUT) :]
+        """Return those of the last quarter of the stream."""
+        return list(self._samples)[-max(1, self._count // HELD_OUT_DIVISOR) :]
 
 
-def find_terrain(samples: Sequence[Floats]) -> TokenGridRule | None:
-    """On what fields samples, tokens x columns, lie; None where waves gather too little."""
-    best: tuple[float, TokenGridRule | None] = (-_WORTH * sum(told(columns).size for columns in samples), None)
-    plain = sum(spread_out(told(columns), TokenGrid()) for columns in samples)
-    doubt = -best[0] / 2
+def find_grid_rule(samples: Sequence[Floats]) -> TokenGridRule | None:
+    """Find the grids on which the samples, tokens x columns, lie; None where the DCT saves too little."""
+    leading = [leading_columns(columns) for columns in samples]
+    best: tuple[float, TokenGridRule | None] = (-_MIN_SAVED_BITS * sum(columns.size for columns in leading), None)
+    plain = sum(dct_bits(columns, TokenGrid()) for columns in leading)
+    handicap = -best[0] / 2
     for sequence, several in ((False, False), (True, False), (False, True)):
-        for first in _PREFIXES:
-            terrain = TokenGridRule(first, sequence, several)
-            found = [
-                min(spread_out(told(columns), field) for field in terrain.fields(len(columns))) for columns in samples
-            ]
-            best = min(best, (sum(found) - plain + several * doubt, terrain), key=lambda one: one[0])
+        for prefix in _PREFIXES:
+            rule = TokenGridRule(prefix, sequence, several)
+            bits = [min(dct_bits(columns, grid) for grid in rule.grids(len(columns))) for columns in leading]
+            best = min(best, (sum(bits) - plain + several * handicap, rule), key=lambda pair: pair[0])
     return best[1]
 
 
-def as_waves(samples: Sequence[Floats], terrain: TokenGridRule) -> tuple[Floats, NDArray[np.uint8]]:
-    """Samples one after another, tokens x columns, turned; and the bands."""
-    turned, bands = [], []
+def transform_on_grid(samples: Sequence[Floats], rule: TokenGridRule) -> tuple[Floats, NDArray[np.uint8]]:
+    """Return the DCT of samples, tokens x columns, one after another; and the band of each token."""
+    coefficients, bands = [], []
     for columns in samples:
-        field = choose_grid(columns, terrain.fields(len(columns)))
-        waves = columns.copy()
-        forward_dct(waves, field)
-        turned.append(waves)
-        bands.append(field.bands(len(columns)))
-    return np.concatenate(turned), np.concatenate(bands)
+        grid = choose_grid(columns, rule.grids(len(columns)))
+        transformed = columns.copy()
+        forward_dct(transformed, grid)
+        coefficients.append(transformed)
+        bands.append(grid.bands(len(columns)))
+    return np.concatenate(coefficients), np.concatenate(bands)
 
 
-def bands_of(power: Doubles, band: NDArray[np.uint8], sigma: Floats) -> NDArray[np.uint8]:
-    """Bands x columns, by the squares of tokens x columns: how much louder than on the whole, in sixths of an octave.
+def fit_band_codes(power: Doubles, band: NDArray[np.uint8], sigma: Floats) -> NDArray[np.uint8]:
+    """Fit the spread of each band and column over that of all bands, in sixths of an octave from `UNIT_BAND_CODE` on.
 
-    What few tokens tell is averaged with what neighbouring columns do.
+    `power` holds squares, tokens x columns. Bands of few tokens are averaged with neighbouring columns.
     """
-    found = np.full((BANDS, len(sigma)), AS_LOUD, np.uint8)
-    whole = np.maximum(np.square(sigma, dtype=np.float64), 1e-300)
-    for one in range(BANDS):
-        chosen = band == one
+    codes = np.full((BANDS, len(sigma)), UNIT_BAND_CODE, np.uint8)
+    overall = np.maximum(np.square(sigma, dtype=np.float64), 1e-300)
+    for number in range(BANDS):
+        chosen = band == number
         if chosen.any():
-            louder = power[chosen].mean(0) / whole
+            ratio = power[chosen].mean(0) / overall
             count = int(chosen.sum())
-            louder = (count * louder + _TRUSTED * _around(louder)) / (count + _TRUSTED)
-            found[one] = np.clip(np.rint(3 * np.log2(np.maximum(louder, 1e-12))) + AS_LOUD, 0, 255)
-    return found
+            ratio = (count * ratio + _NEIGHBOUR_WEIGHT * _moving_mean(ratio)) / (count + _NEIGHBOUR_WEIGHT)
+            # 3 log2 of a variance ratio is 6 log2 of a ratio of spreads.
+            codes[number] = np.clip(np.rint(3 * np.log2(np.maximum(ratio, 1e-12))) + UNIT_BAND_CODE, 0, 255)
+    return codes
 
 
-def _around(values: Doubles) -> Doubles:
-    """The mean of each value and its neighbours."""
-    window = np.ones(2 * _ALIKE + 1)
-    found: Doubles = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
-    return found[: len(values)]
+def _moving_mean(values: Doubles) -> Doubles:
+    """Mean of each value and its neighbours."""
+    window = np.ones(2 * _NEIGHBOURS + 1)
+    means: Doubles = np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
+    return means[: len(values)]

@@ -5,66 +5,77 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_EXACT = 6144
-"""Up to so many tokens or channels all directions are found exactly."""
-_SPARE = 64
-_ROUNDS = 4
-_SHRINK = 0.1
+_MAX_EXACT = 6144
+"""Tokens or channels up to which all directions are found exactly."""
+_OVERSAMPLING = 64
+"""Directions of the random subspace beyond those that are returned."""
+_POWER_ROUNDS = 4
+_SHRINKAGE = 0.1
+"""Weight of the diagonal in a covariance of as few tokens as channels."""
+_MIN_EIGENVALUE_SHARE = 1e-9
+"""Share of the largest eigenvalue below which a direction is noise."""
 
 
-def principal(values: Tensor, most: int | None = None) -> Tensor:
-    """Directions, columns x channels, orthonormal, by falling variance; at most `most`."""
+def principal(values: Tensor, limit: int | None = None) -> Tensor:
+    """Return directions, columns x channels, orthonormal, by falling variance; at most `limit`."""
     tokens, channels = values.shape
-    count = min(channels, most or channels)
-    if channels <= _EXACT:
-        return _of_channels(values)[:count].contiguous()
+    count = min(channels, limit or channels)
+    if channels <= _MAX_EXACT:
+        return _from_channels(values)[:count].contiguous()
     count = min(count, max(1, tokens // 2))
-    if tokens <= _EXACT:
-        return _of_tokens(values)[:count].contiguous()
-    return _of_chance(values, min(count, _EXACT - _SPARE))
+    if tokens <= _MAX_EXACT:
+        return _from_tokens(values)[:count].contiguous()
+    return _from_random_subspace(values, min(count, _MAX_EXACT - _OVERSAMPLING))
 
 
-def principal_within(values: Tensor, kin: Tensor | None, most: int | None = None) -> tuple[Tensor, Tensor | None]:
-    """The same of each kind of channels by itself, such that every direction is of one kind; and the kind of each."""
-    if kin is None:
-        return principal(values, most), None
-    found = []
-    for kind in sorted(set(kin.tolist())):
-        chosen = kin == kind
-        turn = principal(values[:, chosen])
-        rows = torch.zeros(len(turn), values.shape[1])
-        rows[:, chosen] = turn
-        found.append((rows, (values[:, chosen] @ turn.T).square().mean(0), torch.full((len(turn),), kind)))
-    variance = torch.cat([one for _, one, _ in found])
-    order = variance.argsort(descending=True, stable=True)[:most]
-    return torch.cat([rows for rows, _, _ in found])[order].contiguous(), torch.cat([own for _, _, own in found])[order]
+def principal_by_range(
+    values: Tensor, range_of: Tensor | None, limit: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Return the directions of each range of channels by itself, by falling variance; and the range of each direction.
+
+    `range_of` is the range of each channel; None puts all of them into one.
+    """
+    if range_of is None:
+        return principal(values, limit), None
+    by_range = []
+    for number in sorted(set(range_of.tolist())):
+        chosen = range_of == number
+        rotation = principal(values[:, chosen])
+        rows = torch.zeros(len(rotation), values.shape[1])
+        rows[:, chosen] = rotation
+        variance = (values[:, chosen] @ rotation.T).square().mean(0)
+        by_range.append((rows, variance, torch.full((len(rotation),), number)))
+    variances = torch.cat([variance for _, variance, _ in by_range])
+    order = variances.argsort(descending=True, stable=True)[:limit]
+    rows = torch.cat([rows for rows, _, _ in by_range])[order].contiguous()
+    return rows, torch.cat([numbers for _, _, numbers in by_range])[order]
 
 
-def _of_channels(values: Tensor) -> Tensor:
-    """By the covariance of channels; few tokens shrink it towards its diagonal."""
+def _from_channels(values: Tensor) -> Tensor:
+    """Diagonalise the covariance of channels; few tokens shrink it towards its diagonal."""
     tokens, channels = values.shape
     covariance = (values.T @ values).to(torch.float64) / max(tokens, 1)
-    shrink = min(1.0, channels / max(tokens, 1)) * _SHRINK
-    covariance = (1 - shrink) * covariance + shrink * torch.diag(covariance.diagonal())
+    shrinkage = min(1.0, channels / max(tokens, 1)) * _SHRINKAGE
+    covariance = (1 - shrinkage) * covariance + shrinkage * torch.diag(covariance.diagonal())
     _, directions = torch.linalg.eigh(covariance)
     rows: Tensor = directions.T.flip(0).to(torch.float32)
     return rows
 
 
-def _of_tokens(values: Tensor) -> Tensor:
-    """By the products of tokens, where they are fewer than the channels."""
+def _from_tokens(values: Tensor) -> Tensor:
+    """Diagonalise the products of tokens, where they are fewer than the channels."""
     sizes, directions = torch.linalg.eigh((values @ values.T).to(torch.float64))
-    kept = sizes > 1e-9 * sizes.max()
-    rows: Tensor = (directions[:, kept] / sizes[kept].sqrt()).flip(1).T.to(torch.float32) @ values
+    chosen = sizes > _MIN_EIGENVALUE_SHARE * sizes.max()
+    rows: Tensor = (directions[:, chosen] / sizes[chosen].sqrt()).flip(1).T.to(torch.float32) @ values
     return rows
 
 
-def _of_chance(values: Tensor, count: int) -> Tensor:
-    """By iteration on a random subspace, a little larger than what is wanted; the same every time."""
-    draw = torch.Generator().manual_seed(count)
-    space = torch.randn(values.shape[1], count + _SPARE, generator=draw)
-    for _ in range(_ROUNDS):
+def _from_random_subspace(values: Tensor, count: int) -> Tensor:
+    """Iterate on a random subspace, a little larger than needed; the same every time."""
+    generator = torch.Generator().manual_seed(count)
+    space = torch.randn(values.shape[1], count + _OVERSAMPLING, generator=generator)
+    for _ in range(_POWER_ROUNDS):
         space, _ = torch.linalg.qr(values.T @ (values @ space))
-    inner = _of_channels(values @ space)
+    inner = _from_channels(values @ space)
     rows: Tensor = (inner @ space.T)[:count].contiguous()
     return rows

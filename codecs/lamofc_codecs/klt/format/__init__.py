@@ -1,31 +1,31 @@
-"""What `klt` writes: its options, its profile, and the bitstream of a record's sections."""
+"""The options of `klt`, its profile, and the bitstream of a record's sections."""
 
 from lamofc_codecs.klt.format.bitstream import (
-    FINEST,
-    Head,
-    Level,
-    Opened,
-    Read,
-    Side,
+    MIN_STEP,
+    DecodedLevel,
+    LayerHead,
+    OpenedLayers,
+    ReadLayers,
+    SideInformation,
     open_layers,
     read_layers,
     read_start,
     write_layers,
 )
 from lamofc_codecs.klt.format.options import KltOptions
-from lamofc_codecs.klt.format.profile import AS_LOUD, LOUDER, KltParameters
+from lamofc_codecs.klt.format.profile import BAND_FACTORS, UNIT_BAND_CODE, KltParameters
 
 __all__ = [
-    "AS_LOUD",
-    "FINEST",
-    "LOUDER",
-    "Head",
+    "BAND_FACTORS",
+    "MIN_STEP",
+    "UNIT_BAND_CODE",
+    "DecodedLevel",
     "KltOptions",
     "KltParameters",
-    "Level",
-    "Opened",
-    "Read",
-    "Side",
+    "LayerHead",
+    "OpenedLayers",
+    "ReadLayers",
+    "SideInformation",
     "open_layers",
     "read_layers",
     "read_start",

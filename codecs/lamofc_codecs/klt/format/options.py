@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from torch import Tensor
 
-from lamofc_codecs.klt.transform import MOST, digest_of
+from lamofc_codecs.klt.transform import MAX_TYPICAL_TOKENS, digest_of
 from lamofc_codecs.options import Between, Options
 
 
@@ -18,7 +18,7 @@ class KltOptions(Options):
 
     transform: Literal["klt", "none"] = "klt"
     """Whether channels are decorrelated; "none" codes each channel by itself."""
-    means: Annotated[int, Between(0, MOST)] | None = None
+    means: Annotated[int, Between(0, MAX_TYPICAL_TOKENS)] | None = None
     """Size of the token codebook, 0 for none; by default as many entries as save bits on held-out samples."""
     components: Annotated[int, Between(1, 1 << 16)] | None = None
     """Most columns to keep; by default all whose deviation exceeds the step, or may do so at a finer one."""

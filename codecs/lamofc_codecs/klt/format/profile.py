@@ -1,4 +1,4 @@
-"""What a profile of `klt` holds, checked and made ready."""
+"""The parameters that a profile of `klt` holds, checked and prepared for coding."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, SLOTS, SYMBOLS, Tables
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt.format.options import KltOptions
-from lamofc_codecs.klt.quantise import ENERGIES, FACTORS, PARTS, Rounding
+from lamofc_codecs.klt.quantise import CLASS_FACTORS, SIXTEENTHS, TOKEN_CLASSES, Deadzone
 from lamofc_codecs.klt.transform import (
     BANDS,
-    MOST,
+    MAX_TYPICAL_TOKENS,
     Analysis,
     Basis,
     ErrorWeights,
     TokenCodebook,
     TokenGrid,
     TokenGridRule,
-    in_one,
+    single_range,
 )
 from lamofc_codecs.options import parse_options
 from lamofc_codecs.profile import Profile
@@ -30,10 +30,10 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles, Floats, lazy
 from lamofc_codecs.stats import Bulk, WaterFilling
 
-AS_LOUD = 128
-"""A band's number where a column is as loud in it as on the whole."""
-LOUDER: Floats = np.exp2((np.arange(256) - AS_LOUD) / 6).astype(np.float32)
-"""By what a band's number multiplies a column's spread, rounded to float32."""
+UNIT_BAND_CODE = 128
+"""Code of a band in which a column has the spread that it has over all bands."""
+BAND_FACTORS: Floats = np.exp2((np.arange(256) - UNIT_BAND_CODE) / 6).astype(np.float32)
+"""Factor by which each band code multiplies the spread of a column, rounded to float32."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,60 +44,65 @@ class KltParameters:
     basis: Basis | None
     """None where each channel is a column by itself."""
     sigma: Floats
-    """Of each column, falling."""
-    bands: NDArray[np.uint8] | None
-    """Bands x columns: how much louder than on the whole, in sixths of an octave from `AS_LOUD` on; or no waves."""
-    terrain: TokenGridRule | None
-    """What fields tokens lie on, where they are turned into waves."""
+    """Spread of each column, falling."""
+    band_codes: NDArray[np.uint8] | None
+    """Bands x columns: spread over that of all bands, in sixths of an octave from `UNIT_BAND_CODE` on; None without a
+    block DCT."""
+    grid_rule: TokenGridRule | None
+    """Grids that tokens may lie on; None without a block DCT."""
     order: NDArray[np.int64]
-    """The channel of each column, without a basis."""
-    drawn: NDArray[np.uint8]
-    energies: Tables
-    """Of the tokens' energy classes."""
-    means: TokenCodebook | None
-    metric: ErrorWeights
-    """What errors count for: alike, but for groups and where a weight was given."""
+    """Channel of each column, without a basis."""
+    offsets: NDArray[np.uint8]
+    """Reconstruction offsets of each sigma class, in sixteenths of a step: of magnitude 1, and of larger ones."""
+    token_class_table: Tables
+    """Table of the token classes."""
+    codebook: TokenCodebook | None
+    error_weights: ErrorWeights
+    """Uniform but for groups and where a weight was given."""
     parts: tuple[tuple[str, int], ...]
-    """Names and channels of the features of a group; none for a single feature."""
+    """Names and channels of the features of a group; empty for a single feature."""
     options: KltOptions
     quality: Quality | None
 
     @property
     def channels(self) -> int:
-        """Channels of the feature."""
+        """Channels of all features together."""
         return len(self.bulk.mean)
 
     @property
     def columns(self) -> int:
-        """How many columns there are."""
+        """Number of columns."""
         return len(self.sigma)
 
     @lazy
     def spreads(self) -> Floats:
-        """Bands x columns, of a token of the usual energy."""
-        return self.sigma[None] if self.bands is None else self.sigma * LOUDER[self.bands]
+        """Bands x columns: spread in a token of the average class."""
+        return self.sigma[None] if self.band_codes is None else self.sigma * BAND_FACTORS[self.band_codes]
 
     @lazy
     def variance(self) -> Doubles:
-        """Of each band and column over tokens of all energies."""
-        shares = self.energies.freqs[0, :ENERGIES] / SLOTS
-        loud = float((shares * np.square(FACTORS, dtype=np.float64)).sum())
-        return loud * np.square(self.spreads, dtype=np.float64)
+        """Bands x columns: variance over tokens of all classes."""
+        shares = self.token_class_table.freqs[0, :TOKEN_CLASSES] / SLOTS
+        mean_factor = float((shares * np.square(CLASS_FACTORS, dtype=np.float64)).sum())
+        return mean_factor * np.square(self.spreads, dtype=np.float64)
 
-    def theory(self, energy: float, band: NDArray[np.uint8], columns: int, rest: float = 0.0) -> WaterFilling:
-        """What to expect of the first columns of a sample, given their energy and the bands of its tokens."""
+    def water_filling(
+        self, energy: float, band: NDArray[np.uint8], columns: int, irreducible: float = 0.0
+    ) -> WaterFilling:
+        """Predict the first columns of a sample from their energy and the bands of its tokens."""
         variance, tokens = self.variance[:, :columns], np.bincount(band, minlength=len(self.spreads)).astype(np.float64)
-        usual = float(tokens @ variance.sum(1))
-        return WaterFilling(variance * (energy / usual if usual > 0 and energy > 0 else 1.0), tokens, rest)
+        average = float(tokens @ variance.sum(1))
+        scale = energy / average if average > 0 and energy > 0 else 1.0
+        return WaterFilling(variance * scale, tokens, irreducible)
 
     @property
     def weighted(self) -> bool:
-        """Whether errors of a feature's channels do not count alike."""
-        return not self.parts and not self.metric.even
+        """Whether the errors of one feature's channels do not count alike."""
+        return not self.parts and not self.error_weights.uniform
 
-    def fields(self, tokens: int) -> tuple[TokenGrid, ...]:
-        """What fields so many tokens may lie on; one that holds none without waves."""
-        return (TokenGrid(),) if self.terrain is None else self.terrain.fields(tokens)
+    def grids(self, tokens: int) -> tuple[TokenGrid, ...]:
+        """Grids that so many tokens may lie on; the empty one without a block DCT."""
+        return (TokenGrid(),) if self.grid_rule is None else self.grid_rule.grids(tokens)
 
     @property
     def widths(self) -> list[int]:
@@ -106,41 +111,49 @@ class KltParameters:
 
     @lazy
     def bounds(self) -> list[int]:
-        """Where each part's channels begin, and the end."""
+        """First channel of each part, and the end."""
         return [0, *accumulate(self.widths)]
 
     @lazy
     def importance(self) -> Doubles:
-        """Of each part: what a squared error in it counts for."""
-        return np.square(self.metric.weight[self.bounds[:-1]].astype(np.float64))
+        """Weight of a squared error in each part."""
+        return np.square(self.error_weights.weight[self.bounds[:-1]].astype(np.float64))
 
     @lazy
     def analysis(self) -> Analysis | None:
-        """The transform of weighted channels."""
+        """The transform from weighted channels to columns."""
         if self.basis is None:
             return None
-        ranges = in_one(self.columns, self.channels) if len(self.metric.directions) else self.basis.ranges
-        return Analysis(self.metric.rows(self.basis.floats()), ranges)
+        stretched = len(self.error_weights.directions) > 0
+        ranges = single_range(self.columns, self.channels) if stretched else self.basis.ranges
+        return Analysis(self.error_weights.weigh_rows(self.basis.floats()), ranges)
 
     @lazy
-    def analysis_means(self) -> TokenCodebook | None:
-        """The means of weighted channels."""
-        return None if self.means is None else TokenCodebook(self.means.basis, self.means.table, self.metric)
+    def error_gains(self) -> Doubles:
+        """Squared error in the weighted channels for each squared error of one in a column."""
+        return np.ones(self.columns) if self.analysis is None else self.analysis.error_gains
+
+    @lazy
+    def weighted_codebook(self) -> TokenCodebook | None:
+        """The codebook for weighted channels."""
+        if self.codebook is None:
+            return None
+        return TokenCodebook(self.codebook.basis, self.codebook.table, self.error_weights)
 
     @lazy
     def stride(self) -> NDArray[np.int32]:
-        """Of each column: how many steps lie between neighbouring numbers."""
-        given = None if self.basis is None else self.basis.stride
-        return np.ones(self.columns, np.int32) if given is None else given.numpy()
+        """Steps between neighbouring levels of each column."""
+        stride = None if self.basis is None else self.basis.stride
+        return np.ones(self.columns, np.int32) if stride is None else stride.numpy()
 
     @lazy
-    def rounding(self) -> Rounding:
-        """How values become numbers."""
-        return Rounding.of(self.drawn)
+    def deadzone(self) -> Deadzone:
+        """The quantiser of the encoder."""
+        return Deadzone.from_offsets(self.offsets)
 
     @classmethod
-    def of(cls, profile: Profile) -> KltParameters:
-        """Read a profile; it may come from anybody."""
+    def from_profile(cls, profile: Profile) -> KltParameters:
+        """Read and check a profile, which may come from anybody."""
         config = dict(profile.config)
         tables, quality, channels, parts, terrain = (
             config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain")
@@ -153,30 +166,35 @@ class KltParameters:
             )
         options = parse_options(KltOptions, config, f"profile {profile.id[:12]}")
         sigma = profile.tensor("sigma", torch.float32, -1).numpy()
-        drawn = profile.tensor("drawn", torch.uint8, CLASSES, 2).numpy()
-        energies = _table(profile, "energies")
-        if not _sane(sigma) or drawn.max() > PARTS // 2 or energies.freqs[0, ENERGIES:].any():
-            raise CodecError(f"profile {profile.id[:12]} holds spreads or tables that cannot be", "fit it again")
+        offsets = profile.tensor("drawn", torch.uint8, CLASSES, 2).numpy()
+        table = _table(profile, "energies")
+        if not _falling(sigma) or offsets.max() > SIXTEENTHS // 2 or table.freqs[0, TOKEN_CLASSES:].any():
+            raise CodecError(
+                f"profile {profile.id[:12]} holds spreads that do not fall, offsets above {SIXTEENTHS // 2}, "
+                f"or token classes above {TOKEN_CLASSES - 1}",
+                "fit it again",
+            )
         basis, order = _transform(profile, len(sigma), channels)
-        metric = ErrorWeights.read(profile, channels)
+        error_weights = ErrorWeights.from_profile(profile, channels)
+        bands = profile.tensor("bands", torch.uint8, BANDS, len(sigma)).numpy() if terrain is not None else None
         return cls(
             bulk=bulk,
             basis=basis,
             sigma=sigma,
-            bands=profile.tensor("bands", torch.uint8, BANDS, len(sigma)).numpy() if terrain is not None else None,
-            terrain=None if terrain is None else _terrain(profile, terrain),
+            band_codes=bands,
+            grid_rule=None if terrain is None else _grid_rule(profile, terrain),
             order=order,
-            drawn=drawn,
-            energies=energies,
-            means=_means(profile, channels),
-            metric=metric,
-            parts=_group(profile, metric, parts),
+            offsets=offsets,
+            token_class_table=table,
+            codebook=_codebook(profile, channels),
+            error_weights=error_weights,
+            parts=_parts(profile, error_weights, parts),
             options=options,
             quality=Quality.from_json(quality) if quality else None,
         )
 
 
-def _sane(sigma: Floats) -> bool:
+def _falling(sigma: Floats) -> bool:
     return bool(np.isfinite(sigma).all() and (sigma >= 0).all() and (np.diff(sigma) <= 0).all())
 
 
@@ -186,6 +204,7 @@ def _table(profile: Profile, name: str) -> Tables:
 
 
 def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | None, NDArray[np.int64]]:
+    """Read the basis, or the order of the channels where there is none."""
     if "basis" in profile.tensors:
         rows = profile.tensor("basis", torch.int8, columns, channels)
         scale, stride = profile.tensor("basis_scale", torch.float32, channels), None
@@ -198,34 +217,36 @@ def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | N
     return None, order
 
 
-def _terrain(profile: Profile, given: object) -> TokenGridRule:
-    match given:
-        case {"first": int(first), "sequence": bool(sequence), **rest} if 0 <= first < 1 << 31:
-            if rest in ({}, {"several": True}):
-                return TokenGridRule(first, sequence, bool(rest))
-    raise CodecError(f"profile {profile.id[:12]} says that tokens lie as {given}", "fit it again")
+def _grid_rule(profile: Profile, terrain: object) -> TokenGridRule:
+    match terrain:
+        case {"first": int(prefix), "sequence": bool(sequence), **several} if 0 <= prefix < 1 << 31:
+            if several in ({}, {"several": True}):
+                return TokenGridRule(prefix, sequence, bool(several))
+    raise CodecError(f"profile {profile.id[:12]} has a token grid rule {terrain}", "fit it again")
 
 
-def _group(profile: Profile, metric: ErrorWeights, parts: object) -> tuple[tuple[str, int], ...]:
-    """Parts of a group's profile, each weighed by itself; none for a single feature."""
+def _parts(profile: Profile, error_weights: ErrorWeights, parts: object) -> tuple[tuple[str, int], ...]:
+    """Read the parts of a group's profile, each with a weight of its own; none for a single feature."""
     if parts is None:
         return ()
-    channels = len(metric.weight)
+    channels = len(error_weights.weight)
     listed = parts if isinstance(parts, list) else []
     named = tuple((str(part[0]), int(part[1])) for part in listed if isinstance(part, list) and len(part) == 2)
-    whole = "weight" in profile.tensors and not len(metric.directions)
-    sane = len({name for name, _ in named}) == len(listed) > 1 and min(count for _, count in named) > 0
-    if not sane or sum(count for _, count in named) != channels or not whole:
+    by_channel = "weight" in profile.tensors and not len(error_weights.directions)
+    valid = len({name for name, _ in named}) == len(listed) > 1 and min(count for _, count in named) > 0
+    if not valid or sum(count for _, count in named) != channels or not by_channel:
         raise CodecError(f"profile {profile.id[:12]} names parts {parts} of {channels} channels", "fit it again")
     return named
 
 
-def _means(profile: Profile, channels: int) -> TokenCodebook | None:
+def _codebook(profile: Profile, channels: int) -> TokenCodebook | None:
     if "means" not in profile.tensors:
         return None
     rows = profile.tensor("means", torch.int8, -1, channels)
-    if not 1 <= len(rows) <= MOST:
-        raise CodecError(f"profile {profile.id[:12]} has {len(rows)} means; expected 1 to {MOST}", "fit it again")
-    return TokenCodebook(
-        Basis(rows, profile.tensor("means_scale", torch.float32, channels)), _table(profile, "mean_numbers")
-    )
+    if not 1 <= len(rows) <= MAX_TYPICAL_TOKENS:
+        raise CodecError(
+            f"profile {profile.id[:12]} has {len(rows)} typical tokens; expected 1 to {MAX_TYPICAL_TOKENS}",
+            "fit it again",
+        )
+    scale = profile.tensor("means_scale", torch.float32, channels)
+    return TokenCodebook(Basis(rows, scale), _table(profile, "mean_numbers"))

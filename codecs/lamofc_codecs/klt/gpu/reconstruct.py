@@ -1,6 +1,6 @@
-"""From the numbers of a batch of `klt` records to tensors, by array operations that run on any device.
+"""Levels of a batch of `klt` records to tensors, by array operations that run on any device.
 
-The same floats as `synthesis` makes, wherever sums are whole numbers that bytes hold: each operation is rounded by
+The floats are those of the CPU's reconstruction wherever two bytes hold all values: each operation is rounded by
 itself, in the same order.
 """
 
@@ -15,119 +15,125 @@ from torch import Tensor
 
 from lamofc_codecs.entropy import ALL_CLASSES, CLASSES
 from lamofc_codecs.klt.format import KltParameters
-from lamofc_codecs.klt.gpu.levels import Flat, Laid
-from lamofc_codecs.klt.layers import ALL, FACTOR, HALF, half_known
-from lamofc_codecs.klt.quantise import PARTS, down
+from lamofc_codecs.klt.gpu.batch_entry import BatchEntry, LevelPlaces
+from lamofc_codecs.klt.layers import COMPLETE, OUTWARD_READ, STEP_RATIO, undecided_offsets
+from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
 from lamofc_codecs.runtime import int8_matmul
 
-_TWO = 16000
-"""Parts of a step that two bytes hold."""
-_EIGHT = 8
-"""Matrices of bytes have such multiples of rows and columns on a GPU, and more than 16 rows."""
-_FEWEST = 32
+_MAX_TWO_BYTES = 16000
+"""Largest magnitude, in sixteenths of a step, that two bytes hold."""
+_MULTIPLE = 8
+"""Rows and columns of int8 matrices on a GPU must be multiples of this."""
+_MIN_ROWS = 32
+"""Rows that an int8 matrix on a GPU must have."""
 
 
-def parts_of(
-    batch: Sequence[Laid], known: KltParameters, order: Tensor, numbers: Tensor, before: Tensor | None
+def sixteenths_of(
+    batch: Sequence[BatchEntry], parameters: KltParameters, order: Tensor, levels: Tensor, coarse: Tensor | None
 ) -> Tensor:
-    """What numbers stand for, in parts of the last level's step; `before` are those of the level before."""
-    chosen = [(laid, laid.runs[-1], np.arange(len(laid.runs[-1].order))) for laid in batch]
-    flat = Flat.of(chosen, order, numbers.shape[1])
-    kinds = np.concatenate([laid.runs[-1].classes for laid in batch]).astype(np.int64)
-    number = numbers.view(-1)[flat.places]
-    drawn = np.zeros((ALL_CLASSES, 2), np.int32)
-    drawn[:CLASSES] = known.drawn
-    inwards = torch.from_numpy(drawn).to(order.device)
-    found = _stands(number, inwards[flat.each(kinds)])
-    if before is not None:
-        earlier = before.view(-1)[flat.places]
-        told = flat.each(np.concatenate([_told(laid) for laid in batch]))
-        kind = flat.each(np.minimum(kinds, CLASSES - 1))
-        away = earlier.abs()
-        offset = torch.from_numpy(half_known()).to(order.device)[kind, away.clamp(max=3)]
-        undecided = _signed(PARTS * FACTOR * away - offset, earlier)
-        kind_before = flat.each(np.concatenate([_kinds_before(laid) for laid in batch]))
-        untold = FACTOR * _stands(earlier, inwards[kind_before])
-        settled = (told == ALL) | ((told == HALF) & (number != FACTOR * earlier))
-        found = torch.where(settled, found, torch.where(told == HALF, undecided, untold))
-    parts = torch.zeros_like(numbers)
-    parts.view(-1)[flat.places] = found
-    return parts
+    """Reconstruct levels in sixteenths of the last step; `coarse` are those of the refinement level before."""
+    chosen = [(entry, entry.runs[-1], np.arange(len(entry.runs[-1].order))) for entry in batch]
+    places = LevelPlaces.of_runs(chosen, order, levels.shape[1])
+    classes = np.concatenate([entry.runs[-1].classes for entry in batch]).astype(np.int64)
+    level = levels.view(-1)[places.place]
+    every = np.zeros((ALL_CLASSES, 2), np.int32)
+    every[:CLASSES] = parameters.offsets
+    offsets = torch.from_numpy(every).to(order.device)
+    values = _dequantise(level, offsets[places.spread(classes)])
+    if coarse is not None:
+        before = coarse.view(-1)[places.place]
+        state = places.spread(np.concatenate([_state(entry) for entry in batch]))
+        sigma_class = places.spread(np.minimum(classes, CLASSES - 1))
+        magnitude = before.abs()
+        offset = torch.from_numpy(undecided_offsets()).to(order.device)[sigma_class, magnitude.clamp(max=3)]
+        undecided = _with_sign(SIXTEENTHS * STEP_RATIO * magnitude - offset, before)
+        coarse_class = places.spread(np.concatenate([_coarse_classes(entry) for entry in batch]))
+        unread = STEP_RATIO * _dequantise(before, offsets[coarse_class])
+        complete = (state == COMPLETE) | ((state == OUTWARD_READ) & (level != STEP_RATIO * before))
+        values = torch.where(complete, values, torch.where(state == OUTWARD_READ, undecided, unread))
+    sixteenths = torch.zeros_like(levels)
+    sixteenths.view(-1)[places.place] = values
+    return sixteenths
 
 
-def _stands(number: Tensor, inwards: Tensor) -> Tensor:
-    away = number.abs()
-    drawn = torch.where(away == 1, inwards[:, 0], inwards[:, 1]) * (away > 0)
-    return _signed(PARTS * away - drawn, number)
+def _dequantise(level: Tensor, offsets: Tensor) -> Tensor:
+    magnitude = level.abs()
+    offset = torch.where(magnitude == 1, offsets[:, 0], offsets[:, 1]) * (magnitude > 0)
+    return _with_sign(SIXTEENTHS * magnitude - offset, level)
 
 
-def _signed(size: Tensor, like: Tensor) -> Tensor:
-    return torch.where(like < 0, -size, size)
+def _with_sign(magnitude: Tensor, like: Tensor) -> Tensor:
+    return torch.where(like < 0, -magnitude, magnitude)
 
 
-def _told(laid: Laid) -> NDArray[np.int64]:
-    """How much is known of each run of the last level."""
-    known = np.full(CLASSES, ALL) if laid.opened.known is None else laid.opened.known
-    return np.asarray(known[np.minimum(laid.runs[-1].classes, CLASSES - 1)], np.int64)
+def _state(entry: BatchEntry) -> NDArray[np.int64]:
+    """Decoded state of each run of the last refinement level."""
+    state = np.full(CLASSES, COMPLETE) if entry.opened.state is None else entry.opened.state
+    return np.asarray(state[np.minimum(entry.runs[-1].classes, CLASSES - 1)], np.int64)
 
 
-def _kinds_before(laid: Laid) -> NDArray[np.int64]:
-    """The class of each run of the last level in the level before; 0 where it held no such column."""
-    runs, earlier = laid.runs[-1], laid.runs[max(len(laid.runs) - 2, 0)]
-    there = runs.column < earlier.columns
-    found = earlier.kinds[runs.group, np.where(there, runs.column, 0)] if earlier.columns else 0 * runs.column
-    return np.where(there, found, 0).astype(np.int64)
+def _coarse_classes(entry: BatchEntry) -> NDArray[np.int64]:
+    """Class, one refinement level before, of each run of the last one; 0 where that held no such column."""
+    runs, coarse = entry.runs[-1], entry.runs[max(len(entry.runs) - 2, 0)]
+    present = runs.column < coarse.columns
+    if not coarse.columns:
+        return np.zeros(len(runs.column), np.int64)
+    classes = coarse.group_classes[runs.group, np.where(present, runs.column, 0)]
+    return np.where(present, classes, 0).astype(np.int64)
 
 
-def values_of(batch: Sequence[Laid], known: KltParameters, parts: Tensor, channels: slice) -> Tensor:
-    """Float32 of some channels, the tokens of all records below each other."""
-    middle = torch.from_numpy(known.bulk.mean[channels]).to(parts.device)
-    if known.basis is None:
-        sums = torch.zeros(len(parts), known.channels, device=parts.device)
-        sums[:, torch.from_numpy(known.order[: parts.shape[1]]).to(parts.device)] = parts.to(torch.float32)
-        sums = sums[:, channels]
-    else:
-        stride = torch.from_numpy(known.stride[: parts.shape[1]]).to(parts.device)
-        sums = _sums(parts * stride, known.basis.rows[: parts.shape[1], channels].to(parts.device))
-    units = [np.float32(_step(laid) / np.float32(PARTS)) for laid in batch]
-    for laid, unit in zip(batch, units, strict=True):
-        here = sums[laid.rows]
-        if laid.opened.side.field.rows:
-            laid.opened.side.field.back_on(here)
-        if laid.opened.side.lifts is not None:
-            here *= torch.from_numpy(down(laid.opened.side.lifts, len(here))[:, None]).to(parts.device)
-        factor = unit / known.metric.weight if known.basis is None else known.basis.scale.numpy() * unit
-        here *= torch.from_numpy(np.ascontiguousarray(factor[channels])).to(parts.device)
-    sums += middle
-    if known.means is not None:
-        index = np.concatenate([laid.opened.side.index for laid in batch if laid.opened.side.index is not None])
-        rows = known.means.basis.rows[:, channels].to(parts.device)[torch.from_numpy(index).to(parts.device)]
-        sums += rows.to(torch.float32) * known.means.basis.scale[channels].to(parts.device)
+def values_of(batch: Sequence[BatchEntry], parameters: KltParameters, sixteenths: Tensor, channels: slice) -> Tensor:
+    """Reconstruct some channels in float32, the tokens of all records below each other."""
+    device = sixteenths.device
+    sums = _channel_sums(parameters, sixteenths, channels)
+    for entry in batch:
+        unit = np.float32(entry.opened.head.step_of(len(entry.runs) - 1) / np.float32(SIXTEENTHS))
+        values, side = sums[entry.rows], entry.opened.side
+        if side.grid.rows:
+            side.grid.inverse_dct(values)
+        if side.item_gains is not None:
+            values *= torch.from_numpy(inverse_gain_factors(side.item_gains, len(values))[:, None]).to(device)
+        basis, weight = parameters.basis, parameters.error_weights.weight
+        scale = unit / weight if basis is None else basis.scale.numpy() * unit
+        values *= torch.from_numpy(np.ascontiguousarray(scale[channels])).to(device)
+    sums += torch.from_numpy(parameters.bulk.mean[channels]).to(device)
+    if parameters.codebook is not None:
+        indices = [entry.opened.side.index for entry in batch if entry.opened.side.index is not None]
+        index = torch.from_numpy(np.concatenate(indices)).to(device)
+        typical = parameters.codebook.basis
+        sums += typical.rows[:, channels].to(device)[index].to(torch.float32) * typical.scale[channels].to(device)
     return sums
 
 
-def _step(laid: Laid) -> np.float32:
-    return laid.opened.head.step_of(len(laid.runs) - 1)
+def _channel_sums(parameters: KltParameters, sixteenths: Tensor, channels: slice) -> Tensor:
+    """Transform columns to channels, without scales."""
+    device, columns = sixteenths.device, sixteenths.shape[1]
+    if parameters.basis is None:
+        sums = torch.zeros(len(sixteenths), parameters.channels, device=device)
+        sums[:, torch.from_numpy(parameters.order[:columns]).to(device)] = sixteenths.to(torch.float32)
+        return sums[:, channels]
+    stride = torch.from_numpy(parameters.stride[:columns]).to(device)
+    return _product(sixteenths * stride, parameters.basis.rows[:columns, channels].to(device))
 
 
-def _sums(parts: Tensor, rows: Tensor) -> Tensor:
-    """Parts times a matrix of bytes: exactly, in float32."""
-    largest = int(parts.abs().max()) if parts.numel() else 0
-    if largest > _TWO:
-        return (parts.to(torch.float64) @ rows.to(torch.float64)).to(torch.float32)
-    low = ((parts + 64) & 127) - 64
-    found = exact_product(low, rows)
+def _product(values: Tensor, rows: Tensor) -> Tensor:
+    """Multiply by an int8 matrix, exactly where two bytes hold the values, into float32."""
+    largest = int(values.abs().max()) if values.numel() else 0
+    if largest > _MAX_TWO_BYTES:
+        return (values.to(torch.float64) @ rows.to(torch.float64)).to(torch.float32)
+    low = ((values + 64) & 127) - 64
+    sums = exact_product(low, rows)
     if largest > 63:
-        found += 128 * exact_product((parts - low) >> 7, rows)
-    return found.to(torch.float32)
+        sums += 128 * exact_product((values - low) >> 7, rows)
+    return sums.to(torch.float32)
 
 
-def exact_product(numbers: Tensor, rows: Tensor) -> Tensor:
-    """The exact product of matrices whose entries a byte holds, in int32."""
-    tokens, columns, channels = len(numbers), len(rows), rows.shape[1]
-    wide = _EIGHT * -(-columns // _EIGHT)
-    left = torch.zeros(max(tokens, _FEWEST), wide, dtype=torch.int8, device=numbers.device)
-    left[:tokens, :columns] = numbers
-    right = torch.zeros(wide, _EIGHT * -(-channels // _EIGHT), dtype=torch.int8, device=numbers.device)
+def exact_product(values: Tensor, rows: Tensor) -> Tensor:
+    """Multiply matrices whose entries a byte holds, exactly, into int32."""
+    tokens, columns, channels = len(values), len(rows), rows.shape[1]
+    inner = _MULTIPLE * -(-columns // _MULTIPLE)
+    left = torch.zeros(max(tokens, _MIN_ROWS), inner, dtype=torch.int8, device=values.device)
+    left[:tokens, :columns] = values
+    right = torch.zeros(inner, _MULTIPLE * -(-channels // _MULTIPLE), dtype=torch.int8, device=values.device)
     right[:columns, :channels] = rows
     return int8_matmul(left, right)[:tokens, :channels]

@@ -1,4 +1,4 @@
-"""Symbols of many blocks at once, on the device where they are wanted: one launch for all streams of a batch."""
+"""Symbols of many blocks at once, on the device where they are needed: one launch for all streams of a batch."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _PADDING = 4
 """Bytes after the last one, so that whole words may be read."""
 
 
-class Entropy:
-    """The coded bytes of a batch, on the host and on a device; what is wrong with them is told at the end."""
+class BatchBytes:
+    """The coded bytes of a batch, on the host and on a device; errors found on the device are raised at the end."""
 
     def __init__(self, pieces: Sequence[memoryview], device: torch.device) -> None:
         """Copy the pieces to the device, end to end, in one go."""
         self.device = device
         self.starts = np.cumsum([0, *map(len, pieces)], dtype=np.int64)
         self.host = np.frombuffer(bytearray(b"".join(pieces)) + bytes(_PADDING), np.uint8)
-        self.there = torch.from_numpy(self.host).to(device)
-        self._verdicts: list[Tensor] = []
+        self.on_device = torch.from_numpy(self.host).to(device)
+        self._error_codes: list[Tensor] = []
 
     def decode(self, spans: NDArray[np.int64], counts: NDArray[np.int64], rows: Tensor, tables: Tables) -> Tensor:
-        """The symbols of blocks end to end; `rows` are the tables of all blocks' rows, on the device."""
+        """Decode blocks to symbols, end to end; `rows` are the tables of all blocks' rows, on the device."""
         if self.device.type not in devices.TRITON:
             blocks = rans.Blocks(self.host, spans, counts)
             return torch.from_numpy(rans.decode_blocks(blocks, rows.cpu().numpy().astype(np.uint16), tables))
@@ -42,19 +42,19 @@ class Entropy:
         out = torch.empty(int(counts.sum()), dtype=torch.uint8, device=self.device)
         slots = _slots(tables, self.device)
         listed = torch.from_numpy(streams).to(self.device)
-        self._verdicts.append(rans_gpu.decode_listed(self.there, listed, rows.to(torch.int32), slots, out))
+        self._error_codes.append(rans_gpu.decode_listed(self.on_device, listed, rows.to(torch.int32), slots, out))
         return out
 
-    def doubt(self, wrong: Tensor) -> None:
-        """Take down a verdict, other than 0 where something is wrong, to be looked at when all is done."""
-        self._verdicts.append(wrong.reshape(-1).to(torch.int32))
+    def add_error_codes(self, codes: Tensor) -> None:
+        """Remember codes that are not 0 where something is wrong, to be checked when all is decoded."""
+        self._error_codes.append(codes.reshape(-1).to(torch.int32))
 
     def check(self) -> None:
-        """Raise if any verdict was not 0: the one time that the host waits for it."""
-        if self._verdicts:
-            worst = int(torch.cat([verdict.to(self.device) for verdict in self._verdicts]).max())
+        """Raise if any code is not 0: the one time that the host waits for the device."""
+        if self._error_codes:
+            worst = int(torch.cat([codes.to(self.device) for codes in self._error_codes]).max())
             if worst:
-                raise CorruptRecord(f"a stream of the batch: {WRONG.get(worst, 'a number too large to refine')}")
+                raise CorruptRecord(f"a stream of the batch: {WRONG.get(worst, 'a level too large to refine')}")
 
 
 @cache

@@ -1,58 +1,66 @@
 """Coding of quantised columns as a first layer and refinement layers.
 
-In: integers, columns x tokens. Out: bytes a layer, and what a prefix of them decodes to."""
+In: levels, columns x tokens. Out: bytes a layer, and what a prefix of them decodes to."""
 
-from lamofc_codecs.klt.layers.first_layer import first_bits, read_escapes, read_first, write_first
-from lamofc_codecs.klt.layers.partial_level import Inwards, PartialLevel, dequantise, errors_of, half_known, inwards_of
-from lamofc_codecs.klt.layers.passes import ALL, HALF, NONE, LayerSplit, Pass, choose_cut, state_after
+from lamofc_codecs.klt.layers.digit_kernels import INWARD
+from lamofc_codecs.klt.layers.first_layer import first_bits, low_bits_of, read_first, run_of_escapes, write_first
+from lamofc_codecs.klt.layers.partial_level import (
+    Offsets,
+    PartialLevel,
+    dequantise,
+    errors_by_state,
+    offsets_by_group,
+    undecided_offsets,
+)
+from lamofc_codecs.klt.layers.passes import COMPLETE, OUTWARD_READ, UNREAD, LayerSplit, Pass, choose_split, state_after
 from lamofc_codecs.klt.layers.refinement import (
-    FACTOR,
     MAGNITUDES,
-    REFINED,
-    SECOND,
-    digits_of,
-    forms_of,
-    halves_of,
+    MAX_REFINABLE,
+    STEP_RATIO,
+    alphabets_of,
+    count_digits,
+    pass_bits,
     previous_level,
     read_refinement,
     refinement_bits,
     refinement_tables,
     write_refinement,
 )
-from lamofc_codecs.klt.layers.runs import Numbers, Runs, columns_by_class, entropy_classes
+from lamofc_codecs.klt.layers.runs import Levels, Runs, columns_by_class, sigma_classes
 
 __all__ = [
-    "ALL",
-    "FACTOR",
-    "HALF",
+    "COMPLETE",
+    "INWARD",
     "MAGNITUDES",
-    "NONE",
-    "REFINED",
-    "SECOND",
-    "Inwards",
+    "MAX_REFINABLE",
+    "OUTWARD_READ",
+    "STEP_RATIO",
+    "UNREAD",
     "LayerSplit",
-    "Numbers",
+    "Levels",
+    "Offsets",
     "PartialLevel",
     "Pass",
     "Runs",
-    "choose_cut",
+    "alphabets_of",
+    "choose_split",
     "columns_by_class",
+    "count_digits",
     "dequantise",
-    "digits_of",
-    "entropy_classes",
-    "errors_of",
+    "errors_by_state",
     "first_bits",
-    "forms_of",
-    "half_known",
-    "halves_of",
-    "inwards_of",
+    "low_bits_of",
+    "offsets_by_group",
+    "pass_bits",
     "previous_level",
-    "read_escapes",
     "read_first",
     "read_refinement",
     "refinement_bits",
     "refinement_tables",
+    "run_of_escapes",
+    "sigma_classes",
     "state_after",
+    "undecided_offsets",
     "write_first",
     "write_refinement",
 ]

@@ -1,194 +1,123 @@
-"""The first layer of a record: numbers to bytes and back, whatever their size.
+"""The first layer of a record: levels of any size to bytes and back.
 
-A number that its run's table does not hold is escaped; runs of wide classes keep their low bits apart, as they are.
+A level that its run's table does not hold is escaped; runs of wide classes store their low bits raw.
 """
 
 from __future__ import annotations
 
-import struct
-
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import (
-    LARGEST,
-    rans,
-    rans_cpu,
-    rans_layout,
-    read_numbers,
-    shape_of_classes,
-    sigma_tables,
-    write_numbers,
+from lamofc_codecs.entropy import shape_of_classes
+from lamofc_codecs.klt.layers.runs import Levels, Runs
+from lamofc_codecs.level_coding import (
+    CodedBlock,
+    RunIndex,
+    block_bits,
+    pack_low_bits,
+    read_escapes,
+    unpack_low_bits,
+    write_block,
+    write_escapes,
 )
-from lamofc_codecs.errors import CorruptRecord
-from lamofc_codecs.klt.layers.runs import Numbers, Runs
 from lamofc_codecs.runtime import compiled
 
-_LENGTH = struct.Struct("<I")
-_MOST = 1 << 15
-"""Numbers in a byte: a symbol costs at least log2(4096 / 4095) bits."""
 
-Bytes = NDArray[np.uint8]
-Places = NDArray[np.int64]
-
-
-def write_first(numbers: Numbers, runs: Runs) -> bytes:
+def write_first(levels: Levels, runs: Runs) -> bytes:
     """Code columns x sorted tokens, each at most 2^22 in magnitude."""
-    symbols, low, beyond = _split(numbers, runs)
-    coded = rans.encode_symbols(symbols, runs.table_of_row, sigma_tables())
-    escapes = write_numbers(beyond) if len(beyond) else b""
-    return b"".join((_LENGTH.pack(len(coded)), coded, low.tobytes(), escapes))
+    symbols, low, escapes = _split(levels, runs)
+    return write_block(symbols, runs.table_of_row, low, escapes)
 
 
-def first_bits(numbers: Numbers, runs: Runs) -> float:
+def first_bits(levels: Levels, runs: Runs) -> float:
     """Bits that `write_first` takes, to a part in a thousand, without coding."""
-    symbols, low, beyond = _split(numbers, runs)
-    cost = int(rans_cpu.coded_millibits(symbols, runs.table_of_row, sigma_tables().millibits)[0]) / 1024
-    lanes, streams = rans_layout.plan(symbols.size, int(cost / 8))
-    escapes = len(write_numbers(beyond)) if len(beyond) else 0
-    return cost + 8.0 * (len(low) + escapes + 4 * streams * (lanes + 1))
+    symbols, low, escapes = _split(levels, runs)
+    return block_bits(symbols, runs.table_of_row, low, escapes)
 
 
-def _split(numbers: Numbers, runs: Runs) -> tuple[Bytes, Bytes, Places]:
-    """Symbols in coding order, low bits, and what stands for the escapes."""
+def _split(levels: Levels, runs: Runs) -> tuple[NDArray[np.uint8], bytes, bytes]:
+    """Split levels into symbols in coding order, low bits and coded escapes."""
     shifts, radii = shape_of_classes()[1:, runs.classes]
-    length = runs.length
     symbols = np.empty(runs.count, np.uint8)
-    low = np.zeros((int((shifts * length).sum()) + 7) // 8, np.uint8)
-    escapes = _take(numbers, runs.column, runs.first, length, shifts, radii, symbols.view(np.int8))
+    low = np.zeros((low_bits_of(runs) + 7) // 8, np.uint8)
+    high, run = _gather(levels, runs.index, shifts, radii, symbols.view(np.int8))
     if low.size:
-        _write_low(numbers, runs.column, runs.first, length, shifts, low)
-    return symbols, low, escapes
+        pack_low_bits(levels, runs.index, shifts, low)
+    return symbols, low.tobytes(), write_escapes(high, radii[run])
 
 
-def read_first(data: memoryview, runs: Runs) -> Numbers:
-    """Decode a layer that holds those runs and nothing else."""
+def low_bits_of(runs: Runs) -> int:
+    """Bits that all runs store raw."""
+    return int((shape_of_classes()[1, runs.classes] * runs.length).sum())
+
+
+def read_first(data: memoryview, runs: Runs) -> Levels:
+    """Decode a layer that holds these runs and nothing else."""
     shifts, radii = shape_of_classes()[1:, runs.classes]
-    length = runs.length
-    low_size = (int((shifts * length).sum()) + 7) // 8
-    size = _LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else -1
-    low_end = _LENGTH.size + size + low_size
-    if size < 0 or low_end > len(data) or runs.count > len(data) * _MOST:
-        raise CorruptRecord(f"{len(data)} bytes for {runs.count} numbers: {size} of symbols, {low_size} of low bits")
-    coded = data[_LENGTH.size : _LENGTH.size + size]
-    symbols = rans.decode_symbols(coded, runs.count, runs.table_of_row, sigma_tables())
-    escaped = int(np.count_nonzero(symbols == 128))
-    beyond = read_escapes(data[low_end:], escaped)
-    low = np.frombuffer(data[_LENGTH.size + size : low_end], np.uint8)
-    numbers = np.zeros((runs.columns, runs.tokens.count), np.int32)
-    largest = _put(symbols.view(np.int8), (runs.column, runs.first, length), shifts, radii, beyond, low, numbers)
-    if largest > LARGEST:
-        raise CorruptRecord(f"an escaped number of {largest}; the largest is {LARGEST}")
-    return numbers
+    coded = CodedBlock.parse(data, runs.count, low_bits_of(runs))
+    symbols = coded.decode(runs.count, runs.table_of_row)
+    run = run_of_escapes(symbols, runs.length)
+    high = read_escapes(coded.escapes, radii[run], shifts[run])
+    levels = np.zeros((runs.columns, runs.tokens.count), np.int32)
+    _scatter(symbols.view(np.int8), runs.index, high, levels)
+    if len(coded.low):
+        unpack_low_bits(np.frombuffer(coded.low, np.uint8), runs.index, shifts, levels)
+    return levels
 
 
-def read_escapes(data: memoryview, count: int) -> Places:
-    """What stands for the escapes: twice how far beyond the radius, plus the sign."""
-    if not count:
-        if len(data):
-            raise CorruptRecord(f"{len(data)} bytes follow numbers of which none is escaped")
+def run_of_escapes(symbols: NDArray[np.uint8], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Run of each escape symbol."""
+    if not np.count_nonzero(symbols == 128):
         return np.empty(0, np.int64)
-    coded, used = read_numbers(data, count)
-    if used != len(data) or int(coded.max()) >> 1 > LARGEST:
-        raise CorruptRecord(f"{count} escapes take {used} of {len(data)} bytes and reach {int(coded.max()) >> 1}")
-    return coded
+    return np.searchsorted(np.cumsum(length), np.flatnonzero(symbols == 128), side="right")
 
 
 @compiled
-def _take(  # noqa: PLR0913 - compiled code takes arrays, not objects
-    numbers: Numbers,
-    column: Places,
-    first: Places,
-    length: Places,
-    shifts: NDArray[np.int32],
-    radii: NDArray[np.int32],
-    symbols: NDArray[np.int8],
-) -> Places:
+def _gather(
+    levels: Levels, runs: RunIndex, shifts: NDArray[np.int32], radii: NDArray[np.int32], symbols: NDArray[np.int8]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Write the symbols of all runs; return the high part and the run of each escaped level."""
+    column, first, length = runs
     escaped = np.int64(0)
     at = 0
     for run in range(len(column)):
-        here = numbers[column[run], first[run] : first[run] + length[run]]
-        there = symbols[at : at + length[run]]
+        row = levels[column[run], first[run] : first[run] + length[run]]
+        coded = symbols[at : at + length[run]]
         half, shift, radius = (np.int32(1) << shifts[run]) >> np.int32(1), shifts[run], radii[run]
-        for i in range(len(here)):
-            high = (here[i] + half) >> shift
+        for i in range(len(row)):
+            high = (row[i] + half) >> shift
             inside = abs(high) <= radius
             escaped += not inside
-            there[i] = np.int8(high if inside else np.int32(-128))
+            coded[i] = np.int8(high if inside else np.int32(-128))
         at += length[run]
-    beyond = np.empty(escaped, np.int64)
+    highs, run_of = np.empty(escaped, np.int64), np.empty(escaped, np.int64)
     if escaped == 0:
-        return beyond
-    at, found = 0, 0
+        return highs, run_of
+    at, count = 0, 0
     for run in range(len(column)):
-        here = numbers[column[run], first[run] : first[run] + length[run]]
-        half, shift, radius = (np.int32(1) << shifts[run]) >> np.int32(1), shifts[run], radii[run]
-        for i in range(len(here)):
+        row = levels[column[run], first[run] : first[run] + length[run]]
+        half, shift = (np.int32(1) << shifts[run]) >> np.int32(1), shifts[run]
+        for i in range(len(row)):
             if symbols[at + i] == np.int8(-128):
-                high = np.int64((here[i] + half) >> shift)
-                beyond[found] = (abs(high) - radius - 1) << 1 | np.int64(high < 0)
-                found += 1
+                highs[count] = np.int64((row[i] + half) >> shift)
+                run_of[count] = run
+                count += 1
         at += length[run]
-    return beyond
+    return highs, run_of
 
 
 @compiled
-def _write_low(
-    numbers: Numbers, column: Places, first: Places, length: Places, shifts: NDArray[np.int32], out: Bytes
-) -> None:
-    """Low bits run after run, the lowest bit of each byte first, into `out`, which is all zeros."""
-    at, held, bits = 0, np.uint64(0), np.uint64(0)
-    for run in range(len(column)):
-        shift = np.uint64(shifts[run])
-        if shift:
-            half, mask = np.int64(1) << np.int64(shift - np.uint64(1)), (np.uint64(1) << shift) - np.uint64(1)
-            for t in range(first[run], first[run] + length[run]):
-                held |= (np.uint64(np.int64(numbers[column[run], t]) + half) & mask) << bits
-                bits += shift
-                while bits >= np.uint64(8):
-                    out[at] = np.uint8(held & np.uint64(255))
-                    at += 1
-                    held >>= np.uint64(8)
-                    bits -= np.uint64(8)
-    if bits:
-        out[at] = np.uint8(held & np.uint64(255))
-
-
-@compiled
-def _put(  # noqa: PLR0913 - compiled code takes arrays, not objects
-    symbols: NDArray[np.int8],
-    runs: tuple[Places, Places, Places],
-    shifts: NDArray[np.int32],
-    radii: NDArray[np.int32],
-    beyond: Places,
-    low: Bytes,
-    numbers: Numbers,
-) -> np.int64:
-    """Undo `_take` and `_write_low`; return the largest escaped magnitude, its low bits left out."""
+def _scatter(symbols: NDArray[np.int8], runs: RunIndex, escapes: NDArray[np.int64], levels: Levels) -> None:
+    """Invert `_gather`, given the high parts of the escaped levels."""
     column, first, length = runs
-    largest = np.int64(0)
-    at, escape, byte, held, bits = 0, 0, 0, np.uint64(0), np.uint64(0)
+    at, escape = 0, 0
     for run in range(len(column)):
-        there = numbers[column[run], first[run] : first[run] + length[run]]
-        shift = np.uint64(shifts[run])
-        half, mask = (np.int64(1) << np.int64(shift)) >> np.int64(1), (np.uint64(1) << shift) - np.uint64(1)
-        for i in range(len(there)):
-            there[i] = symbols[at + i]
-        if len(beyond):
-            for i in range(len(there)):
+        row = levels[column[run], first[run] : first[run] + length[run]]
+        for i in range(len(row)):
+            row[i] = symbols[at + i]
+        if len(escapes):
+            for i in range(len(row)):
                 if symbols[at + i] == np.int8(-128):
-                    high = (beyond[escape] >> 1) + radii[run] + 1
-                    largest = max(largest, high << np.int64(shift))
-                    there[i] = np.int32(-high if beyond[escape] & 1 else high)
+                    row[i] = np.int32(escapes[escape])
                     escape += 1
-        if shift:
-            for i in range(len(there)):
-                while bits < shift:
-                    held |= np.uint64(low[byte]) << bits
-                    byte += 1
-                    bits += np.uint64(8)
-                there[i] = np.int32((np.int64(there[i]) << np.int64(shift)) + np.int64(held & mask) - half)
-                held >>= shift
-                bits -= shift
         at += length[run]
-    return largest

@@ -1,7 +1,7 @@
-"""Between two levels: what numbers stand for of which only some, or one half, is known so far.
+"""Reconstruction when a refinement level has been read only in part.
 
-A number not told of stands for what it did at the level before. One that is known not to move outwards, but not
-whether it moves inwards, stands a little inwards of where it was, as far as its table makes likely.
+A level of which nothing was read stands for what it did at the refinement level before. One that is known not to move
+outwards, but not whether it moves inwards, stands a little inwards of where it was, as far as its table makes likely.
 """
 
 from __future__ import annotations
@@ -13,143 +13,149 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import ALL_CLASSES, CLASSES
-from lamofc_codecs.klt.layers.passes import ALL, HALF
-from lamofc_codecs.klt.layers.refinement import shares, widened
-from lamofc_codecs.klt.layers.runs import Numbers, Runs
-from lamofc_codecs.klt.quantise import PARTS
+from lamofc_codecs.klt.layers.passes import COMPLETE, OUTWARD_READ
+from lamofc_codecs.klt.layers.refinement import digit_frequencies, pad_columns
+from lamofc_codecs.klt.layers.runs import Levels, Runs
+from lamofc_codecs.klt.quantise import SIXTEENTHS
 from lamofc_codecs.runtime import Doubles, Floats, Int, compiled, inlined
 
-Inwards = NDArray[np.int32]
-"""Energy classes that occur x columns x 2: parts of a step that ones, and larger numbers, are drawn inwards."""
+Offsets = NDArray[np.int32]
+"""Groups of tokens x columns x 2: reconstruction offsets of magnitude 1 and of larger ones, in sixteenths of a step."""
 
-_WHOLE = np.int32(PARTS)
+_WHOLE = np.int32(SIXTEENTHS)
 
 
-def inwards_of(drawn: NDArray[np.uint8], runs: Runs, columns: int) -> Inwards:
-    """How far the numbers of a level are drawn inwards; 0 for columns that it does not hold."""
+def offsets_by_group(offsets: NDArray[np.uint8], runs: Runs, columns: int) -> Offsets:
+    """Reconstruction offsets of each group and column; 0 for columns beyond those of the refinement level."""
     every = np.zeros((ALL_CLASSES, 2), np.int32)
-    every[:CLASSES] = drawn
-    found = np.zeros((len(runs.kinds), columns, 2), np.int32)
-    found[:, : runs.columns] = every[runs.kinds]
-    return found
+    every[:CLASSES] = offsets
+    by_group = np.zeros((len(runs.group_classes), columns, 2), np.int32)
+    by_group[:, : runs.columns] = every[runs.group_classes]
+    return by_group
 
 
 @cache
-def half_known() -> NDArray[np.int32]:
-    """Classes x magnitudes: parts of a step that a number stands inwards which is known not to move outwards."""
-    inwards, stays = shares()[..., 0].T, shares()[..., 1].T
+def undecided_offsets() -> NDArray[np.int32]:
+    """Classes x magnitudes: reconstruction offset of a level that stays or moves inwards, in sixteenths of its step."""
+    inwards, stays = digit_frequencies()[..., 0].T, digit_frequencies()[..., 1].T
     both = np.maximum(inwards + stays, 1)
-    return np.ascontiguousarray((2 * PARTS * inwards + both) // (2 * both), np.int32)
+    return np.ascontiguousarray((2 * SIXTEENTHS * inwards + both) // (2 * both), np.int32)
 
 
 @dataclass(frozen=True, eq=False)
 class PartialLevel:
-    """The level before, and how much is known of the next."""
+    """The refinement level before the last, and how much of the last is decoded."""
 
-    before: Numbers
+    coarse: Levels
     runs: Runs
-    """Of the level before."""
-    known: NDArray[np.uint8]
-    """Of each class of the next level."""
+    """Runs of the refinement level before."""
+    state: NDArray[np.uint8]
+    """Decoded state of each class in the last refinement level."""
 
-    def parts(self, numbers: Numbers, runs: Runs, drawn: NDArray[np.uint8]) -> Numbers:
-        """What the next level's numbers stand for, in parts of its step."""
-        columns = len(numbers)
-        inwards = inwards_of(drawn, runs, columns), inwards_of(drawn, self.runs, columns)
-        out = np.empty_like(numbers)
-        kinds = np.minimum(runs.kinds, CLASSES - 1)
-        before = widened(self.before, columns)
-        _parts(numbers, before, inwards, kinds, self.known, half_known(), runs.tokens.bounds, out)
+    def sixteenths(self, levels: Levels, runs: Runs, offsets: NDArray[np.uint8]) -> Levels:
+        """Reconstruct the levels of the last refinement level, in sixteenths of its step."""
+        columns = len(levels)
+        by_group = offsets_by_group(offsets, runs, columns), offsets_by_group(offsets, self.runs, columns)
+        out = np.empty_like(levels)
+        classes = np.minimum(runs.group_classes, CLASSES - 1)
+        coarse = pad_columns(self.coarse, columns)
+        _reconstruct(levels, coarse, by_group, classes, self.state, undecided_offsets(), runs.tokens.bounds, out)
         return out
 
 
-def errors_of(
-    columns: Floats, fine: Numbers, coarse: Numbers, runs: tuple[Runs, Runs], drawn: NDArray[np.uint8], gains: Doubles
+def errors_by_state(
+    columns: Floats, fine: Levels, coarse: Levels, runs: tuple[Runs, Runs], offsets: NDArray[np.uint8], gains: Doubles
 ) -> NDArray[np.float64]:
-    """Squared error, in squared steps of the fine level, of each class's numbers: untold, half told, and told.
+    """Squared error of the levels of each class in each decoded state, in squared steps of the fine level.
 
-    `columns`, columns x sorted tokens, are in steps of the fine level; `gains` weigh each column.
+    `columns`, columns x sorted tokens, are in steps of the fine level; `gains` weigh the error of each column.
     """
     count = len(fine)
-    inwards = inwards_of(drawn, runs[0], count), inwards_of(drawn, runs[1], count)
-    kinds = np.minimum(runs[0].kinds, CLASSES - 1)
+    by_group = offsets_by_group(offsets, runs[0], count), offsets_by_group(offsets, runs[1], count)
+    classes = np.minimum(runs[0].group_classes, CLASSES - 1)
     sums = np.zeros((CLASSES, 3))
-    before = widened(coarse, count)
-    _errors(columns, fine, before, inwards, kinds, half_known(), runs[0].tokens.bounds, gains, sums)
+    padded = pad_columns(coarse, count)
+    _errors(columns, fine, padded, by_group, classes, undecided_offsets(), runs[0].tokens.bounds, gains, sums)
     return sums
 
 
 @inlined
-def dequantise(number: Int, of_one: Int, one: Int, more: Int) -> Int:
-    """What a number is worth, drawn inwards by `one` where it is 1 or -1, by `more` where it is larger."""
-    away = abs(number)
-    part = of_one * away - (one if away == 1 else (more if away > 1 else np.int32(0)))
-    return -part if number < 0 else part
+def dequantise(level: Int, step_scale: Int, offset_of_one: Int, offset_of_larger: Int) -> Int:
+    """Value of a level, `step_scale` for each step, moved towards 0 by the offset of its magnitude."""
+    magnitude = abs(level)
+    value = step_scale * magnitude - (
+        offset_of_one if magnitude == 1 else (offset_of_larger if magnitude > 1 else np.int32(0))
+    )
+    return -value if level < 0 else value
 
 
 @compiled
-def _undecided(number: np.int32, offsets: NDArray[np.int32]) -> np.int32:
-    away = abs(number)
-    part = np.int32(48) * away - offsets[min(away, np.int32(3))]
-    return np.int32(-part if number < 0 else part)
+def _undecided(coarse: np.int32, offsets: NDArray[np.int32]) -> np.int32:
+    """Value, in sixteenths of the finer step, of a level that stays or moves inwards."""
+    magnitude = abs(coarse)
+    value = np.int32(48) * magnitude - offsets[min(magnitude, np.int32(3))]
+    return np.int32(-value if coarse < 0 else value)
 
 
 @compiled
-def _parts(  # noqa: PLR0913 - compiled code takes arrays, not objects
-    numbers: Numbers,
-    before: Numbers,
-    inwards: tuple[Inwards, Inwards],
-    kinds: NDArray[np.uint8],
-    known: NDArray[np.uint8],
-    offsets: NDArray[np.int32],
+def _reconstruct(  # noqa: PLR0913 - compiled code takes arrays, not objects
+    levels: Levels,
+    coarse: Levels,
+    offsets: tuple[Offsets, Offsets],
+    classes: NDArray[np.uint8],
+    state: NDArray[np.uint8],
+    undecided: NDArray[np.int32],
     bounds: NDArray[np.int64],
-    out: Numbers,
+    out: Levels,
 ) -> None:
-    fine, coarse = inwards
+    fine_offsets, coarse_offsets = offsets
     for group in range(len(bounds) - 1):
-        for c in range(numbers.shape[0]):
-            one, more = fine[group, c, 0], fine[group, c, 1]
-            one_before, more_before = coarse[group, c, 0], coarse[group, c, 1]
-            kind = kinds[group, c]
+        for c in range(levels.shape[0]):
+            one, larger = fine_offsets[group, c, 0], fine_offsets[group, c, 1]
+            coarse_one, coarse_larger = coarse_offsets[group, c, 0], coarse_offsets[group, c, 1]
+            sigma_class = classes[group, c]
+            decoded = state[sigma_class]
             for t in range(bounds[group], bounds[group + 1]):
-                if known[kind] == ALL or (known[kind] == HALF and numbers[c, t] != np.int32(3) * before[c, t]):
-                    out[c, t] = dequantise(numbers[c, t], _WHOLE, one, more)
-                elif known[kind] == HALF:
-                    out[c, t] = _undecided(before[c, t], offsets[kind])
+                moved = levels[c, t] != np.int32(3) * coarse[c, t]
+                if decoded == COMPLETE or (decoded == OUTWARD_READ and moved):
+                    out[c, t] = dequantise(levels[c, t], _WHOLE, one, larger)
+                elif decoded == OUTWARD_READ:
+                    out[c, t] = _undecided(coarse[c, t], undecided[sigma_class])
                 else:
-                    out[c, t] = np.int32(3) * dequantise(before[c, t], _WHOLE, one_before, more_before)
+                    out[c, t] = np.int32(3) * dequantise(coarse[c, t], _WHOLE, coarse_one, coarse_larger)
 
 
 @compiled
 def _errors(  # noqa: PLR0913 - compiled code takes arrays, not objects
     columns: Floats,
-    fine_numbers: Numbers,
-    before: Numbers,
-    inwards: tuple[Inwards, Inwards],
-    kinds: NDArray[np.uint8],
-    offsets: NDArray[np.int32],
+    fine: Levels,
+    coarse: Levels,
+    offsets: tuple[Offsets, Offsets],
+    classes: NDArray[np.uint8],
+    undecided: NDArray[np.int32],
     bounds: NDArray[np.int64],
     gains: Doubles,
     sums: NDArray[np.float64],
 ) -> None:
-    fine, coarse = inwards
-    part = np.float64(1 / 16)
+    fine_offsets, coarse_offsets = offsets
+    sixteenth = np.float64(1 / 16)
     for group in range(len(bounds) - 1):
-        for c in range(fine_numbers.shape[0]):
-            one, more = fine[group, c, 0], fine[group, c, 1]
-            one_before, more_before = coarse[group, c, 0], coarse[group, c, 1]
-            kind, gain = kinds[group, c], gains[c]
-            untold, half, told = np.float64(0), np.float64(0), np.float64(0)
+        for c in range(fine.shape[0]):
+            one, larger = fine_offsets[group, c, 0], fine_offsets[group, c, 1]
+            coarse_one, coarse_larger = coarse_offsets[group, c, 0], coarse_offsets[group, c, 1]
+            sigma_class, gain = classes[group, c], gains[c]
+            unread, outward_read, complete = np.float64(0), np.float64(0), np.float64(0)
             for t in range(bounds[group], bounds[group + 1]):
-                value, number, known = np.float64(columns[c, t]), fine_numbers[c, t], before[c, t]
-                away = value - part * np.float64(dequantise(number, _WHOLE, one, more))
-                told += away * away
-                outwards = number != np.int32(3) * known and (number > np.int32(3) * known) == (known >= 0)
+                value, level, before = np.float64(columns[c, t]), fine[c, t], coarse[c, t]
+                error = value - sixteenth * np.float64(dequantise(level, _WHOLE, one, larger))
+                complete += error * error
+                outwards = level != np.int32(3) * before and (level > np.int32(3) * before) == (before >= 0)
                 if not outwards:
-                    away = value - part * np.float64(_undecided(known, offsets[kind]))
-                half += away * away
-                away = value - np.float64(3) * part * np.float64(dequantise(known, _WHOLE, one_before, more_before))
-                untold += away * away
-            sums[kind, 0] += gain * untold
-            sums[kind, 1] += gain * half
-            sums[kind, 2] += gain * told
+                    error = value - sixteenth * np.float64(_undecided(before, undecided[sigma_class]))
+                outward_read += error * error
+                value_before = np.float64(dequantise(before, _WHOLE, coarse_one, coarse_larger))
+                error = value - np.float64(3) * sixteenth * value_before
+                unread += error * error
+            sums[sigma_class, 0] += gain * unread
+            sums[sigma_class, 1] += gain * outward_read
+            sums[sigma_class, 2] += gain * complete

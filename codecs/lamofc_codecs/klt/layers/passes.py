@@ -1,9 +1,9 @@
-"""What stands between two levels of a record: stages, each of them a layer, so that a reader may stop in between.
+"""Passes of a refinement level, each of them a layer, so that a reader may stop in between.
 
-A level refines each number to a third of the step: it moves outwards, stays, or moves inwards. Where that is worth
-much, in wide classes, it is told in two halves: first which numbers move outwards, then which of the others move
-inwards. The first takes about half of the bits and much more than half off the error, so what lies between is hardly
-worse than a record of that rate. Each half may be cut once more, the wide classes first.
+A refinement level tells for each level whether it moves outwards, stays, or moves inwards by a third of the coarser
+step. In wide classes this may take two passes: the first tells which levels move outwards, the second which of the
+others move inwards. The first takes about half of the bits and takes off much more than half of the error, so a record
+that ends there is hardly worse than one made for its rate. Each of the two may be split once more, wide classes first.
 """
 
 from __future__ import annotations
@@ -16,83 +16,85 @@ from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import CLASSES
 
-HALVED = 17
-"""Classes from this one on are told in halves, where a level is."""
-NONE, HALF, ALL = range(3)
-"""How much is known of a number's third."""
+MIN_TWO_PASS_CLASS = 17
+"""Lowest sigma class that two passes tell, where a refinement level has an outward pass at all."""
+UNREAD, OUTWARD_READ, COMPLETE = range(3)
+"""State of a class within a refinement level: nothing read; the outward pass read; all read."""
+_WIDE_CLASS = 24
+"""Lowest class that counts as wide: with a third of the bits in wide classes, an outward pass pays."""
+_MAX_PASSES = 4
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Some classes, and which half of what a level says of them."""
+    """A range of sigma classes, and the part of their refinement that is coded."""
 
     low: int
     high: int
-    """Classes from `low` up to `high`."""
-    outwards: bool
-    """Whether this tells which numbers move outwards."""
-    rest: bool
-    """Whether that was told before, of classes from `HALVED` on."""
+    """Classes from `low` up to, not including, `high`."""
+    outward: bool
+    """Whether the pass tells which levels move outwards."""
+    after_outward: bool
+    """Whether an outward pass came before, of classes from `MIN_TWO_PASS_CLASS` on."""
 
     @property
     def ternary(self) -> NDArray[np.bool_]:
-        """Whether it tells all at once, for each class."""
-        return np.arange(CLASSES) < (HALVED if self.outwards or self.rest else CLASSES)
+        """For each class, whether the pass tells all three moves at once."""
+        return np.arange(CLASSES) < (MIN_TWO_PASS_CLASS if self.outward or self.after_outward else CLASSES)
 
 
 @dataclass(frozen=True)
 class LayerSplit:
-    """Where a level is cut into stages."""
+    """The classes at which a refinement level is split into passes."""
 
-    halves: int = 0
-    """0 for a level told at once; else `HALVED`, or a class above: the first half is cut there, too."""
-    rest: int = 0
-    """The class where what is then left is cut; 0 for nowhere."""
-
-    @property
-    def sane(self) -> bool:
-        """Whether there can be such a cut."""
-        return (self.halves == 0 or HALVED <= self.halves < CLASSES) and 0 <= self.rest < CLASSES
+    outward: int = 0
+    """0 without an outward pass; else the class at which it is split, `MIN_TWO_PASS_CLASS` for one that is not."""
+    remaining: int = 0
+    """Class at which the rest is split; 0 for one that is not."""
 
     @property
-    def stages(self) -> tuple[Pass, ...]:
-        """In the order of the layers."""
-        halved = self.halves > 0
-        found = [Pass(self.halves, CLASSES, True, False)] if halved else []
-        if self.halves > HALVED:
-            found.append(Pass(HALVED, self.halves, True, False))
-        if self.rest:
-            found.append(Pass(self.rest, CLASSES, False, halved))
-        return (*found, Pass(0, self.rest or CLASSES, False, halved))
+    def valid(self) -> bool:
+        """Whether both classes are within their ranges."""
+        return (self.outward == 0 or MIN_TWO_PASS_CLASS <= self.outward < CLASSES) and 0 <= self.remaining < CLASSES
+
+    @property
+    def passes(self) -> tuple[Pass, ...]:
+        """The passes in the order of the layers."""
+        two = self.outward > 0
+        passes = [Pass(self.outward, CLASSES, True, False)] if two else []
+        if self.outward > MIN_TWO_PASS_CLASS:
+            passes.append(Pass(MIN_TWO_PASS_CLASS, self.outward, True, False))
+        if self.remaining:
+            passes.append(Pass(self.remaining, CLASSES, False, two))
+        return (*passes, Pass(0, self.remaining or CLASSES, False, two))
 
 
-def state_after(stages: Sequence[Pass]) -> NDArray[np.uint8]:
-    """How much is known of the numbers of each class once those stages are read."""
-    known = np.full(CLASSES, NONE, np.uint8)
-    for stage in stages:
-        known[stage.low : stage.high] = HALF if stage.outwards else ALL
-    return known
+def state_after(passes: Sequence[Pass]) -> NDArray[np.uint8]:
+    """State of each class once these passes are read."""
+    state = np.full(CLASSES, UNREAD, np.uint8)
+    for coding_pass in passes:
+        state[coding_pass.low : coding_pass.high] = OUTWARD_READ if coding_pass.outward else COMPLETE
+    return state
 
 
-_WIDE = 24
-"""A level is halved if classes from this one on take a third of its bits."""
+def choose_split(pass_bits: NDArray[np.float64], layer_bytes: int) -> LayerSplit:
+    """Split a refinement level into layers of `layer_bytes` or more.
 
-
-def choose_cut(halves: NDArray[np.float64], least: int) -> LayerSplit:
-    """Cut a level by its bits, first half and rest of each class, into layers of `least` bytes or more."""
-    bits = halves.sum(1)
-    wanted = int(min(bits.sum() / (8 * least), 4))
-    if wanted < 2:
+    `pass_bits` are the bits of each class, in an outward pass and in the rest.
+    """
+    bits = pass_bits.sum(1)
+    count = int(min(bits.sum() / (8 * layer_bytes), _MAX_PASSES))
+    if count < 2:
         return LayerSplit()
-    if 3 * bits[_WIDE:].sum() < bits.sum():
-        return LayerSplit(0, _middle(bits))
-    first, rest = halves[HALVED:, 0], bits.copy()
-    rest[HALVED:] -= first
-    outer = HALVED + _middle(first) if wanted > 3 else HALVED
-    return LayerSplit(outer, _middle(rest) if wanted > 2 else 0)
+    if 3 * bits[_WIDE_CLASS:].sum() < bits.sum():
+        return LayerSplit(0, _median_class(bits))
+    outward, remaining = pass_bits[MIN_TWO_PASS_CLASS:, 0], bits.copy()
+    remaining[MIN_TWO_PASS_CLASS:] -= outward
+    split = MIN_TWO_PASS_CLASS + _median_class(outward) if count > 3 else MIN_TWO_PASS_CLASS
+    return LayerSplit(split, _median_class(remaining) if count > 2 else 0)
 
 
-def _middle(bits: NDArray[np.float64]) -> int:
-    """The class from which on half of the bits are, as nearly as can be; never none, nor all."""
+def _median_class(bits: NDArray[np.float64]) -> int:
+    """Class above which half of the bits lie, as nearly as can be; neither side is empty."""
     above = np.cumsum(bits[::-1])[::-1]
     return 1 + int(np.abs(above[1:] - bits.sum() / 2).argmin())

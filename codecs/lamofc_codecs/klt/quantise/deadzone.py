@@ -1,7 +1,7 @@
-"""Rounding that weighs error against bits: a number is taken one nearer to 0 where that saves more than it costs.
+"""Deadzone quantiser: a level is taken one nearer to 0 where that saves more bits than the error is worth.
 
-Decoders need none of this but `drawn`: numbers stand for values a few sixteenths of a step nearer to 0, where most of
-what was rounded to them lies.
+A decoder needs only the reconstruction offsets: a level stands for a value a few sixteenths of a step nearer to 0,
+where most of the values that were rounded to it lie.
 """
 
 from __future__ import annotations
@@ -12,167 +12,172 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import ALL_CLASSES, CLASSES, ESCAPE, LARGEST, class_sigma, shape_of_classes, sigma_tables
+from lamofc_codecs.klt.quantise.column_costs import ColumnCosts
 from lamofc_codecs.runtime import Floats, compiled, lazy
+from lamofc_codecs.stats import fit_offset
 
-PARTS = 16
-"""A step has that many parts; numbers are drawn inwards by whole ones, at most half of them."""
-WEIGHT = 0.09
-"""Squared steps of error that a bit is worth."""
-_LISTED = 16
-"""Magnitudes that are priced in a list; larger ones are just rounded."""
+SIXTEENTHS = 16
+"""Unit of reconstructed values: a step has so many. Reconstruction offsets are at most half of them."""
+ERROR_PER_BIT = 0.09
+"""Squared steps of error that one bit is worth."""
+_TABLED = 16
+"""Magnitudes whose thresholds and costs are tabled; larger ones are rounded to nearest."""
+_MIN_VALUES_PER_OFFSET = 32
+"""Calibration values below which a class keeps the offset 0."""
+_FIT_ROUNDS = 2
 
 
 @dataclass(frozen=True)
-class Rounding:
-    """How values become numbers, for each class."""
+class Deadzone:
+    """Thresholds, reconstructed values and costs of small magnitudes, for each sigma class."""
 
-    drawn: NDArray[np.uint8]
-    """48 x 2: parts of a step that ones, and larger numbers, are drawn inwards."""
+    offsets: NDArray[np.uint8]
+    """48 x 2: reconstruction offsets of magnitude 1 and of larger ones, in sixteenths of a step."""
     values: Floats
-    """Classes x magnitudes: what they stand for, in steps."""
+    """Classes x magnitudes: the value that each stands for, in steps."""
     bits: Floats
-    """Classes x magnitudes: what they cost."""
-    least: Floats
-    """Classes x magnitudes: from how many steps on that magnitude is taken, and not the one below."""
+    """Classes x magnitudes: the cost of each."""
+    thresholds: Floats
+    """Classes x magnitudes: the least value, in steps, that is quantised to this magnitude and not to the one below."""
 
     @lazy
-    def listed(self) -> Floats:
-        """Classes x magnitudes x all three, as the compiled loop looks them up."""
-        return np.stack([self.least, self.values, self.bits], axis=2)
+    def table(self) -> Floats:
+        """Classes x magnitudes x (threshold, value, bits), as the compiled loops look them up."""
+        return np.stack([self.thresholds, self.values, self.bits], axis=2)
 
     @classmethod
-    def of(cls, drawn: NDArray[np.uint8], weight: float = WEIGHT) -> Rounding:
-        """Weigh a bit as so many squared steps; 0 rounds to nearest."""
-        magnitudes = np.arange(_LISTED)
-        inwards = np.zeros((ALL_CLASSES, _LISTED))
-        inwards[:CLASSES, 1] = drawn[:, 0] / PARTS
-        inwards[:CLASSES, 2:] = drawn[:, 1:] / PARTS
-        values = magnitudes - inwards
-        bits = _bits(magnitudes)
-        least = np.zeros_like(values)
-        between = np.diff(values**2, axis=1) + weight * np.diff(bits, axis=1)
-        least[:, 1:] = between / (2 * np.diff(values, axis=1)) if weight else magnitudes[1:] - 0.5
-        least[:, 1:] = np.clip(least[:, 1:], magnitudes[1:] - 0.5, magnitudes[1:])
-        return cls(drawn, values.astype(np.float32), bits.astype(np.float32), least.astype(np.float32))
+    def from_offsets(cls, offsets: NDArray[np.uint8], error_per_bit: float = ERROR_PER_BIT) -> Deadzone:
+        """Weigh a bit as so many squared steps of error; with 0, round to nearest."""
+        magnitudes = np.arange(_TABLED)
+        moved = np.zeros((ALL_CLASSES, _TABLED))
+        moved[:CLASSES, 1] = offsets[:, 0] / SIXTEENTHS
+        moved[:CLASSES, 2:] = offsets[:, 1:] / SIXTEENTHS
+        values = magnitudes - moved
+        bits = _bits_of_magnitudes(magnitudes)
+        thresholds = np.zeros_like(values)
+        rise = np.diff(values**2, axis=1) + error_per_bit * np.diff(bits, axis=1)
+        thresholds[:, 1:] = rise / (2 * np.diff(values, axis=1)) if error_per_bit else magnitudes[1:] - 0.5
+        thresholds[:, 1:] = np.clip(thresholds[:, 1:], magnitudes[1:] - 0.5, magnitudes[1:])
+        return cls(offsets, values.astype(np.float32), bits.astype(np.float32), thresholds.astype(np.float32))
 
 
-def _bits(magnitudes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """What each magnitude costs in each class, its low bits and what an escape takes included."""
+def _bits_of_magnitudes(magnitudes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cost of each magnitude in each class, low bits and escapes included."""
     tables, shifts, radii = shape_of_classes()[:, :, None].astype(np.int64)
     high = (magnitudes[None, :] + ((1 << shifts) >> 1)) >> shifts
     inside = high <= radii
     costs = sigma_tables().costs[tables, np.where(inside, high, ESCAPE)].astype(np.float64)
-    beyond = 2 * np.log2(np.maximum(high - radii, 1)) + 2
-    found: NDArray[np.float64] = shifts + costs + np.where(inside, 0, beyond)
-    return found
+    escape = 2 * np.log2(np.maximum(high - radii, 1)) + 2
+    bits: NDArray[np.float64] = shifts + costs + np.where(inside, 0, escape)
+    return bits
 
 
 def quantise(
-    values: Floats, group: NDArray[np.uint8], classes: NDArray[np.uint8], step: np.float32, rounding: Rounding
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Numbers of tokens x columns; and for each column, in squared steps, its error, its bits, its energy.
+    coefficients: Floats, group: NDArray[np.uint8], classes: NDArray[np.uint8], step: np.float32, deadzone: Deadzone
+) -> tuple[NDArray[np.int32], ColumnCosts]:
+    """Quantise tokens x columns; also return the error, the bits and the energy of each column.
 
-    `group` is the row of `classes` (groups x columns) that each token takes.
+    `group` is the row of `classes`, groups x columns, that applies to each token.
     """
-    out = np.empty(values.shape, np.int32)
-    sums = np.zeros((3, values.shape[1]))
-    inverse, costs = np.float32(1) / step, sigma_tables().costs
-    _quantise(values, group, classes, inverse, rounding.listed, shape_of_classes(), costs, out, sums)
-    return out, sums
+    levels = np.empty(coefficients.shape, np.int32)
+    costs = ColumnCosts.zeros(coefficients.shape[1])
+    inverse, frozen = np.float32(1) / step, sigma_tables().costs
+    _quantise(coefficients, group, classes, inverse, deadzone.table, shape_of_classes(), frozen, levels, costs.sums)
+    return levels, costs
 
 
-def errors_of_tokens(
-    values: Floats, group: NDArray[np.uint8], classes: NDArray[np.uint8], step: np.float32, rounding: Rounding
+def quantisation_errors(
+    coefficients: Floats, group: NDArray[np.uint8], classes: NDArray[np.uint8], step: np.float32, deadzone: Deadzone
 ) -> NDArray[np.float64]:
-    """The error of each token, in squared steps, if it is quantised so."""
-    found = np.zeros(len(values))
-    _errors(values, group, classes, np.float32(1) / step, rounding.listed, found)
-    return found
+    """Error that quantising leaves in each token, in squared steps."""
+    errors = np.zeros(len(coefficients))
+    _errors(coefficients, group, classes, np.float32(1) / step, deadzone.table, errors)
+    return errors
 
 
 @compiled
 def _errors(
-    values: Floats,
+    coefficients: Floats,
     group: NDArray[np.uint8],
     classes: NDArray[np.uint8],
     inverse: np.float32,
-    listed: Floats,
-    found: NDArray[np.float64],
+    table: Floats,
+    errors: NDArray[np.float64],
 ) -> None:
-    for t in range(values.shape[0]):
-        row, kinds = values[t], classes[group[t]]
-        for c in range(values.shape[1]):
-            away = min(abs(row[c] * inverse), np.float32(LARGEST))
-            error = _rounded(away, kinds[c], listed)[1]
-            found[t] += error * error
+    for t in range(coefficients.shape[0]):
+        row, row_classes = coefficients[t], classes[group[t]]
+        for c in range(coefficients.shape[1]):
+            scaled = min(abs(row[c] * inverse), np.float32(LARGEST))
+            error = _rounded(scaled, row_classes[c], table)[1]
+            errors[t] += error * error
 
 
 @compiled
 def _quantise(  # noqa: PLR0913 - compiled code takes arrays, not objects
-    values: Floats,
+    coefficients: Floats,
     group: NDArray[np.uint8],
     classes: NDArray[np.uint8],
     inverse: np.float32,
-    listed: Floats,
+    table: Floats,
     shape: NDArray[np.int32],
-    costs: Floats,
-    out: NDArray[np.int32],
+    frozen: Floats,
+    levels: NDArray[np.int32],
     sums: NDArray[np.float64],
 ) -> None:
     errors, bits, energy = sums[0], sums[1], sums[2]
-    for t in range(values.shape[0]):
-        row, there, kinds = values[t], out[t], classes[group[t]]
-        for c in range(values.shape[1]):
-            away = min(abs(row[c] * inverse), np.float32(LARGEST))
-            kind = kinds[c]
-            energy[c] += np.float64(away) * np.float64(away)
-            number, error = _rounded(away, kind, listed)
-            if number < _LISTED:
-                bits[c] += np.float64(listed[kind, number, 2])
+    for t in range(coefficients.shape[0]):
+        row, row_levels, row_classes = coefficients[t], levels[t], classes[group[t]]
+        for c in range(coefficients.shape[1]):
+            scaled = min(abs(row[c] * inverse), np.float32(LARGEST))
+            sigma_class = row_classes[c]
+            energy[c] += np.float64(scaled) * np.float64(scaled)
+            magnitude, error = _rounded(scaled, sigma_class, table)
+            if magnitude < _TABLED:
+                bits[c] += np.float64(table[sigma_class, magnitude, 2])
             else:
-                bits[c] += _far(number, shape[0, kind], shape[1, kind], shape[2, kind], costs)
+                bits[c] += _bits_beyond_table(
+                    magnitude, shape[0, sigma_class], shape[1, sigma_class], shape[2, sigma_class], frozen
+                )
             errors[c] += error * error
-            there[c] = -number if row[c] < 0 else number
+            row_levels[c] = -magnitude if row[c] < 0 else magnitude
 
 
 @compiled
-def _rounded(away: np.float32, kind: np.uint8, listed: Floats) -> tuple[np.int32, np.float64]:
-    """The magnitude that so many steps become, and by how much it is off."""
-    number = np.int32(away + np.float32(0.5))
-    if number < _LISTED:
-        number -= away < listed[kind, number, 0]
-        return number, np.float64(away - listed[kind, number, 1])
-    return number, np.float64(away - np.float32(number))
+def _rounded(scaled: np.float32, sigma_class: np.uint8, table: Floats) -> tuple[np.int32, np.float64]:
+    """Quantise a magnitude in steps; also return the error that this leaves."""
+    level = np.int32(scaled + np.float32(0.5))
+    if level < _TABLED:
+        level -= scaled < table[sigma_class, level, 0]
+        return level, np.float64(scaled - table[sigma_class, level, 1])
+    return level, np.float64(scaled - np.float32(level))
 
 
 @compiled
-def _far(number: np.int32, table: np.int32, shift: np.int32, radius: np.int32, costs: Floats) -> np.float64:
-    """Bits of a number that is not listed."""
-    high = (number + ((np.int32(1) << shift) >> np.int32(1))) >> shift
+def _bits_beyond_table(
+    magnitude: np.int32, table: np.int32, shift: np.int32, radius: np.int32, frozen: Floats
+) -> np.float64:
+    """Cost of a magnitude that is not tabled."""
+    high = (magnitude + ((np.int32(1) << shift) >> np.int32(1))) >> shift
     if high <= radius:
-        return np.float64(shift) + np.float64(costs[table, high])
+        return np.float64(shift) + np.float64(frozen[table, high])
     beyond: np.float64 = np.float64(2) * np.log2(np.float64(high - radius)) + np.float64(2)
-    return np.float64(shift) + np.float64(costs[table, ESCAPE]) + beyond
+    return np.float64(shift) + np.float64(frozen[table, ESCAPE]) + beyond
 
 
-def fit_drawn(unit: Floats) -> NDArray[np.uint8]:
-    """How far numbers are drawn inwards in each class, from values over their spread.
+def fit_offsets(unit: Floats) -> NDArray[np.uint8]:
+    """Fit the reconstruction offsets of every class to values over their spread.
 
-    Each class is shown the values at its own step; where they are drawn to shifts where rounding turns, and so again.
+    The offset moves the rounding threshold and the threshold moves the offset, so iterate.
     """
-    drawn = np.zeros((CLASSES, 2), np.uint8)
-    away = np.abs(unit).reshape(-1)
-    for _ in range(2):
-        least = Rounding.of(drawn).least
-        for kind, spread in enumerate(class_sigma(np.arange(CLASSES))):
-            steps = away * spread
-            numbers = (steps + np.float32(0.5)).astype(np.int32)
-            numbers -= steps < least[kind, np.minimum(numbers, _LISTED - 1)]
-            for column, chosen in enumerate((numbers == 1, numbers > 1)):
-                if chosen.sum() >= _FEW:
-                    inwards = float((numbers[chosen] - steps[chosen]).mean(dtype=np.float64))
-                    drawn[kind, column] = np.clip(np.rint(PARTS * inwards), 0, PARTS // 2)
-    return drawn
-
-
-_FEW = 32
+    offsets = np.zeros((CLASSES, 2), np.uint8)
+    magnitudes = np.abs(unit).reshape(-1)
+    for _ in range(_FIT_ROUNDS):
+        thresholds = Deadzone.from_offsets(offsets).thresholds
+        for sigma_class, spread in enumerate(class_sigma(np.arange(CLASSES))):
+            scaled = magnitudes * spread
+            levels = (scaled + np.float32(0.5)).astype(np.int32)
+            levels -= scaled < thresholds[sigma_class, np.minimum(levels, _TABLED - 1)]
+            for column, chosen in enumerate((levels == 1, levels > 1)):
+                if chosen.sum() >= _MIN_VALUES_PER_OFFSET:
+                    offsets[sigma_class, column] = fit_offset(levels[chosen], scaled[chosen], SIXTEENTHS)
+    return offsets

@@ -1,6 +1,6 @@
-"""Items of one record share a step: each token is lifted before it is rounded, so that each item is as good as asked.
+"""Item gains: factors of the tokens of each item, so that items that share a step each meet the quality.
 
-A lift of 16 doubles a token's columns, which makes their step half as wide; a decoder divides by it again.
+A gain of 16 doubles the coefficients of a token, which makes its step half as wide; a decoder divides by it again.
 """
 
 from __future__ import annotations
@@ -14,41 +14,45 @@ from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import read_numbers, write_numbers
 from lamofc_codecs.runtime import Floats
 
-MOST = 63
-_UP: Floats = np.exp2(np.arange(-MOST, MOST + 1) / 16).astype(np.float32)
+MAX_GAIN = 63
+"""The largest gain in either direction, in sixteenths of an octave."""
+_FACTORS: Floats = np.exp2(np.arange(-MAX_GAIN, MAX_GAIN + 1) / 16).astype(np.float32)
 
 ItemGains = NDArray[np.int64]
-"""Of each token, in sixteenths of an octave."""
+"""Gain of each token or of each item, in sixteenths of an octave."""
 
 
-def up(lifts: ItemGains) -> Floats:
-    """By what tokens are multiplied before they are rounded."""
-    found: Floats = _UP[lifts + MOST]
-    return found
+def gain_factors(gains: ItemGains) -> Floats:
+    """Factor by which the coefficients of each token are multiplied before they are quantised."""
+    factors: Floats = _FACTORS[gains + MAX_GAIN]
+    return factors
 
 
-def down(lifts: ItemGains | None, tokens: int) -> Floats:
-    """By what they are multiplied after."""
-    return np.ones(tokens, np.float32) if lifts is None else _UP[MOST - lifts]
+def inverse_gain_factors(gains: ItemGains | None, tokens: int) -> Floats:
+    """Factor by which a decoder multiplies each token; 1 for all tokens of a record without gains."""
+    return np.ones(tokens, np.float32) if gains is None else _FACTORS[MAX_GAIN - gains]
 
 
-def write_lifts(lifts: ItemGains) -> bytes:
-    """Code the lifts of all tokens."""
-    return write_numbers(np.where(lifts < 0, -2 * lifts - 1, 2 * lifts))
+def write_gains(gains: ItemGains) -> bytes:
+    """Code the gains of all tokens."""
+    return write_numbers(np.where(gains < 0, -2 * gains - 1, 2 * gains))
 
 
-def read_lifts(data: memoryview, tokens: int) -> tuple[ItemGains, int]:
-    """Read them; also say how many bytes they took."""
+def read_gains(data: memoryview, tokens: int) -> tuple[ItemGains, int]:
+    """Decode the gains of all tokens, and count the bytes that they took."""
     listed, used = read_numbers(data, tokens)
-    require(not len(listed) or int(listed.max()) <= 2 * MOST, f"a lift coded as {listed.max(initial=0)}")
+    require(not len(listed) or int(listed.max()) <= 2 * MAX_GAIN, f"a gain coded as {listed.max(initial=0)}")
     return np.where(listed & 1, -(listed + 1) // 2, listed // 2), used
 
 
-def least_lifts(enough: Callable[[ItemGains], NDArray[np.bool_]], around: ItemGains, reach: int) -> ItemGains:
-    """The least lift of each item, not far from those given, that is enough, by halving, or else the most."""
-    low, high = np.maximum(around - reach, -MOST) - 1, np.minimum(around + reach, MOST)
+def smallest_gains(suffices: Callable[[ItemGains], NDArray[np.bool_]], around: ItemGains, reach: int) -> ItemGains:
+    """Find the smallest gain of each item that suffices, at most `reach` from a given one, by bisection.
+
+    An item for which none suffices gets the largest within reach.
+    """
+    low, high = np.maximum(around - reach, -MAX_GAIN) - 1, np.minimum(around + reach, MAX_GAIN)
     while (high - low > 1).any():
-        middle = np.maximum((low + high) // 2, -MOST)
-        fits = enough(middle)
-        low, high = np.where(fits, low, middle), np.where(fits, middle, high)
+        middle = np.maximum((low + high) // 2, -MAX_GAIN)
+        enough = suffices(middle)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
     return high

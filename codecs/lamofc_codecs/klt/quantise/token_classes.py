@@ -1,8 +1,8 @@
-"""The energy of each token: one of 16 classes, half an octave apart, told once a token.
+"""Token classes: the energy of each token in 16 classes, half an octave apart, stored once a token.
 
-A token of class 8 is as the calibration samples were on the whole; one of class 10 has twice their standard deviation
-in every column. All numbers of a token take the tables of their column's spread, in the token's band where tokens are
-waves, times the token's factor.
+A token of class 8 is as the calibration samples were on average; one of class 10 has twice their standard deviation in
+every column. The levels of a token are coded with the tables of their columns' spreads, in the band of the token where
+tokens hold DCT coefficients, times the factor of the token's class.
 """
 
 from __future__ import annotations
@@ -14,108 +14,115 @@ from numpy.typing import NDArray
 
 from lamofc_codecs.runtime import Doubles, Floats, compiled
 
-ENERGIES = 16
-USUAL = 8
-QUIET = 4
-"""What tokens are said to be of which nothing is coded: one class for all of them, and zeros cost little in it."""
-FACTORS: Floats = np.exp2((np.arange(ENERGIES) - USUAL) / 2).astype(np.float32)
-"""By which each class multiplies a column's spread; powers of the root of two, rounded to float32."""
+TOKEN_CLASSES = 16
+AVERAGE_CLASS = 8
+"""Class of a token whose energy is that of the calibration samples."""
+ZERO_TOKEN_CLASS = 4
+"""Class of tokens whose levels are all 0. Sharing one class costs almost nothing, and zeros are cheap in this one."""
+CLASS_FACTORS: Floats = np.exp2((np.arange(TOKEN_CLASSES) - AVERAGE_CLASS) / 2).astype(np.float32)
+"""Factor by which each class multiplies the spread of a column: powers of the root of two, rounded to float32."""
 
-_PAYS = 32
-"""Bits that hushing is to save at least: a table of their own may be what it costs."""
-_HEARD = np.float32(0.5)
-"""A column is listened to from this many steps of spread on: below, there is little but zeros to price."""
+_MIN_SAVED_BITS = 32
+"""Bits that merging zero tokens must save: a table of its own for the classes may cost as much."""
+_MIN_SIGMA_OVER_STEP = np.float32(0.5)
+"""Columns of smaller spread do not tell a token's class: nearly all of their levels are 0 in any class."""
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """Tokens sorted by band and energy into groups: those of one group take the same tables."""
+class TokenGroups:
+    """Tokens sorted by band and class into groups, whose members are coded with the same tables."""
 
-    energy: NDArray[np.uint8]
-    """Of each token."""
+    token_class: NDArray[np.uint8]
+    """Class of each token."""
     band: NDArray[np.uint8]
-    """Of each token; 0 unless tokens are waves."""
+    """Band of each token; 0 unless tokens hold DCT coefficients."""
     order: NDArray[np.int64]
-    """Tokens by rising band, then energy; equal ones stay in order."""
+    """Tokens by rising band, then class; equal ones stay in order."""
     bounds: NDArray[np.int64]
-    """Where each group begins among them; the last one is their count."""
-    groups: NDArray[np.int64]
-    """The groups that occur, rising: band times 16, plus energy."""
+    """Where each group begins among the sorted tokens; the last bound is their count."""
+    labels: NDArray[np.int64]
+    """The groups that occur, rising: band times 16, plus class."""
 
     @classmethod
-    def of(cls, energy: NDArray[np.uint8], band: NDArray[np.uint8] | None = None) -> Tokens:
-        """Sort tokens of these energies, each below 16, and bands."""
-        band = np.zeros_like(energy) if band is None else band
-        group = band.astype(np.int64) * ENERGIES + energy
-        counts = np.bincount(group)
-        groups = np.flatnonzero(counts)
-        bounds = np.concatenate([[0], np.cumsum(counts[groups])])
-        return cls(energy, band, np.argsort(group, kind="stable"), bounds, groups)
+    def from_classes(cls, token_class: NDArray[np.uint8], band: NDArray[np.uint8] | None = None) -> TokenGroups:
+        """Sort tokens of these classes, each below 16, and bands."""
+        band = np.zeros_like(token_class) if band is None else band
+        label = band.astype(np.int64) * TOKEN_CLASSES + token_class
+        counts = np.bincount(label)
+        labels = np.flatnonzero(counts)
+        bounds = np.concatenate([[0], np.cumsum(counts[labels])])
+        return cls(token_class, band, np.argsort(label, kind="stable"), bounds, labels)
 
     @property
     def group(self) -> NDArray[np.uint8]:
-        """Of each token, counting the groups that occur."""
-        found = np.empty(self.count, np.uint8)
-        found[self.order] = np.repeat(np.arange(len(self.groups)), np.diff(self.bounds))
-        return found
-
-    def spreads(self, sigma: Floats) -> Floats:
-        """Of each group and column, given those of bands x columns in a token of the usual energy."""
-        found: Floats = FACTORS[self.groups % ENERGIES][:, None] * sigma[self.groups // ENERGIES]
-        return found
-
-    def hushed(self, quiet: NDArray[np.bool_]) -> Tokens:
-        """The same, those tokens being quiet, if there are enough of them for energies to be told more easily so."""
-        energy = np.where(quiet, np.uint8(QUIET), self.energy)
-        return Tokens.of(energy, self.band) if _entropy(energy) + _PAYS < _entropy(self.energy) else self
+        """The group of each token, counting only those that occur."""
+        group = np.empty(self.count, np.uint8)
+        group[self.order] = np.repeat(np.arange(len(self.labels)), np.diff(self.bounds))
+        return group
 
     @property
     def count(self) -> int:
-        """How many tokens."""
-        return len(self.energy)
+        """Number of tokens."""
+        return len(self.token_class)
+
+    def spreads(self, sigma: Floats) -> Floats:
+        """Spread of each column in each group, given bands x columns of a token of the average class."""
+        spreads: Floats = CLASS_FACTORS[self.labels % TOKEN_CLASSES][:, None] * sigma[self.labels // TOKEN_CLASSES]
+        return spreads
+
+    def merge_zero_tokens(self, zero: NDArray[np.bool_]) -> TokenGroups:
+        """Give the masked tokens the class of zero tokens, if that makes the plane of classes smaller."""
+        merged = np.where(zero, np.uint8(ZERO_TOKEN_CLASS), self.token_class)
+        if _entropy(merged) + _MIN_SAVED_BITS < _entropy(self.token_class):
+            return TokenGroups.from_classes(merged, self.band)
+        return self
 
 
-def _entropy(energy: NDArray[np.uint8]) -> float:
-    """Bits of all of them together, up to what both sides of a comparison share."""
-    counts = np.bincount(energy)
+def _entropy(token_class: NDArray[np.uint8]) -> float:
+    """Bits of all classes together, up to a term that depends on the number of tokens alone."""
+    counts = np.bincount(token_class)
     return -float((counts * np.log2(np.maximum(counts, 1))).sum())
 
 
-def energies_of(numbers: Floats, band: NDArray[np.uint8], sigma: Floats, step: np.float32) -> NDArray[np.uint8]:
-    """The class of each token of tokens x columns, by the columns that stand out of the step in its band."""
-    heard = sigma > step * _HEARD
-    count = heard.sum(1)
+def classify_tokens(
+    coefficients: Floats, band: NDArray[np.uint8], sigma: Floats, step: np.float32
+) -> NDArray[np.uint8]:
+    """Class of each token of tokens x columns, by the columns whose spread in its band is not small beside the step."""
+    telling = sigma > step * _MIN_SIGMA_OVER_STEP
+    count = telling.sum(1)
     weights = np.zeros(sigma.shape, np.float32)
-    weights[heard] = 1 / np.square(sigma[heard], dtype=np.float32)
+    weights[telling] = 1 / np.square(sigma[telling], dtype=np.float32)
     with np.errstate(divide="ignore"):
-        found = np.rint(np.log2(_squares(numbers, band, weights) / np.maximum(count, 1)[band])) + USUAL
-    classes: NDArray[np.uint8] = np.where(count[band] > 0, np.clip(found, 0, ENERGIES - 1), USUAL).astype(np.uint8)
+        rounded = np.rint(np.log2(_squares(coefficients, band, weights) / np.maximum(count, 1)[band])) + AVERAGE_CLASS
+    chosen = np.where(count[band] > 0, np.clip(rounded, 0, TOKEN_CLASSES - 1), AVERAGE_CLASS)
+    classes: NDArray[np.uint8] = chosen.astype(np.uint8)
     return classes
 
 
-def squares_of(numbers: Floats) -> Doubles:
-    """The sum of squares of each token, the same on every machine."""
-    return _squares(numbers, np.zeros(len(numbers), np.uint8), np.ones((1, numbers.shape[1]), np.float32))
+def token_energies(values: Floats) -> Doubles:
+    """Sum of squares of each token, the same on every machine."""
+    return _squares(values, np.zeros(len(values), np.uint8), np.ones((1, values.shape[1]), np.float32))
 
 
-def _squares(numbers: Floats, band: NDArray[np.uint8], weights: Floats) -> Doubles:
-    square = np.empty(len(numbers))
-    _energies(numbers, band, weights, square)
-    return square
+def _squares(values: Floats, band: NDArray[np.uint8], weights: Floats) -> Doubles:
+    squares = np.empty(len(values))
+    _weighted_squares(values, band, weights, squares)
+    return squares
 
 
 @compiled
-def _energies(numbers: Floats, band: NDArray[np.uint8], weights: Floats, square: Doubles) -> None:
-    parts = np.zeros(16)
-    whole = numbers.shape[1] // 16 * 16
-    for t in range(numbers.shape[0]):
-        row, weight = numbers[t], weights[band[t]]
-        parts[:] = 0
+def _weighted_squares(values: Floats, band: NDArray[np.uint8], weights: Floats, squares: Doubles) -> None:
+    # Sixteen accumulators: the loop vectorises, and the order of the sums is fixed all the same.
+    lanes = np.zeros(16)
+    whole = values.shape[1] // 16 * 16
+    for t in range(values.shape[0]):
+        row, weight = values[t], weights[band[t]]
+        lanes[:] = 0
         for first in range(0, whole, 16):
             for lane in range(16):
                 value = np.float64(row[first + lane])
-                parts[lane] += value * value * np.float64(weight[first + lane])
-        total = parts.sum()
-        for c in range(whole, numbers.shape[1]):
+                lanes[lane] += value * value * np.float64(weight[first + lane])
+        total = lanes.sum()
+        for c in range(whole, values.shape[1]):
             total += np.float64(row[c]) * np.float64(row[c]) * np.float64(weight[c])
-        square[t] = total
+        squares[t] = total

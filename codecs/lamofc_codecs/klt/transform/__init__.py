@@ -3,15 +3,16 @@
 In: tokens x channels about the channel means. Out: tokens x columns of decreasing variance, and back."""
 
 from lamofc_codecs.klt.transform.block_dct import BANDS, Tile, TokenGrid, TokenGridRule, forward_dct
+from lamofc_codecs.klt.transform.channel_ranges import single_range
 from lamofc_codecs.klt.transform.error_weights import ErrorWeights, digest_of
-from lamofc_codecs.klt.transform.grid_choice import choose_grid, spread_out, told
-from lamofc_codecs.klt.transform.int8_transform import TWO_BYTES, Analysis, Basis, in_one
-from lamofc_codecs.klt.transform.token_codebook import MOST, TokenCodebook, fit_codebook, nearest_of
+from lamofc_codecs.klt.transform.grid_choice import choose_grid, dct_bits, leading_columns
+from lamofc_codecs.klt.transform.int8_transform import MAX_TWO_BYTES, Analysis, Basis
+from lamofc_codecs.klt.transform.token_codebook import MAX_TYPICAL_TOKENS, TokenCodebook, fit_codebook, nearest_of
 
 __all__ = [
     "BANDS",
-    "MOST",
-    "TWO_BYTES",
+    "MAX_TWO_BYTES",
+    "MAX_TYPICAL_TOKENS",
     "Analysis",
     "Basis",
     "ErrorWeights",
@@ -20,11 +21,11 @@ __all__ = [
     "TokenGrid",
     "TokenGridRule",
     "choose_grid",
+    "dct_bits",
     "digest_of",
     "fit_codebook",
     "forward_dct",
-    "in_one",
+    "leading_columns",
     "nearest_of",
-    "spread_out",
-    "told",
+    "single_range",
 ]

@@ -1,4 +1,4 @@
-"""Which field a sample's tokens lie on: that on which turning them into waves gathers most."""
+"""The choice of the token grid on which a sample's block DCT concentrates the most energy."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ import numpy as np
 from lamofc_codecs.klt.transform.block_dct import BANDS, TokenGrid, forward_dct
 from lamofc_codecs.runtime import Floats
 
-_TOLD = 16
-"""The first columns, which neighbours share most, tell."""
-_LEAST = 1e-6
-"""Of a column's variance: below, a band's makes no difference."""
+_LEADING_COLUMNS = 16
+"""Columns that decide: neighbouring tokens share the first ones most."""
+_MIN_BAND_SHARE = 1e-6
+"""Share of a column's variance below which the variance of a band makes no difference."""
 
 
-def choose_grid(columns: Floats, fields: Sequence[TokenGrid]) -> TokenGrid:
-    """The field of tokens x columns, of those that so many tokens may lie on."""
-    if len(fields) == 1:
-        return fields[0]
-    seen = told(columns)
-    return min(fields, key=lambda field: spread_out(seen, field))
+def choose_grid(columns: Floats, grids: Sequence[TokenGrid]) -> TokenGrid:
+    """Choose among the grids that the tokens of tokens x columns may lie on."""
+    if len(grids) == 1:
+        return grids[0]
+    leading = leading_columns(columns)
+    return min(grids, key=lambda grid: dct_bits(leading, grid))
 
 
-def told(columns: Floats) -> Floats:
-    """The columns that tell."""
-    return columns[:, :_TOLD]
+def leading_columns(columns: Floats) -> Floats:
+    """The columns that decide."""
+    return columns[:, :_LEADING_COLUMNS]
 
 
-def spread_out(columns: Floats, field: TokenGrid) -> float:
-    """About how many bits more or less the columns take as waves on that field."""
-    waves = columns.copy()
-    forward_dct(waves, field)
-    power = np.square(waves, dtype=np.float64)
-    floor = _LEAST * power.mean(0) + 1e-300
-    band = field.bands(len(columns))
+def dct_bits(columns: Floats, grid: TokenGrid) -> float:
+    """Predict the bits of the columns' DCT on a grid, up to a term that is the same for all grids."""
+    coefficients = columns.copy()
+    forward_dct(coefficients, grid)
+    power = np.square(coefficients, dtype=np.float64)
+    floor = _MIN_BAND_SHARE * power.mean(0) + 1e-300
+    band = grid.bands(len(columns))
     bits = [
-        int((band == one).sum()) * float(np.log2(np.maximum(power[band == one].mean(0), floor)).sum())
-        for one in range(BANDS)
-        if (band == one).any()
+        int((band == number).sum()) * float(np.log2(np.maximum(power[band == number].mean(0), floor)).sum())
+        for number in range(BANDS)
+        if (band == number).any()
     ]
     return 0.5 * sum(bits)

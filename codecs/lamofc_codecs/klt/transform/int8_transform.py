@@ -1,33 +1,30 @@
-"""The channel transform: columns of numbers to channels and back, by an int8 matrix with a scale for each channel.
+"""The channel transform: columns to channels by an int8 matrix with a scale for each channel, and its inverse.
 
-Decoding multiplies whole numbers and adds them up exactly, whatever the order. Encoding solves for the columns that
-come nearest under that rounded matrix, so its rounding costs nothing, at whatever rate.
+Decoding multiplies integers and adds them up exactly, whatever the order. Encoding solves for the columns that come
+nearest under the rounded matrix, so the rounding costs no accuracy at any rate.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lamofc_codecs.klt.transform.channel_ranges import RangeColumns, Ranges, ranges_of
 from lamofc_codecs.runtime import Floats, compiled, int8_matmul, lazy
-
-Columns = NDArray[np.int64]
-Ranges = list[tuple[slice, Columns]]
 
 TILE = 256
 """Tokens that are transformed at once."""
-_MOST, _WORTH = 64, 0.7
-"""Ranges are made use of that are not many, and leave zeros enough."""
-_TOP = 127
-_STRIDES = 64
-TWO_BYTES = 127 * 128
-"""The largest of the whole numbers that tokens are multiplied as."""
-_WHOLE = np.float32(TWO_BYTES)
+MAX_TWO_BYTES = 127 * 128
+"""Largest of the integers, held in two bytes, that tokens are multiplied as."""
+_MAX_BYTE = 127
+_MAX_STRIDE = 64
+"""Steps between neighbouring levels of a column, at most."""
+_GRAM_RIDGE = 1e-9
+"""Share of the mean diagonal that is added to the Gram matrix, so that it can be solved for columns of zeros, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,26 +34,28 @@ class Basis:
     rows: Tensor
     """int8."""
     scale: Tensor
-    """float32, of each channel."""
+    """Scale of each channel, float32."""
     stride: Tensor | None = None
-    """int32, of each column: how many steps lie between neighbouring numbers; one, where there is none."""
+    """Steps between neighbouring levels of each column, int32; None where all are 1."""
 
     @classmethod
-    def of(cls, rows: Tensor, stride: Tensor | None = None) -> Basis:
+    def from_floats(cls, rows: Tensor, stride: Tensor | None = None) -> Basis:
         """Round a float matrix, columns x channels."""
         if stride is not None:
             rows = rows / stride[:, None]
         largest = rows.abs().amax(0) if len(rows) else torch.zeros(rows.shape[1])
-        scale = torch.where(largest > 0, largest / _TOP, torch.ones_like(largest)).to(torch.float32)
-        whole = torch.round(rows / scale.to(rows.dtype)).clamp(-_TOP, _TOP).to(torch.int8)
-        return cls(whole.contiguous(), scale, stride)
+        scale = torch.where(largest > 0, largest / _MAX_BYTE, torch.ones_like(largest)).to(torch.float32)
+        rounded = torch.round(rows / scale.to(rows.dtype)).clamp(-_MAX_BYTE, _MAX_BYTE).to(torch.int8)
+        return cls(rounded.contiguous(), scale, stride)
 
     @classmethod
-    def strided(cls, rows: Tensor) -> Basis:
+    def with_strides(cls, rows: Tensor) -> Basis:
         """Round a float matrix whose rows are of very different length, so that none is lost in rounding."""
         lengths = rows.square().sum(1).sqrt()
-        unit = torch.maximum(lengths.min(), lengths.max() / _STRIDES)
-        return cls.of(rows, torch.round(lengths / unit).clamp(1, _STRIDES).to(torch.int32) if unit > 0 else None)
+        unit = torch.maximum(lengths.min(), lengths.max() / _MAX_STRIDE)
+        if not unit > 0:
+            return cls.from_floats(rows)
+        return cls.from_floats(rows, torch.round(lengths / unit).clamp(1, _MAX_STRIDE).to(torch.int32))
 
     def floats(self) -> Tensor:
         """The matrix, float64."""
@@ -64,18 +63,18 @@ class Basis:
         return matrix if self.stride is None else matrix * self.stride[:, None]
 
     @lazy
-    def wide(self) -> Tensor:
-        """What one part of each column adds to each channel, float32; strides not counted."""
+    def scaled_rows(self) -> Tensor:
+        """Columns x channels: the sum that one unit of a column adds to a channel, float32, without strides."""
         return self.rows.to(torch.float32) * self.scale
 
     @property
     def columns(self) -> int:
-        """How many columns it has."""
+        """Number of columns."""
         return self.rows.shape[0]
 
     @property
     def channels(self) -> int:
-        """How many channels it makes."""
+        """Number of channels."""
         return self.rows.shape[1]
 
     @lazy
@@ -84,132 +83,109 @@ class Basis:
         return ranges_of(self.rows)
 
     @lazy
-    def _cut(self) -> list[tuple[slice, Columns, Tensor]]:
-        return [(where, columns, self.rows[columns, where].contiguous()) for where, columns in self.ranges]
+    def _blocks(self) -> list[tuple[slice, RangeColumns, Tensor]]:
+        return [(channels, columns, self.rows[columns, channels].contiguous()) for channels, columns in self.ranges]
 
     def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> NDArray[np.int32]:
-        """Sums over columns, tokens x channels, of low + 128 high times the matrix; `high` may have fewer columns."""
+        """Multiply tokens x columns of low + 128 high by the matrix, exactly; `high` may have fewer columns."""
         if len(self.ranges) < 2 or channels.stop - channels.start < self.channels:
             return _inverse(low, high, self.rows[:, channels])
         out = np.zeros((len(low), self.channels), np.int32)
-        for where, columns, rows in self._cut:
-            out[:, where] = _inverse(_columns_of(low, columns), _columns_of(high, columns), rows)
+        for where, columns, rows in self._blocks:
+            out[:, where] = _inverse(_select(low, columns), _select(high, columns), rows)
         return out
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """From channels to columns: those that come nearest under a matrix."""
+    """From channels to the columns that come nearest under a matrix."""
 
     matrix: Tensor
     """Columns x channels, float64."""
     ranges: Ranges
-    """Of channels that no column joins, with their columns."""
+    """Ranges of channels that no column joins, with their columns."""
 
     @classmethod
     def of(cls, basis: Basis) -> Analysis:
-        """To columns of a basis, all channels counting alike."""
+        """To the columns of a basis, all channels counting alike."""
         return cls(basis.floats(), basis.ranges)
 
     @lazy
-    def solving(self) -> list[tuple[slice, Columns, Tensor, Tensor, Floats]]:
-        """Channels x columns: the columns that come nearest to given channels, in two bytes with a scale a column.
+    def factors(self) -> list[tuple[slice, RangeColumns, Tensor, Tensor, Floats]]:
+        """Least-squares factors of each range: channels x columns in two bytes, with a scale for each column.
 
-        Of each range, after its channels and columns: the upper bytes; under them the lower and the upper ones, for the
-        two middle products at once; the scales.
+        After the channels and columns of a range: the upper bytes; the lower bytes above the upper ones, for both
+        middle products at once; the scales.
         """
-        found = []
+        factors = []
         for where, columns in self.ranges:
             matrix = self.matrix[columns, where]
             gram = matrix @ matrix.T
-            gram.diagonal().add_(1e-9 * float(gram.diagonal().mean()) if len(gram) else 0.0)
-            solving = torch.linalg.solve(gram, matrix).T.to(torch.float32).numpy()
-            high, low, scale = _two_bytes(np.ascontiguousarray(solving.T))
+            gram.diagonal().add_(_GRAM_RIDGE * float(gram.diagonal().mean()) if len(gram) else 0.0)
+            solved = torch.linalg.solve(gram, matrix).T.to(torch.float32).numpy()
+            high, low, scale = _two_bytes(np.ascontiguousarray(solved.T))
             upper = torch.from_numpy(high).T.contiguous()
-            found.append((where, columns, upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale))
-        return found
+            factors.append((where, columns, upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale))
+        return factors
 
     @lazy
-    def gains(self) -> NDArray[np.float64]:
-        """What a squared error of one in each column adds to the channels: near 1, but for the rounding."""
-        found: NDArray[np.float64] = self.matrix.square().sum(1).numpy()
-        return found
+    def error_gains(self) -> NDArray[np.float64]:
+        """Squared error in the channels for each squared error of one in a column: near 1, but for the rounding."""
+        gains: NDArray[np.float64] = self.matrix.square().sum(1).numpy()
+        return gains
 
     def forward(self, values: Floats, columns: int | None = None, *, roughly: bool = False) -> Floats:
-        """The first columns of tokens x channels; by sums of whole numbers, the same on every machine.
+        """Transform tokens x channels to the first columns, by sums of integers: the same on every machine.
 
         Roughly is 40 dB below a token's energy, or better, and takes two products for three.
         """
         count = len(self.matrix) if columns is None else columns
         out = np.zeros((len(values), count), np.float32)
-        for where, every, upper, both, scale in self.solving if count else ():
-            mine = every[: np.searchsorted(every, count)]
-            whole = len(mine) == count
-            tokens = out if whole else np.empty((len(values), len(mine)), np.float32)
-            chosen = upper[:, : len(mine)], both[:, : len(mine)], scale[: len(mine)]
+        for where, every, upper, both, scale in self.factors if count else ():
+            chosen = every[: np.searchsorted(every, count)]
+            whole = len(chosen) == count
+            tokens = out if whole else np.empty((len(values), len(chosen)), np.float32)
+            factors = upper[:, : len(chosen)], both[:, : len(chosen)], scale[: len(chosen)]
             for start in range(0, len(values), TILE):
                 tile = np.ascontiguousarray(values[start : start + TILE, where])
-                _forward(tile, *chosen, tokens[start : start + TILE], roughly=roughly)
+                _forward(tile, *factors, tokens[start : start + TILE], roughly=roughly)
             if not whole:
-                out[:, mine] = tokens
+                out[:, chosen] = tokens
         return out
 
-    def floats(self, columns: Floats) -> Floats:
-        """Channels of tokens x columns that are not whole numbers."""
-        found: Floats = (torch.from_numpy(columns) @ self.matrix[: columns.shape[1]].to(torch.float32)).numpy()
-        return found
+    def to_channels(self, columns: Floats) -> Floats:
+        """Transform tokens x columns back to channels, in float32."""
+        channels: Floats = (torch.from_numpy(columns) @ self.matrix[: columns.shape[1]].to(torch.float32)).numpy()
+        return channels
 
 
-def ranges_of(rows: Tensor) -> Ranges:
-    """Ranges of channels that no row of columns x channels joins, and the columns of each, rising; or all in one."""
-    columns, channels = rows.shape
-    there = (rows != 0).to(torch.uint8)
-    first = there.argmax(1).numpy()
-    last = channels - there.flip(1).argmax(1).numpy()
-    told = there.amax(1).numpy() > 0 if channels else np.zeros(columns, bool)
-    reach = np.zeros(channels + 1, np.int64)
-    np.maximum.at(reach, first[told], last[told])
-    beyond = np.maximum.accumulate(reach)[:channels]
-    starts = np.concatenate([[True], beyond[:-1] <= np.arange(1, channels)])[:channels]
-    bounds = [*np.flatnonzero(starts).tolist(), channels]
-    found = [(slice(a, b), np.flatnonzero(told & (first >= a) & (first < b))) for a, b in pairwise(bounds)]
-    found = [(where, some) for where, some in found if len(some)]
-    worth = sum((where.stop - where.start) * len(some) for where, some in found) <= _WORTH * columns * channels
-    return found if 1 < len(found) <= _MOST and worth else in_one(columns, channels)
-
-
-def in_one(columns: int, channels: int) -> Ranges:
-    """All channels as one range."""
-    return [(slice(0, channels), np.arange(columns))]
-
-
-def _columns_of(numbers: NDArray[np.int8], columns: Columns) -> NDArray[np.int8]:
-    """Some of the columns, as far as they are there."""
-    return np.ascontiguousarray(numbers[:, columns[: np.searchsorted(columns, numbers.shape[1])]])
+def _select(levels: NDArray[np.int8], columns: RangeColumns) -> NDArray[np.int8]:
+    """Copy some of the columns, as far as there are so many."""
+    return np.ascontiguousarray(levels[:, columns[: np.searchsorted(columns, levels.shape[1])]])
 
 
 def _inverse(low: NDArray[np.int8], high: NDArray[np.int8], rows: Tensor) -> NDArray[np.int32]:
-    found = int8_matmul(torch.from_numpy(low), rows[: low.shape[1]])
+    sums = int8_matmul(torch.from_numpy(low), rows[: low.shape[1]])
     if high.shape[1]:
-        found += 128 * int8_matmul(torch.from_numpy(high), rows[: high.shape[1]])
-    whole: NDArray[np.int32] = found.numpy()
-    return whole
+        sums += 128 * int8_matmul(torch.from_numpy(high), rows[: high.shape[1]])
+    exact: NDArray[np.int32] = sums.numpy()
+    return exact
 
 
 def _forward(values: Floats, upper: Tensor, both: Tensor, scale: Floats, out: Floats, *, roughly: bool) -> None:
-    high, low, sizes = _two_bytes(values)
+    high, low, units = _two_bytes(values)
     first = int8_matmul(torch.from_numpy(high), upper).numpy()
     if roughly:
         second = int8_matmul(torch.from_numpy(low), upper).numpy()
     else:
         second = int8_matmul(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
-    _join(first, second, sizes, scale, out)
+    _join(first, second, units, scale, out)
 
 
 def _two_bytes(rows: Floats) -> tuple[NDArray[np.int8], NDArray[np.int8], Floats]:
-    """Each row as 128 times a byte plus a byte, in units of a scale of its own."""
+    """Write each row as 128 times a byte plus a byte, in units of a scale of its own."""
     largest = np.abs(rows).max(axis=1, initial=0)
-    scale = np.where(largest > 0, largest / _WHOLE, np.float32(1)).astype(np.float32)
+    scale = np.where(largest > 0, largest / np.float32(MAX_TWO_BYTES), np.float32(1)).astype(np.float32)
     high, low = np.empty(rows.shape, np.int8), np.empty(rows.shape, np.int8)
     _split(rows, scale, high, low)
     return high, low, scale
@@ -227,9 +203,9 @@ def _split(rows: Floats, scale: Floats, high: NDArray[np.int8], low: NDArray[np.
 
 
 @compiled
-def _join(first: NDArray[np.int32], second: NDArray[np.int32], sizes: Floats, scale: Floats, out: Floats) -> None:
+def _join(first: NDArray[np.int32], second: NDArray[np.int32], units: Floats, scale: Floats, out: Floats) -> None:
     for t in range(out.shape[0]):
-        unit = sizes[t] * np.float32(128)
+        unit = units[t] * np.float32(128)
         for k in range(out.shape[1]):
             whole = np.float32(first[t, k]) * np.float32(128) + np.float32(second[t, k])
             out[t, k] = whole * (unit * scale[k])

@@ -1,13 +1,25 @@
 """Pooled records: what their decoded tokens come to, without decoding them."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from lamofc_codecs import CorruptRecord, Pool, Profile, Quality, UnsupportedInput, decode, encode, fit, decode_pooled, keep
+from lamofc_codecs import (
+    CorruptRecord,
+    Pool,
+    Profile,
+    Quality,
+    UnsupportedInput,
+    decode,
+    decode_pooled,
+    encode,
+    fit,
+    keep,
+)
 from lamofc_codecs.klt.codec import Klt
 from lamofc_codecs.klt.format.bitstream import read_layers
 from lamofc_codecs.record.framing import parse, sections
@@ -27,6 +39,18 @@ def texts(count: int, seed: int) -> list[Tensor]:
     kinds = 20 * torch.randn(16, CHANNELS, generator=torch.Generator().manual_seed(1))
     draw = [torch.Generator().manual_seed(seed + number) for number in range(count)]
     return [kinds[torch.randint(16, (70,), generator=one)] + torch.randn(70, CHANNELS, generator=one) for one in draw]
+
+
+@cache
+def pictures_at_15_db() -> Profile:
+    """A profile with a block DCT."""
+    return fit("klt", pictures(40, 100), Quality(snr_db=15))
+
+
+@cache
+def texts_at_20_db() -> Profile:
+    """A profile whose codebook size the fit chooses."""
+    return fit("klt", texts(40, 100), Quality(snr_db=20))
 
 
 FORMS: dict[str, tuple[Callable[[int, int], list[Tensor]], dict[str, Any]]] = {
@@ -66,8 +90,8 @@ def test_pooled_is_what_the_tokens_come_to(coded: tuple[Profile, list[bytes], li
 
 
 def test_forms_are_what_they_are_called() -> None:
-    assert Klt(fit("klt", pictures(40, 100), Quality(snr_db=20))).parameters.terrain is not None
-    assert Klt(fit("klt", texts(40, 100), Quality(snr_db=20), means=16)).parameters.means is not None
+    assert Klt(pictures_at_15_db()).parameters.grid_rule is not None
+    assert Klt(fit("klt", texts(40, 100), Quality(snr_db=20), means=16)).parameters.codebook is not None
 
 
 def test_of_every_prefix_of_the_layers(coded: tuple[Profile, list[bytes], list[Tensor]]) -> None:
@@ -95,13 +119,26 @@ def parse_like(tensor: Tensor) -> Any:
 @pytest.mark.parametrize("tokens_with_exact", [1, 40, 140])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_exact_entries_take_the_place_of_what_was_coded(tokens_with_exact: int, dtype: torch.dtype) -> None:
-    profile = fit("klt", pictures(40, 100), Quality(snr_db=15))
+    profile = pictures_at_15_db()
     source = picture(12, 12, CHANNELS, 7, first=1).to(dtype)
     source[:tokens_with_exact, 3] = 1e4
     source[0, 5:8] = -3e4
     record = encode([source], profile)[0]
     for pool in POOLS:
         check(decode_pooled([record.data], profile, pool), expected([record.data], profile, pool), atol=5e-3)
+
+
+def test_an_infinite_entry_reaches_only_the_rows_that_weigh_it() -> None:
+    profile = fit("klt", texts(20, 100), Quality(snr_db=15), means=0, waves=False, nonfinite="exact")
+    source = texts(1, 1)[0]
+    source[7, 3], source[9, 4] = float("inf"), float("nan")
+    record = encode([source], profile)[0].data
+    found = decode_pooled([record], profile, Pool("cls+mean", 1))[0]
+    whole = decode([record], profile)[0]
+    torch.testing.assert_close(found.flatten()[:CHANNELS], whole[0], rtol=1e-4, atol=2e-4)
+    means = found.flatten()[CHANNELS:]
+    assert means[3] == float("inf") and means[4].isnan()
+    assert int(means.isfinite().sum()) == CHANNELS - 2
 
 
 def test_features_of_a_group_are_pooled_each() -> None:
@@ -131,15 +168,15 @@ def test_every_codec_and_every_item_is_pooled(codec: str) -> None:
 
 def test_an_item_that_alone_is_left_of_a_block_is_pooled() -> None:
     items = [scale * text for scale, text in zip((0.1, 1.0, 3.0), texts(3, 1), strict=True)]
-    profile = fit("klt", texts(40, 100), Quality(snr_db=20))
+    profile = texts_at_20_db()
     record = keep(encode([items], profile)[0].data, profile, [2])
-    lifts = read_layers(sections(record, parse(record)), 70, [CHANNELS], Klt(profile).parameters).side.lifts
-    assert lifts is not None and lifts.any()
+    gains = read_layers(sections(record, parse(record)), 70, [CHANNELS], Klt(profile).parameters).side.item_gains
+    assert gains is not None and gains.any()
     check(decode_pooled([record], profile, Pool("mean", 1)), expected([record], profile, Pool("mean", 1)))
 
 
 def test_damage_and_wrong_pools_are_told() -> None:
-    profile = fit("klt", texts(40, 100), Quality(snr_db=20))
+    profile = texts_at_20_db()
     record = bytearray(encode(texts(1, 1), profile)[0].data)
     record[len(record) // 2] ^= 4
     with pytest.raises(CorruptRecord):

@@ -1,6 +1,7 @@
 """An encoder's transform by array operations, as on a GPU: the same columns, hence the same records, to the bit."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,6 +16,19 @@ from lamofc_codecs.testing.samples import feature
 Encode = Callable[..., list[bytes]]
 SAMPLES = [feature(200, 72, -seed) for seed in range(1, 9)]
 WEIGHT = torch.randn(3, 72, generator=torch.Generator().manual_seed(2))
+OPTIONS: dict[str, dict[str, object]] = {
+    "plain": {"means": 0},
+    "codebook": {"means": 40},
+    "ranges": {"ranges": 3},
+    "weighted": {"weight": WEIGHT},
+    "few columns": {"components": 9},
+}
+
+
+@cache
+def profile_of(options: str) -> Profile:
+    """One fit for all qualities and devices."""
+    return fit("klt", SAMPLES, Quality(snr_db=20), **OPTIONS[options])
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
@@ -34,9 +48,9 @@ def there(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 @pytest.mark.parametrize("quality", [Quality(snr_db=8), Quality(snr_db=33), Quality(bpfp=1.5), Quality(max_error=0.05)])
-@pytest.mark.parametrize("options", [{"means": 0}, {"means": 40}, {"ranges": 3}, {"weight": WEIGHT}, {"components": 9}])
-def test_records_are_the_same(quality: Quality, options: dict[str, object], there: torch.device) -> None:
-    profile = fit("klt", SAMPLES, Quality(snr_db=20), **options)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_records_are_the_same(quality: Quality, options: str, there: torch.device) -> None:
+    profile = profile_of(options)
     sources = [feature(150, 72, 1), feature(1, 72, 2).half(), feature(0, 72, 3), 1e30 * feature(5, 72, 4)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(devices, "ACCELERATORS", ())
@@ -58,12 +72,12 @@ def test_groups_and_items_too(there: torch.device) -> None:
 
 @pytest.mark.parametrize("roughly", [False, True])
 def test_columns_are_the_same_to_the_bit(roughly: bool, there: torch.device) -> None:
-    known = KltParameters.of(Profile.from_bytes(fit("klt", SAMPLES, Quality(snr_db=20), means=0).data))
-    assert known.analysis is not None
+    parameters = KltParameters.from_profile(Profile.from_bytes(profile_of("plain").data))
+    assert parameters.analysis is not None
     draw = np.random.default_rng(0)
     values = (draw.standard_normal((9000, 72)) * np.exp2(draw.integers(-60, 60, (9000, 1)))).astype(np.float32)
     values[17], values[18, 3] = 0, -0.0
-    for columns in (known.columns, 20, 1, 0):
-        expected = known.analysis.forward(values, columns, roughly=roughly)
-        found = forward.forward_on(there, known.analysis, values, columns, roughly=roughly)
+    for columns in (parameters.columns, 20, 1, 0):
+        expected = parameters.analysis.forward(values, columns, roughly=roughly)
+        found = forward.forward_on(there, parameters.analysis, values, columns, roughly=roughly)
         assert np.array_equal(found.view(np.int32), expected.view(np.int32))

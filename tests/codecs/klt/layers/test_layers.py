@@ -17,7 +17,7 @@ from lamofc_codecs.entropy.sigma_classes import CLASSES, LARGEST, shape_of_class
 from lamofc_codecs.entropy.tables import sigma_tables
 from lamofc_codecs.klt.layers.first_layer import first_bits, read_first, write_first
 from lamofc_codecs.klt.layers.partial_level import PartialLevel
-from lamofc_codecs.klt.layers.passes import HALVED, LayerSplit, state_after
+from lamofc_codecs.klt.layers.passes import MIN_TWO_PASS_CLASS, LayerSplit, state_after
 from lamofc_codecs.klt.layers.refinement import (
     previous_level,
     read_refinement,
@@ -25,8 +25,8 @@ from lamofc_codecs.klt.layers.refinement import (
     refinement_tables,
     write_refinement,
 )
-from lamofc_codecs.klt.layers.runs import Numbers, Runs, columns_by_class, rows_of
-from lamofc_codecs.klt.quantise.token_classes import FACTORS, Tokens
+from lamofc_codecs.klt.layers.runs import Levels, Runs, columns_by_class, tables_of_rows
+from lamofc_codecs.klt.quantise.token_classes import CLASS_FACTORS, TokenGroups
 from tests.codecs import readme_decoder as plain
 from tests.codecs import readme_klt as klt
 
@@ -44,10 +44,10 @@ KINDS = ("zeros", "narrow", "spread", "escapes", "huge", "mixed")
 
 
 def drawn(kind: str, sigma: Floats, energy: NDArray[np.uint8], seed: int) -> NDArray[np.int32]:
-    """Numbers, tokens x columns, at the step 1: as the spreads say, or against all that they say."""
+    """Levels, tokens x columns, at the step 1: as the spreads say, or against all that they say."""
     draw = np.random.default_rng(seed)
     normal = draw.standard_normal((len(energy), len(sigma)))
-    spread = FACTORS[energy][:, None].astype(np.float64) * sigma
+    spread = CLASS_FACTORS[energy][:, None].astype(np.float64) * sigma
     found = {
         "zeros": 0 * normal,
         "narrow": np.sign(normal) * draw.integers(0, 5, normal.shape),
@@ -74,8 +74,8 @@ ONE_TOKEN = np.array([11], np.uint8), falling([21.0, 2.5, -9.0])
 ONE_COLUMN = np.array([3, 9, 9, 0, 15] * 9, np.uint8), falling([6.0])
 
 
-def check_first(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int32]) -> tuple[bytes, Numbers, Runs]:
-    runs = Runs.of(sigma[None], np.float32(1), Tokens.of(energy))
+def check_first(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int32]) -> tuple[bytes, Levels, Runs]:
+    runs = Runs.for_step(sigma[None], np.float32(1), TokenGroups.from_classes(energy))
     numbers = columns_by_class(rows, runs.tokens)
     assert np.array_equal(numbers, rows[np.argsort(energy, kind="stable")].T)
     data = write_first(numbers, runs)
@@ -103,7 +103,7 @@ def test_a_first_layer_holds_any_numbers(layout: tuple[NDArray[np.uint8], Floats
 
 
 DRAWN = np.random.default_rng(8).integers(0, 9, (CLASSES, 2)).astype(np.uint8)
-WHOLE = LayerSplit().stages
+WHOLE = LayerSplit().passes
 CUTS = (LayerSplit(), LayerSplit(0, 21), LayerSplit(17, 0), LayerSplit(17, 9), LayerSplit(30, 19))
 
 
@@ -111,8 +111,11 @@ def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int
     """Refine from the first columns, the others being within reach, and read all back, and all stages in between."""
     rows = rows.copy()
     rows[:, width:] = np.clip(rows[:, width:], -1, 1)
-    tokens = Tokens.of(energy)
-    runs, runs_before = Runs.of(sigma[None], np.float32(1), tokens), Runs.of(sigma[None, :width], np.float32(3), tokens)
+    tokens = TokenGroups.from_classes(energy)
+    runs, runs_before = (
+        Runs.for_step(sigma[None], np.float32(1), tokens),
+        Runs.for_step(sigma[None, :width], np.float32(3), tokens),
+    )
     numbers = columns_by_class(rows, tokens)
     before = np.ascontiguousarray(previous_level(numbers)[:width])
     coarse = np.zeros_like(rows, shape=(len(rows), width))
@@ -120,14 +123,14 @@ def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int
     slow, slow_before = (slowly(sigma[:k], s, energy) for k, s in ((None, 1), (width, 3)))
     sixteenths = klt.drawn(coarse, slow_before, {"drawn": DRAWN})
     for cut in CUTS:
-        stages, listed = cut.stages, klt.stages(cut.halves, cut.rest)
+        stages, listed = cut.passes, klt.stages(cut.outward, cut.remaining)
         data = write_refinement(numbers, before, runs, stages)
         assert len(data) == len(stages) == len(listed)
         cost = refinement_bits(numbers, before, runs, stages) / 8
         assert cost == pytest.approx(sum(map(len, data)), rel=0.01, abs=8 * len(data))
         for count in range(1, len(stages) + 1):
             found = read_refinement([memoryview(part) for part in data[:count]], before, runs, stages)
-            parts = PartialLevel(before, runs_before, state_after(stages[:count])).parts(found, runs, DRAWN)
+            parts = PartialLevel(before, runs_before, state_after(stages[:count])).sixteenths(found, runs, DRAWN)
             told = list(zip(data[:count], listed, strict=False))
             wanted = klt.refined(told, (coarse, sixteenths), slow, {"drawn": DRAWN}, TABLES, plain)
             assert np.array_equal(found.T, wanted[0][tokens.order])
@@ -136,15 +139,20 @@ def check_refined(energy: NDArray[np.uint8], sigma: Floats, rows: NDArray[np.int
 
 
 def test_the_stages_of_a_cut_are_those_of_the_readme() -> None:
-    for halves in (0, *range(HALVED, CLASSES)):
+    for halves in (0, *range(MIN_TWO_PASS_CLASS, CLASSES)):
         for rest in range(CLASSES):
-            assert LayerSplit(halves, rest).sane
+            assert LayerSplit(halves, rest).valid
             listed = klt.stages(halves, rest)
-            assert [(s.outwards, s.low, s.high) for s in LayerSplit(halves, rest).stages] == [
+            assert [(s.outward, s.low, s.high) for s in LayerSplit(halves, rest).passes] == [
                 (half == "first", low, high) for half, low, high in listed
             ]
-    for wrong in (LayerSplit(HALVED - 1, 0), LayerSplit(CLASSES, 0), LayerSplit(0, CLASSES), LayerSplit(1, 1)):
-        assert not wrong.sane
+    for wrong in (
+        LayerSplit(MIN_TWO_PASS_CLASS - 1, 0),
+        LayerSplit(CLASSES, 0),
+        LayerSplit(0, CLASSES),
+        LayerSplit(1, 1),
+    ):
+        assert not wrong.valid
 
 
 @settings(max_examples=60, deadline=None)
@@ -178,9 +186,9 @@ def test_runs_stand_in_the_order_of_the_readme() -> None:
     band = (np.arange(len(energy)) // 3 % 3).astype(np.uint8)
     for step in (0.001, 1.0, 700.0):
         sigmas = np.stack([sigma, 3 * sigma, sigma / 7])
-        runs = Runs.of(sigmas, np.float32(step), Tokens.of(energy, band))
+        runs = Runs.for_step(sigmas, np.float32(step), TokenGroups.from_classes(energy, band))
         slow = klt.Runs(sigmas[band], step, (band, energy), TABLES)
-        groups = [divmod(int(runs.tokens.groups[group]), 16) for group in runs.group]
+        groups = [divmod(int(runs.tokens.labels[group]), 16) for group in runs.group]
         ours = list(zip(groups, runs.column.tolist(), strict=True))
         assert ours == slow.order
         assert runs.classes.tolist() == [slow.shape[run][0] for run in slow.order]
@@ -193,13 +201,13 @@ def test_runs_stand_in_the_order_of_the_readme() -> None:
 def test_a_row_has_the_table_of_its_last_symbol(runs: list[tuple[int, int]]) -> None:
     tables, lengths = (np.array([run[k] for run in runs], np.int64) for k in (0, 1))
     each = np.repeat(tables, lengths).tolist()
-    found = rows_of(tables.astype(np.uint16), lengths).tolist()
+    found = tables_of_rows(tables.astype(np.uint16), lengths).tolist()
     assert found == [each[min(first + 31, len(each) - 1)] for first in range(0, len(each), 32)]
 
 
 def widest(step: float) -> tuple[Runs, bytes]:
     """A run of the widest class, and a symbol stream of nothing but escapes."""
-    runs = Runs.of(falling([26.0])[None], np.float32(step), Tokens.of(np.full(64, 8, np.uint8)))
+    runs = Runs.for_step(falling([26.0])[None], np.float32(step), TokenGroups.from_classes(np.full(64, 8, np.uint8)))
     assert runs.classes.tolist() == [137]
     return runs, rans.encode_symbols(np.full(64, 128, np.uint8), runs.table_of_row, sigma_tables())
 
@@ -239,24 +247,26 @@ def test_what_the_bytes_cannot_hold_is_refused() -> None:
     for cut in (data[:-1], data + b"\0", data[:3], b"", b"\xff" * 4 + data[4:]):
         with pytest.raises(CorruptRecord):
             read_first(memoryview(cut), runs)
-    many = Runs.of(falling([-5.0] * 5)[None], np.float32(1), Tokens.of(np.zeros(1 << 16, np.uint8)))
+    many = Runs.for_step(
+        falling([-5.0] * 5)[None], np.float32(1), TokenGroups.from_classes(np.zeros(1 << 16, np.uint8))
+    )
     zeros = np.zeros((1, 1 << 16), np.int32)
     for read in (read_first, lambda data, runs: read_refinement([data], zeros, runs, WHOLE)):
-        with pytest.raises(CorruptRecord, match="5 bytes for 327680 numbers"):
+        with pytest.raises(CorruptRecord, match="5 bytes for 327680 levels"):
             read(memoryview(b"\1\0\0\0\0"), many)
 
 
 def test_costs_are_told_to_a_few_parts_in_a_thousand() -> None:
     energy = np.random.default_rng(3).integers(5, 11, 3000).astype(np.uint8)
     sigma = np.geomspace(90, 0.1, 40).astype(np.float32)
-    tokens = Tokens.of(energy)
+    tokens = TokenGroups.from_classes(energy)
     fine = columns_by_class(drawn("spread", sigma, energy, 4), tokens)
     coarse, steps = previous_level(fine), (np.float32(1), np.float32(3))
-    runs, before = (Runs.of(sigma[None], step, tokens) for step in steps)
+    runs, before = (Runs.for_step(sigma[None], step, tokens) for step in steps)
     assert first_bits(coarse, before) / 8 == pytest.approx(len(write_first(coarse, before)), rel=4e-3)
     for cut in CUTS:
-        written = write_refinement(fine, coarse, runs, cut.stages)
-        assert refinement_bits(fine, coarse, runs, cut.stages) / 8 == pytest.approx(sum(map(len, written)), rel=5e-3)
+        written = write_refinement(fine, coarse, runs, cut.passes)
+        assert refinement_bits(fine, coarse, runs, cut.passes) / 8 == pytest.approx(sum(map(len, written)), rel=5e-3)
 
 
 def test_a_refinement_by_more_than_one_is_refused() -> None:
@@ -270,7 +280,7 @@ def test_a_refinement_by_more_than_one_is_refused() -> None:
 def test_layers_of_layers() -> None:
     """Seven refinements, columns joining one by one: what the first and the last say is what was put in."""
     energy, sigma = ALL_ENERGIES
-    tokens = Tokens.of(energy)
+    tokens = TokenGroups.from_classes(energy)
     numbers = [columns_by_class(drawn("spread", sigma, energy, 5), tokens)]
     for _ in range(7):
         numbers.insert(0, previous_level(numbers[0]))
@@ -279,7 +289,7 @@ def test_layers_of_layers() -> None:
     held = [np.ascontiguousarray(some[:width]) for some, width in zip(numbers, widths, strict=True)]
     found = held[0]
     for layer, (before, after) in enumerate(pairwise(held)):
-        runs = Runs.of(sigma[None, : len(after)], np.float32(3.0 ** (6 - layer)), tokens)
+        runs = Runs.for_step(sigma[None, : len(after)], np.float32(3.0 ** (6 - layer)), tokens)
         data = write_refinement(after, before, runs, CUTS[layer % 5].stages)
         found = read_refinement([memoryview(part) for part in data], found, runs, CUTS[layer % 5].stages)
         assert np.array_equal(found, after)

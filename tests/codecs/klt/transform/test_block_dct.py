@@ -1,6 +1,7 @@
 """Tokens of images and sequences turned into waves: there and back, when it pays, and what it gains."""
 
 from dataclasses import astuple
+from functools import cache
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_codecs.klt.transform.block_dct import BANDS, TokenGrid, TokenGridRule, forward_dct, waves_of
+from lamofc_codecs import Profile, Quality, decode, encode, fit
+from lamofc_codecs.klt.transform.block_dct import BANDS, TokenGrid, TokenGridRule, forward_dct
+from lamofc_codecs.klt.transform.dct_kernels import dct_matrix
 from lamofc_codecs.record.framing import parse, sections
 from lamofc_codecs.testing.samples import feature, picture
 from tests.codecs.readme_klt import Waves
@@ -37,7 +39,7 @@ def test_back_from_waves_are_the_tokens(field: TokenGrid, after: int, columns: i
     tiles = field.tiles(tokens, most)
     assert [tile.start for tile in tiles] + [tokens] == [0] + [tile.stop for tile in tiles]
     for tile in tiles:
-        tile.back(again[tile.start : tile.stop])
+        tile.inverse_dct(again[tile.start : tile.stop])
     assert np.array_equal(again, slow.back(waves))
     np.testing.assert_allclose(again, values, atol=1e-5)
 
@@ -52,29 +54,34 @@ def test_a_smooth_field_is_few_waves() -> None:
     assert power[1] > 0.9 * power[1:].sum()
     assert power[1:5].sum() > 0.999 * power[1:].sum()
     for count in range(1, 9):
-        np.testing.assert_allclose(waves_of(count) @ waves_of(count).T, np.eye(count), atol=1e-6)
+        np.testing.assert_allclose(dct_matrix(count) @ dct_matrix(count).T, np.eye(count), atol=1e-6)
 
 
 def test_fields_that_tokens_may_lie_on() -> None:
-    assert TokenGridRule(5, False).fields(5 + 1024) == (
+    assert TokenGridRule(5, False).grids(5 + 1024) == (
         TokenGrid(5, 32, 32),
         TokenGrid(5, 64, 16),
         TokenGrid(5, 16, 64),
     )
-    assert TokenGridRule(0, False).fields(13) == (TokenGrid(),)
-    assert TokenGridRule(4, False).fields(3) == TokenGridRule(4, True).fields(5) == (TokenGrid(),)
-    assert TokenGridRule(2, True).fields(100) == (TokenGrid(2, 98, 1),)
-    assert TokenGridRule(5, False, True).fields(2 * 3141)[0] == TokenGrid(5, 56, 56, 2)
-    assert TokenGrid(5, 48, 64, 2) in TokenGridRule(5, False, True).fields(2 * 3077)
-    assert TokenGridRule(5, False, True).fields(5 + 1024)[0] == TokenGrid(5, 32, 32)
+    assert TokenGridRule(0, False).grids(13) == (TokenGrid(),)
+    assert TokenGridRule(4, False).grids(3) == TokenGridRule(4, True).grids(5) == (TokenGrid(),)
+    assert TokenGridRule(2, True).grids(100) == (TokenGrid(2, 98, 1),)
+    assert TokenGridRule(5, False, True).grids(2 * 3141)[0] == TokenGrid(5, 56, 56, 2)
+    assert TokenGrid(5, 48, 64, 2) in TokenGridRule(5, False, True).grids(2 * 3077)
+    assert TokenGridRule(5, False, True).grids(5 + 1024)[0] == TokenGrid(5, 32, 32)
     assert not TokenGrid(5, 4, 4, 3).fits(62) and TokenGrid(5, 4, 4, 3).fits(63) and not TokenGrid(0, 0, 0, 2).fits(9)
+
+
+@cache
+def pictures_profile(snr_db: float) -> Profile:
+    """A profile with a block DCT, fitted for one quality."""
+    return fit("klt", [picture(9, 9, 32, seed, first=3) for seed in range(12)], Quality(snr_db=snr_db), waves=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("snr_db", [8.0, 20.0, 34.0, 60.0])
 def test_pictures_of_any_size_meet_their_quality(snr_db: float, dtype: torch.dtype) -> None:
-    samples = [picture(9, 9, 32, seed, first=3) for seed in range(12)]
-    profile = fit("klt", samples, Quality(snr_db=snr_db), waves=True)
+    profile = pictures_profile(snr_db)
     assert profile.config["terrain"] == {"first": 3, "sequence": False}
     for rows, width in ((9, 9), (20, 13), (7, 24), (1, 2), (11, 1), (1, 1)):
         source = picture(rows, width, 32, 50 + rows, first=3).to(dtype)

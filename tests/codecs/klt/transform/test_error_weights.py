@@ -40,14 +40,14 @@ def off(records: list[Record], profile: Profile, counts: torch.Tensor) -> float:
 def test_the_metric_is_what_was_given(rows: int, floor: float) -> None:
     draw = torch.Generator().manual_seed(rows)
     given = torch.randn(rows, CHANNELS, generator=draw) if rows else torch.rand(CHANNELS, generator=draw)
-    metric = ErrorWeights.of(given, floor, CHANNELS)
+    metric = ErrorWeights.from_values(given, floor, CHANNELS)
     values = torch.randn(300, CHANNELS, generator=draw)
     turned = torch.from_numpy(metric.apply(values.numpy().copy()))
     counts = dense(given, floor)
     wanted = torch.einsum("tc,cd,td->t", values.double(), counts, values.double())
     assert torch.allclose(turned.double().square().sum(1), wanted, rtol=0.02)
-    assert torch.allclose(metric.rows(values), turned, atol=1e-4)
-    assert torch.allclose(metric.undone(values) @ metric.rows(torch.eye(CHANNELS)), values, atol=1e-3)
+    assert torch.allclose(metric.weigh_rows(values), turned, atol=1e-4)
+    assert torch.allclose(metric.unweigh_rows(values) @ metric.weigh_rows(torch.eye(CHANNELS)), values, atol=1e-3)
 
 
 def test_a_head_loses_less_at_the_same_bits() -> None:

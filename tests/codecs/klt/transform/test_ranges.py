@@ -1,12 +1,15 @@
 """Ranges of channels that are decorrelated each by itself: the zeros beside them are not multiplied."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
 
 from lamofc_codecs import Profile, Quality, UnsupportedInput, decode, encode, fit
 from lamofc_codecs.klt.format.profile import KltParameters
-from lamofc_codecs.klt.transform.int8_transform import Analysis, Basis, ranges_of
+from lamofc_codecs.klt.transform.channel_ranges import ranges_of
+from lamofc_codecs.klt.transform.int8_transform import Analysis, Basis
 
 CHANNELS = 70
 
@@ -21,6 +24,23 @@ def sample(seed: int, tokens: int = 120) -> torch.Tensor:
 
 TRAIN = [sample(-seed) for seed in range(1, 15)]
 UNSEEN = [sample(seed) for seed in range(4)]
+OPTIONS: dict[str, dict[str, object]] = {
+    "codebook": {"means": 40},
+    "plain": {"means": 0},
+    "weighted": {"weight": torch.rand(CHANNELS, generator=torch.Generator().manual_seed(7)) + 0.1},
+}
+
+
+@cache
+def bits_in_one_range() -> int:
+    """Bits of the unseen samples by a transform of all channels."""
+    return sum(record.payload_bits for record in encode(UNSEEN, fit("klt", TRAIN, Quality(snr_db=12), means=0)))
+
+
+@cache
+def profile_of(options: str) -> Profile:
+    """A profile of three ranges."""
+    return fit("klt", TRAIN, Quality(snr_db=20), ranges=3, **OPTIONS[options])
 
 
 @pytest.mark.parametrize("ranges", [2, 3, 7])
@@ -35,16 +55,13 @@ def test_each_column_is_of_one_range(ranges: int) -> None:
     records = encode(UNSEEN, profile)
     for record in records:
         assert 10 * np.log10(record.signal / record.bulk_sse) == pytest.approx(12, abs=0.2)
-    whole = encode(UNSEEN, fit("klt", TRAIN, Quality(snr_db=12), means=0))
-    assert sum(record.payload_bits for record in records) > sum(record.payload_bits for record in whole)
+    assert sum(record.payload_bits for record in records) > bits_in_one_range()
 
 
-@pytest.mark.parametrize("options", [{"means": 40}, {"means": 0}, {"weight": torch.rand(CHANNELS) + 0.1}])
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_leaving_out_zeros_changes_no_bit(
-    options: dict[str, object], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    profile = fit("klt", TRAIN, Quality(snr_db=20), ranges=3, **options)
+def test_leaving_out_zeros_changes_no_bit(options: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = profile_of(options)
     sources = [one.to(dtype) for one in UNSEEN]
     data = [record.data for record in encode(sources, profile)]
     decoded = decode(data, profile)
@@ -61,13 +78,13 @@ def test_leaving_out_zeros_changes_no_bit(
 
 
 def test_solving_by_ranges_is_solving_the_whole() -> None:
-    known = KltParameters.of(fit("klt", TRAIN, Quality(snr_db=20), ranges=3, means=0))
-    assert known.basis is not None
-    assert known.analysis is not None
-    whole = Analysis(known.basis.floats(), [(slice(0, CHANNELS), np.arange(known.columns))])
+    parameters = KltParameters.from_profile(profile_of("plain"))
+    assert parameters.basis is not None
+    assert parameters.analysis is not None
+    whole = Analysis(parameters.basis.floats(), [(slice(0, CHANNELS), np.arange(parameters.columns))])
     values = UNSEEN[0].numpy()
-    for columns in (known.columns, 30, 1):
-        one, other = known.analysis.forward(values, columns), whole.forward(values, columns)
+    for columns in (parameters.columns, 30, 1):
+        one, other = parameters.analysis.forward(values, columns), whole.forward(values, columns)
         assert np.abs(one - other).max() < 1e-3 * np.abs(other).max()
 
 

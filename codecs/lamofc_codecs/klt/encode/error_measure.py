@@ -1,0 +1,81 @@
+"""How a quality counts the errors of a sample: the weights of parts and directions, the bulk, and the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamofc_codecs.klt.format import KltParameters
+from lamofc_codecs.klt.quantise import token_energies
+from lamofc_codecs.quality import Quality
+from lamofc_codecs.runtime import Doubles, Floats, convert
+from lamofc_codecs.source import Source
+from lamofc_codecs.stats import Distortion, error_budget, error_share, of_items
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorMeasure:
+    """The quality of one sample, in units of weighted squared error."""
+
+    source: Source
+    parameters: KltParameters
+    quality: Quality
+    energies: Doubles
+    """Weighted energy of each centred token."""
+    signal: float
+    """Weighted energy that signal-to-noise ratios refer to."""
+
+    @classmethod
+    def from_centred(cls, centred: Floats, source: Source, parameters: KltParameters, quality: Quality) -> ErrorMeasure:
+        """Measure the signal of a source, given its weighted, centred values.
+
+        It is the sum over features of a group, weighted by importance; or over all tokens where the errors of one
+        feature's channels do not count alike.
+        """
+        energies = token_energies(centred)
+        if parameters.weighted:
+            return cls(source, parameters, quality, energies, float(energies.sum()))
+        signal = float(sum(parameters.importance * [sums.signal for sums in source.part_sums]))
+        return cls(source, parameters, quality, energies, signal)
+
+    @property
+    def budget(self) -> float:
+        """The squared error that the quality allows; infinite for a quality that does not speak of error.
+
+        Features of a group are weighted so that they count alike, so the budget is a share of all their signals.
+        """
+        if self.quality.kind == "mse":
+            sizes = [tensor.numel() for tensor in self.source.tensors]
+            even = self.parameters.weighted
+            return self.quality.value * float(sum(sizes) if even else sum(self.parameters.importance * sizes))
+        if self.quality.kind != "snr_db":
+            return math.inf
+        return error_budget(self.signal, self.quality.value)
+
+    def item_budgets(self) -> Doubles:
+        """The squared error that the quality allows each item."""
+        items = self.source.items
+        if self.quality.kind == "mse":
+            return self.quality.value * self.source.channels * np.array(items, np.float64)
+        return of_items(self.energies, items) * error_share(self.quality.value)
+
+    def error(self, decoded: Sequence[Tensor], distortion: Sequence[Distortion]) -> float:
+        """The squared error as the quality counts it: of the bulk for `snr_db`, the rest being no worse on average."""
+        if self.parameters.weighted:
+            return float(self.token_errors(decoded[0]).sum())
+        errors = [part.sse for part in distortion]
+        if self.quality.kind == "snr_db":
+            parts = zip(distortion, self.source.part_sums, self.source.tensors, strict=True)
+            errors = [max(part.bulk_sse, part.sse * sums.bulk / max(t.numel(), 1)) for part, sums, t in parts]
+        return float(sum(self.parameters.importance * errors))
+
+    def token_errors(self, decoded: Tensor) -> Doubles:
+        """The weighted squared error of each token."""
+        error = self.source.values - convert(decoded, torch.float32).numpy()
+        np.nan_to_num(error, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        return token_energies(self.parameters.error_weights.apply(error))
