@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, require
-from lamofc_codecs.entropy import read_exact, write_exact
+from lamofc_codecs.entropy import read_exact_parts, write_exact_parts
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.klt.decode import pooled, synthesise
 from lamofc_codecs.klt.encode import SampleEncoder, equalise_items, keep_rows
@@ -110,7 +110,7 @@ class Klt(Codec):
         sample = SampleEncoder.of(source, outside, self.known, quality)
         trial, reached = sample.meet(quality)
         sample, trial = equalise_items(sample, trial)
-        exact = write_exact(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
+        exact = write_exact_parts(trial.exact, source.tensors) if any(map(len, trial.exact)) else b""
         coded = list(zip(trial.numbers, trial.runs, strict=True))
         layers = write_layers(trial.cut, coded, sample.side(trial.tokens), self.known, exact, source.nbytes >> 17)
         errors, several = sample.errors(trial), len(source.items) > 1
@@ -137,7 +137,7 @@ class Klt(Codec):
         read = read_layers(layers, tokens, channels, known)
         synthesise(read.level, known, read.side, outs)
         if len(read.exact):
-            read_exact(read.exact, outs)
+            read_exact_parts(read.exact, outs)
 
     def pooled(
         self, layers: Sequence[memoryview], like: Sequence[PartShape], parts: Sequence[int], weights: Doubles

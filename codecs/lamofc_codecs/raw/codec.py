@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, require
-from lamofc_codecs.entropy import count_symbols, entropy, read_plane, write_plane
+from lamofc_codecs.entropy import count_symbols, entropy_bytes, read_plane, write_plane
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -93,5 +93,5 @@ def least_size(tensor: Tensor) -> float:
     size, turned = word_of(tensor.dtype)
     words = bytes_of(tensor).reshape(-1, size)
     seen = np.ascontiguousarray(words[:: len(words) // _SEEN | 1])
-    seen_bytes = sum(entropy(count_symbols(plane)) for plane in split(seen.reshape(-1), size, turned))
+    seen_bytes = sum(entropy_bytes(count_symbols(plane)) for plane in split(seen.reshape(-1), size, turned))
     return seen_bytes * len(words) / max(len(seen), 1)

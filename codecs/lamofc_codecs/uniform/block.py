@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import (
-    LARGEST,
+    LARGEST_LEVEL,
     rans,
     rans_cpu,
     rans_layout,
@@ -116,7 +116,7 @@ class Block:
         symbols = self.symbols()
         rows = self.columns.table_of_row
         cost = int(rans_cpu.coded_millibits(symbols, rows, sigma_tables().millibits)[0]) / 1024
-        lanes, streams = rans_layout.plan(symbols.size, int(cost / 8))
+        lanes, streams = rans_layout.choose_layout(symbols.size, int(cost / 8))
         return cost + 8.0 * (len(self.low) + len(self._escapes()) + 4 * streams * (lanes + 1))
 
     @classmethod
@@ -143,7 +143,7 @@ def _read_escapes(data: memoryview, positions: NDArray[np.int64], columns: Colum
             raise CorruptRecord(f"{len(data)} bytes follow a block that has no escapes")
         return np.empty(0, np.int64)
     coded, used = read_numbers(data, len(positions))
-    if used != len(data) or int(coded.max()) >> 1 > LARGEST:
+    if used != len(data) or int(coded.max()) >> 1 > LARGEST_LEVEL:
         raise CorruptRecord(f"{len(positions)} escapes take {used} of {len(data)} bytes and reach {coded.max() >> 1}")
     beyond = (coded >> 1) + columns.radii[positions % len(columns.classes)] + 1
     return np.where(coded & 1, -beyond, beyond)

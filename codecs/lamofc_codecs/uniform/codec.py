@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec
-from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, classes_of, read_outliers, write_outliers
+from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, classes_of, read_exact_values, write_exact_values
 from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -144,7 +144,7 @@ class Uniform(Codec):
     def _pack(self, source: Source, tried: Tried, *, shrunk: bool) -> Coded:
         block = tried.block.pack()
         flags = _SHRUNK * shrunk | _EXACT * bool(len(tried.exact))
-        outliers = write_outliers(tried.exact, source.tensor) if len(tried.exact) else b""
+        outliers = write_exact_values(tried.exact, source.tensor) if len(tried.exact) else b""
         section = b"".join((_HEAD.pack(tried.step, flags, len(block)), block, outliers))
         return Coded((section,), (tried.distortion,), tried.reached)
 
@@ -171,4 +171,4 @@ class Uniform(Codec):
         block = Block.unpack(data[_HEAD.size : end], columns)
         restore(block, scale, out.dtype, out)
         if flags & _EXACT:
-            read_outliers(data[end:], out)
+            read_exact_values(data[end:], out)

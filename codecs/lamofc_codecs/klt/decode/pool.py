@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.entropy import exact_of
+from lamofc_codecs.entropy import exact_values_by_part
 from lamofc_codecs.klt.decode.reconstruct import Parts, parts_of
 from lamofc_codecs.klt.format import KltParameters, Read
 from lamofc_codecs.klt.layers import dequantise
@@ -37,7 +37,7 @@ def pooled(
     """
     rows, tokens = weights.shape[1], len(weights)
     shapes = [(tokens, last - first) for first, last in pairwise(known.bounds)]
-    kept = exact_of(read.exact, shapes, dtypes, parts)
+    kept = exact_values_by_part(read.exact, shapes, dtypes, parts)
     alone = np.unique(np.concatenate([one.token for one in kept.values()])) if kept else np.empty(0, np.int64)
     if len(alone) > _MOST:
         return None

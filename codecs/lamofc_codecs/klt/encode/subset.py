@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.entropy import positions_of, write_exact
+from lamofc_codecs.entropy import exact_positions, write_exact_parts
 from lamofc_codecs.klt.format import KltParameters, Side, read_layers, write_layers
 from lamofc_codecs.klt.layers import previous_level
 from lamofc_codecs.klt.quantise import Tokens
@@ -36,9 +36,9 @@ def _exact(stored: memoryview, whole: Tensor, rows: NDArray[np.int64]) -> bytes:
     if not len(stored):
         return b""
     left = whole[rows].contiguous()
-    row, channel = np.divmod(positions_of(stored, whole), whole.shape[1])
+    row, channel = np.divmod(exact_positions(stored, whole), whole.shape[1])
     place = np.full(len(whole), -1)
     place[rows] = np.arange(len(rows))
     there = place[row] >= 0
     positions = place[row[there]] * whole.shape[1] + channel[there]
-    return write_exact((positions,), (left,)) if len(positions) else b""
+    return write_exact_parts((positions,), (left,)) if len(positions) else b""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.codec import require
-from lamofc_codecs.entropy import read_exact
+from lamofc_codecs.entropy import read_exact_parts
 from lamofc_codecs.klt.format import KltParameters, Opened, open_layers
 from lamofc_codecs.klt.gpu.levels import Laid, first_level, next_level
 from lamofc_codecs.klt.gpu.reconstruct import parts_of, values_of
@@ -94,5 +94,5 @@ def _tensors(
                     out[part] = as_dtype(values[laid.rows], one.dtypes[part]).contiguous()
     for laid, out in zip(batch, outs, strict=True):
         if len(laid.opened.exact):
-            read_exact(laid.opened.exact, out)
+            read_exact_parts(laid.opened.exact, out)
     return [[out[part] for part in one.parts] for one, out in zip(wanted, outs, strict=True)]  # type: ignore[misc]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import require
-from lamofc_codecs.entropy import CLASSES, LARGEST, shape_of_classes, sigma_tables
+from lamofc_codecs.entropy import CLASSES, LARGEST_LEVEL, shape_of_classes, sigma_tables
 from lamofc_codecs.klt.format import Opened
 from lamofc_codecs.klt.gpu.symbols import Entropy
 from lamofc_codecs.klt.layers import (
@@ -102,7 +102,7 @@ def first_level(batch: Sequence[Laid], entropy: Entropy, order: Tensor, numbers:
     high = _escapes(batch, at, np.cumsum(counts), low)
     run = np.searchsorted(np.cumsum(flat.lengths), at, side="right")
     beyond = (high >> 1) + radii[run] + 1
-    require(not len(at) or int((beyond << shifts[run]).max()) <= LARGEST, "an escaped number beyond the largest")
+    require(not len(at) or int((beyond << shifts[run]).max()) <= LARGEST_LEVEL, "an escaped number beyond the largest")
     values[escaped] = torch.from_numpy(np.where(high & 1, -beyond, beyond).astype(np.int32)).to(order.device)
     if shifts.any():
         values = _with_low_bits(values, flat, shifts, _first_bits(batch, flat.lengths * shifts, low), entropy)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import (
-    LARGEST,
+    LARGEST_LEVEL,
     rans,
     rans_cpu,
     rans_layout,
@@ -44,7 +44,7 @@ def first_bits(numbers: Numbers, runs: Runs) -> float:
     """Bits that `write_first` takes, to a part in a thousand, without coding."""
     symbols, low, beyond = _split(numbers, runs)
     cost = int(rans_cpu.coded_millibits(symbols, runs.table_of_row, sigma_tables().millibits)[0]) / 1024
-    lanes, streams = rans_layout.plan(symbols.size, int(cost / 8))
+    lanes, streams = rans_layout.choose_layout(symbols.size, int(cost / 8))
     escapes = len(write_numbers(beyond)) if len(beyond) else 0
     return cost + 8.0 * (len(low) + escapes + 4 * streams * (lanes + 1))
 
@@ -77,8 +77,8 @@ def read_first(data: memoryview, runs: Runs) -> Numbers:
     low = np.frombuffer(data[_LENGTH.size + size : low_end], np.uint8)
     numbers = np.zeros((runs.columns, runs.tokens.count), np.int32)
     largest = _put(symbols.view(np.int8), (runs.column, runs.first, length), shifts, radii, beyond, low, numbers)
-    if largest > LARGEST:
-        raise CorruptRecord(f"an escaped number of {largest}; the largest is {LARGEST}")
+    if largest > LARGEST_LEVEL:
+        raise CorruptRecord(f"an escaped number of {largest}; the largest is {LARGEST_LEVEL}")
     return numbers
 
 
@@ -89,7 +89,7 @@ def read_escapes(data: memoryview, count: int) -> Places:
             raise CorruptRecord(f"{len(data)} bytes follow numbers of which none is escaped")
         return np.empty(0, np.int64)
     coded, used = read_numbers(data, count)
-    if used != len(data) or int(coded.max()) >> 1 > LARGEST:
+    if used != len(data) or int(coded.max()) >> 1 > LARGEST_LEVEL:
         raise CorruptRecord(f"{count} escapes take {used} of {len(data)} bytes and reach {int(coded.max()) >> 1}")
     return coded
 

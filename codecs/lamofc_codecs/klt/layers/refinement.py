@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import (
     CLASSES,
-    LARGEST,
+    LARGEST_LEVEL,
     SYMBOLS,
     Tables,
     normalise,
@@ -32,7 +32,7 @@ from lamofc_codecs.runtime import compiled
 FACTOR = 3
 MAGNITUDES = 4
 _MOST = 1 << 15
-REFINED = (LARGEST + 1) // FACTOR
+REFINED = (LARGEST_LEVEL + 1) // FACTOR
 """Magnitudes up to this can be refined: what becomes of them is not above the largest."""
 _TERNARY, _FIRST, SECOND = range(3)
 """What a symbol tells: all at once, whether a number moves outwards, whether one that does not moves inwards."""
@@ -113,7 +113,7 @@ def refinement_bits(numbers: Numbers, before: Numbers, runs: Runs, stages: Seque
     total = 0.0
     for symbols, rows in _symbols(numbers, before, runs, stages):
         cost = int(rans_cpu.coded_millibits(symbols, rows, refinement_tables().millibits)[0]) / 1024
-        lanes, streams = rans_layout.plan(symbols.size, int(cost / 8))
+        lanes, streams = rans_layout.choose_layout(symbols.size, int(cost / 8))
         total += cost + 32.0 * streams * (lanes + 1)
     return total
 

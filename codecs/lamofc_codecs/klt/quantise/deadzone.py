@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import ALL_CLASSES, CLASSES, ESCAPE, LARGEST, class_sigma, shape_of_classes, sigma_tables
+from lamofc_codecs.entropy import (
+    ALL_CLASSES,
+    CLASSES,
+    ESCAPE,
+    LARGEST_LEVEL,
+    class_sigma,
+    shape_of_classes,
+    sigma_tables,
+)
 from lamofc_codecs.runtime import Floats, compiled, lazy
 
 PARTS = 16
@@ -102,7 +110,7 @@ def _errors(
     for t in range(values.shape[0]):
         row, kinds = values[t], classes[group[t]]
         for c in range(values.shape[1]):
-            away = min(abs(row[c] * inverse), np.float32(LARGEST))
+            away = min(abs(row[c] * inverse), np.float32(LARGEST_LEVEL))
             error = _rounded(away, kinds[c], listed)[1]
             found[t] += error * error
 
@@ -123,7 +131,7 @@ def _quantise(  # noqa: PLR0913 - compiled code takes arrays, not objects
     for t in range(values.shape[0]):
         row, there, kinds = values[t], out[t], classes[group[t]]
         for c in range(values.shape[1]):
-            away = min(abs(row[c] * inverse), np.float32(LARGEST))
+            away = min(abs(row[c] * inverse), np.float32(LARGEST_LEVEL))
             kind = kinds[c]
             energy[c] += np.float64(away) * np.float64(away)
             number, error = _rounded(away, kind, listed)
