@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.runtime import Floats, convert
-from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, survey, total_sums
+from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, total_sums
 
 MOST_PER_BYTE = 1 << 18
 CPU = torch.device("cpu")
@@ -41,7 +41,7 @@ class Source:
         real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
         values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
-        sums = survey(values, bulk if fits else None)
+        sums = compute_sums(values, bulk if fits else None)
         return cls((tensor,), values, sums, (sums,), items)
 
     @classmethod
@@ -51,7 +51,7 @@ class Source:
         sums, first = [], 0
         for tensor in tensors:
             last = first + tensor.shape[1]
-            sums.append(survey(np.ascontiguousarray(values[:, first:last]), bulk.of_channels(first, last)))
+            sums.append(compute_sums(np.ascontiguousarray(values[:, first:last]), bulk.of_channels(first, last)))
             first = last
         return cls(tuple(tensors), values, total_sums(sums), tuple(sums))
 

@@ -17,7 +17,7 @@ from lamofc_codecs.codebook.kmeans import place_levels
 from lamofc_codecs.errors import CodecError, UnsupportedInput
 from lamofc_codecs.published import refuse_unrouted
 from lamofc_codecs.runtime import Floats, compiled, convert
-from lamofc_codecs.stats import Bulk, statistics
+from lamofc_codecs.stats import Bulk, collect_statistics
 
 ASSIGN = ("nearest", "floor")
 MOST_BITS = 10
@@ -78,7 +78,7 @@ def fit_levels(samples: Iterable[Tensor], options: Mapping[str, object]) -> tupl
     """
     refuse_unrouted(options)
     levels, depth = options.get("levels"), _bits(options.get("bits"))
-    collected = statistics(samples)
+    collected = collect_statistics(samples)
     if not collected.tokens and levels is not None:
         return given_levels(levels, depth), np.empty(0, np.float32), None
     values = _sorted(collected.values().reshape(-1), options.get("device"))

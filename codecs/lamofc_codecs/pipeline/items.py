@@ -17,7 +17,7 @@ from lamofc_codecs.record import Buffer, Part, pack, parse, sections
 from lamofc_codecs.registry import codec_for
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Coded, Source
-from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, item_distortions, of_items, survey
+from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, item_distortions, sum_by_item
 
 
 def figures(source: Source, codec: Codec, coded: Coded) -> Iterator[Part]:
@@ -41,11 +41,11 @@ def figures(source: Source, codec: Codec, coded: Coded) -> Iterator[Part]:
 
 def _sums(source: Source, bulk: Bulk | None) -> list[Sums]:
     if bulk is None:
-        return [survey(values, None) for values in _split(source.values, source.items)]
+        return [compute_sums(values, None) for values in _split(source.values, source.items)]
     inside, finite = ~bulk.outside(source.values), np.isfinite(source.values)
     values = np.where(finite, source.values, 0).astype(np.float64)
     signal = np.square((values - bulk.mean) * inside)
-    each = [of_items(some.sum(1), source.items) for some in (values, values**2, signal, 1.0 * inside, 1.0 * ~finite)]
+    each = [sum_by_item(some.sum(1), source.items) for some in (values, values**2, signal, 1.0 * inside, 1.0 * ~finite)]
     return [Sums(a, b, c, int(d), int(e)) for a, b, c, d, e in np.stack(each, 1).tolist()]
 
 

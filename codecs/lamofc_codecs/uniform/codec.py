@@ -20,7 +20,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Coded, Source
-from lamofc_codecs.stats import Bulk, measure_distortion, statistics
+from lamofc_codecs.stats import Bulk, collect_statistics, measure_distortion
 from lamofc_codecs.uniform.block import Block, Columns
 from lamofc_codecs.uniform.options import UniformOptions
 from lamofc_codecs.uniform.quantiser import OPEN, Scale, drawn_inwards, fit_shrink, quantise, restore
@@ -50,7 +50,7 @@ class Uniform(Codec):
         chosen = UniformOptions.of(options)
         if chosen.bits is not None and quality is not None:
             raise BadQuality(f"bits={chosen.bits} fixes the step, {quality} cannot be aimed at", "give one of the two")
-        collected = statistics(samples, skip_nonfinite=chosen.nonfinite == "exact")
+        collected = collect_statistics(samples, skip_nonfinite=chosen.nonfinite == "exact")
         bulk, sigma = collected.finish()
         shrink = fit_shrink(collected.values(), bulk, sigma)
         channels = {"channels": len(sigma)}

@@ -21,7 +21,7 @@ from lamofc_codecs.published import BITS, published_range
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import LARGEST_HALF, Floats, convert
 from lamofc_codecs.source import Coded, Source
-from lamofc_codecs.stats import Bulk, measure_distortion, statistics
+from lamofc_codecs.stats import Bulk, collect_statistics, measure_distortion
 from lamofc_codecs.video.ffmpeg import run
 
 Pixels = NDArray[np.uint16]
@@ -50,7 +50,7 @@ class Video(Codec):
         """Find the range of the bulk, unless one is given."""
         cls.check_quality(quality)
         cls.check_options(options)
-        collected = statistics(samples)
+        collected = collect_statistics(samples)
         bulk, _ = collected.finish()
         told: Any = options.get("range") or (
             published_range(options["truncation"]) if options.get("truncation") else None

@@ -11,7 +11,7 @@ from lamofc_codecs.klt.encode.sample_encoder import SampleEncoder
 from lamofc_codecs.klt.layers import entropy_classes
 from lamofc_codecs.klt.quantise import MOST, ItemGains, Tokens, energies_of, errors_of_tokens, least_lifts, up
 from lamofc_codecs.runtime import Doubles
-from lamofc_codecs.stats import of_items
+from lamofc_codecs.stats import sum_by_item
 
 _ROUNDS = 4
 _NEAR = 1.03
@@ -25,7 +25,7 @@ def equalise_items(sample: SampleEncoder, trial: Candidate) -> tuple[SampleEncod
     items, quality = sample.source.items, sample.quality
     if len(items) < 2 or quality.kind not in ("snr_db", "mse"):
         return sample, trial
-    allowed = of_items(sample.squares, items) * 10 ** (-quality.value / 10)
+    allowed = sum_by_item(sample.squares, items) * 10 ** (-quality.value / 10)
     if quality.kind == "mse":
         allowed = quality.value * sample.source.channels * np.array(items, np.float64)
     lifting, lifts = _Lifting(sample, sample, sample.columns.shape[1], trial.step), np.zeros(len(items), np.int64)
@@ -56,7 +56,7 @@ class _Lifting:
         """The weighted squared error of each item."""
         decoded = self.sample.decoded(trial.head.step_of(len(trial.runs) - 1), trial.runs[-1], trial.numbers[-1])
         self.sample.lost(decoded)  # puts exact entries into place
-        return of_items(self.sample.token_errors(decoded[0]), self.sample.source.items)
+        return sum_by_item(self.sample.token_errors(decoded[0]), self.sample.source.items)
 
     def least(self, lifts: ItemGains, left: Doubles, allowed: Doubles) -> ItemGains:
         """The least lifts that are enough, given what those before left."""
@@ -78,4 +78,4 @@ class _Lifting:
         kinds = entropy_classes(sigma[:, : self.columns], step, tokens)
         values = np.ascontiguousarray(values[:, : self.columns])
         off = errors_of_tokens(values, tokens.group, kinds, step, self.first.known.rounding)
-        return of_items(np.square(self.step / each.astype(np.float64)) * off, self.first.source.items)
+        return sum_by_item(np.square(self.step / each.astype(np.float64)) * off, self.first.source.items)

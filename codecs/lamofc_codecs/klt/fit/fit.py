@@ -24,7 +24,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Source
-from lamofc_codecs.stats import Bulk, statistics
+from lamofc_codecs.stats import Bulk, collect_statistics
 
 _ELEMENTS = 1 << 27
 """Values that are kept for the fit."""
@@ -44,7 +44,7 @@ def fit_profile(
     parts, joined = _joined(samples)
     latest = Latest()
     exact = options.nonfinite == "exact"
-    collected = statistics(latest.through(joined), skip_nonfinite=exact, elements=_ELEMENTS)
+    collected = collect_statistics(latest.through(joined), skip_nonfinite=exact, elements=_ELEMENTS)
     bulk, _ = collected.finish()
     away = _inside(collected.values(), bulk)
     metric = _metric(away, parts, quality, options, weight)
