@@ -27,7 +27,7 @@ class Session:
         self.mode = mode
         self.profiles = Profiles(storage)
         self._pinned = pinned
-        self._catalog: tuple[int, bool, Catalog] | None = None
+        self._catalog: tuple[int, Catalog] | None = None
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url} at commit {self.head}, mode {self.mode!r}>"
@@ -44,7 +44,7 @@ class Session:
     def close(self) -> None:
         """Give back files and connections; what was committed is safe without it."""
         if self._catalog is not None:
-            self._catalog[2].close()
+            self._catalog[1].close()
             self._catalog = None
         self.storage.close()
 
@@ -73,20 +73,16 @@ class Session:
         """The rows of this snapshot."""
         return self.catalog_of(self.snapshot)
 
-    def catalog_of(self, snapshot: Snapshot, *, with_log: bool = False) -> "Catalog":
-        """The rows of a snapshot; the last one asked for is kept. Only `with_log` its view `commits` is filled."""
+    def catalog_of(self, snapshot: Snapshot) -> "Catalog":
+        """Return the rows of a snapshot. The catalog of the last snapshot asked for is cached."""
         from lamofc_store.commits import catalog_tables
 
-        kept = self._catalog
-        if kept is None or kept[0] != snapshot.n or kept[1] < with_log:
-            # The one before is not closed: relations, and other threads, may still be reading through it.
+        cached = self._catalog
+        if cached is None or cached[0] != snapshot.n:
+            # The earlier catalog is not closed: relations, and other threads, may still read through it.
             with log.while_kept(self.storage, snapshot.n):
-                kept = self._catalog = (
-                    snapshot.n,
-                    with_log,
-                    catalog_tables.catalog(self.storage, snapshot, with_log=with_log),
-                )
-        return kept[2]
+                cached = self._catalog = (snapshot.n, catalog_tables.catalog(self.storage, snapshot))
+        return cached[1]
 
     @property
     def features(self) -> list[str]:
@@ -106,8 +102,7 @@ class Session:
         `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings.
         """
         with log.while_kept(self.storage, self.head):
-            catalog = self.catalog_of(self.snapshot, with_log="commit" in query.lower())
-            return (catalog.locked() if locked else catalog).sql(query, params)
+            return (self.catalog.locked() if locked else self.catalog).sql(query, params)
 
     def _rows(self, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query, read at once."""

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain
+
 import pyarrow as pa
 
 from lamofc_catalog.errors import SchemaConflict
 from lamofc_catalog.schemas import RESERVED
 
-# Widest whole number (in bits, sign aside) that a float type holds exactly.
-_EXACT = ((11, pa.float16()), (24, pa.float32()), (53, pa.float64()))
+# (bits, type): the widest integer, without its sign, that each floating type holds exactly; likewise for integer types.
+_FLOATS = ((24, pa.float32()), (53, pa.float64()))
 _SIGNED = ((7, pa.int8()), (15, pa.int16()), (31, pa.int32()), (63, pa.int64()))
+
+_OTHER_TYPES = ("null", "bool", "string", "binary", "date32", "date64", "time32", "time64", "timestamp")
+_ALLOWED = "texts, numbers, booleans, bytes, dates and times"
 
 
 def widen(columns: pa.Schema, new: pa.Schema) -> pa.Schema:
-    """The smallest schema that holds both without loss: `columns` first, then what `new` adds.
+    """Return the smallest schema that holds both without loss: `columns` first, then those that `new` adds.
 
-    Whole numbers widen to wider ones, and to floats only where every value stays exact (int32 and float32 become
-    float64; int64 and a float do not meet). Nothing ever becomes text. Raises `SchemaConflict`.
+    Integers widen to wider ones, and to floating types only where every value stays exact (int32 and float32 become
+    float64; int64 and a floating type have no common type). Nothing ever becomes text. float16 becomes float32, which
+    SQL knows, and times with a zone become times in UTC. Raises `SchemaConflict`, also where a column of `new` holds
+    lists, dicts or other values that are not flat.
     """
+    for field in new:
+        _check_type(field.name, _plain_type(field.type))
+    return common_schema([columns, new])
+
+
+def common_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
+    """Return the smallest schema that holds all of `schemas` without loss; as `widen`, with types of any kind."""
     merged: dict[str, pa.Field] = {}
-    for field in [*columns, *new]:
+    for field in chain.from_iterable(schemas):
         _check_name(field.name)
+        plain = _plain_type(field.type)
         key = field.name.lower()
-        known = merged.get(key)
-        if known is None:
-            merged[key] = pa.field(field.name, _plain(field.type))
-        elif known.name != field.name:
+        earlier = merged.get(key)
+        if earlier is None:
+            merged[key] = pa.field(field.name, plain)
+        elif earlier.name != field.name:
             raise SchemaConflict(
-                f"columns {known.name!r} and {field.name!r} differ only in case",
-                f"rename {field.name!r} to {known.name!r} if they mean the same, else to another name",
+                f"columns {earlier.name!r} and {field.name!r} differ only in case",
+                f"rename {field.name!r} to {earlier.name!r} if they mean the same, else to another name",
             )
         else:
-            merged[key] = pa.field(field.name, _wider(field.name, known.type, _plain(field.type)))
+            merged[key] = pa.field(field.name, _common_type(field.name, earlier.type, plain))
     return pa.schema(list(merged.values()))
 
 
@@ -45,47 +61,63 @@ def _check_name(name: str) -> None:
         )
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Encodings of one kind of value are one type: dictionaries and large or view strings are strings."""
-    if pa.types.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if pa.types.is_large_string(kind) or str(kind) == "string_view":
+def _check_type(name: str, type_: pa.DataType) -> None:
+    if not (_is_number(type_) or str(type_).partition("[")[0] in _OTHER_TYPES):
+        raise SchemaConflict(
+            f"column {name!r} holds values of type {type_}; a column may hold {_ALLOWED}",
+            f"cast {name!r} to one of these: a list or a dict to JSON text, a duration to seconds",
+        )
+
+
+def _plain_type(type_: pa.DataType) -> pa.DataType:
+    """Return the one type of the store for all Arrow encodings of a kind of value."""
+    if pa.types.is_dictionary(type_):
+        return _plain_type(type_.value_type)
+    if pa.types.is_large_string(type_) or str(type_) == "string_view":
         return pa.string()
-    if pa.types.is_large_binary(kind) or str(kind) == "binary_view":
+    if pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_) or str(type_) == "binary_view":
         return pa.binary()
-    return kind
+    if pa.types.is_float16(type_):
+        return pa.float32()
+    if pa.types.is_timestamp(type_):
+        return pa.timestamp(type_.unit)
+    return type_
 
 
-def _wider(name: str, old: pa.DataType, new: pa.DataType) -> pa.DataType:
+def _is_number(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
+
+
+def _common_type(name: str, old: pa.DataType, new: pa.DataType) -> pa.DataType:
     if old == new or pa.types.is_null(new):
         return old
     if pa.types.is_null(old):
         return new
-    wide = _wider_number(old, new)
-    if wide is None:
+    common = _common_number(old, new)
+    if common is None:
         raise SchemaConflict(
             f"column {name!r} is {old} in the store and {new} in these rows; no type holds both without loss",
             f"cast {name!r} to {old} in your table, or give it another name",
         )
-    return wide
+    return common
 
 
-def _wider_number(old: pa.DataType, new: pa.DataType) -> pa.DataType | None:
-    if not all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (old, new)):
+def _common_number(old: pa.DataType, new: pa.DataType) -> pa.DataType | None:
+    if not (_is_number(old) and _is_number(new)):
         return None
     if pa.types.is_integer(old) and pa.types.is_integer(new):
         if pa.types.is_signed_integer(old) == pa.types.is_signed_integer(new):
-            return max(old, new, key=lambda kind: kind.bit_width)
-        return _first(_SIGNED, max(_digits(old), _digits(new)))
-    return _first(_EXACT, max(_digits(old), _digits(new)))
+            return max(old, new, key=lambda type_: type_.bit_width)
+        return _smallest(_SIGNED, max(_integer_bits(old), _integer_bits(new)))
+    return _smallest(_FLOATS, max(_integer_bits(old), _integer_bits(new)))
 
 
-def _digits(kind: pa.DataType) -> int:
-    """Binary digits of the largest whole number range that `kind` holds, sign aside."""
-    if pa.types.is_floating(kind):
-        return {16: 11, 32: 24, 64: 53}[kind.bit_width]
-    return int(kind.bit_width) - int(pa.types.is_signed_integer(kind))
+def _integer_bits(type_: pa.DataType) -> int:
+    """Bits, without the sign, of the widest integer that `type_` holds exactly."""
+    if pa.types.is_floating(type_):
+        return {32: 24, 64: 53}[type_.bit_width]
+    return int(type_.bit_width) - int(pa.types.is_signed_integer(type_))
 
 
-def _first(ladder: tuple[tuple[int, pa.DataType], ...], digits: int) -> pa.DataType | None:
-    return next((kind for limit, kind in ladder if limit >= digits), None)
+def _smallest(types: tuple[tuple[int, pa.DataType], ...], bits: int) -> pa.DataType | None:
+    return next((type_ for limit, type_ in types if limit >= bits), None)

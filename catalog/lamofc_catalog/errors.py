@@ -1,7 +1,7 @@
-"""The errors of this room. Foreign ones (DuckDB, Arrow) are translated here and nowhere else.
+"""The errors of this room. DuckDB's errors are translated here and nowhere else.
 
 CatalogError
-├── SchemaConflict    a column that cannot take its place in the store-wide schema
+├── SchemaConflict    a column that does not fit the store-wide schema
 └── BadQuery          SQL that DuckDB refuses, or that the caller may not run
 """
 
@@ -14,10 +14,10 @@ VIEWS = ("samples", "records", "features", "profiles", "commits", "runs", "metri
 
 
 class CatalogError(Exception):
-    """What is wrong with the value that was given; `cure` says what mends it."""
+    """A value that the catalog cannot use. The message shows the value; `cure` holds the hint."""
 
     cure: str
-    """One line for the user, or "" where nothing can be said."""
+    """A hint of one line: how to avoid the error; "" where there is none."""
 
     def __init__(self, message: str, cure: str = "") -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ def translated(subject: str) -> Iterator[None]:
     except duckdb.Error as error:
         lines = str(error).strip().splitlines()
         first = lines[0] if lines else type(error).__name__
-        raise BadQuery(f"{first} (in: {_short(subject)})", _cure(error)) from error
+        raise BadQuery(f"{first} (in: {_short(subject)})", _hint(error)) from error
 
 
 def _short(subject: str) -> str:
@@ -55,11 +55,13 @@ def _short(subject: str) -> str:
     return line if len(line) <= 200 else line[:197] + "..."
 
 
-def _cure(error: Exception) -> str:
+def _hint(error: Exception) -> str:
     import duckdb
 
     if isinstance(error, duckdb.PermissionException):
         return "this connection is locked: it reads the views only (" + ", ".join(VIEWS) + ")"
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return "select fewer rows or columns, or aggregate them; DuckDB's memory_limit bounds what a query may hold"
     if isinstance(error, duckdb.IOException):
         return "the rows files may have been removed meanwhile: refresh the store and ask again"
     return "the views are " + ", ".join(VIEWS) + '; "DESCRIBE records" lists the columns of one'

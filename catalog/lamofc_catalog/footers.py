@@ -1,4 +1,4 @@
-"""What a rows file's footer tells, kept for as long as the file is the same: its schema and each block's samples."""
+"""Footers of rows files, cached until the file changes: the schema, and which samples each block may hold."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 from lamofc_catalog.errors import CatalogError
 
-_TOP = b"\xff" * 8
-"""Above every UTF-8 text, in which 0xff never stands."""
+_ABOVE_ALL_IDS = b"\xff" * 8
+"""A bound above every id: the byte 0xff occurs in no UTF-8 text."""
 
 
 class Footer:
-    """One rows file: its metadata, the samples' bounds of its blocks, and lazily which samples each block holds."""
+    """One rows file: its metadata, bounds of the samples in each block, and hashes of their ids, read when needed."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -34,7 +34,7 @@ class Footer:
 
     @property
     def bounds(self) -> tuple[list[bytes], list[bytes]]:
-        """For each block (row group) a lower and an upper bound of its samples' UTF-8 bytes, both in order."""
+        """Lower and upper bounds of each block's (row group's) samples, as UTF-8 bytes, both in order."""
         if self._bounds is None:
             self._bounds = self._read_bounds()
         return self._bounds
@@ -45,43 +45,46 @@ class Footer:
         high: list[bytes] = []
         for group in range(self.metadata.num_row_groups):
             statistics = self.metadata.row_group(group).column(column).statistics
-            known = statistics is not None and statistics.has_min_max
-            # Writers leave out bounds of very long ids, or shorten them outwards: always bounds, never surely ids.
-            low.append(statistics.min_raw if known else (low[-1] if low else b""))
-            high.append(statistics.max_raw if known else _TOP)
+            bounded = statistics is not None and statistics.has_min_max
+            # Writers omit the bounds of very long ids, or shorten them outwards, so a bound need not be an id.
+            low.append(statistics.min_raw if bounded else (low[-1] if low else b""))
+            high.append(statistics.max_raw if bounded else _ABOVE_ALL_IDS)
         for group in range(len(high) - 2, -1, -1):
             high[group] = min(high[group], high[group + 1])
         return low, high
 
     def candidates(self, samples: Sequence[bytes]) -> list[int]:
-        """The blocks whose bounds hold any of `samples` (in byte order)."""
+        """List the blocks whose bounds include any of `samples` (in byte order)."""
         low, high = self.bounds
         if not low:
             return []
         first, last = bisect_left(samples, low[0]), bisect_right(samples, high[-1])
         if last - first < len(low):
-            found: dict[int, None] = {}
+            blocks: dict[int, None] = {}
             for sample in samples[first:last]:
                 start, stop = bisect_left(high, sample), bisect_right(low, sample)
-                found |= dict.fromkeys(range(start, stop))
-            return list(found)
+                blocks |= dict.fromkeys(range(start, stop))
+            return list(blocks)
         return [
             group for group in range(len(low)) if bisect_left(samples, low[group]) < bisect_right(samples, high[group])
         ]
 
     def may_hold(self, group: int, hashes: npt.NDArray[np.int64]) -> bool:
-        """Whether a block holds any sample of these hashes (`hash` of the texts, ordered): false is certain."""
-        known = self._hashes.get(group)
-        if known is None:
+        """Return whether a block may hold a sample with one of these hashes (`hash` of the ids, sorted).
+
+        False is certain; True may be a collision.
+        """
+        of_block = self._hashes.get(group)
+        if of_block is None:
             names = pc.unique(self.read(group, ["sample"])["sample"]).to_pylist()
-            known = np.sort(np.fromiter(map(hash, names), np.int64, len(names)))
-            self._hashes[group] = known
-        few, many = (hashes, known) if len(hashes) < len(known) else (known, hashes)
-        places = np.minimum(np.searchsorted(many, few), len(many) - 1)
-        return bool(np.any(many[places] == few))
+            of_block = np.sort(np.fromiter(map(hash, names), np.int64, len(names)))
+            self._hashes[group] = of_block
+        fewer, more = (hashes, of_block) if len(hashes) < len(of_block) else (of_block, hashes)
+        places = np.minimum(np.searchsorted(more, fewer), len(more) - 1)
+        return bool(np.any(more[places] == fewer))
 
     def read(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """Columns of one block. The file is opened for the call, so that nothing is held across a fork."""
+        """Read columns of one block. The file is opened for the call only, so that no handle crosses a fork."""
         texts = [name for name in columns if self.schema.field(name).type == pa.string() and name != "sample"]
         try:
             with pq.ParquetFile(
@@ -93,7 +96,7 @@ class Footer:
 
 
 def footer(path: str) -> Footer:
-    """The footer of the rows file at `path`, from memory if the file has not changed since."""
+    """Return the footer of the rows file at `path`, from memory if the file is unchanged."""
     try:
         status = Path(path).stat()
     except OSError as error:
@@ -102,7 +105,7 @@ def footer(path: str) -> Footer:
 
 
 @lru_cache(maxsize=4096)
-def _footer(path: str, changed: int, size: int, node: int) -> Footer:
+def _footer(path: str, modified_ns: int, size: int, inode: int) -> Footer:
     return Footer(path)
 
 

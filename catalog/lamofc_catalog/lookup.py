@@ -1,4 +1,4 @@
-"""Rows by sample id, straight from Parquet: bounds and hashes leave few blocks, and only these are decoded."""
+"""Rows by sample id, straight from Parquet. Bounds and hashes leave few blocks, and only these are decoded."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamofc_catalog.footers import Footer
-from lamofc_catalog.gone import Gone
+from lamofc_catalog.tombstones import Tombstones
 
-MANY = 64
-"""From this many blocks on, DuckDB's scan on all cores is the shorter way."""
+SCAN_FROM_BLOCKS = 64
+"""Where a lookup has more candidate blocks than this, DuckDB's scan on all cores takes less time."""
 
 
 def candidates(files: Sequence[Footer], samples: Sequence[str]) -> list[tuple[Footer, int]]:
-    """The blocks (file, row group) that may hold rows of `samples`, by their bounds."""
+    """List the blocks (file, row group) that may hold rows of `samples`, by their bounds."""
     ordered = sorted({sample.encode() for sample in samples})
     return [(file, group) for file in files for group in file.candidates(ordered)]
 
 
 def read(
-    places: Sequence[tuple[Footer, int]], samples: Sequence[str], columns: Sequence[str], dead: Gone
+    blocks: Sequence[tuple[Footer, int]], samples: Sequence[str], columns: Sequence[str], tombstones: Tombstones
 ) -> Iterator[pa.Table]:
-    """The live stored rows of `samples` in these blocks, with `columns` (sample and position among them)."""
-    wanted = pa.array(sorted(set(samples)), pa.string())
+    """Yield the live stored rows of `samples` in these blocks, with `columns` (sample and position among them)."""
+    ids = pa.array(sorted(set(samples)), pa.string())
     hashes = np.sort(np.fromiter(map(hash, set(samples)), np.int64))
-    for file, group in places:
+    for file, group in blocks:
         if not file.may_hold(group, hashes):
             continue
         block = file.read(group, [name for name in columns if name in file.schema.names])
-        rows = dead.drop_from(block.filter(pc.is_in(block["sample"], value_set=wanted)))
+        rows = tombstones.drop_from(block.filter(pc.is_in(block["sample"], value_set=ids)))
         if rows.num_rows:
             yield rows

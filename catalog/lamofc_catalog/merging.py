@@ -1,48 +1,55 @@
-"""Merging of rows files: many small ones become one, in order of sample, without holding more than a few blocks."""
+"""Merging of many small rows files into one, sorted by sample, with a few blocks of each in memory."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lamofc_catalog.columns import widen
+from lamofc_catalog.columns import common_schema
 from lamofc_catalog.errors import CatalogError
-from lamofc_catalog.gone import Gone
-from lamofc_catalog.packing import PACKED, WIDE
-from lamofc_catalog.rows import BLOCK, FOLDED, SORTED, arranged, by_sample, cut, fold, writer
-from lamofc_catalog.schemas import POSITION, SAMPLES, TABLES, stored
+from lamofc_catalog.rows import (
+    BLOCK_ROWS,
+    FOLDED,
+    SORTED_TABLES,
+    fold_samples,
+    order_block,
+    sort_by_sample,
+    split_blocks,
+    writer,
+)
+from lamofc_catalog.schemas import POSITION, SAMPLES, TABLES, nullable
+from lamofc_catalog.stored_form import STORED, STORED_WIDE
+from lamofc_catalog.tombstones import Tombstones
 
-_BATCH = 65_536
+_BATCH_ROWS = 65_536
 
 
 def merge(table: str, paths: Sequence[str], gone: pa.Table, path: str | os.PathLike[str]) -> int:
-    """Merge the rows files `paths` of `table`, given in commit order, into `path`; returns the rows kept.
+    """Merge the rows files `paths` of `table`, given in commit order, into `path`; return the number of rows written.
 
-    Gone rows are left out; every other keeps its position, so that deletes made before or after the merge name it
-    alike. Rows of one sample in `samples` become one: later values win, absent ones do not. A few blocks of each file
-    are in memory at a time.
+    Rows that `gone` names are left out. Every other row keeps its position, so a delete names it in the same way
+    before and after the merge. Rows of one sample in `samples` become one: the last value that is not null wins.
+    A few blocks of each file are in memory at a time.
     """
     if not paths:
-        raise CatalogError(f"no rows files of {table} to merge into {Path(path).name}", "name at least one file")
-    dead = Gone(gone, table)
-    # Texts that repeat are moved about as numbers.
-    texts = [
-        name for name, kind in zip(PACKED.names, PACKED.types, strict=True) if kind == pa.string() and name != "sample"
-    ]
-    texts = texts if table == "records" else []
+        raise CatalogError(
+            f"no rows files of {table} are given to merge into {Path(path).name}", "name at least one file"
+        )
+    tombstones = Tombstones(gone, table)
+    # Texts that repeat are read as dictionary codes: sorting and taking rows then copies integers.
+    texts = [f.name for f in STORED if f.type == pa.string() and f.name != "sample"] if table == "records" else []
     files = [pq.ParquetFile(source, pre_buffer=False, read_dictionary=texts) for source in paths]
     try:
         schema = _schema(table, files)
         count = 0
         with writer(table, schema, path) as file:
-            for group in _groups(table, files, _coded(schema, texts), dead):
-                # Cast back, for a dictionary would be written whole, with all that was ever in it.
+            for group in _row_groups(table, files, _dictionary_schema(schema, texts), tombstones):
+                # Cast back: a dictionary would be written with all texts that it ever held.
                 file.write_table(group.cast(schema), row_group_size=max(1, group.num_rows))
                 count += group.num_rows
         return count
@@ -52,91 +59,99 @@ def merge(table: str, paths: Sequence[str], gone: pa.Table, path: str | os.PathL
 
 
 def stored_schema(table: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
-    """The stored form that holds the rows of files with these `schemas` without loss."""
+    """Return the stored form that holds the rows of files with these `schemas` without loss."""
     if table == "records":
-        return WIDE if any(schema.field("sse").type == pa.float64() for schema in schemas) else PACKED
+        return STORED_WIDE if any(schema.field("sse").type == pa.float64() for schema in schemas) else STORED
     if table == "samples":
-        own = [pa.schema([f for f in s if f.name not in (*SAMPLES.names, *POSITION.names, "folded")]) for s in schemas]
-        return stored(pa.schema([*SAMPLES, *reduce(widen, own, pa.schema([])), *POSITION, FOLDED]))
+        user = [pa.schema([schema.field(name) for name in user_columns(schema)]) for schema in schemas]
+        return nullable(pa.schema([*SAMPLES, *common_schema(user), *POSITION, FOLDED]))
     fixed = TABLES[table]
-    return stored(fixed if table == "gone" else pa.schema([*fixed, *POSITION]))
+    return nullable(fixed if table == "gone" else pa.schema([*fixed, *POSITION]))
+
+
+def user_columns(schema: pa.Schema) -> list[str]:
+    """List the user's columns among the stored ones of `samples`."""
+    fixed = {*SAMPLES.names, *POSITION.names, FOLDED.name}
+    return [name for name in schema.names if name not in fixed]
 
 
 def _schema(table: str, files: Sequence[pq.ParquetFile]) -> pa.Schema:
     return stored_schema(table, [file.metadata.schema.to_arrow_schema().remove_metadata() for file in files])
 
 
-def _coded(schema: pa.Schema, texts: Sequence[str]) -> pa.Schema:
-    kind = pa.dictionary(pa.int32(), pa.string())
-    return pa.schema([field.with_type(kind) if field.name in texts else field for field in schema])
+def _dictionary_schema(schema: pa.Schema, texts: Sequence[str]) -> pa.Schema:
+    codes = pa.dictionary(pa.int32(), pa.string())
+    return pa.schema([field.with_type(codes) if field.name in texts else field for field in schema])
 
 
-def _groups(table: str, files: Sequence[pq.ParquetFile], schema: pa.Schema, dead: Gone) -> Iterator[pa.Table]:
-    """The row groups of the merged file."""
-    if table not in SORTED:
+def _row_groups(
+    table: str, files: Sequence[pq.ParquetFile], schema: pa.Schema, tombstones: Tombstones
+) -> Iterator[pa.Table]:
+    """Yield the row groups of the merged file."""
+    if table not in SORTED_TABLES:
         for file in files:
-            for batch in file.iter_batches(_BATCH):
-                rows = fitted(pa.Table.from_batches([batch]), schema)
-                yield rows if table == "gone" else dead.drop_from(rows)
+            for batch in file.iter_batches(_BATCH_ROWS):
+                rows = widen_rows(pa.Table.from_batches([batch]), schema)
+                yield rows if table == "gone" else tombstones.drop_from(rows)
         return
-    waiting: list[pa.Table] = []
-    for rows in _in_order(files, schema):
-        live = dead.drop_from(rows)
-        waiting.append(fold(live) if table == "samples" else live)
-        if sum(part.num_rows for part in waiting) >= 2 * BLOCK:
-            *full, rest = cut(pa.concat_tables(waiting))
-            yield from (arranged(table, block) for block in full)
-            waiting = [rest]
-    if waiting:
-        yield from (arranged(table, block) for block in cut(pa.concat_tables(waiting)))
+    pending: list[pa.Table] = []
+    for rows in _merge_by_sample(files, schema):
+        live = tombstones.drop_from(rows)
+        pending.append(fold_samples(live) if table == "samples" else live)
+        if sum(part.num_rows for part in pending) >= 2 * BLOCK_ROWS:
+            *full, last = split_blocks(pa.concat_tables(pending))
+            yield from (order_block(table, block) for block in full)
+            pending = [last]
+    if pending:
+        yield from (order_block(table, block) for block in split_blocks(pa.concat_tables(pending)))
 
 
-def _in_order(files: Sequence[pq.ParquetFile], schema: pa.Schema) -> Iterator[pa.Table]:
-    """All rows in order of sample, then of file; every sample's rows come in one table.
+def _merge_by_sample(files: Sequence[pq.ParquetFile], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield all rows sorted by sample, then by file; the rows of a sample come in one table.
 
-    Each file waits with the rest of the block that it has read last. The least of the blocks' greatest samples is the
-    mark up to which every row is at hand, for no file has a sample in two blocks.
+    The head of a file is what remains of the block read last. Rows up to the smallest last sample of all heads are
+    complete, because no file has a sample in two blocks.
     """
-    readers = [_blocks(file, schema) for file in files]
-    heads = {place: head for place, reader in enumerate(readers) if (head := next(reader, None)) is not None}
+    readers = [_sorted_blocks(file, schema) for file in files]
+    heads = {number: head for number, reader in enumerate(readers) if (head := next(reader, None)) is not None}
     while heads:
-        mark = min(_last(head) for head in heads.values())
-        ready: list[pa.Table] = []
-        for place, head in list(heads.items()):
-            count = _upto(head, mark)
-            ready.append(head.slice(0, count))
-            rest = head.slice(count) if count < head.num_rows else next(readers[place], None)
-            if rest is None:
-                del heads[place]
+        limit = min(_last_sample(head) for head in heads.values())
+        complete: list[pa.Table] = []
+        for number, head in list(heads.items()):
+            count = _count_up_to(head, limit)
+            if count:
+                complete.append(head.slice(0, count))
+            remaining = head.slice(count) if count < head.num_rows else next(readers[number], None)
+            if remaining is None:
+                del heads[number]
             else:
-                heads[place] = rest
-        full = [rows for rows in ready if rows.num_rows]
-        yield full[0] if len(full) == 1 else by_sample(pa.concat_tables(full).combine_chunks())
+                heads[number] = remaining
+        yield complete[0] if len(complete) == 1 else sort_by_sample(pa.concat_tables(complete).combine_chunks())
 
 
-def _blocks(file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.Table]:
+def _sorted_blocks(file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.Table]:
     for group in range(file.num_row_groups):
-        rows = fitted(file.read_row_group(group, use_threads=False), schema)
+        rows = widen_rows(file.read_row_group(group, use_threads=False), schema)
         if rows.num_rows:
-            yield by_sample(rows)
+            yield sort_by_sample(rows)
 
 
-def fitted(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`rows` with the columns and types of `schema`, a wider stored form; columns that they lack are null."""
-    have = set(rows.column_names)
+def widen_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Cast `rows` to `schema`, a wider stored form; columns that they lack become null."""
+    present = set(rows.column_names)
     columns = [
-        rows[field.name].cast(field.type) if field.name in have else pa.nulls(rows.num_rows, field.type)
+        rows[field.name].cast(field.type) if field.name in present else pa.nulls(rows.num_rows, field.type)
         for field in schema
     ]
     return pa.table(columns, schema=schema)
 
 
-def _last(rows: pa.Table) -> bytes:
+def _last_sample(rows: pa.Table) -> bytes:
     return bytes(rows["sample"][rows.num_rows - 1].as_buffer())
 
 
-def _upto(rows: pa.Table, mark: bytes) -> int:
-    """How many of the ordered rows have a sample not above `mark`, compared as bytes."""
-    if _last(rows) <= mark:
+def _count_up_to(rows: pa.Table, limit: bytes) -> int:
+    """Count the sorted rows whose sample is not above `limit`, compared as bytes."""
+    if _last_sample(rows) <= limit:
         return int(rows.num_rows)
-    return int(pc.sum(pc.less_equal(rows["sample"].cast(pa.binary()), pa.scalar(mark))).as_py() or 0)
+    return int(pc.sum(pc.less_equal(rows["sample"].cast(pa.binary()), pa.scalar(limit))).as_py() or 0)

@@ -1,8 +1,8 @@
-"""Rows files: one Parquet object holds the new rows of one table, laid out so that it is small and quickly searched.
+"""Rows files: one Parquet object for the new rows of one table, small and quick to search.
 
-Records and samples are cut into blocks of neighbouring samples, one row group each, so that a row group's least and
-greatest id find the block of a sample. Inside a block record rows stand feature by feature, because then
-neighbouring rows lie end to end in their segment and share all that a feature shares.
+Records and samples are divided into blocks of neighbouring samples, one row group each, so that the bounds of the row
+groups lead to the block of a sample. Inside a block, record rows are sorted by feature: neighbouring rows are then
+adjacent in their segment and equal in all that a feature determines, which compresses well.
 """
 
 from __future__ import annotations
@@ -20,65 +20,66 @@ import pyarrow.parquet as pq
 
 from lamofc_catalog.columns import widen
 from lamofc_catalog.errors import CatalogError, SchemaConflict
-from lamofc_catalog.packing import PACKED, needed, pack, unpack
-from lamofc_catalog.schemas import POSITION, RECORDS, SAMPLES, TABLES, conform, stored
+from lamofc_catalog.schemas import POSITION, RECORDS, SAMPLES, TABLES, conform, nullable
+from lamofc_catalog.stored_form import STORED, stored_columns, to_plain, to_stored
 
-BLOCK = 8192
-"""Rows of a row group of records and samples: a lookup decodes one such block, about 3 ms."""
+BLOCK_ROWS = 8192
+"""Rows of a row group of records and samples. A lookup decodes one such block, in about 3 ms."""
 
-SORTED = ("records", "samples")
-"""The tables whose files are in order of sample."""
+SORTED_TABLES = ("records", "samples")
+"""The tables whose files are sorted by sample."""
 
 FOLDED = pa.field("folded", pa.list_(pa.struct(list(POSITION))))
-"""Positions of a sample's earlier rows that a merge has folded into this one; null where there are none."""
+"""Positions of the earlier rows of a sample that a merge folded into its row; null where there are none."""
 
-_FIGURES = ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse", "encode_seconds", "layers.list.element.sse")
-_DELTAS = ("record_shift", "item", "part", "offset", "length", "row", "layers.list.element.bytes")
-_DICTIONARY = [name for name in PACKED.names if name not in (*_FIGURES, *_DELTAS, "sample", "source_hash", "layers")]
+_FLOAT_LEAVES = ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse", "encode_seconds", "layers.list.element.sse")
+_DELTA_LEAVES = ("record_shift", "item", "part", "offset", "length", "row", "layers.list.element.bytes")
+_OTHER_LEAVES = (*_FLOAT_LEAVES, *_DELTA_LEAVES, "sample", "source_hash", "layers")
+_DICTIONARY_LEAVES = [name for name in STORED.names if name not in _OTHER_LEAVES]
 
 
 def write_rows(table: str, rows: pa.Table, path: str | os.PathLike[str], *, origin: str) -> int:
-    """Write `rows` of `table` to `path`; returns the file's bytes.
+    """Write `rows` of `table` to `path` and return the size of the file in bytes.
 
-    Row i gets the position (`origin`, i), by which `gone` names it for ever, whatever order the file keeps. All rows
-    of one record come in one call, so that its bits can be shared out.
+    Row i gets the position (`origin`, i). The table `gone` names it by this position for ever, whatever its place in
+    the file. One call takes all rows of a record, because it divides the record's bits among them.
     """
     if table == "records":
-        new = pack(conform(rows, RECORDS, table), origin)
+        new = to_stored(conform(rows, RECORDS, table), origin)
     elif table == "samples":
-        new = _samples(rows, origin)
+        new = _stored_samples(rows, origin)
     else:
-        new = _positioned(conform(rows, _schema(table), table), origin)
-    if table in SORTED:
+        new = _with_positions(conform(rows, _schema(table), table), origin)
+    if table in SORTED_TABLES:
         _check_ids(new, table)
-    new = new.cast(stored(new.schema))
+    new = new.cast(nullable(new.schema))
     with writer(table, new.schema, path) as file:
-        for block in blocks(table, new):
+        for block in _blocks(table, new):
             file.write_table(block, row_group_size=max(1, block.num_rows))
     return Path(path).stat().st_size
 
 
 def read_rows(table: str, path: str | os.PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one file in their plain columns (all, or `columns`), in the file's order, gone ones too."""
+    """Read the rows of one file as plain columns (all, or `columns`), in the file's order, deleted ones included."""
     if table != "records":
         return pq.read_table(path, columns=None if columns is None else list(columns))
-    names = None if columns is None else needed(list(columns))
-    rows = unpack(pq.read_table(path, columns=names))
+    names = None if columns is None else stored_columns(list(columns))
+    rows = to_plain(pq.read_table(path, columns=names))
     return rows if columns is None else rows.select(list(columns))
 
 
 def writer(table: str, schema: pa.Schema, path: str | os.PathLike[str]) -> pq.ParquetWriter:
-    """A Parquet writer with the encodings of `table` for rows of `schema`, its stored form."""
+    """Open a Parquet writer for rows of `schema`, the stored form of `table`, with encodings that suit each column."""
     if table != "records":
         return pq.ParquetWriter(str(path), schema, compression="zstd", store_schema=True)
     leaves = [name for name in schema.names if name != "layers"]
     leaves += ["layers.list.element.bytes", "layers.list.element.sse"]
-    encodings = dict.fromkeys(_FIGURES, "BYTE_STREAM_SPLIT") | dict.fromkeys(_DELTAS, "DELTA_BINARY_PACKED")
+    encodings = dict.fromkeys(_FLOAT_LEAVES, "BYTE_STREAM_SPLIT") | dict.fromkeys(_DELTA_LEAVES, "DELTA_BINARY_PACKED")
     encodings |= {"sample": "DELTA_BYTE_ARRAY", "source_hash": "PLAIN"}
-    # A hash cannot be compressed: trying would only slow its reading.
+    # A hash cannot be compressed; the attempt would only slow down reading.
     options: dict[str, Any] = {
         "compression": {leaf: "none" if leaf == "source_hash" else "zstd" for leaf in leaves},
-        "use_dictionary": _DICTIONARY,
+        "use_dictionary": _DICTIONARY_LEAVES,
         "column_encoding": encodings,
         "write_statistics": ["sample", "feature"],
         "store_schema": False,
@@ -86,36 +87,36 @@ def writer(table: str, schema: pa.Schema, path: str | os.PathLike[str]) -> pq.Pa
     return pq.ParquetWriter(str(path), schema, **options)
 
 
-def blocks(table: str, rows: pa.Table) -> list[pa.Table]:
-    """Stored `rows` cut into the row groups of a file; of sorted tables, a sample stays in one."""
-    if table not in SORTED or rows.num_rows == 0:
+def _blocks(table: str, rows: pa.Table) -> list[pa.Table]:
+    """Divide stored `rows` into the row groups of a file; in sorted tables no sample spans two."""
+    if table not in SORTED_TABLES or rows.num_rows == 0:
         return [rows]
-    return [arranged(table, block) for block in cut(by_sample(rows))]
+    return [order_block(table, block) for block in split_blocks(sort_by_sample(rows))]
 
 
-def by_sample(rows: pa.Table) -> pa.Table:
-    """Rows in order of the samples' UTF-8 bytes; rows of one sample keep their order."""
+def sort_by_sample(rows: pa.Table) -> pa.Table:
+    """Sort rows by the UTF-8 bytes of their samples; rows of one sample keep their order."""
     order = pc.sort_indices(rows["sample"])
     places = order.to_numpy()
     return rows if np.array_equal(places, np.arange(len(places))) else rows.take(order)
 
 
-def cut(ordered: pa.Table) -> list[pa.Table]:
-    """Rows in sample order cut into blocks of at most BLOCK rows; only a sample with more of them has more."""
+def split_blocks(ordered: pa.Table) -> list[pa.Table]:
+    """Split rows sorted by sample into blocks of at most BLOCK_ROWS; a sample with more rows gets a larger block."""
     ends = run_ends(ordered["sample"])
     parts: list[pa.Table] = []
     start = 0
     while start < ordered.num_rows:
-        fit = int(np.searchsorted(ends, start + BLOCK, side="right"))
+        fitting = int(np.searchsorted(ends, start + BLOCK_ROWS, side="right"))
         first = int(np.searchsorted(ends, start, side="right"))
-        stop = int(ends[max(fit - 1, first)])
+        stop = int(ends[max(fitting - 1, first)])
         parts.append(ordered.slice(start, stop - start))
         start = stop
     return parts
 
 
 def run_ends(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """The end (exclusive) of each run of equal neighbours."""
+    """Return the end (exclusive) of each run of equal neighbours."""
     array = column.combine_chunks()
     if len(array) == 0:
         return np.zeros(0, np.int64)
@@ -123,18 +124,18 @@ def run_ends(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return np.append(np.flatnonzero(changes) + 1, len(array))
 
 
-def arranged(table: str, block: pa.Table) -> pa.Table:
-    """The rows of one block as a row group keeps them."""
+def order_block(table: str, block: pa.Table) -> pa.Table:
+    """Sort the rows of one block as its row group stores them."""
     if table != "records":
         return block
     keys = pa.table({name: block[name].cast(pa.string()) for name in ("feature", "sample")})
     return block.take(pc.sort_indices(keys, [("feature", "ascending"), ("sample", "ascending")]))
 
 
-def fold(rows: pa.Table) -> pa.Table:
-    """Sample rows in order of sample, then of age: one row for each sample, of each column the last that is not null.
+def fold_samples(rows: pa.Table) -> pa.Table:
+    """Reduce sample rows, sorted by sample and then by age, to one row a sample: each column's last non-null value.
 
-    The row keeps the last position; the others go to `folded`, for a row must stay nameable after a merge.
+    The row has the last position. The others go to `folded`, because deletes must be able to name them after a merge.
     """
     ends = run_ends(rows["sample"])
     if len(ends) == rows.num_rows:
@@ -155,7 +156,7 @@ def fold(rows: pa.Table) -> pa.Table:
 
 
 def _folded(rows: pa.Table, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> pa.Array:
-    """For each run of rows: the positions folded before, and those of all its rows but the last, oldest first."""
+    """Return for each run the positions folded earlier and those of all its rows but the last, oldest first."""
     before = rows["folded"].combine_chunks()
     counts = np.array(pc.fill_null(pc.list_value_length(before), 0))
     own = np.setdiff1d(np.arange(rows.num_rows), ends - 1, assume_unique=True)
@@ -169,20 +170,19 @@ def _folded(rows: pa.Table, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.
     return pa.ListArray.from_arrays(offsets, ordered, type=FOLDED.type, mask=pa.array(sizes == 0))
 
 
-def _samples(rows: pa.Table, origin: str) -> pa.Table:
+def _stored_samples(rows: pa.Table, origin: str) -> pa.Table:
     fixed = conform(rows.select([n for n in rows.column_names if n in SAMPLES.names]), SAMPLES, "samples")
-    own = [name for name in rows.column_names if name not in SAMPLES.names]
-    schema = widen(pa.schema([]), pa.schema([rows.schema.field(name) for name in own]))
-    # A column without any value has no type yet, and none is kept.
-    kept = [field for field in schema if not pa.types.is_null(field.type)]
+    user = [name for name in rows.column_names if name not in SAMPLES.names]
+    schema = widen(pa.schema([]), pa.schema([rows.schema.field(name) for name in user]))
     columns = {name: fixed[name] for name in SAMPLES.names}
-    columns |= {field.name: rows[field.name].cast(field.type) for field in kept}
-    positioned = _positioned(pa.table(columns), origin).append_column(FOLDED, pa.nulls(rows.num_rows, FOLDED.type))
-    return fold(by_sample(positioned))
+    # A column without any value has no type yet and is not written.
+    columns |= {f.name: rows[f.name].cast(f.type) for f in schema if not pa.types.is_null(f.type)}
+    positioned = _with_positions(pa.table(columns), origin)
+    return fold_samples(sort_by_sample(positioned.append_column(FOLDED, pa.nulls(rows.num_rows, FOLDED.type))))
 
 
-def _positioned(rows: pa.Table, origin: str) -> pa.Table:
-    if rows.schema.names[-2:] == POSITION.names:  # the table of gone rows names positions itself
+def _with_positions(rows: pa.Table, origin: str) -> pa.Table:
+    if rows.schema.names[-2:] == POSITION.names:  # tombstones have the positions of the rows that they delete
         return rows
     return rows.append_column(POSITION.field(0), pa.repeat(origin, rows.num_rows)).append_column(
         POSITION.field(1), pa.array(np.arange(rows.num_rows))

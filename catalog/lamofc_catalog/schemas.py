@@ -1,6 +1,6 @@
-"""The tables of the catalog as Arrow schemas: what `write_rows` takes and what lookups give back.
+"""The tables of the catalog as Arrow schemas: the plain columns that `write_rows` takes and lookups return.
 
-Meaning and unit of every column stand in `catalog/README.md`; a test holds the two together.
+`catalog/README.md` gives the meaning and the unit of every column; a test compares the two.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ TIME = pa.timestamp("us")
 LAYERS = pa.list_(pa.struct([pa.field("bytes", pa.int32()), pa.field("sse", pa.float32())]))
 
 POSITION = pa.schema([pa.field("origin", pa.string()), pa.field("row", pa.int64())])
-"""Where a row was first written: the rows object's ulid and the place in the table given. It outlives merges."""
+"""The place where a row was first written: the rows object's ulid and the row's number in it. Merges keep it."""
 
 RECORDS = pa.schema(
     [
@@ -51,7 +51,7 @@ RECORDS = pa.schema(
 SAMPLES = pa.schema([pa.field("sample", pa.string(), False), pa.field("structure", pa.string())])
 """The fixed columns; the user's own follow them."""
 
-GONE = pa.schema(
+TOMBSTONES = pa.schema(
     [
         pa.field("table", pa.string(), False),
         pa.field("origin", pa.string(), False),
@@ -93,12 +93,12 @@ SKIPPED = pa.schema(
 TABLES: dict[str, pa.Schema] = {
     "records": RECORDS,
     "samples": SAMPLES,
-    "gone": GONE,
+    "gone": TOMBSTONES,
     "metrics": METRICS,
     "runs": RUNS,
     "skipped": SKIPPED,
 }
-"""The tables that are kept as rows files."""
+"""The tables that are stored in rows files, by their names on disk. `gone` holds the tombstones."""
 
 PROFILES = pa.schema(
     [
@@ -123,23 +123,24 @@ COMMITS = pa.schema(
         pa.field("records", pa.int64()),
         pa.field("samples", pa.int64()),
         pa.field("bytes", pa.int64()),
+        pa.field("profiles", pa.list_(pa.string())),
     ]
 )
 
-FIGURES = ("stored_bits", "raw_bytes", "bpfp", "ebpfp", "mse", "snr_db", "snr_total_db")
-"""The columns that the view records works out."""
+COMPUTED = ("stored_bits", "raw_bytes", "bpfp", "ebpfp", "mse", "snr_db", "snr_total_db")
+"""Columns that the view `records` computes and no file stores."""
 
-RESERVED = frozenset([*RECORDS.names, *SAMPLES.names, *POSITION.names, "folded", *FIGURES])
-"""Names that a user's column may not take: a join of samples and records would then name two columns alike."""
+RESERVED = frozenset([*RECORDS.names, *SAMPLES.names, *POSITION.names, "folded", *COMPUTED])
+"""Names that a user's column may not have: a join of samples and records would then hold two columns of one name."""
 
 
-def stored(schema: pa.Schema) -> pa.Schema:
-    """`schema` as files have it: what must not be null is checked once, when rows come in."""
+def nullable(schema: pa.Schema) -> pa.Schema:
+    """Return `schema` with nullable fields, as in files: nulls are checked for once, when rows come in."""
     return pa.schema([field.with_nullable(True) for field in schema])
 
 
 def conform(rows: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
-    """`rows` with exactly the columns and types of `schema`; absent nullable columns become null.
+    """Return `rows` with exactly the columns and types of `schema`; absent nullable columns become null.
 
     `name` is the table's name, for messages.
     """
@@ -174,9 +175,16 @@ def _column(rows: pa.Table, field: pa.Field, name: str) -> pa.ChunkedArray:
         ) from error
 
 
-def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if column.type == kind:
+def _cast(column: pa.ChunkedArray, to: pa.DataType) -> pa.ChunkedArray:
+    if column.type == to:
         return column
-    if kind == TIME and (pa.types.is_string(column.type) or column.type == pa.timestamp("us", "UTC")):
+    if to == TIME and (pa.types.is_string(column.type) or column.type == pa.timestamp("us", "UTC")):
         return column.cast(pa.timestamp("us", "UTC")).cast(TIME)
-    return column.cast(kind)
+    if to == pa.string() and not _is_text(column.type):
+        raise pa.ArrowTypeError("other values do not become text")
+    return column.cast(to)
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    values = type_.value_type if pa.types.is_dictionary(type_) else type_
+    return bool(pa.types.is_null(values)) or str(values) in ("string", "large_string", "string_view")

@@ -1,8 +1,8 @@
-"""The DuckDB side: one in-memory database whose views lie over the rows files."""
+"""The SQL views over the rows files, in one in-memory DuckDB database."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -13,56 +13,74 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lamofc_catalog.footers import Footer, footer
-from lamofc_catalog.gone import Gone
-from lamofc_catalog.merging import stored_schema
+from lamofc_catalog.merging import stored_schema, user_columns
 from lamofc_catalog.rows import FOLDED
 from lamofc_catalog.schemas import COMMITS, POSITION, PROFILES, SAMPLES, conform
+from lamofc_catalog.tombstones import Tombstones
 
 if TYPE_CHECKING:
     import duckdb
 
-SCANNED = ("samples", "records", "runs", "metrics", "skipped")
+FILE_TABLES = ("samples", "records", "runs", "metrics", "skipped")
 """The tables whose rows files the views read."""
 
-_ORDER = ("macros", "profiles", "commits", "records", "features", "runs", "metrics", "skipped")
+LOCKED_MEMORY = "2GiB"
+"""Memory that the queries of a locked database may use together; they spill nothing to disk."""
+
+_IN_ORDER = ("macros", "commits", "profiles", "records", "features", "runs", "metrics", "skipped")
+"""Files of `sql/`; a view comes after the macros and views that it names."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a catalog shows: files by table in commit order, the gone rows, and the two tables of the log."""
+    """The contents of a catalog: rows files by table in commit order, tombstones, profiles, and the log."""
 
     files: Mapping[str, tuple[Footer, ...]]
     schemas: Mapping[str, pa.Schema]
     """The stored form over all files of a table, with the store-wide type of each of the user's columns."""
-    gone: Mapping[str, Gone]
-    commits: pa.Table
+    tombstones: Mapping[str, Tombstones]
     profiles: pa.Table
+    commits: Callable[[], pa.Table]
+    """The log, read at the first call."""
 
     @staticmethod
     def of(
         files: Mapping[str, Sequence[str]],
         *,
         gone: pa.Table,
-        commits: pa.Table,
+        commits: pa.Table | Callable[[], pa.Table],
         profiles: pa.Table,
         columns: pa.Schema | None,
     ) -> Contents:
-        """Contents with every table present, and all columns of the log's tables."""
-        footers = {table: tuple(footer(str(path)) for path in files.get(table, ())) for table in SCANNED}
-        kinds = {table: [file.schema for file in footers[table]] for table in SCANNED}
-        own = pa.schema([]) if columns is None else columns
-        kinds["samples"].insert(0, pa.schema([*SAMPLES, *own, *POSITION, FOLDED]))
+        """Read the footers of all files, and complete every table and every column of the log's tables."""
+        footers = {table: tuple(footer(str(path)) for path in files.get(table, ())) for table in FILE_TABLES}
+        schemas = {table: [file.schema for file in footers[table]] for table in FILE_TABLES}
+        user = pa.schema([]) if columns is None else columns
+        schemas["samples"].insert(0, pa.schema([*SAMPLES, *user, *POSITION, FOLDED]))
         return Contents(
             files=footers,
-            schemas={table: stored_schema(table, kinds[table]) for table in SCANNED},
-            gone={table: Gone(gone, table) for table in SCANNED},
-            commits=conform(commits, COMMITS, "commits"),
+            schemas={table: stored_schema(table, schemas[table]) for table in FILE_TABLES},
+            tombstones={table: Tombstones(gone, table) for table in FILE_TABLES},
             profiles=conform(profiles, PROFILES, "profiles"),
+            commits=cache(lambda: conform(commits() if callable(commits) else commits, COMMITS, "commits")),
         )
 
+    @property
+    def path_column(self) -> str:
+        """The column of stored.samples that names a row's file. No column of the user has this name."""
+        taken = {column.lower() for column in self.schemas["samples"].names}
+        name = "filename"
+        while name in taken:
+            name = f"_{name}"
+        return name
 
-def connect(contents: Contents) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database with all views. It downloads nothing and looks at no Python variable."""
+
+def create_database(contents: Contents) -> duckdb.DuckDBPyConnection:
+    """Create an in-memory database with all views. It downloads nothing and reads no Python variable.
+
+    The view `commits` exists, but its table stored.commits does not: queries that read it raise
+    `duckdb.CatalogException` until `create_log` has been called.
+    """
     import duckdb
 
     connection = duckdb.connect(
@@ -75,39 +93,42 @@ def connect(contents: Contents) -> duckdb.DuckDBPyConnection:
     )
     connection.execute("SET parquet_metadata_cache = true")
     connection.execute("CREATE SCHEMA stored")
-    _keep(connection, "profiles", contents.profiles)
-    _keep(connection, "commits", contents.commits)
-    for table in SCANNED:
-        _scan(connection, contents, table)
-    for name in _ORDER:
-        connection.execute(_sql(name))
-    _samples(connection, contents)
+    _create_table(connection, "profiles", contents.profiles)
+    _create_table(connection, "commits", COMMITS.empty_table())
+    for table in FILE_TABLES:
+        _create_stored_view(connection, contents, table)
+    for view in _IN_ORDER:
+        connection.execute(_sql(view))
+    _create_samples_view(connection, contents)
+    connection.execute("DROP TABLE stored.commits")
     return connection
 
 
+def create_log(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
+    """Create the table stored.commits, which the views `commits` and `profiles` read."""
+    _create_table(connection, "commits", contents.commits())
+
+
 def lock(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
-    """From here on the connection reads the catalog's rows files and no others, and its settings stay as they are."""
-    paths = [path for table in SCANNED for file in contents.files[table] for path in {file.path, _literal(file.path)}]
-    connection.execute(f"SET allowed_paths = [{', '.join(map(text, paths))}]")
+    """Restrict the connection to the catalog's rows files and to LOCKED_MEMORY, and freeze its settings."""
+    footers = [file for table in FILE_TABLES for file in contents.files[table]]
+    paths = [path for file in footers for path in {file.path, _escape_glob(file.path)}]
+    connection.execute(f"SET memory_limit = '{LOCKED_MEMORY}'")
+    connection.execute("SET temp_directory = ''")
+    connection.execute(f"SET allowed_paths = [{', '.join(map(quote_text, paths))}]")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET allow_community_extensions = false")
     connection.execute("SET lock_configuration = true")
 
 
-def name(word: str) -> str:
-    """`word` as an SQL name."""
-    return '"' + word.replace('"', '""') + '"'
+def quote_name(name: str) -> str:
+    """Return `name` as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
-def text(word: str) -> str:
-    """`word` as an SQL text."""
-    return "'" + word.replace("'", "''") + "'"
-
-
-def own_columns(schema: pa.Schema) -> list[str]:
-    """The user's columns among the stored ones of `samples`."""
-    fixed = {*SAMPLES.names, *POSITION.names, FOLDED.name}
-    return [field.name for field in schema if field.name not in fixed]
+def quote_text(text: str) -> str:
+    """Return `text` as an SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 @cache
@@ -115,74 +136,83 @@ def _sql(view: str) -> str:
     return resources.files("lamofc_catalog").joinpath("sql", f"{view}.sql").read_text(encoding="utf-8")
 
 
-def _keep(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-    connection.register("given", rows)
-    connection.execute(f"CREATE TABLE stored.{table} AS SELECT * FROM given")  # noqa: S608
-    connection.unregister("given")
+def _create_table(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    connection.register("new_rows", rows)
+    connection.execute(f"CREATE TABLE stored.{table} AS SELECT * FROM new_rows")  # noqa: S608
+    connection.unregister("new_rows")
 
 
-def _types(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> dict[str, str]:
-    """DuckDB's own names for Arrow's types, by column."""
-    connection.register("given", schema.empty_table())
-    described = connection.execute("DESCRIBE SELECT * FROM given").fetchall()
-    connection.unregister("given")
+def _sql_types(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> dict[str, str]:
+    """Return DuckDB's names of Arrow's types, by column."""
+    connection.register("no_rows", schema.empty_table())
+    described = connection.execute("DESCRIBE SELECT * FROM no_rows").fetchall()
+    connection.unregister("no_rows")
     return {row[0]: row[1] for row in described}
 
 
-def _scan(connection: duckdb.DuckDBPyConnection, contents: Contents, table: str) -> None:
-    """Create stored.<table>, the live rows of all files. Files of unlike schemas are cast one by one: left to itself,
-    DuckDB would make numbers of unlike types text or inexact."""
+def _create_stored_view(connection: duckdb.DuckDBPyConnection, contents: Contents, table: str) -> None:
+    """Create the view stored.<table>, the live rows of all files.
+
+    Files whose schemas differ are cast one by one: DuckDB by itself would turn numbers of different types into texts or
+    into inexact numbers.
+    """
     schema = contents.schemas[table]
-    types = _types(connection, schema)
-    kinds: dict[pa.Schema, list[str]] = {}
+    types = _sql_types(connection, schema)
+    path_column = contents.path_column if table == "samples" else ""
+    by_schema: dict[pa.Schema, list[str]] = {}
     for file in contents.files[table]:
-        kinds.setdefault(file.schema, []).append(file.path)
-    branches = [_branch(types, schema, kind, paths) for kind, paths in kinds.items()]
-    if table == "samples" and meeting(contents.files[table]):
-        paths = [file.path for file in contents.files[table]]
-        order = pa.table({"filename": paths, "place": list(range(len(paths)))})
-        _keep(connection, "places_of_samples", order)
+        by_schema.setdefault(file.schema, []).append(file.path)
+    branches = [_branch(types, schema, of_files, paths, path_column) for of_files, paths in by_schema.items()]
     if not branches:
-        _keep(connection, f"empty_{table}", schema.empty_table())
-        branches = [f"SELECT *, '' AS filename FROM stored.empty_{table}"]  # noqa: S608
-    dead = contents.gone[table]
-    if len(dead):
-        _keep(connection, f"gone_{table}", dead.positions)
-    without = Template(_sql("gone")).substitute(table=table) if len(dead) else ""
+        _create_table(connection, f"empty_{table}", schema.empty_table())
+        extra = f", '' AS {path_column}" if path_column else ""
+        branches = [f"SELECT *{extra} FROM stored.empty_{table}"]  # noqa: S608
+    tombstones = contents.tombstones[table]
+    if len(tombstones):
+        _create_table(connection, f"gone_{table}", tombstones.positions)
+    without = Template(_sql("gone")).substitute(table=table) if len(tombstones) else ""
     union = "\n    UNION ALL\n    ".join(branches)
     connection.execute(Template(_sql("stored")).substitute(table=table, branches=union, without_gone=without))
 
 
-def _branch(types: Mapping[str, str], schema: pa.Schema, kind: pa.Schema, paths: Sequence[str]) -> str:
+def _branch(
+    types: Mapping[str, str], schema: pa.Schema, of_files: pa.Schema, paths: Sequence[str], path_column: str
+) -> str:
+    """Return the SELECT over files of one schema, with the columns and types of `schema`."""
     columns = []
     for field in schema:
-        if field.name not in kind.names:
-            columns.append(f"CAST(NULL AS {types[field.name]}) AS {name(field.name)}")
-        elif kind.field(field.name).type == field.type:
-            columns.append(name(field.name))
+        if field.name not in of_files.names:
+            columns.append(f"CAST(NULL AS {types[field.name]}) AS {quote_name(field.name)}")
+        elif of_files.field(field.name).type == field.type:
+            columns.append(quote_name(field.name))
         else:
-            columns.append(f"CAST({name(field.name)} AS {types[field.name]}) AS {name(field.name)}")
-    listed = ", ".join(text(_literal(path)) for path in paths)
-    options = "hive_partitioning = false, union_by_name = false, filename = true"
-    return f"SELECT {', '.join(columns)}, filename FROM read_parquet([{listed}], {options})"  # noqa: S608
+            columns.append(f"CAST({quote_name(field.name)} AS {types[field.name]}) AS {quote_name(field.name)}")
+    options = "hive_partitioning = false, union_by_name = false"
+    if path_column:
+        columns.append(path_column)
+        options += f", filename = '{path_column}'"
+    files = ", ".join(quote_text(_escape_glob(path)) for path in paths)
+    return f"SELECT {', '.join(columns)} FROM read_parquet([{files}], {options})"  # noqa: S608
 
 
-def _literal(path: str) -> str:
-    """`path` for DuckDB, which takes `*`, `?` and `[` in a path for a pattern."""
+def _escape_glob(path: str) -> str:
+    """Escape `*`, `?` and `[`, which DuckDB takes for a pattern in a path."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
 
 
-def _samples(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
-    own = own_columns(contents.schemas["samples"])
-    names = [name(column) for column in ("structure", *own)]
-    grouping = ""
-    if meeting(contents.files["samples"]):
-        names = [f"arg_max({column}, place) AS {column}" for column in names]
-        grouping = "INNER JOIN stored.places_of_samples USING (filename)\nGROUP BY sample"
-    connection.execute(Template(_sql("samples")).substitute(columns=",\n    ".join(names), grouping=grouping))
+def _create_samples_view(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
+    names = [quote_name(column) for column in ("structure", *user_columns(contents.schemas["samples"]))]
+    columns, grouping = [f"r.{name}" for name in names], ""
+    files = contents.files["samples"]
+    if ranges_overlap(files):
+        order = pa.table({"path": [file.path for file in files], "place": list(range(len(files)))})
+        _create_table(connection, "places_of_samples", order)
+        columns = [f"arg_max(r.{name}, f.place) AS {name}" for name in names]
+        grouping = f"INNER JOIN stored.places_of_samples AS f ON r.{contents.path_column} = f.path\nGROUP BY r.sample"
+    connection.execute(Template(_sql("samples")).substitute(columns=",\n    ".join(columns), grouping=grouping))
 
 
-def meeting(files: Sequence[Footer]) -> bool:
-    """Whether two files' ranges of samples meet, so that one sample may have rows in both."""
+def ranges_overlap(files: Sequence[Footer]) -> bool:
+    """Return whether the ranges of samples of two files overlap, so that one sample may have rows in both."""
     ranges = sorted((file.bounds[0][0], file.bounds[1][-1]) for file in files if file.bounds[0])
     return any(high >= low for (_, high), (low, _) in pairwise(ranges))

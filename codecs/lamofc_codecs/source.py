@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lamofc_codecs.errors import NonFiniteInput, UnsupportedInput
 from lamofc_codecs.runtime import Floats, convert, describe_lost, lost_in_float32
-from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, survey, total_sums
+from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, total_sums
 
 MAX_EXPANSION = 1 << 18
 """Bytes of a tensor that one byte of a layer can stand for at most, unless a codec says otherwise."""
@@ -43,7 +43,7 @@ class Source:
         real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
         values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
-        sums = survey(values, bulk if fits else None)
+        sums = compute_sums(values, bulk if fits else None)
         return cls((tensor,), values, sums, (sums,), items)
 
     @classmethod
@@ -53,7 +53,7 @@ class Source:
         sums, first = [], 0
         for tensor in tensors:
             last = first + tensor.shape[1]
-            sums.append(survey(np.ascontiguousarray(values[:, first:last]), bulk.of_channels(first, last)))
+            sums.append(compute_sums(np.ascontiguousarray(values[:, first:last]), bulk.of_channels(first, last)))
             first = last
         return cls(tuple(tensors), values, total_sums(sums), tuple(sums))
 

@@ -15,25 +15,26 @@ if TYPE_CHECKING:
     from lamofc_catalog import Catalog
 
 
-def catalog(storage: Storage, snapshot: Snapshot, *, with_log: bool = False) -> "Catalog":
-    """The catalog of a snapshot, over checked local files; the log is read for its own view only when told."""
+def catalog(storage: Storage, snapshot: Snapshot) -> "Catalog":
+    """Open the catalog of a snapshot, over checked local files. The log is read when a query needs it."""
     from lamofc_catalog import Catalog
 
     return Catalog(
         row_objects.files(storage, snapshot),
         gone=row_objects.gone(storage, snapshot),
-        commits=commits(storage, snapshot.n if with_log else -1),
-        profiles=profiles(storage, snapshot, with_log=with_log),
+        commits=lambda: commits(storage, snapshot.n),
+        profiles=profiles(snapshot),
         columns=schema_of(snapshot.columns),
     )
 
 
 def commits(storage: Storage, newest: int) -> "pa.Table":
-    """Every commit up to one, a row each."""
+    """Read the log up to a commit, a row for each commit."""
     rows = [_commit_row(commit) for commit, _ in log.replay(storage, newest)]
     kinds = [("n", pa.int64()), ("time", pa.string()), ("verb", pa.string()), ("writer", pa.string())]
     counts = [(name, pa.int64()) for name in ("adds", "drops", "samples", "records", "bytes")]
-    return pa.Table.from_pylist(rows, schema=pa.schema(kinds + counts))
+    profiles = ("profiles", pa.list_(pa.string()))
+    return pa.Table.from_pylist(rows, schema=pa.schema([*kinds, *counts, profiles]))
 
 
 def _commit_row(commit: Commit) -> dict[str, object]:
@@ -48,18 +49,14 @@ def _commit_row(commit: Commit) -> dict[str, object]:
         "samples": int(change.note.get("samples", 0)),
         "records": int(change.note.get("records", 0)),
         "bytes": sum(entry.bytes for entry in change.segments),
+        "profiles": [entry.id for entry in change.profiles],
     }
 
 
-def profiles(storage: Storage, snapshot: Snapshot, *, with_log: bool) -> "pa.Table":
-    """Every profile that a commit named, with the features that it serves."""
+def profiles(snapshot: Snapshot) -> "pa.Table":
+    """List every profile that a commit named, with the features that it serves."""
     from lamofc_catalog import PROFILES
 
-    brought = {
-        entry.id: commit.n
-        for commit, _ in log.replay(storage, snapshot.n if with_log else -1)
-        for entry in commit.change.profiles
-    }
     rows: dict[str, dict[str, Any]] = {}
     for entry in snapshot.profiles.values():
         row = {
@@ -69,9 +66,7 @@ def profiles(storage: Storage, snapshot: Snapshot, *, with_log: bool) -> "pa.Tab
             "bytes": entry.bytes,
             "quality": entry.quality,
         }
-        rows.setdefault(entry.id, {**row, "commit": brought.get(entry.id), "config": None})["features"].append(
-            entry.feature
-        )
+        rows.setdefault(entry.id, row)["features"].append(entry.feature)
     return pa.Table.from_pylist(list(rows.values()), schema=PROFILES)
 
 

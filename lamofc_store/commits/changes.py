@@ -157,6 +157,19 @@ def widened(head: Snapshot, columns: Iterable[tuple[str, str]]) -> tuple[tuple[s
     return tuple((field.name, str(field.type)) for field in schema if head.columns.get(field.name) != str(field.type))
 
 
+def column_types(schema: "pa.Schema") -> tuple[tuple[str, str], ...]:
+    """Return the store's name and type of each column of the user; SchemaConflict when the store has no such type."""
+    import pyarrow as pa
+
+    from lamofc_catalog import SchemaConflict as NotFlat
+    from lamofc_catalog import widen
+
+    try:
+        return tuple((field.name, str(field.type)) for field in widen(pa.schema([]), schema))
+    except NotFlat as error:
+        raise SchemaConflict(str(error), error.cure) from error
+
+
 def schema_of(columns: Any) -> "pa.Schema":
     """The Arrow schema of named column types."""
     import pyarrow as pa

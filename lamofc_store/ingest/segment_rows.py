@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from lamofc_store.commits import ProfileEntry, Segment, row_objects
+from lamofc_store.commits import ProfileEntry, Segment, changes, row_objects
 from lamofc_store.ingest.deduplicate import share_payloads
 from lamofc_store.ingest.feature_items import Item
 from lamofc_store.sample import Sample
@@ -118,7 +118,7 @@ class Writer:
         columns: tuple[tuple[str, str], ...] = ()
         if self._samples:
             table = sample_rows(self._samples)
-            columns = tuple((name, str(table.schema.field(name).type)) for name in table.column_names[2:])
+            columns = changes.column_types(table.select(table.column_names[2:]).schema)
             rows.append(row_objects.publish(self._storage, "samples", table))
         if self._skipped:
             rows.append(row_objects.publish(self._storage, "skipped", pa.Table.from_pylist(self._skipped)))

@@ -64,11 +64,11 @@ def make_rows() -> MakeRows:
 
 @pytest.fixture
 def open_catalog() -> OpenCatalog:
-    """A catalog without log and gone rows, unless given."""
+    """A catalog with an empty log and no tombstones, but for the overrides."""
 
-    def opened(files: dict[str, list[str | Path]], **given: Any) -> Catalog:
+    def opened(files: dict[str, list[str | Path]], **overrides: Any) -> Catalog:
         empty = {"gone": TABLES["gone"].empty_table(), "commits": NO_COMMITS, "profiles": NO_PROFILES}
-        paths = {table: [str(path) for path in found] for table, found in files.items()}
-        return Catalog(paths, **(empty | given))
+        paths = {table: [str(path) for path in names] for table, names in files.items()}
+        return Catalog(paths, **(empty | overrides))
 
     return opened

@@ -13,8 +13,9 @@ NOTHING = pa.schema([])
         (pa.uint8(), pa.int8(), pa.int16()),
         (pa.uint32(), pa.int8(), pa.int64()),
         (pa.uint8(), pa.uint64(), pa.uint64()),
-        (pa.int8(), pa.float16(), pa.float16()),
-        (pa.int16(), pa.float16(), pa.float32()),
+        (pa.int8(), pa.float16(), pa.float32()),
+        (pa.float16(), pa.float16(), pa.float32()),
+        (pa.int32(), pa.float16(), pa.float64()),
         (pa.int16(), pa.float32(), pa.float32()),
         (pa.int32(), pa.float32(), pa.float64()),
         (pa.uint32(), pa.float64(), pa.float64()),
@@ -23,7 +24,10 @@ NOTHING = pa.schema([])
         (pa.string(), pa.large_string(), pa.string()),
         (pa.dictionary(pa.int8(), pa.string()), pa.string(), pa.string()),
         (pa.timestamp("us"), pa.timestamp("us"), pa.timestamp("us")),
-        (pa.list_(pa.int32()), pa.list_(pa.int32()), pa.list_(pa.int32())),
+        (pa.timestamp("us", "Europe/Berlin"), pa.timestamp("us", "UTC"), pa.timestamp("us")),
+        (pa.binary(4), pa.large_binary(), pa.binary()),
+        (pa.date32(), pa.date32(), pa.date32()),
+        (pa.time64("us"), pa.time64("us"), pa.time64("us")),
     ],
 )
 def test_widens_without_loss_in_either_order(old: pa.DataType, new: pa.DataType, both: pa.DataType) -> None:
@@ -41,13 +45,29 @@ def test_widens_without_loss_in_either_order(old: pa.DataType, new: pa.DataType,
         (pa.bool_(), pa.int8()),
         (pa.timestamp("s"), pa.timestamp("ns")),
         (pa.string(), pa.binary()),
-        (pa.list_(pa.int32()), pa.list_(pa.int64())),
     ],
 )
 def test_refuses_what_would_lose(old: pa.DataType, new: pa.DataType) -> None:
     with pytest.raises(SchemaConflict, match=rf"'label' is .*{old}.* and {new}".replace("[", r"\[")) as caught:
         widen(pa.schema([("label", old)]), pa.schema([("label", new)]))
     assert f"cast 'label' to {old}" in caught.value.cure
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.list_(pa.int64()),
+        pa.struct([("a", pa.int64())]),
+        pa.map_(pa.string(), pa.int64()),
+        pa.dictionary(pa.int8(), pa.list_(pa.int8())),
+        pa.decimal128(3, 1),
+        pa.duration("us"),
+    ],
+)
+def test_refuses_values_that_are_not_flat(type_: pa.DataType) -> None:
+    with pytest.raises(SchemaConflict, match=r"column 'boxes' holds values of type .*texts, numbers") as caught:
+        widen(NOTHING, pa.schema([("boxes", type_)]))
+    assert "JSON text" in caught.value.cure
 
 
 def test_keeps_order_and_adds_at_the_end() -> None:

@@ -1,4 +1,4 @@
-"""What people who are not trusted may ask, and what fails for them."""
+"""Queries that a locked catalog runs, and those that it refuses."""
 
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,15 @@ def test_the_settings_hold_without_our_own_check(locked: LockedCatalog, tmp_path
             connection.execute(query)
     with pytest.raises(BadQuery), translated("copy"):
         connection.execute(f"COPY (SELECT 1) TO '{tmp_path}/new.csv'")
+
+
+def test_memory_is_limited(rows_file: Path, open_catalog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lamofc_catalog.views.LOCKED_MEMORY", "20MB")
+    locked = open_catalog({"records": [rows_file]}).locked()
+    query = "SELECT list(range) FROM range(10000000)"
+    with pytest.raises(BadQuery, match="Out of Memory"), translated(query):
+        locked.sql(query).fetchall()
+    assert locked.sql("SELECT count(*) FROM records").fetchall() == [(2,)]
 
 
 def test_the_owner_is_not_locked(rows_file: Path, open_catalog: Any, tmp_path: Path) -> None:

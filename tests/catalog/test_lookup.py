@@ -38,18 +38,18 @@ def test_any_text_is_an_id(tmp_path: Path, make_rows: Any, open_catalog: Any) ->
 
 def test_ids_in_many_blocks(tmp_path: Path, make_rows: Any, open_catalog: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With blocks of a few rows every path is taken: bounds, hashes, and DuckDB for many blocks."""
-    monkeypatch.setattr("lamofc_catalog.rows.BLOCK", 10)
+    monkeypatch.setattr("lamofc_catalog.rows.BLOCK_ROWS", 10)
     keys = [(f"{number * 7919 % 1009:04d}" + "é" * (number % 3), f"f{number % 2}") for number in range(1_000)]
     for part in range(4):
         write_rows("records", make_rows(keys[part::4], seed=part), tmp_path / str(part), origin=f"O{part}")
     files = [tmp_path / str(part) for part in range(4)]
     gone = pa.table({"table": ["records"] * 3, "origin": ["O0", "O0", "O3"], "row": [0, 1, 9]})
-    dead = {keys[0], keys[4], keys[39]}
-    live = sorted(set(keys) - dead, key=lambda key: (key[0].encode(), key[1].encode()))
+    deleted = {keys[0], keys[4], keys[39]}
+    live = sorted(set(keys) - deleted, key=lambda key: (key[0].encode(), key[1].encode()))
     catalog = open_catalog({"records": files}, gone=gone)
     assert len(footer(str(files[0])).bounds[0]) > 20
-    for many in (0, 10_000):
-        monkeypatch.setattr(lookup, "MANY", many)
+    for limit in (0, 10_000):
+        monkeypatch.setattr(lookup, "SCAN_FROM_BLOCKS", limit)
         assert _keys(catalog.lookup([sample for sample, _ in keys])) == live
         for sample, _ in keys[::97]:
             assert _keys(catalog.lookup([sample])) == [key for key in live if key[0] == sample]
@@ -70,9 +70,9 @@ def test_features_and_columns_are_chosen(tmp_path: Path, make_rows: Any, open_ca
     assert catalog.lookup([]).num_rows == 0
     full = catalog.lookup(["a", "b"])
     for columns in (["offset", "length"], ["payload_bits"], ["bulk_sse", "shape"], []):
-        found = catalog.lookup(["a", "b"], columns=columns)
-        assert set(found.column_names) == {"sample", "feature", "origin", "row", *columns}
-        assert found.equals(full.select(found.column_names))
+        result = catalog.lookup(["a", "b"], columns=columns)
+        assert set(result.column_names) == {"sample", "feature", "origin", "row", *columns}
+        assert result.equals(full.select(result.column_names))
     with pytest.raises(BadQuery, match="'bpfp'"):
         catalog.lookup(["a"], columns=["bpfp"])
 
@@ -83,13 +83,13 @@ def test_select_joins_and_filters(tmp_path: Path, make_rows: Any, open_catalog: 
     samples = {"sample": [f"s{number:02d}" for number in range(20)], "label": list(range(20)), "split": ["a", "b"] * 10}
     write_rows("samples", pa.table(samples), tmp_path / "s", origin="O")
     catalog = open_catalog({"records": [tmp_path / "r"], "samples": [tmp_path / "s"]})
-    found = catalog.select(["g"], "split = 'b' AND label < 6 -- the first three", ["label", "split"])
-    assert _keys(found) == [("s01", "g"), ("s03", "g"), ("s05", "g")]
-    assert found["label"].to_pylist() == [1, 3, 5]
-    assert found.column_names == [*TABLES["records"].names, "origin", "row", "label", "split"]
-    whole = catalog.select(["g", "f"])
-    assert _keys(whole) == keys
-    assert whole.equals(catalog.lookup([sample for sample, _ in keys]))
+    result = catalog.select(["g"], "split = 'b' AND label < 6 -- the first three", ["label", "split"])
+    assert _keys(result) == [("s01", "g"), ("s03", "g"), ("s05", "g")]
+    assert result["label"].to_pylist() == [1, 3, 5]
+    assert result.column_names == [*TABLES["records"].names, "origin", "row", "label", "split"]
+    all_rows = catalog.select(["g", "f"])
+    assert _keys(all_rows) == keys
+    assert all_rows.equals(catalog.lookup([sample for sample, _ in keys]))
     assert catalog.select(["f"], fields=["length"]).column_names == ["sample", "feature", "length", "origin", "row"]
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lamofc_catalog import TABLES, CatalogError, SchemaConflict, merge, write_rows
-from lamofc_catalog.rows import BLOCK
+from lamofc_catalog.rows import BLOCK_ROWS
 
 NOTHING_GONE = TABLES["gone"].empty_table()
 
@@ -42,19 +42,19 @@ def test_blocks_of_a_merged_file_do_not_overlap(tmp_path: Path, make_rows: Any) 
     for group in range(file.num_row_groups):
         names = file.read_row_group(group, columns=["sample"])["sample"].to_pylist()
         bounds.append((min(names), max(names)))
-        assert len(names) <= BLOCK
+        assert len(names) <= BLOCK_ROWS
     assert all(high < low for (_, high), (low, _) in pairwise(bounds))
-    assert file.num_row_groups == pytest.approx(file.metadata.num_rows / BLOCK, abs=2)
+    assert file.num_row_groups == pytest.approx(file.metadata.num_rows / BLOCK_ROWS, abs=2)
 
 
 def test_samples_fold_and_keep_their_positions(tmp_path: Path, open_catalog: Any) -> None:
-    given = [
+    tables = [
         {"sample": ["b", "a"], "structure": ["one", "two"], "label": pa.array([1, 2], pa.int8())},
         {"sample": ["a", "c"], "label": pa.array([None, 300], pa.int16()), "split": ["train", None]},
         {"sample": ["a"], "label": pa.array([-7], pa.int32())},
     ]
     paths = [str(tmp_path / f"{part}.parquet") for part in range(3)]
-    for part, columns in enumerate(given):
+    for part, columns in enumerate(tables):
         write_rows("samples", pa.table(columns), paths[part], origin=f"O{part}")
     merge("samples", paths[:2], NOTHING_GONE, tmp_path / "m.parquet")
     merge("samples", [str(tmp_path / "m.parquet"), paths[2]], NOTHING_GONE, tmp_path / "mm.parquet")
@@ -64,9 +64,9 @@ def test_samples_fold_and_keep_their_positions(tmp_path: Path, open_catalog: Any
         catalog = open_catalog({"samples": files})
         assert catalog.sql("SELECT * FROM samples ORDER BY sample").fetchall() == expected
         assert catalog.sql("SELECT typeof(label) FROM samples LIMIT 1").fetchall() == [("INTEGER",)]
-        found = catalog.positions(["a"]).to_pylist()
-        assert {(row["origin"], row["row"]) for row in found} == named
-        assert {row["table"] for row in found} == {"samples"}
+        result = catalog.positions(["a"]).to_pylist()
+        assert {(row["origin"], row["row"]) for row in result} == named
+        assert {row["table"] for row in result} == {"samples"}
         gone = catalog.positions(["a"])
         assert open_catalog({"samples": files}, gone=gone).sql("SELECT sample FROM samples ORDER BY 1").fetchall() == [
             ("b",),
@@ -75,7 +75,7 @@ def test_samples_fold_and_keep_their_positions(tmp_path: Path, open_catalog: Any
 
 
 def test_a_row_after_a_delete_lives(tmp_path: Path, open_catalog: Any) -> None:
-    """Forget, then ingest again: the old values do not shine through, merged or not."""
+    """Forget, then ingest again: the old values stay deleted, merged or not."""
     paths = [str(tmp_path / f"{part}.parquet") for part in range(2)]
     write_rows("samples", pa.table({"sample": ["a"], "label": [1], "old": ["x"]}), paths[0], origin="A")
     gone = open_catalog({"samples": paths[:1]}).positions(["a"])
@@ -109,7 +109,7 @@ def test_all_gone_is_an_empty_file(tmp_path: Path, make_rows: Any, open_catalog:
     assert open_catalog({"records": [tmp_path / "m.parquet"]}).lookup(["a"]).num_rows == 0
 
 
-def test_what_cannot_be_merged(tmp_path: Path) -> None:
+def test_files_that_do_not_merge_are_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="no rows files of records"):
         merge("records", [], NOTHING_GONE, tmp_path / "m.parquet")
     paths = [str(tmp_path / "0.parquet"), str(tmp_path / "1.parquet")]

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from lamofc_catalog import TABLES, Catalog, CatalogError, SchemaConflict, read_rows, write_rows
-from lamofc_catalog.packing import dtype_bits, round_figures
-from lamofc_catalog.rows import BLOCK
+from lamofc_catalog.rows import BLOCK_ROWS
+from lamofc_catalog.stored_form import dtype_bits, round_values
 
 ROUNDED = {"sum": 7.7e-6, "sum_sq": 7.7e-6, "sse": 7.7e-6, "signal": 7.7e-6, "bulk_sse": 7.7e-6, "encode_seconds": 2e-3}
 
@@ -23,13 +23,13 @@ def test_rows_come_back(tmp_path: Path, make_rows: Any, open_catalog: Any) -> No
     names = list(TABLES["records"].names)
     expected = {(row["sample"], row["feature"]): row for row in rows.to_pylist()}
     columns = ", ".join(f'"{name}"' for name in [*names, "origin", "row"])
-    for found in (catalog.lookup([sample for sample, _ in keys]), catalog.sql(f"SELECT {columns} FROM records")):
-        table = found if isinstance(found, pa.Table) else found.to_arrow_table()
+    for result in (catalog.lookup([sample for sample, _ in keys]), catalog.sql(f"SELECT {columns} FROM records")):
+        table = result if isinstance(result, pa.Table) else result.to_arrow_table()
         assert table.num_rows == 120
         for row in table.to_pylist():
-            given = expected[row["sample"], row["feature"]]
+            source = expected[row["sample"], row["feature"]]
             assert (row["origin"], row["row"]) == ("ORIGIN", keys.index((row["sample"], row["feature"])))
-            for name, value in given.items():
+            for name, value in source.items():
                 if name in ROUNDED:
                     assert row[name] == pytest.approx(value, rel=ROUNDED[name])
                 elif name == "max_error":
@@ -43,25 +43,25 @@ def test_a_file_can_be_read_alone(tmp_path: Path, make_rows: Any, open_catalog: 
     write_rows("records", make_rows(keys), tmp_path / "r.parquet", origin="O")
     looked = open_catalog({"records": [tmp_path / "r.parquet"]}).lookup(["a", "b"])
     assert read_rows("records", tmp_path / "r.parquet").equals(looked)
-    some = ["payload_bits", "sample", "record", "origin"]
-    assert read_rows("records", tmp_path / "r.parquet", some).equals(looked.select(some))
+    names = ["payload_bits", "sample", "record", "origin"]
+    assert read_rows("records", tmp_path / "r.parquet", names).equals(looked.select(names))
     write_rows("runs", pa.table({"run": ["r"]}), tmp_path / "runs.parquet", origin="P")
     assert read_rows("runs", tmp_path / "runs.parquet", ["run", "row"]).to_pylist() == [{"run": "r", "row": 0}]
 
 
-def test_what_a_row_answers_for_is_read_on_request(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
+def test_stored_bits_are_read_on_request(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
     write_rows("records", make_rows([("a", "f"), ("b", "f")]), tmp_path / "r.parquet", origin="O")
     catalog = open_catalog({"records": [tmp_path / "r.parquet"]})
-    found = catalog.select(["f"], fields=["stored_bits", "length"])
-    told = catalog.sql("SELECT stored_bits FROM records ORDER BY sample").fetchall()
-    assert [(bits,) for bits in found["stored_bits"].to_pylist()] == told
+    result = catalog.select(["f"], fields=["stored_bits", "length"])
+    by_sql = catalog.sql("SELECT stored_bits FROM records ORDER BY sample").fetchall()
+    assert [(bits,) for bits in result["stored_bits"].to_pylist()] == by_sql
     assert "stored_bits" not in catalog.select(["f"]).column_names
 
 
 def test_lookup_has_the_plain_schema(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
     write_rows("records", make_rows([("a", "f")]), tmp_path / "r.parquet", origin="O")
-    found = open_catalog({"records": [tmp_path / "r.parquet"]}).lookup(["a"])
-    assert dict(zip(found.schema.names, found.schema.types, strict=True)) == {
+    result = open_catalog({"records": [tmp_path / "r.parquet"]}).lookup(["a"])
+    assert dict(zip(result.schema.names, result.schema.types, strict=True)) == {
         **dict(zip(TABLES["records"].names, TABLES["records"].types, strict=True)),
         "origin": pa.string(),
         "row": pa.int64(),
@@ -71,13 +71,13 @@ def test_lookup_has_the_plain_schema(tmp_path: Path, make_rows: Any, open_catalo
 @pytest.mark.parametrize("places", [7, 16])
 def test_rounding_is_as_close_as_promised(places: int) -> None:
     values = np.random.default_rng(0).lognormal(0, 40, 10_000) * np.where(np.arange(10_000) % 2, 1, -1)
-    nearest = round_figures(values, places, up=False)
+    nearest = round_values(values, places, up=False)
     assert np.max(np.abs(nearest / values - 1)) <= 2.0 ** -(places + 1)
-    above = round_figures(np.abs(values), places, up=True)
+    above = round_values(np.abs(values), places, up=True)
     assert np.all(above >= np.abs(values))
     assert np.max(above / np.abs(values) - 1) <= 2.0**-places
-    kept = np.array([0.0, np.inf, -np.inf, np.nan])
-    np.testing.assert_array_equal(round_figures(kept, places, up=True), kept)
+    unchanged = np.array([0.0, np.inf, -np.inf, np.nan])
+    np.testing.assert_array_equal(round_values(unchanged, places, up=True), unchanged)
 
 
 def test_figures_beyond_float32_are_kept(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
@@ -90,9 +90,9 @@ def test_figures_beyond_float32_are_kept(tmp_path: Path, make_rows: Any, open_ca
     assert first["sum_sq"] == pytest.approx(1e80, rel=1e-5)
     assert first["sse"] == pytest.approx(1e-50, rel=1e-5)
     assert second["sse"] == 0
-    found = catalog.sql("SELECT sample, sum_sq, isinf(snr_db) FROM records ORDER BY sample").fetchall()
-    assert found[0] == ("a", pytest.approx(1e80, rel=1e-5), False)
-    assert found[1][2] is True
+    result = catalog.sql("SELECT sample, sum_sq, isinf(snr_db) FROM records ORDER BY sample").fetchall()
+    assert result[0] == ("a", pytest.approx(1e80, rel=1e-5), False)
+    assert result[1][2] is True
 
 
 def test_bits_of_a_shared_record_add_up(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
@@ -113,12 +113,12 @@ def test_bits_of_a_shared_record_add_up(tmp_path: Path, make_rows: Any, open_cat
     assert [round(bits[f"part{part}"] / 8008 * 17) for part in range(5)] == [3, 3, 3, 0, 8]
     assert bits["alone"] == 616
     assert bits["x"] + bits["y"] == 400
-    found = {row["feature"]: row["payload_bits"] for row in catalog.lookup(["a", "b"]).to_pylist()}
-    assert found == {feature: number for number, (_, feature) in enumerate(keys)}
+    result = {row["feature"]: row["payload_bits"] for row in catalog.lookup(["a", "b"]).to_pylist()}
+    assert result == {feature: number for number, (_, feature) in enumerate(keys)}
 
 
 def test_a_sample_lies_in_one_block(tmp_path: Path, make_rows: Any) -> None:
-    keys = [(f"{number:05d}", f"f{feature}") for feature in range(3) for number in range(BLOCK // 2)]
+    keys = [(f"{number:05d}", f"f{feature}") for feature in range(3) for number in range(BLOCK_ROWS // 2)]
     write_rows("records", make_rows(keys), tmp_path / "r.parquet", origin="O")
     file = pq.ParquetFile(tmp_path / "r.parquet")
     seen: set[str] = set()
@@ -126,8 +126,8 @@ def test_a_sample_lies_in_one_block(tmp_path: Path, make_rows: Any) -> None:
         names = set(file.read_row_group(group, columns=["sample"])["sample"].to_pylist())
         assert not names & seen
         seen |= names
-        assert file.metadata.row_group(group).num_rows <= BLOCK
-    assert len(seen) == BLOCK // 2
+        assert file.metadata.row_group(group).num_rows <= BLOCK_ROWS
+    assert len(seen) == BLOCK_ROWS // 2
 
 
 def test_empty_tables_are_written(tmp_path: Path, open_catalog: Any) -> None:
@@ -165,7 +165,7 @@ def test_bits_of_a_dtype(dtype: str | None, bits: int | None) -> None:
     assert dtype_bits(dtype) == bits
 
 
-def test_what_is_wrong_is_named(tmp_path: Path, make_rows: Any) -> None:
+def test_errors_name_the_column(tmp_path: Path, make_rows: Any) -> None:
     rows = make_rows([("a", "f")])
     file = tmp_path / "r.parquet"
     with pytest.raises(SchemaConflict, match="no column 'colour'"):
@@ -176,6 +176,8 @@ def test_what_is_wrong_is_named(tmp_path: Path, make_rows: Any) -> None:
         write_rows("records", make_rows([("a", "f")], feature=pa.array([None], pa.string())), file, origin="O")
     with pytest.raises(SchemaConflict, match="'length' of records is string, expected int64"):
         write_rows("records", make_rows([("a", "f")], length=pa.array(["long"])), file, origin="O")
+    with pytest.raises(SchemaConflict, match="'feature' of records is int64, expected string"):
+        write_rows("records", make_rows([("a", "f")], feature=pa.array([5])), file, origin="O")
     with pytest.raises(CatalogError, match="sample id ''"):
         write_rows("records", make_rows([("", "f")]), file, origin="O")
     with pytest.raises(SchemaConflict, match="no table 'words'"):

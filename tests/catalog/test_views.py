@@ -40,10 +40,10 @@ def test_figures_of_a_record(tmp_path: Path, make_rows: Any, open_catalog: Any) 
     }
     catalog = _one(tmp_path, make_rows, open_catalog, [("a", "f")], **columns)
     query = "SELECT stored_bits, payload_bits, raw_bytes, bpfp, ebpfp, mse, snr_db, snr_total_db FROM records"
-    (found,) = catalog.sql(query).fetchall()
+    (result,) = catalog.sql(query).fetchall()
     # The spread about the mean is 1024 - 400² / 200 = 224.
     expected = (2_400, 2_000, 400, 12.0, 24.0, 0.08, 10 * math.log10(10), 10 * math.log10(224 / 16))
-    assert found == pytest.approx(expected)
+    assert result == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_no_elements_no_ratios(tmp_path: Path, make_rows: Any, open_catalog: Any
     nothing = pa.array([0], pa.int64())
     catalog = _one(tmp_path, make_rows, open_catalog, [("a", "f")], elements=nothing)
     for view in ("records", "features"):
-        found = catalog.sql(f"SELECT bpfp, ebpfp, mse, snr_total_db, raw_bytes FROM {view}").fetchall()
-        assert found == [(None, None, None, None, 0)]
+        result = catalog.sql(f"SELECT bpfp, ebpfp, mse, snr_total_db, raw_bytes FROM {view}").fetchall()
+        assert result == [(None, None, None, None, 0)]
 
 
 def test_features_are_made_of_sums(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
@@ -86,9 +86,9 @@ def test_features_are_made_of_sums(tmp_path: Path, make_rows: Any, open_catalog:
     write_rows("records", make_rows([("a", "f"), ("b", "f")], **columns), tmp_path / "r.parquet", origin="O")
     profiles = pa.table({"profile": ["p0", "p1", "p2"], "bytes": [5, 70, 900]})
     catalog = open_catalog({"records": [tmp_path / "r.parquet"]}, profiles=profiles)
-    (found,) = catalog.sql("SELECT * FROM features").to_arrow_table().to_pylist()
-    assert (found.pop("feature"), found.pop("codec")) == ("f", "klt,raw")
-    assert found == pytest.approx(
+    (result,) = catalog.sql("SELECT * FROM features").to_arrow_table().to_pylist()
+    assert (result.pop("feature"), result.pop("codec")) == ("f", "klt,raw")
+    assert result == pytest.approx(
         {
             "samples": 2,
             "elements": 8_100,
@@ -131,22 +131,6 @@ def test_other_tables_are_read(tmp_path: Path, open_catalog: Any) -> None:
     assert catalog.sql("SELECT message FROM skipped").fetchall() == [("NaN at 3",)]
 
 
-def test_types_of_user_columns_hold_store_wide(tmp_path: Path, open_catalog: Any) -> None:
-    """Left to itself, DuckDB reads int32 and float32 files as float32, and 2^24 + 1 is lost."""
-    write_rows(
-        "samples", pa.table({"sample": ["a"], "size": pa.array([2**24 + 1], pa.int32())}), tmp_path / "0", origin="A"
-    )
-    write_rows(
-        "samples", pa.table({"sample": ["b"], "size": pa.array([0.5], pa.float32())}), tmp_path / "1", origin="B"
-    )
-    columns = pa.schema([("size", pa.float64()), ("Später", pa.string())])
-    for given in (columns, None):
-        catalog = open_catalog({"samples": [tmp_path / "0", tmp_path / "1"]}, columns=given)
-        found = catalog.sql("SELECT size, typeof(size) FROM samples ORDER BY sample").fetchall()
-        assert found == [(2.0**24 + 1, "DOUBLE"), (0.5, "DOUBLE")]
-    assert open_catalog({}, columns=columns).sql("FROM samples").columns == ["sample", "structure", "size", "Später"]
-
-
 def test_paths_are_no_patterns(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
     folder = tmp_path / "a[b]*c? it's {d} x=1"
     folder.mkdir()
@@ -157,7 +141,7 @@ def test_paths_are_no_patterns(tmp_path: Path, make_rows: Any, open_catalog: Any
     assert catalog.sql("SELECT * FROM records").columns[-2:] == ["origin", "row"]
 
 
-def test_bad_sql_is_told_in_our_words(open_catalog: Any) -> None:
+def test_errors_of_duckdb_are_translated(open_catalog: Any) -> None:
     catalog = open_catalog({})
     with pytest.raises(
         BadQuery, match=r"Table with name recrods does not exist.*\(in: SELECT \* FROM recrods\)"
@@ -168,6 +152,35 @@ def test_bad_sql_is_told_in_our_words(open_catalog: Any) -> None:
         catalog.sql("SELEC 1")
     with pytest.raises(BadQuery, match="Conversion Error"), translated("a lazy one"):
         catalog.sql("SELECT CAST('x' AS INTEGER)").fetchall()
+
+
+@pytest.mark.parametrize("query", ["", " ;\n", "-- SELECT 1"])
+def test_an_empty_query_is_refused(open_catalog: Any, query: str) -> None:
+    catalog = open_catalog({})
+    for opened in (catalog, catalog.locked()):
+        with pytest.raises(BadQuery, match=r"the query '.*' is empty") as caught:
+            opened.sql(query)
+        assert "SELECT" in caught.value.cure
+
+
+def test_several_statements_are_refused(open_catalog: Any) -> None:
+    catalog = open_catalog({})
+    with pytest.raises(BadQuery, match=r"2 statements.*SELECT 1; SELECT 2"):
+        catalog.sql("SELECT 1; SELECT 2")
+    assert catalog.sql("SELECT 1;").fetchall() == [(1,)]
+    pivoted = "PIVOT (SELECT 1 AS a, 'x' AS b) ON b USING max(a)"
+    assert catalog.sql(pivoted).fetchall() == [(1,)]
+    with pytest.raises(BadQuery, match="2 statements"):
+        catalog.sql(f"{pivoted}; SELECT 1")
+
+
+def test_too_much_memory_is_answered_by_a_hint(open_catalog: Any) -> None:
+    catalog = open_catalog({})
+    catalog.sql("SET memory_limit = '20MB'")
+    catalog.sql("SET temp_directory = ''")
+    with pytest.raises(BadQuery, match="Out of Memory") as caught, translated("a list"):
+        catalog.sql("SELECT list(range) FROM range(10000000)").fetchall()
+    assert "fewer rows" in caught.value.cure
 
 
 def test_statements_without_rows_are_done(tmp_path: Path, open_catalog: Any) -> None:

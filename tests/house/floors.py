@@ -29,10 +29,11 @@ FLOORS = {
     "lamofc_catalog": """
         errors
         footers schemas
-        gone packing columns
+        tombstones stored_form columns
         rows lookup
         merging
         views
+        database
         catalog
     """,
     "lamofc_store": """

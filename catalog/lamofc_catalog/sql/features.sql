@@ -1,4 +1,4 @@
--- One row for each feature. Ratios are made of sums, never of ratios (README, "features").
+-- One row for each feature. Ratios are computed from sums, never from ratios (README, "features").
 CREATE VIEW features AS
 WITH parts AS (
     SELECT
@@ -32,9 +32,9 @@ bits AS (
 sizes AS (
     SELECT
         used.feature,
-        sum(profiles.bytes) AS profile_bytes
+        sum(p.bytes) AS profile_bytes
     FROM (SELECT DISTINCT feature, profile FROM parts) AS used
-    INNER JOIN profiles ON used.profile = profiles.profile
+    INNER JOIN stored.profiles AS p ON used.profile = p.profile
     GROUP BY used.feature
 )
 

@@ -1,4 +1,4 @@
--- Numbers of runs, one a row.
+-- Metrics of runs, one a row.
 CREATE VIEW metrics AS
 SELECT
     run,

@@ -1,4 +1,4 @@
--- One row for each live record row: what was stored, and the figures that follow from it (README, "records").
+-- One row for each live record row: the stored columns, and the rates and ratios computed from them (README, "records").
 CREATE VIEW records AS
 SELECT
     sample,

@@ -1,8 +1,8 @@
--- One row for each live sample. Where rows of one sample may stand in several files, the last value that is not null
--- counts; where the files' ranges of samples do not meet, every row is alone already.
+-- One row for each live sample. Where rows of one sample may be in several files, the last value that is not null
+-- wins; where the files' ranges of samples do not overlap, every sample has one row already.
 CREATE VIEW samples AS
 SELECT
-    sample,
+    r.sample,
     $columns
-FROM stored.samples
+FROM stored.samples AS r
 $grouping;

@@ -1,4 +1,4 @@
--- What an ingest could not take.
+-- Samples and features that an ingest skipped.
 CREATE VIEW skipped AS
 SELECT
     sample,

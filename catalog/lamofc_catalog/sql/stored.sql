@@ -1,4 +1,4 @@
--- The live rows of one table as they lie in its files: all branches, without the rows that are gone.
+-- The live rows of one table in stored form: all files, without the rows that tombstones name.
 CREATE VIEW stored.$table AS
 WITH rows_of_files AS (
     $branches

@@ -19,7 +19,7 @@ from lamofc_codecs.codebook.options import MAX_BITS, Assignment
 from lamofc_codecs.errors import CodecError, UnsupportedInput
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.runtime import Floats, as_dtype, compiled, convert, devices
-from lamofc_codecs.stats import Bulk, statistics
+from lamofc_codecs.stats import Bulk, collect_statistics
 
 ASSIGN = get_args(Assignment)
 Numbers = NDArray[np.uint8] | NDArray[np.uint16]
@@ -89,7 +89,7 @@ def fit_levels(
 
     Without samples the levels must be given, and there is no bulk.
     """
-    collected = statistics(samples)
+    collected = collect_statistics(samples)
     if not collected.tokens and levels is not None:
         return checked_levels(levels, bits), np.empty(0, np.float32), None
     values = _sorted(collected.values().reshape(-1), device)

@@ -1,24 +1,31 @@
-"""Entropy coding: integers and exact values to bytes and back.
+"""Entropy coding: symbols, small integers and exact values to bytes and back.
 
-In: symbols with a probability table for each row, small integers, exact values. Out: byte streams, the same from the
-NumPy definition (`rans_reference`), the CPU and the GPU. `rans_gpu` loads Triton, so it is imported only where a GPU is
-used.
+In: symbols with a probability table for each row, small integers, exact values. Out: byte streams, which are equal
+whether the NumPy definition (`rans_reference`), the CPU or the GPU wrote them. `rans_gpu` loads Triton, so it is
+imported only where a GPU is used.
 """
 
 from lamofc_codecs.entropy import histogram, rans, rans_cpu, rans_layout, sigma_classes, tables
 from lamofc_codecs.entropy.exact_values import (
-    exact_of,
-    positions_of,
-    read_exact,
-    read_outliers,
-    write_exact,
-    write_outliers,
+    exact_positions,
+    exact_values_by_part,
+    read_exact_parts,
+    read_exact_values,
+    write_exact_parts,
+    write_exact_values,
 )
 from lamofc_codecs.entropy.exp_golomb import read_numbers, write_numbers
 from lamofc_codecs.entropy.histogram import count_symbols, normalise
-from lamofc_codecs.entropy.order0 import Form, entropy, read_plane, write_plane
-from lamofc_codecs.entropy.rans_layout import BAD_FRAME, WRONG, list_streams
-from lamofc_codecs.entropy.sigma_classes import ALL_CLASSES, CLASSES, LARGEST, class_sigma, classes_of, shape_of_classes
+from lamofc_codecs.entropy.order0 import Form, entropy_bytes, read_plane, write_plane
+from lamofc_codecs.entropy.rans_layout import BAD_FRAME, STREAM_ERRORS, list_streams
+from lamofc_codecs.entropy.sigma_classes import (
+    ALL_CLASSES,
+    CLASSES,
+    LARGEST_LEVEL,
+    class_sigma,
+    classes_of,
+    shape_of_classes,
+)
 from lamofc_codecs.entropy.tables import ESCAPE, SIGMA_TABLES, SLOTS, SYMBOLS, Tables, sigma_tables
 
 __all__ = [
@@ -26,35 +33,35 @@ __all__ = [
     "BAD_FRAME",
     "CLASSES",
     "ESCAPE",
-    "LARGEST",
+    "LARGEST_LEVEL",
     "SIGMA_TABLES",
     "SLOTS",
+    "STREAM_ERRORS",
     "SYMBOLS",
-    "WRONG",
     "Form",
     "Tables",
     "class_sigma",
     "classes_of",
     "count_symbols",
-    "entropy",
-    "exact_of",
+    "entropy_bytes",
+    "exact_positions",
+    "exact_values_by_part",
     "histogram",
     "list_streams",
     "normalise",
-    "positions_of",
     "rans",
     "rans_cpu",
     "rans_layout",
-    "read_exact",
+    "read_exact_parts",
+    "read_exact_values",
     "read_numbers",
-    "read_outliers",
     "read_plane",
     "shape_of_classes",
     "sigma_classes",
     "sigma_tables",
     "tables",
-    "write_exact",
+    "write_exact_parts",
+    "write_exact_values",
     "write_numbers",
-    "write_outliers",
     "write_plane",
 ]

@@ -1,7 +1,7 @@
-"""Entries kept exactly: where they stand and their own bytes.
+"""Exact values: the positions and the bytes of entries that are stored as they are.
 
-The bytes are: u32 count; the distances from each position to the one before, less one, as `golomb` writes them; the
-values, little-endian in the source's dtype. Positions count elements, tokens before channels, and rise.
+The bytes are: u32 count; the distance of each position to the one before, less one, in exponential Golomb codes; the
+values, little-endian in the source's dtype. A position is token * channels + channel. Positions rise.
 """
 
 import struct
@@ -20,87 +20,89 @@ from lamofc_codecs.errors import CorruptRecord
 _COUNT = struct.Struct("<I")
 
 
-def write_outliers(positions: NDArray[np.int64], source: Tensor) -> bytes:
-    """Store the elements of a contiguous `source` at rising `positions`."""
+def write_exact_values(positions: NDArray[np.int64], source: Tensor) -> bytes:
+    """Write the elements of a contiguous `source` at rising `positions`."""
     gaps = np.diff(positions, prepend=-1) - 1
     values = source.reshape(-1)[torch.from_numpy(positions)]
     return _COUNT.pack(len(positions)) + write_numbers(gaps) + values.view(torch.uint8).numpy().tobytes()
 
 
-def read_outliers(data: memoryview, out: Tensor) -> None:
-    """Put the stored elements into a contiguous `out`, wherever it is."""
-    places, values = _read(data, out.numel(), out.itemsize)
-    positions, exact = torch.from_numpy(places), torch.frombuffer(bytearray(values), dtype=out.dtype)
-    out.view(-1)[positions.to(out.device)] = exact.to(out.device)
+def read_exact_values(data: memoryview, out: Tensor) -> None:
+    """Copy the exact values to their positions in a contiguous `out`, on any device."""
+    positions, values = _read(data, out.numel(), out.itemsize)
+    exact = torch.frombuffer(bytearray(values), dtype=out.dtype)
+    out.view(-1)[torch.from_numpy(positions).to(out.device)] = exact.to(out.device)
 
 
-def positions_of(data: memoryview, out: Tensor) -> NDArray[np.int64]:
-    """Where the stored elements of such a tensor stand."""
+def exact_positions(data: memoryview, out: Tensor) -> NDArray[np.int64]:
+    """Return the positions of the exact values of a tensor with the size and dtype of `out`."""
     return _read(data, out.numel(), out.itemsize)[0]
 
 
 def _read(data: memoryview, elements: int, itemsize: int) -> tuple[NDArray[np.int64], memoryview]:
-    """Positions and bytes of the stored elements."""
+    """Return the positions and the bytes of the exact values of a tensor."""
     count = _COUNT.unpack_from(data)[0] if len(data) >= _COUNT.size else 0
     if not 0 < count <= elements or count * itemsize > len(data):
         raise CorruptRecord(f"{count} exact values in {len(data)} bytes for a tensor of {elements} elements")
     gaps, used = read_numbers(data[_COUNT.size :], count)
     values = data[_COUNT.size + used :]
-    reach = float(gaps.sum(dtype=np.float64)) + count
-    if len(values) != count * itemsize or reach > elements:
+    # In float64, because a sum of forged int64 distances could overflow.
+    end = float(gaps.sum(dtype=np.float64)) + count
+    if len(values) != count * itemsize or end > elements:
         raise CorruptRecord(
-            f"{count} exact values take {len(values)} bytes and reach to {reach:.0f} in a tensor of {elements}"
+            f"{count} exact values take {len(values)} bytes and end at element {end:.0f} of a tensor of {elements}"
         )
     return np.cumsum(gaps + 1) - 1, values
 
 
-def write_exact(positions: tuple[NDArray[np.int64], ...], sources: Sequence[Tensor]) -> bytes:
-    """Store elements of each tensor of a group at rising positions; of a single tensor as `write_outliers` does."""
+def write_exact_parts(positions: tuple[NDArray[np.int64], ...], sources: Sequence[Tensor]) -> bytes:
+    """Write the exact values of each part of a group; for a single part the bytes of `write_exact_values` alone."""
     blocks = [
-        write_outliers(there, source) if len(there) else b"" for there, source in zip(positions, sources, strict=True)
+        write_exact_values(of_part, source) if len(of_part) else b""
+        for of_part, source in zip(positions, sources, strict=True)
     ]
     if len(blocks) == 1:
         return blocks[0]
     return write_numbers(np.array([len(block) for block in blocks], np.int64)) + b"".join(blocks)
 
 
-def read_exact(data: memoryview, outs: Sequence[Tensor | None]) -> None:
-    """Put the stored elements into those tensors that are wanted."""
+def read_exact_parts(data: memoryview, outs: Sequence[Tensor | None]) -> None:
+    """Copy the exact values of each part to its tensor; None where a part is not decoded."""
     for out, block in zip(outs, _blocks(data, len(outs)), strict=True):
         if out is not None and len(block):
-            read_outliers(block, out)
+            read_exact_values(block, out)
 
 
 def _blocks(data: memoryview, parts: int) -> list[memoryview]:
-    """What is stored of each feature."""
+    """Return the bytes of each part, empty for a part without exact values."""
     if parts == 1:
         return [data]
     lengths, at = read_numbers(data, parts)
     if float(lengths.sum(dtype=np.float64)) != len(data) - at:
-        raise CorruptRecord(f"exact values of {parts} features do not fill their {len(data)} bytes")
+        raise CorruptRecord(f"the exact values of {parts} parts do not fill their {len(data)} bytes")
     bounds = [at, *(at + np.cumsum(lengths)).tolist()]
     return [data[first:last] for first, last in pairwise(bounds)]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Elements of a feature that were kept exactly."""
+class ExactValues:
+    """The exact values of one part, and the token and channel of each."""
 
     token: NDArray[np.int64]
     channel: NDArray[np.int64]
     values: NDArray[np.float64]
 
 
-def exact_of(
+def exact_values_by_part(
     data: memoryview, shapes: Sequence[tuple[int, int]], dtypes: Sequence[torch.dtype], parts: Sequence[int]
-) -> dict[int, Kept]:
-    """Those of the wanted parts, tokens x channels each, that have any."""
+) -> dict[int, ExactValues]:
+    """Read the exact values of those of `parts` that have any. `shapes` are tokens x channels of all parts."""
     blocks = _blocks(data, len(shapes)) if len(data) else []
-    found = {}
+    by_part = {}
     for part in parts if blocks else ():
         (tokens, channels), dtype = shapes[part], dtypes[part]
         if len(blocks[part]):
-            places, values = _read(blocks[part], tokens * channels, dtype.itemsize)
+            positions, values = _read(blocks[part], tokens * channels, dtype.itemsize)
             exact = torch.frombuffer(bytearray(values), dtype=dtype).to(torch.float64).numpy()
-            found[part] = Kept(places // channels, places % channels, exact)
-    return found
+            by_part[part] = ExactValues(positions // channels, positions % channels, exact)
+    return by_part

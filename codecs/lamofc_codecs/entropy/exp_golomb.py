@@ -1,7 +1,7 @@
-"""A few whole numbers in few bits: Exp-Golomb codes, for the values that no entropy table holds.
+"""Exponential Golomb codes for lists of integers that no probability table holds: lengths, distances, escapes.
 
-The bytes are k, then a stream of bits, the lowest bit of each byte first, padded with zeros. A number v is n zero bits,
-a one bit, and the lowest n bits of m, where m = (v >> k) + 1 has n + 1 bits; then the lowest k bits of v.
+The bytes are k, then a sequence of bits, the lowest bit of each byte first, padded with zeros. A number v is n zero
+bits, a one bit, and the lowest n bits of m, where m = (v >> k) + 1 has n + 1 bits; then the lowest k bits of v.
 """
 
 import numpy as np
@@ -11,33 +11,33 @@ from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.runtime import as_bytes, compiled
 
 MAX_BITS = 40
-"""Numbers below 2 ** 40."""
+"""Numbers are below 2 ** 40."""
 
 Numbers = NDArray[np.int64]
 
 
 def write_numbers(values: Numbers) -> bytes:
-    """Code numbers of 0 to 2 ** 40 - 1 with the k that makes them shortest."""
-    best = int(_best(values))
-    out = np.zeros((int(_cost(values, best)) + 7) // 8, np.uint8)
-    _write(values, best, out)
-    return bytes((best,)) + out.tobytes()
+    """Encode numbers of 0 to 2 ** 40 - 1 with the k of the shortest code."""
+    k = int(_choose_k(values))
+    out = np.zeros((int(_count_bits(values, k)) + 7) // 8, np.uint8)
+    _write(values, k, out)
+    return bytes((k,)) + out.tobytes()
 
 
 def read_numbers(data: memoryview, count: int) -> tuple[Numbers, int]:
-    """Read `count` numbers; also say how many bytes they took."""
+    """Decode `count` numbers; return them and the length of their code in bytes."""
     if not data or data[0] >= MAX_BITS or count > 8 * (len(data) - 1):
-        raise CorruptRecord(f"{count} numbers cannot stand in {len(data)} bytes that begin with {bytes(data[:1])!r}")
+        raise CorruptRecord(f"{count} numbers cannot be coded in {len(data)} bytes that begin with {bytes(data[:1])!r}")
     values = np.empty(count, np.int64)
     bits = int(_read(as_bytes(data[1:]), data[0], values))
     if bits < 0:
-        raise CorruptRecord(f"a list of {count} numbers runs past its {len(data)} bytes, or its padding is not zero")
+        raise CorruptRecord(f"a list of {count} numbers exceeds its {len(data)} bytes, or its padding is not zero")
     return values, 1 + (bits + 7) // 8
 
 
 @compiled
 def _length(number: np.int64) -> np.int64:
-    """How many bits stand after the highest one."""
+    """Count the bits below the highest one."""
     bits = np.int64(0)
     while number > 1:
         number >>= np.int64(1)
@@ -46,7 +46,7 @@ def _length(number: np.int64) -> np.int64:
 
 
 @compiled
-def _cost(values: Numbers, k: int) -> np.int64:
+def _count_bits(values: Numbers, k: int) -> np.int64:
     total = np.int64(0)
     for value in values:
         total += np.int64(2) * _length((value >> np.int64(k)) + np.int64(1)) + np.int64(1 + k)
@@ -54,12 +54,12 @@ def _cost(values: Numbers, k: int) -> np.int64:
 
 
 @compiled
-def _best(values: Numbers) -> np.int64:
-    best, least = np.int64(0), _cost(values, 0)
+def _choose_k(values: Numbers) -> np.int64:
+    best, fewest = np.int64(0), _count_bits(values, 0)
     for k in range(1, MAX_BITS):
-        cost = _cost(values, k)
-        if cost < least:
-            best, least = np.int64(k), cost
+        bits = _count_bits(values, k)
+        if bits < fewest:
+            best, fewest = np.int64(k), bits
     return best
 
 
@@ -82,7 +82,7 @@ def _write(values: Numbers, k: int, out: NDArray[np.uint8]) -> None:
 
 @compiled
 def _read(data: NDArray[np.uint8], k: int, values: Numbers) -> np.int64:
-    """Bits read, or -1."""
+    """Fill `values`; return the bits read, or -1 for a code that is damaged."""
     at, end = np.int64(0), np.int64(8 * len(data))
     for i in range(len(values)):
         length = np.int64(0)

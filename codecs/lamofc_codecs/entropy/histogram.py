@@ -1,4 +1,4 @@
-"""From a histogram of bytes to a table: counting, rounding to 4096 slots, and the table's own few bytes."""
+"""Probability tables from histograms: counting symbols, rounding to 4096 slots, and a table's bytes in a record."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,31 +8,31 @@ from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
 from lamofc_codecs.runtime import Int, as_bytes, compiled
 
 MAX_COUNT = 1 << 49
-"""Of all symbols together; shares are compared by products that must fit into 63 bits."""
+"""Largest count of all symbols together: shares are compared by products that must fit into 63 bits."""
 
 
 @compiled
 def count_symbols(symbols: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each of 256 symbols occurs. Four counters side by side: equal neighbours would wait for each other."""
+    """Count each of 256 symbols. Four histograms avoid that equal neighbours wait for each other's store."""
     counts = np.zeros((4, SYMBOLS), np.int64)
-    whole = symbols.size & ~3
-    for k in range(0, whole, 4):
+    quads = symbols.size & ~3
+    for k in range(0, quads, 4):
         counts[0, symbols[k]] += 1
         counts[1, symbols[k + 1]] += 1
         counts[2, symbols[k + 2]] += 1
         counts[3, symbols[k + 3]] += 1
-    for k in range(whole, symbols.size):
+    for k in range(quads, symbols.size):
         counts[0, symbols[k]] += 1
     total: NDArray[np.int64] = counts.sum(axis=0)
     return total
 
 
 def normalise(counts: ArrayLike) -> NDArray[np.uint16]:
-    """The table for a histogram of 256 counts: integers only, at least one slot for each symbol that occurs.
+    """Round a histogram of 256 counts to a table, in integer arithmetic: each symbol that occurs gets a slot at least.
 
-    Each symbol gets the floor of its share, at least 1. What is then missing is given, slot by slot, to the
-    symbol whose coded size it lessens most; what is over is taken where it costs least. A lone symbol gets 4095 slots
-    and the next one 1, since no frequency may be 4096. Without any count all symbols get 16.
+    Each symbol gets the floor of its share, at least 1. Missing slots are then added one by one where they save the
+    most bits; surplus slots are removed where they cost the fewest. A lone symbol gets 4095 slots and the next one 1,
+    because no frequency may be 4096. Without any count all symbols get 16.
     """
     tally = np.asarray(counts)
     if tally.shape != (SYMBOLS,) or tally.dtype.kind not in "iu" or tally.min() < 0 or tally.sum() > MAX_COUNT:
@@ -49,10 +49,10 @@ def normalise(counts: ArrayLike) -> NDArray[np.uint16]:
 
 @compiled
 def _share_slots(tally: NDArray[np.int64]) -> NDArray[np.uint16]:
-    """`normalise` for two symbols or more.
+    """Normalise a histogram of two symbols or more.
 
-    A slot more saves about count / (freq + 1/2), a slot less costs about count / (freq - 1/2); fractions are compared
-    by cross products, and the smallest symbol wins among equals.
+    A slot added saves about count / (freq + 1/2) bits, a slot removed costs about count / (freq - 1/2). The fractions
+    are compared by cross products; the smallest symbol wins among equals.
     """
     total = tally.sum()
     freqs = np.zeros(SYMBOLS, np.int64)
@@ -78,7 +78,7 @@ def _share_slots(tally: NDArray[np.int64]) -> NDArray[np.uint16]:
 
 
 def pack_table(freqs: NDArray[np.uint16]) -> bytes:
-    """A table's own bytes: first and last symbol, then Elias gamma codes of freq + 1 between them, low bits first."""
+    """Write a table: its first and last symbol, then Elias gamma codes of freq + 1 between them, low bits first."""
     present = np.flatnonzero(freqs)
     first, last = int(present[0]), int(present[-1])
     bits, length = 0, 0
@@ -90,24 +90,24 @@ def pack_table(freqs: NDArray[np.uint16]) -> bytes:
 
 
 def unpack_table(data: bytes | memoryview, at: int = 0) -> tuple[NDArray[np.uint16], int]:
-    """The table that stands at that place, and where it ends."""
+    """Read the table at byte `at`; return it and the byte after it."""
     view = memoryview(data).cast("B")[at : at + 2 + (SYMBOLS * 25 + 7) // 8]
     if len(view) < 2 or view[0] > view[1]:
-        raise CorruptRecord(f"table of symbols {list(view[:2])} at byte {at}; expected a first and a last symbol")
+        raise CorruptRecord(f"the table at byte {at} has symbols {list(view[:2])}; expected a first and a last one")
     freqs = np.zeros(SYMBOLS, np.uint16)
     symbol, total, used = _read_freqs(as_bytes(view), freqs)
     if symbol >= 0:
-        raise CorruptRecord(f"table at byte {at} is cut short at symbol {symbol} of {view[0]} to {view[1]}")
+        raise CorruptRecord(f"the table at byte {at} is cut short at symbol {symbol} of {view[0]} to {view[1]}")
     if total != SLOTS or freqs.max() == SLOTS or used < 0:
-        raise CorruptRecord(f"table at byte {at} has {total} slots, or bits after its end; expected {SLOTS} and none")
+        raise CorruptRecord(f"the table at byte {at} has {total} slots, or bits after its end; expected {SLOTS}")
     return freqs, at + used
 
 
 @compiled
 def _read_freqs(data: NDArray[np.uint8], freqs: NDArray[np.uint16]) -> tuple[Int, Int, Int]:
-    """Fill in the frequencies; returns the symbol at which the bits ran out (or -1), the sum of slots, the bytes used.
+    """Fill `freqs`; return the symbol at which the bits ended early (or -1), the sum of slots, and the bytes read.
 
-    The bytes used are -1 if bits were set in the rest of the last one.
+    The bytes read are -1 if the padding of the last byte is not zero.
     """
     at, size, total = np.int64(16), np.int64(8 * data.size), np.int64(0)
     for symbol in range(np.int64(data[0]), np.int64(data[1]) + 1):

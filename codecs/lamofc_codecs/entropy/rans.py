@@ -1,6 +1,6 @@
-"""The entropy coder's one door: blocks of symbols to bytes and back, by whichever form is asked for.
+"""rANS coding of blocks of symbols, by any of three backends: "numba" (CPU, the default), "triton" (GPU), "reference".
 
-The bytes are the same for every backend: "numba" (CPU, the usual one), "triton" (GPU) and "reference".
+The bytes are the same for all of them.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from lamofc_codecs.entropy.rans_layout import (
     ROW,
     START,
     STOP,
-    WRONG,
+    STREAM_ERRORS,
+    choose_layout,
     first_symbols,
     frame,
     list_streams,
-    plan,
 )
 from lamofc_codecs.entropy.tables import ABSENT, Tables
 from lamofc_codecs.errors import CorruptRecord, MissingExtra, UnsupportedInput
@@ -35,20 +35,20 @@ Rows = int | NDArray[np.uint8] | NDArray[np.uint16]
 def encode_symbols(
     symbols: NDArray[np.uint8], table_of_row: Rows, tables: Tables, *, backend: Backend = "numba"
 ) -> bytes:
-    """The block of uint8 symbols, in order, each row of 32 coded by its table. Decoding needs their count, too."""
+    """Encode uint8 symbols as one block, each row of 32 with its table. The block does not hold their count."""
     flat = np.ascontiguousarray(symbols, np.uint8).reshape(-1)
     rows = _row_tables(table_of_row, -(-flat.size // ROW), tables)
     if flat.size == 0:
         return b""
     total, largest = rans_cpu.coded_millibits(flat, rows, tables.millibits)
     if largest >= ABSENT:
-        raise UnsupportedInput(_absent(flat, rows, tables), "make the table from all of the symbols")
-    lanes, streams = plan(flat.size, int(total) // 8192)
+        raise UnsupportedInput(_absent_symbol(flat, rows, tables), "make the table from all of the symbols")
+    lanes, streams = choose_layout(flat.size, int(total) // 8192)
     if backend == "reference":
         return rans_reference.encode_block(flat, rows, tables, lanes, streams)
     firsts = first_symbols(flat.size, streams)
     if backend == "triton":
-        packed, sizes = _triton().encode_streams(flat, firsts, rows, tables, lanes)
+        packed, sizes = _gpu_coder().encode_streams(flat, firsts, rows, tables, lanes)
     else:
         packed, sizes = rans_cpu.encode_streams(
             flat, firsts, rows, tables.coding.reshape(-1), tables.likeliest, np.int64(lanes)
@@ -56,7 +56,7 @@ def encode_symbols(
     return frame(lanes, sizes, packed.tobytes())
 
 
-def decode_symbols(  # noqa: PLR0913 - the seam of all decoding; options are keywords
+def decode_symbols(  # noqa: PLR0913 - options are keywords
     data: Bytes,
     count: int,
     table_of_row: Rows,
@@ -66,7 +66,7 @@ def decode_symbols(  # noqa: PLR0913 - the seam of all decoding; options are key
     backend: Backend = "numba",
     threads: int = 1,
 ) -> NDArray[np.uint8]:
-    """The `count` symbols of one block. Any damage that can be seen raises CorruptRecord; nothing outside is read."""
+    """Decode the `count` symbols of one block. CorruptRecord for damage; nothing outside `data` is read."""
     buffer = as_bytes(data)
     spans = np.array([[0, buffer.size]], np.int64)
     blocks = Blocks(buffer, spans, np.array([count], np.int64))
@@ -79,9 +79,9 @@ class Blocks:
 
     buffer: NDArray[np.uint8]
     spans: NDArray[np.int64]
-    """n x 2: where each block begins and ends."""
+    """n x 2: the first byte of each block, and the byte after its last."""
     counts: NDArray[np.int64]
-    """Symbols of each."""
+    """Number of symbols of each block."""
 
 
 def decode_blocks(
@@ -93,24 +93,27 @@ def decode_blocks(
     backend: Backend = "numba",
     threads: int = 1,
 ) -> NDArray[np.uint8]:
-    """The symbols of many blocks, end to end, in one call; `table_of_row` holds the rows of all blocks end to end, too.
+    """Decode many blocks into one array, end to end. `table_of_row` holds the tables of all their rows, end to end.
 
-    With `threads`, streams are shared out by their bytes; the compiled loop holds no GIL.
+    With several `threads`, each decodes streams of about the same total of bytes; the compiled loop releases the GIL.
     """
     total = int(blocks.counts.sum())
     rows = _row_tables(table_of_row, int((-(-blocks.counts // ROW)).sum()), tables)
     symbols = np.empty(total, np.uint8) if out is None else out
     if symbols.shape != (total,) or symbols.dtype != np.uint8 or not symbols.flags.c_contiguous:
         raise UnsupportedInput(f"out is {symbols.dtype} {symbols.shape}; expected contiguous uint8 ({total},)")
-    streams, bad = list_streams(blocks.buffer, _inside(blocks), blocks.counts)
-    if bad >= 0:
-        raise CorruptRecord(f"rANS block {bad} of {len(blocks.counts)}: {WRONG[BAD_FRAME]}")
-    _decode_streams(_Work(blocks.buffer, streams, rows, tables, symbols), backend, threads)
+    streams, damaged = list_streams(blocks.buffer, _checked_spans(blocks), blocks.counts)
+    if damaged >= 0:
+        raise CorruptRecord(f"rANS block {damaged} of {len(blocks.counts)}: {STREAM_ERRORS[BAD_FRAME]}")
+    _decode_streams(_Job(blocks.buffer, streams, rows, tables, symbols), backend, threads)
     return symbols
 
 
-class _Work(NamedTuple):
-    """What every form of the decoder takes: it fills `out` and returns -1, or 8 x a stream's number + what is wrong."""
+class _Job(NamedTuple):
+    """Arguments of a backend's decoder.
+
+    It fills `out` and returns -1, or 8 * number of the first damaged stream + code of its error in STREAM_ERRORS.
+    """
 
     buffer: NDArray[np.uint8]
     streams: NDArray[np.int64]
@@ -119,36 +122,36 @@ class _Work(NamedTuple):
     out: NDArray[np.uint8]
 
 
-def _decode_streams(work: _Work, backend: Backend, threads: int) -> None:
-    """Decode a stream list by one of the forms, on one thread or several."""
-    decode = _form(backend)
-    shares = [work.streams]
-    if backend == "numba" and threads > 1 and len(work.streams) > 1:
-        sizes = np.cumsum(work.streams[:, STOP] - work.streams[:, START])
-        cuts = np.searchsorted(sizes, sizes[-1] * np.arange(1, threads) / threads, side="left") + 1
-        shares = np.split(work.streams, cuts)
+def _decode_streams(job: _Job, backend: Backend, threads: int) -> None:
+    """Decode a list of streams by one of the backends, on one thread or several."""
+    decode = _stream_decoder(backend)
+    shares = [job.streams]
+    if backend == "numba" and threads > 1 and len(job.streams) > 1:
+        sizes = np.cumsum(job.streams[:, STOP] - job.streams[:, START])
+        bounds = np.searchsorted(sizes, sizes[-1] * np.arange(1, threads) / threads, side="left") + 1
+        shares = np.split(job.streams, bounds)
         with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(lambda share: decode(*work._replace(streams=share)), shares))
+            errors = list(pool.map(lambda share: decode(*job._replace(streams=share)), shares))
     else:
-        found = [decode(*work)]
+        errors = [decode(*job)]
     first = 0
-    for share, wrong in zip(shares, found, strict=True):
-        if wrong >= 0:
-            raise CorruptRecord(f"rANS stream {first + wrong // 8} of {len(work.streams)}: {WRONG[wrong % 8]}")
+    for share, error in zip(shares, errors, strict=True):
+        if error >= 0:
+            raise CorruptRecord(f"rANS stream {first + error // 8} of {len(job.streams)}: {STREAM_ERRORS[error % 8]}")
         first += len(share)
 
 
-def _form(backend: Backend) -> Callable[..., int]:
-    """The decoder of that backend."""
+def _stream_decoder(backend: Backend) -> Callable[..., int]:
+    """Return the decoder of a backend."""
     if backend == "numba":
-        return _by_numba
+        return _decode_on_cpu
     if backend == "reference":
         return rans_reference.decode_streams
-    return _triton().decode_streams  # type: ignore[no-any-return]
+    return _gpu_coder().decode_streams  # type: ignore[no-any-return]
 
 
-def _triton() -> Any:
-    """The GPU form, which not every machine has."""
+def _gpu_coder() -> Any:
+    """Import the GPU backend; MissingExtra without Triton."""
     try:
         from lamofc_codecs.entropy import rans_gpu
     except ImportError as error:
@@ -158,7 +161,7 @@ def _triton() -> Any:
     return rans_gpu
 
 
-def _by_numba(
+def _decode_on_cpu(
     buffer: NDArray[np.uint8],
     streams: NDArray[np.int64],
     row_tables: NDArray[np.uint16],
@@ -169,28 +172,30 @@ def _by_numba(
 
 
 def _row_tables(table_of_row: Rows, rows: int, tables: Tables) -> NDArray[np.uint16]:
-    """The table of each row, checked to be one of the tables."""
+    """Return the table of each row, checked to be one of `tables`."""
     if isinstance(table_of_row, int):
-        chosen = np.full(rows, table_of_row, np.uint16)
+        numbers = np.full(rows, table_of_row, np.uint16)
     else:
-        chosen = np.ascontiguousarray(table_of_row, np.uint16)
-    if chosen.shape != (rows,) or (rows and int(chosen.max()) >= len(tables)):
-        raise UnsupportedInput(f"tables of {chosen.shape} rows; expected ({rows},), each below {len(tables)}")
-    return chosen
+        numbers = np.ascontiguousarray(table_of_row, np.uint16)
+    if numbers.shape != (rows,) or (rows and int(numbers.max()) >= len(tables)):
+        raise UnsupportedInput(f"tables of {numbers.shape} rows; expected ({rows},), each below {len(tables)}")
+    return numbers
 
 
-def _inside(blocks: Blocks) -> NDArray[np.int64]:
-    """The spans, once they are known to lie in the buffer."""
+def _checked_spans(blocks: Blocks) -> NDArray[np.int64]:
+    """Return the spans, checked to lie inside the buffer."""
     spans = np.ascontiguousarray(blocks.spans, np.int64)
     if spans.shape != (len(blocks.counts), 2) or (
         spans.size and (spans.min() < 0 or spans.max() > blocks.buffer.size or (spans[:, 0] > spans[:, 1]).any())
     ):
-        raise CorruptRecord(f"{spans.shape} spans reach outside of the buffer's {blocks.buffer.size} bytes")
+        raise CorruptRecord(
+            f"the {len(spans)} spans of blocks reach outside of the buffer's {blocks.buffer.size} bytes"
+        )
     return spans
 
 
-def _absent(symbols: NDArray[np.uint8], rows: NDArray[np.uint16], tables: Tables) -> str:
-    """Which symbol its table does not hold."""
-    used = np.repeat(rows, ROW)[: symbols.size]
-    place = int(np.flatnonzero(tables.freqs[used, symbols] == 0)[0])
-    return f"symbol {symbols[place]} at place {place} has no slot in table {used[place]}"
+def _absent_symbol(symbols: NDArray[np.uint8], rows: NDArray[np.uint16], tables: Tables) -> str:
+    """Describe the first symbol that has no slot in its table."""
+    table = np.repeat(rows, ROW)[: symbols.size]
+    place = int(np.flatnonzero(tables.freqs[table, symbols] == 0)[0])
+    return f"symbol {symbols[place]} at place {place} has no slot in table {table[place]}"

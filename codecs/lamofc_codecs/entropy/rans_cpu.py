@@ -1,8 +1,8 @@
-"""rANS on the CPU: the bytes of `rans_reference`, all streams of a block or of a whole batch in one compiled call.
+"""rANS on the CPU: the bytes of `rans_reference`, all streams of a block or of a batch in one compiled call.
 
-Blocks of 8, 16 and 32 lanes go through the vector steps of `rans_steps`; fewer lanes, last steps and the rows near a
-stream's end, where its words may run out, go symbol by symbol. uint32 arithmetic is spelled out, as numba would widen
-it.
+Streams of 8, 16 and 32 lanes use the vector steps of `rans_simd`. Fewer lanes, last steps and the rows near the end of
+a stream, where its words may run out, are coded symbol by symbol. Casts to uint32 are explicit because numba would
+widen the arithmetic.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ from lamofc_codecs.entropy.rans_layout import (
     START,
     STOP,
     TABLES,
-    WORDS_END,
-    WORDS_LEFT,
+    WORDS_MISSING,
+    WORDS_UNUSED,
 )
 from lamofc_codecs.entropy.rans_simd import decode_step, encode_step
 from lamofc_codecs.entropy.tables import SLOTS, SYMBOLS
@@ -31,8 +31,8 @@ _U = np.uint32
 _LOW = np.uint32(1 << 15)
 
 
-def _whole_rows(lanes: int) -> Callable[..., tuple[Int, Int]]:
-    """The decoder's loop for that many lanes."""
+def _make_row_loop(lanes: int) -> Callable[..., tuple[Int, Int]]:
+    """Make the decoder's loop over rows for a number of lanes."""
     step = decode_step(lanes)
 
     @compiled
@@ -44,7 +44,7 @@ def _whole_rows(lanes: int) -> Callable[..., tuple[Int, Int]]:
         states: NDArray[np.uint32],
         symbols: NDArray[np.uint8],
     ) -> tuple[Int, Int]:
-        """Whole rows while their words are surely there; returns the symbols done and where the words go on."""
+        """Decode rows while all words that they may need lie before `stop`; return the symbols decoded and `at`."""
         done = np.int64(0)
         at, stop = span
         while done + ROW <= symbols.size and at + 2 * ROW <= stop:
@@ -57,8 +57,8 @@ def _whole_rows(lanes: int) -> Callable[..., tuple[Int, Int]]:
     return rows
 
 
-def _whole_steps(lanes: int) -> Callable[..., Int]:
-    """The encoder's loop for that many lanes."""
+def _make_step_loop(lanes: int) -> Callable[..., Int]:
+    """Make the encoder's loop over full steps for a number of lanes."""
     step = encode_step(lanes)
 
     @compiled
@@ -70,7 +70,7 @@ def _whole_steps(lanes: int) -> Callable[..., Int]:
         scratch: NDArray[np.uint8],
         at: Int,
     ) -> Int:
-        """All steps that are full, from the last to the first; returns where the words begin."""
+        """Encode the full steps, from the last to the first; return the start of the words."""
         for number in range(symbols.size // lanes - 1, -1, -1):
             place = number * lanes
             at = step(states, coding, np.int64(row_tables[place // ROW]) * SYMBOLS, symbols, place, scratch, at)
@@ -79,8 +79,8 @@ def _whole_steps(lanes: int) -> Callable[..., Int]:
     return steps
 
 
-_rows_of_8, _rows_of_16, _rows_of_32 = _whole_rows(8), _whole_rows(16), _whole_rows(32)
-_steps_of_8, _steps_of_16, _steps_of_32 = _whole_steps(8), _whole_steps(16), _whole_steps(32)
+_rows_of_8, _rows_of_16, _rows_of_32 = _make_row_loop(8), _make_row_loop(16), _make_row_loop(32)
+_steps_of_8, _steps_of_16, _steps_of_32 = _make_step_loop(8), _make_step_loop(16), _make_step_loop(32)
 
 
 @compiled
@@ -91,12 +91,12 @@ def decode_streams(
     slots: NDArray[np.uint32],
     out: NDArray[np.uint8],
 ) -> Int:
-    """Decode the listed streams into `out`; returns -1, or 8 x the number of the first bad stream + what is wrong."""
+    """Decode listed streams into `out`; return -1, or 8 * number of the first damaged stream + code of its error."""
     states = np.empty(ROW, np.uint32)
     for number in range(len(streams)):
-        wrong = _decode_stream(buffer, streams[number], row_tables, slots, states, out)
-        if wrong:
-            return np.int64(8 * number + wrong)
+        error = _decode_stream(buffer, streams[number], row_tables, slots, states, out)
+        if error:
+            return np.int64(8 * number + error)
     return np.int64(-1)
 
 
@@ -109,7 +109,7 @@ def _decode_stream(
     lane_states: NDArray[np.uint32],
     out: NDArray[np.uint8],
 ) -> Int:
-    """One stream; returns what is wrong with it, or 0."""
+    """Decode one stream; return the code of its error, or 0."""
     lanes, at, stop = stream[LANES], stream[START], stream[STOP]
     states = lane_states[:lanes]
     for lane in range(lanes):
@@ -126,11 +126,11 @@ def _decode_stream(
         done, at = _rows_of_16(buffer, (at, stop), tables, slots, states, symbols)
     elif lanes == 8:
         done, at = _rows_of_8(buffer, (at, stop), tables, slots, states, symbols)
-    at = _careful_steps(buffer, (at, stop), tables[done // ROW :], slots, states, symbols[done:])
+    at = _checked_steps(buffer, (at, stop), tables[done // ROW :], slots, states, symbols[done:])
     if at < 0:
-        return WORDS_END
+        return WORDS_MISSING
     if at != stop:
-        return WORDS_LEFT
+        return WORDS_UNUSED
     for lane in range(lanes):
         if states[lane] != _LOW:
             return END_STATE
@@ -138,7 +138,7 @@ def _decode_stream(
 
 
 @compiled
-def _careful_steps(
+def _checked_steps(
     buffer: NDArray[np.uint8],
     span: tuple[Int, Int],
     row_tables: NDArray[np.uint16],
@@ -146,7 +146,7 @@ def _careful_steps(
     states: NDArray[np.uint32],
     symbols: NDArray[np.uint8],
 ) -> Int:
-    """Any number of lanes, each word checked to be there; returns where the words end, or -1 if they were too few."""
+    """Decode with any number of lanes and a check before each word; return the end of the words, or -1."""
     at, stop = span
     done = np.int64(0)
     while done < symbols.size:
@@ -171,7 +171,7 @@ def _careful_steps(
 def coded_millibits(
     symbols: NDArray[np.uint8], row_tables: NDArray[np.uint16], millibits: NDArray[np.uint32]
 ) -> tuple[Int, Int]:
-    """What the symbols cost in 1/1024 bit, and the largest cost of one."""
+    """Return the cost of all symbols in 1/1024 bit, and the largest cost of one symbol."""
     total, largest = np.int64(0), np.uint32(0)
     for row in range(row_tables.size):
         costs = millibits[row_tables[row]]
@@ -191,25 +191,23 @@ def encode_streams(
     likeliest: NDArray[np.uint8],
     lanes: Int,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All streams end to end, and the bytes of each. `firsts` says where each one's symbols begin.
+    """Encode streams end to end; return them and the bytes of each. `firsts` are their first symbols.
 
-    Each is written from the end of a room that would hold it even if every symbol cost a whole word; only what is used
-    of that room is ever touched.
+    Each is written backwards from the end of a part of `scratch` that would hold it if every symbol took a word. Pages
+    of `scratch` that no stream reaches are never touched.
     """
     count = firsts.size - 1
-    room = 6 * lanes + 2
-    scratch = np.empty(2 * symbols.size + count * room, np.uint8)
+    margin = 6 * lanes + 2
+    scratch = np.empty(2 * symbols.size + count * margin, np.uint8)
     begins, ends = np.empty(count, np.int64), np.empty(count, np.int64)
     for stream in range(count):
         first, last = firsts[stream], firsts[stream + 1]
-        ends[stream] = 2 * last + (stream + 1) * room
+        ends[stream] = 2 * last + (stream + 1) * margin
         tables, states = row_tables[first // ROW :], np.full(lanes, _LOW, np.uint32)
-        at, whole = ends[stream], (last - first) // lanes * lanes
-        if first + whole < last:
-            at = _short_step(
-                symbols[first + whole : last], tables[whole // ROW], coding, likeliest, states, scratch, at
-            )
-        at = _encode_steps(symbols[first : first + whole], tables, coding, states, scratch, at)
+        at, full = ends[stream], (last - first) // lanes * lanes
+        if first + full < last:
+            at = _last_step(symbols[first + full : last], tables[full // ROW], coding, likeliest, states, scratch, at)
+        at = _encode_steps(symbols[first : first + full], tables, coding, states, scratch, at)
         for lane in range(lanes - 1, -1, -1):
             at -= 4
             store16(scratch, at, states[lane])
@@ -233,7 +231,7 @@ def _encode_steps(
     scratch: NDArray[np.uint8],
     at: Int,
 ) -> Int:
-    """Full steps, however many lanes; returns where the words begin."""
+    """Encode full steps with any number of lanes; return the start of the words."""
     lanes = states.size
     if lanes == 32:
         return _steps_of_32(symbols, row_tables, coding, states, scratch, at)
@@ -243,12 +241,12 @@ def _encode_steps(
         return _steps_of_8(symbols, row_tables, coding, states, scratch, at)
     for place in range(symbols.size - 1, -1, -1):
         code = coding[np.int64(row_tables[place // ROW]) * SYMBOLS + symbols[place]]
-        at = _encode_one(states, place % lanes, code, scratch, at)
+        at = _encode_symbol(states, place % lanes, code, scratch, at)
     return at
 
 
 @compiled
-def _short_step(  # noqa: PLR0913
+def _last_step(  # noqa: PLR0913
     symbols: NDArray[np.uint8],
     table: Int,
     coding: NDArray[np.uint64],
@@ -257,16 +255,16 @@ def _short_step(  # noqa: PLR0913
     scratch: NDArray[np.uint8],
     at: Int,
 ) -> Int:
-    """The last step of a stream, filled up with the table's likeliest symbol."""
+    """Encode the last step, padded with the likeliest symbol of its table; return the start of the words."""
     for lane in range(states.size - 1, -1, -1):
         symbol = symbols[lane] if lane < symbols.size else likeliest[table]
-        at = _encode_one(states, lane, coding[np.int64(table) * SYMBOLS + symbol], scratch, at)
+        at = _encode_symbol(states, lane, coding[np.int64(table) * SYMBOLS + symbol], scratch, at)
     return at
 
 
 @compiled
-def _encode_one(states: NDArray[np.uint32], lane: Int, code: Int, scratch: NDArray[np.uint8], at: Int) -> Int:
-    """One symbol into one lane."""
+def _encode_symbol(states: NDArray[np.uint32], lane: Int, code: Int, scratch: NDArray[np.uint8], at: Int) -> Int:
+    """Encode one symbol in one lane; return the start of the words."""
     x = _U(states[lane])
     freq = _U(code >> np.uint64(32)) & _U(4095)
     if x >= _U(freq << _U(19)):

@@ -1,8 +1,8 @@
-"""rANS on a GPU: the symbols of `rans_reference` from the same bytes, a warp to a stream, a whole batch in one launch.
+"""rANS on a GPU: the bytes of `rans_reference`, one warp for a stream, a batch in one launch.
 
-Import it only where it is used: Triton is not on every machine. With TRITON_INTERPRET=1 set before the import, the
-same kernel runs on the CPU, very slowly, which is how it is tested without a GPU. Torch and Triton have no unsigned
-buffers worth the name: tables travel as int32 and become uint32 inside.
+Import this module only where it is used: not every machine has Triton. With TRITON_INTERPRET=1 set before the import,
+the same kernels run on the CPU, slowly; so they are tested without a GPU. Tables are passed as int32 and become uint32
+in the kernels, because torch hardly supports uint32.
 """
 
 import numpy as np
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from lamofc_codecs.entropy.tables import Tables
 
-WARPS = 4
-"""Streams of one program, each a row of 32 lanes: sums along a row then stay inside a warp."""
+STREAMS_PER_PROGRAM = 4
+"""Streams of one program, each a row of 32 lanes and one warp: sums along a row then stay inside a warp."""
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def streams_of(streams, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-    """The streams of this program: their numbers, whether they are listed at all, and the columns of the list."""
+    """Load this program's streams: their numbers, whether the list has them, and the columns of the list."""
     stream = tl.program_id(0) * STREAMS + tl.arange(0, STREAMS)
     listed = stream < count
     start = tl.load(streams + stream * 6, mask=listed, other=0)
@@ -32,8 +32,8 @@ def streams_of(streams, count, STREAMS: tl.constexpr):  # type: ignore[no-untype
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def decode_kernel(buffer, streams, row_tables, slots, out, wrong, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
-    """Decode `STREAMS` of `count` listed streams; `wrong` gets what is wrong with each, or 0 (see `rans_block`)."""
+def decode_kernel(buffer, streams, row_tables, slots, out, errors, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
+    """Decode `STREAMS` of `count` listed streams; write the code of each one's error, or 0, to `errors`."""
     stream, listed, at, stop, lanes, first, symbols, rows = streams_of(streams, count, STREAMS)
     lane = tl.arange(0, 32)[None, :]
     live = (lane < lanes[:, None]) & listed[:, None]
@@ -41,9 +41,9 @@ def decode_kernel(buffer, streams, row_tables, slots, out, wrong, count, STREAMS
     x = tl.load(buffer + place, mask=live, other=0).to(tl.uint32)
     for byte in tl.static_range(1, 4):
         x |= tl.load(buffer + place + byte, mask=live, other=0).to(tl.uint32) << (8 * byte)
-    strange = tl.sum((live & ((x < 32768) | (x >= 2147483648))).to(tl.int32), axis=1)
+    bad_starts = tl.sum((live & ((x < 32768) | (x >= 2147483648))).to(tl.int32), axis=1)
     at += 4 * lanes
-    short = tl.zeros([STREAMS], dtype=tl.int32)
+    missing = tl.zeros([STREAMS], dtype=tl.int32)
     steps = (symbols + lanes - 1) // lanes
     for step in range(tl.max(steps, axis=0)):
         symbol = (step * lanes.to(tl.int64))[:, None] + lane
@@ -57,18 +57,19 @@ def decode_kernel(buffer, streams, row_tables, slots, out, wrong, count, STREAMS
         refill = working & (x < 32768)
         taken = refill.to(tl.int32)
         word_at = at[:, None] + 2 * (tl.cumsum(taken, axis=1) - taken)
-        there = refill & (word_at + 2 <= stop[:, None])
-        word = tl.load(buffer + word_at, mask=there, other=0).to(tl.uint32)
-        word |= tl.load(buffer + word_at + 1, mask=there, other=0).to(tl.uint32) << 8
+        readable = refill & (word_at + 2 <= stop[:, None])
+        word = tl.load(buffer + word_at, mask=readable, other=0).to(tl.uint32)
+        word |= tl.load(buffer + word_at + 1, mask=readable, other=0).to(tl.uint32) << 8
         x = tl.where(refill, (x << 16) | word, x)
-        short += tl.sum((refill & (word_at + 2 > stop[:, None])).to(tl.int32), axis=1)
+        missing += tl.sum((refill & (word_at + 2 > stop[:, None])).to(tl.int32), axis=1)
         at += 2 * tl.sum(taken, axis=1)
-    unlike = tl.sum((live & (x != 32768)).to(tl.int32), axis=1)
-    found = tl.where(unlike > 0, 3, 0)
-    found = tl.where(at != stop, 2, found)
-    found = tl.where(short > 0, 1, found)
-    found = tl.where(strange > 0, 4, found)
-    tl.store(wrong + stream, found, mask=listed)
+    bad_ends = tl.sum((live & (x != 32768)).to(tl.int32), axis=1)
+    # The codes of `rans_layout`, which a kernel cannot import: END_STATE, WORDS_UNUSED, WORDS_MISSING, FIRST_STATE.
+    error = tl.where(bad_ends > 0, 3, 0)
+    error = tl.where(at != stop, 2, error)
+    error = tl.where(missing > 0, 1, error)
+    error = tl.where(bad_starts > 0, 4, error)
+    tl.store(errors + stream, error, mask=listed)
 
 
 def decode_streams(
@@ -78,10 +79,10 @@ def decode_streams(
     tables: Tables,
     out: NDArray[np.uint8],
 ) -> int:
-    """The form that `rans` calls: arrays on the host go to the GPU and back."""
+    """Decode for `rans`: copy arrays to the GPU, decode, and copy the symbols back."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     symbols = torch.empty(out.size, dtype=torch.uint8, device=device)
-    wrong = decode_listed(
+    errors = decode_listed(
         torch.from_numpy(buffer.copy()).to(device),
         torch.from_numpy(streams).to(device),
         torch.from_numpy(row_tables.astype(np.int32)).to(device),
@@ -89,29 +90,30 @@ def decode_streams(
         symbols,
     )
     out[:] = symbols.cpu().numpy()
-    bad = torch.nonzero(wrong).flatten()
-    return int(bad[0]) * 8 + int(wrong[bad[0]]) if len(bad) else -1
+    damaged = torch.nonzero(errors).flatten()
+    return int(damaged[0]) * 8 + int(errors[damaged[0]]) if len(damaged) else -1
 
 
 def decode_listed(
     buffer: torch.Tensor, streams: torch.Tensor, row_tables: torch.Tensor, slots: torch.Tensor, out: torch.Tensor
 ) -> torch.Tensor:
-    """Decode a stream list (int64, n x 6) into `out` (uint8); returns what is wrong with each stream, or 0.
+    """Decode listed streams (int64, n x 6) into `out` (uint8); return the code of each one's error, or 0.
 
-    `row_tables` is int32, `slots` the uint32 of `Tables.slots` seen as int32, all on one device; one launch, no
-    synchronisation, so that a caller may go on queueing and look at the verdicts at the end.
+    `row_tables` is int32, `slots` is `Tables.slots` viewed as int32, all on one device. There is one launch and no
+    synchronisation, so a caller may queue more work before it reads the errors.
     """
     count = len(streams)
-    wrong = torch.zeros(count, dtype=torch.int32, device=buffer.device)
+    errors = torch.zeros(count, dtype=torch.int32, device=buffer.device)
     if count:
-        grid = (triton.cdiv(count, WARPS),)
-        decode_kernel[grid](buffer, streams, row_tables, slots, out, wrong, count, STREAMS=WARPS, num_warps=WARPS)
-    return wrong
+        grid = (triton.cdiv(count, STREAMS_PER_PROGRAM),)
+        arguments = (buffer, streams, row_tables, slots, out, errors, count)
+        decode_kernel[grid](*arguments, STREAMS=STREAMS_PER_PROGRAM, num_warps=STREAMS_PER_PROGRAM)
+    return errors
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def encode_kernel(symbols, streams, row_tables, codes, likeliest, room, starts, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
-    """Encode `STREAMS` of `count` listed streams, each backwards from the end of its room; `starts` says where to."""
+def encode_kernel(symbols, streams, row_tables, codes, likeliest, scratch, starts, count, STREAMS: tl.constexpr):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201, PLR0913
+    """Encode `STREAMS` of `count` listed streams, each backwards from its end in `scratch`; write the `starts`."""
     stream, listed, _, at, lanes, first, size, rows = streams_of(streams, count, STREAMS)
     lane = tl.arange(0, 32)[None, :]
     live = (lane < lanes[:, None]) & listed[:, None]
@@ -132,36 +134,36 @@ def encode_kernel(symbols, streams, row_tables, codes, likeliest, room, starts, 
         taken = full.to(tl.int32)
         at -= 2 * tl.sum(taken, axis=1)
         word_at = at[:, None] + 2 * (tl.cumsum(taken, axis=1) - taken)
-        tl.store(room + word_at, (x & 255).to(tl.uint8), mask=full)
-        tl.store(room + word_at + 1, ((x >> 8) & 255).to(tl.uint8), mask=full)
+        tl.store(scratch + word_at, (x & 255).to(tl.uint8), mask=full)
+        tl.store(scratch + word_at + 1, ((x >> 8) & 255).to(tl.uint8), mask=full)
         x = tl.where(full, x >> 16, x)
         share = x // freq
         x = tl.where(working, (share << 12) + (entry >> 12).to(tl.uint32) + (x - share * freq), x)
     at -= 4 * lanes
     for byte in tl.static_range(4):
-        tl.store(room + at[:, None] + 4 * lane + byte, ((x >> (8 * byte)) & 255).to(tl.uint8), mask=live)
+        tl.store(scratch + at[:, None] + 4 * lane + byte, ((x >> (8 * byte)) & 255).to(tl.uint8), mask=live)
     tl.store(starts + stream, at, mask=listed)
 
 
 def encode_streams(
     symbols: NDArray[np.uint8], firsts: NDArray[np.int64], row_tables: NDArray[np.uint16], tables: Tables, lanes: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The form that `rans` calls: all streams of a block end to end, and the bytes of each."""
+    """Encode for `rans`: return all streams of a block, end to end, and the bytes of each."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     counts = np.diff(firsts)
-    rooms = 2 * (-(-counts // lanes) * lanes) + 4 * lanes
-    ends = np.cumsum(rooms)
-    listed = np.stack([ends - rooms, ends, np.full(len(counts), lanes), firsts[:-1], counts, firsts[:-1] // 32], 1)
-    room = torch.empty(int(ends[-1]), dtype=torch.uint8, device=device)
+    capacities = 2 * (-(-counts // lanes) * lanes) + 4 * lanes
+    ends = np.cumsum(capacities)
+    listed = np.stack([ends - capacities, ends, np.full(len(counts), lanes), firsts[:-1], counts, firsts[:-1] // 32], 1)
+    scratch = torch.empty(int(ends[-1]), dtype=torch.uint8, device=device)
     starts = encode_on_device(
         torch.from_numpy(symbols).to(device),
         torch.from_numpy(np.ascontiguousarray(listed, np.int64)).to(device),
         torch.from_numpy(row_tables.astype(np.int32)).to(device),
-        (torch.from_numpy(codes_of(tables)).to(device), torch.from_numpy(tables.likeliest).to(device)),
-        room,
+        (torch.from_numpy(pack_codes(tables)).to(device), torch.from_numpy(tables.likeliest).to(device)),
+        scratch,
     )
-    written, begun = room.cpu().numpy(), starts.cpu().numpy()
-    streams = [written[start:end] for start, end in zip(begun.tolist(), ends.tolist(), strict=True)]
+    written = scratch.cpu().numpy()
+    streams = [written[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
     return np.concatenate(streams), np.array([len(stream) for stream in streams], np.int64)
 
 
@@ -170,22 +172,23 @@ def encode_on_device(
     streams: torch.Tensor,
     row_tables: torch.Tensor,
     tables: tuple[torch.Tensor, torch.Tensor],
-    room: torch.Tensor,
+    scratch: torch.Tensor,
 ) -> torch.Tensor:
-    """Encode a stream list (int64, n x 6, as for decoding, each with bytes enough) into `room`.
+    """Encode listed streams (int64, n x 6, as for decoding) into their parts of `scratch`; return where each begins.
 
-    `tables` are `codes_of` and the likeliest symbols of all tables. Returns where in the room each stream begins.
+    `tables` are `pack_codes` and the likeliest symbols of all tables. Each part holds two bytes a symbol and four a
+    lane.
     """
     count = len(streams)
     starts = torch.zeros(count, dtype=torch.int64, device=symbols.device)
     if count:
-        grid = (triton.cdiv(count, WARPS),)
+        grid = (triton.cdiv(count, STREAMS_PER_PROGRAM),)
         codes, likeliest = tables
-        arguments = (symbols, streams, row_tables, codes, likeliest, room, starts, count)
-        encode_kernel[grid](*arguments, STREAMS=WARPS, num_warps=WARPS)
+        arguments = (symbols, streams, row_tables, codes, likeliest, scratch, starts, count)
+        encode_kernel[grid](*arguments, STREAMS=STREAMS_PER_PROGRAM, num_warps=STREAMS_PER_PROGRAM)
     return starts
 
 
-def codes_of(tables: Tables) -> NDArray[np.int32]:
-    """tables x 256: frequency | first slot << 12, 1 for symbols that a table does not hold."""
+def pack_codes(tables: Tables) -> NDArray[np.int32]:
+    """Pack tables x 256 as frequency | first slot << 12, with frequency 1 for symbols that a table does not hold."""
     return (np.maximum(tables.freqs, 1).astype(np.int32) | tables.starts.astype(np.int32) << 12).astype(np.int32)

@@ -1,12 +1,12 @@
-"""How a block of rANS symbols is laid out: lanes, streams, and the check of the few numbers in front.
+"""Layout of a block of rANS symbols: lanes, streams, and the checks of its index.
 
-    count = 0            nothing at all
+    count = 0            no bytes
     one stream           u8 log2(lanes), stream
     several streams      u8 log2(lanes) | 0x80, u32 streams, u32 bytes of each stream, streams
     a stream             lanes x u32 first states, then u16 words
 
-A row is 32 symbols whatever the lanes, and shares one table. Stream s of S holds rows `rows * s // S` up to
-`rows * (s + 1) // S`. Numbers are little-endian.
+A row is 32 symbols with one table, whatever the number of lanes. Stream s of S holds the rows from `rows * s // S` up
+to, not including, `rows * (s + 1) // S`. Numbers are little-endian.
 """
 
 import numpy as np
@@ -15,38 +15,39 @@ from numpy.typing import NDArray
 from lamofc_codecs.runtime import Int, compiled
 
 ROW = 32
-SEVERAL = 0x80
-LANE_BYTES = 256
-"""Coded bytes that a lane must carry: its state of 4 bytes is then at most 1.6 % of them."""
-STREAM_BYTES = 16384
-"""Coded bytes that each of several streams must carry: 132 bytes of states and index are then 0.8 % of them."""
-STREAM_ROWS = 1024
-"""Rows that each of several streams must hold."""
+SEVERAL_STREAMS = 0x80
+MIN_LANE_BYTES = 256
+"""Fewest coded bytes of a lane: its state of 4 bytes is then at most 1.6 % of them."""
+MIN_STREAM_BYTES = 16384
+"""Fewest coded bytes of each of several streams: 132 bytes of states and index are then at most 0.8 % of them."""
+MIN_STREAM_ROWS = 1024
+"""Fewest rows of each of several streams."""
 
 START, STOP, LANES, FIRST, COUNT, TABLES = range(6)
-"""Columns of a stream list: bytes of the buffer, lanes, first symbol in the output, symbols, first row's place."""
+"""Columns of a list of streams: first byte, byte after the last, lanes, first symbol in the output, symbols, row."""
 
-WORDS_END, WORDS_LEFT, END_STATE, FIRST_STATE, BAD_FRAME = range(1, 6)
-WRONG = {
-    WORDS_END: "its words end before its symbols",
-    WORDS_LEFT: "words are left after its last symbol",
+WORDS_MISSING, WORDS_UNUSED, END_STATE, FIRST_STATE, BAD_FRAME = range(1, 6)
+"""Codes of the errors that decoders find in a stream."""
+STREAM_ERRORS = {
+    WORDS_MISSING: "its words end before its symbols",
+    WORDS_UNUSED: "words are left after its last symbol",
     END_STATE: "its lanes do not end in the state that every encoder starts from",
     FIRST_STATE: "a first state lies outside 2^15 to 2^31",
     BAD_FRAME: "its lanes, streams and lengths do not add up to its bytes",
 }
 
 
-def plan(count: int, coded_bytes: int) -> tuple[int, int]:
-    """How many lanes and streams to use for so many symbols that cost so many bytes."""
-    streams = max(1, min(count // (ROW * STREAM_ROWS), coded_bytes // STREAM_BYTES))
+def choose_layout(count: int, coded_bytes: int) -> tuple[int, int]:
+    """Choose the lanes and the streams of a block of `count` symbols that take `coded_bytes`."""
+    streams = max(1, min(count // (ROW * MIN_STREAM_ROWS), coded_bytes // MIN_STREAM_BYTES))
     lanes = 1
-    while lanes < ROW and 2 * lanes * LANE_BYTES <= coded_bytes:
+    while lanes < ROW and 2 * lanes * MIN_LANE_BYTES <= coded_bytes:
         lanes *= 2
     return lanes, streams
 
 
 def first_symbols(count: int, streams: int) -> NDArray[np.int64]:
-    """Where each stream's symbols begin, and the count at the end."""
+    """Return the first symbol of each stream, and `count` after them."""
     rows = -(-count // ROW)
     firsts = rows * np.arange(streams + 1, dtype=np.int64) // streams * ROW
     firsts[-1] = count
@@ -54,11 +55,11 @@ def first_symbols(count: int, streams: int) -> NDArray[np.int64]:
 
 
 def frame(lanes: int, sizes: NDArray[np.int64], streams: bytes) -> bytes:
-    """A block from its finished streams, end to end, and the bytes of each."""
+    """Assemble a block from its streams, end to end, and their `sizes` in bytes."""
     code = lanes.bit_length() - 1
     if len(sizes) == 1:
         return bytes((code,)) + streams
-    return b"".join((bytes((code | SEVERAL,)), np.array([len(sizes), *sizes], "<u4").tobytes(), streams))
+    return b"".join((bytes((code | SEVERAL_STREAMS,)), np.array([len(sizes), *sizes], "<u4").tobytes(), streams))
 
 
 @compiled
@@ -68,13 +69,13 @@ def _u32(buffer: NDArray[np.uint8], at: Int) -> Int:
 
 
 @compiled
-def _streams_of(buffer: NDArray[np.uint8], start: Int, stop: Int, count: Int) -> Int:
-    """How many streams a block says it has, or -1 where that cannot be."""
+def _count_streams(buffer: NDArray[np.uint8], start: Int, stop: Int, count: Int) -> Int:
+    """Return the number of streams in a block's index, or -1 if the index is damaged."""
     if count == 0:
         return np.int64(0) if start == stop else np.int64(-1)
     if stop - start < 1 or (buffer[start] & 0x7F) > 5:
         return np.int64(-1)
-    if not buffer[start] & SEVERAL:
+    if not buffer[start] & SEVERAL_STREAMS:
         return np.int64(1)
     if stop - start < 5:
         return np.int64(-1)
@@ -88,13 +89,13 @@ def _streams_of(buffer: NDArray[np.uint8], start: Int, stop: Int, count: Int) ->
 def list_streams(
     buffer: NDArray[np.uint8], spans: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], Int]:
-    """The stream list of blocks that stand at `spans` (n x 2), and the first block that is badly framed, or -1.
+    """List the streams of the blocks at `spans` (n x 2); also return the first block whose index is damaged, or -1.
 
-    Symbols of all blocks lie end to end in the output; so do their rows' tables.
+    The symbols of all blocks are end to end in the output, and so are the tables of their rows.
     """
     total = np.int64(0)
     for block in range(counts.size):
-        streams = _streams_of(buffer, spans[block, 0], spans[block, 1], counts[block])
+        streams = _count_streams(buffer, spans[block, 0], spans[block, 1], counts[block])
         if streams < 0:
             return np.empty((0, 6), np.int64), np.int64(block)
         total += streams
@@ -102,7 +103,7 @@ def list_streams(
     number, symbols, tables = np.int64(0), np.int64(0), np.int64(0)
     for block in range(counts.size):
         start, stop = spans[block, 0], spans[block, 1]
-        streams = _streams_of(buffer, start, stop, counts[block])
+        streams = _count_streams(buffer, start, stop, counts[block])
         rows = (counts[block] + ROW - 1) // ROW
         at = start + (5 + 4 * streams if streams > 1 else 1)
         for stream in range(streams):

@@ -1,21 +1,20 @@
-"""rANS by definition, in plain Python: what every other form must reproduce bit for bit. Read this one first.
+"""The definition of rANS in plain Python, which every other form reproduces bit for bit. Read this file first.
 
-A lane is a number x in [2^15, 2^31). To encode a symbol that owns `freq` of 4096 slots from `start` on, x grows:
+A lane is a number x in [2^15, 2^31). To encode a symbol with `freq` of 4096 slots from `start` on:
 
     while x >= freq << 19:  push the low 16 bits of x as a word, x >>= 16         (at most once)
     x = (x // freq) << 12 | (start + x % freq)
 
-and to decode it, the same backwards:
+To decode it, the inverse:
 
-    slot = x & 4095                                                               (names the symbol)
+    slot = x & 4095                                                               (determines the symbol)
     x = freq * (x >> 12) + slot - start
     if x < 2^15:  x = x << 16 | next word
 
-What was encoded last is decoded first; so the encoder walks from the last symbol to the first, and its words are read
-in the opposite order to that in which they were pushed. Symbol i belongs to lane i % lanes; all lanes share one
-sequence of words, and within a step the lanes take theirs in ascending order. Every lane starts at 2^15 in the
-encoder: a decoder that does not end there, with no word left over, has read damaged bytes. The last step is filled up
-with the likeliest symbol of its table.
+The symbol encoded last is decoded first, so the encoder goes from the last symbol to the first, and the decoder reads
+the words in the opposite order. Symbol i belongs to lane i % lanes. All lanes share one sequence of words; within a
+step they take theirs in ascending order. Every lane starts at 2^15 in the encoder: a decoder that does not end there,
+or has words left, has read damaged bytes. The last step is padded with the likeliest symbol of its table.
 """
 
 from itertools import pairwise
@@ -33,21 +32,21 @@ from lamofc_codecs.entropy.rans_layout import (
     START,
     STOP,
     TABLES,
-    WORDS_END,
-    WORDS_LEFT,
+    WORDS_MISSING,
+    WORDS_UNUSED,
     first_symbols,
     frame,
 )
 from lamofc_codecs.entropy.tables import BITS, SLOTS, Tables
 
-LOW = 1 << 15
-"""The least state, and the one that every lane starts from."""
-WORD = 16
+MIN_STATE = 1 << 15
+"""The smallest state, and the first state of every lane."""
+WORD_BITS = 16
 
 
 def encode_stream(symbols: NDArray[np.uint8], row_tables: NDArray[np.uint16], tables: Tables, lanes: int) -> bytes:
-    """One stream: the states of all lanes, then the words, as a decoder reads them."""
-    states, words = [LOW] * lanes, []
+    """Encode one stream: the states of all lanes, then the words in the order of decoding."""
+    states, words = [MIN_STATE] * lanes, []
     steps = -(-len(symbols) // lanes)
     for place in range(steps * lanes - 1, -1, -1):
         table = row_tables[place // ROW]
@@ -56,7 +55,7 @@ def encode_stream(symbols: NDArray[np.uint8], row_tables: NDArray[np.uint16], ta
         x = states[place % lanes]
         if x >= freq << (31 - BITS):
             words.append(x & 0xFFFF)
-            x >>= WORD
+            x >>= WORD_BITS
         states[place % lanes] = (x // freq << BITS) + x % freq + start
     return np.array(states, "<u4").tobytes() + np.array(words[::-1], "<u2").tobytes()
 
@@ -64,11 +63,11 @@ def encode_stream(symbols: NDArray[np.uint8], row_tables: NDArray[np.uint16], ta
 def decode_stream(
     data: bytes, count: int, row_tables: NDArray[np.uint16], tables: Tables, lanes: int
 ) -> tuple[NDArray[np.uint8], int]:
-    """The symbols of one stream, and what is wrong with it, or 0."""
+    """Decode one stream; return its symbols and the code of its error, or 0."""
     states = np.frombuffer(data, "<u4", lanes).tolist()
     words = iter(np.frombuffer(data, "<u2", offset=4 * lanes).tolist())
     symbols = np.zeros(-(-count // lanes) * lanes, np.uint8)
-    if not all(LOW <= state < LOW << WORD for state in states):
+    if not all(MIN_STATE <= state < MIN_STATE << WORD_BITS for state in states):
         return symbols[:count], FIRST_STATE
     for place in range(symbols.size):
         table, x = row_tables[place // ROW], states[place % lanes]
@@ -76,21 +75,21 @@ def decode_stream(
         symbol = int(tables.slots[table, slot]) & 0xFF
         symbols[place] = symbol
         x = int(tables.freqs[table, symbol]) * (x >> BITS) + slot - int(tables.starts[table, symbol])
-        if x < LOW:
+        if x < MIN_STATE:
             word = next(words, None)
             if word is None:
-                return symbols[:count], WORDS_END
-            x = x << WORD | word
+                return symbols[:count], WORDS_MISSING
+            x = x << WORD_BITS | word
         states[place % lanes] = x
     if next(words, None) is not None:
-        return symbols[:count], WORDS_LEFT
-    return symbols[:count], 0 if states == [LOW] * lanes else END_STATE
+        return symbols[:count], WORDS_UNUSED
+    return symbols[:count], 0 if states == [MIN_STATE] * lanes else END_STATE
 
 
 def encode_block(
     symbols: NDArray[np.uint8], row_tables: NDArray[np.uint16], tables: Tables, lanes: int, streams: int
 ) -> bytes:
-    """A block of one or several streams."""
+    """Encode a block of one or several streams."""
     firsts = first_symbols(len(symbols), streams).tolist()
     parts = [
         encode_stream(symbols[first:last], row_tables[first // ROW :], tables, lanes)
@@ -106,12 +105,12 @@ def decode_streams(
     tables: Tables,
     out: NDArray[np.uint8],
 ) -> int:
-    """Decode the listed streams into `out`; returns -1, or 8 x the number of the first bad stream + what is wrong."""
+    """Decode listed streams into `out`; return -1, or 8 * number of the first damaged stream + code of its error."""
     for number, stream in enumerate(streams.tolist()):
         data = buffer[stream[START] : stream[STOP]].tobytes()
         rows = row_tables[stream[TABLES] :]
-        symbols, wrong = decode_stream(data, stream[COUNT], rows, tables, stream[LANES])
+        symbols, error = decode_stream(data, stream[COUNT], rows, tables, stream[LANES])
         out[stream[FIRST] : stream[FIRST] + stream[COUNT]] = symbols
-        if wrong:
-            return 8 * number + wrong
+        if error:
+            return 8 * number + error
     return -1

@@ -1,9 +1,9 @@
-"""Probability tables: the frozen ones for coefficients of a known spread, and those made from a histogram.
+"""Probability tables: frozen ones for levels of a given spread, and tables normalised from a histogram.
 
-A table gives each of 256 symbols a frequency; the frequencies sum to 4096 and none is 4096. Symbols of coefficients are
-int8 values seen as uint8: 0 is zero, 255 is -1, and 128 (-128) is `ESCAPE`; so decoded bytes, viewed as int8, are the
-values. There are 48 frozen classes, six to an octave of sigma / step; a class above them codes `value >> shift` by a
-class of the top octave and leaves the low bits raw, so that any rate is possible.
+A table gives each of 256 symbols a frequency; the frequencies sum to 4096 and none is 4096. Symbols of levels are int8
+values viewed as uint8: 0 is zero, 255 is -1, and 128 (-128) is `ESCAPE`; so decoded bytes, viewed as int8, are the
+levels. There are 48 frozen classes, six to an octave of sigma / step. A class above them codes `level >> bits` with a
+table of the top octave and leaves the low bits raw, so that any rate is possible.
 """
 
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ SLOTS = 1 << BITS
 SYMBOLS = 256
 ESCAPE = 128
 ABSENT = 1 << 24
-"""Stands for the cost of a symbol that a table does not hold."""
+"""Cost, in 1/1024 bit, of a symbol that a table does not hold."""
 
 SIGMA_TABLES = "sigma-1"
-"""Id of the frozen tables in use; other tables get another id, and codecs that name it keep their bytes."""
+"""Id of the frozen tables. Other tables get another id, so codecs that name this one keep their bytes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tables:
-    """Tables that a block of symbols is coded with; a row of the block names one by its number."""
+    """The tables of a block of symbols; each row of the block names one by its number."""
 
     freqs: NDArray[np.uint16]
     """tables x 256; each sums to 4096, none of them 4096."""
@@ -39,10 +39,10 @@ class Tables:
         if freqs.dtype != np.uint16 or freqs.ndim != 2 or freqs.shape[1] != SYMBOLS or not 1 <= len(freqs) <= 1 << 16:
             raise UnsupportedInput(f"tables of {freqs.dtype} {freqs.shape}; expected uint16, 1 to 65536 x {SYMBOLS}")
         sums = freqs.sum(axis=1, dtype=np.int64)
-        wrong = np.flatnonzero((sums != SLOTS) | (freqs.max(axis=1) >= SLOTS))
-        if wrong.size:
+        invalid = np.flatnonzero((sums != SLOTS) | (freqs.max(axis=1) >= SLOTS))
+        if invalid.size:
             raise UnsupportedInput(
-                f"table {wrong[0]} sums to {sums[wrong[0]]} with a largest frequency of {freqs[wrong[0]].max()}; "
+                f"table {invalid[0]} sums to {sums[invalid[0]]} with a largest frequency of {freqs[invalid[0]].max()}; "
                 f"expected a sum of {SLOTS} and at most {SLOTS - 1}",
                 "make tables with normalise(counts)",
             )
@@ -52,7 +52,7 @@ class Tables:
 
     @classmethod
     def of(cls, *freqs: NDArray[np.uint16]) -> "Tables":
-        """Tables from single ones."""
+        """Stack single tables."""
         return cls(np.ascontiguousarray(np.stack(freqs)))
 
     @lazy
@@ -72,28 +72,28 @@ class Tables:
 
     @lazy
     def likeliest(self) -> NDArray[np.uint8]:
-        """The most probable symbol of each table, the first among equals; blocks are padded with it."""
+        """The most probable symbol of each table, the first among equals. Blocks are padded with it."""
         return np.asarray(self.freqs.argmax(axis=1), np.uint8)
 
     @lazy
     def costs(self) -> NDArray[np.float32]:
-        """tables x 256: bits that each symbol costs; infinite where the table does not hold it."""
+        """tables x 256: bits of each symbol, infinite where the table does not hold it."""
         with np.errstate(divide="ignore"):
             return (BITS - np.log2(self.freqs.astype(np.float64))).astype(np.float32)
 
     @lazy
     def millibits(self) -> NDArray[np.uint32]:
         """tables x 256: costs in 1/1024 bit, rounded up; `ABSENT` where the table does not hold the symbol."""
-        held = self.freqs > 0
-        bits = np.where(held, self.costs, 0)
-        return np.where(held, np.ceil(bits * 1024), ABSENT).astype(np.uint32)
+        present = self.freqs > 0
+        bits = np.where(present, self.costs, 0)
+        return np.where(present, np.ceil(bits * 1024), ABSENT).astype(np.uint32)
 
     @lazy
     def coding(self) -> NDArray[np.uint64]:
         """tables x 256 for encoders: reciprocal | frequency << 32 | first slot << 44 | k << 56.
 
-        2^k is the first power that is no less than the frequency, the reciprocal is ceil(2^(31 + k) / frequency), and
-        x // frequency is x * reciprocal >> (31 + k) for all x < 2^31.
+        2^k is the smallest power that is not below the frequency, and the reciprocal is ceil(2^(31 + k) / frequency).
+        Then x // frequency is x * reciprocal >> (31 + k) for all x < 2^31.
         """
         freqs, starts = np.maximum(self.freqs, 1).astype(np.uint64), self.starts.astype(np.uint64)
         k = np.searchsorted(1 << np.arange(BITS + 1), freqs).astype(np.uint64)
@@ -104,5 +104,5 @@ class Tables:
 
 @cache
 def sigma_tables() -> Tables:
-    """The 48 frozen tables."""
+    """Return the 48 frozen tables."""
     return Tables(np.ascontiguousarray(frozen()["freqs"], np.uint16))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, require, target_of
-from lamofc_codecs.entropy import read_exact
+from lamofc_codecs.entropy import read_exact_parts
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.klt.decode import pooled, reconstruct
 from lamofc_codecs.klt.encode import encode_source, keep_rows
@@ -118,7 +118,7 @@ class Klt(Codec):
         """Fill tensors from the levels and the exact values of a record."""
         reconstruct(read.level, self.parameters, read.side, outs)
         if len(read.exact):
-            read_exact(read.exact, outs)
+            read_exact_parts(read.exact, outs)
 
     def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
         """Decode a batch in a few launches, to the same values as on the CPU."""

@@ -30,7 +30,7 @@ def block_bits(symbols: NDArray[np.uint8], table_of_row: NDArray[np.uint16], low
 def coded_bits(symbols: NDArray[np.uint8], table_of_row: NDArray[np.uint16], tables: Tables) -> float:
     """Bits of symbols, to a part in a thousand, without coding."""
     cost = int(rans_cpu.coded_millibits(symbols, table_of_row, tables.millibits)[0]) / 1024
-    lanes, streams = rans_layout.plan(symbols.size, int(cost / 8))
+    lanes, streams = rans_layout.choose_layout(symbols.size, int(cost / 8))
     return cost + 32.0 * streams * (lanes + 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import LARGEST, read_numbers, write_numbers
+from lamofc_codecs.entropy import LARGEST_LEVEL, read_numbers, write_numbers
 from lamofc_codecs.errors import CorruptRecord
 
 Highs = NDArray[np.int64]
@@ -27,10 +27,10 @@ def read_escapes(data: memoryview, radii: NDArray[np.int32], shifts: NDArray[np.
             raise CorruptRecord(f"{len(data)} bytes follow levels of which none is escaped")
         return np.empty(0, np.int64)
     coded, used = read_numbers(data, count)
-    if used != len(data) or int(coded.max()) >> 1 > LARGEST:
+    if used != len(data) or int(coded.max()) >> 1 > LARGEST_LEVEL:
         raise CorruptRecord(f"{count} escapes take {used} of {len(data)} bytes and reach {int(coded.max()) >> 1}")
     magnitude = (coded >> 1) + radii + 1
     largest = int((magnitude << shifts.astype(np.int64)).max())
-    if largest > LARGEST:
-        raise CorruptRecord(f"an escaped level of {largest}; the largest is {LARGEST}")
+    if largest > LARGEST_LEVEL:
+        raise CorruptRecord(f"an escaped level of {largest}; the largest is {LARGEST_LEVEL}")
     return np.where(coded & 1, -magnitude, magnitude)

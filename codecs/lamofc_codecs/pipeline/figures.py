@@ -12,7 +12,7 @@ from lamofc_codecs.codec import Codec
 from lamofc_codecs.record import Item, Part
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Encoding, Source
-from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, item_distortions, of_items, survey
+from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, item_distortions, sum_by_item
 
 
 class FigureValues(TypedDict):
@@ -60,12 +60,12 @@ def item_figures(source: Source, codec: Codec, encoding: Encoding) -> Iterator[I
 def _item_sums(source: Source, bulk: Bulk | None) -> list[Sums]:
     """Survey each item."""
     if bulk is None:
-        return [survey(values, None) for values in _split(source.values, source.items)]
+        return [compute_sums(values, None) for values in _split(source.values, source.items)]
     inside, finite = ~bulk.outside(source.values), np.isfinite(source.values)
     values = np.where(finite, source.values, 0).astype(np.float64)
     signal = np.square((values - bulk.mean) * inside)
     per_value = (values, values**2, signal, 1.0 * inside, 1.0 * ~finite)
-    rows = np.stack([of_items(plane.sum(1), source.items) for plane in per_value], 1).tolist()
+    rows = np.stack([sum_by_item(plane.sum(1), source.items) for plane in per_value], 1).tolist()
     return [Sums(total, squares, signal, int(bulk_count), int(bad)) for total, squares, signal, bulk_count, bad in rows]
 
 

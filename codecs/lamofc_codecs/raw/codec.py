@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, require
-from lamofc_codecs.entropy import count_symbols, entropy, read_plane, write_plane
+from lamofc_codecs.entropy import count_symbols, entropy_bytes, read_plane, write_plane
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.options import Options
 from lamofc_codecs.profile import Profile
@@ -91,5 +91,5 @@ def least_size(tensor: Tensor) -> float:
     size, rotated = word_of(tensor.dtype)
     words = bytes_of(tensor).reshape(-1, size)
     sampled = np.ascontiguousarray(words[:: len(words) // _SAMPLED_WORDS | 1])
-    sampled_bytes = sum(entropy(count_symbols(plane)) for plane in split(sampled.reshape(-1), size, rotated))
+    sampled_bytes = sum(entropy_bytes(count_symbols(plane)) for plane in split(sampled.reshape(-1), size, rotated))
     return sampled_bytes * len(words) / max(len(sampled), 1)

@@ -1,19 +1,19 @@
 """Statistics of features and of coding errors, and the theory that predicts rates.
 
 In: tensors of tokens x channels. Out: bounds of the bulk, sums, distortions, spreads, the step or the rate that reverse
-water-filling predicts, and which features are worth coding together."""
+water-filling predicts, and the groups of features whose joint coding saves bits."""
 
 from lamofc_codecs.stats.bulk import Bulk
-from lamofc_codecs.stats.channel_statistics import statistics
+from lamofc_codecs.stats.channel_statistics import collect_statistics
 from lamofc_codecs.stats.distortion import (
     NO_DISTORTION,
     Distortion,
     Sums,
+    compute_sums,
     interpolate_distortion,
     item_distortions,
     measure_distortion,
-    of_items,
-    survey,
+    sum_by_item,
     total_distortion,
     total_sums,
 )
@@ -47,6 +47,8 @@ __all__ = [
     "Sums",
     "WaterFilling",
     "coarsest_within",
+    "collect_statistics",
+    "compute_sums",
     "doublings",
     "error_budget",
     "error_share",
@@ -56,13 +58,11 @@ __all__ = [
     "item_distortions",
     "measure_distortion",
     "nearest_rate",
-    "of_items",
     "relative_bits",
     "round_step",
     "single_band",
     "solve_step",
-    "statistics",
-    "survey",
+    "sum_by_item",
     "total_distortion",
     "total_sums",
 ]

@@ -1,8 +1,8 @@
-"""The bulk of a feature: its entries but for the massive ones, and the sums that its figures are made of.
+"""The bulk of a feature: all its entries but the massive activations.
 
-A few entries at 1e4 hold nearly all the energy of some features; a signal-to-noise ratio over all entries then says
-nothing about the rest. So `snr_db` counts the entries within 32 median absolute deviations of their channel's median
-in the calibration samples. The bounds stand in the profile, and are the same for every codec.
+In some features a few entries at 1e4 hold nearly all the energy, and a signal-to-noise ratio over all entries hides the
+others. So `snr_db` is over the entries within 32 median absolute deviations of their channel's median in the
+calibration samples. The profile stores the bounds; they are the same for every codec.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from lamofc_codecs.errors import CodecError
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.runtime import Floats
 
-DEVIATIONS = 32.0
+BOUND_DEVIATIONS = 32.0
+"""Distance of the bounds from a channel's median, in median absolute deviations."""
 
 
 @dataclass(frozen=True)
 class Bulk:
-    """Per-channel mean of the bulk and the bounds that it lies within, each float32 of shape [channels]."""
+    """Mean of the bulk and its bounds, each float32 of shape [channels]."""
 
     mean: Floats
     low: Floats
     high: Floats
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return what a profile stores, by name."""
+        """Return the tensors of a profile, by name."""
         return {
             "bulk_mean": torch.from_numpy(self.mean),
             "bulk_low": torch.from_numpy(self.low),
@@ -38,17 +39,17 @@ class Bulk:
         }
 
     def of_channels(self, first: int, last: int) -> Bulk:
-        """That of some neighbouring channels."""
+        """Return the bulk of the channels from `first` up to, not including, `last`."""
         return Bulk(self.mean[first:last], self.low[first:last], self.high[first:last])
 
     def outside(self, values: Floats) -> NDArray[np.bool_]:
-        """Which of tokens x channels lie out of the bounds, or are no numbers."""
+        """Return a mask of the values, tokens x channels, that are outside of the bounds or NaN."""
         with np.errstate(invalid="ignore"):
             return ~((values >= self.low) & (values <= self.high))
 
     @classmethod
     def of(cls, profile: Profile | None) -> Bulk | None:
-        """Read from a profile; None where it has no bounds."""
+        """Read the bulk from a profile; None where it has no bounds."""
         if profile is None or "bulk_mean" not in profile.tensors:
             return None
         mean = profile.tensor("bulk_mean", torch.float32, -1)
@@ -57,7 +58,7 @@ class Bulk:
 
     @classmethod
     def required(cls, profile: Profile) -> Bulk:
-        """Read from the profile of a lossy codec, which must have bounds."""
+        """Read the bulk from the profile of a lossy codec, which must have bounds."""
         bulk = cls.of(profile)
         if bulk is None:
             raise CodecError(f"profile {profile.id[:12]} has no bounds of its bulk", "fit the profile again")

@@ -1,4 +1,4 @@
-"""What is fitted on samples before anything else: each channel's middle, spread and bounds, in one pass."""
+"""The first step of every fit: mean, spread and bounds of each channel, in one pass over the samples."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from torch import Tensor
 
 from lamofc_codecs.errors import CodecError, NonFiniteInput, UnsupportedInput
 from lamofc_codecs.runtime import Floats, describe_lost, lost_in_float32
-from lamofc_codecs.stats.bulk import DEVIATIONS, Bulk
+from lamofc_codecs.stats.bulk import BOUND_DEVIATIONS, Bulk
 
-_KEPT_ELEMENTS = 1 << 24
-_LARGEST = float(np.finfo(np.float32).max)
+_MAX_ELEMENTS = 1 << 24
+"""Values of the subset of tokens on which the statistics are computed."""
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 class ChannelStatistics:
-    """Per-channel figures of a stream of samples, in one pass and bounded memory.
+    """Statistics of each channel over a stream of samples, in one pass and bounded memory.
 
-    Tokens are kept by a hash of their number, ever fewer as the stream grows: the choice depends on nothing but the
-    order of the tokens, and, unlike a fixed stride, cannot fall into step with the length of the samples.
+    They are computed on a subset of the tokens, selected by a hash of the token's number, whose share shrinks as the
+    stream grows. The selection depends only on the order of the tokens and, unlike a fixed stride, cannot coincide with
+    the length of the samples.
     """
 
-    def __init__(self, *, skip_nonfinite: bool = False, elements: int = _KEPT_ELEMENTS) -> None:
-        """Keep at most `elements` values; tokens with non-finite values raise, or are left out if asked."""
-        self._skip = skip_nonfinite
-        self._elements = elements
+    def __init__(self, *, skip_nonfinite: bool = False, elements: int = _MAX_ELEMENTS) -> None:
+        """Hold at most `elements` values. Tokens with non-finite values raise, or are skipped."""
+        self._skip_nonfinite = skip_nonfinite
+        self._max_elements = elements
         self._rows: list[Floats] = []
-        self._ranks: list[NDArray[np.uint64]] = []
-        self._limit = np.uint64(0xFFFFFFFFFFFFFFFF)
-        self._kept = 0
+        self._hashes: list[NDArray[np.uint64]] = []
+        self._hash_limit = np.uint64(0xFFFFFFFFFFFFFFFF)
+        self._count = 0
         self.tokens = 0
         self.samples = 0
         self.channels = -1
 
     def add(self, sample: Tensor) -> None:
-        """Take in one sample, tokens x channels."""
+        """Add one sample, tokens x channels."""
         if sample.dim() != 2 or not sample.dtype.is_floating_point:
             raise CodecError(
                 f"a sample to fit must be floating tokens x channels, got {sample.dtype} {tuple(sample.shape)}",
@@ -49,86 +51,87 @@ class ChannelStatistics:
                 "fit one profile for each",
             )
         self.channels = sample.shape[1]
-        ranks = _hash(np.arange(self.tokens, self.tokens + len(sample), dtype=np.uint64))
+        hashes = _hash(np.arange(self.tokens, self.tokens + len(sample), dtype=np.uint64))
         self.tokens += len(sample)
         self.samples += 1
-        chosen = ranks <= self._limit
+        selected = hashes <= self._hash_limit
         values = sample.detach().cpu()
-        rows = values[torch.from_numpy(chosen)].to(torch.float32).contiguous().numpy()
+        rows = values[torch.from_numpy(selected)].to(torch.float32).contiguous().numpy()
         finite = np.isfinite(rows).all(1)
-        wide = values.dtype == torch.float64 and not self._skip
+        wide = values.dtype == torch.float64 and not self._skip_nonfinite
         if wide and torch.isfinite(values).all() and lost_in_float32(values).any():
             raise UnsupportedInput(
                 f"of a sample to fit, {describe_lost(values)}", 'use codec raw, or fit with nonfinite="exact"'
             )
         if not finite.all():
-            if not self._skip:
+            if not self._skip_nonfinite:
                 raise NonFiniteInput(
                     f"a sample to fit has {int((~np.isfinite(rows)).sum())} non-finite values of {rows.size}",
                     'leave it out, or fit with nonfinite="exact"',
                 )
-            rows, chosen = rows[finite], np.flatnonzero(chosen)[finite]
+            rows, selected = rows[finite], np.flatnonzero(selected)[finite]
         self._rows.append(rows)
-        self._ranks.append(ranks[chosen])
-        self._kept += len(rows)
-        while self._kept * self.channels > self._elements and self._kept > 1:
-            self._thin()
+        self._hashes.append(hashes[selected])
+        self._count += len(rows)
+        while self._count * self.channels > self._max_elements and self._count > 1:
+            self._halve()
 
-    def _thin(self) -> None:
-        self._limit >>= np.uint64(1)
-        rows, ranks = np.concatenate(self._rows), np.concatenate(self._ranks)
-        stay = ranks <= self._limit
-        self._rows, self._ranks = [rows[stay]], [ranks[stay]]
-        self._kept = int(stay.sum())
+    def _halve(self) -> None:
+        self._hash_limit >>= np.uint64(1)
+        rows, hashes = np.concatenate(self._rows), np.concatenate(self._hashes)
+        selected = hashes <= self._hash_limit
+        self._rows, self._hashes = [rows[selected]], [hashes[selected]]
+        self._count = int(selected.sum())
 
     def values(self) -> Floats:
-        """Return the tokens kept, tokens x channels."""
-        if not self._kept:
+        """Return the selected tokens, tokens x channels."""
+        if not self._count:
             raise CodecError(
                 f"nothing to fit on: the samples hold {self.tokens} tokens, none of which can be used", "give samples"
             )
         return np.concatenate(self._rows)
 
     def finish(self) -> tuple[Bulk, Floats]:
-        """Return the bulk's bounds and means, and the standard deviation within it, per channel."""
-        # A quarter of the values: neither their differences nor the middle of two can then overflow.
+        """Return the bulk, and the standard deviation of each channel within it."""
+        # A quarter of the values: neither a difference nor the mean of two can then overflow.
         columns = np.ascontiguousarray(self.values().T) * np.float32(0.25)
         median = np.median(columns, axis=1).astype(np.float64)
-        apart = np.abs(columns - median[:, None].astype(np.float32))
-        spread = _spread(np.median(apart, axis=1).astype(np.float64), apart.mean(axis=1, dtype=np.float64))
-        reach = DEVIATIONS * spread
-        low = (4 * np.maximum(median - reach, -_LARGEST / 4)).astype(np.float32)
-        high = (4 * np.minimum(median + reach, _LARGEST / 4)).astype(np.float32)
+        deviations = np.abs(columns - median[:, None].astype(np.float32))
+        spread = _spread(np.median(deviations, axis=1).astype(np.float64), deviations.mean(axis=1, dtype=np.float64))
+        distance = BOUND_DEVIATIONS * spread
+        low = (4 * np.maximum(median - distance, -_FLOAT32_MAX / 4)).astype(np.float32)
+        high = (4 * np.minimum(median + distance, _FLOAT32_MAX / 4)).astype(np.float32)
         within = (columns >= low[:, None] / 4) & (columns <= high[:, None] / 4)
         counts = np.maximum(within.sum(1), 1)
         mean = columns.sum(1, dtype=np.float64, where=within) / counts
-        away = columns - mean[:, None].astype(np.float32)
-        sigma = 4 * np.sqrt(np.square(away, dtype=np.float64).sum(1, where=within) / counts)
-        return Bulk((4 * mean).astype(np.float32), low, high), np.minimum(sigma, _LARGEST).astype(np.float32)
+        centred = columns - mean[:, None].astype(np.float32)
+        sigma = 4 * np.sqrt(np.square(centred, dtype=np.float64).sum(1, where=within) / counts)
+        return Bulk((4 * mean).astype(np.float32), low, high), np.minimum(sigma, _FLOAT32_MAX).astype(np.float32)
 
 
-def statistics(
-    samples: Iterable[Tensor], *, skip_nonfinite: bool = False, elements: int = _KEPT_ELEMENTS
+def collect_statistics(
+    samples: Iterable[Tensor], *, skip_nonfinite: bool = False, elements: int = _MAX_ELEMENTS
 ) -> ChannelStatistics:
-    """Take in all samples."""
+    """Collect the statistics of all samples."""
     collected = ChannelStatistics(skip_nonfinite=skip_nonfinite, elements=elements)
     for sample in samples:
         collected.add(sample)
     return collected
 
 
-def _spread(mad: NDArray[np.float64], mean_apart: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Replace a median deviation of 0: by the mean one (a sparse channel), else by the feature's own (a constant one).
+def _spread(median_deviation: NDArray[np.float64], mean_deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the spread of each channel: its median deviation, or a substitute where that is 0.
 
-    Where the whole feature is constant there is no scale to go by, and the bounds are open.
+    A sparse channel gets its mean deviation, a constant one the median spread of the other channels. A feature that is
+    constant as a whole has no scale, so its bounds are open.
     """
-    spread = np.where(mad > 0, mad, mean_apart)
-    known = spread[spread > 0]
-    return np.where(spread > 0, spread, np.median(known) if known.size else _LARGEST)
+    spread = np.where(median_deviation > 0, median_deviation, mean_deviation)
+    positive = spread[spread > 0]
+    return np.where(spread > 0, spread, np.median(positive) if positive.size else _FLOAT32_MAX)
 
 
 def _hash(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Spread consecutive numbers evenly over 64 bits (the finaliser of splitmix64)."""
+    """Hash consecutive numbers evenly over 64 bits (the finaliser of splitmix64)."""
     x = numbers + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

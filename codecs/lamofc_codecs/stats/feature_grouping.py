@@ -17,20 +17,20 @@ from torch import Tensor
 
 from lamofc_codecs.runtime import convert
 from lamofc_codecs.stats.bulk import Bulk
-from lamofc_codecs.stats.channel_statistics import statistics
+from lamofc_codecs.stats.channel_statistics import collect_statistics
 
-_MANY, _FEW = 1536, 768
+_TOKENS_OF_FEW_FEATURES, _TOKENS_OF_MANY_FEATURES = 1536, 768
 """Tokens that are looked at, of few features and of many."""
-_FEATURES = 24
-_HELD_OUT = 5
+_FEW_FEATURES = 24
+_TEST_EVERY = 5
 """One token in so many is coded by what the others tell."""
-_MOST = 1 << 14
+_MAX_GROUP_CHANNELS = 1 << 14
 """Channels of a group."""
-_WORTH = 0.02
+_MIN_SAVED_SHARE = 0.02
 """Share of the bits that a pair has to save."""
-_LIKELY = 8
+_CANDIDATES_AFTER_MERGE = 8
 """Groups that are looked at again when one has grown: those with which its parts saved most."""
-_COLUMNS = 1.5
+_COLUMNS_PER_STRONG_ONE = 1.5
 """Columns of a transform for each that is worth a bit or so."""
 
 Names = tuple[str, ...]
@@ -59,7 +59,7 @@ def find_groups(samples: Iterable[Mapping[str, Tensor]], aim_db: float = 10.0, s
             alike.setdefault(tuple(len(sample[name]) for sample in listed), []).append(name)
     found: list[Group] = []
     for lengths, names in alike.items():
-        if len(names) > 1 and sum(lengths) >= 2 * _HELD_OUT:
+        if len(names) > 1 and sum(lengths) >= 2 * _TEST_EVERY:
             found += _Search(listed, names, aim_db, shared_by * sum(lengths) / len(listed)).groups()
     return sorted(found, key=lambda group: group.names)
 
@@ -91,7 +91,7 @@ class _Products:
         unlikely = self.square / noise - float(told.square().sum(0).mean()) * count
         columns = count - float(torch.cholesky_inverse(factor).diagonal().sum())
         bits = float(factor.diagonal().log2().sum()) + 0.5 * math.log2(math.e) * unlikely
-        return bits + 8 * _COLUMNS * columns * self.channels / shared
+        return bits + 8 * _COLUMNS_PER_STRONG_ONE * columns * self.channels / shared
 
 
 class _Search:
@@ -101,7 +101,7 @@ class _Search:
         self, samples: Sequence[Mapping[str, Tensor]], names: Sequence[str], aim_db: float, shared: float
     ) -> None:
         self._noise, self._shared = 10 ** (-aim_db / 10), shared
-        most = _MANY if len(names) <= _FEATURES else _FEW
+        most = _TOKENS_OF_FEW_FEATURES if len(names) <= _FEW_FEATURES else _TOKENS_OF_MANY_FEATURES
         self._products: dict[Names, _Products] = {}
         for name in names:
             self._products[name,] = _products([sample[name] for sample in samples], most)
@@ -120,7 +120,9 @@ class _Search:
             self._products[grown] = self._products.pop(one) + self._products.pop(other)
             self._bits[grown] = self._of(self._products[grown])
             saved = {pair: value for pair, value in saved.items() if one not in pair and other not in pair}
-            likely = sorted((name for name in hopes if name in self._products), key=lambda name: -hopes[name])[:_LIKELY]
+            likely = sorted((name for name in hopes if name in self._products), key=lambda name: -hopes[name])[
+                :_CANDIDATES_AFTER_MERGE
+            ]
             saved |= {_pair(grown, name): self._saved(*_pair(grown, name)) for name in likely}
         return [self._group(names) for names in self._products if len(names) > 1]
 
@@ -130,9 +132,9 @@ class _Search:
     def _saved(self, one: Names, other: Names) -> float:
         """Bits of a token that two groups save together, beyond what makes it worth it."""
         both = self._products[one] + self._products[other]
-        if both.channels > _MOST:
+        if both.channels > _MAX_GROUP_CHANNELS:
             return 0.0
-        return (1 - _WORTH) * (self._bits[one] + self._bits[other]) - self._of(both)
+        return (1 - _MIN_SAVED_SHARE) * (self._bits[one] + self._bits[other]) - self._of(both)
 
     def _group(self, names: Names) -> Group:
         channels = self._products[names].channels
@@ -149,11 +151,11 @@ def _products(tensors: Sequence[Tensor], most: int) -> _Products:
     stride = max(1, sum(map(len, tensors)) // most)
     chosen = [tensor.detach().cpu()[place % stride :: stride] for place, tensor in enumerate(tensors)]
     rows = [convert(some, torch.float32) for some in chosen]
-    collected = statistics(rows, skip_nonfinite=True)
+    collected = collect_statistics(rows, skip_nonfinite=True)
     bulk, _ = collected.finish()
     away = _inside(torch.cat(rows), bulk)
     away /= away.square().mean().sqrt().clamp(min=1e-30)
-    held = torch.arange(len(away)) % _HELD_OUT == 0
+    held = torch.arange(len(away)) % _TEST_EVERY == 0
     train, test = away[~held], away[held]
     return _Products(train @ train.T, test @ train.T, float(test.square().sum(1).mean()), away.shape[1])
 

@@ -1,4 +1,4 @@
-"""Whether a profile fits what it codes: a record's bits beside those that its channels would take each by itself."""
+"""How well a profile matches the tensor that it codes: a record's bits against an estimate without any transform."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from torch import Tensor
 from lamofc_codecs.record import Record
 from lamofc_codecs.stats.water_filling import single_band
 
-_TOKENS = 256
-_SCALAR = 0.254
-"""Bits that rounding numbers one by one costs above ideal coding, in each column that stands out."""
-_SIDE, _FRAME = 2.0, 400.0
-"""Bits of each token, and of each record, besides its numbers."""
+_SAMPLED_TOKENS = 256
+_SCALAR_LOSS_BITS = 0.254
+"""Bits a level that scalar quantisation takes beyond the rate-distortion bound, in each column above the error."""
+_SIDE_BITS_PER_TOKEN, _SIDE_BITS_PER_RECORD = 2.0, 400.0
+"""Side information of a token, and of a record."""
 
 
 def relative_bits(tensor: Tensor, record: Record) -> float:
-    """A record's bits against those that coding each channel by itself would take at its error, about.
+    """Return a record's bits divided by an estimate of those that scalar coding of each channel takes at equal error.
 
-    A transform that fits takes fewer, so above 1.1 the profile is one of other features; infinite for raw records.
+    A matching transform saves bits, so a ratio above 1.1 means that the profile is of other features. Infinite for
+    raw records.
     """
     if record.codec == "raw":
         return math.inf
-    stride = max(1, len(tensor) // _TOKENS)
+    stride = max(1, len(tensor) // _SAMPLED_TOKENS)
     variance = np.sort(tensor[::stride].float().numpy().astype(np.float64).var(0))[::-1]
-    plain = single_band(variance, len(tensor))
-    step = plain.step_for_error(max(record.bulk_sse, 1e-300))
-    bits = plain.bits(step) + len(tensor) * (_SCALAR * plain.columns(step) + _SIDE) + _FRAME
+    channels = single_band(variance, len(tensor))
+    step = channels.step_for_error(max(record.bulk_sse, 1e-300))
+    per_token = _SCALAR_LOSS_BITS * channels.columns(step) + _SIDE_BITS_PER_TOKEN
+    bits = channels.bits(step) + len(tensor) * per_token + _SIDE_BITS_PER_RECORD
     return record.payload_bits / bits

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, check_channels, target_of
-from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, classes_of, read_outliers, write_outliers
+from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, classes_of, read_exact_values, write_exact_values
 from lamofc_codecs.errors import CodecError, CorruptRecord
 from lamofc_codecs.options import parse_options
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Encoding, Source
-from lamofc_codecs.stats import Bulk, measure_distortion, statistics
+from lamofc_codecs.stats import Bulk, collect_statistics, measure_distortion
 from lamofc_codecs.uniform.block import Block, ColumnLayout
 from lamofc_codecs.uniform.options import UniformOptions
 from lamofc_codecs.uniform.quantiser import UNBOUNDED, Scale, fit_offsets, offsets_in_steps, quantise, restore
@@ -46,7 +46,7 @@ class Uniform(Codec):
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: UniformOptions) -> Profile:
         """Fit the channels' means and spreads."""
-        collected = statistics(samples, skip_nonfinite=options.nonfinite == "exact")
+        collected = collect_statistics(samples, skip_nonfinite=options.nonfinite == "exact")
         bulk, sigma = collected.finish()
         shrink = fit_offsets(collected.values(), bulk, sigma)
         config = {
@@ -118,7 +118,7 @@ class Uniform(Codec):
     def _pack(self, source: Source, tried: Candidate, *, shrunk: bool) -> Encoding:
         block = tried.block.pack()
         flags = _SHRUNK * shrunk | _EXACT * bool(len(tried.exact))
-        outliers = write_outliers(tried.exact, source.tensor) if len(tried.exact) else b""
+        outliers = write_exact_values(tried.exact, source.tensor) if len(tried.exact) else b""
         section = b"".join((_HEAD.pack(tried.step, flags, len(block)), block, outliers))
         return Encoding((section,), (tried.distortion,), tried.reached)
 
@@ -145,4 +145,4 @@ class Uniform(Codec):
         block = Block.unpack(data[_HEAD.size : end], columns)
         restore(block, scale, out.dtype, out)
         if flags & _EXACT:
-            read_outliers(data[end:], out)
+            read_exact_values(data[end:], out)

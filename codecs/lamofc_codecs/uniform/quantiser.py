@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.entropy import ALL_CLASSES, CLASSES, LARGEST, class_sigma
+from lamofc_codecs.entropy import ALL_CLASSES, CLASSES, LARGEST_LEVEL, class_sigma
 from lamofc_codecs.level_coding import pack_low_bits
 from lamofc_codecs.runtime import LARGEST_HALF, Floats, compiled, convert, convert_into
 from lamofc_codecs.stats import Bulk, fit_offset
@@ -65,7 +65,7 @@ def quantise(values: Floats, scale: Scale, columns: ColumnLayout, bounds: tuple[
     column = positions % max(count, 1)
     with np.errstate(invalid="ignore", over="ignore"):
         rounded = np.rint((escaped_values - scale.middle[column]) * inverse)
-        inside = (np.abs(rounded) <= LARGEST) & (escaped_values >= reach[1]) & (escaped_values <= reach[2])
+        inside = (np.abs(rounded) <= LARGEST_LEVEL) & (escaped_values >= reach[1]) & (escaped_values <= reach[2])
     exact = np.sort(positions[~inside])
     high[exact // max(count, 1), exact % max(count, 1)] = 0
     shifts = columns.shifts[column[inside]].astype(np.int64)
@@ -148,9 +148,9 @@ def _quantise_wide(values: Floats, middle: Floats, reach: Floats, levels: NDArra
         for c in range(values.shape[1]):
             v = row[c]
             rounded = np.rint((v - middle[c]) * inverse)
-            inside = (abs(rounded) <= np.float32(LARGEST)) & (v >= least) & (v <= most)
+            inside = (abs(rounded) <= np.float32(LARGEST_LEVEL)) & (v >= least) & (v <= most)
             # An entry that the block cannot hold becomes a level beyond all tables, so that `_escaped` finds it.
-            out[c] = np.int32(rounded if inside else np.float32(2 * LARGEST))
+            out[c] = np.int32(rounded if inside else np.float32(2 * LARGEST_LEVEL))
 
 
 @compiled

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import ESCAPE, LARGEST, classes_of, shape_of_classes, sigma_tables
+from lamofc_codecs.entropy import ESCAPE, LARGEST_LEVEL, classes_of, shape_of_classes, sigma_tables
 from lamofc_codecs.runtime import Floats, compiled
 from lamofc_codecs.stats import Bulk
 
@@ -84,7 +84,7 @@ def _errors(centred: Floats, bounds: Floats, offsets: Floats, step: np.float32, 
             v = row[c]
             scaled = v * inverse
             # Beyond 2 ** 22 the entry is stored exactly; the comparison fails for NaN, too.
-            coded = abs(scaled) <= np.float32(LARGEST)
+            coded = abs(scaled) <= np.float32(LARGEST_LEVEL)
             level = (scaled + _ROUND) - _ROUND
             sign = np.float32(level > 0) - np.float32(level < 0)
             error = np.float64(v - (level - sign * offsets[c]) * step if coded else np.float32(0))
@@ -100,7 +100,7 @@ def _bits(centred: Floats, shape: NDArray[np.int32], step: np.float32, costs: Fl
         for c in range(centred.shape[1]):
             table, shift, radius = shape[0, c], np.int64(shape[1, c]), shape[2, c]
             scaled = abs(centred[i, c] * inverse)
-            level = (scaled + _ROUND) - _ROUND if scaled <= np.float32(LARGEST) else np.float32(0)
+            level = (scaled + _ROUND) - _ROUND if scaled <= np.float32(LARGEST_LEVEL) else np.float32(0)
             high = (np.int64(level) + ((np.int64(1) << shift) >> 1)) >> shift
             total += np.float64(shift)
             if high <= radius:

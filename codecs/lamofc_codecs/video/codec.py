@@ -23,7 +23,7 @@ from lamofc_codecs.published import BITS, published_range
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import LARGEST_HALF, Floats, convert
 from lamofc_codecs.source import Encoding, Source
-from lamofc_codecs.stats import Bulk, measure_distortion, statistics
+from lamofc_codecs.stats import Bulk, collect_statistics, measure_distortion
 from lamofc_codecs.video.ffmpeg import run
 
 Pixels = NDArray[np.uint16]
@@ -78,7 +78,7 @@ class Video(Codec):
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: VideoOptions) -> Profile:
         """Find the range of the bulk, unless the options give one."""
-        collected = statistics(samples)
+        collected = collect_statistics(samples)
         bulk, _ = collected.finish()
         ends = options.ends()
         if ends is None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamofc_codecs import CorruptRecord
-from lamofc_codecs.entropy.exact_values import read_outliers, write_outliers
+from lamofc_codecs.entropy.exact_values import read_exact_values, write_exact_values
 from lamofc_codecs.entropy.exp_golomb import read_numbers, write_numbers
 
 
@@ -50,13 +50,13 @@ def test_entries_come_back_bit_by_bit(dtype: torch.dtype) -> None:
     source[0, 0], source[49, 19], source[7, 7] = float("nan"), float("inf"), -0.0
     positions = np.array([0, 1, 147, 500, 999])
     out = torch.zeros_like(source)
-    data = write_outliers(positions, source)
-    read_outliers(memoryview(data), out)
+    data = write_exact_values(positions, source)
+    read_exact_values(memoryview(data), out)
     expected = torch.zeros_like(source)
     expected.view(-1)[positions] = source.view(-1)[positions]
     assert out.view(torch.uint8).numpy().tobytes() == expected.view(torch.uint8).numpy().tobytes()
     for end in range(len(data)):
         with pytest.raises(CorruptRecord):
-            read_outliers(memoryview(data[:end]), out)
+            read_exact_values(memoryview(data[:end]), out)
     with pytest.raises(CorruptRecord):
-        read_outliers(memoryview(data), torch.zeros(998, dtype=dtype))
+        read_exact_values(memoryview(data), torch.zeros(998, dtype=dtype))

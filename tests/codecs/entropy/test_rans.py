@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lamofc_codecs.entropy.histogram import normalise
 from lamofc_codecs.entropy.rans import Blocks, decode_blocks, decode_symbols, encode_symbols
 from lamofc_codecs.entropy.rans_cpu import encode_streams
-from lamofc_codecs.entropy.rans_layout import first_symbols, plan
+from lamofc_codecs.entropy.rans_layout import choose_layout, first_symbols
 from lamofc_codecs.entropy.rans_reference import encode_block
 from lamofc_codecs.entropy.tables import Tables, sigma_tables
 from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
@@ -121,11 +121,11 @@ def test_size_stays_near_the_cost() -> None:
 
 def test_plan_gives_lanes_and_streams_what_they_cost() -> None:
     for coded in (0, 100, 511, 512, 5000, 8192, 10**6):
-        lanes, streams = plan(10**7, coded)
+        lanes, streams = choose_layout(10**7, coded)
         assert lanes == 1 or lanes * 256 <= coded
         assert streams == 1 or streams * 16384 <= coded
-    assert plan(10**7, 10**7) == (32, 305)
-    assert plan(100, 100) == (1, 1)
+    assert choose_layout(10**7, 10**7) == (32, 305)
+    assert choose_layout(100, 100) == (1, 1)
 
 
 def test_many_blocks_in_one_call() -> None:

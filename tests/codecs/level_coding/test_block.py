@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lamofc_codecs import CorruptRecord
-from lamofc_codecs.entropy import LARGEST
+from lamofc_codecs.entropy import LARGEST_LEVEL
 from lamofc_codecs.entropy.exp_golomb import write_numbers
 from lamofc_codecs.level_coding import (
     CodedBlock,
@@ -25,7 +25,7 @@ RUNS = np.array([2, 0, 1]), np.array([1, 0, 0]), np.array([4, 5, 2])
 @given(st.lists(st.integers(0, 15), min_size=3, max_size=3), st.integers(0, 1000), st.booleans())
 def test_low_bits_and_high_parts_are_the_levels(shifts: list[int], seed: int, by_token: bool) -> None:
     shift = np.array(shifts, np.int32)
-    levels = np.random.default_rng(seed).integers(-LARGEST, LARGEST + 1, (3, 5)).astype(np.int32)
+    levels = np.random.default_rng(seed).integers(-LARGEST_LEVEL, LARGEST_LEVEL + 1, (3, 5)).astype(np.int32)
     if by_token:
         levels = np.asfortranarray(levels)
     out = np.zeros((int(shift @ RUNS[2]) + 7) // 8, np.uint8)
@@ -52,7 +52,7 @@ def test_escapes_are_distances_beyond_the_radius() -> None:
         read_escapes(data, radii[:0], shifts[:0])
 
 
-@pytest.mark.parametrize(("distance", "shift"), [(LARGEST, 0), (LARGEST >> 15, 15), (1 << 22, 15)])
+@pytest.mark.parametrize(("distance", "shift"), [(LARGEST_LEVEL, 0), (LARGEST_LEVEL >> 15, 15), (1 << 22, 15)])
 def test_no_escape_stands_for_a_level_above_the_largest(distance: int, shift: int) -> None:
     data = memoryview(write_numbers(np.array([2 * distance], np.int64)))
     with pytest.raises(CorruptRecord, match=r"escaped level of|escapes take"):

@@ -6,14 +6,14 @@ import torch
 
 from lamofc_codecs import CodecError, NonFiniteInput
 from lamofc_codecs.stats.bulk import Bulk
-from lamofc_codecs.stats.channel_statistics import ChannelStatistics, statistics
-from lamofc_codecs.stats.distortion import measure_distortion, survey
+from lamofc_codecs.stats.channel_statistics import ChannelStatistics, collect_statistics
+from lamofc_codecs.stats.distortion import compute_sums, measure_distortion
 from lamofc_codecs.testing.samples import feature
 
 
 def test_bounds_are_32_median_deviations_about_the_median() -> None:
     x = feature(501, 20, 1)
-    bulk, sigma = statistics([x[:200], x[200:]]).finish()
+    bulk, sigma = collect_statistics([x[:200], x[200:]]).finish()
     values = x.numpy()
     median = np.median(values, axis=0)
     mad = np.median(np.abs(values - median), axis=0)
@@ -30,40 +30,40 @@ def test_a_sparse_channel_a_constant_channel_and_a_constant_feature_have_bounds(
     x = torch.randn(400, 3, generator=torch.Generator().manual_seed(1))
     x[:, 0] *= torch.arange(400) % 5 == 0
     x[:, 1] = 7
-    bulk, sigma = statistics([x]).finish()
+    bulk, sigma = collect_statistics([x]).finish()
     assert bulk.low[0] < x[:, 0].min() and bulk.high[0] > x[:, 0].max()
     assert bulk.low[1] < 7 < bulk.high[1] < 100
     assert sigma[1] == 0 and bulk.mean[1] == 7
-    flat, _ = statistics([torch.full((9, 2), 3.0)]).finish()
+    flat, _ = collect_statistics([torch.full((9, 2), 3.0)]).finish()
     assert (flat.low < -1e38).all() and (flat.high > 1e38).all()
 
 
 def test_survey_agrees_with_numpy_and_leaves_out_what_is_not_finite() -> None:
     x = feature(301, 17, 2).numpy()
     x[5, 3], x[6, 4], x[7, 5] = np.nan, np.inf, -np.inf
-    bulk, _ = statistics([feature(200, 17, 3)]).finish()
+    bulk, _ = collect_statistics([feature(200, 17, 3)]).finish()
     finite = np.isfinite(x)
     wide = np.where(finite, x, 0).astype(np.float64)
     inside = finite & (x >= bulk.low) & (x <= bulk.high)
-    sums = survey(x, bulk)
+    sums = compute_sums(x, bulk)
     assert sums.bad == 3 and sums.bulk == inside.sum() < finite.sum()
     assert sums.sum == pytest.approx(wide.sum())
     assert sums.sum_sq == pytest.approx((wide**2).sum())
     assert sums.signal == pytest.approx(((wide - bulk.mean) ** 2)[inside].sum())
-    own = survey(x, None)
+    own = compute_sums(x, None)
     mean = wide.sum(0) / finite.sum(0)
     assert own.signal == pytest.approx(((wide - mean) ** 2)[finite].sum())
 
 
 def test_a_mean_that_dwarfs_the_deviation_does_not_drown_it() -> None:
     x = (1e5 + np.random.default_rng(1).standard_normal((2000, 3))).astype(np.float32)
-    assert survey(x, None).signal == pytest.approx(x.astype(np.float64).var(0).sum() * 2000, rel=1e-6)
+    assert compute_sums(x, None).signal == pytest.approx(x.astype(np.float64).var(0).sum() * 2000, rel=1e-6)
 
 
 def test_distortion_agrees_with_numpy() -> None:
     x = feature(300, 17, 4).numpy()
     y = x + np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)
-    bulk, _ = statistics([feature(200, 17, 3)]).finish()
+    bulk, _ = collect_statistics([feature(200, 17, 3)]).finish()
     error = x.astype(np.float64) - y
     inside = (x >= bulk.low) & (x <= bulk.high)
     found = measure_distortion(x, y, bulk)
@@ -75,7 +75,7 @@ def test_distortion_agrees_with_numpy() -> None:
 
 def test_empty_tensors_have_no_energy() -> None:
     empty = np.empty((0, 4), np.float32)
-    assert survey(empty, None).signal == survey(empty, Bulk(*[np.zeros(4, np.float32)] * 3)).signal == 0
+    assert compute_sums(empty, None).signal == compute_sums(empty, Bulk(*[np.zeros(4, np.float32)] * 3)).signal == 0
     assert measure_distortion(empty, empty, None).max_error == 0
 
 
@@ -93,13 +93,13 @@ def test_tokens_are_kept_evenly_and_in_bounded_memory() -> None:
 
 def test_samples_that_cannot_be_fitted_are_refused() -> None:
     with pytest.raises(CodecError, match="7 after 4"):
-        statistics([torch.ones(2, 4), torch.ones(2, 7)])
+        collect_statistics([torch.ones(2, 4), torch.ones(2, 7)])
     with pytest.raises(CodecError, match=r"torch\.int64"):
-        statistics([torch.ones(2, 4, dtype=torch.int64)])
+        collect_statistics([torch.ones(2, 4, dtype=torch.int64)])
     with pytest.raises(CodecError, match="0 tokens"):
-        statistics([torch.ones(0, 4)]).finish()
+        collect_statistics([torch.ones(0, 4)]).finish()
     broken = torch.ones(3, 4)
     broken[1, 1] = float("nan")
     with pytest.raises(NonFiniteInput, match="1 non-finite"):
-        statistics([broken])
-    assert len(statistics([broken], skip_nonfinite=True).values()) == 2
+        collect_statistics([broken])
+    assert len(collect_statistics([broken], skip_nonfinite=True).values()) == 2

@@ -61,7 +61,9 @@ def make() -> bytes:
         best = min(range(len(made)), key=lambda k: made[k][1])
         freqs.append(made[best][0])
         radii.append(best + 1)
-    edges = (np.arange(1, sigma_classes.ALL_CLASSES) - 0.5 - sigma_classes.UNIT_CLASS) / sigma_classes.PER_OCTAVE
+    edges = (
+        np.arange(1, sigma_classes.ALL_CLASSES) - 0.5 - sigma_classes.UNIT_CLASS
+    ) / sigma_classes.CLASSES_PER_OCTAVE
     return save(
         {
             "freqs": np.stack(freqs),

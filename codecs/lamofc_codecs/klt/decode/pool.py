@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.entropy import exact_of
+from lamofc_codecs.entropy import exact_values_by_part
 from lamofc_codecs.klt.decode.sixteenths import Sixteenths, sixteenths_of
 from lamofc_codecs.klt.format import KltParameters, ReadLayers
 from lamofc_codecs.klt.layers import dequantise
@@ -41,7 +41,7 @@ def pooled(
     """
     rows, tokens = weights.shape[1], len(weights)
     shapes = [(tokens, last - first) for first, last in pairwise(parameters.bounds)]
-    exact = exact_of(read.exact, shapes, dtypes, parts)
+    exact = exact_values_by_part(read.exact, shapes, dtypes, parts)
     alone = np.unique(np.concatenate([entries.token for entries in exact.values()])) if exact else np.empty(0, np.int64)
     if len(alone) > _MAX_TOKENS_WITH_EXACT:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import write_exact
+from lamofc_codecs.entropy import write_exact_parts
 from lamofc_codecs.klt.encode.coefficients import analyse
 from lamofc_codecs.klt.encode.distortion import layer_distortions
 from lamofc_codecs.klt.encode.encode_to_target import encode_to_target
@@ -26,7 +26,7 @@ def encode_source(source: Source, outside: NDArray[np.bool_], parameters: KltPar
     coefficients, candidate = equalise_items(coefficients, candidate)
     quantised, exact = candidate.quantised, b""
     if any(map(len, candidate.exact)):
-        exact = write_exact(candidate.exact, source.tensors)
+        exact = write_exact_parts(candidate.exact, source.tensors)
     layers = write_layers(
         candidate.head,
         list(zip(quantised.levels, quantised.runs, strict=True)),

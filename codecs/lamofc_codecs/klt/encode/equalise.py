@@ -20,7 +20,7 @@ from lamofc_codecs.klt.quantise import (
     smallest_gains,
 )
 from lamofc_codecs.runtime import Doubles
-from lamofc_codecs.stats import MAX_ERROR_RATIO, of_items
+from lamofc_codecs.stats import MAX_ERROR_RATIO, sum_by_item
 
 _ROUNDS = 4
 _GAIN_REACH = 15
@@ -67,7 +67,7 @@ class _GainSearch:
         """Weighted squared error of each item."""
         decoded = decode_level(self.current, candidate.quantised, len(candidate.quantised.levels) - 1)
         restore_exact(self.current, self.current.exact, decoded)
-        return of_items(self.current.measure.token_errors(decoded[0]), self.current.source.items)
+        return sum_by_item(self.current.measure.token_errors(decoded[0]), self.current.source.items)
 
     def smallest(self, gains: ItemGains, errors: Doubles, budgets: Doubles) -> ItemGains:
         """Return the smallest gains that suffice, given the errors that those before led to."""
@@ -91,4 +91,4 @@ class _GainSearch:
         classes = sigma_classes(sigma[:, : self.columns], step, tokens)
         values = np.ascontiguousarray(values[:, : self.columns])
         errors = quantisation_errors(values, tokens.group, classes, step, parameters.deadzone)
-        return of_items(np.square(self.step / factors.astype(np.float64)) * errors, self.original.source.items)
+        return sum_by_item(np.square(self.step / factors.astype(np.float64)) * errors, self.original.source.items)

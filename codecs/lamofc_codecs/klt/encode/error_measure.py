@@ -15,7 +15,7 @@ from lamofc_codecs.klt.quantise import token_energies
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles, Floats, convert
 from lamofc_codecs.source import Source
-from lamofc_codecs.stats import Distortion, error_budget, error_share, of_items
+from lamofc_codecs.stats import Distortion, error_budget, error_share, sum_by_item
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class ErrorMeasure:
         items = self.source.items
         if self.quality.kind == "mse":
             return self.quality.value * self.source.channels * np.array(items, np.float64)
-        return of_items(self.energies, items) * error_share(self.quality.value)
+        return sum_by_item(self.energies, items) * error_share(self.quality.value)
 
     def error(self, decoded: Sequence[Tensor], distortion: Sequence[Distortion]) -> float:
         """The squared error as the quality counts it: of the bulk for `snr_db`, the rest being no worse on average."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.entropy import positions_of, write_exact
+from lamofc_codecs.entropy import exact_positions, write_exact_parts
 from lamofc_codecs.klt.encode.encode_source import min_first_layer
 from lamofc_codecs.klt.format import KltParameters, SideInformation, read_layers, write_layers
 from lamofc_codecs.klt.layers import previous_level
@@ -37,9 +37,9 @@ def _exact_of_rows(stored: memoryview, decoded: Tensor, rows: NDArray[np.int64])
     """Code the exact entries of some tokens."""
     if not len(stored):
         return b""
-    token, channel = np.divmod(positions_of(stored, decoded), decoded.shape[1])
+    token, channel = np.divmod(exact_positions(stored, decoded), decoded.shape[1])
     place = np.full(len(decoded), -1)
     place[rows] = np.arange(len(rows))
     chosen = place[token] >= 0
     positions = place[token[chosen]] * decoded.shape[1] + channel[chosen]
-    return write_exact((positions,), (decoded[rows].contiguous(),)) if len(positions) else b""
+    return write_exact_parts((positions,), (decoded[rows].contiguous(),)) if len(positions) else b""

@@ -23,7 +23,7 @@ from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import ErrorWeights
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
-from lamofc_codecs.stats import statistics
+from lamofc_codecs.stats import collect_statistics
 
 _MAX_ELEMENTS = 1 << 27
 """Values that are kept for the fit."""
@@ -36,7 +36,7 @@ def fit_profile(
     parts, joined = join_parts(samples)
     recent = RecentSamples()
     skip = options.nonfinite == "exact"
-    collected = statistics(recent.watch(joined), skip_nonfinite=skip, elements=_MAX_ELEMENTS)
+    collected = collect_statistics(recent.watch(joined), skip_nonfinite=skip, elements=_MAX_ELEMENTS)
     bulk, _ = collected.finish()
     centred = centre(collected.values(), bulk)
     error_weights = _fit_error_weights(centred, parts, quality, options, weight)

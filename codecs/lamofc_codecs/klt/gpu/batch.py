@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.codec import require
-from lamofc_codecs.entropy import read_exact
+from lamofc_codecs.entropy import read_exact_parts
 from lamofc_codecs.klt.format import KltParameters, OpenedLayers, open_layers
 from lamofc_codecs.klt.gpu.batch_entry import BatchEntry
 from lamofc_codecs.klt.gpu.levels import read_first_level, read_next_level
@@ -104,7 +104,7 @@ def _tensors(
                     out[part] = as_dtype(values[entry.rows], request.dtypes[part]).contiguous()
     for entry, out in zip(batch, outs, strict=True):
         if len(entry.opened.exact):
-            read_exact(entry.opened.exact, out)
+            read_exact_parts(entry.opened.exact, out)
     return [
         [out[part] for part in request.parts]  # type: ignore[misc]
         for request, out in zip(requests, outs, strict=True)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.entropy import BAD_FRAME, WRONG, Tables, list_streams, rans
+from lamofc_codecs.entropy import BAD_FRAME, STREAM_ERRORS, Tables, list_streams, rans
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.runtime import devices
 
@@ -38,7 +38,7 @@ class BatchBytes:
 
         streams, bad = list_streams(self.host, np.ascontiguousarray(spans), counts)
         if bad >= 0:
-            raise CorruptRecord(f"rANS block {bad} of {len(counts)}: {WRONG[BAD_FRAME]}")
+            raise CorruptRecord(f"rANS block {bad} of {len(counts)}: {STREAM_ERRORS[BAD_FRAME]}")
         out = torch.empty(int(counts.sum()), dtype=torch.uint8, device=self.device)
         slots = _slots(tables, self.device)
         listed = torch.from_numpy(streams).to(self.device)
@@ -54,7 +54,7 @@ class BatchBytes:
         if self._error_codes:
             worst = int(torch.cat([codes.to(self.device) for codes in self._error_codes]).max())
             if worst:
-                raise CorruptRecord(f"a stream of the batch: {WRONG.get(worst, 'a level too large to refine')}")
+                raise CorruptRecord(f"a stream of the batch: {STREAM_ERRORS.get(worst, 'a level too large to refine')}")
 
 
 @cache

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import CLASSES, LARGEST, SYMBOLS, Tables, normalise, rans, sigma_tables
+from lamofc_codecs.entropy import CLASSES, LARGEST_LEVEL, SYMBOLS, Tables, normalise, rans, sigma_tables
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.klt.layers.digit_kernels import (
     INWARD,
@@ -33,7 +33,7 @@ STEP_RATIO = 3
 """Factor between the steps of neighbouring refinement levels."""
 MAGNITUDES = 4
 """Contexts by the magnitude so far: 0, 1, 2, and 3 or more."""
-MAX_REFINABLE = (LARGEST + 1) // STEP_RATIO
+MAX_REFINABLE = (LARGEST_LEVEL + 1) // STEP_RATIO
 """Largest magnitude that may be refined: what becomes of it is not above the largest level."""
 
 

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import ALL_CLASSES, CLASSES, ESCAPE, LARGEST, class_sigma, shape_of_classes, sigma_tables
+from lamofc_codecs.entropy import (
+    ALL_CLASSES,
+    CLASSES,
+    ESCAPE,
+    LARGEST_LEVEL,
+    class_sigma,
+    shape_of_classes,
+    sigma_tables,
+)
 from lamofc_codecs.klt.quantise.column_costs import ColumnCosts
 from lamofc_codecs.runtime import Floats, compiled, lazy
 from lamofc_codecs.stats import fit_offset
@@ -107,7 +115,7 @@ def _errors(
     for t in range(coefficients.shape[0]):
         row, row_classes = coefficients[t], classes[group[t]]
         for c in range(coefficients.shape[1]):
-            scaled = min(abs(row[c] * inverse), np.float32(LARGEST))
+            scaled = min(abs(row[c] * inverse), np.float32(LARGEST_LEVEL))
             error = _rounded(scaled, row_classes[c], table)[1]
             errors[t] += error * error
 
@@ -128,7 +136,7 @@ def _quantise(  # noqa: PLR0913 - compiled code takes arrays, not objects
     for t in range(coefficients.shape[0]):
         row, row_levels, row_classes = coefficients[t], levels[t], classes[group[t]]
         for c in range(coefficients.shape[1]):
-            scaled = min(abs(row[c] * inverse), np.float32(LARGEST))
+            scaled = min(abs(row[c] * inverse), np.float32(LARGEST_LEVEL))
             sigma_class = row_classes[c]
             energy[c] += np.float64(scaled) * np.float64(scaled)
             magnitude, error = _rounded(scaled, sigma_class, table)

@@ -13,7 +13,7 @@ import lamofc_codecs
 from lamofc_codecs import CorruptRecord
 from lamofc_codecs.entropy import rans
 from lamofc_codecs.entropy.exp_golomb import write_numbers
-from lamofc_codecs.entropy.sigma_classes import CLASSES, LARGEST, shape_of_classes
+from lamofc_codecs.entropy.sigma_classes import CLASSES, LARGEST_LEVEL, shape_of_classes
 from lamofc_codecs.entropy.tables import sigma_tables
 from lamofc_codecs.klt.layers.first_layer import first_bits, read_first, write_first
 from lamofc_codecs.klt.layers.partial_level import PartialLevel
@@ -53,10 +53,10 @@ def drawn(kind: str, sigma: Floats, energy: NDArray[np.uint8], seed: int) -> NDA
         "narrow": np.sign(normal) * draw.integers(0, 5, normal.shape),
         "spread": normal * spread,
         "escapes": np.sign(normal) * np.maximum(200 * spread, 200),
-        "huge": np.sign(normal) * (LARGEST - draw.integers(0, 3, normal.shape)),
+        "huge": np.sign(normal) * (LARGEST_LEVEL - draw.integers(0, 3, normal.shape)),
         "mixed": normal * spread * np.exp2(draw.integers(0, 20, normal.shape)),
     }[kind]
-    return np.clip(np.rint(found), -LARGEST, LARGEST).astype(np.int32)
+    return np.clip(np.rint(found), -LARGEST_LEVEL, LARGEST_LEVEL).astype(np.int32)
 
 
 def falling(octaves: list[float]) -> Floats:
@@ -164,7 +164,12 @@ def test_a_refinement_holds_any_numbers(layout: tuple[NDArray[np.uint8], Floats,
 
 
 def test_a_layer_less_is_a_third_to_nearest() -> None:
-    numbers = np.array([np.arange(-30, 31), [*range(-LARGEST, -LARGEST + 30), *range(LARGEST - 30, LARGEST + 1)]])
+    numbers = np.array(
+        [
+            np.arange(-30, 31),
+            [*range(-LARGEST_LEVEL, -LARGEST_LEVEL + 30), *range(LARGEST_LEVEL - 30, LARGEST_LEVEL + 1)],
+        ]
+    )
     found = previous_level(numbers.astype(np.int32))
     assert np.array_equal(found, np.rint(numbers / 3))
     assert np.abs(numbers - 3 * found).max() == 1
@@ -212,7 +217,7 @@ def widest(step: float) -> tuple[Runs, bytes]:
     return runs, rans.encode_symbols(np.full(64, 128, np.uint8), runs.table_of_row, sigma_tables())
 
 
-@pytest.mark.parametrize("magnitude", [LARGEST, LARGEST + (1 << 15), 1 << 30, 1 << 31, 1 << 32, 1 << 37])
+@pytest.mark.parametrize("magnitude", [LARGEST_LEVEL, LARGEST_LEVEL + (1 << 15), 1 << 30, 1 << 31, 1 << 32, 1 << 37])
 def test_no_number_above_the_largest_comes_out(magnitude: int) -> None:
     """These once became the least of all int32, which has no magnitude, and was looked up in front of a table."""
     runs, coded = widest(1.0)
@@ -223,7 +228,7 @@ def test_no_number_above_the_largest_comes_out(magnitude: int) -> None:
     data = memoryview(
         len(coded).to_bytes(4, "little") + coded + np.packbits(low, bitorder="little").tobytes() + escapes
     )
-    if magnitude <= LARGEST:
+    if magnitude <= LARGEST_LEVEL:
         assert (read_first(data, runs) == magnitude).all()
     else:
         with pytest.raises(CorruptRecord, match="the largest is 4194304"):
@@ -232,7 +237,7 @@ def test_no_number_above_the_largest_comes_out(magnitude: int) -> None:
 
 def test_no_number_is_refined_beyond_the_largest() -> None:
     runs, _ = widest(1 / 3)
-    most = (LARGEST + 1) // 3
+    most = (LARGEST_LEVEL + 1) // 3
     for sign in (-1, 1):
         before = np.full((1, 64), sign * most, np.int32)
         data = memoryview(write_refinement(3 * before + sign, before, runs, WHOLE)[0])

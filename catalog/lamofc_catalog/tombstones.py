@@ -1,4 +1,4 @@
-"""Positional deletes: which rows of a table are no longer there."""
+"""Positional deletes: the rows of a table that were forgotten or replaced."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamofc_catalog.schemas import GONE, conform
+from lamofc_catalog.schemas import TOMBSTONES, conform
 
 
-class Gone:
-    """The gone rows of one table, by origin."""
+class Tombstones:
+    """The deleted rows of one table, by origin."""
 
     def __init__(self, gone: pa.Table, table: str) -> None:
-        rows = conform(gone, GONE, "gone")
+        rows = conform(gone, TOMBSTONES, "gone")
         rows = rows.filter(pc.equal(rows["table"], table))
         self.positions: pa.Table = rows.select(["origin", "row"])
-        """All gone positions of the table: origin, row; may repeat."""
+        """All deleted positions of the table: origin, row; one may occur more than once."""
         self._rows: dict[str, npt.NDArray[np.int64]] = {}
         if rows.num_rows:
             origins = rows["origin"].combine_chunks().dictionary_encode()
             numbers = rows["row"].to_numpy()
             codes = origins.indices.to_numpy()
             order = np.lexsort((numbers, codes))
-            cuts = np.searchsorted(codes[order], np.arange(len(origins.dictionary) + 1))
+            bounds = np.searchsorted(codes[order], np.arange(len(origins.dictionary) + 1))
             for code, origin in enumerate(origins.dictionary.to_pylist()):
-                self._rows[origin] = numbers[order[cuts[code] : cuts[code + 1]]]
+                self._rows[origin] = numbers[order[bounds[code] : bounds[code + 1]]]
 
     def __len__(self) -> int:
         return int(self.positions.num_rows)
 
     def drop_from(self, rows: pa.Table) -> pa.Table:
-        """`rows` (with columns origin and row) without those that are gone."""
+        """Return the live ones of `rows`, which have the columns origin and row."""
         if not self._rows or rows.num_rows == 0:
             return rows
         origins = rows["origin"].combine_chunks()
@@ -41,14 +41,14 @@ class Gone:
         codes, numbers = origins.indices.to_numpy(zero_copy_only=False), rows["row"].to_numpy()
         live = np.ones(rows.num_rows, bool)
         for code, origin in enumerate(origins.dictionary.to_pylist()):
-            dead = self._rows.get(origin)
-            if dead is not None:
-                here = np.flatnonzero(codes == code)
-                live[here] = ~_within(numbers[here], dead)
+            deleted = self._rows.get(origin)
+            if deleted is not None:
+                of_origin = np.flatnonzero(codes == code)
+                live[of_origin] = ~_is_in(numbers[of_origin], deleted)
         return rows if live.all() else rows.filter(pa.array(live))
 
 
-def _within(values: npt.NDArray[np.int64], ordered: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _is_in(values: npt.NDArray[np.int64], ordered: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     places = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    found: npt.NDArray[np.bool_] = ordered[places] == values
-    return found
+    equal: npt.NDArray[np.bool_] = ordered[places] == values
+    return equal

@@ -1,0 +1,125 @@
+"""The in-memory database of a catalog: one cursor a thread, safe across forks, with the log read on demand."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from lamofc_catalog.errors import BadQuery
+from lamofc_catalog.views import Contents, create_database, create_log, lock
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Database:
+    """An in-memory database over `contents`, created at the first query: lookups need none.
+
+    Each thread has its own cursor. A relation reads through the cursor that it came from.
+    """
+
+    def __init__(self, contents: Contents, *, locked: bool = False) -> None:
+        self._contents = contents
+        self._locked = locked
+        self._reset()
+        _DATABASES.add(self)
+
+    def _reset(self) -> None:
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._has_log = False
+        self._creation = threading.Lock()
+        self._local = threading.local()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The database, with all views."""
+        with self._creation:
+            if self._connection is None:
+                connection = create_database(self._contents)
+                if self._locked:
+                    lock(connection, self._contents)
+                self._connection = connection
+            return self._connection
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return this thread's cursor."""
+        cursor: duckdb.DuckDBPyConnection | None = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self.connection.cursor()
+        return cursor
+
+    def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
+        """Return the rows of one statement, lazily. A statement without rows is executed; its row is `done = true`.
+
+        The views over the log lack their table at first, so DuckDB refuses to bind a query that reads them. The log is
+        then read and the query is bound again. No other query reads the log, whatever its text.
+        """
+        import duckdb
+
+        cursor, had_log = self.cursor(), self._has_log
+        try:
+            relation = cursor.sql(query, params=params)
+        except duckdb.CatalogException:
+            if had_log:
+                raise
+            self._read_log()
+            relation = cursor.sql(query, params=params)
+        return cursor.sql("SELECT true AS done") if relation is None else relation
+
+    def statements(self, query: str) -> list[duckdb.Statement]:
+        """Parse `query` and return its statements."""
+        statements: list[duckdb.Statement] = self.cursor().extract_statements(query)
+        return statements
+
+    def close(self) -> None:
+        """Free the database."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def reset_after_fork(self) -> None:
+        """Forget the parent's database in a forked child. A later query creates a new one.
+
+        DuckDB's threads do not exist in the child: a query through the old connection would wait for them for ever. To
+        free the connection would crash, even at the end of the process, so its reference count is raised.
+        """
+        for inherited in (self._connection, getattr(self._local, "cursor", None)):
+            if inherited is not None:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
+        self._reset()
+
+    def _read_log(self) -> None:
+        connection = self.connection
+        with self._creation:
+            if not self._has_log:
+                create_log(connection, self._contents)
+                self._has_log = True
+
+
+_DATABASES: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+def _reset_all_after_fork() -> None:
+    for database in list(_DATABASES):
+        database.reset_after_fork()
+
+
+os.register_at_fork(after_in_child=_reset_all_after_fork)
+
+
+def require_one_statement(query: str, statements: list[duckdb.Statement]) -> None:
+    """Raise `BadQuery` unless the query holds exactly one statement.
+
+    Before DuckDB 2.0 a PIVOT is parsed into several statements without a text; they count as one.
+    """
+    texts = [statement.query.strip() for statement in statements]
+    count = len([text for text in texts if text]) + ("" in texts)
+    if count == 0:
+        raise BadQuery(f"the query {query!r} is empty", "write a statement, for instance SELECT * FROM features")
+    if count > 1:
+        raise BadQuery(
+            f"the query holds {count} statements, of which only the last would return rows: {query.strip()[:200]}",
+            "run one statement at a time",
+        )
