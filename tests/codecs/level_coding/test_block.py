@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamofc_codecs import CorruptRecord
@@ -22,6 +22,7 @@ RUNS = np.array([2, 0, 1]), np.array([1, 0, 0]), np.array([4, 5, 2])
 """Columns, first tokens and lengths."""
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 15), min_size=3, max_size=3), st.integers(0, 1000), st.booleans())
 def test_low_bits_and_high_parts_are_the_levels(shifts: list[int], seed: int, by_token: bool) -> None:
     shift = np.array(shifts, np.int32)

@@ -164,7 +164,8 @@ class _Spreads:
 def _fit_spreads(columns: Floats, band: NDArray[np.uint8], target_db: float) -> _Spreads:
     """Fit spreads and token classes, each of which depends on the other."""
     power = np.square(columns, dtype=np.float64).mean(0)
-    step = np.float32(np.sqrt(12 * power.mean() * error_share(target_db))) if power.size else np.float32(1)
+    step = np.sqrt(12 * power.mean() * error_share(target_db)) if power.size else 1.0
+    step = np.float32(min(step, np.finfo(np.float32).max))
     token_class = np.full(len(columns), AVERAGE_CLASS, np.uint8)
     for _ in range(_SPREAD_ROUNDS):
         normal = np.square(columns / CLASS_FACTORS[token_class][:, None], dtype=np.float64)

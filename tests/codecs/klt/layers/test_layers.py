@@ -295,6 +295,6 @@ def test_layers_of_layers() -> None:
     found = held[0]
     for layer, (before, after) in enumerate(pairwise(held)):
         runs = Runs.for_step(sigma[None, : len(after)], np.float32(3.0 ** (6 - layer)), tokens)
-        data = write_refinement(after, before, runs, CUTS[layer % 5].stages)
-        found = read_refinement([memoryview(part) for part in data], found, runs, CUTS[layer % 5].stages)
+        data = write_refinement(after, before, runs, CUTS[layer % 5].passes)
+        found = read_refinement([memoryview(part) for part in data], found, runs, CUTS[layer % 5].passes)
         assert np.array_equal(found, after)

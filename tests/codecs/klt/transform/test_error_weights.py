@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from lamofc_codecs import CodecError, Profile, Quality, Record, UnsupportedInput, decode, encode, fit, testing
+from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform.error_weights import ErrorWeights
 
 CHANNELS = 48
@@ -112,12 +113,10 @@ def test_means_massive_entries_and_bounds_go_with_weights() -> None:
 
 
 def test_the_profile_tells_of_its_weight_by_a_digest() -> None:
-    from lamofc_codecs.klt.codec import Klt
-
     again = fit("klt", SAMPLES, Quality(snr_db=10), weight=HEAD, means=0)
     assert again.id == WEIGHTED.id
-    assert WEIGHTED.config["weight"] == Klt.recorded({"weight": HEAD})["weight"]
-    assert Klt.recorded({"weight": 2 * HEAD})["weight"] != WEIGHTED.config["weight"]
+    assert WEIGHTED.config["weight"] == KltOptions(weight=HEAD).to_json()["weight"]
+    assert KltOptions(weight=2 * HEAD).to_json()["weight"] != WEIGHTED.config["weight"]
     assert "weight" not in PLAIN.config
 
 
