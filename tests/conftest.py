@@ -1,4 +1,4 @@
-"""A real S3 server for whoever asks for one."""
+"""A real S3 server as a fixture, and one OpenMP thread in each of several test processes."""
 
 import os
 import socket
@@ -8,6 +8,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a process a core. Threads of torch wait for each other in loops, and where they have to share a core with
+    # another process, a product of small matrices takes twenty times as long.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
