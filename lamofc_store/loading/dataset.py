@@ -102,7 +102,7 @@ class FeatureDataset(Dataset[Example]):
         self._storage = store.storage
         self._cache = options.get("cache")
         self._profiles = Profiles(store.storage)
-        with log.while_kept(store.storage, store.head):
+        with log.detect_expiry(store.storage, store.head):
             fields = (*COLUMNS, *(layer_selection.SIZES if quality is None else layer_selection.COLUMNS))
             rows = store.catalog.select(self.features, where=where, columns=columns, fields=fields)
         whole, rows = rows, layer_selection.shortened(rows, quality)
@@ -151,7 +151,7 @@ class FeatureDataset(Dataset[Example]):
 
     def packed(self, indices: Sequence[int]) -> "list[Packed]":
         """The records of some items as they are stored, checked and not decoded; one buffer a feature."""
-        with log.while_kept(self._storage, self.commit):
+        with log.detect_expiry(self._storage, self.commit):
             return [fetch(self._storage, wanted.places.take(indices), self._cache) for wanted in self._wanted]
 
     def __getitems__(self, indices: list[int]) -> list[Example]:
@@ -161,7 +161,7 @@ class FeatureDataset(Dataset[Example]):
             found, targets = self.batch(records, ragged="list"), records.targets
             tensors = [tensor for feature in self.features for tensor in found[feature]]
         else:
-            with log.while_kept(self._storage, self.commit):
+            with log.detect_expiry(self._storage, self.commit):
                 tensors = read(self._storage, self._profiles, self._of(indices), self._cache)
             targets = self._targets(indices)
         count = len(indices)
@@ -175,7 +175,7 @@ class FeatureDataset(Dataset[Example]):
 
     def fetched(self, indices: list[int]) -> Fetched:
         """The first half of a batch: records from the storage. Any process may do it."""
-        with log.while_kept(self._storage, self.commit):
+        with log.detect_expiry(self._storage, self.commit):
             packed, which = fetched(self._storage, self._of(indices), self._cache)
         buffer, offsets, record = map(torch.from_numpy, (packed.buffer, packed.offsets, which))
         return Fetched(indices, buffer, offsets, record, self._targets(indices))

@@ -205,7 +205,7 @@ def tensors(
     """A sample's features by name, each in its own shape and dtype; with a `quality`, only as good as that."""
     wish = layer_selection.on_read(quality)
     columns = COLUMNS if wish is None else (*COLUMNS, *layer_selection.COLUMNS)
-    with log.while_kept(store.storage, store.head):
+    with log.detect_expiry(store.storage, store.head):
         rows = layer_selection.shortened(store.catalog.lookup([sample], features, columns=columns), wish)
         found = rows["feature"].to_pylist()
         missing = sorted(set(features or ()) - set(found))

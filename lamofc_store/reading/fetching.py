@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lamofc_store.errors import CorruptStore
-from lamofc_store.storage import LocalStorage, Range, Ranged, Storage, paths
+from lamofc_store.storage import Openable, Range, Ranged, Storage, paths
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,7 +75,7 @@ def fetch(storage: Storage, places: Places, cache: "Cache | None" = None) -> "Pa
     np.cumsum(places.length, out=ends[1:])
     buffer = np.empty(int(ends[-1]), np.uint8)
     try:
-        if isinstance(storage, LocalStorage):
+        if isinstance(storage, Openable):
             _read_local(storage, places, ends, buffer)
         else:
             _read_remote(storage if cache is None else cache.over(storage), places, ends, buffer)
@@ -85,7 +85,7 @@ def fetch(storage: Storage, places: Places, cache: "Cache | None" = None) -> "Pa
     try:
         verify(packed)
     except CorruptRecord as error:
-        if cache is not None and not isinstance(storage, LocalStorage):
+        if cache is not None and not isinstance(storage, Openable):
             cache.forget(storage, [paths.payload(segment) for segment in places.segments])
             return fetch(storage, places)
         raise CorruptStore(f"{places.name(_first_broken(packed))}: {error}", _CURE) from error
@@ -110,13 +110,13 @@ def _runs(places: Places, ends: Numbers) -> Iterator[tuple[int, int, int, int]]:
     return zip(segment[first].tolist(), offset[first].tolist(), starts[first].tolist(), stops.tolist(), strict=True)
 
 
-def _read_local(storage: LocalStorage, places: Places, ends: Numbers, buffer: Bytes) -> None:
+def _read_local(storage: Openable, places: Places, ends: Numbers, buffer: Bytes) -> None:
     view, preadv = buffer.data, os.preadv
-    current, opened = -1, None
+    current, file = -1, None
     for segment, offset, start, stop in _runs(places, ends):
-        if opened is None or segment != current:
-            current, opened = segment, storage.opened(paths.payload(places.segments[segment]))
-        descriptor = opened.descriptor
+        if file is None or segment != current:
+            current, file = segment, storage.open_file(paths.payload(places.segments[segment]))
+        descriptor = file.descriptor
         done = preadv(descriptor, [view[start:stop]], offset)
         while done < stop - start:
             more = preadv(descriptor, [view[start + done : stop]], offset + done)
