@@ -30,9 +30,9 @@ class Collection:
 
 def seconds(text: str) -> float:
     """A length of time such as `90s`, `12h`, `7d`."""
-    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
+    found = re.fullmatch(r"(\d{1,9})([smhdw])", text) if isinstance(text, str) else None
     if found is None:
-        raise BadArgument(f"{text!r} is no length of time", "give a number and a unit: 90s, 30m, 12h, 7d, 2w")
+        raise BadArgument(f"{text!r} is no length of time", "give a text of a number and a unit: 90s, 30m, 12h, 7d, 2w")
     return int(found[1]) * _UNITS[found[2]]
 
 
