@@ -14,6 +14,7 @@ from lamofc_store.sources.contract import (
     sample_id,
     spread_order,
 )
+from lamofc_store.sources.exports import INDEX, export_files
 from lamofc_store.sources.families import CACHE
 from lamofc_store.sources.files import find
 from lamofc_store.sources.formats import FORMATS
@@ -23,12 +24,14 @@ from lamofc_store.sources.readers import of_family
 __all__ = [
     "CACHE",
     "FORMATS",
+    "INDEX",
     "FeatureFilter",
     "ListedSource",
     "Source",
     "Spreadable",
     "Tolerant",
     "UnreadableSample",
+    "export_files",
     "find",
     "of_family",
     "open",

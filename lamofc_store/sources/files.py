@@ -6,10 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from lamofc_store.errors import SourceError, StoreError
-from lamofc_store.sample import Sample, id_of
+from lamofc_store.sample import Sample
 from lamofc_store.sources.contract import (
     ALL_FEATURES,
     FeatureFilter,
@@ -18,23 +19,22 @@ from lamofc_store.sources.contract import (
     sample_id,
     spread_order,
 )
+from lamofc_store.sources.exports import exported_ids, is_export
 from lamofc_store.sources.formats import AUTO, BY_NAME, format_of
 
 
 @dataclass(frozen=True)
 class Files:
-    """Each file is one sample, whose id is its path beneath `root` without suffix, or what an export encoded in it."""
+    """Each file is one sample. Its id is its path beneath `root` without suffix, or the one that an export gave it."""
 
     root: Path
     files: tuple[Path, ...]
     format: str
     features: FeatureFilter = ALL_FEATURES
-    exported: bool = False
-    """Whether `root` is an export, whose file names are encoded ids."""
     reiterable: bool = True
 
     def __post_init__(self) -> None:
-        require_unique_ids(list(self.sample_ids()), self.files)
+        require_unique_ids(list(self._ids.values()), self.files)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -49,11 +49,18 @@ class Files:
             try:
                 yield self._load(path)
             except StoreError as error:
-                yield UnreadableSample(self._id(path), str(path), error)
+                yield UnreadableSample(self._ids[path], str(path), error)
 
-    def sample_ids(self) -> Iterator[str]:
-        """Yield the ids of all files."""
-        return (self._id(path) for path in self.files)
+    def sample_ids(self) -> list[str]:
+        """Return the ids of all files."""
+        return list(self._ids.values())
+
+    @cached_property
+    def _ids(self) -> dict[Path, str]:
+        """The id of each file."""
+        if is_export(self.root):
+            return dict(zip(self.files, exported_ids(self.root, self.files), strict=True))
+        return {path: sample_id(self.root, path) for path in self.files}
 
     def spread(self) -> Files:
         """Return the same files in an order that is spread over the folder."""
@@ -67,12 +74,7 @@ class Files:
 
     def _load(self, path: Path) -> Sample:
         format = format_of(path) if self.format == AUTO else BY_NAME[self.format]
-        return format.read(path, self._id(path), self.features)
-
-    def _id(self, path: Path) -> str:
-        if self.exported:
-            return id_of(path.relative_to(self.root).as_posix(), path.suffix)
-        return sample_id(self.root, path)
+        return format.read(path, self._ids[path], self.features)
 
 
 def find(root: Path, suffixes: set[str]) -> tuple[Path, ...]:

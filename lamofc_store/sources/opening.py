@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamofc_store.errors import BadArgument, Hint, NotFound, SourceError
-from lamofc_store.sample import MARKER
 from lamofc_store.sources.contract import FeatureFilter, Source
 from lamofc_store.sources.files import Files, find
 from lamofc_store.sources.formats import AUTO, FORMATS, PARQUET, ROWS, suffixes_of
@@ -63,4 +62,4 @@ def _open_path(root: Path, format: str, features: FeatureFilter, id_column: str 
         return Tables(files, features, id_column)
     if format == ROWS:
         return Rows(base, files, features, id_column)
-    return Files(base, files, format, features, (base / MARKER).is_file())
+    return Files(base, files, format, features)

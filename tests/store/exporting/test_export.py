@@ -17,7 +17,7 @@ from torch.testing import assert_close
 import lamofc_store as lamofc
 from lamofc_store import Sample, sources
 from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
-from lamofc_store.exporting.run import Exported, export
+from lamofc_store.exporting import Exported, export
 from lamofc_store.sample import structure
 from lamofc_store.sample.file_names import id_of
 

@@ -128,11 +128,11 @@ def counts(extraction: "ModelSource", missing: "ModelSource", report: "lamofc.Re
 
 def filed(extraction: "ModelSource", folder: Path, splitting: Splitting, bar: Bar) -> dict[str, Any]:
     """Write what is missing into files, each whole or not there, with a marker and an index as exports have them."""
-    from lamofc_store.exporting import claim, files_of, format_named, whole, write_index
+    from lamofc_store.exporting import atomic_file, claim, export_files, format_named, write_index
     from lamofc_store.sources import UnreadableSample
 
     form, skip = format_named(str(splitting.files)), splitting.on_error != "stop"
-    files = dict(files_of((one.id for one in extraction.items), form.suffix))
+    files = dict(export_files((one.id for one in extraction.items), form.suffix))
     claim(folder, {"format": splitting.files, "extract": extraction.told()})
     missing = extraction.without({sample for sample, file in files.items() if (folder / file).is_file()})
     report = lamofc.Report()
@@ -141,7 +141,7 @@ def filed(extraction: "ModelSource", folder: Path, splitting: Splitting, bar: Ba
             report.skipped += 1
             del files[sample.id]
             continue
-        with whole(folder / files[sample.id]) as file:
+        with atomic_file(folder / files[sample.id]) as file:
             form.write(file, sample.features, sample.structure)
         report.samples += 1
         report.stored_bytes += (folder / files[sample.id]).stat().st_size
