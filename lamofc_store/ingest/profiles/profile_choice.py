@@ -86,9 +86,11 @@ class ProfileChoice:
         key = self._key(item)
         if key in self._profiles:
             return self._profiles[key]
-        if self._options.on_error == "raw":
-            return fit("raw", [])
-        raise self._failures[key]
+        if self._options.on_error != "raw":
+            raise self._failures[key]
+        profile = fit("raw", [])
+        self._session.profiles.add(profile)
+        return profile
 
     def coded_as(self, item: Item) -> tuple[str, str]:
         """Return profile id and quality by which an item is coded by itself."""

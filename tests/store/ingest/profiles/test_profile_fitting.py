@@ -93,6 +93,16 @@ def test_features_that_hide_nothing_are_no_reason_to_warn(tmp_path: Path) -> Non
                 assert not store.ingest(samples, quality=Quality(snr_db=wish)).warnings
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (2, 2), (1, 8)])
+@pytest.mark.parametrize("block", [1, 64])
+def test_tensors_too_small_for_any_codec_are_no_reason_to_warn(
+    tmp_path: Path, shape: tuple[int, ...], block: int
+) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": torch.full(shape, float(number))}) for number in range(10)]
+    with lamofc.create(str(tmp_path / "tiny")) as store:
+        assert store.ingest(samples, block=block).warnings == []
+
+
 def test_a_profile_is_to_pay_in_the_samples_that_there_are(tmp_path: Path) -> None:
     samples = [lamofc.Sample(f"s{number}", {"x": _mixed(number, 1, 3)}) for number in range(1200)]
     found = {}
