@@ -34,12 +34,16 @@ FLOORS = {
         catalog
     """,
     "lamofc_store": """
-        errors version defaults codecs catalog
+        errors version defaults deprecation codecs catalog
         storage sample
-        commits sources.families
+        commits sources.families sources.contract
         session sources.readers
         sources reading
         segments zarr_view loading
+        ingest.request
+        ingest.items
+        ingest.profiles
+        ingest.records
         ingest
         maintenance
         store

@@ -36,7 +36,7 @@ def test_compressed_members_are_read_and_not_mapped(tmp_path: Path) -> None:
 
 
 def test_members_that_become_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_unpickle, "LARGE", 1 << 16)
+    monkeypatch.setattr(torch_unpickle, "LARGE_BYTES", 1 << 16)
     with pytest.raises(SourceError, match="would become"):
         list(sources.open(repacked(tmp_path / "packed", {"x": torch.zeros(1 << 20)})))
 

@@ -1,4 +1,4 @@
-"""A stacked array of which each row is a sample."""
+"""A stacked array, each row of which belongs to a sample."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ class Column:
 
     shape: tuple[int, ...]
     discrete: bool
-    """Integers, booleans or text: what labels and ids are made of."""
+    """Whether it holds integers, booleans or text, as labels and ids do."""
     row: Callable[[int], Any]
     """Read one row: a tensor, or a NumPy text."""

@@ -11,7 +11,7 @@ import torch
 import lamofc_store as lamofc
 from lamofc_store import Quality, Sample
 from lamofc_store.errors import BadArgument
-from lamofc_store.ingest.feature_groups import spelled_out
+from lamofc_store.ingest.items.feature_groups import expand_braces
 
 MIXING = torch.randn(16, 96, generator=torch.Generator().manual_seed(0))
 
@@ -153,8 +153,8 @@ def test_what_cannot_go_together_is_coded_apart(tmp_path: Path) -> None:
 
 
 def test_wrong_wishes() -> None:
-    assert spelled_out("a.{k,v}.*.{x,y}") == ["a.k.*.x", "a.k.*.y", "a.v.*.x", "a.v.*.y"]
-    assert spelled_out("plain*") == ["plain*"]
+    assert expand_braces("a.{k,v}.*.{x,y}") == ["a.k.*.x", "a.k.*.y", "a.v.*.x", "a.v.*.y"]
+    assert expand_braces("plain*") == ["plain*"]
     with (
         lamofc.open("memory://groups-wrong", "w") as store,
         pytest.raises(BadArgument, match="codes each feature by itself"),

@@ -1,4 +1,4 @@
-"""A table of attributes that stands beside the features, joined by the column `sample`."""
+"""A table of attributes beside the features, joined by its column `sample`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lamofc_store.errors import NotFound, SourceError
-from lamofc_store.sources.readers.protocols import reading
+from lamofc_store.sources.contract import reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 KEY = "sample"
+"""The column of sample ids."""
 
 
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
-    """A .parquet or .csv file with a column `sample` of unique ids, which stay text: `007` is not 7."""
+    """Read a .parquet or .csv file with a column `sample` of unique ids, which stay text: `007` is not 7."""
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
@@ -38,8 +39,9 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
         )
     ids = table.column(KEY).cast(pa.string())
     if ids.null_count or len(ids.unique()) != len(ids):
-        twice = next((pair["values"].as_py() for pair in ids.value_counts() if pair["counts"].as_py() > 1), None)
+        repeated = next((pair["values"].as_py() for pair in ids.value_counts() if pair["counts"].as_py() > 1), None)
         raise SourceError(
-            f"{file}: {ids.null_count} rows have no sample, and {twice!r} stands twice or more", "keep one row a sample"
+            f"{file}: {ids.null_count} rows have no sample, and {repeated!r} stands twice or more",
+            "keep one row a sample",
         )
     return table.set_column(table.column_names.index(KEY), KEY, ids)

@@ -1,4 +1,4 @@
-"""Parquet tables of embeddings: an id column, list columns as features, all other plain columns as attributes."""
+"""Parquet tables of embeddings: an id column, list columns as features, and other plain columns as attributes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import Hint, SourceError
 from lamofc_store.sample import Sample, Scalar
-from lamofc_store.sources.readers.protocols import ALL, Wanted, reading
+from lamofc_store.sources.contract import ALL_FEATURES, FeatureFilter, reading
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import torch
 
-IDS = ("sample", "id")
-"""The columns that are taken for the id when none is named."""
+ID_COLUMNS = ("sample", "id")
+"""The columns that may hold the ids where the user names none."""
 BATCH_ROWS = 1024
+"""Rows read at a time."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """Each row of each file is one sample; a row group's wanted columns are in memory at a time."""
+    """Each row of each file is one sample; the columns of one row group are in memory at a time."""
 
     files: tuple[Path, ...]
-    wanted: Wanted = ALL
+    features: FeatureFilter = ALL_FEATURES
     id_column: str | None = None
     reiterable: bool = True
 
@@ -36,7 +37,7 @@ class Tables:
 
     @cached_property
     def columns(self) -> Columns:
-        """What the first file's columns are; all files must have the same schema."""
+        """The columns of the first file; SourceError where another file has a different schema."""
         first, *others = [(path, _schema(path)) for path in self.files]
         for path, schema in others:
             if not schema.equals(first[1]):
@@ -44,7 +45,7 @@ class Tables:
                     f"{path} has other columns than {first[0]}: {schema.names} and {first[1].names}",
                     "open them one by one, or write them with one schema",
                 )
-        return _columns(*first, self.id_column, self.wanted)
+        return _columns(*first, self.id_column, self.features)
 
     @cached_property
     def _rows(self) -> int:
@@ -66,20 +67,25 @@ class Tables:
                     for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=names):
                         yield from _samples(path, batch, columns)
 
+    def sample_ids(self) -> Iterator[str]:
+        """Yield the ids of all rows."""
+        for path in self.files:
+            yield from _read_ids(path, self.columns.id).to_pylist()
+
     def describe(self) -> str:
-        """How many rows, and which columns are what."""
+        """Return the number of rows, and the columns by their use."""
         columns = self.columns
-        what = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files beside {self.files[0]}"
+        place = str(self.files[0]) if len(self.files) == 1 else f"{len(self.files)} files beside {self.files[0]}"
         left_out = f"; left out: {', '.join(columns.left_out)}" if columns.left_out else ""
         return (
-            f"{len(self)} rows of {what}, a sample each by {columns.id!r}: features {', '.join(columns.features)};"
+            f"{len(self)} rows of {place}, a sample each by {columns.id!r}: features {', '.join(columns.features)};"
             f" attributes {', '.join(columns.attributes) or 'none'}{left_out}"
         )
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table by what they are."""
+    """The columns of a table by their use."""
 
     id: str
     features: tuple[str, ...]
@@ -95,16 +101,16 @@ def _schema(path: Path) -> pa.Schema:
         return read_schema(path)
 
 
-def _columns(path: Path, schema: pa.Schema, id_column: str | None, wanted: Wanted) -> Columns:
-    """Sort the columns of a table by their types."""
-    named = [id_column] if id_column else [name for name in IDS if name in schema.names]
-    if not named or named[0] not in schema.names:
+def _columns(path: Path, schema: pa.Schema, id_column: str | None, chosen: FeatureFilter) -> Columns:
+    """Divide the columns of a table by their types."""
+    key = id_column or next((name for name in ID_COLUMNS if name in schema.names), None)
+    if key is None or key not in schema.names:
         raise SourceError(
-            f"{path} has no column {id_column or ' or '.join(IDS)!r} of sample ids;"
+            f"{path} has no column {id_column or ' or '.join(ID_COLUMNS)!r} of sample ids;"
             f" it has {', '.join(schema.names[:12])}",
             "name the column that holds the ids",
         )
-    others = [field for field in schema if field.name != named[0]]
+    others = [field for field in schema if field.name != key]
     features = {field.name: field for field in others if _is_tensor(field.type)}
     if not features:
         raise SourceError(
@@ -112,8 +118,8 @@ def _columns(path: Path, schema: pa.Schema, id_column: str | None, wanted: Wante
             Hint("features are columns of type list<float>; a table of attributes alone goes in by [table]"),
         )
     attributes = [field.name for field in others if _is_plain(field.type)]
-    rest = [f"{field.name} ({field.type})" for field in others if field.name not in {*features, *attributes}]
-    return Columns(named[0], tuple(wanted.pick(features, str(path))), tuple(attributes), tuple(rest))
+    left_out = [f"{field.name} ({field.type})" for field in others if field.name not in {*features, *attributes}]
+    return Columns(key, tuple(chosen.pick(features, str(path))), tuple(attributes), tuple(left_out))
 
 
 def _is_tensor(kind: pa.DataType) -> bool:
@@ -136,24 +142,31 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 
 def _unique_ids(files: tuple[Path, ...], column: str) -> None:
-    """SourceError at a repeated or absent id; the ids of all files are read once, packed."""
+    """Raise SourceError for a repeated or absent id; all ids are compared as packed Arrow columns."""
     import pyarrow as pa
     import pyarrow.compute as pc
-    from pyarrow.parquet import read_table
 
     parts = []
     for path in files:
-        with reading(path, ".parquet file"):
-            parts.append(read_table(path, columns=[column]).column(0).cast(pa.string()))
+        parts.append(_read_ids(path, column))
         if parts[-1].null_count:
             raise SourceError(f"{path}: {parts[-1].null_count} rows have no {column!r}", "give every row an id")
     ids = pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string())
     if pc.count_distinct(ids).as_py() == len(ids):
         return
     counts = ids.value_counts()
-    twice = next(pair["values"].as_py() for pair in counts if pair["counts"].as_py() > 1)
-    where = [str(path) for path, part in zip(files, parts, strict=True) if pc.any(pc.equal(part, twice)).as_py()]
-    raise SourceError(f"the id {twice!r} stands in several rows of {' and '.join(where)}", f"make {column!r} unique")
+    repeated = next(pair["values"].as_py() for pair in counts if pair["counts"].as_py() > 1)
+    where = [str(path) for path, part in zip(files, parts, strict=True) if pc.any(pc.equal(part, repeated)).as_py()]
+    raise SourceError(f"the id {repeated!r} stands in several rows of {' and '.join(where)}", f"make {column!r} unique")
+
+
+def _read_ids(path: Path, column: str) -> pa.ChunkedArray:
+    """Read the column of ids as text."""
+    import pyarrow as pa
+    from pyarrow.parquet import read_table
+
+    with reading(path, ".parquet file"):
+        return read_table(path, columns=[column]).column(0).cast(pa.string())
 
 
 def _samples(path: Path, batch: pa.RecordBatch, columns: Columns) -> Iterator[Sample]:
@@ -174,7 +187,7 @@ def _scalar(value: object) -> Scalar:
 
 
 def _tensor(path: Path, sample: str, name: str, values: pa.Array) -> torch.Tensor:
-    """A list of numbers, or a list of equally long lists, as a tensor of its own memory."""
+    """Make a tensor, with memory of its own, from a list of numbers or of equally long lists."""
     import numpy as np
     import torch
 

@@ -10,8 +10,8 @@ import torch
 import lamofc_store as lamofc
 from lamofc_codecs import Quality, fit
 from lamofc_store.errors import SourceError
-from lamofc_store.ingest import profile_fitting
-from lamofc_store.ingest.options import IngestOptions
+from lamofc_store.ingest.profiles import items_to_fit
+from lamofc_store.ingest.request import IngestOptions
 
 
 def test_a_profile_is_fitted_on_what_lies_all_over_the_source(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_fit_looks_at_as_many_samples_as_it_needs(
 ) -> None:
     samples = [lamofc.Sample(f"s{number}", {"x": torch.zeros(tokens, 2)}) for number in range(200)]
     options = IngestOptions(codec="uniform", fit_samples=given)
-    assert len(profile_fitting.gather(samples, options, lambda item: False, total)) == looked_at
+    assert len(items_to_fit(samples, options, total)) == looked_at
 
 
 def test_a_given_profile_brings_its_own_quality(tmp_path: Path) -> None:
@@ -91,6 +91,16 @@ def test_features_that_hide_nothing_are_no_reason_to_warn(tmp_path: Path) -> Non
         for wish in (3, 10, 25):
             with lamofc.create(str(tmp_path / f"{channels}-{wish}")) as store:
                 assert not store.ingest(samples, quality=Quality(snr_db=wish)).warnings
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (2, 2), (1, 8)])
+@pytest.mark.parametrize("block", [1, 64])
+def test_tensors_too_small_for_any_codec_are_no_reason_to_warn(
+    tmp_path: Path, shape: tuple[int, ...], block: int
+) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": torch.full(shape, float(number))}) for number in range(10)]
+    with lamofc.create(str(tmp_path / "tiny")) as store:
+        assert store.ingest(samples, block=block).warnings == []
 
 
 def test_a_profile_is_to_pay_in_the_samples_that_there_are(tmp_path: Path) -> None:
