@@ -45,9 +45,9 @@ class Store(Session):
         self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None
     ) -> "dict[str, torch.Tensor]":
         """A sample's features by name, each in its own shape and dtype; with a `quality`, only as good as that."""
-        from lamofc_store.reading import tensors
+        from lamofc_store.reading import read_sample
 
-        return tensors(self, sample, features, quality)
+        return read_sample(self, sample, features, quality)
 
     def get(self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None) -> Any:
         """A sample as its source gave it, nested if it was; a flat mapping when only some features are asked for.

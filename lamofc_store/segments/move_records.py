@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamofc_store.reading import Places, fetch
+from lamofc_store.reading import RecordLocations, fetch_records
 from lamofc_store.segments.writer import SegmentWriter, Stream
 from lamofc_store.storage import Storage
 
@@ -29,7 +29,7 @@ def move(storage: Storage, profiles: "Mapping[str, Profile]", writer: SegmentWri
     from lamofc_codecs import inspect, keep
 
     first = np.flatnonzero(np.diff(rows["record"].to_numpy(), prepend=-1))
-    packed = fetch(storage, Places.of(rows.take(first)))
+    packed = fetch_records(storage, RecordLocations.from_rows(rows.take(first)))
     told = {name: rows[name].to_pylist() for name in _TOLD}
     places: list[tuple[Stream, int]] = []
     fewer = False

@@ -34,7 +34,7 @@ FLOORS = {
         catalog
     """,
     "lamofc_store": """
-        errors version defaults codecs catalog
+        errors version defaults deprecation codecs catalog
         storage sample
         commits sources.families
         session sources.readers

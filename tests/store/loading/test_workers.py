@@ -71,7 +71,7 @@ def test_workers_of_every_kind_give_the_same_batches(
 def test_a_program_without_a_guard_is_told_the_two_lines(store: lamofc.Store, start: str) -> None:
     done = _run("unguarded.py", store.url, start)
     assert done.returncode == 1
-    assert "if __name__ == '__main__': and main()" in done.stderr, done.stderr
+    assert "under `if __name__ == '__main__':`" in done.stderr, done.stderr
     assert done.stdout == ""
 
 
@@ -84,12 +84,12 @@ def test_a_killed_worker_is_an_error_and_the_epoch_can_be_gone_on_with(
         dataset = store.dataset(["pooled"], target=_slowly)
         loader = FeatureLoader(dataset, 2, shuffle=True, workers=2, start=start, prefetch=1, timeout=60)
         seen: list[str] = []
-        with pytest.raises(WorkerLost, match="a worker is gone") as lost:
+        with pytest.raises(WorkerLost, match="a worker is gone: killed by SIGKILL") as lost:
             for batch in loader:
                 seen += batch["sample"]
                 if len(seen) == 6:
                     os.kill(next(iter(loader.pids())), signal.SIGKILL)
-        assert "state_dict() says where to go on" in lost.value.cure
+        assert "resume from state_dict()" in lost.value.cure
         assert 6 <= len(seen) < 60
         other = FeatureLoader(dataset, 2, shuffle=True)
         other.load_state_dict(loader.state_dict())
@@ -134,7 +134,7 @@ def test_a_damaged_record_is_an_error_that_names_it_and_nothing_wrong_comes(
         for batch in loader:
             assert all((batch["pooled"][at] == good[sample]).all() for at, sample in enumerate(batch["sample"]))
             seen += batch["sample"]
-    order = [dataset.samples[at] for at in loader.deal.order.epoch(0)]
+    order = [dataset.samples[at] for at in loader.batch_sampler.order.indices(0)]
     assert seen == order[: order.index("s/0017") // 4 * 4]
     rest = FeatureLoader(store.dataset(["pooled"], where="sample <> 's/0017'"), 4)
     assert sum(len(batch["sample"]) for batch in rest) == 39
