@@ -31,8 +31,8 @@ class Store(Session):
         return iter(self.find("true"))
 
     def __contains__(self, sample: object) -> bool:
-        with log.while_kept(self.storage, self.head):
-            return isinstance(sample, str) and bool(changes.present(self.catalog, [sample]))
+        with log.detect_expiry(self.storage, self.head):
+            return isinstance(sample, str) and bool(changes.existing_samples(self.catalog, [sample]))
 
     def __getitem__(self, key: "str | tuple[str, str]") -> Any:
         """`store[sample, feature]`: one tensor. `store[sample]`: all of its features by name."""
@@ -54,11 +54,11 @@ class Store(Session):
 
         Of records in layers only as much is read as the `quality` needs: `Quality(snr_db=11)`, `mse=` or `bpfp=`.
         """
-        from lamofc_store.sample import completed, restore
+        from lamofc_store.sample import add_features, restore
 
         tensors = self.tensors(sample, features, quality)
         text = self._value("SELECT structure FROM samples WHERE sample = ?", [sample]) if features is None else None
-        return restore(tensors, completed(text, tensors))
+        return restore(tensors, add_features(text, tensors))
 
     def info(self) -> dict[str, Any]:
         """Sizes, and one entry a feature: rate, distortion, bytes."""

@@ -1,4 +1,4 @@
-"""A snapshot as tables: what the catalog is made of."""
+"""A snapshot as the tables of a catalog."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamofc_store.commits import log, row_objects
-from lamofc_store.commits.changes import schema_of
+from lamofc_store.commits.changes import column_schema
 from lamofc_store.commits.commit import Commit
 from lamofc_store.commits.snapshot import Snapshot
 from lamofc_store.storage import Storage
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from lamofc_catalog import Catalog
 
 
-def catalog(storage: Storage, snapshot: Snapshot, *, with_log: bool = False) -> "Catalog":
-    """The catalog of a snapshot, over checked local files; the log is read for its own view only when told."""
+def open_catalog(storage: Storage, snapshot: Snapshot, *, with_log: bool = False) -> "Catalog":
+    """Open the catalog of a snapshot, over verified local files. `with_log` fills what only the log holds."""
     from lamofc_catalog import Catalog
 
     return Catalog(
-        row_objects.files(storage, snapshot),
-        gone=row_objects.gone(storage, snapshot),
-        commits=commits(storage, snapshot.n if with_log else -1),
-        profiles=profiles(storage, snapshot, with_log=with_log),
-        columns=schema_of(snapshot.columns),
+        row_objects.local_files(storage, snapshot),
+        gone=row_objects.tombstones(storage, snapshot),
+        commits=commit_table(storage, snapshot.n if with_log else -1),
+        profiles=profile_table(storage, snapshot, with_log=with_log),
+        columns=column_schema(snapshot.columns),
     )
 
 
-def commits(storage: Storage, newest: int) -> "pa.Table":
-    """Every commit up to one, a row each."""
+def commit_table(storage: Storage, newest: int) -> "pa.Table":
+    """Build a table of all commits up to one."""
     rows = [_commit_row(commit) for commit, _ in log.replay(storage, newest)]
-    kinds = [("n", pa.int64()), ("time", pa.string()), ("verb", pa.string()), ("writer", pa.string())]
+    names = [("n", pa.int64()), ("time", pa.string()), ("verb", pa.string()), ("writer", pa.string())]
     counts = [(name, pa.int64()) for name in ("adds", "drops", "samples", "records", "bytes")]
-    return pa.Table.from_pylist(rows, schema=pa.schema(kinds + counts))
+    return pa.Table.from_pylist(rows, schema=pa.schema(names + counts))
 
 
 def _commit_row(commit: Commit) -> dict[str, object]:
@@ -51,11 +51,11 @@ def _commit_row(commit: Commit) -> dict[str, object]:
     }
 
 
-def profiles(storage: Storage, snapshot: Snapshot, *, with_log: bool) -> "pa.Table":
-    """Every profile that a commit named, with the features that it serves."""
+def profile_table(storage: Storage, snapshot: Snapshot, *, with_log: bool) -> "pa.Table":
+    """Build a table of all profiles with the features that they serve; `with_log`, with the commit that added each."""
     from lamofc_catalog import PROFILES
 
-    brought = {
+    first_commit = {
         entry.id: commit.n
         for commit, _ in log.replay(storage, snapshot.n if with_log else -1)
         for entry in commit.change.profiles
@@ -69,14 +69,14 @@ def profiles(storage: Storage, snapshot: Snapshot, *, with_log: bool) -> "pa.Tab
             "bytes": entry.bytes,
             "quality": entry.quality,
         }
-        rows.setdefault(entry.id, {**row, "commit": brought.get(entry.id), "config": None})["features"].append(
+        rows.setdefault(entry.id, {**row, "commit": first_commit.get(entry.id), "config": None})["features"].append(
             entry.feature
         )
     return pa.Table.from_pylist(list(rows.values()), schema=PROFILES)
 
 
-def in_segment(found: "Catalog", segment: str) -> "pa.Table":
-    """The live record rows of one segment with their positions, in the order of the records."""
+def rows_of_segment(found: "Catalog", segment: str) -> "pa.Table":
+    """Look up the live record rows of one segment, with their positions, in the order of the records."""
     from lamofc_catalog import translated
 
     query = "SELECT DISTINCT sample FROM records WHERE segment = ?"

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lamofc_store.sample import ENVELOPE
+from lamofc_store.sample import ENVELOPE_KEYS
 
 FIGURES = (
     "SELECT sample, feature, shape, dtype, elements, payload_bits, stored_bits, sse, codec, quality, raw_bytes"
@@ -26,11 +26,11 @@ def enveloped(structure: str | None, sample: str, rows: Iterable[Mapping[str, An
     else:
         inner = json.loads(structure)
         inside = dict(inner.get("dict", ()))
-        if set(inside) == set(ENVELOPE):
-            inner = inside[ENVELOPE[0]]
+        if set(inside) == set(ENVELOPE_KEYS):
+            inner = inside[ENVELOPE_KEYS[0]]
     told = {**{row["feature"]: _tensor(row) for row in listed}, **_whole(sample, listed)}
     figures = {"dict": [[name, _node(value)] for name, value in told.items()]}
-    nodes = [list(pair) for pair in zip(ENVELOPE, (inner, figures), strict=True)]
+    nodes = [list(pair) for pair in zip(ENVELOPE_KEYS, (inner, figures), strict=True)]
     return json.dumps({"dict": nodes}, ensure_ascii=False, separators=(",", ":"))
 
 

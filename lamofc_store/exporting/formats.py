@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, get_args
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_store.sample import ENVELOPE, STRUCTURE
+from lamofc_store.sample import ENVELOPE_KEYS, STRUCTURE_KEY
 from lamofc_store.sample import structure as nesting
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) 
         raise BadArgument(
             f"{wrong[0]!r} of {tensors[wrong[0]].dtype} has no place in safetensors", Hint(f"give [format] {BENCH}")
         )
-    file.write(save(_apart(tensors), None if structure is None else {STRUCTURE: structure}))
+    file.write(save(_apart(tensors), None if structure is None else {STRUCTURE_KEY: structure}))
 
 
 def _apart(tensors: Tensors) -> dict[str, torch.Tensor]:
@@ -129,8 +129,8 @@ class _Lent(io.RawIOBase):
 
 def _renamed(whole: Any, blocks: str) -> Any:
     """The same with other keys for blocks, in an envelope or without."""
-    if isinstance(whole, dict) and set(whole) == set(ENVELOPE):
-        return {**whole, ENVELOPE[0]: _renamed(whole[ENVELOPE[0]], blocks)}
+    if isinstance(whole, dict) and set(whole) == set(ENVELOPE_KEYS):
+        return {**whole, ENVELOPE_KEYS[0]: _renamed(whole[ENVELOPE_KEYS[0]], blocks)}
     found = {key: _BLOCK.fullmatch(str(key)) for key in whole} if isinstance(whole, dict) else {}
     names = [blocks.format(match[1]) if match else str(key) for key, match in found.items()]
     if not any(found.values()) or len(set(names)) < len(names):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from lamofc_store.errors import Conflict, Hint, NotFound, StoreError
 from lamofc_store.exporting.bench_envelope import FIGURES, enveloped
 from lamofc_store.exporting.formats import FORMATS, format_named, numpy_of
-from lamofc_store.sample import MARKER, Sample, Scalar, completed, file_of, files_of
+from lamofc_store.sample import EXPORT_MARKER, Sample, Scalar, add_features, file_of, files_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -198,7 +198,7 @@ def _with_figures(item: _Item, rows: list[dict[str, Any]]) -> _Item:
     """The same in an envelope with what was measured of its features."""
     wanted = [row for row in rows if not item.features or row["feature"] in item.features]
     nested = enveloped(item.structure, item.sample, wanted)
-    return replace(item, structure=completed(nested, [row["feature"] for row in wanted]))
+    return replace(item, structure=add_features(nested, [row["feature"] for row in wanted]))
 
 
 def _chosen(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) -> list[_Item]:
@@ -210,7 +210,7 @@ def _chosen(store: Store, named: list[tuple[str, str]], globs: Sequence[str]) ->
     rows = _rows(store, "SELECT sample, structure FROM samples", ids).to_pylist()
     structures = {row["sample"]: row["structure"] for row in rows if row["structure"] is not None}
     held = _features(store, list(structures))
-    nested = {sample: completed(text, held.get(sample, ())) for sample, text in structures.items()}
+    nested = {sample: add_features(text, held.get(sample, ())) for sample, text in structures.items()}
     return [_Item(sample, file, [], nested.get(sample)) for sample, file in named]
 
 
@@ -253,10 +253,10 @@ def _filed(rows: pa.Table, files: list[str]) -> pa.Table:
 
 def claim(folder: Path, wanted: dict[str, Any], overwrite: bool = False) -> None:
     """Make the folder ours: new, empty, or the same export as before; with `overwrite` an older export goes."""
-    marker = folder / MARKER
+    marker = folder / EXPORT_MARKER
     folder.mkdir(parents=True, exist_ok=True)
     if not marker.is_file():
-        if any(path.name != f".{MARKER}.part" for path in folder.iterdir()):
+        if any(path.name != f".{EXPORT_MARKER}.part" for path in folder.iterdir()):
             raise Conflict(f"{folder} is neither empty nor an export", "choose a folder that is new or empty")
     else:
         before = _read_marker(marker)

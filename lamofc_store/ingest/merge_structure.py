@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lamofc_store.sample import Sample, merged
+from lamofc_store.sample import Sample, merge_structures
 
 if TYPE_CHECKING:
     from lamofc_store.session import Session
@@ -19,6 +19,6 @@ def joined(store: "Session", samples: Sequence[Sample]) -> Iterator[Sample]:
     before = dict(store.sql(query, [nested]).fetchall()) if nested else {}
     for sample in samples:
         if sample.structure is not None and sample.id in before:
-            yield replace(sample, structure=merged(before[sample.id], sample.structure))
+            yield replace(sample, structure=merge_structures(before[sample.id], sample.structure))
         else:
             yield sample

@@ -157,7 +157,7 @@ def from_store(
     """The profile given, or the store's newest for this feature and codec."""
     if options.profile is not None:
         return options.profile
-    identity = stored.newest(snapshot, feature, options.codec, options.quality_text)
+    identity = stored.newest_for(snapshot, feature, options.codec, options.quality_text)
     if identity is None:
         return None
     from lamofc_codecs import CODECS

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lamofc_store.commits import Change, Segment, Snapshot, changes, profile_objects
+from lamofc_store.commits import Change, ProfileKey, Segment, Snapshot, changes, profile_objects
 from lamofc_store.errors import Conflict, Expired, Hint, StoreError
 from lamofc_store.ingest import encode_items, merge_structure, profile_fitting
 from lamofc_store.ingest.deduplicate import split_duplicates
@@ -54,7 +54,7 @@ class Ingest:
             self._close()
         except BaseException:
             self._writer.abandon()
-            self.store.storage.clear_workplace()
+            self.store.storage.clear_scratch_dir()
             raise
         self.report.warnings = self._fitness.warnings()
         self.report.seconds = time.monotonic() - started
@@ -195,7 +195,7 @@ class Ingest:
 
     def _codec_of(self, row: dict[str, Any]) -> str:
         """The codec that a row was meant for: its profile's, though the record itself may have fallen back to `raw`."""
-        entry = self.store.snapshot.profiles.get(f"{row['profile']} {row['feature']}")
+        entry = self.store.snapshot.profiles.get(ProfileKey(row["profile"], row["feature"]))
         return entry.codec if entry else str(row["codec"])
 
     def _task(self, items: list[Item]) -> encode_items.Task:

@@ -9,7 +9,7 @@ from lamofc_store.commits import ProfileEntry, Segment, row_objects
 from lamofc_store.ingest.deduplicate import share_payloads
 from lamofc_store.ingest.feature_items import Item
 from lamofc_store.sample import Sample
-from lamofc_store.segments import Layout, SegmentWriter, Stream
+from lamofc_store.segments import SegmentLayout, SegmentWriter, Slot, Stream
 from lamofc_store.storage import Storage
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Writer:
         self._storage = storage
         self._close_bytes = close_bytes
         self._writer = SegmentWriter(storage)
-        self._rows: list[tuple[dict[str, Any], tuple[Stream, int]]] = []
+        self._rows: list[tuple[dict[str, Any], Slot]] = []
         self._known: dict[tuple[object, ...], int] = {}
         """Which row tells of a content, by it, its profile and its quality."""
         self._samples: dict[str, Sample] = {}
@@ -113,26 +113,26 @@ class Writer:
         layout = self._writer.close() if self._rows else None
         rows = []
         if layout is not None:
-            rows.append(row_objects.publish(self._storage, "records", self._record_rows(layout)))
+            rows.append(row_objects.write(self._storage, "records", self._record_rows(layout)))
         columns: tuple[tuple[str, str], ...] = ()
         if self._samples:
             table = sample_rows(self._samples)
             columns = tuple((name, str(table.schema.field(name).type)) for name in table.column_names[2:])
-            rows.append(row_objects.publish(self._storage, "samples", table))
+            rows.append(row_objects.write(self._storage, "samples", table))
         if self._skipped:
-            rows.append(row_objects.publish(self._storage, "skipped", pa.Table.from_pylist(self._skipped)))
+            rows.append(row_objects.write(self._storage, "skipped", pa.Table.from_pylist(self._skipped)))
         entry = replace(layout.entry, rows=rows[0].name) if layout and layout.entry else None
         profiles = tuple(self._profiles.values())
         return Segment(entry, tuple(rows), profiles, columns, len(self._samples), self._storage.clock())
 
-    def _record_rows(self, layout: Layout) -> "pa.Table":
+    def _record_rows(self, layout: SegmentLayout) -> "pa.Table":
         import pyarrow as pa
 
         from lamofc_catalog import TABLES
 
         rows = []
         for row, place in self._rows:
-            number, offset, length = layout.place(place)
+            number, offset, length = layout.locate(place)
             rows.append({**row, "segment": layout.id, "record": number, "offset": offset, "length": length})
         rows.sort(key=lambda row: int(row["record"]))
         share_payloads(rows)

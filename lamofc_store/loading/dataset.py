@@ -85,7 +85,7 @@ class FeatureDataset(Dataset[Example]):
         self._cache = options.get("cache")
         self._profiles = Profiles(store.storage)
         layers = layer_selection.SIZE_COLUMNS if quality is None else layer_selection.LAYER_COLUMNS
-        with log.while_kept(store.storage, store.head):
+        with log.detect_expiry(store.storage, store.head):
             rows = store.catalog.select(self.features, where=where, columns=columns, fields=(*PLAN_COLUMNS, *layers))
         truncated = layer_selection.truncate_to_quality(rows, quality)
         self._bits = layer_selection.bits_to_read(rows, truncated)
@@ -148,7 +148,7 @@ class FeatureDataset(Dataset[Example]):
 
     def packed(self, indices: Sequence[int]) -> "list[Packed]":
         """Fetch the records of some items as they are stored, checked and not decoded: one buffer a feature."""
-        with log.while_kept(self._storage, self.commit):
+        with log.detect_expiry(self._storage, self.commit):
             return [fetch_records(self._storage, plan.locations.take(indices), self._cache) for plan in self._plans]
 
     def __getitems__(self, indices: list[int]) -> list[Example]:
@@ -157,7 +157,7 @@ class FeatureDataset(Dataset[Example]):
             batch = self.decode_batch(self.fetch_batch(indices), ragged="list")
             columns = {feature: batch[feature] for feature in self.features}
         else:
-            with log.while_kept(self._storage, self.commit):
+            with log.detect_expiry(self._storage, self.commit):
                 tensors = read_plan(self._storage, self._profiles, self._plan(indices), self._cache)
             starts = range(0, len(tensors), max(len(indices), 1))
             columns = {
@@ -172,7 +172,7 @@ class FeatureDataset(Dataset[Example]):
 
     def fetch_batch(self, indices: list[int]) -> FetchedBatch:
         """Fetch the records of a batch: the first half of reading it, which any process may do."""
-        with log.while_kept(self._storage, self.commit):
+        with log.detect_expiry(self._storage, self.commit):
             records = fetch_plan(self._storage, self._plan(indices), self._cache)
         return FetchedBatch(indices, records, self._targets(indices))
 

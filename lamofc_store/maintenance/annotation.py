@@ -29,7 +29,7 @@ def annotate(store: "Session", table: "str | Path | pa.Table | Mapping[str, Mapp
         twice = next((sample for sample in samples if sample is None or samples.count(sample) > 1), None)
         raise BadArgument(f"the table names sample {twice!r} more than once or not at all", "give each sample one row")
     columns = [(field.name, str(field.type)) for field in rows.schema if field.name != "sample"]
-    entry = row_objects.publish(store.storage, "samples", _with_structure(rows))
+    entry = row_objects.write(store.storage, "samples", _with_structure(rows))
     return store.publish(lambda head: changes.annotate(store.context, entry, samples, columns, head))
 
 

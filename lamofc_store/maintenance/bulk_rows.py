@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def commit_rows(store: "Session", records: "pa.Table", samples: "pa.Table") -> int:
     """Commit rows as an ingest would, with a segment that is named and was never written: nothing can be read back."""
-    told = row_objects.publish(store.storage, "records", records)
-    entries = (told, row_objects.publish(store.storage, "samples", samples))
+    told = row_objects.write(store.storage, "records", records)
+    entries = (told, row_objects.write(store.storage, "samples", samples))
     segment = SegmentEntry(new_ulid(), records.num_rows, int(records["length"].to_numpy().sum()), 0, told.name)
     columns = tuple((field.name, str(field.type)) for field in samples.schema if field.name != "sample")
     note = {"samples": samples.num_rows, "records": records.num_rows}

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from lamofc_store.commits import Change, RowsEntry, SegmentEntry, Snapshot, catalog_tables, changes, log, row_objects
 from lamofc_store.errors import BadArgument, Expired
 from lamofc_store.ingest import CLOSE_RECORDS
-from lamofc_store.segments import SegmentWriter, Taken, move, retold
+from lamofc_store.segments import MovedRecords, SegmentWriter, move, replace_columns
 from lamofc_store.storage import paths
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def compact(store: "Session", *, live: float = 0.75, small: int = CLOSE_BYTES //
     while True:
         store.refresh()
         try:
-            with log.while_kept(store.storage, store.head):
+            with log.detect_expiry(store.storage, store.head):
                 chosen = _chosen(store, live, small)
                 moved = list(_move(store, chosen))
                 break
@@ -92,9 +92,9 @@ def _chosen(store: "Session", live: float, small: int) -> list[str]:
 def _move(store: "Session", chosen: Sequence[str]) -> Iterator[_Moved]:
     """Copy the live records of the chosen segments into new ones."""
     writer = SegmentWriter(store.storage)
-    taken: list[Taken] = []
+    taken: list[MovedRecords] = []
     for identity in chosen:
-        rows = catalog_tables.in_segment(store.catalog, identity)
+        rows = catalog_tables.rows_of_segment(store.catalog, identity)
         for batch in _batches(rows):
             if writer.records and (writer.bytes >= CLOSE_BYTES or writer.records >= CLOSE_RECORDS):
                 yield _closed(store, writer, taken)
@@ -116,19 +116,19 @@ def _batches(rows: "pa.Table") -> Iterator["pa.Table"]:
         first = last
 
 
-def _closed(store: "Session", writer: SegmentWriter, taken: "list[Taken]") -> _Moved:
+def _closed(store: "Session", writer: SegmentWriter, taken: "list[MovedRecords]") -> _Moved:
     """Write the new segment and its rows: the old ones with a new place."""
     import pyarrow as pa
 
     layout = writer.close()
-    places = [layout.place(at) for _, added in taken for at in added]
+    places = [layout.locate(at) for _, added in taken for at in added]
     rows = pa.concat_tables([batch for batch, _ in taken])
     origins = tuple(zip(rows["origin"].to_pylist(), rows["row"].to_pylist(), strict=True))
     moved = {"segment": [layout.id] * len(places)}
     columns: dict[str, list[Any]] = {"record": [n for n, _, _ in places], "offset": [o for _, o, _ in places], **moved}
-    rows = retold(rows, columns)
+    rows = replace_columns(rows, columns)
     order = np.argsort(np.array(columns["record"]), kind="stable")
-    entry = row_objects.publish(store.storage, "records", rows.drop_columns(["origin", "row"]).take(order))
+    entry = row_objects.write(store.storage, "records", rows.drop_columns(["origin", "row"]).take(order))
     assert layout.entry is not None  # noqa: S101 - close() has just made it
     return _Moved(replace(layout.entry, rows=entry.name), entry, tuple(origins[i] for i in order))
 
@@ -137,7 +137,7 @@ def _change(store: "Session", head: Snapshot, chosen: Sequence[str], moved: Sequ
     """The commit: new rows for old; what was forgotten meanwhile is forgotten in its new place as well."""
     if any(identity not in head.segments for identity in chosen):
         return None  # somebody compacted them first; what we wrote will be collected
-    deleted = row_objects.gone(store.storage, head)
+    deleted = row_objects.tombstones(store.storage, head)
     records = deleted.filter(pc.equal(deleted["table"], "records"))
     dead = set(zip(records["origin"].to_pylist(), records["row"].to_pylist(), strict=True))
     gone = [
@@ -148,7 +148,7 @@ def _change(store: "Session", head: Snapshot, chosen: Sequence[str], moved: Sequ
     ]
     adds = [one.rows for one in moved]
     if gone:
-        adds.append(row_objects.publish(store.storage, "gone", changes.positions(gone)))
+        adds.append(row_objects.write(store.storage, "gone", changes.tombstone_table(gone)))
     return Change(
         verb="compact",
         adds=tuple(adds),

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from lamofc_store.commits import GRACE_SECONDS, Change, Snapshot, checkpoint, log, store_marker
 from lamofc_store.errors import BadArgument, CorruptStore
-from lamofc_store.segments import SMALL
-from lamofc_store.storage import Stored, paths
+from lamofc_store.segments import SMALL_OBJECTS
+from lamofc_store.storage import StoredObject, paths
 
 if TYPE_CHECKING:
     from lamofc_store.session import Session
@@ -93,7 +93,7 @@ def _named(snapshot: Snapshot) -> set[str]:
     found = {entry.path for table in paths.TABLES for entry in snapshot.rows(table)}
     found |= {paths.profile(entry.id) for entry in snapshot.profiles.values()}
     for identity in snapshot.segments:
-        found |= {paths.segment(identity, name) for name in (*SMALL, "payload/c/0")}
+        found |= {paths.segment(identity, name) for name in (*SMALL_OBJECTS, "payload/c/0")}
     return found
 
 
@@ -105,7 +105,7 @@ def _kept_checkpoints(store: "Session", boundary: int) -> list[int]:
     return [number for number in numbers if number >= first or number in numbers[-2:]]
 
 
-def _is_doomed(stored: Stored, reached: set[str], ever: set[str], now: float) -> bool:
+def _is_doomed(stored: StoredObject, reached: set[str], ever: set[str], now: float) -> bool:
     """Named by commits but reached by no kept snapshot; or never named, and older than a writer may take."""
     if stored.path in reached or stored.path.startswith(f"{paths.COMMITS}/"):
         return False

@@ -61,10 +61,10 @@ def add_run(
     row = {"run": run, "kind": kind, "name": name, "config": text, "started": started, "seconds": seconds}
     fields = [pa.field("started", pa.string()) if field.name == "started" else field for field in TABLES["runs"]]
     schema = pa.schema(fields)
-    entries = [row_objects.publish(store.storage, "runs", pa.Table.from_pylist([row], schema=schema))]
+    entries = [row_objects.write(store.storage, "runs", pa.Table.from_pylist([row], schema=schema))]
     if rows:
         entries.append(
-            row_objects.publish(store.storage, "metrics", pa.Table.from_pylist(rows, schema=TABLES["metrics"]))
+            row_objects.write(store.storage, "metrics", pa.Table.from_pylist(rows, schema=TABLES["metrics"]))
         )
     store.publish(lambda head: Change(verb="run", adds=tuple(entries), note={"run": run, "metrics": len(rows)}))
     return run

@@ -63,7 +63,7 @@ def verify(store: "Session", *, progress: Told | None = None) -> Verification:
             progress(done + 1, len(checks))
     if found.problems:
         with contextlib.suppress(CorruptStore):
-            log.require_kept(store.storage, store.head)
+            log.require_unexpired(store.storage, store.head)
     return found
 
 
@@ -119,7 +119,7 @@ def _checkpoint(store: "Session", number: int) -> Check:
         state = checkpoint.read(store.storage, number)
         merged = [entry for table in paths.TABLES for entry in state.runs.get(table, ())]
         for entry in merged:
-            row_objects.check(store.storage, entry)
+            row_objects.read_verified(store.storage, entry)
         return 0, sum(entry.bytes for entry in merged)
 
     return check
@@ -133,7 +133,7 @@ def _raw_rows(store: "Session") -> list[RowsEntry]:
 
 def _rows(store: "Session", entry: RowsEntry) -> Check:
     def check() -> tuple[int, int]:
-        row_objects.check(store.storage, entry)
+        row_objects.read_verified(store.storage, entry)
         return 0, entry.bytes
 
     return check
@@ -148,13 +148,13 @@ def _profile(store: "Session", identity: str) -> Check:
 
 def _segment(store: "Session", entry: SegmentEntry, rows: RowsEntry | None) -> Check:
     def check() -> tuple[int, int]:
-        offsets = integrity.small_objects(store.storage, entry)
-        places = None if rows is None else row_objects.places(store.storage, rows)
-        if places is None or not integrity.lies_as_told(places, offsets):
+        offsets = integrity.check_small_objects(store.storage, entry)
+        places = None if rows is None else row_objects.record_places(store.storage, rows)
+        if places is None or not integrity.rows_match_offsets(places, offsets):
             raise StoreError(
                 f"{paths.segment(entry.id)} does not lie as its rows {entry.rows} say", "restore the rows from a copy"
             )
-        integrity.payload(store.storage, entry, offsets)
+        integrity.check_payload(store.storage, entry, offsets)
         return len(places), entry.bytes
 
     return check

@@ -9,7 +9,7 @@ import numpy as np
 
 from lamofc_store.errors import CorruptStore
 from lamofc_store.reading.read_plan import Numbers, ReadPlan, RecordLocations
-from lamofc_store.storage import LocalStorage, Range, Ranged, Storage, paths
+from lamofc_store.storage import Openable, Range, Ranged, Storage, paths
 
 if TYPE_CHECKING:
     from lamofc_codecs import Packed
@@ -63,7 +63,7 @@ def fetch_records(storage: Storage, locations: RecordLocations, cache: "Cache | 
     np.cumsum(locations.length, out=ends[1:])
     buffer = np.empty(int(ends[-1]), np.uint8)
     try:
-        if isinstance(storage, LocalStorage):
+        if isinstance(storage, Openable):
             _read_local(storage, locations, ends, buffer)
         else:
             _read_remote(storage if cache is None else cache.over(storage), locations, ends, buffer)
@@ -73,7 +73,7 @@ def fetch_records(storage: Storage, locations: RecordLocations, cache: "Cache | 
     try:
         verify(packed)
     except CorruptRecord as error:
-        if cache is not None and not isinstance(storage, LocalStorage):
+        if cache is not None and not isinstance(storage, Openable):
             cache.forget(storage, [paths.payload(segment) for segment in locations.segments])
             return fetch_records(storage, locations)
         raise CorruptStore(f"{locations.describe(_first_corrupt(packed))}: {error}", _RESTORE_HINT) from error
@@ -101,13 +101,13 @@ def _contiguous_runs(locations: RecordLocations, ends: Numbers) -> Iterator[tupl
     return zip(segment[first].tolist(), offset[first].tolist(), starts[first].tolist(), stops.tolist(), strict=True)
 
 
-def _read_local(storage: LocalStorage, locations: RecordLocations, ends: Numbers, buffer: Bytes) -> None:
+def _read_local(storage: Openable, locations: RecordLocations, ends: Numbers, buffer: Bytes) -> None:
     view, preadv = buffer.data, os.preadv
-    current, opened = -1, None
+    current, file = -1, None
     for segment, offset, start, stop in _contiguous_runs(locations, ends):
-        if opened is None or segment != current:
-            current, opened = segment, storage.opened(paths.payload(locations.segments[segment]))
-        descriptor = opened.descriptor
+        if file is None or segment != current:
+            current, file = segment, storage.open_file(paths.payload(locations.segments[segment]))
+        descriptor = file.descriptor
         done = preadv(descriptor, [view[start:stop]], offset)
         while done < stop - start:
             count = preadv(descriptor, [view[start + done : stop]], offset + done)

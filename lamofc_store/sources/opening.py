@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamofc_store.errors import BadArgument, Hint, NotFound, SourceError
-from lamofc_store.sample import MARKER
+from lamofc_store.sample import EXPORT_MARKER
 from lamofc_store.sources.files import Files, find
 from lamofc_store.sources.formats import KEPT_AS, READERS, SUFFIXES
 from lamofc_store.sources.readers import Items, Source, Tables, Wanted
@@ -65,4 +65,4 @@ def _files(root: Path, format: str, wanted: Wanted, id_column: str | None) -> So
         return Tables(files, wanted, id_column)
     if format == "rows":
         return Rows(base, files, wanted, id_column)
-    return Files(base, files, format, wanted, (base / MARKER).is_file())
+    return Files(base, files, format, wanted, (base / EXPORT_MARKER).is_file())

@@ -200,7 +200,7 @@ class _Array:
         codec = {"name": NAME, "configuration": settings}
         chunk = [1, *(max(1, length) for length in self._shape)]
         axes = ["sample", *(f"{name}[{axis}]" for axis in range(len(self._shape)))]
-        return zarr_metadata.described(
+        return zarr_metadata.array_document(
             shape, self._dtype, chunk, [codec], fill=False if self._dtype == "bool" else fill, axes=axes
         )
 
@@ -227,7 +227,7 @@ def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, by
     text = zarr_metadata.array(len(values), str(values.dtype), [axis])
     return {
         f"{name}/zarr.json": text,
-        f"{name}/c/0": zarr_metadata.with_crc(values.astype(values.dtype.newbyteorder("<")).tobytes()),
+        f"{name}/c/0": zarr_metadata.append_crc(values.astype(values.dtype.newbyteorder("<")).tobytes()),
     }
 
 

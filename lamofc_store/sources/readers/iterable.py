@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sized
 from typing import Any
 
 from lamofc_store.errors import SourceError
-from lamofc_store.sample import OWN, Keys, Sample, Scalar, flatten, is_plain, plain
+from lamofc_store.sample import RESERVED_COLUMNS, Keys, Sample, Scalar, flatten, is_scalar, to_scalar
 from lamofc_store.sources.readers.protocols import ALL, Wanted
 
 ID_KEYS = ("sample", "id")
@@ -73,20 +73,22 @@ class Items:
         named = [self._id_column] if self._id_column else [key for key in ID_KEYS if key in item]
         if not named:
             return sample_of(f"{number:08d}", dict(item), self._wanted)
-        if named[0] not in item or not is_plain(item[named[0]]) or isinstance(item[named[0]], float | None):
+        if named[0] not in item or not is_scalar(item[named[0]]) or isinstance(item[named[0]], float | None):
             raise SourceError(
                 f"item {number} has no text or number under {named[0]!r}: it has {', '.join(map(str, item))[:120]}",
                 "name the key that holds the id",
             )
         rest = {key: value for key, value in item.items() if key != named[0]}
-        return sample_of(str(plain(item[named[0]])), rest, self._wanted)
+        return sample_of(str(to_scalar(item[named[0]])), rest, self._wanted)
 
 
 def attributes_of(nested: object, prefix: str = "") -> dict[str, Scalar]:
     """Plain values of the outermost dict; those by names that the store has itself, as `my_...`."""
     outermost = nested if isinstance(nested, Mapping) else {}
-    plains = {f"{prefix}{key}": plain(it) for key, it in outermost.items() if isinstance(key, str) and is_plain(it)}
-    return {f"my_{key}" if key in OWN else key: value for key, value in plains.items()}
+    plains = {
+        f"{prefix}{key}": to_scalar(it) for key, it in outermost.items() if isinstance(key, str) and is_scalar(it)
+    }
+    return {f"my_{key}" if key in RESERVED_COLUMNS else key: value for key, value in plains.items()}
 
 
 def sample_of(

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from lamofc_store.errors import Hint, SourceError
-from lamofc_store.sample import BARE, Sample
+from lamofc_store.sample import UNNAMED_FEATURE, Sample
 from lamofc_store.sources.families import IMAGE
 from lamofc_store.sources.readers import numpy_files
 from lamofc_store.sources.readers.protocols import Wanted
@@ -45,11 +45,11 @@ def read(path: Path, name: str, wanted: Wanted) -> Sample:
             Hint("[format] npy takes any array"),
         )
     arrays = numpy_files.read(path, name, Wanted()).features
-    if set(arrays) != {BARE}:
+    if set(arrays) != {UNNAMED_FEATURE}:
         raise SourceError(
             f"{path} holds {', '.join(arrays)} and is no single array", Hint("[format] npz takes several arrays")
         )
-    tensor = arrays[BARE]
+    tensor = arrays[UNNAMED_FEATURE]
     if task != LAYERED or tensor.dim() != 4:
         features, structure = {task: tensor}, json.dumps({"tensor": task})
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import SourceError
-from lamofc_store.sample import BARE, Sample, Scalar, tensor_of
+from lamofc_store.sample import UNNAMED_FEATURE, Sample, Scalar, as_tensor
 from lamofc_store.sources.readers.protocols import Wanted, reading
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def read(path: Path, name: str, wanted: Wanted) -> Sample:
     attributes: dict[str, Scalar] = {
         key: array.item()
         for key, array in arrays.items()
-        if not array.ndim and key != BARE and array.dtype.kind in "biufUS"
+        if not array.ndim and key != UNNAMED_FEATURE and array.dtype.kind in "biufUS"
     }
     features = {key: array for key, array in arrays.items() if key not in attributes}
     picked = wanted.pick(features, str(path))
-    return Sample(name, {key: tensor_of(array, f"{path}: {key!r}") for key, array in picked.items()}, attributes)
+    return Sample(name, {key: as_tensor(array, f"{path}: {key!r}") for key, array in picked.items()}, attributes)
 
 
 def columns(path: Path) -> dict[str, Column]:
@@ -41,7 +41,7 @@ def columns(path: Path) -> dict[str, Column]:
 
     def column(key: str, array: NDArray[Any]) -> Column:
         scalars = array.ndim == 1
-        row = array.__getitem__ if scalars else lambda index: tensor_of(array[index], f"{path}: {key!r}")
+        row = array.__getitem__ if scalars else lambda index: as_tensor(array[index], f"{path}: {key!r}")
         return Column(array.shape, array.dtype.kind in "biuUS", row)
 
     return {key: column(key, array) for key, array in _load(path).items()}
@@ -55,7 +55,7 @@ def _load(path: Path) -> Arrays:
         try:
             with path.open("rb") as file:
                 if file.read(len(MAGIC)) == MAGIC:
-                    return {BARE: np.load(path, mmap_mode="r", allow_pickle=False)}
+                    return {UNNAMED_FEATURE: np.load(path, mmap_mode="r", allow_pickle=False)}
                 file.seek(0)
                 archive = np.load(file, allow_pickle=False)
                 size = sum(member.file_size for member in archive.zip.infolist())

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import SourceError, StoreError
-from lamofc_store.sample import STRUCTURE, Sample, restore
+from lamofc_store.sample import STRUCTURE_KEY, Sample, restore
 from lamofc_store.sources.readers.protocols import Wanted, reading
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def read(path: Path, name: str, wanted: Wanted) -> Sample:
         names = wanted.pick(dict.fromkeys(file.keys()), str(path))
         features = {key: file.get_tensor(key) for key in names}
         whole = len(names) == len(file.keys())
-        structure = (file.metadata() or {}).get(STRUCTURE) if whole else None
+        structure = (file.metadata() or {}).get(STRUCTURE_KEY) if whole else None
     if structure is not None:
         _check(path, structure, features)
     return Sample(name, features, structure=structure)
@@ -35,7 +35,7 @@ def _check(path: Path, structure: str, features: dict[str, torch.Tensor]) -> Non
     try:
         restore(features, structure)
     except StoreError as error:
-        raise SourceError(f"{path}: {error.message}", f"remove the metadata key {STRUCTURE!r}") from None
+        raise SourceError(f"{path}: {error.message}", f"remove the metadata key {STRUCTURE_KEY!r}") from None
 
 
 def columns(path: Path) -> dict[str, Column]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import Hint, SourceError
-from lamofc_store.sample import ENVELOPE, Keys, Sample, Scalar
+from lamofc_store.sample import ENVELOPE_KEYS, Keys, Sample, Scalar
 from lamofc_store.sources.families import FAMILIES, Family, family_of
 from lamofc_store.sources.readers.iterable import attributes_of, sample_of
 from lamofc_store.sources.readers.protocols import Wanted
@@ -48,7 +48,7 @@ def named(saved: Any, name: str, wanted: Wanted, where: str, family: str | None 
 
 def _measured(saved: Mapping[Any, Any]) -> dict[str, Scalar]:
     """Figures are real numbers, also where one is missing and -1 stands for it."""
-    told = attributes_of(saved.get(ENVELOPE[1]), "codec_")
+    told = attributes_of(saved.get(ENVELOPE_KEYS[1]), "codec_")
     return {key: float(value) if type(value) is int else value for key, value in told.items()}
 
 
@@ -59,9 +59,9 @@ def of_family(payload: Any, name: str, family: str) -> Sample:
 
 def _payload(saved: Any) -> tuple[Any, Keys]:
     """What holds the features, and the path to it."""
-    inner = saved.get(ENVELOPE[0]) if isinstance(saved, Mapping) else None
-    if inner is not None and (set(saved) == set(ENVELOPE) or family_of(inner) is not None):
-        return inner, ENVELOPE[:1]
+    inner = saved.get(ENVELOPE_KEYS[0]) if isinstance(saved, Mapping) else None
+    if inner is not None and (set(saved) == set(ENVELOPE_KEYS) or family_of(inner) is not None):
+        return inner, ENVELOPE_KEYS[:1]
     return saved, ()
 
 

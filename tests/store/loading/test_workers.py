@@ -168,14 +168,14 @@ class _Failing:
 def test_a_read_that_fails_twice_is_tried_again(
     s3: dict[str, object], make_samples: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    monkeypatch.setattr(remote, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(remote, "FIRST_RETRY_SECONDS", 0.01)
     store = _remote(s3, make_samples)
     dataset = store.dataset(["pooled"])
     expected = {sample: store[sample, "pooled"] for sample in store}
     assert isinstance(store.storage, RemoteStorage)
-    opened = store.storage._open()
+    opened = store.storage._connect()
     failing = _Failing(opened[0], 2, error)
-    store.storage._opened = (failing, opened[1])
+    store.storage._connection = (failing, opened[1])
     for batch in FeatureLoader(dataset, 4, shuffle=True):
         assert all((batch["pooled"][at] == expected[sample]).all() for at, sample in enumerate(batch["sample"]))
     assert failing.left == 0
@@ -192,8 +192,8 @@ def test_a_cache_is_read_instead_of_the_store_keeps_its_bound_and_mends_itself(
     cache = Cache(tmp_path / "cache", 1 << 20)
     dataset = store.dataset(["hidden"], cache=cache)
     assert isinstance(store.storage, RemoteStorage)
-    counting = _Failing(store.storage._open()[0], 0, ValueError())
-    store.storage._opened = (counting, store.storage._open()[1])
+    counting = _Failing(store.storage._connect()[0], 0, ValueError())
+    store.storage._connection = (counting, store.storage._connect()[1])
 
     def read(dataset: Any, **options: Any) -> int:
         counting.calls = 0
@@ -216,7 +216,7 @@ def test_a_cache_is_read_instead_of_the_store_keeps_its_bound_and_mends_itself(
     for _ in range(3):
         read(small)
         assert Cache(tmp_path / "small", 16384).size() <= 16384 + 2 * 4096
-    with pytest.raises(StoreError, match="cache_bytes=10"):
+    with pytest.raises(StoreError, match="most=10"):
         Cache(tmp_path, 10)
 
 

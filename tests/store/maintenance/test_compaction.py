@@ -71,7 +71,7 @@ def test_of_two_compactions_at_once_one_gives_way(tmp_path: Path, monkeypatch: p
 
 
 def test_rows_of_compacted_segments_leave_merged_rows_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 8)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 8)
     with _filled(str(tmp_path / "s"), 7) as store:
         assert store.snapshot.runs == {}
         with lamofc.open(store.url, "r+") as other:
@@ -89,7 +89,7 @@ def test_rows_of_compacted_segments_leave_merged_rows_for_good(tmp_path: Path, m
 
 
 def test_a_store_emptied_of_all_samples_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 4)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 4)
     with _filled(str(tmp_path / "s"), 3) as store:
         store.forget(list(store))
         store.compact()

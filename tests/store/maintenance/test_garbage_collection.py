@@ -65,13 +65,13 @@ def test_readers_of_a_snapshot_that_was_given_up_are_told_so_and_go_on_when_refr
     dataset = _again(small).dataset(["x"])
     _collect(small)
     for read in reads:
-        with pytest.raises(Expired, match="given up while it was read"):
+        with pytest.raises(Expired, match="expired while it was read"):
             read(fresh)
         with contextlib.suppress(Expired):  # what was looked up before may still be known; nothing is called damaged
             read(used)
-    with pytest.raises(Expired, match="snapshot 5 was given up"):
+    with pytest.raises(Expired, match="snapshot 5 expired"):
         dataset[0]
-    with pytest.raises(Expired, match="snapshot 5 was given up"):
+    with pytest.raises(Expired, match="snapshot 5 expired"):
         dataset.packed([0])
     for store in (fresh, used):
         for read in reads:
@@ -164,7 +164,7 @@ def _aged(root: Path, days: float) -> None:
 def test_the_checkpoint_that_the_oldest_kept_snapshot_is_read_from_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 8)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 8)
     url = str(tmp_path / "s")
     with lamofc.open(url, "a") as store:
         store.ingest([_sample(number) for number in range(100)], codec="raw")
@@ -184,7 +184,7 @@ def test_the_checkpoint_that_the_oldest_kept_snapshot_is_read_from_is_kept(
 
 
 def test_checkpoints_that_were_never_finished_are_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 2)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 2)
     with lamofc.open(str(tmp_path / "s"), "a") as store:
         for number in range(4):
             store.ingest([_sample(number)], codec="raw")

@@ -118,8 +118,8 @@ def test_what_a_child_closes_stays_open_in_its_parent(used: lamofc.Store) -> Non
     expected = _look(used)
     _in_child(used.close)
     assert _same(_look(used), expected)
-    assert used.storage.workplace() != _in_child(used.storage.workplace)
-    assert used.storage.workplace().is_dir()
+    assert used.storage.scratch_dir() != _in_child(used.storage.scratch_dir)
+    assert used.storage.scratch_dir().is_dir()
 
 
 def test_a_dataset_opened_by_the_parent_is_read_by_children_at_once(used: lamofc.Store) -> None:
@@ -151,16 +151,16 @@ def test_locked_sql_is_locked_in_a_child_too(store: lamofc.Store, tmp_path: Path
 
 
 def test_a_child_forked_during_a_turn_does_not_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_LONGEST_TURN", 60.0)
+    monkeypatch.setattr(local, "COMMIT_LOCK_SECONDS", 60.0)
     storage = LocalStorage(str(tmp_path))
-    with storage.committing():
+    with storage.commit_lock():
         asleep = os.fork()
         if asleep == 0:
             time.sleep(60)
             os._exit(0)
     started = time.monotonic()
     try:
-        with LocalStorage(str(tmp_path)).committing():
+        with LocalStorage(str(tmp_path)).commit_lock():
             assert time.monotonic() - started < 30
     finally:
         os.kill(asleep, signal.SIGKILL)
