@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lamofc_store.commits import changes, log
+from lamofc_store.errors import BadArgument
 from lamofc_store.session import Session
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ class Store(Session):
 
     def __getitem__(self, key: "str | tuple[str, str]") -> Any:
         """`store[sample, feature]`: one tensor. `store[sample]`: all of its features by name."""
-        if isinstance(key, tuple):
-            sample, feature = key
-            return self.tensors(sample, [feature])[feature]
-        return self.tensors(key)
+        if not isinstance(key, tuple):
+            return self.tensors(key)
+        if len(key) != 2:
+            raise _no_key(key)
+        sample, feature = key
+        return self.tensors(sample, [feature])[feature]
 
     def tensors(
         self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None
@@ -47,6 +50,8 @@ class Store(Session):
         """A sample's features by name, each in its own shape and dtype; with a `quality`, only as good as that."""
         from lamofc_store.reading import read_sample
 
+        if not all(isinstance(name, str) for name in (sample, *(features or ()))):
+            raise _no_key(sample if features is None else (sample, *features))
         return read_sample(self, sample, features, quality)
 
     def get(self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None) -> Any:
@@ -153,3 +158,10 @@ class Store(Session):
         from lamofc_store.maintenance import collect
 
         return collect(self, keep, dry_run=dry_run)
+
+
+def _no_key(key: object) -> BadArgument:
+    return BadArgument(
+        f"{key!r} is no key of a store: a key is a sample's id, or an id and a feature's name",
+        "write store['img_0001'] or store['img_0001', 'layer.39']; list(store) gives the ids",
+    )

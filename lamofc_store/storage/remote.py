@@ -1,6 +1,7 @@
 """A storage behind fsspec: object stores, memory, and every other filesystem that fsspec opens."""
 
 import contextlib
+import errno
 import posixpath
 import threading
 import time
@@ -36,7 +37,7 @@ class RemoteStorage(Storage):
 
     def read(self, path: str) -> bytes:
         filesystem, full = self._at(path)
-        with self._translate_errors(full, "read"):
+        with self._translate_errors(path, "read"):
             return bytes(filesystem.cat_file(full))
 
     def read_ranges(self, ranges: list[Range]) -> list[bytes]:
@@ -44,22 +45,25 @@ class RemoteStorage(Storage):
         paths = [self._at(part.path)[1] for part in ranges]
         starts = [part.start for part in ranges]
         ends = [part.start + part.length for part in ranges]
-        contents: dict[int, Any] = {}
+        # An object store answers a request for an empty range with the whole object, so none is made.
+        contents: dict[int, Any] = {number: b"" for number, part in enumerate(ranges) if part.length == 0}
         for attempt in range(READ_ATTEMPTS):
             missing = [number for number in range(len(ranges)) if number not in contents]
+            if not missing:
+                break
             arguments = [[column[number] for number in missing] for column in (paths, starts, ends)]
-            with self._translate_errors(self.url, "read"):
+            with self._translate_errors("", "read"):
                 answers = dict(zip(missing, filesystem.cat_ranges(*arguments, on_error="return"), strict=True))
             contents |= {number: data for number, data in answers.items() if not isinstance(data, BaseException)}
-            errors = [answer for answer in answers.values() if isinstance(answer, BaseException)]
-            if not errors:
-                break
-            self._wait_after(errors[0], attempt)
+            contents |= {number: b"" for number in missing if self._is_past_the_end(answers[number], ranges[number])}
+            errors = [answers[number] for number in missing if number not in contents]
+            if errors:
+                self._wait_after(errors[0], attempt)
         return [bytes(contents[number]) for number in range(len(ranges))]
 
     def write(self, path: str, content: bytes | Path) -> None:
         filesystem, full = self._at(path)
-        with self._translate_errors(full, "written"):
+        with self._translate_errors(path, "written"):
             if isinstance(content, bytes):
                 filesystem.pipe_file(full, content)
             else:
@@ -70,7 +74,7 @@ class RemoteStorage(Storage):
         filesystem, full = self._at(path)
         lock = _MEMORY_LOCK if self.url.startswith("memory://") else contextlib.nullcontext()
         try:
-            with self._translate_errors(full, "written"), lock:
+            with self._translate_errors(path, "written"), lock:
                 # This look is the only protection on a filesystem that ignores the mode; it allows a single writer.
                 if filesystem.exists(full):
                     return False
@@ -82,7 +86,7 @@ class RemoteStorage(Storage):
     def names(self, folder: str) -> list[str]:
         filesystem, full = self._at(folder)
         try:
-            with self._translate_errors(full, "listed"):
+            with self._translate_errors(folder, "listed"):
                 entries = filesystem.ls(full, detail=False)
         except (FileNotFoundError, NotADirectoryError):
             return []
@@ -91,7 +95,7 @@ class RemoteStorage(Storage):
     def walk(self, folder: str) -> Iterator[StoredObject]:
         filesystem, full = self._at(folder)
         root = self._at("")[1]
-        with self._translate_errors(full, "listed"):
+        with self._translate_errors(folder, "listed"):
             entries = sorted(filesystem.find(full, detail=True).items())
         for path, entry in entries:
             yield StoredObject(posixpath.relpath(path, root), int(entry["size"]), _modified(entry))
@@ -99,7 +103,7 @@ class RemoteStorage(Storage):
     def delete(self, paths: Iterable[str]) -> None:
         for path in list(paths):
             filesystem, full = self._at(path)
-            with contextlib.suppress(FileNotFoundError), self._translate_errors(full, "deleted"):
+            with contextlib.suppress(FileNotFoundError), self._translate_errors(path, "deleted"):
                 filesystem.rm_file(full)
 
     def clock(self) -> float:
@@ -107,14 +111,14 @@ class RemoteStorage(Storage):
         self.write(path, b"-")
         filesystem, full = self._at(path)
         try:
-            with self._translate_errors(full, "read"):
+            with self._translate_errors(path, "read"):
                 return _modified(filesystem.info(full))
         finally:
             self.delete([path])
 
     def exists(self, path: str) -> bool:
         filesystem, full = self._at(path)
-        with self._translate_errors(full, "read"):
+        with self._translate_errors(path, "read"):
             return bool(filesystem.exists(full))
 
     def reset_after_fork(self) -> None:
@@ -146,8 +150,9 @@ class RemoteStorage(Storage):
         return filesystem, root
 
     @contextlib.contextmanager
-    def _translate_errors(self, target: str, deed: str) -> Iterator[None]:
+    def _translate_errors(self, path: str, deed: str) -> Iterator[None]:
         """Raise errors of the filesystem as errors of the store, but for those that callers expect."""
+        target = f"{self.url}/{path}".rstrip("/")
         try:
             yield
         except (StoreError, *_NOT_TRANSLATED):
@@ -162,6 +167,14 @@ class RemoteStorage(Storage):
                 f"{target} cannot be {deed}: {error or type(error).__name__}", self._reachability_hint()
             ) from error
 
+    def _is_past_the_end(self, answer: object, part: Range) -> bool:
+        """Whether an object store refused a range because it begins where the object has ended."""
+        if not isinstance(answer, OSError) or answer.errno != errno.EINVAL:
+            return False
+        filesystem, full = self._at(part.path)
+        with self._translate_errors(part.path, "read"):
+            return part.start >= int(filesystem.info(full)["size"])
+
     def _unknown_option(self, error: Exception) -> BadArgument | None:
         """The error of a storage option that the filesystem does not take; None when it is another error."""
         name = next((name for name in self.options if f"keyword argument '{name}'" in str(error)), None)
@@ -174,13 +187,13 @@ class RemoteStorage(Storage):
 
     def _reachability_hint(self) -> Hint:
         endpoint = self.options.get("endpoint_url") or self.options.get("client_kwargs", {}).get("endpoint_url")
-        server = f"the server at {endpoint}" if endpoint else "the server"
-        return Hint(f"check that {server} is the right one and runs, and the network; [storage_options] name a server")
+        server = endpoint or "the server"
+        return Hint(f"check that {server} answers and is the right one; [storage_options] hold address and credentials")
 
     def _wait_after(self, error: BaseException, attempt: int) -> None:
         """Wait before the next attempt to read; raise an error that no further attempt would mend."""
         if isinstance(error, _NOT_RETRIED) or not isinstance(error, Exception):
-            with self._translate_errors(self.url, "read"):
+            with self._translate_errors("", "read"):
                 raise error
         if attempt == READ_ATTEMPTS - 1:
             raise StoreError(

@@ -44,6 +44,7 @@ FLOORS = {
         maintenance
         store
         opening exporting
+        testing
     """,
     "lamofc_tools": """
         machine plots torch_checkpoint metrics models generate
@@ -66,7 +67,7 @@ PROGRAMS = ("lamofc_tools.benchmarks", "lamofc_tools.generate")
 PUBLIC_FOLDERS = {
     "lamofc_codecs": "entropy testing",
     "lamofc_catalog": "",
-    "lamofc_store": "catalog codecs errors exporting maintenance sample sources version",
+    "lamofc_store": "catalog codecs errors exporting maintenance sample sources storage testing version",
     "lamofc_tools": "",
 }
 """Files and folders of a room that other rooms may import from, beside the room itself."""

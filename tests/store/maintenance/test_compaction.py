@@ -29,7 +29,7 @@ def _filled(url: str, count: int) -> lamofc.Store:
 @pytest.fixture(autouse=True)
 def _no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let another writer commit while a change is worked out, as it can on an object store."""
-    monkeypatch.setattr(local, "_LONGEST_TURN", 0.0)
+    monkeypatch.setattr(local, "COMMIT_LOCK_SECONDS", 0.0)
 
 
 def test_a_forget_that_comes_during_a_compaction_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_a_writer_goes_on_after_its_snapshot_was_given_up(small: lamofc.Store) -
 def test_a_change_is_worked_out_anew_when_its_snapshot_is_given_up_meanwhile(
     small: lamofc.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_LONGEST_TURN", 0.0)
+    monkeypatch.setattr(local, "COMMIT_LOCK_SECONDS", 0.0)
     again = _again(small, "r+")
     calls = []
 
@@ -208,7 +208,7 @@ def test_gc_deletes_what_names_others_first(store: lamofc.Store, monkeypatch: py
 
 def test_threads_that_read_more_segments_than_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file must not be closed, and its number given to another, while a thread reads through it."""
-    monkeypatch.setattr(local, "_OPEN_FILES", 2)
+    monkeypatch.setattr(local, "MAX_OPEN_FILES", 2)
     wrong: list[object] = []
     with lamofc.open(str(tmp_path / "s"), "a") as store:
         store.ingest((_sample(number) for number in range(24)), codec="raw", segment_bytes=1)
