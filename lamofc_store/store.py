@@ -49,11 +49,11 @@ class Store(Session):
         self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None
     ) -> "dict[str, torch.Tensor]":
         """Return a sample's features by name, in their own shapes and dtypes; at a `quality`, from fewer layers."""
-        from lamofc_store.reading import tensors
+        from lamofc_store.reading import read_sample
 
         if not all(isinstance(name, str) for name in (sample, *(features or ()))):
             raise _no_key(sample if features is None else (sample, *features))
-        return tensors(self, sample, features, quality)
+        return read_sample(self, sample, features, quality)
 
     def get(self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None) -> Any:
         """Return a sample as its source gave it, nested if it was; some `features` come as a flat mapping.

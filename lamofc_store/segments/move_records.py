@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lamofc_store.reading import Places, fetch
+from lamofc_store.reading import RecordLocations, fetch_records
 from lamofc_store.segments.writer import SegmentWriter, Slot, Stream
 from lamofc_store.storage import Storage
 
@@ -29,7 +29,7 @@ def move(storage: Storage, profiles: "Mapping[str, Profile]", writer: SegmentWri
     from lamofc_codecs import inspect, keep
 
     first_rows = np.flatnonzero(np.diff(rows["record"].to_numpy(), prepend=-1))
-    packed = fetch(storage, Places.of(rows.take(first_rows)))
+    packed = fetch_records(storage, RecordLocations.from_rows(rows.take(first_rows)))
     columns = {name: rows[name].to_pylist() for name in _READ_COLUMNS}
     slots: list[Slot] = []
     reduced = False

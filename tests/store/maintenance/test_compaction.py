@@ -34,17 +34,17 @@ def _no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_forget_that_comes_during_a_compaction_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = str(tmp_path / "s")
-    moved = compaction._change
+    moved = compaction._replace_segments
 
     with _filled(url, 6) as store:
 
         def late(*arguments: object) -> object:
-            monkeypatch.setattr(compaction, "_change", moved)
+            monkeypatch.setattr(compaction, "_replace_segments", moved)
             with lamofc.open(url, "r+") as other:
                 other.forget(["s002", "s004"])
             return moved(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(compaction, "_change", late)
+        monkeypatch.setattr(compaction, "_replace_segments", late)
         store.compact(live=1.0)
         assert list(store) == ["s000", "s001", "s003", "s005"]
         assert store.sql("SELECT count(*) FROM records").fetchall() == [(4,)]
@@ -55,16 +55,16 @@ def test_a_forget_that_comes_during_a_compaction_holds(tmp_path: Path, monkeypat
 
 def test_of_two_compactions_at_once_one_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = str(tmp_path / "s")
-    moved = compaction._change
+    moved = compaction._replace_segments
     with _filled(url, 6) as store:
 
         def late(*arguments: object) -> object:
-            monkeypatch.setattr(compaction, "_change", moved)
+            monkeypatch.setattr(compaction, "_replace_segments", moved)
             with lamofc.open(url, "r+") as other:
                 other.compact(live=1.0)
             return moved(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(compaction, "_change", late)
+        monkeypatch.setattr(compaction, "_replace_segments", late)
         store.compact(live=1.0)
         assert len(store.snapshot.segments) == 1
         assert store.sql("SELECT count(*) FROM records").fetchall() == [(6,)]

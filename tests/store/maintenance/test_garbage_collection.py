@@ -117,7 +117,7 @@ def test_a_change_is_worked_out_anew_when_its_snapshot_is_given_up_meanwhile(
 
 
 def test_of_two_compactions_at_once_one_does_the_work(small: lamofc.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved, calls = compaction._move, []
+    moved, calls = compaction._copy_live_records, []
 
     def overtaken(store: lamofc.Store, chosen: list[str]) -> Iterator[object]:
         calls.append(store.head)
@@ -125,7 +125,7 @@ def test_of_two_compactions_at_once_one_does_the_work(small: lamofc.Store, monke
             _collect(small)  # by another process, between choosing and copying
         yield from moved(store, chosen)
 
-    monkeypatch.setattr(compaction, "_move", overtaken)
+    monkeypatch.setattr(compaction, "_copy_live_records", overtaken)
     with _again(small, "r+") as store:
         store.compact(live=1.0)
         assert list(store) == [f"s{number:04d}" for number in range(5)]
