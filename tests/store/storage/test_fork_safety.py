@@ -36,7 +36,7 @@ def used(
 ) -> Iterator[lamofc.Store]:
     """A store in every place, everything about it opened and used already."""
     options = request.getfixturevalue("s3") if request.param == "s3" else {}
-    places = {"local": str(tmp_path_factory.mktemp("used")), "memory": "memory://", "s3": "s3://lamofc/"}
+    places = {"local": str(tmp_path_factory.mktemp("used")), "memory": "memory://", "s3": "s3://lamofc"}
     with lamofc.open(f"{places[request.param]}/{new_ulid()}", "a", storage_options=options) as store:
         store.ingest(make_samples(8), codec="raw", segment_bytes=3000)
         _look(store)
