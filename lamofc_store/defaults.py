@@ -1,4 +1,4 @@
-"""What is used where nothing is asked for."""
+"""Defaults of an ingest."""
 
 DEFAULT_CODEC = "klt"
 DEFAULT_SNR_DB = 15.0

@@ -1,20 +1,20 @@
-"""What can go wrong with a store, as a tree.
+"""The errors of a store, as a tree.
 
     StoreError
     ├── NotFound          no such store, sample, feature, profile or snapshot        exit 3
     │   ├── NotAStore     the place exists but holds no store
-    │   └── Expired       the snapshot was expired; its rows may be collected
-    ├── Conflict          somebody else's commit, or different content under one key  exit 4
+    │   └── Expired       the snapshot has expired; its rows may be collected
+    ├── Conflict          another writer's commit, or other content under one key     exit 4
     │   └── SchemaConflict
     ├── CorruptStore      an object is missing, damaged or contradicts another        exit 5
     ├── NewerFormat       written by a later version than this one
     ├── ReadOnly          a write through a store opened for reading
-    ├── WorkerLost        a loader's worker died, or gave nothing in time
-    ├── SourceError       the features to take in cannot be read
+    ├── WorkerLost        a loader's worker died, or answered too late
+    ├── SourceError       the features to ingest cannot be read
     └── BadArgument       a value that cannot be meant                                exit 2
 
-Every error has two lines: what is wrong with the value that was given, and `cure`, the act that mends it; a traceback
-shows both. A cure that names arguments is a `Hint`.
+Every error has two lines: its message, which shows what is wrong with the value, and `cure`, which names the next step;
+a traceback shows both. A cure that names arguments is a `Hint`.
 """
 
 import re
@@ -25,27 +25,27 @@ _ARGUMENT = re.compile(r"\[([a-z_]+)\]")
 
 
 def keyword(argument: str) -> str:
-    """Word an argument as Python does: `overwrite=`."""
+    """Write an argument as Python does: `overwrite=`."""
     return f"{argument}="
 
 
 class Hint(str):
-    """A cure that names arguments, in square brackets: `give [overwrite] to replace it`.
+    """The second line of an error, with arguments in square brackets: `give [overwrite] to replace it`.
 
-    As text it names them as keywords. The command line words the same hint with its options.
+    As text it shows them as keywords. The command line shows the same hint with its options.
     """
 
     template: str
 
     def __new__(cls, template: str) -> "Hint":
-        """Word the arguments of a template as keywords."""
-        self = super().__new__(cls, _ARGUMENT.sub(lambda found: keyword(found[1]), template))
+        """Make a hint whose text shows the arguments of a template as keywords."""
+        self = super().__new__(cls, _ARGUMENT.sub(lambda match: keyword(match[1]), template))
         self.template = template
         return self
 
     def worded(self, word: Callable[[str], str]) -> str:
-        """The hint with each argument worded by a function."""
-        return _ARGUMENT.sub(lambda found: word(found[1]), self.template)
+        """Write the hint with each argument in the form that a function gives it."""
+        return _ARGUMENT.sub(lambda match: word(match[1]), self.template)
 
 
 class StoreError(Exception):
@@ -65,21 +65,21 @@ class StoreError(Exception):
 
 
 class NotFound(StoreError, LookupError):
-    """Nothing of that name is here."""
+    """There is no store, sample, feature, profile or snapshot of that name."""
 
     exit_code = 3
 
 
 class NotAStore(NotFound):
-    """The place exists, but no store was made there."""
+    """The place exists, but it holds no store."""
 
 
 class Expired(NotFound):
-    """The snapshot was given up; what it needs may be gone."""
+    """The snapshot has expired; garbage collection may have deleted its objects."""
 
 
 class Conflict(StoreError):
-    """Two writers, or two contents, claim the same key."""
+    """Two writers, or two contents, compete for the same key."""
 
     exit_code = 4
 
@@ -99,15 +99,15 @@ class NewerFormat(StoreError):
 
 
 class ReadOnly(StoreError):
-    """The store was opened for reading, or its place cannot be written."""
+    """The store was opened for reading, or its storage cannot be written."""
 
 
 class WorkerLost(StoreError):
-    """A process that fetched for a loader is gone, or too slow."""
+    """A worker process of a loader died, or answered too late."""
 
 
 class SourceError(StoreError):
-    """The features to take in cannot be read as features."""
+    """The features to ingest cannot be read."""
 
 
 class BadArgument(StoreError, ValueError):

@@ -1,5 +1,6 @@
-"""`open` and `create`, with the modes that zarr has."""
+"""`open` and `create`, with the modes of zarr."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from lamofc_store.commits import log, store_marker
@@ -12,8 +13,10 @@ if TYPE_CHECKING:
 Mode = Literal["r", "r+", "a", "w", "w-"]
 
 
-def open(url: str, mode: Mode = "r", *, storage_options: Options | None = None, as_of: int | None = None) -> "Store":
-    """Open a store at a path or any fsspec URL.
+def open(
+    url: str | Path | Storage, mode: Mode = "r", *, storage_options: Options | None = None, as_of: int | None = None
+) -> "Store":
+    """Open a store at a path, at any fsspec URL, or in a `Storage` of your own.
 
     `r` reads; `r+` reads and writes what exists; `a` creates it if it does not; `w` replaces it; `w-` creates it and
     fails if it exists. `as_of` pins the snapshot after that commit, for reading.
@@ -26,10 +29,10 @@ def open(url: str, mode: Mode = "r", *, storage_options: Options | None = None, 
         raise BadArgument(
             f"as_of={as_of} with mode {mode!r}: an old snapshot can only be read", "open it with mode='r'"
         )
-    storage = open_storage(str(url), storage_options)
+    storage = url if isinstance(url, Storage) else open_storage(str(url), storage_options)
     if mode == "w":
         _remove(storage)
-    if mode in ("w", "w-") or (mode == "a" and not _is_there(storage)):
+    if mode in ("w", "w-") or (mode == "a" and not _exists(storage)):
         store_marker.create(storage)
     store_marker.read(storage)
     if mode in ("r+", "a"):
@@ -37,12 +40,13 @@ def open(url: str, mode: Mode = "r", *, storage_options: Options | None = None, 
     return Store(storage, log.load(storage, as_of), mode, pinned=as_of is not None)
 
 
-def create(url: str, *, storage_options: Options | None = None) -> "Store":
-    """Make a new, empty store; fails where one is."""
+def create(url: str | Path | Storage, *, storage_options: Options | None = None) -> "Store":
+    """Make a new, empty store; fails where there is one."""
     return open(url, "w-", storage_options=storage_options)
 
 
-def _is_there(storage: Storage) -> bool:
+def _exists(storage: Storage) -> bool:
+    """Whether there is a store; a place with other objects raises NotAStore."""
     try:
         store_marker.read(storage)
     except NotFound as error:
@@ -53,8 +57,8 @@ def _is_there(storage: Storage) -> bool:
 
 
 def _remove(storage: Storage) -> None:
-    """Delete a store, its marker last but for what follows it; refuses a place that holds anything else."""
-    if not _is_there(storage):
+    """Delete a store: commits first and the marker last, so that an interrupted deletion can be repeated."""
+    if not _exists(storage):
         return
     stored_paths = [stored.path for stored in storage.walk("")]
     storage.delete(path for path in stored_paths if path.startswith(paths.COMMITS))

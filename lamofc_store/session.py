@@ -1,9 +1,9 @@
-"""A store at one snapshot, as its verbs see it: storage, snapshot, profiles, catalog, and the publishing of commits."""
+"""A session: a storage at one snapshot, with its profiles and catalog, and the publishing of commits."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from lamofc_store.commits import Build, Profiles, Snapshot, changes, log
+from lamofc_store.commits import ChangeBuilder, Profiles, Snapshot, changes, log
 from lamofc_store.errors import ReadOnly
 from lamofc_store.storage import Storage
 
@@ -28,6 +28,7 @@ class Session:
         self.profiles = Profiles(storage)
         self._pinned = pinned
         self._catalog: tuple[int, Catalog] | None = None
+        """Number of the snapshot, and the catalog that was opened last."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url} at commit {self.head}, mode {self.mode!r}>"
@@ -39,10 +40,10 @@ class Session:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (type(self), self.storage, self.snapshot, self.mode, self._pinned)
+        return _reopen, (type(self), self.storage, self.snapshot, self.mode, self._pinned)
 
     def close(self) -> None:
-        """Give back files and connections; what was committed is safe without it."""
+        """Close files and connections. Committed work is safe without it."""
         if self._catalog is not None:
             self._catalog[1].close()
             self._catalog = None
@@ -50,22 +51,22 @@ class Session:
 
     @property
     def url(self) -> str:
-        """Where the store is."""
+        """Path or URL of the store."""
         return self.storage.url
 
     @property
     def head(self) -> int:
-        """The number of the commit whose snapshot this is; -1 before the first."""
+        """Number of the commit after which this snapshot stands; -1 before the first."""
         return self.snapshot.n
 
     def refresh(self) -> Self:
         """Move to the newest snapshot; a store opened `as_of` stays where it is."""
         if not self._pinned:
-            self.snapshot = log.advance(self.storage, self.snapshot)
+            self.snapshot = log.catch_up(self.storage, self.snapshot)
         return self
 
     def as_of(self, commit: int) -> Self:
-        """This store as it was after a commit, for reading."""
+        """Open this store as it was after a commit, for reading."""
         return type(self)(self.storage, log.load(self.storage, commit), "r", pinned=True)
 
     @property
@@ -74,71 +75,71 @@ class Session:
         return self.catalog_of(self.snapshot)
 
     def catalog_of(self, snapshot: Snapshot) -> "Catalog":
-        """Return the rows of a snapshot. The catalog of the last snapshot asked for is cached."""
+        """Open the rows of a snapshot; the last catalog stays open."""
         from lamofc_store.commits import catalog_tables
 
-        cached = self._catalog
-        if cached is None or cached[0] != snapshot.n:
-            # The earlier catalog is not closed: relations, and other threads, may still read through it.
-            with log.while_kept(self.storage, snapshot.n):
-                cached = self._catalog = (snapshot.n, catalog_tables.catalog(self.storage, snapshot))
-        return cached[1]
+        last = self._catalog
+        if last is None or last[0] != snapshot.n:
+            # The previous catalog is not closed: relations, and other threads, may still read through it.
+            with log.detect_expiry(self.storage, snapshot.n):
+                last = self._catalog = (snapshot.n, catalog_tables.open_catalog(self.storage, snapshot))
+        return last[1]
 
     @property
     def features(self) -> list[str]:
-        """Names of all features."""
+        """Names of all features, sorted."""
         return [row[0] for row in self._rows("SELECT feature FROM features ORDER BY 1")]
 
     def find(self, where: str) -> list[str]:
-        """Ids of the samples that a SQL predicate over their columns holds for, sorted."""
+        """Find the samples for which a SQL predicate over their columns holds; gives their ids, sorted."""
         query = f"SELECT sample FROM samples WHERE (\n{where}\n) ORDER BY 1"  # noqa: S608 - the user's own predicate
         return [row[0] for row in self._rows(query)]
 
     def sql(
         self, query: str, params: Sequence[Any] | None = None, *, locked: bool = False
     ) -> "duckdb.DuckDBPyRelation":
-        """Ask the catalog: views samples records features profiles commits runs metrics skipped.
+        """Query the catalog: views samples records features profiles commits runs metrics skipped.
 
         `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings.
         """
-        with log.while_kept(self.storage, self.head):
+        with log.detect_expiry(self.storage, self.head):
             return (self.catalog.locked() if locked else self.catalog).sql(query, params)
 
     def _rows(self, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
-        """All rows of a query, read at once."""
+        """Fetch all rows of a query at once."""
         from lamofc_catalog import translated
 
-        with log.while_kept(self.storage, self.head), translated(query):
+        with log.detect_expiry(self.storage, self.head), translated(query):
             return self.sql(query, params).fetchall()
 
     def _value(self, query: str, params: Sequence[Any] | None = None) -> Any:
         rows = self._rows(query, params)
         return rows[0][0] if rows else None
 
-    def publish(self, build: Build) -> int:
-        """Commit a change; the store then stands at the new snapshot."""
+    def publish(self, build: ChangeBuilder) -> int:
+        """Commit a change and move to the snapshot after it; gives its number."""
         self.require_writable()
         self.snapshot = log.publish(self.storage, self.snapshot, build)
         return self.head
 
     def require_writable(self) -> None:
-        """ReadOnly unless the store was opened for writing."""
+        """Raise ReadOnly unless the store was opened for writing."""
         if self.mode == "r":
             raise ReadOnly(f"{self.url} was opened for reading", "open it with mode='r+' or 'a'")
 
     @property
     def context(self) -> changes.Context:
-        """Where changes to this store are worked out."""
+        """The context in which changes to this store are worked out."""
         return changes.Context(self.storage, self.catalog_of)
 
     def fingerprints(self, samples: Iterable[str]) -> list[dict[str, Any]]:
-        """Key, codec, quality, profile and source hash of what is there of some samples."""
+        """Look up key, codec, quality, profile and source hash of all features of some samples."""
         columns = ("sample", "feature", "codec", "quality", "profile", "source_hash")
-        with log.while_kept(self.storage, self.head):
+        with log.detect_expiry(self.storage, self.head):
             return list(self.catalog.lookup(list(samples), columns=columns).to_pylist())
 
     def commit(self, segments: "Sequence[Segment]", *, overwrite: bool = False) -> int:
-        """The second half: make written segments visible, all at once."""
+        """Make written segments visible, all at once: the second phase of an ingest, after `write`."""
         if not segments:
             return self.head
         return self.publish(
@@ -146,5 +147,5 @@ class Session:
         )
 
 
-def _reopened(kind: type[Session], storage: Storage, snapshot: Snapshot, mode: str, pinned: bool) -> Session:
-    return kind(storage, snapshot, mode, pinned=pinned)
+def _reopen(cls: type[Session], storage: Storage, snapshot: Snapshot, mode: str, pinned: bool) -> Session:
+    return cls(storage, snapshot, mode, pinned=pinned)

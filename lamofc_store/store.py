@@ -1,10 +1,12 @@
-"""A store at one snapshot: the face of everything that can be done with it."""
+"""A store at one snapshot, with every verb as a method."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lamofc_store.commits import changes, log
+from lamofc_store.defaults import DEFAULT_CODEC
+from lamofc_store.errors import BadArgument
 from lamofc_store.session import Session
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Quality
     from lamofc_store.commits import Segment
-    from lamofc_store.ingest import Report
+    from lamofc_store.ingest import IngestKeywords, Report
     from lamofc_store.loading import DatasetOptions, FeatureDataset, Target
     from lamofc_store.maintenance import Collection, Compaction, Forgotten, Verification
 
@@ -31,37 +33,41 @@ class Store(Session):
         return iter(self.find("true"))
 
     def __contains__(self, sample: object) -> bool:
-        with log.while_kept(self.storage, self.head):
-            return isinstance(sample, str) and bool(changes.present(self.catalog, [sample]))
+        with log.detect_expiry(self.storage, self.head):
+            return isinstance(sample, str) and bool(changes.existing_samples(self.catalog, [sample]))
 
     def __getitem__(self, key: "str | tuple[str, str]") -> Any:
-        """`store[sample, feature]`: one tensor. `store[sample]`: all of its features by name."""
-        if isinstance(key, tuple):
-            sample, feature = key
-            return self.tensors(sample, [feature])[feature]
-        return self.tensors(key)
+        """Return one tensor for `store[sample, feature]`, all features by name for `store[sample]`."""
+        if not isinstance(key, tuple):
+            return self.tensors(key)
+        if len(key) != 2:
+            raise _no_key(key)
+        sample, feature = key
+        return self.tensors(sample, [feature])[feature]
 
     def tensors(
         self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None
     ) -> "dict[str, torch.Tensor]":
-        """A sample's features by name, each in its own shape and dtype; with a `quality`, only as good as that."""
-        from lamofc_store.reading import tensors
+        """Return a sample's features by name, in their own shapes and dtypes; at a `quality`, from fewer layers."""
+        from lamofc_store.reading import read_sample
 
-        return tensors(self, sample, features, quality)
+        if not all(isinstance(name, str) for name in (sample, *(features or ()))):
+            raise _no_key(sample if features is None else (sample, *features))
+        return read_sample(self, sample, features, quality)
 
     def get(self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None) -> Any:
-        """A sample as its source gave it, nested if it was; a flat mapping when only some features are asked for.
+        """Return a sample as its source gave it, nested if it was; some `features` come as a flat mapping.
 
-        Of records in layers only as much is read as the `quality` needs: `Quality(snr_db=11)`, `mse=` or `bpfp=`.
+        Only the layers of a record that the `quality` needs are read: `Quality(snr_db=11)`, `mse=` or `bpfp=`.
         """
-        from lamofc_store.sample import completed, restore
+        from lamofc_store.sample import add_features, restore
 
         tensors = self.tensors(sample, features, quality)
         text = self._value("SELECT structure FROM samples WHERE sample = ?", [sample]) if features is None else None
-        return restore(tensors, completed(text, tensors))
+        return restore(tensors, add_features(text, tensors))
 
     def info(self) -> dict[str, Any]:
-        """Sizes, and one entry a feature: rate, distortion, bytes."""
+        """Return sizes, and rate, distortion and bytes of each feature."""
         relation = self.sql("SELECT * FROM features ORDER BY feature")
         features = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
         return {
@@ -75,7 +81,7 @@ class Store(Session):
         }
 
     def log(self) -> list[dict[str, Any]]:
-        """The commits, newest first."""
+        """Return the commits, newest first."""
         relation = self.sql("SELECT * FROM commits ORDER BY n DESC")
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
@@ -86,10 +92,10 @@ class Store(Session):
         where: str | None = None,
         **options: "Unpack[DatasetOptions]",
     ) -> "FeatureDataset":
-        """A map-style torch Dataset of samples that have all those features, decoded when read.
+        """Return a map-style torch Dataset of the samples that have all those features, decoded when read.
 
-        Options: `quality` or `max_bpfp`, of records in layers only as much is read as they need; `cache`, a local
-        folder for what is read from a remote store.
+        Options: `quality` or `max_bpfp` to read only the layers of a record that they need; `cache`, a local folder
+        for what is read from a remote store.
         """
         from lamofc_store.loading import FeatureDataset
 
@@ -97,59 +103,84 @@ class Store(Session):
 
     @property
     def zarr(self) -> "zarr.Group":
-        """The decoded features as read-only Zarr arrays, one chunk a sample."""
+        """Decoded features as read-only Zarr arrays, one chunk a sample."""
         from lamofc_store.zarr_view import group
 
         return group(self)
 
     # Writing
 
-    def ingest(self, source: Any, codec: str = "klt", quality: "Quality | None" = None, **options: Any) -> "Report":
-        """Take in a path, an iterable of samples, or what `sources.open` gave; `IngestOptions` names the options."""
-        from lamofc_store.ingest import Ingest, prepared
+    def ingest(
+        self,
+        source: Any,
+        codec: str = DEFAULT_CODEC,
+        quality: "Quality | None" = None,
+        **options: "Unpack[IngestKeywords]",
+    ) -> "Report":
+        """Store the samples of a source: a path, an iterable of samples, or a result of `sources.open`.
+
+        Features that are stored already are passed over, so the same call again continues where it stopped.
+
+        Options: `profile`, `fit_samples`, `codec_options` for the codec; `features`, `patterns`, `grids`, `groups`,
+        `block` for what a record holds; `table` for columns of the samples; `on_error`, `overwrite`, `device`,
+        `segment_bytes`, `progress`. `lamofc_store.ingest.IngestKeywords` describes each.
+        """
+        from lamofc_store.ingest import Ingest, prepare
 
         self.require_writable()
-        samples, chosen = prepared(source, codec, quality, options)
-        return Ingest(self, chosen).run(samples)
+        return Ingest(self, prepare(source, codec, quality, options)).run()
 
     def write(
-        self, source: Any, codec: str = "klt", quality: "Quality | None" = None, **options: Any
+        self,
+        source: Any,
+        codec: str = DEFAULT_CODEC,
+        quality: "Quality | None" = None,
+        **options: "Unpack[IngestKeywords]",
     ) -> "list[Segment]":
-        """The first half of `ingest`: write segments that no commit names yet; pickle them to whoever commits."""
-        from lamofc_store.ingest import Ingest, prepared
+        """Write the segments of an ingest without committing them; the options are those of `ingest`.
+
+        They may be pickled and committed by another process, which must happen within half a day.
+        """
+        from lamofc_store.ingest import Ingest, prepare
 
         self.require_writable()
-        samples, chosen = prepared(source, codec, quality, options)
-        run = Ingest(self, chosen, commit=False)
-        run.run(samples)
+        run = Ingest(self, prepare(source, codec, quality, options), commit=False)
+        run.run()
         return run.segments
 
     def forget(self, samples: Sequence[str]) -> "Forgotten":
-        """Take samples out of the state. Their bytes stay in older snapshots until `compact` and `gc`."""
+        """Remove samples from the state. Their bytes stay in older snapshots until `compact` and `gc`."""
         from lamofc_store.maintenance import forget
 
         return forget(self, samples)
 
     def annotate(self, table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> int:
-        """Add columns, or values, to samples that are there; the last value that is not absent wins."""
+        """Add columns, or values, to stored samples; the last value that is not absent wins. Returns the commit."""
         from lamofc_store.maintenance import annotate
 
         return annotate(self, table)
 
-    def verify(self, **options: Any) -> "Verification":
-        """Read everything and compare every checksum."""
+    def verify(self, *, progress: Callable[[int, int], None] | None = None) -> "Verification":
+        """Read everything and compare every checksum; `progress` is called with objects done and in all."""
         from lamofc_store.maintenance import verify
 
-        return verify(self, **options)
+        return verify(self, progress=progress)
 
-    def compact(self, **options: Any) -> "Compaction":
-        """Move live records out of segments that are mostly dead, or small, into new ones."""
+    def compact(self, *, live: float = 0.75, small: int = 64 << 20) -> "Compaction":
+        """Move live records out of segments of which less than `live` is live, or that have under `small` bytes."""
         from lamofc_store.maintenance import compact
 
-        return compact(self, **options)
+        return compact(self, live=live, small=small)
 
     def gc(self, keep: str = "7d", *, dry_run: bool = False) -> "Collection":
-        """Expire snapshots older than `keep` and delete what no kept snapshot reaches."""
+        """Expire snapshots older than `keep` and delete the objects that no remaining snapshot reaches."""
         from lamofc_store.maintenance import collect
 
         return collect(self, keep, dry_run=dry_run)
+
+
+def _no_key(key: object) -> BadArgument:
+    return BadArgument(
+        f"{key!r} is no key of a store: a key is a sample's id, or an id and a feature's name",
+        "write store['img_0001'] or store['img_0001', 'layer.39']; list(store) gives the ids",
+    )

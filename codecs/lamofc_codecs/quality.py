@@ -40,16 +40,16 @@ class Quality:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         named = [name for name, value in values.items() if value is not None]
         if len(named) != 1:
-            raise BadQuality(f"a quality names exactly one target, got {named or 'none'}", "try Quality(snr_db=15)")
+            raise BadQuality(f"a quality names exactly one target, got {named or 'none'}", "give Quality(snr_db=15)")
         name, value = named[0], values[named[0]]
         if name == "lossless":
             if value is not True:
                 raise BadQuality(f"lossless={value!r} is no target", "give lossless=True, or another target")
             return
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise BadQuality(f"{name}={value!r} is no finite number", f"try Quality({name}=1.0)")
+            raise BadQuality(f"{name}={value!r} is no finite number", f"give Quality({name}=1.0)")
         if value <= 0 and name not in _MAY_BE_NEGATIVE:
-            raise BadQuality(f"{name}={value!r} is not greater than 0", f"try Quality({name}=1.0)")
+            raise BadQuality(f"{name}={value!r} is not greater than 0", f"give Quality({name}=1.0)")
         object.__setattr__(self, name, float(value))
 
     @property

@@ -1,4 +1,4 @@
-"""A snapshot as tables: what the catalog is made of."""
+"""A snapshot as the tables of a catalog."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lamofc_store.commits import log, row_objects
-from lamofc_store.commits.changes import schema_of
+from lamofc_store.commits.changes import column_schema
 from lamofc_store.commits.commit import Commit
 from lamofc_store.commits.snapshot import Snapshot
 from lamofc_store.storage import Storage
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     from lamofc_catalog import Catalog
 
 
-def catalog(storage: Storage, snapshot: Snapshot) -> "Catalog":
-    """Open the catalog of a snapshot, over checked local files. The log is read when a query needs it."""
+def open_catalog(storage: Storage, snapshot: Snapshot) -> "Catalog":
+    """Open the catalog of a snapshot, over verified local files. The log is read when a query needs it."""
     from lamofc_catalog import Catalog
 
     return Catalog(
-        row_objects.files(storage, snapshot),
-        gone=row_objects.gone(storage, snapshot),
-        commits=lambda: commits(storage, snapshot.n),
-        profiles=profiles(snapshot),
-        columns=schema_of(snapshot.columns),
+        row_objects.local_files(storage, snapshot),
+        gone=row_objects.tombstones(storage, snapshot),
+        commits=lambda: commit_table(storage, snapshot.n),
+        profiles=profile_table(snapshot),
+        columns=column_schema(snapshot.columns),
     )
 
 
-def commits(storage: Storage, newest: int) -> "pa.Table":
-    """Read the log up to a commit, a row for each commit."""
+def commit_table(storage: Storage, newest: int) -> "pa.Table":
+    """Build a table of all commits up to one, from the log."""
     rows = [_commit_row(commit) for commit, _ in log.replay(storage, newest)]
-    kinds = [("n", pa.int64()), ("time", pa.string()), ("verb", pa.string()), ("writer", pa.string())]
+    names = [("n", pa.int64()), ("time", pa.string()), ("verb", pa.string()), ("writer", pa.string())]
     counts = [(name, pa.int64()) for name in ("adds", "drops", "samples", "records", "bytes")]
     profiles = ("profiles", pa.list_(pa.string()))
-    return pa.Table.from_pylist(rows, schema=pa.schema([*kinds, *counts, profiles]))
+    return pa.Table.from_pylist(rows, schema=pa.schema([*names, *counts, profiles]))
 
 
 def _commit_row(commit: Commit) -> dict[str, object]:
@@ -53,8 +53,8 @@ def _commit_row(commit: Commit) -> dict[str, object]:
     }
 
 
-def profiles(snapshot: Snapshot) -> "pa.Table":
-    """List every profile that a commit named, with the features that it serves."""
+def profile_table(snapshot: Snapshot) -> "pa.Table":
+    """Build a table of all profiles that a commit named, with the features that they serve."""
     from lamofc_catalog import PROFILES
 
     rows: dict[str, dict[str, Any]] = {}
@@ -70,8 +70,8 @@ def profiles(snapshot: Snapshot) -> "pa.Table":
     return pa.Table.from_pylist(list(rows.values()), schema=PROFILES)
 
 
-def in_segment(found: "Catalog", segment: str) -> "pa.Table":
-    """The live record rows of one segment with their positions, in the order of the records."""
+def rows_of_segment(found: "Catalog", segment: str) -> "pa.Table":
+    """Look up the live record rows of one segment, with their positions, in the order of the records."""
     from lamofc_catalog import translated
 
     query = "SELECT DISTINCT sample FROM records WHERE segment = ?"

@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 CatalogOf = Callable[[Snapshot], "Catalog"]
 GRACE_SECONDS = 24 * 3600.0
-"""Objects that no commit names are collected when they are older than this, never earlier."""
+"""Age below which garbage collection leaves alone what no commit names."""
+COMMIT_WITHIN_SECONDS = GRACE_SECONDS / 2
+"""Age above which a written segment may no longer be committed."""
 
-_CLAIM = ("sample", "feature", "source_hash", "profile", "quality")
+_KEY_COLUMNS = ("sample", "feature", "source_hash", "profile", "quality")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a change is worked out."""
+    """The storage and the catalogs against which a change is worked out."""
 
     storage: Storage
     catalog: CatalogOf
@@ -34,84 +36,85 @@ class Context:
 def add_segments(
     context: Context, segments: Sequence[Segment], head: Snapshot, *, overwrite: bool, note: Document
 ) -> Change | None:
-    """Make written segments visible; one row for each (sample, feature), or Conflict."""
-    _refuse_old(context.storage, segments)
+    """Make written segments visible; one row for each (sample, feature), else Conflict."""
+    _refuse_stale(context.storage, segments)
     rows = [entry for segment in segments for entry in segment.rows]
-    retired, dropped = _claims(context, [entry for entry in rows if entry.table == "records"], head, overwrite)
+    replaced, repeated = _resolve_keys(context, [entry for entry in rows if entry.table == "records"], head, overwrite)
     records = sum(entry.count for entry in rows if entry.table == "records")
-    if records and len(dropped) == records and not any(entry.table == "skipped" for entry in rows):
+    if records and len(repeated) == records and not any(entry.table == "skipped" for entry in rows):
         return None
-    gone = retired + dropped
-    if gone:
-        rows.append(row_objects.publish(context.storage, "gone", positions(gone)))
+    if replaced or repeated:
+        rows.append(row_objects.write(context.storage, "gone", tombstone_table(replaced + repeated)))
     return Change(
         verb="ingest",
         adds=tuple(rows),
         segments=tuple(segment.entry for segment in segments if segment.entry),
         profiles=new_profiles(head, [entry for segment in segments for entry in segment.profiles]),
-        columns=widened(head, [column for segment in segments for column in segment.columns]),
+        columns=columns_to_widen(head, [column for segment in segments for column in segment.columns]),
         note={
             **note,
             "samples": sum(segment.samples for segment in segments),
-            "records": records - len(dropped),
-            "retired": len(retired),
+            "records": records - len(repeated),
+            "retired": len(replaced),
         },
     )
 
 
-def _refuse_old(storage: Storage, segments: Sequence[Segment]) -> None:
-    """What waited half the grace could be collected before the commit is read: refuse it."""
-    oldest = min(segment.written for segment in segments)
-    if storage.clock() - oldest > GRACE_SECONDS / 2:
+def _refuse_stale(storage: Storage, segments: Sequence[Segment]) -> None:
+    """Refuse segments that garbage collection might delete before this commit becomes visible."""
+    age = storage.clock() - min(segment.written for segment in segments)
+    if age > COMMIT_WITHIN_SECONDS:
         raise Conflict(
-            "the segments were written over 12 hours ago and may be collected any time",
-            "write them again, commit sooner",
+            f"the oldest segment was written {age / 3600:.1f} hours ago and may be collected any time",
+            f"write the segments again and commit them within {COMMIT_WITHIN_SECONDS / 3600:g} hours",
         )
 
 
 Position = tuple[str, str, int]
+"""Table, ulid of a rows object, and number of a row in it."""
 
 
-def _claims(
+def _resolve_keys(
     context: Context, entries: Sequence[RowsEntry], head: Snapshot, overwrite: bool
 ) -> tuple[list[Position], list[Position]]:
-    """Rows that must go: those of others that we replace, and those of ours that are there already."""
-    ours: dict[tuple[str, str], dict[str, Any]] = {}
-    retired: list[Position] = []
-    dropped: list[Position] = []
+    """Find the committed rows that the new ones replace, and the new rows whose content is there already."""
+    new: dict[tuple[str, str], dict[str, Any]] = {}
+    replaced: list[Position] = []
+    repeated: list[Position] = []
     for entry in entries:
-        for row in read_keys(context.storage, entry):
-            earlier = ours.get((row["sample"], row["feature"]))
+        for row in _record_keys(context.storage, entry):
+            earlier = new.get((row["sample"], row["feature"]))
             if earlier is None:
-                ours[row["sample"], row["feature"]] = row
-            elif _same(earlier, row):
-                dropped.append(_position(row))
+                new[row["sample"], row["feature"]] = row
+            elif _same_source(earlier, row):
+                repeated.append(_position(row))
             else:
                 raise _conflict(row, "twice in the same commit with different content")
-    samples = list(dict.fromkeys(sample for sample, _ in ours))
-    found = context.catalog(head).lookup(samples, columns=_CLAIM) if samples else None
-    for row in [] if found is None else found.to_pylist():
-        mine = ours.get((row["sample"], row["feature"]))
-        if mine is None:
+    samples = list(dict.fromkeys(sample for sample, _ in new))
+    committed = context.catalog(head).lookup(samples, columns=_KEY_COLUMNS).to_pylist() if samples else []
+    for row in committed:
+        ours = new.get((row["sample"], row["feature"]))
+        if ours is None:
             continue
-        if _same(mine, row) and (not overwrite or _fingerprint(mine) == _fingerprint(row)):
-            dropped.append(_position(mine))
+        if _same_source(ours, row) and (not overwrite or _fingerprint(ours) == _fingerprint(row)):
+            repeated.append(_position(ours))
         elif overwrite:
-            retired.append(_position(row))
+            replaced.append(_position(row))
         else:
             raise _conflict(row, "with different content, committed meanwhile or before")
-    return retired, dropped
+    return replaced, repeated
 
 
-def read_keys(storage: Storage, entry: RowsEntry) -> list[dict[str, Any]]:
-    """Key, fingerprint and position of each record row of an object."""
+def _record_keys(storage: Storage, entry: RowsEntry) -> list[dict[str, Any]]:
+    """Key, fingerprint and position of each row of a records object."""
     from lamofc_catalog import read_rows
 
-    return list(read_rows("records", row_objects.fetch(storage, entry), [*_CLAIM, "origin", "row"]).to_pylist())
+    columns = [*_KEY_COLUMNS, "origin", "row"]
+    return list(read_rows("records", row_objects.local_file(storage, entry), columns).to_pylist())
 
 
-def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return bool(one["source_hash"] == other["source_hash"])
+def _same_source(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(row["source_hash"] == other["source_hash"])
 
 
 def _fingerprint(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -129,29 +132,29 @@ def _conflict(row: dict[str, Any], how: str) -> Conflict:
     )
 
 
-def positions(gone: Iterable[Position]) -> "pa.Table":
-    """Rows of the table `gone`."""
+def tombstone_table(positions: Iterable[Position]) -> "pa.Table":
+    """Build rows of the table `gone`."""
     import pyarrow as pa
 
-    table, origin, row = zip(*gone, strict=True)
+    table, origin, row = zip(*positions, strict=True)
     return pa.table({"table": list(table), "origin": list(origin), "row": pa.array(row, pa.int64())})
 
 
 def new_profiles(head: Snapshot, entries: Iterable[ProfileEntry]) -> tuple[ProfileEntry, ...]:
-    """Those that no commit named yet."""
-    unique = {f"{entry.id} {entry.feature}": entry for entry in entries}
+    """Select the profiles that no commit names yet."""
+    unique = {entry.key: entry for entry in entries}
     return tuple(entry for key, entry in unique.items() if key not in head.profiles)
 
 
-def widened(head: Snapshot, columns: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Sample columns that are new, or wider than in the snapshot; SchemaConflict when one would lose."""
+def columns_to_widen(head: Snapshot, columns: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Select the sample columns that are new, or wider than in a snapshot; SchemaConflict where one would lose."""
     from lamofc_catalog import SchemaConflict as NotWider
     from lamofc_catalog import widen
 
-    schema = schema_of(head.columns)
+    schema = column_schema(head.columns)
     try:
-        for name, kind in columns:
-            schema = widen(schema, schema_of({name: kind}))
+        for name, data_type in columns:
+            schema = widen(schema, column_schema({name: data_type}))
     except NotWider as error:
         raise SchemaConflict(str(error), error.cure) from error
     return tuple((field.name, str(field.type)) for field in schema if head.columns.get(field.name) != str(field.type))
@@ -170,34 +173,36 @@ def column_types(schema: "pa.Schema") -> tuple[tuple[str, str], ...]:
         raise SchemaConflict(str(error), error.cure) from error
 
 
-def schema_of(columns: Any) -> "pa.Schema":
-    """The Arrow schema of named column types."""
+def column_schema(columns: Any) -> "pa.Schema":
+    """Build the Arrow schema of named column types."""
     import pyarrow as pa
 
     aliases = {"double": "float64", "float": "float32", "halffloat": "float16"}
-    return pa.schema([(name, pa.type_for_alias(aliases.get(kind, kind))) for name, kind in columns.items()])
+    return pa.schema([(name, pa.type_for_alias(aliases.get(alias, alias))) for name, alias in columns.items()])
 
 
 def forget(context: Context, samples: Sequence[str], head: Snapshot) -> Change:
-    """Take samples out of the state; their bytes stay until compact and gc."""
-    _require(context, samples, head)
-    found = context.catalog(head).positions(samples)
-    entry = row_objects.publish(context.storage, "gone", found)
-    records = sum(1 for table in found["table"].to_pylist() if table == "records")
+    """Remove samples from the state; their bytes stay until compact and gc."""
+    _require_samples(context, samples, head)
+    positions = context.catalog(head).positions(samples)
+    entry = row_objects.write(context.storage, "gone", positions)
+    records = sum(1 for table in positions["table"].to_pylist() if table == "records")
     return Change(verb="forget", adds=(entry,), note={"samples": len(set(samples)), "records": -records})
 
 
 def annotate(
     context: Context, rows: RowsEntry, samples: Sequence[str], columns: Sequence[tuple[str, str]], head: Snapshot
 ) -> Change:
-    """Add columns or values to samples that are there."""
-    _require(context, samples, head)
-    return Change(verb="annotate", adds=(rows,), columns=widened(head, columns), note={"samples": len(samples)})
+    """Add columns or values to existing samples."""
+    _require_samples(context, samples, head)
+    return Change(
+        verb="annotate", adds=(rows,), columns=columns_to_widen(head, columns), note={"samples": len(samples)}
+    )
 
 
-def _require(context: Context, samples: Sequence[str], head: Snapshot) -> None:
-    """NotFound unless all of the samples are there."""
-    missing = sorted(set(samples) - present(context.catalog(head), samples))
+def _require_samples(context: Context, samples: Sequence[str], head: Snapshot) -> None:
+    """Raise NotFound unless all of the samples exist."""
+    missing = sorted(set(samples) - existing_samples(context.catalog(head), samples))
     if missing:
         raise NotFound(
             f"there is no sample {missing[0]!r} ({len(missing)} of {len(set(samples))} named are not there)",
@@ -205,6 +210,6 @@ def _require(context: Context, samples: Sequence[str], head: Snapshot) -> None:
         )
 
 
-def present(catalog: "Catalog", samples: Sequence[str]) -> set[str]:
-    """Which of the samples are there."""
+def existing_samples(catalog: "Catalog", samples: Sequence[str]) -> set[str]:
+    """Select the samples that exist."""
     return set(catalog.lookup(samples, columns=("sample",))["sample"].to_pylist())

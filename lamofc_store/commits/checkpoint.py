@@ -1,6 +1,6 @@
-"""Merged rows and the state they belong to, every 64 commits, so that opening reads a few objects however long the log.
+"""Checkpoints: merged rows and the state, every 64 commits, so that opening reads few objects however long the log.
 
-A checkpoint says nothing that the log does not say: one that is missing or damaged is passed over, and made anew later.
+A checkpoint holds nothing that the log does not hold. A missing or damaged one is skipped, and a later one replaces it.
 """
 
 import contextlib
@@ -12,34 +12,34 @@ from lamofc_store.commits import row_objects
 from lamofc_store.commits.commit import FORMAT, ProfileEntry, RowsEntry, SegmentEntry, refuse_newer, rows_entry
 from lamofc_store.commits.snapshot import Snapshot
 from lamofc_store.errors import CorruptStore, StoreError
-from lamofc_store.storage import Document, Storage, crc32c, paths, seal, unseal
+from lamofc_store.storage import Document, Storage, crc32c, decode_document, encode_document, paths
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-EVERY = 64
-_RATIO = 4
-"""Neighbouring runs of merged rows are merged while the older is less than this many times the newer."""
+COMMITS_PER_CHECKPOINT = 64
+_MIN_SIZE_RATIO = 4
+"""Rows of a run over rows of the next one. Runs are merged until the ratio holds, so there are few of them."""
 
 
 def path_of(number: int) -> str:
-    """The document of the checkpoint made after that commit."""
+    """Path of the document of the checkpoint that was made after a commit."""
     return f"{paths.checkpoint(number)}/state.json"
 
 
-def newest(storage: Storage, number: int) -> Snapshot:
-    """The newest readable state at or before commit `number`; the empty state where there is none."""
-    found = (paths.checkpoint_number(name) for name in storage.names(paths.CHECKPOINTS))
-    for candidate in sorted((n for n in found if n is not None and n <= number), reverse=True):
+def load_newest(storage: Storage, number: int) -> Snapshot:
+    """Load the newest readable checkpoint at or before a commit; the empty state where there is none."""
+    numbers = (paths.checkpoint_number(name) for name in storage.names(paths.CHECKPOINTS))
+    for candidate in sorted((n for n in numbers if n is not None and n <= number), reverse=True):
         with contextlib.suppress(CorruptStore, FileNotFoundError):
             return read(storage, candidate)
     return Snapshot()
 
 
 def read(storage: Storage, number: int) -> Snapshot:
-    """The state that one checkpoint holds."""
+    """Read the state in one checkpoint."""
     path = path_of(number)
-    body = unseal(storage.read(path), path)
+    body = decode_document(storage.read(path), path)
     refuse_newer(body, path)
     try:
         commit_crc = crc32c(storage.read(paths.commit(number)))
@@ -53,18 +53,18 @@ def read(storage: Storage, number: int) -> Snapshot:
     return state
 
 
-def make_if_due(storage: Storage, snapshot: Snapshot) -> None:
-    """Make a checkpoint after every 64th commit; failing to is no failure of the commit."""
-    if (snapshot.n + 1) % EVERY == 0:
+def write_if_due(storage: Storage, snapshot: Snapshot) -> None:
+    """Write a checkpoint after every 64th commit. A failure is ignored: the commit is published, and needs none."""
+    if (snapshot.n + 1) % COMMITS_PER_CHECKPOINT == 0:
         with contextlib.suppress(StoreError, OSError):
-            make(storage, snapshot)
+            write(storage, snapshot)
 
 
-def make(storage: Storage, snapshot: Snapshot) -> Snapshot:
-    """Merge the tail into runs, write the state; returns the same state with its rows merged."""
-    gone = row_objects.gone(storage, snapshot)
-    runs = {table: _merged_runs(storage, snapshot, table, gone) for table in paths.TABLES if table != "gone"}
-    runs["gone"] = row_objects.still_needed(storage, snapshot, runs, paths.checkpoint(snapshot.n))
+def write(storage: Storage, snapshot: Snapshot) -> Snapshot:
+    """Merge the tail into runs, write the state, and return the same state with its rows merged."""
+    deleted = row_objects.tombstones(storage, snapshot)
+    runs = {table: _merge_runs(storage, snapshot, table, deleted) for table in paths.TABLES if table != "gone"}
+    runs["gone"] = row_objects.merge_tombstones(storage, snapshot, runs, paths.checkpoint(snapshot.n))
     dropped = {
         table: frozenset(origins & {origin for entry in runs[table] for origin, _ in entry.origins})
         for table, origins in snapshot.dropped.items()
@@ -75,21 +75,21 @@ def make(storage: Storage, snapshot: Snapshot) -> Snapshot:
         tail={},
         dropped={table: origins for table, origins in dropped.items() if origins},
     )
-    storage.write(path_of(state.n), seal(_to_body(state)))
+    storage.write(path_of(state.n), encode_document(_to_body(state)))
     return state
 
 
-def _merged_runs(storage: Storage, snapshot: Snapshot, table: str, gone: "pa.Table") -> tuple[RowsEntry, ...]:
-    """The runs of a table after this checkpoint: sizes fall by at least a factor from one to the next."""
-    kept = list(snapshot.runs.get(table, ()))
+def _merge_runs(storage: Storage, snapshot: Snapshot, table: str, deleted: "pa.Table") -> tuple[RowsEntry, ...]:
+    """Merge the tail of a table, and the runs that are too small beside it, into one run."""
+    runs = list(snapshot.runs.get(table, ()))
     pending = list(snapshot.tail.get(table, ()))
     if not pending:
-        return tuple(kept)
-    while kept and kept[-1].count < _RATIO * sum(entry.count for entry in pending):
-        pending.insert(0, kept.pop())
-    merged = row_objects.merge(storage, table, pending, gone, paths.checkpoint(snapshot.n))
-    without = snapshot.dropped.get(table, frozenset())
-    return (*kept, replace(merged, origins=tuple(source for source in merged.origins if source[0] not in without)))
+        return tuple(runs)
+    while runs and runs[-1].count < _MIN_SIZE_RATIO * sum(entry.count for entry in pending):
+        pending.insert(0, runs.pop())
+    merged = row_objects.merge(storage, table, pending, deleted, paths.checkpoint(snapshot.n))
+    dropped = snapshot.dropped.get(table, frozenset())
+    return (*runs, replace(merged, origins=tuple(source for source in merged.origins if source[0] not in dropped)))
 
 
 def _to_body(state: Snapshot) -> Document:
@@ -118,7 +118,7 @@ def _from_body(body: Document) -> Snapshot:
         tail={},
         dropped={table: frozenset(origins) for table, origins in body["dropped"].items()},
         segments={entry["id"]: SegmentEntry(**entry) for entry in body["segments"]},
-        profiles={f"{entry.id} {entry.feature}": entry for entry in profiles},
+        profiles={entry.key: entry for entry in profiles},
         columns=dict(body["columns"]),
         expired=int(body["expired"]),
     )

@@ -1,4 +1,4 @@
-"""What one commit says: which rows and segments it adds, which it drops, which profiles and columns it brings."""
+"""The content of one commit: rows and segments that it adds or drops, profiles and columns that it brings."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -7,7 +7,7 @@ from lamofc_store.errors import CorruptStore, NewerFormat
 from lamofc_store.storage import Document, paths
 
 FORMAT = 1
-KNOWN: frozenset[str] = frozenset()
+SUPPORTED: frozenset[str] = frozenset()
 """Features of the format beyond its first version that this package can read."""
 
 
@@ -26,12 +26,12 @@ class RowsEntry:
 
     @property
     def is_merged(self) -> bool:
-        """Whether a checkpoint made it from other rows objects, from which it can be made again."""
+        """Whether a checkpoint merged it from other rows objects, from which it can be made again."""
         return self.name.startswith(f"{paths.CHECKPOINTS}/")
 
     @property
     def path(self) -> str:
-        """Where it lies in the store."""
+        """Path of the object in the store."""
         return self.name if self.is_merged else paths.rows(self.name)
 
     @property
@@ -49,14 +49,25 @@ class SegmentEntry:
     bytes: int
     """Record bytes in the payload, without padding and index."""
     crc32c: int
-    """Over all objects but the payload's, in the order in which `segment` lists them."""
+    """Checksum over all objects but the payload, in the order of `segments.SMALL_OBJECTS`."""
     rows: str = ""
-    """The rows object that tells of its records, and of no other segment's."""
+    """Name of the rows object with this segment's records, and with no other segment's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileKey:
+    """A profile in its use for one feature, or for the features of a group."""
+
+    id: str
+    feature: str
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.feature}"
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileEntry:
-    """A profile and what it was fitted for."""
+    """A profile and the feature, codec and quality that it was fitted for."""
 
     id: str
     codec: str
@@ -64,10 +75,15 @@ class ProfileEntry:
     quality: str
     bytes: int
 
+    @property
+    def key(self) -> ProfileKey:
+        """The key under which a snapshot lists it."""
+        return ProfileKey(self.id, self.feature)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a verb wants to do to a snapshot; `log.publish` makes a numbered commit of it."""
+    """The change that a verb makes to a snapshot; `log.publish` writes it as a numbered commit."""
 
     verb: str
     adds: tuple[RowsEntry, ...] = ()
@@ -76,9 +92,9 @@ class Change:
     """Names `<ulid>.<table>` of rows objects and ids of segments that are no longer part of the state."""
     profiles: tuple[ProfileEntry, ...] = ()
     columns: tuple[tuple[str, str], ...] = ()
-    """Sample columns that are new or wider now: name and Arrow type."""
+    """Sample columns that are new or wider: name and Arrow type."""
     expires: int | None = None
-    """Snapshots before this commit are given up."""
+    """Snapshots before this commit expire."""
     note: Document = field(default_factory=dict)
     """For people and `lamofc log`: fingerprint of the ingest, counts."""
 
@@ -95,7 +111,7 @@ class Commit:
     change: Change
 
     def to_body(self) -> Document:
-        """The document to seal."""
+        """Build the body of the commit's document."""
         change = asdict(self.change)
         body = {
             "format": FORMAT,
@@ -109,16 +125,16 @@ class Commit:
 
 
 def from_body(body: Document, name: str) -> Commit:
-    """The commit in an unsealed document; refuses what needs a later version."""
+    """Build the commit from a document's body; NewerFormat where it needs a later version of this package."""
     refuse_newer(body, name)
     try:
         change = Change(
             verb=str(body["verb"]),
-            adds=tuple(_rows(entry) for entry in body["adds"]),
+            adds=tuple(rows_entry(entry) for entry in body["adds"]),
             segments=tuple(SegmentEntry(**entry) for entry in body["segments"]),
             drops=tuple(str(entry) for entry in body["drops"]),
             profiles=tuple(ProfileEntry(**entry) for entry in body["profiles"]),
-            columns=tuple((str(column), str(kind)) for column, kind in body["columns"]),
+            columns=tuple((str(column), str(data_type)) for column, data_type in body["columns"]),
             expires=body["expires"],
             note=dict(body["note"]),
         )
@@ -130,11 +146,7 @@ def from_body(body: Document, name: str) -> Commit:
 
 
 def rows_entry(entry: Any) -> RowsEntry:
-    """A rows entry from its JSON form."""
-    return _rows(entry)
-
-
-def _rows(entry: Any) -> RowsEntry:
+    """Build a rows entry from its JSON form."""
     origins = tuple((str(origin), int(count)) for origin, count in entry.get("origins", ()))
     return RowsEntry(
         str(entry["name"]), str(entry["table"]), int(entry["count"]), int(entry["bytes"]), int(entry["crc32c"]), origins
@@ -142,8 +154,9 @@ def _rows(entry: Any) -> RowsEntry:
 
 
 def refuse_newer(body: Document, name: str) -> None:
-    """Stop before misreading an object of a later format."""
-    unknown = sorted(set(body.get("requires", ())) - KNOWN)
+    """Raise NewerFormat, before anything is misread, for an object of a later format."""
+    requires = body.get("requires", [])
+    unknown = sorted({str(feature) for feature in (requires if isinstance(requires, list) else [requires])} - SUPPORTED)
     if body.get("format") != FORMAT or unknown:
         needs = f"format {body.get('format')!r}" + (f" with {', '.join(unknown)}" if unknown else "")
         raise NewerFormat(

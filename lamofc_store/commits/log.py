@@ -10,36 +10,36 @@ from datetime import UTC, datetime
 from lamofc_store.commits import checkpoint
 from lamofc_store.commits.commit import Change, Commit, from_body
 from lamofc_store.commits.snapshot import Snapshot, apply
-from lamofc_store.errors import CorruptStore, Expired, Hint, NotFound
-from lamofc_store.storage import Storage, crc32c, new_ulid, paths, seal, unseal
+from lamofc_store.errors import CorruptStore, Expired, Hint, NotFound, StoreError
+from lamofc_store.storage import Storage, crc32c, decode_document, encode_document, new_ulid, paths
 
-Build = Callable[[Snapshot], Change | None]
-"""Works out a change against a given snapshot; called again whenever somebody else's commit came first."""
+ChangeBuilder = Callable[[Snapshot], Change | None]
+"""Works out a change against a snapshot; called again whenever another writer's commit came first."""
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.002, 1.0
+_FIRST_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 0.002, 1.0
 
 
 def read_commit(storage: Storage, number: int) -> tuple[Commit, int]:
-    """A commit and the checksum of its bytes; FileNotFoundError when there is none of that number."""
+    """Read a commit and the checksum of its bytes; FileNotFoundError where there is none of that number."""
     path = paths.commit(number)
     data = storage.read(path)
-    commit = from_body(unseal(data, path), path)
+    commit = from_body(decode_document(data, path), path)
     if commit.n != number:
         raise CorruptStore(f"{path} holds commit {commit.n}", "restore it from a copy")
     return commit, crc32c(data)
 
 
 def commit_numbers(storage: Storage) -> range:
-    """The numbers that are there; a gap is corruption.
+    """List the numbers of all commits; a gap is corruption.
 
-    A folder that is listed while others commit may show a commit and not the one before it: that one is looked for.
+    A listing made while others commit may show a commit and not the one before it, so a missing one is looked up.
     """
-    found = {number for name in storage.names(paths.COMMITS) if (number := paths.commit_number(name)) is not None}
-    numbers = range(max(found, default=-1) + 1)
-    if len(found) == len(numbers):
+    listed = {number for name in storage.names(paths.COMMITS) if (number := paths.commit_number(name)) is not None}
+    numbers = range(max(listed, default=-1) + 1)
+    if len(listed) == len(numbers):
         return numbers
     for number in numbers:
-        if number not in found and not storage.exists(paths.commit(number)):
+        if number not in listed and not storage.exists(paths.commit(number)):
             raise CorruptStore(
                 f"{paths.commit(number)} is missing, yet {paths.commit(numbers[-1])} is there", "restore it from a copy"
             )
@@ -47,7 +47,7 @@ def commit_numbers(storage: Storage) -> range:
 
 
 def load(storage: Storage, as_of: int | None = None) -> Snapshot:
-    """The newest snapshot, or the one after commit `as_of`."""
+    """Load the newest snapshot, or the one after commit `as_of`."""
     numbers = commit_numbers(storage)
     head = _load_at(storage, numbers[-1] if numbers else -1)
     if as_of is None or as_of == head.n:
@@ -63,34 +63,31 @@ def load(storage: Storage, as_of: int | None = None) -> Snapshot:
 
 
 def _load_at(storage: Storage, number: int) -> Snapshot:
-    snapshot = checkpoint.newest(storage, number)
+    snapshot = checkpoint.load_newest(storage, number)
     for following in range(snapshot.n + 1, number + 1):
-        snapshot = _follow(storage, snapshot, following)
+        _, snapshot = _next(storage, snapshot, following)
     return snapshot
 
 
-def _follow(storage: Storage, snapshot: Snapshot, number: int) -> Snapshot:
+def replay(storage: Storage, stop: int) -> Iterator[tuple[Commit, Snapshot]]:
+    """Yield every commit up to `stop` and the state after it, from the log alone, without checkpoints."""
+    snapshot = Snapshot()
+    for number in range(stop + 1):
+        commit, snapshot = _next(storage, snapshot, number)
+        yield commit, snapshot
+
+
+def _next(storage: Storage, snapshot: Snapshot, number: int) -> tuple[Commit, Snapshot]:
+    """The commit that must follow a snapshot, and the state after it."""
     try:
         commit, checksum = read_commit(storage, number)
     except FileNotFoundError:
         raise CorruptStore(f"{paths.commit(number)} is missing", "restore it from a copy") from None
-    return apply(snapshot, commit, checksum)
+    return commit, apply(snapshot, commit, checksum)
 
 
-def replay(storage: Storage, stop: int) -> Iterator[tuple[Commit, Snapshot]]:
-    """Every commit up to `stop` and the state after it, from the log alone, without checkpoints."""
-    snapshot = Snapshot()
-    for number in range(stop + 1):
-        try:
-            commit, checksum = read_commit(storage, number)
-        except FileNotFoundError:
-            raise CorruptStore(f"{paths.commit(number)} is missing", "restore it from a copy") from None
-        snapshot = apply(snapshot, commit, checksum)
-        yield commit, snapshot
-
-
-def advance(storage: Storage, snapshot: Snapshot) -> Snapshot:
-    """The newest snapshot, from one that may have been overtaken."""
+def catch_up(storage: Storage, snapshot: Snapshot) -> Snapshot:
+    """Apply the commits that were published since a snapshot; gives the newest one."""
     while True:
         try:
             commit, checksum = read_commit(storage, snapshot.n + 1)
@@ -99,8 +96,8 @@ def advance(storage: Storage, snapshot: Snapshot) -> Snapshot:
         snapshot = apply(snapshot, commit, checksum)
 
 
-def require_kept(storage: Storage, number: int) -> None:
-    """Expired when the commits after a snapshot have given it up."""
+def require_unexpired(storage: Storage, number: int) -> None:
+    """Raise Expired where a later commit has expired a snapshot."""
     oldest = number
     for later in itertools.count(number + 1):
         try:
@@ -110,63 +107,63 @@ def require_kept(storage: Storage, number: int) -> None:
         oldest = max(oldest, commit.change.expires or 0)
     if number < oldest:
         raise Expired(
-            f"snapshot {number} was given up while it was read; the oldest kept is {oldest}",
+            f"snapshot {number} expired while it was read; the oldest kept is {oldest}",
             Hint("refresh the store or open it again; garbage collection with [keep] 7d leaves readers a week"),
         )
 
 
 @contextmanager
-def while_kept(storage: Storage, number: int) -> Iterator[None]:
-    """Expired, and no damage, where something of a snapshot is missing because it was given up meanwhile."""
+def detect_expiry(storage: Storage, number: int) -> Iterator[None]:
+    """Raise Expired, in place of an error about damage, where a snapshot expired while it was read."""
     from lamofc_catalog import CatalogError
 
     try:
         yield
     except (CorruptStore, CatalogError, OSError):
-        require_kept(storage, number)
+        require_unexpired(storage, number)
         raise
 
 
-def publish(storage: Storage, head: Snapshot, build: Build) -> Snapshot:
-    """Commit what `build` makes of the newest snapshot, which it is given; returns the state after.
+def publish(storage: Storage, head: Snapshot, build: ChangeBuilder) -> Snapshot:
+    """Commit the change that `build` makes of the newest snapshot, and return the state after it.
 
-    Whoever loses the race for a number reads the winner's commit, builds anew and tries the next number. `build` may
-    return None: there is nothing to do any more.
+    A writer that loses the race for a number applies the winner's commit, builds its change anew and tries the next
+    number. Where `build` returns None, there is nothing left to do.
     """
     writer = new_ulid()
     for attempt in itertools.count():
-        with storage.committing():
-            head = advance(storage, head)
+        with storage.commit_lock():
+            head = catch_up(storage, head)
             try:
-                with while_kept(storage, head.n):
+                with detect_expiry(storage, head.n):
                     change = build(head)
             except Expired:
                 continue
             if change is None:
                 return head
             commit = Commit(head.n + 1, head.crc32c, writer, _time_after(head.time), change)
-            data = seal(commit.to_body())
-            if _created(storage, commit, data):
+            data = encode_document(commit.to_body())
+            if _is_published(storage, commit, data):
                 head = apply(head, commit, crc32c(data))
                 break
-        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2**attempt)
+        longest = min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2**attempt)
         time.sleep(random.uniform(0, longest))  # noqa: S311 - back-off, not a secret
-    checkpoint.make_if_due(storage, head)
+    checkpoint.write_if_due(storage, head)
     return head
 
 
-def _created(storage: Storage, commit: Commit, data: bytes) -> bool:
-    """Whether the commit is ours now, even when the answer to our request got lost."""
+def _is_published(storage: Storage, commit: Commit, data: bytes) -> bool:
+    """Create a commit's object; True where it is there now, even if the storage's answer was lost."""
     path = paths.commit(commit.n)
     try:
         if storage.create(path, data):
             return True
-    except OSError:
+    except (OSError, StoreError):
         if not storage.exists(path):
             raise
     return storage.read(path) == data
 
 
 def _time_after(previous: str) -> str:
-    """Now, for people; never before the previous commit's, whatever the clocks say."""
+    """Time now, for people; never before the previous commit's, whatever the clocks show."""
     return max(previous, datetime.now(UTC).isoformat(timespec="microseconds"))

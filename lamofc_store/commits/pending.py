@@ -7,13 +7,14 @@ from lamofc_store.commits.commit import ProfileEntry, RowsEntry, SegmentEntry
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Written and waiting for its commit; may be pickled and committed by another process."""
+    """A written segment that waits for its commit. It may be pickled and committed by another process."""
 
     entry: SegmentEntry | None
-    """None when nothing but skipped samples is told."""
+    """None where all samples were skipped: there are rows, and no records."""
     rows: tuple[RowsEntry, ...]
     profiles: tuple[ProfileEntry, ...]
     columns: tuple[tuple[str, str], ...]
+    """Name and Arrow type of the sample columns in its rows."""
     samples: int
     written: float
-    """By the storage's clock; what waits too long may be collected."""
+    """Time of writing by the storage's clock; garbage collection deletes what stays uncommitted for too long."""

@@ -1,4 +1,4 @@
-"""Profiles in a store: content-addressed objects, read once and kept."""
+"""Profiles in a store: content-addressed objects, each read once."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class Profiles(Mapping[str, "Profile"]):
-    """A store's profiles by id; loaded when first asked for, never changing."""
+    """The profiles of a store by id, each loaded at its first use."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._loaded: dict[str, Profile] = {}
 
     def __getitem__(self, identity: str) -> "Profile":
-        found = self._loaded.get(identity)
-        if found is None:
-            found = self._loaded[identity] = self._load(identity)
-        return found
+        profile = self._loaded.get(identity)
+        if profile is None:
+            profile = self._loaded[identity] = self._load(identity)
+        return profile
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._loaded)
@@ -47,31 +47,31 @@ class Profiles(Mapping[str, "Profile"]):
         return Profile.from_bytes(data)
 
     def add(self, profile: "Profile") -> None:
-        """Write a profile's object; one that lies there unnamed is written again, lest it be collected for its age."""
+        """Write a profile's object; an object that no commit names is written again, so that its age starts anew."""
         if profile.id not in self._loaded:
             self._storage.write(paths.profile(profile.id), profile.data)
         self._loaded[profile.id] = profile
 
 
 def entry_for(profile: "Profile", feature: str, quality: str) -> ProfileEntry:
-    """What a commit says of a profile."""
+    """Build the entry by which a commit names a profile."""
     return ProfileEntry(profile.id, profile.codec, feature, quality, len(profile.data))
 
 
-def newest(snapshot: Snapshot, feature: str, codec: str, quality: str) -> str | None:
-    """The id of the profile committed last for a feature under a codec; the same quality goes before others."""
-    fitting = [entry for entry in snapshot.profiles.values() if entry.feature == feature and entry.codec == codec]
-    same = [entry for entry in fitting if entry.quality == quality]
-    return (same or fitting)[-1].id if fitting else None
+def newest_for(snapshot: Snapshot, feature: str, codec: str, quality: str) -> str | None:
+    """Id of the profile that was committed last for a feature and a codec; one of the same quality is preferred."""
+    candidates = [entry for entry in snapshot.profiles.values() if entry.feature == feature and entry.codec == codec]
+    same_quality = [entry for entry in candidates if entry.quality == quality]
+    return (same_quality or candidates)[-1].id if candidates else None
 
 
-def find(snapshot: Snapshot, identity: str) -> str:
-    """The full id of a profile given by its beginning."""
-    found = sorted({entry.id for entry in snapshot.profiles.values() if entry.id.startswith(identity)})
-    if len(found) != 1:
-        held = ", ".join(sorted({entry.id[:12] for entry in snapshot.profiles.values()})) or "none"
+def find_id(snapshot: Snapshot, identity: str) -> str:
+    """Complete the id of a profile from its first characters."""
+    matches = sorted({entry.id for entry in snapshot.profiles.values() if entry.id.startswith(identity)})
+    if len(matches) != 1:
+        ids = ", ".join(sorted({entry.id[:12] for entry in snapshot.profiles.values()})) or "none"
         raise NotFound(
-            f"profile {identity!r} names {len(found)} profiles; the store holds {held}",
+            f"profile {identity!r} names {len(matches)} profiles; the store holds {ids}",
             "give more of its id; store.snapshot.profiles holds them",
         )
-    return found[0]
+    return matches[0]

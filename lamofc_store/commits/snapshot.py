@@ -1,21 +1,21 @@
-"""The state after a commit: a value, made from the state before it and the commit, and from nothing else."""
+"""The state after a commit: a value, computed from the state before it and the commit, and from nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from lamofc_store.commits.commit import Commit, ProfileEntry, RowsEntry, SegmentEntry
+from lamofc_store.commits.commit import Commit, ProfileEntry, ProfileKey, RowsEntry, SegmentEntry
 from lamofc_store.errors import CorruptStore
 from lamofc_store.storage import paths
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is live after commit `n`."""
+    """The live rows, segments, profiles and columns after commit `n`."""
 
     n: int = -1
     """-1 before the first commit."""
     crc32c: int | None = None
-    """Of the bytes of commit n."""
+    """Checksum of the bytes of commit n."""
     time: str = ""
     runs: Mapping[str, tuple[RowsEntry, ...]] = field(default_factory=dict)
     """Rows merged by checkpoints, oldest first, for each table."""
@@ -24,19 +24,20 @@ class Snapshot:
     dropped: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Rows objects whose rows still lie in merged rows but are no longer part of the state."""
     segments: Mapping[str, SegmentEntry] = field(default_factory=dict)
-    profiles: Mapping[str, ProfileEntry] = field(default_factory=dict)
-    """By id and feature (`id feature`): one profile may serve several features."""
+    profiles: Mapping[ProfileKey, ProfileEntry] = field(default_factory=dict)
+    """In commit order; one profile may serve several features."""
     columns: Mapping[str, str] = field(default_factory=dict)
+    """Arrow type of each sample column."""
     expired: int = 0
-    """Snapshots before this commit are given up."""
+    """Snapshots before this commit have expired."""
 
     def rows(self, table: str) -> tuple[RowsEntry, ...]:
-        """Every rows object of a table, in commit order."""
+        """List the rows objects of a table, in commit order."""
         return (*self.runs.get(table, ()), *self.tail.get(table, ()))
 
 
 def apply(before: Snapshot, commit: Commit, crc32c: int) -> Snapshot:
-    """The state after `commit`, whose bytes have that checksum."""
+    """Compute the state after a commit, whose bytes have that checksum."""
     if commit.n != before.n + 1 or commit.previous != before.crc32c:
         raise CorruptStore(
             f"{paths.commit(commit.n)} does not follow commit {before.n}:"
@@ -62,17 +63,17 @@ def apply(before: Snapshot, commit: Commit, crc32c: int) -> Snapshot:
         tail=tail,
         dropped=dropped,
         segments=segments,
-        profiles={**before.profiles, **{f"{entry.id} {entry.feature}": entry for entry in change.profiles}},
+        profiles={**before.profiles, **{entry.key: entry for entry in change.profiles}},
         columns={**before.columns, **dict(change.columns)},
         expired=before.expired if change.expires is None else max(before.expired, change.expires),
     )
 
 
 def _drop_rows(name: str, tail: dict[str, tuple[RowsEntry, ...]], dropped: dict[str, frozenset[str]]) -> None:
-    """Forget a rows object: out of the tail at once, out of merged rows when they are next merged."""
+    """Remove a rows object: from the tail at once, from merged rows when they are next merged."""
     origin, table = paths.rows_parts(name)
-    kept = tuple(entry for entry in tail.get(table, ()) if entry.name != name)
-    if len(kept) < len(tail.get(table, ())):
-        tail[table] = kept
+    others = tuple(entry for entry in tail.get(table, ()) if entry.name != name)
+    if len(others) < len(tail.get(table, ())):
+        tail[table] = others
     else:
         dropped[table] = dropped.get(table, frozenset()) | {origin}

@@ -1,15 +1,16 @@
-"""`lamofc.json`: what makes a place a store, and what a reader must know to read it."""
+"""`lamofc.json`: the object that makes a place a store, with the features that a reader must support."""
 
 from lamofc_store.commits.commit import FORMAT, refuse_newer
 from lamofc_store.errors import Conflict, NotAStore, NotFound
-from lamofc_store.storage import Document, Storage, new_ulid, paths, seal, unseal, zarr_metadata
+from lamofc_store.storage import Document, Storage, decode_document, encode_document, new_ulid, paths, zarr_metadata
 from lamofc_store.version import VERSION
 
 GROUP = f"{paths.SEGMENTS}/zarr.json"
+"""The Zarr group that holds all segments; its content is always the same."""
 
 
 def read(storage: Storage) -> Document:
-    """The marker's body; NotFound or NotAStore where there is none."""
+    """Read the marker's body; NotFound or NotAStore where there is none."""
     try:
         data = storage.read(paths.MARKER)
     except (FileNotFoundError, NotADirectoryError):
@@ -18,16 +19,16 @@ def read(storage: Storage) -> Document:
                 f"{storage.url} is no store: it has no {paths.MARKER}", "give a store, or a new place to create one"
             ) from None
         raise NotFound(f"there is no store at {storage.url}", f"lamofc ingest SOURCE {storage.url}") from None
-    body = unseal(data, paths.MARKER)
+    body = decode_document(data, paths.MARKER)
     refuse_newer(body, paths.MARKER)
     return body
 
 
 def create(storage: Storage) -> Document:
-    """Make an empty store; Conflict when one is there, NotAStore when other things are."""
-    stranger = _first_stranger(storage)
-    if stranger is not None:
-        raise NotAStore(f"{storage.url} holds {stranger!r} and is no store", "give an empty or a new place")
+    """Make an empty store; Conflict where there is one, NotAStore where there are other objects."""
+    foreign = _first_foreign_object(storage)
+    if foreign is not None:
+        raise NotAStore(f"{storage.url} holds {foreign!r} and is no store", "give an empty or a new place")
     exclusive = _honours_exclusive_create(storage)
     body = {
         "format": FORMAT,
@@ -36,14 +37,14 @@ def create(storage: Storage) -> Document:
         "created_by": f"lamofc_store {VERSION}",
         "writers": "many" if exclusive else "one",
     }
-    if not storage.create(paths.MARKER, seal(body)):
+    if not storage.create(paths.MARKER, encode_document(body)):
         raise Conflict(f"{storage.url} is a store already", "open it with mode='a', or replace it with mode='w'")
     complete(storage)
     return body
 
 
 def complete(storage: Storage) -> None:
-    """Write again what a creation that was cut short left out, or what was damaged and is always the same."""
+    """Write the group of segments where it is missing, because creation was interrupted, or is damaged."""
     try:
         if storage.read(GROUP) == zarr_metadata.group():
             return
@@ -52,8 +53,8 @@ def complete(storage: Storage) -> None:
     storage.write(GROUP, zarr_metadata.group())
 
 
-def _first_stranger(storage: Storage) -> str | None:
-    """An object that is there though no store is."""
+def _first_foreign_object(storage: Storage) -> str | None:
+    """Path of an object in a place that is no store; None in a store or an empty place."""
     if paths.MARKER in storage.names(""):
         return None
     stored_paths = (stored.path for stored in storage.walk(""))
@@ -61,7 +62,7 @@ def _first_stranger(storage: Storage) -> str | None:
 
 
 def _honours_exclusive_create(storage: Storage) -> bool:
-    """Whether of two creates of one object the second is refused; without that only one may write at a time."""
+    """Whether the second of two creates of one object is refused; a store allows a single writer otherwise."""
     path = f"{paths.UNFINISHED}/{new_ulid()}"
     try:
         return storage.create(path, b"1") and not storage.create(path, b"2")

@@ -1,6 +1,6 @@
-"""What a store knows of a sample's coding, in the envelope that LaMoFCBench's evaluation scripts read it from.
+"""The envelope in which LaMoFCBench's evaluation scripts expect the figures of a sample's coding.
 
-`bpfp` and `enc_bytes` are of payloads, as the papers count them, without headers; `stored_bpfp` is of all bytes.
+`bpfp` and `enc_bytes` count payloads without headers, as the papers do; `stored_bpfp` counts all bytes.
 """
 
 from __future__ import annotations
@@ -9,32 +9,33 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lamofc_store.sample import ENVELOPE
+from lamofc_store.sample import ENVELOPE_KEYS
 
 FIGURES = (
     "SELECT sample, feature, shape, dtype, elements, payload_bits, stored_bits, sse, codec, quality, raw_bytes"
     " FROM records"
 )
-"""What is asked of the catalog."""
+"""The query for the rows of an envelope."""
 
 
 def enveloped(structure: str | None, sample: str, rows: Iterable[Mapping[str, Any]]) -> str:
-    """The structure of a sample within an envelope; in place of what an envelope of its own said before."""
+    """Put the structure of a sample into an envelope, in place of the figures of an envelope that it had before."""
     listed = sorted(rows, key=lambda row: str(row["feature"]))
     if structure is None:
-        inner: Any = {"dict": [[row["feature"], {"tensor": row["feature"]}] for row in listed]}
+        features: Any = {"dict": [[row["feature"], {"tensor": row["feature"]}] for row in listed]}
     else:
-        inner = json.loads(structure)
-        inside = dict(inner.get("dict", ()))
-        if set(inside) == set(ENVELOPE):
-            inner = inside[ENVELOPE[0]]
-    told = {**{row["feature"]: _tensor(row) for row in listed}, **_whole(sample, listed)}
-    figures = {"dict": [[name, _node(value)] for name, value in told.items()]}
-    nodes = [list(pair) for pair in zip(ENVELOPE, (inner, figures), strict=True)]
+        features = json.loads(structure)
+        pairs = dict(features.get("dict", ()))
+        if set(pairs) == set(ENVELOPE_KEYS):
+            features = pairs[ENVELOPE_KEYS[0]]
+    values = {**{row["feature"]: _feature_figures(row) for row in listed}, **_sample_figures(sample, listed)}
+    figures = {"dict": [[name, _node(value)] for name, value in values.items()]}
+    nodes = [list(pair) for pair in zip(ENVELOPE_KEYS, (features, figures), strict=True)]
     return json.dumps({"dict": nodes}, ensure_ascii=False, separators=(",", ":"))
 
 
-def _whole(sample: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _sample_figures(sample: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the figures over all features of a sample."""
     elements = max(sum(row["elements"] for row in rows), 1)
     payload = sum(row["payload_bits"] for row in rows)
     scaled = sum(row["payload_bits"] * 32 * row["elements"] / max(8 * row["raw_bytes"], 1) for row in rows)
@@ -50,7 +51,8 @@ def _whole(sample: str, rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _tensor(row: Mapping[str, Any]) -> dict[str, Any]:
+def _feature_figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of one feature."""
     import torch
 
     elements = max(row["elements"], 1)
@@ -66,7 +68,7 @@ def _tensor(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _node(value: Any) -> dict[str, Any]:
-    """A value as a node of a structure; sizes and dtypes are nodes already."""
+    """Return a value as a node of a structure; sizes and dtypes are nodes already."""
     if isinstance(value, dict):
         if set(value) in ({"size"}, {"dtype"}):
             return value

@@ -1,4 +1,4 @@
-"""How one sample is written in each format of exports; a new one is a function and a line in FORMATS."""
+"""The formats of exports, each a function that writes one sample; a new one is a function and a line in FORMATS."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, get_args
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_store.sample import ENVELOPE, STRUCTURE
-from lamofc_store.sample import structure as nesting
+from lamofc_store.sample import ENVELOPE_KEYS, STRUCTURE_KEY, restore
 
 if TYPE_CHECKING:
     import torch
@@ -20,22 +19,22 @@ if TYPE_CHECKING:
 Tensors = Mapping[str, "torch.Tensor"]
 Write: TypeAlias = Callable[[BinaryIO, Tensors, "str | None"], None]
 KeyNames = Literal["original", "segmentation", "layer"]
-"""What blocks are called: as they were, or as evaluation scripts of DINOv3 look for them."""
-_BLOCK = re.compile(r"(?:.*\.)?(?:blocks|layer)\.(\d{1,4})")
-_NOT_SAFE = ("torch.complex32", "torch.complex128")
-_BLOCKS = {"segmentation": "segmentation_model.0.backbone.blocks.{}", "layer": "layer.{}"}
+"""Keys of blocks: as they were, or as the evaluation scripts of DINOv3 look for them."""
+_BLOCK_KEY = re.compile(r"(?:.*\.)?(?:blocks|layer)\.(\d{1,4})")
+_NOT_IN_SAFETENSORS = ("torch.complex32", "torch.complex128")
+_KEY_TEMPLATES = {"segmentation": "segmentation_model.0.backbone.blocks.{}", "layer": "layer.{}"}
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file a sample."""
+    """One file format: a file holds one sample."""
 
     suffix: str
     write: Write
 
 
 def format_named(name: str, keys: str = "original", *, measured: bool = False) -> Format:
-    """The format of that name; `keys` and what was measured are for `lamofcbench` alone."""
+    """Return a format by its name; `keys` and `measured` are for `lamofcbench` alone."""
     if name not in FORMATS:
         raise BadArgument(f"{name!r} is no format of exports", f"choose one of {', '.join(FORMATS)}")
     if keys not in get_args(KeyNames):
@@ -46,22 +45,24 @@ def format_named(name: str, keys: str = "original", *, measured: bool = False) -
         return FORMATS[name]
     if name != BENCH:
         raise BadArgument(f"keys={keys!r} in an export as {name}", f"only {BENCH} has keys to choose")
-    return Format(FORMATS[name].suffix, partial(_write_bench, blocks=_BLOCKS[keys]))
+    return Format(FORMATS[name].suffix, partial(_write_bench, template=_KEY_TEMPLATES[keys]))
 
 
 def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
     from safetensors.torch import save
 
-    wrong = [name for name, tensor in tensors.items() if name == "__metadata__" or str(tensor.dtype) in _NOT_SAFE]
-    if wrong:
+    refused = [
+        name for name, tensor in tensors.items() if name == "__metadata__" or str(tensor.dtype) in _NOT_IN_SAFETENSORS
+    ]
+    if refused:
         raise BadArgument(
-            f"{wrong[0]!r} of {tensors[wrong[0]].dtype} has no place in safetensors", Hint(f"give [format] {BENCH}")
+            f"{refused[0]!r} of {tensors[refused[0]].dtype} has no place in safetensors", Hint(f"give [format] {BENCH}")
         )
-    file.write(save(_apart(tensors), None if structure is None else {STRUCTURE: structure}))
+    file.write(save(_with_own_buffers(tensors), None if structure is None else {STRUCTURE_KEY: structure}))
 
 
-def _apart(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """The same, each in a buffer of its own: decoded ones may share one, which would be saved whole with each."""
+def _with_own_buffers(tensors: Tensors) -> dict[str, torch.Tensor]:
+    """Return tensors with a buffer each: decoded ones may share one, which would be saved whole with every tensor."""
     import torch
 
     own: dict[str, torch.Tensor] = {}
@@ -75,7 +76,7 @@ def _apart(tensors: Tensors) -> dict[str, torch.Tensor]:
 
 
 def _write_npz(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
-    """By hand, because `np.savez` takes names as arguments and has no place for one called `file`."""
+    """Write the archive member by member, because `np.savez` takes names as keywords and reserves `file`."""
     import zipfile
 
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -85,15 +86,15 @@ def _write_npz(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
 
 
 def _write_npy(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
-    """The one array that a sample was, put together again."""
+    """Write the one array that a sample was made of."""
     import torch
 
-    whole = nesting.restore(tensors, structure)
-    if isinstance(whole, dict) and len(whole) == 1:
-        (whole,) = whole.values()
-    if not isinstance(whole, torch.Tensor):
+    nested = restore(tensors, structure)
+    if isinstance(nested, dict) and len(nested) == 1:
+        (nested,) = nested.values()
+    if not isinstance(nested, torch.Tensor):
         raise BadArgument(f"a sample of {', '.join(sorted(tensors)[:8])} is no single array", Hint("give [format] npz"))
-    _write_array(file, whole)
+    _write_array(file, nested)
 
 
 def _write_array(file: Any, tensor: torch.Tensor) -> None:
@@ -102,47 +103,47 @@ def _write_array(file: Any, tensor: torch.Tensor) -> None:
     np.lib.format.write_array(file, numpy_of(tensor), allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
-def _write_bench(file: BinaryIO, tensors: Tensors, structure: str | None, blocks: str | None = None) -> None:
-    """What `torch.save` makes of the sample as it was nested, in one zstd frame; `blocks` renames keys of blocks."""
+def _write_bench(file: BinaryIO, tensors: Tensors, structure: str | None, template: str | None = None) -> None:
+    """Write the nested sample by `torch.save` into one zstd frame; a `template` renames the keys of blocks."""
     import pyarrow as pa
     import torch
 
-    whole = nesting.restore(_apart(tensors), structure)
-    with pa.CompressedOutputStream(pa.PythonFile(_Lent(file), "w"), "zstd") as frame:
-        torch.save(whole if blocks is None else _renamed(whole, blocks), frame)
+    nested = restore(_with_own_buffers(tensors), structure)
+    with pa.CompressedOutputStream(pa.PythonFile(_KeptOpen(file), "w"), "zstd") as frame:
+        torch.save(nested if template is None else _renamed(nested, template), frame)
 
 
-class _Lent(io.RawIOBase):
-    """A file that whoever closes it does not close."""
+class _KeptOpen(io.RawIOBase):
+    """A file that stays open when its wrapper is closed."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def writable(self) -> bool:
-        """It is written to."""
+        """Whether it can be written to."""
         return True
 
     def write(self, data: Any) -> int:
-        """Pass it on."""
+        """Write to the file itself."""
         return self._file.write(data)
 
 
-def _renamed(whole: Any, blocks: str) -> Any:
-    """The same with other keys for blocks, in an envelope or without."""
-    if isinstance(whole, dict) and set(whole) == set(ENVELOPE):
-        return {**whole, ENVELOPE[0]: _renamed(whole[ENVELOPE[0]], blocks)}
-    found = {key: _BLOCK.fullmatch(str(key)) for key in whole} if isinstance(whole, dict) else {}
-    names = [blocks.format(match[1]) if match else str(key) for key, match in found.items()]
-    if not any(found.values()) or len(set(names)) < len(names):
-        keys = ", ".join(map(str, found))[:120]
+def _renamed(nested: Any, template: str) -> Any:
+    """Return a sample with other keys for blocks, in an envelope or without."""
+    if isinstance(nested, dict) and set(nested) == set(ENVELOPE_KEYS):
+        return {**nested, ENVELOPE_KEYS[0]: _renamed(nested[ENVELOPE_KEYS[0]], template)}
+    blocks = {key: _BLOCK_KEY.fullmatch(str(key)) for key in nested} if isinstance(nested, dict) else {}
+    names = [template.format(match[1]) if match else str(key) for key, match in blocks.items()]
+    if not any(blocks.values()) or len(set(names)) < len(names):
+        keys = ", ".join(map(str, blocks))[:120]
         raise BadArgument(
-            f"the keys {keys or type(whole).__name__} are not each of another block", Hint("give [keys] original")
+            f"the keys {keys or type(nested).__name__} are not each of another block", Hint("give [keys] original")
         )
-    return dict(zip(names, whole.values(), strict=True))
+    return dict(zip(names, nested.values(), strict=True))
 
 
 def numpy_of(tensor: torch.Tensor) -> NDArray[Any]:
-    """The same values in NumPy; what it lacks, bfloat16, 8-bit floats, halves of complex numbers, is widened."""
+    """Return the values in NumPy; dtypes that it lacks (bfloat16, 8-bit floats, complex32) are widened."""
     import torch
 
     try:

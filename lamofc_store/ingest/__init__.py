@@ -1,19 +1,21 @@
-"""Ingest: samples to features, features to records, records to segments and rows.
+"""Ingest: samples to items, items to records, records to segments, segments to commits.
 
-In: a source and options. Out: segments, committed one by one or left to the caller, and a report."""
+In: a source and options. Out: segments, committed one by one or left to the caller, and a report. One way, phase by
+phase: `request` (what is asked), `items`, `profiles`, `records`, and `run`, which conducts them."""
 
-from lamofc_store.ingest.options import Report, usual_quality
-from lamofc_store.ingest.planning import fit_profiles, plan, prepared
+from lamofc_store.ingest.planning import fit_profiles, plan
+from lamofc_store.ingest.records import CLOSE_RECORDS, sample_rows
+from lamofc_store.ingest.request import IngestKeywords, Report, prepare, usual_quality
 from lamofc_store.ingest.run import Ingest
-from lamofc_store.ingest.segment_rows import CLOSE_RECORDS, sample_rows
 
 __all__ = [
     "CLOSE_RECORDS",
     "Ingest",
+    "IngestKeywords",
     "Report",
     "fit_profiles",
     "plan",
-    "prepared",
+    "prepare",
     "sample_rows",
     "usual_quality",
 ]

@@ -1,9 +1,11 @@
-"""Training from a store: a map-style dataset, a batch sampler, prefetch and batch decode.
+"""Training from a store: a map-style dataset, a distributed batch sampler, prefetch, and batch decode.
 
-In: a session, features and targets. Out: batches of tensors, in an order that is a function of seed and epoch."""
+In: a session, features, targets. Out: batches of tensors, in an order that is a function of seed, epoch and snapshot.
+"""
 
 from lamofc_store.loading.collate import Joined, Padded
-from lamofc_store.loading.dataset import DatasetOptions, FeatureDataset, Target
+from lamofc_store.loading.dataset import DatasetOptions, FeatureDataset
+from lamofc_store.loading.dataset_rows import Target
 from lamofc_store.loading.loader import FeatureLoader
 
 __all__ = [

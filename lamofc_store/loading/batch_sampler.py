@@ -1,108 +1,111 @@
-"""An epoch's order dealt out in batches: the same global order for any number of ranks, from any place on."""
+"""A distributed batch sampler: one global order of samples for any number of ranks, resumable after any batch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from lamofc_store.errors import BadArgument
-from lamofc_store.loading.shuffle import Numbers, Order
+from lamofc_store.loading.shuffle import EpochOrder, Numbers
 
-Last = Literal["short", "drop", "repeat"]
+LastBatch = Literal["short", "drop", "repeat"]
 
 
 @dataclass(frozen=True)
-class Hand:
-    """Whose batches are dealt, and how large they are."""
+class RankShare:
+    """The share of one rank in every global batch, which holds `batch_size` samples of each of `world` ranks."""
 
     batch_size: int
     rank: int = 0
     world: int = 1
-    last: Last | None = None
-    """What fills no batch of all ranks: `short` deals it out evenly, so that some ranks may get nothing; `drop` leaves
-    it out; `repeat` fills it up from the epoch's beginning. By default `short` for one rank, `repeat` for several."""
+    last: LastBatch | None = None
+    """How the samples are used that do not fill a global batch. `short` divides them evenly, so that some ranks may
+    get none; `drop` leaves them out; `repeat` fills the batch from the beginning of the epoch. The default is `short`
+    for one rank and `repeat` for several."""
 
     def __post_init__(self) -> None:
         if type(self.batch_size) is not int or self.batch_size < 1:
             raise BadArgument(f"batch_size={self.batch_size!r}", "give a whole number from 1")
         if not 0 <= self.rank < self.world:
             raise BadArgument(f"rank={self.rank!r} of world={self.world!r}", "ranks count from 0 up to world - 1")
-        if self.last not in (None, "short", "drop", "repeat"):
+        if self.last not in (None, *get_args(LastBatch)):
             raise BadArgument(f"last={self.last!r}", "give 'short', 'drop' or 'repeat'")
 
     @property
-    def whole(self) -> int:
-        """Samples of one batch of every rank."""
+    def global_batch_size(self) -> int:
+        """Samples of one batch of all ranks together."""
         return self.batch_size * self.world
 
     @property
-    def ending(self) -> Last:
-        """What becomes of the rest."""
+    def policy(self) -> LastBatch:
+        """How the last samples of an epoch are used, once the default is filled in."""
         return self.last or ("short" if self.world == 1 else "repeat")
 
-    def batches(self, samples: int) -> int:
-        """How many batches this rank gets of so many samples."""
-        full, rest = divmod(samples, self.whole)
-        more = self.ending == "repeat" or (self.ending == "short" and len(self._share(rest)) > 0)
-        return full + int(rest > 0 and more)
+    def batch_count(self, samples: int) -> int:
+        """Count the batches that this rank gets of so many samples."""
+        full, left = divmod(samples, self.global_batch_size)
+        partial = self.policy == "repeat" or (self.policy == "short" and len(self._slice(left)) > 0)
+        return full + int(left > 0 and partial)
 
-    def cut(self, order: Numbers, seen: int) -> Numbers:
-        """This rank's part of the next batch of all ranks, `seen` samples into the order."""
-        rest = len(order) - seen
-        if rest >= self.whole:
+    def batch_at(self, order: Numbers, seen: int) -> Numbers:
+        """Select this rank's part of the global batch that begins after `seen` samples of the order."""
+        left = len(order) - seen
+        if left >= self.global_batch_size:
             start = seen + self.rank * self.batch_size
             return order[start : start + self.batch_size]
-        if self.ending == "repeat":
-            return np.resize(np.concatenate([order[seen:], order]), self.whole)[self._share(self.whole)]
-        return order[seen:][self._share(rest)]
+        if self.policy == "repeat":
+            filled = np.resize(np.concatenate([order[seen:], order]), self.global_batch_size)
+            return filled[self._slice(self.global_batch_size)]
+        return order[seen:][self._slice(left)]
 
-    def _share(self, count: int) -> Numbers:
-        """Which of some samples are this rank's: shares differ by one at the most."""
+    def _slice(self, count: int) -> Numbers:
+        """Positions of this rank among `count` samples; the shares of two ranks differ by at most one sample."""
         return np.arange(count * self.rank // self.world, count * (self.rank + 1) // self.world)
 
 
-class Deal(Sampler[list[int]]):
-    """Batches of indices for one rank; a batch sampler of any torch loader, also of torchdata's stateful one.
+class DistributedBatchSampler(Sampler[list[int]]):
+    """Batches of indices for one rank: a batch sampler for any torch loader, with the state that torchdata resumes.
 
-    Iterating begins an epoch: the one that `set_epoch` named, or else the one after the last that was dealt to its end.
+    An iteration goes through one epoch: the one that `set_epoch` names, or else the one after the last that was
+    finished.
     """
 
-    def __init__(self, order: Order, hand: Hand) -> None:
+    def __init__(self, order: EpochOrder, share: RankShare) -> None:
         self.order = order
-        self.hand = hand
-        self._next: tuple[int, int] = (0, 0)
+        self.share = share
+        self._start: tuple[int, int] = (0, 0)
 
     def __len__(self) -> int:
-        return self.hand.batches(self.order.samples)
+        return self.share.batch_count(self.order.samples)
 
-    def __iter__(self) -> "Dealing":
-        return Dealing(self, *self._next)
+    def __iter__(self) -> "EpochIterator":
+        return EpochIterator(self, *self._start)
 
     def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next iteration goes through."""
-        self._next = (epoch, 0)
+        """Set the epoch of the next iteration."""
+        self._start = (epoch, 0)
 
-    def ended(self, epoch: int) -> None:
-        """That epoch is dealt; the next follows, unless another was named meanwhile."""
-        if self._next[0] == epoch:
-            self._next = (epoch + 1, 0)
+    def finish_epoch(self, epoch: int) -> None:
+        """Let the next iteration begin the following epoch, unless another one was set meanwhile."""
+        if self._start[0] == epoch:
+            self._start = (epoch + 1, 0)
 
-    def state(self, epoch: int, seen: int) -> dict[str, Any]:
-        """Where in which epoch somebody is, for `load_state_dict`."""
+    def state_at(self, epoch: int, seen: int) -> dict[str, Any]:
+        """The state after `seen` samples of an epoch, for `load_state_dict`."""
         return {"order": self.order.name, "epoch": epoch, "seen": seen}
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next iteration begins."""
-        return self.state(*self._next)
+        """The state at the beginning of the next iteration."""
+        return self.state_at(*self._start)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next iteration there; ranks and batch size may be others than before."""
-        self._next = self.place(state)
+        """Begin the next iteration where a state was taken; ranks and batch size may differ from then."""
+        self._start = self.position_in(state)
 
-    def place(self, state: dict[str, Any]) -> tuple[int, int]:
-        """Epoch and samples seen of a state, if it is of this order."""
+    def position_in(self, state: dict[str, Any]) -> tuple[int, int]:
+        """Read epoch and samples seen from a state; BadArgument where it is not a state of this order."""
         try:
             name, epoch, seen = (state[key] for key in ("order", "epoch", "seen"))
         except (KeyError, TypeError):
@@ -110,39 +113,41 @@ class Deal(Sampler[list[int]]):
         if name != self.order.name:
             raise BadArgument(
                 f"the state is of the order {name!r}, this loader's is {self.order.name!r}",
-                "open the store as_of the commit it was at, with the same where, seed, shuffle and balance",
+                "open the store as_of the commit of the state, with the same where, seed, shuffle and balance",
             )
         if not (type(epoch) is int and type(seen) is int and epoch >= 0 and 0 <= seen <= self.order.samples):
-            raise BadArgument(f"the state says epoch {epoch!r}, {seen!r} samples seen", "give what state_dict() gave")
+            raise BadArgument(
+                f"the state holds epoch {epoch!r} and {seen!r} samples seen", "give what state_dict() returned"
+            )
         return epoch, seen
 
 
-class Dealing(Iterator[list[int]]):
-    """One epoch's batches, and how far they are dealt."""
+class EpochIterator(Iterator[list[int]]):
+    """The batches of one epoch, with a state after each of them."""
 
-    def __init__(self, deal: Deal, epoch: int, seen: int) -> None:
-        self.deal = deal
+    def __init__(self, sampler: DistributedBatchSampler, epoch: int, seen: int) -> None:
+        self.sampler = sampler
         self.epoch = epoch
         self.seen = seen
-        self._order = deal.order.epoch(epoch)
+        self._indices = sampler.order.indices(epoch)
 
-    def __iter__(self) -> "Dealing":
+    def __iter__(self) -> "EpochIterator":
         return self
 
     def __next__(self) -> list[int]:
-        hand, rest = self.deal.hand, len(self._order) - self.seen
-        if not hand.batches(rest):
-            self.deal.ended(self.epoch)
+        share, left = self.sampler.share, len(self._indices) - self.seen
+        if not share.batch_count(left):
+            self.sampler.finish_epoch(self.epoch)
             raise StopIteration
-        dealt: list[int] = hand.cut(self._order, self.seen).tolist()
-        self.seen += min(hand.whole, rest)
-        return dealt
+        batch: list[int] = share.batch_at(self._indices, self.seen).tolist()
+        self.seen += min(share.global_batch_size, left)
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """How far this epoch is dealt."""
-        return self.deal.state(self.epoch, self.seen)
+        """The state after the last batch."""
+        return self.sampler.state_at(self.epoch, self.seen)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.epoch, self.seen = self.deal.place(state)
-        self._order = self.deal.order.epoch(self.epoch)
+        """Continue where a state was taken."""
+        self.epoch, self.seen = self.sampler.position_in(state)
+        self._indices = self.sampler.order.indices(self.epoch)

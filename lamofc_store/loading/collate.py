@@ -1,4 +1,4 @@
-"""What a batch looks like: tensors of equal shapes stacked, of different lengths listed, padded or joined."""
+"""Collation: tensors of equal shape are stacked; those of different lengths are listed, padded or packed."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple, get_args
@@ -12,37 +12,37 @@ Ragged = Literal["stack", "list", "pad", "pack"]
 
 
 class Padded(NamedTuple):
-    """Samples as long as the longest, zeros behind what is there."""
+    """Samples padded with zeros to the length of the longest."""
 
     values: Tensor
     mask: Tensor
-    """Samples x tokens: what is there."""
+    """Samples x tokens: True where a token is real."""
 
 
 class Joined(NamedTuple):
-    """Samples end to end along their tokens."""
+    """Samples end to end along their token axis."""
 
     values: Tensor
     offsets: Tensor
-    """Where each begins, and the end: one more than samples."""
+    """Where each sample begins, and the end: one more than samples."""
 
 
-def check(ragged: str) -> None:
-    """BadArgument unless it is one of the forms."""
+def check_ragged(ragged: str) -> None:
+    """BadArgument unless the name is one of `Ragged`."""
     if ragged not in get_args(Ragged):
         raise BadArgument(f"ragged={ragged!r}", f"give one of {', '.join(get_args(Ragged))}")
 
 
-def formed(feature: str, tensors: Sequence[Tensor], ragged: Ragged) -> Any:
-    """One feature of all samples of a batch, in the form asked for."""
+def collate_feature(feature: str, tensors: Sequence[Tensor], ragged: Ragged) -> Any:
+    """Collate one feature of all samples of a batch."""
     if ragged == "list":
         return list(tensors)
     shapes = {tuple(tensor.shape) for tensor in tensors}
     if ragged == "stack":
         if len(shapes) > 1:
-            raise uneven(feature, shapes)
+            raise _unequal_shapes(feature, shapes)
         return torch.stack(list(tensors))
-    axis = _tokens_axis(feature, shapes)
+    axis = _token_axis(feature, shapes)
     lengths = torch.tensor([tensor.shape[axis] for tensor in tensors])
     if ragged == "pack":
         offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
@@ -61,33 +61,33 @@ def _padded(tensors: Sequence[Tensor], axis: int, lengths: Tensor) -> Padded:
     return Padded(values, mask.to(first.device))
 
 
-def uneven(feature: str, shapes: "set[tuple[int, ...]]") -> BadArgument:
-    """What is said of samples that cannot be stacked."""
-    one, other = sorted(shapes)[0], sorted(shapes)[-1]
+def _unequal_shapes(feature: str, shapes: "set[tuple[int, ...]]") -> BadArgument:
+    first, *_, last = sorted(shapes)
     return BadArgument(
-        f"samples of feature {feature!r} have the shapes {one} and {other} in one batch, which do not stack",
+        f"samples of feature {feature!r} have the shapes {first} and {last} in one batch, which do not stack",
         "FeatureLoader(..., ragged='list'), 'pad' or 'pack'",
     )
 
 
-def _tokens_axis(feature: str, shapes: "set[tuple[int, ...]]") -> int:
-    """The axis before the last, of vectors the only one; all others must be equal."""
-    axes = {len(shape) for shape in shapes}
-    axis = max(axes.pop() - 2, 0) if len(axes) == 1 else -1
+def _token_axis(feature: str, shapes: "set[tuple[int, ...]]") -> int:
+    """The axis before the last, or of vectors the only one; all other axes must be equal."""
+    ranks = {len(shape) for shape in shapes}
+    axis = max(ranks.pop() - 2, 0) if len(ranks) == 1 else -1
     if axis < 0 or len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) > 1 or () in shapes:
-        one, other = sorted(shapes)[0], sorted(shapes)[-1]
+        ordered = sorted(shapes)
         raise BadArgument(
-            f"samples of feature {feature!r} have the shapes {one} and {other}: not only their tokens differ",
+            f"samples of feature {feature!r} have the shapes {ordered[0]} and {ordered[-1]}, which differ in more"
+            " than their tokens",
             "FeatureLoader(..., ragged='list')",
         )
     return axis
 
 
-def targets(values: Sequence[Any]) -> Any:
-    """Numbers as one tensor, tensors of one shape stacked, anything else as a list."""
+def collate_targets(values: Sequence[Any]) -> Any:
+    """Collate targets: numbers to one tensor, tensors of one shape to a stack, anything else to a list."""
     if all(isinstance(value, Tensor) for value in values):
-        same = len({(tuple(value.shape), value.dtype) for value in values}) == 1
-        return torch.stack(list(values)) if same else list(values)
+        alike = len({(tuple(value.shape), value.dtype) for value in values}) == 1
+        return torch.stack(list(values)) if alike else list(values)
     if all(isinstance(value, bool | int) for value in values):
         return torch.tensor(values, dtype=torch.int64)
     if all(isinstance(value, bool | int | float) for value in values):

@@ -1,4 +1,4 @@
-"""Batches from a store: records fetched and decoded ahead, in an order that is fixed, from any place on."""
+"""Batches from a store: records are prefetched and decoded, in an order that is fixed and can be resumed anywhere."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,57 +6,69 @@ from typing import Any, Literal, get_args
 
 import torch
 
-from lamofc_store.errors import BadArgument
-from lamofc_store.loading import collate
-from lamofc_store.loading.batch_sampler import Deal, Dealing, Hand, Last
-from lamofc_store.loading.collate import Ragged
-from lamofc_store.loading.dataset import FeatureDataset, Fetched
-from lamofc_store.loading.prefetch import ahead
-from lamofc_store.loading.shuffle import Shuffle
+from lamofc_store.deprecation import Renamed
+from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.loading.batch_sampler import DistributedBatchSampler, LastBatch, RankShare
+from lamofc_store.loading.collate import Ragged, check_ragged
+from lamofc_store.loading.dataset import FeatureDataset, FetchedBatch
+from lamofc_store.loading.prefetch import prefetch
+from lamofc_store.loading.shuffle import ShuffleMode
 from lamofc_store.loading.shuffle_quality import ShuffleQuality
-from lamofc_store.loading.workers import Start, Workers
+from lamofc_store.loading.worker_pool import Start, WorkerPool
 
 Batch = dict[str, Any]
 
 
 @dataclass(eq=False, kw_only=True)
 class FeatureLoader:
-    """Iterating goes through one epoch. A batch maps features to tensors, targets to theirs, and `sample` to the ids.
+    """Batches of a dataset; one iteration is one epoch.
 
-    Records are fetched, by workers or by a thread of this process, and each batch is decoded at once, on `device`, by a
-    thread that is ahead of who asks.
+    A batch maps features to tensors, targets to theirs, and `sample` to the ids. Records are fetched by worker
+    processes or by a thread of this process, which also decodes each batch in one call on `device`, in advance.
     """
 
     dataset: FeatureDataset = field(kw_only=False)
     batch_size: int = field(default=64, kw_only=False)
-    """Samples of a batch of one rank."""
+    """Samples in a batch of one rank."""
     shuffle: bool | Literal["blocks"] = False
-    """`blocks`: neighbours in the storage, `block` of them, stay near one another, which takes fewer requests."""
+    """`blocks` keeps `block` neighbours in the storage near one another, which takes fewer requests."""
     seed: int = 0
     block: int = 1024
     window: int = 16
     """Blocks, chosen at random, whose samples are shuffled together."""
     balance: bool = False
-    """Every class of the target comes equally often."""
+    """Draw every class of the target equally often."""
     device: torch.device | str | None = None
     dtype: torch.dtype | None = None
-    """What features are converted to; otherwise each is of its source's dtype."""
+    """The dtype that features are converted to; None keeps that of the source."""
     ragged: Ragged = "stack"
     workers: int = 0
-    """Processes that fetch; 0: a thread of this one does, which is faster where the store is local."""
+    """Processes that fetch. With 0 a thread of this process does, which is faster where the store is local."""
     start: Start = "forkserver"
     prefetch: int = 2
-    """Batches made ahead, and fetched ahead by each worker; 0: nothing is done before it is asked for."""
+    """Batches that are made in advance, and that each worker fetches in advance; 0 makes each when it is asked for."""
     timeout: float = 300.0
-    """Seconds after which a batch that does not come from the workers is an error."""
+    """Seconds to wait for a worker's batch before the worker is killed."""
     rank: int | None = None
-    """Which part of each global batch is ours, of `world` parts; from torch.distributed where that runs."""
+    """The part of each global batch that this loader gives, of `world` parts; by default that of torch.distributed."""
     world: int | None = None
-    last: Last | None = None
-    """What becomes of the rest of an epoch: see `Hand`."""
+    last: LastBatch | None = None
+    """How the samples at the end of an epoch are used that do not fill a batch: see `RankShare`."""
+
+    deal = Renamed("batch_sampler")
+    mixing = Renamed("shuffle_quality")
 
     def __post_init__(self) -> None:
-        collate.check(self.ragged)
+        self._check_options()
+        mode: ShuffleMode | None = "blocks" if self.shuffle == "blocks" else "full" if self.shuffle else None
+        order = self.dataset.epoch_order(mode, self.seed, balance=self.balance, block=self.block, window=self.window)
+        share = RankShare(self.batch_size, *_rank_of_world(self.rank, self.world), self.last)
+        self.batch_sampler = DistributedBatchSampler(order, share)
+        self._position: tuple[int, int] | None = None
+        self._pool: WorkerPool | None = None
+
+    def _check_options(self) -> None:
+        check_ragged(self.ragged)
         for name in ("workers", "prefetch"):
             value = getattr(self, name)
             if type(value) is not int or value < 0:
@@ -67,66 +79,80 @@ class FeatureLoader:
             raise BadArgument(f"timeout={self.timeout!r}", "give seconds, more than 0")
         if self.shuffle not in (True, False, "blocks"):
             raise BadArgument(f"shuffle={self.shuffle!r}", "give True, False or 'blocks'")
-        shuffle: Shuffle | None = "blocks" if self.shuffle == "blocks" else "full" if self.shuffle else None
-        order = self.dataset.order(shuffle, self.seed, balance=self.balance, block=self.block, window=self.window)
-        self.deal = Deal(order, Hand(self.batch_size, *_place(self.rank, self.world), self.last))
-        self._at: tuple[int, int] | None = None
-        self._workers: Workers | None = None
+        if self.device is not None:
+            _check_device(self.device)
 
     def __len__(self) -> int:
-        return len(self.deal)
+        return len(self.batch_sampler)
 
     def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next iteration goes through; without it, the one after the last begun."""
-        self.deal.set_epoch(epoch)
-        self._at = None
+        """Set the epoch of the next iteration; by default it is the one after the last that was begun."""
+        self.batch_sampler.set_epoch(epoch)
+        self._position = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Where we are: right after the batch that was given last."""
-        return self.deal.state_dict() if self._at is None else self.deal.state(*self._at)
+        """The state after the batch that was given last."""
+        sampler = self.batch_sampler
+        return sampler.state_dict() if self._position is None else sampler.state_at(*self._position)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there, with the next iteration. Ranks, workers and batch size may be others than before."""
-        self.deal.load_state_dict(dict(state))
-        self._at = None
+        """Begin the next iteration where a state was taken; ranks, workers and batch size may differ from then."""
+        self.batch_sampler.load_state_dict(dict(state))
+        self._position = None
 
-    def mixing(self) -> ShuffleQuality:
-        """How well its order mixes samples, against a full shuffle, and the requests of a batch."""
-        return self.dataset.mixing(self.deal.order, self.deal.hand.whole)
+    def shuffle_quality(self) -> ShuffleQuality:
+        """Measure how well the order mixes samples, against a full shuffle, and the requests of a batch."""
+        sampler = self.batch_sampler
+        return self.dataset.shuffle_quality(sampler.order, sampler.share.global_batch_size)
 
     def pids(self) -> list[int]:
         """The process ids of the workers that run."""
-        return [] if self._workers is None else self._workers.pids()
+        return [] if self._pool is None else self._pool.pids()
 
     def close(self) -> None:
-        """End the workers; a later iteration starts others."""
-        self._workers = None
+        """End the workers; a later iteration starts new ones."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
 
     def __iter__(self) -> Iterator[Batch]:
-        dealing = iter(self.deal)
-        hand, samples, epoch, seen = self.deal.hand, self.deal.order.samples, dealing.epoch, dealing.seen
-        self.deal.set_epoch(epoch + 1)
-        with ahead(map(self._batch, self._fetched(dealing)), self.prefetch) as made:
-            for batch in made:
-                seen = min(seen + hand.whole, samples)
-                self._at = (epoch, seen) if hand.batches(samples - seen) else (epoch + 1, 0)
+        indices = iter(self.batch_sampler)
+        share, samples = self.batch_sampler.share, self.batch_sampler.order.samples
+        epoch, seen = indices.epoch, indices.seen
+        self.batch_sampler.set_epoch(epoch + 1)
+        with prefetch(map(self._decode, self._fetch(indices)), self.prefetch) as batches:
+            for batch in batches:
+                seen = min(seen + share.global_batch_size, samples)
+                self._position = (epoch, seen) if share.batch_count(samples - seen) else (epoch + 1, 0)
                 yield batch
 
-    def _fetched(self, dealing: Dealing) -> Iterator[Fetched]:
+    def _fetch(self, indices: Iterator[list[int]]) -> Iterator[FetchedBatch]:
         if not self.workers:
-            return map(self.dataset.fetched, dealing)
-        if self._workers is None:
-            pin = self.device is not None and torch.device(self.device).type == "cuda"
-            options = {"prefetch_factor": max(self.prefetch, 1), "pin_memory": pin}
-            self._workers = Workers(self.dataset, self.workers, self.start, self.timeout, **options)
-        return self._workers.fetched(dealing)
+            return map(self.dataset.fetch_batch, indices)
+        if self._pool is None:
+            ahead = max(self.prefetch, 1)
+            self._pool = WorkerPool(self.dataset, self.workers, self.start, timeout=self.timeout, ahead=ahead)
+        return self._pool.fetch(indices)
 
-    def _batch(self, fetched: Fetched) -> Batch:
-        return self.dataset.batch(fetched, ragged=self.ragged, device=self.device, dtype=self.dtype)
+    def _decode(self, fetched: FetchedBatch) -> Batch:
+        return self.dataset.decode_batch(fetched, ragged=self.ragged, device=self.device, dtype=self.dtype)
 
 
-def _place(rank: int | None, world: int | None) -> tuple[int, int]:
-    """Our rank of how many: as given, else as torch.distributed has it, else the only one."""
+def _check_device(device: torch.device | str) -> None:
+    """BadArgument for a device that torch does not know or this machine does not have."""
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise BadArgument(f"device={device!r} is no device of torch", Hint("give [device] cpu or cuda")) from None
+    count = torch.cuda.device_count() if found.type == "cuda" else 1
+    if count <= (found.index or 0):
+        raise BadArgument(
+            f"device={str(device)!r}, but torch sees {count} CUDA devices here", Hint("give [device] cpu")
+        )
+
+
+def _rank_of_world(rank: int | None, world: int | None) -> tuple[int, int]:
+    """Our rank and the number of ranks: as given, else those of torch.distributed, else the only one."""
     if (rank is None) != (world is None):
         raise BadArgument(f"rank={rank!r} with world={world!r}", "give both or neither")
     if rank is not None and world is not None:

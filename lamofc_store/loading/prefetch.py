@@ -1,4 +1,4 @@
-"""Work done ahead of whoever needs its results, by one thread of this process."""
+"""Prefetching: one thread of this process makes items before their consumer needs them."""
 
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
@@ -12,24 +12,25 @@ _END: Any = object()
 
 
 @contextmanager
-def ahead(items: Iterable[Item], count: int) -> Generator[Iterator[Item], None, None]:
-    """The same items, up to `count` of them made before they are asked for; none where `count` is 0.
+def prefetch(items: Iterable[Item], count: int) -> Generator[Iterator[Item], None, None]:
+    """Iterate over the same items with up to `count` of them made in advance; 0 makes none in advance.
 
-    An error comes out where its item would have. On leaving, the thread ends with the item that it is making.
+    An error is raised where its item would have been. On leaving, the thread ends once the item that it is making is
+    done.
     """
     source = iter(items)
     if not count:
         yield source
         return
-    with ThreadPoolExecutor(1, thread_name_prefix="lamofc-ahead") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="lamofc-prefetch") as thread:
         made = deque(thread.submit(next, source, _END) for _ in range(count))
         try:
-            yield _taken(thread, source, made)
+            yield _in_order(thread, source, made)
         finally:
             thread.shutdown(cancel_futures=True)
 
 
-def _taken(thread: ThreadPoolExecutor, source: Iterator[Item], made: "deque[Future[Item]]") -> Iterator[Item]:
+def _in_order(thread: ThreadPoolExecutor, source: Iterator[Item], made: "deque[Future[Item]]") -> Iterator[Item]:
     while (item := made.popleft().result()) is not _END:
         made.append(thread.submit(next, source, _END))
         yield item

@@ -1,6 +1,7 @@
-"""In which order an epoch goes through samples: a pure function of seed, epoch and what is there, on any machine.
+"""The order of samples in each epoch: a pure function of seed, epoch and snapshot, the same on every machine.
 
-Random numbers are a mixed counter (splitmix64) and not a library's generator, whose stream may change between versions.
+Random numbers come from splitmix64, a hashed counter, because the stream of a library's generator may change between
+its versions.
 """
 
 from dataclasses import dataclass
@@ -12,91 +13,95 @@ from lamofc_store.errors import BadArgument
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 Keys = np.ndarray[Any, np.dtype[np.uint64]]
-Shuffle = Literal["full", "blocks"]
+ShuffleMode = Literal["full", "blocks"]
 
-_STRIDE = 0x9E3779B97F4A7C15
-_FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
-_WORD = (1 << 64) - 1
+_GAMMA = 0x9E3779B97F4A7C15
+"""The increment of splitmix64's counter."""
+_MULTIPLIER_1, _MULTIPLIER_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""The multipliers of splitmix64's output function."""
+_MASK_64 = (1 << 64) - 1
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
-    """How samples are ordered; `places` and `classes` say of each sample where it lies and what it is."""
+class EpochOrder:
+    """The sequence of sample indices in every epoch."""
 
     samples: int
-    shuffle: Shuffle | None
-    """`full`: any sample after any other. `blocks`: what lies together stays near, so that it is read together."""
+    mode: ShuffleMode | None
+    """`full`: any sample may follow any other. `blocks`: neighbours in the storage stay near each other, so that they
+    are read together. None: sorted by id."""
     seed: int
-    places: Numbers | None = None
-    """Rank of each sample in the storage; for `blocks`."""
+    storage_rank: Numbers | None = None
+    """The rank of each sample in the storage; needed for `blocks`."""
     block: int = 1024
-    """Samples of a block: neighbours in the storage."""
+    """Samples of a block, which are neighbours in the storage."""
     window: int = 16
     """Blocks, chosen at random, whose samples are shuffled together."""
     identity: str = ""
-    """What names the samples and their sequence."""
+    """A name of the samples and their sequence."""
     classes: Numbers | None = None
-    """A number for each sample; all classes then come equally often, those of small ones several times."""
+    """A class number for each sample. Every class is then drawn equally often, with samples of small ones repeated."""
 
     def __post_init__(self) -> None:
-        if self.shuffle not in (None, "full", "blocks"):
-            raise BadArgument(f"shuffle={self.shuffle!r}", "give True, False or 'blocks'")
-        if self.classes is not None and self.shuffle != "full":
-            raise BadArgument(f"balance with shuffle={self.shuffle!r}", "balanced classes are shuffled: shuffle=True")
+        if self.mode not in (None, "full", "blocks"):
+            raise BadArgument(f"shuffle={self.mode!r}", "give True, False or 'blocks'")
+        if self.classes is not None and self.mode != "full":
+            raise BadArgument(f"balance with shuffle={self.mode!r}", "balanced classes are shuffled: shuffle=True")
         for name in ("block", "window"):
             value = getattr(self, name)
             if type(value) is not int or value < 1:
                 raise BadArgument(f"{name}={value!r}", "give a whole number from 1")
-        if type(self.seed) is not int or not -1 << 63 <= self.seed <= _WORD:
+        if type(self.seed) is not int or not -1 << 63 <= self.seed <= _MASK_64:
             raise BadArgument(f"seed={self.seed!r}", "give a whole number of 64 bits")
 
     @property
     def name(self) -> str:
-        """What names this order: equal names are equal orders."""
-        told = {"full": "shuffled", "blocks": f"shuffled by {self.window} x {self.block}", None: "sorted"}[self.shuffle]
+        """A name of this order in the states of loaders: equal names are equal orders."""
+        modes = {"full": "shuffled", "blocks": f"shuffled by {self.window} x {self.block}", None: "sorted"}
         balanced = ", balanced" if self.classes is not None else ""
-        return f"{self.identity}, {self.samples} samples {told}{balanced}, seed {self.seed}"
+        return f"{self.identity}, {self.samples} samples {modes[self.mode]}{balanced}, seed {self.seed}"
 
-    def epoch(self, number: int) -> Numbers:
-        """Indices of the samples in that epoch's order; as many as there are samples."""
-        if self.shuffle is None:
+    def indices(self, epoch: int) -> Numbers:
+        """Compute the sequence of an epoch, which has as many indices as there are samples."""
+        if self.mode is None:
             return np.arange(self.samples)
         if self.classes is not None:
-            return self._balanced(number, self.classes)
-        keys = self._keys(number, 0, self.samples)
-        if self.places is None or self.shuffle == "full":
+            return self._balanced(epoch, self.classes)
+        keys = self._random_keys(epoch, 0, self.samples)
+        if self.storage_rank is None or self.mode == "full":
             return np.argsort(keys, kind="stable")
-        block = self.places // self.block
+        block = self.storage_rank // self.block
         blocks = -(-self.samples // self.block)
-        rank = np.empty(blocks, np.int64)
-        rank[np.argsort(self._keys(number, 1, blocks), kind="stable")] = np.arange(blocks)
-        order: Numbers = np.lexsort((keys, rank[block] // self.window))
-        return order
+        position = np.empty(blocks, np.int64)
+        position[np.argsort(self._random_keys(epoch, 1, blocks), kind="stable")] = np.arange(blocks)
+        sequence: Numbers = np.lexsort((keys, position[block] // self.window))
+        return sequence
 
-    def _balanced(self, number: int, classes: Numbers) -> Numbers:
-        """Rounds in which every class has a turn; a class whose samples are used up begins anew, in another order."""
-        members = [np.flatnonzero(classes == one) for one in np.unique(classes)]
+    def _balanced(self, epoch: int, classes: Numbers) -> Numbers:
+        """Draw one sample of each class a round; a class that is used up begins again, in another order."""
+        members = [np.flatnonzero(classes == label) for label in np.unique(classes)]
         rounds = -(-self.samples // max(len(members), 1))
-        turns = np.empty((rounds, len(members)), np.int64)
-        for column, held in enumerate(members):
-            cycles = -(-rounds // len(held))
-            keys = self._keys(number, 2 + column, cycles * len(held)).reshape(cycles, len(held))
-            turns[:, column] = held[np.argsort(keys, axis=1, kind="stable")].reshape(-1)[:rounds]
-        keys = self._keys(number, 1, turns.size).reshape(turns.shape)
-        mixed = np.take_along_axis(turns, np.argsort(keys, axis=1, kind="stable"), axis=1)
-        return mixed.reshape(-1)[: self.samples]
+        table = np.empty((rounds, len(members)), np.int64)
+        for column, indices in enumerate(members):
+            cycles = -(-rounds // len(indices))
+            keys = self._random_keys(epoch, 2 + column, cycles * len(indices)).reshape(cycles, len(indices))
+            table[:, column] = indices[np.argsort(keys, axis=1, kind="stable")].reshape(-1)[:rounds]
+        keys = self._random_keys(epoch, 1, table.size).reshape(table.shape)
+        shuffled = np.take_along_axis(table, np.argsort(keys, axis=1, kind="stable"), axis=1)
+        return shuffled.reshape(-1)[: self.samples]
 
-    def _keys(self, epoch: int, stream: int, count: int) -> Keys:
-        start = _mixed(_mixed(_mixed(self.seed & _WORD) ^ epoch) ^ stream)
+    def _random_keys(self, epoch: int, stream: int, count: int) -> Keys:
+        """Draw 64-bit numbers of one stream of an epoch, to sort by."""
+        start = _splitmix64(_splitmix64(_splitmix64(self.seed & _MASK_64) ^ epoch) ^ stream)
         with np.errstate(over="ignore"):
-            words = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_STRIDE) + np.uint64(start)
-            words = (words ^ (words >> np.uint64(30))) * np.uint64(_FIRST)
-            words = (words ^ (words >> np.uint64(27))) * np.uint64(_SECOND)
+            words = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GAMMA) + np.uint64(start)
+            words = (words ^ (words >> np.uint64(30))) * np.uint64(_MULTIPLIER_1)
+            words = (words ^ (words >> np.uint64(27))) * np.uint64(_MULTIPLIER_2)
             return words ^ (words >> np.uint64(31))
 
 
-def _mixed(word: int) -> int:
-    word = (word + _STRIDE) & _WORD
-    word = ((word ^ (word >> 30)) * _FIRST) & _WORD
-    word = ((word ^ (word >> 27)) * _SECOND) & _WORD
+def _splitmix64(word: int) -> int:
+    word = (word + _GAMMA) & _MASK_64
+    word = ((word ^ (word >> 30)) * _MULTIPLIER_1) & _MASK_64
+    word = ((word ^ (word >> 27)) * _MULTIPLIER_2) & _MASK_64
     return word ^ (word >> 31)

@@ -1,4 +1,6 @@
-"""Verbs that keep a store: annotate, forget, compact, collect garbage, verify, log runs."""
+"""Maintenance of a store: annotate, forget, compact, collect garbage, verify, log runs.
+
+In: a session and what to change. Out: a commit, and a report of what was done."""
 
 from lamofc_store.maintenance import bulk_rows
 from lamofc_store.maintenance.annotation import annotate

@@ -1,4 +1,4 @@
-"""Adding columns and values to samples that are there."""
+"""Annotation: columns and values are added to existing samples."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def annotate(store: "Session", table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> int:
-    """Commit rows of the table `samples` for samples that are there; returns the commit."""
+    """Commit rows of the table `samples` for existing samples; returns the number of the commit."""
     store.require_writable()
-    rows = _rows(table)
+    rows = _sample_table(table)
     samples: list[str] = rows["sample"].to_pylist()
     if not samples or rows.num_columns < 2:
         raise BadArgument(
@@ -26,14 +26,15 @@ def annotate(store: "Session", table: "str | Path | pa.Table | Mapping[str, Mapp
             "give a column `sample` and at least one more",
         )
     if None in samples or len(set(samples)) < len(samples):
-        twice = next((sample for sample in samples if sample is None or samples.count(sample) > 1), None)
-        raise BadArgument(f"the table names sample {twice!r} more than once or not at all", "give each sample one row")
+        wrong = next((sample for sample in samples if sample is None or samples.count(sample) > 1), None)
+        raise BadArgument(f"the table names sample {wrong!r} more than once or not at all", "give each sample one row")
     columns = changes.column_types(rows.drop_columns(["sample"]).schema)
-    entry = row_objects.publish(store.storage, "samples", _with_structure(rows))
+    entry = row_objects.write(store.storage, "samples", _with_structure(rows))
     return store.publish(lambda head: changes.annotate(store.context, entry, samples, columns, head))
 
 
-def _rows(table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> "pa.Table":
+def _sample_table(table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> "pa.Table":
+    """Bring a file, a mapping or a table into the form of one row a sample."""
     from lamofc_store.sources import read_table
 
     if isinstance(table, str | Path):
@@ -49,6 +50,7 @@ def _rows(table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> "
 
 
 def _with_structure(rows: "pa.Table") -> "pa.Table":
+    """Add the column `structure`, empty: an annotation leaves the structure of samples as it is."""
     import pyarrow as pa
 
     columns = [name for name in rows.column_names if name != "sample"]

@@ -1,4 +1,4 @@
-"""Ways into a store for benchmarks and tests of scale: rows without the features that they would tell of."""
+"""Catalog rows without payloads, for benchmarks and tests of scale."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def commit_rows(store: "Session", records: "pa.Table", samples: "pa.Table") -> int:
-    """Commit rows as an ingest would, with a segment that is named and was never written: nothing can be read back."""
-    told = row_objects.publish(store.storage, "records", records)
-    entries = (told, row_objects.publish(store.storage, "samples", samples))
-    segment = SegmentEntry(new_ulid(), records.num_rows, int(records["length"].to_numpy().sum()), 0, told.name)
+    """Commit rows as an ingest would. They name a segment that was never written, so no record can be read."""
+    record_rows = row_objects.write(store.storage, "records", records)
+    entries = (record_rows, row_objects.write(store.storage, "samples", samples))
+    segment = SegmentEntry(new_ulid(), records.num_rows, int(records["length"].to_numpy().sum()), 0, record_rows.name)
     columns = tuple((field.name, str(field.type)) for field in samples.schema if field.name != "sample")
     note = {"samples": samples.num_rows, "records": records.num_rows}
     change = Change(verb="ingest", adds=entries, segments=(segment,), columns=columns, note=note)

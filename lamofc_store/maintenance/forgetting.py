@@ -1,4 +1,4 @@
-"""Forgetting samples: a commit that takes them out of the state; bytes go later, with compact and gc."""
+"""Forgetting: a commit removes samples from the state; compact and gc remove their bytes later."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,10 @@ from lamofc_store.errors import BadArgument
 if TYPE_CHECKING:
     from lamofc_store.session import Session
 
-    pass
-
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What a forget did."""
+    """The result of a forget."""
 
     samples: int
     records: int
@@ -24,16 +22,16 @@ class Forgotten:
 
 
 def forget(store: "Session", samples: Sequence[str]) -> Forgotten:
-    """Commit the forgetting of samples; all of them must be there."""
-    wanted = list(dict.fromkeys([samples] if isinstance(samples, str) else samples))
-    if not wanted:
+    """Commit the removal of samples; all of them must exist."""
+    identities = list(dict.fromkeys([samples] if isinstance(samples, str) else samples))
+    if not identities:
         raise BadArgument("no sample is named", "give at least one sample id")
-    done: list[int] = []
+    records: list[int] = []
 
     def build(head: Snapshot) -> Change:
-        change = changes.forget(store.context, wanted, head)
-        done.append(-int(change.note["records"]))
+        change = changes.forget(store.context, identities, head)
+        records.append(-int(change.note["records"]))
         return change
 
     commit = store.publish(build)
-    return Forgotten(len(wanted), done[-1], commit)
+    return Forgotten(len(identities), records[-1], commit)

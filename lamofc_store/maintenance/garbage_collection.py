@@ -1,27 +1,39 @@
-"""Collecting what no kept snapshot reaches: snapshots are expired by a commit first, objects deleted after."""
+"""Garbage collection: a commit expires old snapshots, then the objects that no remaining snapshot needs are deleted."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lamofc_store.commits import GRACE_SECONDS, Change, Snapshot, checkpoint, log, store_marker
+from lamofc_store.commits import (
+    GRACE_SECONDS,
+    Change,
+    ProfileEntry,
+    RowsEntry,
+    SegmentEntry,
+    Snapshot,
+    checkpoint,
+    log,
+    store_marker,
+)
 from lamofc_store.errors import BadArgument, CorruptStore
-from lamofc_store.segments import SMALL
-from lamofc_store.storage import Stored, paths
+from lamofc_store.segments import SMALL_OBJECTS
+from lamofc_store.storage import StoredObject, paths
 
 if TYPE_CHECKING:
     from lamofc_store.session import Session
 
-    pass
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_COLLECTED_FOLDERS = (paths.CHECKPOINTS, paths.PROFILES, paths.ROWS, paths.SEGMENTS, paths.UNFINISHED)
+"""The folders in which objects that no commit names are deleted; whatever else lies in the store is left alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """What a collection deleted, or would delete."""
+    """The result of a collection, or of a dry run."""
 
     objects: int
+    """Objects that were deleted, or would be."""
     bytes: int
     expired: int
     """Snapshots before this commit can no longer be read."""
@@ -29,89 +41,100 @@ class Collection:
 
 
 def seconds(text: str) -> float:
-    """A length of time such as `90s`, `12h`, `7d`."""
-    found = re.fullmatch(r"(\d{1,9})([smhdw])", text)
-    if found is None:
-        raise BadArgument(f"{text!r} is no length of time", "give a number and a unit: 90s, 30m, 12h, 7d, 2w")
-    return int(found[1]) * _UNITS[found[2]]
+    """Parse a length of time such as `90s`, `12h`, `7d`."""
+    match = re.fullmatch(r"(\d{1,9})([smhdw])", text) if isinstance(text, str) else None
+    if match is None:
+        raise BadArgument(f"{text!r} is no length of time", "give a text of a number and a unit: 90s, 30m, 12h, 7d, 2w")
+    return int(match[1]) * _SECONDS[match[2]]
 
 
 def collect(store: "Session", keep: str = "7d", *, dry_run: bool = False) -> Collection:
-    """Expire snapshots that were overtaken longer than `keep` ago, then delete what nothing reaches.
+    """Expire snapshots that were superseded longer than `keep` ago, and delete what no later snapshot needs.
 
-    Ages are told by the storage's clock, not by the times in commits. An object that no commit ever named is left
-    alone for a day: its writer may still be at work.
+    Ages follow the storage's clock, not the times in commits. Objects that no commit ever named are kept for a day,
+    because their writer may still be running.
     """
     age = seconds(keep)
     store.require_writable()
     store.refresh()
     now = store.storage.clock()
-    boundary = max(store.snapshot.expired, _first_kept(store, now - age))
-    if boundary > store.snapshot.expired and not dry_run:
-        store.publish(lambda head: _expire(head, boundary))
-    reached, ever = _reached(store, boundary)
-    doomed = [stored for stored in store.storage.walk("") if _is_doomed(stored, reached, ever, now)]
-    doomed.sort(key=lambda stored: not stored.path.endswith(".json"))  # what names others goes before them
+    oldest = max(store.snapshot.expired, _oldest_to_keep(store, now - age))
+    if oldest > store.snapshot.expired and not dry_run:
+        store.publish(lambda head: _expire(head, oldest))
+    needed, named = _needed_and_named(store, oldest)
+    garbage = [stored for stored in store.storage.walk("") if _is_garbage(stored, needed, named, now)]
+    garbage.sort(key=lambda stored: not stored.path.endswith(".json"))  # documents before the objects that they name
     if not dry_run:
-        store.storage.delete(stored.path for stored in doomed)
-    return Collection(len(doomed), sum(stored.size for stored in doomed), boundary, dry_run)
+        store.storage.delete(stored.path for stored in garbage)
+    return Collection(len(garbage), sum(stored.size for stored in garbage), oldest, dry_run)
 
 
-def _expire(head: Snapshot, boundary: int) -> Change | None:
-    return Change(verb="expire", expires=boundary, note={"before": boundary}) if boundary > head.expired else None
+def _expire(head: Snapshot, oldest: int) -> Change | None:
+    return Change(verb="expire", expires=oldest, note={"before": oldest}) if oldest > head.expired else None
 
 
-def _first_kept(store: "Session", since: float) -> int:
-    """The oldest snapshot that was not yet overtaken at that time."""
-    born = {stored.path: stored.modified for stored in store.storage.walk(paths.COMMITS)}
-    first = store.head
-    while first > 0 and born.get(paths.commit(first), 0.0) > since:
-        first -= 1
-    return max(first, 0)
+def _oldest_to_keep(store: "Session", since: float) -> int:
+    """Find the snapshot that was the newest one at a time; it and all later ones are kept."""
+    published = {stored.path: stored.modified for stored in store.storage.walk(paths.COMMITS)}
+    oldest = store.head
+    while oldest > 0 and published.get(paths.commit(oldest), 0.0) > since:
+        oldest -= 1
+    return max(oldest, 0)
 
 
-def _reached(store: "Session", boundary: int) -> tuple[set[str], set[str]]:
-    """Objects that kept snapshots need, and objects that any commit ever named."""
-    reached, ever = {paths.MARKER, store_marker.GROUP}, set()
+def _needed_and_named(store: "Session", oldest: int) -> tuple[set[str], set[str]]:
+    """List the objects that snapshots from `oldest` on need, and those that any commit ever named."""
+    needed, named = {paths.MARKER, store_marker.GROUP}, set()
     for commit, snapshot in log.replay(store.storage, store.head):
-        ever |= _named(snapshot)
-        reached.add(paths.commit(commit.n))
-        if commit.n >= boundary:
-            reached |= _named(snapshot)
-    for number in _kept_checkpoints(store, boundary):
-        reached.add(checkpoint.path_of(number))
+        added = _named_by_change(commit.change)
+        named |= added
+        needed.add(paths.commit(commit.n))
+        if commit.n == oldest:
+            needed |= _named_by_snapshot(snapshot)
+        elif commit.n > oldest:
+            needed |= added
+    for number in _checkpoints_to_keep(store, oldest):
+        needed.add(checkpoint.path_of(number))
         try:
             state = checkpoint.read(store.storage, number)
         except (CorruptStore, FileNotFoundError):
             continue
-        reached |= {entry.path for entries in state.runs.values() for entry in entries}
-    return reached, ever
+        needed |= {entry.path for entries in state.runs.values() for entry in entries}
+    return needed, named
 
 
-def _named(snapshot: Snapshot) -> set[str]:
-    """Every object that a snapshot, worked out from the log alone, needs."""
-    found = {entry.path for table in paths.TABLES for entry in snapshot.rows(table)}
-    found |= {paths.profile(entry.id) for entry in snapshot.profiles.values()}
-    for identity in snapshot.segments:
-        found |= {paths.segment(identity, name) for name in (*SMALL, "payload/c/0")}
-    return found
+def _named_by_change(change: Change) -> set[str]:
+    """List the objects that a commit adds to the state."""
+    return _paths(change.adds, change.profiles, change.segments)
 
 
-def _kept_checkpoints(store: "Session", boundary: int) -> list[int]:
-    """Those that kept snapshots are read from, the newest before all of them included; always the newest two."""
-    found = (paths.checkpoint_number(name) for name in store.storage.names(paths.CHECKPOINTS))
-    numbers = sorted(number for number in found if number is not None)
-    first = max((number for number in numbers if number <= boundary), default=0)
+def _named_by_snapshot(snapshot: Snapshot) -> set[str]:
+    """List the objects that a snapshot consists of, when it was computed from the log alone."""
+    rows = (entry for table in paths.TABLES for entry in snapshot.rows(table))
+    return _paths(rows, snapshot.profiles.values(), snapshot.segments.values())
+
+
+def _paths(rows: Iterable[RowsEntry], profiles: Iterable[ProfileEntry], segments: Iterable[SegmentEntry]) -> set[str]:
+    found = {entry.path for entry in rows} | {paths.profile(entry.id) for entry in profiles}
+    inside = (*SMALL_OBJECTS, "payload/c/0")
+    return found | {paths.segment(entry.id, name) for entry in segments for name in inside}
+
+
+def _checkpoints_to_keep(store: "Session", oldest: int) -> list[int]:
+    """List the newest checkpoint at or before the oldest snapshot, all later ones, and always the newest two."""
+    names = map(paths.checkpoint_number, store.storage.names(paths.CHECKPOINTS))
+    numbers = sorted(number for number in names if number is not None)
+    first = max((number for number in numbers if number <= oldest), default=0)
     return [number for number in numbers if number >= first or number in numbers[-2:]]
 
 
-def _is_doomed(stored: Stored, reached: set[str], ever: set[str], now: float) -> bool:
-    """Named by commits but reached by no kept snapshot; or never named, and older than a writer may take."""
-    if stored.path in reached or stored.path.startswith(f"{paths.COMMITS}/"):
+def _is_garbage(stored: StoredObject, needed: set[str], named: set[str], now: float) -> bool:
+    """Whether commits named an object that no snapshot needs any more, or no commit did for longer than a writer runs.
+
+    Commits themselves are never garbage.
+    """
+    if stored.path in needed or stored.path.startswith(f"{paths.COMMITS}/"):
         return False
-    if stored.path in ever:
+    if stored.path in named:
         return True
-    return now - stored.modified > GRACE_SECONDS and stored.path.split("/")[0] in _OURS
-
-
-_OURS = (paths.CHECKPOINTS, paths.PROFILES, paths.ROWS, paths.SEGMENTS, paths.UNFINISHED)
+    return now - stored.modified > GRACE_SECONDS and stored.path.split("/")[0] in _COLLECTED_FOLDERS

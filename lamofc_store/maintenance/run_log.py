@@ -1,4 +1,4 @@
-"""Runs: what a training or a benchmark was told, and the numbers that came of it, as rows of the catalog."""
+"""Runs in the catalog: the configuration of a training or a benchmark, and the numbers that it gave."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from lamofc_store.storage import new_ulid
 if TYPE_CHECKING:
     from lamofc_store.session import Session
 
-    pass
-
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -29,7 +27,7 @@ class Metric:
 
 
 def config_text(config: Mapping[str, Any]) -> str:
-    """A config as the column `config` of runs has it: JSON with sorted keys, so that equal ones are equal texts."""
+    """Write a config for the column `config` of runs: JSON with sorted keys, so that equal configs are equal texts."""
     try:
         return json.dumps(dict(config), sort_keys=True)
     except (TypeError, ValueError) as error:
@@ -45,7 +43,7 @@ def add_run(
     *,
     seconds: float | None = None,
 ) -> str:
-    """Commit a run with its metrics; its id."""
+    """Commit a run with its metrics; returns the id of the run."""
     import pyarrow as pa
 
     from lamofc_catalog import TABLES
@@ -61,10 +59,10 @@ def add_run(
     row = {"run": run, "kind": kind, "name": name, "config": text, "started": started, "seconds": seconds}
     fields = [pa.field("started", pa.string()) if field.name == "started" else field for field in TABLES["runs"]]
     schema = pa.schema(fields)
-    entries = [row_objects.publish(store.storage, "runs", pa.Table.from_pylist([row], schema=schema))]
+    entries = [row_objects.write(store.storage, "runs", pa.Table.from_pylist([row], schema=schema))]
     if rows:
         entries.append(
-            row_objects.publish(store.storage, "metrics", pa.Table.from_pylist(rows, schema=TABLES["metrics"]))
+            row_objects.write(store.storage, "metrics", pa.Table.from_pylist(rows, schema=TABLES["metrics"]))
         )
     store.publish(lambda head: Change(verb="run", adds=tuple(entries), note={"run": run, "metrics": len(rows)}))
     return run

@@ -1,33 +1,26 @@
-"""Reading: rows to byte ranges, ranges to records, records to tensors.
+"""Reading, in four steps: plan, fetch, decode, restore.
 
-In: catalog rows, features, a quality. Out: tensors in their own shape and dtype; each byte range is checked once."""
+In: catalog rows, features, a quality. Out: tensors in their own shape and dtype. A plan says where the records lie and
+how each tensor is restored; a record is fetched and checked once, however many tensors share it."""
 
 from lamofc_store.reading import layer_selection
-from lamofc_store.reading.decode_rows import (
-    COLUMNS,
-    ReadPlan,
-    decoded,
-    fetched,
-    pooled,
-    read,
-    stacked,
-    tensors,
-    together,
-)
-from lamofc_store.reading.fetching import Places, fetch, requests
+from lamofc_store.reading.decoding import decode_pooled, decode_stacked, decode_tensors
+from lamofc_store.reading.fetching import FetchedRecords, count_requests, fetch_plan, fetch_records
+from lamofc_store.reading.read_plan import PLAN_COLUMNS, ReadPlan, RecordLocations
+from lamofc_store.reading.read_sample import read_plan, read_sample
 
 __all__ = [
-    "COLUMNS",
-    "Places",
+    "PLAN_COLUMNS",
+    "FetchedRecords",
     "ReadPlan",
-    "decoded",
-    "fetch",
-    "fetched",
+    "RecordLocations",
+    "count_requests",
+    "decode_pooled",
+    "decode_stacked",
+    "decode_tensors",
+    "fetch_plan",
+    "fetch_records",
     "layer_selection",
-    "pooled",
-    "read",
-    "requests",
-    "stacked",
-    "tensors",
-    "together",
+    "read_plan",
+    "read_sample",
 ]

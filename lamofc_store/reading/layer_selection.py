@@ -1,4 +1,4 @@
-"""Any rate on read: a record of several layers is read only as far as a quality needs."""
+"""Any rate on read: of a record in several layers, only the prefix that a quality needs is read."""
 
 from typing import TYPE_CHECKING
 
@@ -11,29 +11,35 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Quality
 
-SIZES = ("elements", "stored_bits")
-COLUMNS = ("layers", "signal", "payload_bits", *SIZES)
-_ON_READ = ("snr_db", "mse", "bpfp")
+SIZE_COLUMNS = ("elements", "stored_bits")
+"""The columns of record rows that `bits_to_read` needs."""
+LAYER_COLUMNS = ("layers", "signal", "payload_bits", *SIZE_COLUMNS)
+"""The columns of record rows that `truncate_to_quality` needs."""
+_READ_QUALITIES = ("snr_db", "mse", "bpfp")
+_UNGROUPED_SHARE = 0.8
+"""A row with a larger share of its record's bits is taken to be alone in it: only headers make the difference."""
+_ERROR_TOLERANCE = 1.03
+"""A reader accepts a layer with this much more error than was asked for, as encoders do when they meet a target."""
 
 
-def on_read(quality: "Quality | None", max_bpfp: float | None = None) -> "Quality | None":
-    """The one wish of a reader, checked; None for all that there is."""
+def read_quality(quality: "Quality | None", max_bpfp: float | None = None) -> "Quality | None":
+    """Check the quality that a reader asks for; None reads every layer."""
     from lamofc_codecs import Quality
 
     if max_bpfp is not None:
         if quality is not None:
             raise BadArgument(f"max_bpfp={max_bpfp} beside {quality}", "give one of the two")
         quality = Quality(bpfp=max_bpfp)
-    if quality is not None and quality.kind not in _ON_READ:
-        raise BadArgument(f"{quality} cannot be chosen on reading", f"give one of {', '.join(_ON_READ)}")
+    if quality is not None and quality.kind not in _READ_QUALITIES:
+        raise BadArgument(f"{quality} cannot be chosen on reading", f"give one of {', '.join(_READ_QUALITIES)}")
     return quality
 
 
-def shortened(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
-    """Record rows whose `length` ends with the layer that a quality needs.
+def truncate_to_quality(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
+    """Shorten `length` in record rows to the end of the last layer that a quality needs.
 
-    By `snr_db` or `mse` that is the first layer that is as good, or the last one where none is; by `bpfp` the last that
-    costs no more, or the first one. Records of one layer are read whole.
+    For `snr_db` and `mse` this is the first layer that is good enough, or the last layer where none is. For `bpfp` it
+    is the last layer within the rate, or the first layer where none is. Records of one layer keep their length.
     """
     import pyarrow as pa
 
@@ -52,37 +58,35 @@ def shortened(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
     elements = rows["elements"].to_numpy()[record]
     sse = flat.field("sse").to_numpy(zero_copy_only=False).astype(np.float64)
     if quality.kind == "bpfp":
-        enough = 8 * ends * _share(rows)[record] <= quality.value * elements
-        chosen = np.maximum(np.bincount(record, enough, len(rows)).astype(np.int64), 1)
+        within = 8 * ends * _record_share(rows)[record] <= quality.value * elements
+        needed = np.maximum(np.bincount(record, within, len(rows)).astype(np.int64), 1)
     else:
         signal = rows["signal"].to_numpy()[record]
         allowed = signal * 10 ** (-quality.value / 10) if quality.kind == "snr_db" else quality.value * elements
-        short = sse > _NEARLY * allowed
-        chosen = np.minimum(np.bincount(record, short, len(rows)).astype(np.int64) + 1, counts)
+        too_coarse = sse > _ERROR_TOLERANCE * allowed
+        needed = np.minimum(np.bincount(record, too_coarse, len(rows)).astype(np.int64) + 1, counts)
     length = rows["length"].to_numpy().copy()
-    several = counts > 0
-    length[several] = ends[(first + chosen - 1)[several]]
-    place = rows.schema.get_field_index("length")
-    return rows.set_column(place, rows.schema.field(place), pa.array(length))
+    layered = counts > 0
+    length[layered] = ends[(first + needed - 1)[layered]]
+    column = rows.schema.get_field_index("length")
+    return rows.set_column(column, rows.schema.field(column), pa.array(length))
 
 
-def spent(rows: "pa.Table", shorter: "pa.Table") -> dict[str, tuple[float, int]]:
-    """Bits, headers counted, and elements of each feature, of rows of which `shorter` says how much is read."""
+def bits_to_read(rows: "pa.Table", truncated: "pa.Table") -> dict[str, tuple[float, int]]:
+    """Sum the bits to read, headers included, and the elements of each feature.
+
+    `truncated` are the same rows after `truncate_to_quality`.
+    """
     import pyarrow as pa
 
-    part = shorter["length"].to_numpy() / np.maximum(rows["length"].to_numpy(), 1)
-    bits = rows["stored_bits"].to_numpy() * part
-    found = pa.table({"feature": rows["feature"], "bits": bits, "elements": rows["elements"]})
-    sums = found.group_by("feature").aggregate([("bits", "sum"), ("elements", "sum")]).to_pylist()
+    share = truncated["length"].to_numpy() / np.maximum(rows["length"].to_numpy(), 1)
+    bits = rows["stored_bits"].to_numpy() * share
+    table = pa.table({"feature": rows["feature"], "bits": bits, "elements": rows["elements"]})
+    sums = table.group_by("feature").aggregate([("bits", "sum"), ("elements", "sum")]).to_pylist()
     return {row["feature"]: (row["bits_sum"], row["elements_sum"]) for row in sums}
 
 
-def _share(rows: "pa.Table") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Which share of its record's bits each row answers for; headers apart, all of them but for groups."""
+def _record_share(rows: "pa.Table") -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """The share of a record's bits that each row accounts for: all of them, unless the record holds a group."""
     share = rows["payload_bits"].to_numpy() / np.maximum(8 * rows["length"].to_numpy(), 1)
-    return np.where(share > _ALONE, 1.0, share)
-
-
-_ALONE = 0.8
-_NEARLY = 1.03
-"""What an encoder was allowed to miss a target by, a reader allows, too."""
+    return np.where(share > _UNGROUPED_SHARE, 1.0, share)

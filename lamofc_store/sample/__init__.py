@@ -1,44 +1,48 @@
-"""A sample: an id, named tensors, attributes; its nested structure; its layout as tokens x channels."""
+"""A sample: an id, named tensors, attributes; its nested structure; its layout as tokens x channels.
+
+In: tensors as a source gives them, nested or named, of any layout. Out: flat named features as tokens x channels, and
+the structure and patterns that bring them back; file names for ids.
+"""
 
 from lamofc_store.sample import layout, structure
-from lamofc_store.sample.file_names import MARKER, STRUCTURE, file_of, files_of, id_of
+from lamofc_store.sample.file_names import EXPORT_MARKER, STRUCTURE_KEY, file_of, files_of, id_of
 from lamofc_store.sample.layout import Grid, pattern_for, to_tokens
-from lamofc_store.sample.sample import OWN, Sample, Scalar
+from lamofc_store.sample.sample import RESERVED_COLUMNS, Sample, Scalar
 from lamofc_store.sample.structure import (
-    BARE,
-    ENVELOPE,
+    ENVELOPE_KEYS,
+    UNNAMED_FEATURE,
     Keys,
-    completed,
+    add_features,
     flatten,
-    is_plain,
-    merged,
-    plain,
+    is_scalar,
+    merge_structures,
     restore,
-    tensor_of,
+    to_scalar,
 )
+from lamofc_store.sample.tensors import as_tensor
 
 __all__ = [
-    "BARE",
-    "ENVELOPE",
-    "MARKER",
-    "OWN",
-    "STRUCTURE",
+    "ENVELOPE_KEYS",
+    "EXPORT_MARKER",
+    "RESERVED_COLUMNS",
+    "STRUCTURE_KEY",
+    "UNNAMED_FEATURE",
     "Grid",
     "Keys",
     "Sample",
     "Scalar",
-    "completed",
+    "add_features",
+    "as_tensor",
     "file_of",
     "files_of",
     "flatten",
     "id_of",
-    "is_plain",
+    "is_scalar",
     "layout",
-    "merged",
+    "merge_structures",
     "pattern_for",
-    "plain",
     "restore",
     "structure",
-    "tensor_of",
+    "to_scalar",
     "to_tokens",
 ]

@@ -1,15 +1,15 @@
-"""From a feature's own shape to tokens x channels, and back; which pattern and which grid a feature has."""
+"""Layout of a feature: its own shape to tokens x channels and back, by its pattern; its token grid."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.errors import BadArgument
 from lamofc_store.sample.pattern import default_pattern, parse
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Grid",
-    "assignments",
     "channels_of",
     "default_pattern",
     "from_tokens",
@@ -32,15 +31,15 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Grid:
-    """Tokens that lie on an image: `prefix` free ones (class, registers), then `height` x `width` in rows."""
+    """A token grid: `prefix` tokens without a place (class, registers), then `height` x `width` tokens, row by row."""
 
     prefix: int
     height: int
     width: int
 
     def __post_init__(self) -> None:
-        whole = all(type(value) is int for value in (self.prefix, self.height, self.width))
-        if not whole or self.prefix < 0 or self.height < 1 or self.width < 1:
+        are_integers = all(type(value) is int for value in (self.prefix, self.height, self.width))
+        if not are_integers or self.prefix < 0 or self.height < 1 or self.width < 1:
             raise BadArgument(
                 f"grid {self.prefix!r}+{self.height!r}x{self.width!r} is not prefix+height x width in whole numbers",
                 "write PREFIX+HEIGHTxWIDTH, such as 5+32x32 for 1029 tokens",
@@ -52,12 +51,12 @@ class Grid:
         return self.prefix + self.height * self.width
 
     def to_json(self) -> str:
-        """The JSON object that stands in the rows."""
+        """Write the JSON object of the catalog rows."""
         return json.dumps({"prefix": self.prefix, "height": self.height, "width": self.width})
 
     @classmethod
     def from_json(cls, text: str) -> Grid:
-        """Read `to_json` back; anything else is BadArgument."""
+        """Read the JSON object of `to_json`; BadArgument for any other text."""
         try:
             fields = json.loads(text)
         except ValueError:
@@ -71,14 +70,14 @@ class Grid:
 
     @classmethod
     def from_text(cls, text: str) -> Grid:
-        """Read what a user types: `5+32x32`, or `32x32` without prefix tokens."""
+        """Read the form that users type: `5+32x32`, or `32x32` without prefix tokens."""
         match = re.fullmatch(r"(?:(\d{1,9})\+)?(\d{1,9})x(\d{1,9})", text.replace(" ", ""))
         if match is None:
             raise BadArgument(f"{text!r} is no grid", "write PREFIX+HEIGHTxWIDTH, such as 5+32x32 for 1029 tokens")
         return cls(int(match[1] or 0), int(match[2]), int(match[3]))
 
     def check(self, tokens: int) -> None:
-        """BadArgument unless `tokens` is one image of this grid, or several whole ones."""
+        """Raise BadArgument unless so many tokens are one image of this grid, or several whole ones."""
         if tokens % self.tokens:
             raise BadArgument(
                 f"{tokens} tokens are not whole images of {self.prefix} + {self.height} x {self.width} = {self.tokens}",
@@ -87,13 +86,13 @@ class Grid:
 
 
 def to_tokens(tensor: torch.Tensor, pattern: str) -> torch.Tensor:
-    """The feature as tokens x channels; shares memory with `tensor` where it can."""
+    """Rearrange a feature to tokens x channels; the result shares its memory where strides allow."""
     bound = parse(pattern).bind(tensor.shape)
     return bound.move(tensor, bound.left, bound.right)
 
 
 def from_tokens(tokens: torch.Tensor, pattern: str, shape: Sequence[int]) -> torch.Tensor:
-    """The exact inverse of `flatten` for a feature of `shape`."""
+    """Rearrange tokens x channels to a feature of a shape: the exact inverse of `to_tokens`."""
     bound = parse(pattern).bind(shape)
     if tuple(tokens.shape) != (bound.tokens, bound.channels):
         raise BadArgument(
@@ -105,46 +104,33 @@ def from_tokens(tokens: torch.Tensor, pattern: str, shape: Sequence[int]) -> tor
 
 
 def in_order(shape: Sequence[int], pattern: str) -> bool:
-    """Whether the tokens of a feature of `shape` are all its axes but the last, as they stand."""
+    """Whether a pattern moves nothing: tokens are all axes but the last, in their order."""
     return parse(pattern).bind(shape).in_order
 
 
 def tokens_of(shape: Sequence[int], pattern: str) -> int:
-    """How many tokens a feature of `shape` has by `pattern`."""
+    """Count the tokens of a feature of a shape."""
     return parse(pattern).bind(shape).tokens
 
 
 def channels_of(shape: Sequence[int], pattern: str) -> int:
-    """How many channels a feature of `shape` has by `pattern`."""
+    """Count the channels of a feature of a shape."""
     return parse(pattern).bind(shape).channels
 
 
-def assignments(options: Iterable[str]) -> dict[str, str]:
-    """Patterns by feature glob, from `FEATURE=PATTERN` options; each pattern is checked at once."""
-    patterns: dict[str, str] = {}
-    for option in options:
-        glob, equals, pattern = option.partition("=")
-        if not equals or not glob.strip() or "->" in glob:
-            raise BadArgument(
-                f"{option!r} is no assignment of a pattern",
-                Hint("write FEATURE=PATTERN, such as [patterns] 'layer.*=b h t d -> (b t) (h d)'"),
-            )
-        patterns[glob.strip()] = parse(pattern.strip()).text
-    return patterns
-
-
 def pattern_for(
-    feature: str, shape: Sequence[int], patterns: Mapping[str, str], usual: Mapping[str, str] | None = None
+    feature: str, shape: Sequence[int], patterns: Mapping[str, str], source_patterns: Mapping[str, str] | None = None
 ) -> str:
-    """The pattern of a feature: by its own name, else by the first glob that fits it, or the default; fits `shape`.
+    """Select the pattern of a feature; BadArgument where it does not fit the shape.
 
-    `usual` are those of a source, by name, that hold where `patterns` tell none.
+    `patterns` are the user's, by feature name or glob: the name goes first, then the first glob that matches. Where
+    none matches, the source's own pattern by feature name holds, and else the default.
     """
     chosen = patterns.get(feature)
     if chosen is None:
         chosen = next((pattern for glob, pattern in patterns.items() if fnmatchcase(feature, glob)), None)
     if chosen is None:
-        chosen = (usual or {}).get(feature)
+        chosen = (source_patterns or {}).get(feature)
     if chosen is None:
         return default_pattern(shape)
     try:
@@ -155,7 +141,7 @@ def pattern_for(
 
 
 def grid_of(shape: Sequence[int], pattern: str) -> Grid | None:
-    """The grid that a pattern states by naming its innermost token axes `h` and `w`, else None; never guessed."""
+    """Derive the grid from a pattern whose innermost token axes are named `h` and `w`; None for any other pattern."""
     bound = parse(pattern).bind(shape)
     height, width = bound.lengths.get("h", 0), bound.lengths.get("w", 0)
     if bound.right[0][-2:] != ("h", "w") or not height or not width:

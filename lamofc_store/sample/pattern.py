@@ -1,9 +1,8 @@
-"""The language of patterns: which axes of a feature are tokens, which are channels.
+"""Patterns: the language that says which axes of a feature are tokens, and which are channels.
 
-A pattern is an einops pattern whose right side has two groups, tokens and channels: `b h t d -> (b t) (h d)`.
-Beyond einops, sizes that no shape can tell stand behind a comma: `(a b) y x -> (a y) (b x), b=8`.
-Every axis of the left appears exactly once on the right, so each pattern has an exact inverse.
-Nothing here needs torch until a tensor is moved.
+A pattern is an einops pattern whose right side has two groups, tokens and channels: `b h t d -> (b t) (h d)`. Beyond
+einops, sizes that do not follow from the shape stand behind a comma: `(a b) y x -> (a y) (b x), b=8`. Every axis of the
+left appears exactly once on the right, so each pattern has an exact inverse. Torch is loaded when a tensor is moved.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ Groups = tuple[tuple[str, ...], ...]
 """One side of a pattern: a tuple of axis names for each dimension; `1` is the empty tuple."""
 
 ELLIPSIS = "..."
-_WORD = re.compile(r"\.\.\.|[A-Za-z][A-Za-z0-9_]*|\d+|[()]|\S")
-_CURE = "write the feature's axes, an arrow, tokens and channels: 'b h t d -> (b t) (h d)'"
+_SYMBOL = re.compile(r"\.\.\.|[A-Za-z][A-Za-z0-9_]*|\d+|[()]|\S")
+_FORM_HINT = "write the feature's axes, an arrow, tokens and channels: 'b h t d -> (b t) (h d)'"
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A checked pattern; `text` is as the user wrote it."""
+    """A parsed pattern; `text` is as the user wrote it."""
 
     text: str
     left: Groups
     right: Groups
     sizes: tuple[tuple[str, int], ...] = ()
 
-    def bind(self, shape: Sequence[int]) -> Layout:
-        """Give each axis its length in `shape`; BadArgument names pattern, shape and cure where they do not fit."""
-        left, right = _spread(self, len(shape))
+    def bind(self, shape: Sequence[int]) -> BoundPattern:
+        """Give each axis its length in a shape; BadArgument, which names pattern and shape, where they do not fit."""
+        left, right = _expand_ellipsis(self, len(shape))
         if len(left) != len(shape):
             raise BadArgument(
                 f"pattern {self.text!r} has {len(left)} axes, the shape {tuple(shape)} has {len(shape)}",
@@ -49,12 +48,12 @@ class Pattern:
         lengths = dict(self.sizes)
         for group, length in zip(left, shape, strict=True):
             _bind_group(self.text, group, int(length), tuple(shape), lengths)
-        return Layout(left, right, lengths)
+        return BoundPattern(left, right, lengths)
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A pattern bound to a shape: every axis has a length, so tokens and channels are numbers."""
+class BoundPattern:
+    """A pattern bound to a shape: every axis has a length."""
 
     left: Groups
     right: Groups
@@ -62,22 +61,22 @@ class Layout:
 
     @property
     def tokens(self) -> int:
-        """Rows of the two-dimensional form."""
+        """Number of tokens."""
         return math.prod(self.lengths[name] for name in self.right[0])
 
     @property
     def channels(self) -> int:
-        """Columns of the two-dimensional form."""
+        """Number of channels."""
         return math.prod(self.lengths[name] for name in self.right[1])
 
     @property
     def in_order(self) -> bool:
-        """Whether channels are the last axis and tokens all others as they stand: there is nothing to move."""
+        """Whether nothing is moved: channels are the last axis, and tokens all others in their order."""
         names = [name for group in self.left for name in group]
         return names == [name for group in self.right for name in group] and self.right[1] == self.left[-1]
 
     def move(self, tensor: torch.Tensor, source: Groups, target: Groups) -> torch.Tensor:
-        """Rearrange from one side to the other; a view where the strides allow one."""
+        """Rearrange a tensor from one side to the other; a view where the strides allow one."""
         from einops import rearrange
 
         moved: torch.Tensor = rearrange(tensor, f"{_write(source)} -> {_write(target)}", **self.lengths)
@@ -85,24 +84,24 @@ class Layout:
 
 
 def default_pattern(shape: Sequence[int]) -> str:
-    """The last axis is channels and all others are tokens; a vector is one token, a scalar one value."""
+    """Write the pattern whose last axis is channels and all others are tokens; a vector is one token."""
     axes = len(shape)
     if axes < 5:
         return ("-> 1 1", "c -> 1 c", "t c -> t c", "b t c -> (b t) c", "b h w c -> (b h w) c")[axes]
-    rest = " ".join(f"a{index}" for index in range(axes - 1))
-    return f"{rest} c -> ({rest}) c"
+    tokens = " ".join(f"a{index}" for index in range(axes - 1))
+    return f"{tokens} c -> ({tokens}) c"
 
 
 @lru_cache(maxsize=1024)
 def parse(pattern: str) -> Pattern:
-    """Check a pattern by itself, before any shape is known."""
+    """Parse a pattern and check it by itself, before any shape is known."""
     arrow, _, sizes = pattern.partition(",")
     if arrow.count("->") != 1:
-        raise BadArgument(f"pattern {pattern!r} needs exactly one '->'", _CURE)
+        raise BadArgument(f"pattern {pattern!r} needs exactly one '->'", _FORM_HINT)
     left, right = (_side(pattern, side) for side in arrow.split("->"))
     parsed = Pattern(pattern, left, right, _sizes(pattern, sizes))
     if len(right) != 2:
-        raise BadArgument(f"pattern {pattern!r} has {len(right)} axes on its right, two are needed", _CURE)
+        raise BadArgument(f"pattern {pattern!r} has {len(right)} axes on its right, two are needed", _FORM_HINT)
     names, others = ([name for group in side for name in group] for side in (left, right))
     for name in sorted({*names, *others}):
         if (names.count(name), others.count(name)) != (1, 1):
@@ -113,49 +112,50 @@ def parse(pattern: str) -> Pattern:
             )
     for name, _size in parsed.sizes:
         if name not in names:
-            raise BadArgument(f"pattern {pattern!r} gives a size to {name!r}, which is no axis of it", _CURE)
+            raise BadArgument(f"pattern {pattern!r} gives a size to {name!r}, which is no axis of it", _FORM_HINT)
     if any(ELLIPSIS in group and len(group) > 1 for group in left):
         raise BadArgument(f"pattern {pattern!r} has '...' in a group on its left", "let '...' stand alone there")
     return parsed
 
 
 def _side(pattern: str, text: str) -> Groups:
-    """One side of the arrow as groups; `1` and `()` are both the empty group."""
+    """Parse one side of the arrow into groups; `1` and `()` are both the empty group."""
     groups: list[tuple[str, ...]] = []
     open_group: list[str] | None = None
-    for word in _WORD.findall(text):
-        if (word == "(") == (open_group is not None) and word in "()":
-            raise BadArgument(f"pattern {pattern!r} has unbalanced parentheses", _CURE)
-        if word == "(":
+    for symbol in _SYMBOL.findall(text):
+        if (symbol == "(") == (open_group is not None) and symbol in "()":
+            raise BadArgument(f"pattern {pattern!r} has unbalanced parentheses", _FORM_HINT)
+        if symbol == "(":
             open_group = []
-        elif word == ")":
+        elif symbol == ")":
             groups.append(tuple(open_group or ()))
             open_group = None
-        elif word == "1":
+        elif symbol == "1":
             if open_group is None:
                 groups.append(())
         else:
-            _check_name(pattern, word)
-            groups.append((word,)) if open_group is None else open_group.append(word)
+            _check_axis(pattern, symbol)
+            groups.append((symbol,)) if open_group is None else open_group.append(symbol)
     if open_group is not None:
-        raise BadArgument(f"pattern {pattern!r} has unbalanced parentheses", _CURE)
+        raise BadArgument(f"pattern {pattern!r} has unbalanced parentheses", _FORM_HINT)
     return tuple(groups)
 
 
-def _check_name(pattern: str, word: str) -> None:
-    if word == ELLIPSIS:
+def _check_axis(pattern: str, axis: str) -> None:
+    """Raise BadArgument for a symbol that einops would not take as the name of an axis."""
+    if axis == ELLIPSIS:
         return
-    if word.isdigit():
+    if axis.isdigit():
         raise BadArgument(
-            f"pattern {pattern!r}: {word} is no axis, only 1 may stand as a number",
-            f"name the axis and give its size behind a comma: ', n={word}'",
+            f"pattern {pattern!r}: {axis} is no axis, only 1 may stand as a number",
+            f"name the axis and give its size behind a comma: ', n={axis}'",
         )
-    if not word.isidentifier() or word.endswith("_") or iskeyword(word):
-        raise BadArgument(f"pattern {pattern!r}: {word!r} can be no axis name", _CURE)
+    if not axis.isidentifier() or axis.endswith("_") or iskeyword(axis):
+        raise BadArgument(f"pattern {pattern!r}: {axis!r} can be no axis name", _FORM_HINT)
 
 
 def _sizes(pattern: str, text: str) -> tuple[tuple[str, int], ...]:
-    """The sizes behind the comma: `, b=8, c=2`."""
+    """Parse the sizes behind the comma: `, b=8, c=2`."""
     sizes: dict[str, int] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         match = re.fullmatch(r"([A-Za-z]\w*)\s*=\s*([1-9]\d{0,9})", item)
@@ -167,15 +167,15 @@ def _sizes(pattern: str, text: str) -> tuple[tuple[str, int], ...]:
     return tuple(sizes.items())
 
 
-def _spread(pattern: Pattern, axes: int) -> tuple[Groups, Groups]:
-    """Both sides with `...` replaced by as many fresh names as the shape has axes to spare."""
+def _expand_ellipsis(pattern: Pattern, axes: int) -> tuple[Groups, Groups]:
+    """Replace `...` on both sides by a new name for each axis that the other names leave over."""
     if (ELLIPSIS,) not in pattern.left:
         return pattern.left, pattern.right
-    taken = {name for group in pattern.left for name in group}
-    fresh = (name for name in (f"rest{index}" for index in range(axes + len(taken))) if name not in taken)
-    names = tuple(next(fresh) for _ in range(axes - len(pattern.left) + 1))
-    at = pattern.left.index((ELLIPSIS,))
-    left = (*pattern.left[:at], *((name,) for name in names), *pattern.left[at + 1 :])
+    used = {name for group in pattern.left for name in group}
+    unused = (name for name in (f"rest{index}" for index in range(axes + len(used))) if name not in used)
+    names = tuple(next(unused) for _ in range(axes - len(pattern.left) + 1))
+    index = pattern.left.index((ELLIPSIS,))
+    left = (*pattern.left[:index], *((name,) for name in names), *pattern.left[index + 1 :])
     right = tuple(
         tuple(part for name in group for part in (names if name == ELLIPSIS else (name,))) for group in pattern.right
     )
@@ -185,22 +185,22 @@ def _spread(pattern: Pattern, axes: int) -> tuple[Groups, Groups]:
 def _bind_group(
     text: str, group: tuple[str, ...], length: int, shape: tuple[int, ...], lengths: dict[str, int]
 ) -> None:
-    """Find the one unknown length of a group, or check that the known ones multiply to the axis."""
-    unknown = [name for name in group if name not in lengths]
-    known = math.prod(lengths[name] for name in group if name in lengths)
-    if len(unknown) > 1:
+    """Compute the one length of a group that is not given, or check that the given ones multiply to the axis."""
+    open_axes = [name for name in group if name not in lengths]
+    product = math.prod(lengths[name] for name in group if name in lengths)
+    if len(open_axes) > 1:
         raise BadArgument(
-            f"pattern {text!r}: the sizes of {unknown} in an axis of {length} cannot be told from the shape {shape}",
-            f"give all but one behind a comma: '{text}, {unknown[-1]}=2'",
+            f"pattern {text!r}: the sizes of {open_axes} in an axis of {length} do not follow from the shape {shape}",
+            f"give all but one behind a comma: '{text}, {open_axes[-1]}=2'",
         )
-    if length < 0 or length % known or (not unknown and known != length):
+    if length < 0 or length % product or (not open_axes and product != length):
         raise BadArgument(
             f"pattern {text!r} does not fit the shape {shape}:"
-            f" {' x '.join(group) or '1'} makes {known}, the axis has {length}",
+            f" {' x '.join(group) or '1'} makes {product}, the axis has {length}",
             "correct the sizes behind the comma or the literal 1, or leave the pattern out to take the default",
         )
-    if unknown:
-        lengths[unknown[0]] = length // known
+    if open_axes:
+        lengths[open_axes[0]] = length // product
 
 
 def _write(groups: Groups) -> str:

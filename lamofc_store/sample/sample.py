@@ -1,4 +1,4 @@
-"""What a source yields: one item of the source data with its named tensors."""
+"""A sample: one item of the source data with its named tensors."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lamofc_store.errors import SourceError
 if TYPE_CHECKING:
     import torch
 
-OWN = ("sample", "structure")
-"""Columns that are no attributes."""
-_LARGEST = 1 << 63
+RESERVED_COLUMNS = ("sample", "structure")
+"""Columns of the table `samples` that are the store's own."""
+_INT64_LIMIT = 1 << 63
 
 Scalar: TypeAlias = str | int | float | bool | bytes | None
-"""A value of a sample column; dates and the like go in as text."""
+"""A value of a sample column; dates are stored as text."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Sample:
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     """Columns of the `samples` table: labels, splits, prompts."""
     structure: str | None = None
-    """JSON from `structure.flatten`, when the source nested its tensors; None for a flat mapping."""
+    """JSON from `structure.flatten` where the source nested its tensors; None for a flat mapping."""
     patterns: Mapping[str, str] = field(default_factory=dict)
-    """How features become tokens x channels, where the source knows; the user's own patterns go first."""
+    """The source's own patterns, by feature; the user's patterns go first."""
     grids: Mapping[str, str] = field(default_factory=dict)
-    """The token grid of features, `P+HxW`, where the source knows; the user's own grids go first."""
+    """The source's own token grids `P+HxW`, by feature; the user's grids go first."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
@@ -47,10 +47,15 @@ class Sample:
                     f"sample {self.id!r}: feature name {name!r} is not a non-empty string", "name each tensor by a text"
                 )
         for name, value in self.attributes.items():
-            if name in OWN:
-                raise SourceError(f"sample {self.id!r} has a column {name!r}, which the store has itself", "rename it")
-            if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
-                raise SourceError(f"sample {self.id!r}: {name} = {value:.3g} is more than 64 bits hold", "as a text")
+            if name in RESERVED_COLUMNS:
+                raise SourceError(
+                    f"sample {self.id!r} has a column {name!r}, which the store has itself",
+                    "give the column another name",
+                )
+            if isinstance(value, int) and not -_INT64_LIMIT <= value < _INT64_LIMIT:
+                raise SourceError(
+                    f"sample {self.id!r}: {name} = {value:.3g} is more than 64 bits hold", "give it as a text"
+                )
         for text in (self.id, *self.features, *self.attributes, *self.attributes.values()):
             if isinstance(text, str) and not _is_unicode(text):
                 raise SourceError(f"sample {self.id!r}: {text!r} is no Unicode text", "leave lone surrogates out")

@@ -1,16 +1,20 @@
-"""Segments: immutable Zarr groups of records, written once, checked, and moved by compaction."""
+"""Segments: immutable Zarr groups of records.
+
+In: records with their features, patterns and samples. Out: objects of one group, the place of each record in it, checks
+of its bytes, and copies of its live records in another segment."""
 
 from lamofc_store.segments import integrity
-from lamofc_store.segments.move_records import Taken, move, retold
-from lamofc_store.segments.writer import SMALL, Layout, SegmentWriter, Stream
+from lamofc_store.segments.move_records import MovedRecords, move, replace_columns
+from lamofc_store.segments.writer import SMALL_OBJECTS, SegmentLayout, SegmentWriter, Slot, Stream
 
 __all__ = [
-    "SMALL",
-    "Layout",
+    "SMALL_OBJECTS",
+    "MovedRecords",
+    "SegmentLayout",
     "SegmentWriter",
+    "Slot",
     "Stream",
-    "Taken",
     "integrity",
     "move",
-    "retold",
+    "replace_columns",
 ]

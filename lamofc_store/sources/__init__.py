@@ -1,28 +1,37 @@
-"""Where samples come from: folders and files of tensors, tables of embeddings, any Python iterable."""
+"""Sources of samples: folders and files of tensors, tables of embeddings, any Python iterable.
 
-from lamofc_store.sources.families import CACHE
-from lamofc_store.sources.files import find
-from lamofc_store.sources.opening import FORMATS, open
-from lamofc_store.sources.readers import (
+In: a path or an iterable. Out: samples, one at a time."""
+
+from lamofc_store import deprecation
+from lamofc_store.sources.attribute_table import read_table
+from lamofc_store.sources.contract import (
+    FeatureFilter,
+    ListedSource,
     Source,
-    Spread,
+    Spreadable,
     Tolerant,
-    Unreadable,
-    Wanted,
-    of_family,
-    read_table,
+    UnreadableSample,
     sample_id,
     spread_order,
 )
+from lamofc_store.sources.exports import INDEX, export_files
+from lamofc_store.sources.families import CACHE
+from lamofc_store.sources.files import find
+from lamofc_store.sources.formats import FORMATS
+from lamofc_store.sources.opening import open
+from lamofc_store.sources.readers import of_family
 
 __all__ = [
     "CACHE",
     "FORMATS",
+    "INDEX",
+    "FeatureFilter",
+    "ListedSource",
     "Source",
-    "Spread",
+    "Spreadable",
     "Tolerant",
-    "Unreadable",
-    "Wanted",
+    "UnreadableSample",
+    "export_files",
     "find",
     "of_family",
     "open",
@@ -30,3 +39,6 @@ __all__ = [
     "sample_id",
     "spread_order",
 ]
+
+_FORMER = {"Spread": "Spreadable", "Unreadable": "UnreadableSample", "Wanted": "FeatureFilter"}
+__getattr__ = deprecation.former_exports(__name__, _FORMER)

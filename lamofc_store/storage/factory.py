@@ -4,7 +4,7 @@ from lamofc_store.storage.interface import Options, Storage
 
 
 def open_storage(url: str, options: Options | None = None) -> Storage:
-    """The storage behind a path or any fsspec URL; nothing is read or made yet."""
+    """Open the storage behind a path or any fsspec URL; nothing is read or made before its first use."""
     if "://" not in url or url.startswith(("file://", "local://")):
         from lamofc_store.storage.local import LocalStorage
 

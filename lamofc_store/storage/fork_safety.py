@@ -1,6 +1,6 @@
-"""What a forked child does not take over from its parent: it opens files, folders and connections of its own.
+"""Forked children: each opens files, folders and connections of its own.
 
-Threads do not come along with a fork. Whoever waits for one of them, waits for ever.
+A fork copies memory but no threads. A child that waits for one of its parent's threads waits for ever.
 """
 
 import os
@@ -9,27 +9,27 @@ from typing import Protocol
 from weakref import WeakSet
 
 
-class Holder(Protocol):
-    """Something that keeps files, folders or connections open."""
+class ForkAware(Protocol):
+    """An object that keeps files, folders or connections open."""
 
-    def leave_parent(self) -> None:
-        """In a forked child: forget what was opened, without giving any of it back."""
-
-
-_HOLDERS: WeakSet[Holder] = WeakSet()
+    def reset_after_fork(self) -> None:
+        """Forget, in a forked child, what the parent opened, and close none of it."""
 
 
-def tell(holder: Holder) -> None:
-    """Have a holder told in every child that this process forks."""
-    _HOLDERS.add(holder)
+_REGISTERED: WeakSet[ForkAware] = WeakSet()
 
 
-def _leave_parent() -> None:
-    for holder in list(_HOLDERS):
-        holder.leave_parent()
+def register(resource: ForkAware) -> None:
+    """Call `reset_after_fork` of an object in every child that this process forks."""
+    _REGISTERED.add(resource)
+
+
+def _reset_after_fork() -> None:
+    for resource in list(_REGISTERED):
+        resource.reset_after_fork()
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.set_num_threads(1)  # its OpenMP threads stayed behind: the first parallel loop would wait for them
+        torch.set_num_threads(1)  # torch's OpenMP threads were not forked: the first parallel loop would wait for them
 
 
-os.register_at_fork(after_in_child=_leave_parent)
+os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,91 +1,69 @@
-"""A store behind fsspec: object stores, memory, and whatever else it speaks."""
+"""A storage behind fsspec: object stores, memory, and every other filesystem that fsspec opens."""
 
+import contextlib
+import errno
 import posixpath
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from weakref import finalize
 
-from lamofc_store.errors import ReadOnly, StoreError
-from lamofc_store.storage import fork_safety
-from lamofc_store.storage.interface import Range, Storage, Stored
+from lamofc_store.errors import BadArgument, Hint, ReadOnly, StoreError
+from lamofc_store.storage.interface import Range, Storage, StoredObject
 from lamofc_store.storage.ulid import new_ulid
 
-_TRIES, _FIRST_WAIT = 5, 0.2
-"""How often a range is asked for before that is an error; the waits between double."""
-_LASTING = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, TypeError, ValueError)
-_MEMORY = threading.Lock()
-"""fsspec's memory files have no exclusive create of their own between threads."""
+READ_ATTEMPTS = 5
+FIRST_RETRY_SECONDS = 0.2
+"""Wait before the second attempt to read a range; it doubles from attempt to attempt."""
+_NOT_RETRIED = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, TypeError, ValueError)
+_NOT_TRANSLATED = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, NotImplementedError)
+"""Errors that callers of a storage expect as they are."""
+_MEMORY_LOCK = threading.Lock()
+"""Makes `create` exclusive among threads on fsspec's memory filesystem, which ignores the mode."""
 
 
 class RemoteStorage(Storage):
-    """Objects of a filesystem that fsspec opens; opened anew in every process that uses it."""
+    """Objects of a filesystem that fsspec opens; each process opens its own."""
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
-        self.url = url.rstrip("/")
+        super().__init__(url.rstrip("/"))
         self.options = options
-        self.checked = {}
-        self._opened: tuple[Any, str] | None = None
-        self._workplace: _Folder | None = None
-        self._copies: _Folder | None = None
-        fork_safety.tell(self)
+        self._connection: tuple[Any, str] | None = None
 
     def __reduce__(self) -> tuple[type["RemoteStorage"], tuple[str, dict[str, Any]]]:
         return type(self), (self.url, self.options)
 
-    def _at(self, path: str) -> tuple[Any, str]:
-        """The filesystem and the object's full path in it."""
-        if self._opened is None:
-            self._opened = self._open()
-        filesystem, root = self._opened
-        return filesystem, posixpath.join(root, path) if path else root
-
-    def _open(self) -> tuple[Any, str]:
-        import fsspec
-
-        protocol = self.url.split("://", 1)[0]
-        fixed = {"use_listings_cache": False, "skip_instance_cache": True} if protocol != "memory" else {}
-        try:
-            filesystem, root = fsspec.core.url_to_fs(self.url, **{**fixed, **self.options})
-        except ImportError as error:
-            cure = f"pip install 'lamofc-store[{'s3' if protocol.startswith('s3') else 'all'}]'"
-            raise StoreError(f"{self.url} needs a package that is not installed: {error}", cure) from error
-        except ValueError as error:
-            raise StoreError(
-                f"{self.url} cannot be opened: {error}", "give a path or a URL that fsspec knows"
-            ) from error
-        return filesystem, root
-
     def read(self, path: str) -> bytes:
         filesystem, full = self._at(path)
-        return bytes(filesystem.cat_file(full))
+        with self._translate_errors(path, "read"):
+            return bytes(filesystem.cat_file(full))
 
     def read_ranges(self, ranges: list[Range]) -> list[bytes]:
         filesystem, _ = self._at("")
-        paths = [self._at(wanted.path)[1] for wanted in ranges]
-        starts = [wanted.start for wanted in ranges]
-        ends = [wanted.start + wanted.length for wanted in ranges]
-        found: dict[int, Any] = {}
-        for attempt in range(_TRIES):
-            left = [number for number in range(len(ranges)) if number not in found]
-            tried = [[list_[number] for number in left] for list_ in (paths, starts, ends)]
-            answers = dict(zip(left, filesystem.cat_ranges(*tried, on_error="return"), strict=True))
-            found |= {number: answer for number, answer in answers.items() if not isinstance(answer, BaseException)}
-            refused = [answer for answer in answers.values() if isinstance(answer, BaseException)]
-            if not refused:
+        paths = [self._at(part.path)[1] for part in ranges]
+        starts = [part.start for part in ranges]
+        ends = [part.start + part.length for part in ranges]
+        # An object store answers a request for an empty range with the whole object, so none is made.
+        contents: dict[int, Any] = {number: b"" for number, part in enumerate(ranges) if part.length == 0}
+        for attempt in range(READ_ATTEMPTS):
+            missing = [number for number in range(len(ranges)) if number not in contents]
+            if not missing:
                 break
-            _wait_after(refused[0], attempt, self.url)
-        return [bytes(found[number]) for number in range(len(ranges))]
+            arguments = [[column[number] for number in missing] for column in (paths, starts, ends)]
+            with self._translate_errors("", "read"):
+                answers = dict(zip(missing, filesystem.cat_ranges(*arguments, on_error="return"), strict=True))
+            contents |= {number: data for number, data in answers.items() if not isinstance(data, BaseException)}
+            contents |= {number: b"" for number in missing if self._is_past_the_end(answers[number], ranges[number])}
+            errors = [answers[number] for number in missing if number not in contents]
+            if errors:
+                self._wait_after(errors[0], attempt)
+        return [bytes(contents[number]) for number in range(len(ranges))]
 
     def write(self, path: str, content: bytes | Path) -> None:
         filesystem, full = self._at(path)
-        with _Translated(full):
+        with self._translate_errors(path, "written"):
             if isinstance(content, bytes):
                 filesystem.pipe_file(full, content)
             else:
@@ -94,9 +72,10 @@ class RemoteStorage(Storage):
 
     def create(self, path: str, data: bytes) -> bool:
         filesystem, full = self._at(path)
+        lock = _MEMORY_LOCK if self.url.startswith("memory://") else contextlib.nullcontext()
         try:
-            with _Translated(full), _MEMORY if self.url.startswith("memory://") else nullcontext():
-                # Where a file system ignores the mode, and there can be only one writer, this look is all there is.
+            with self._translate_errors(path, "written"), lock:
+                # This look is the only protection on a filesystem that ignores the mode; it allows a single writer.
                 if filesystem.exists(full):
                     return False
                 filesystem.pipe_file(full, data, mode="create")
@@ -107,114 +86,125 @@ class RemoteStorage(Storage):
     def names(self, folder: str) -> list[str]:
         filesystem, full = self._at(folder)
         try:
-            found = filesystem.ls(full, detail=False)
-        except FileNotFoundError:
+            with self._translate_errors(folder, "listed"):
+                entries = filesystem.ls(full, detail=False)
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted({name for entry in found if (name := posixpath.basename(entry.rstrip("/")))})
+        return sorted({name for entry in entries if (name := posixpath.basename(entry.rstrip("/")))})
 
-    def walk(self, folder: str) -> Iterator[Stored]:
+    def walk(self, folder: str) -> Iterator[StoredObject]:
         filesystem, full = self._at(folder)
         root = self._at("")[1]
-        for path, entry in sorted(filesystem.find(full, detail=True).items()):
-            yield Stored(posixpath.relpath(path, root), int(entry["size"]), _modified(entry))
+        with self._translate_errors(folder, "listed"):
+            entries = sorted(filesystem.find(full, detail=True).items())
+        for path, entry in entries:
+            yield StoredObject(posixpath.relpath(path, root), int(entry["size"]), _modified(entry))
 
     def delete(self, paths: Iterable[str]) -> None:
-        full = [self._at(path)[1] for path in paths]
-        filesystem, _ = self._at("")
-        for path in full:
-            with _Translated(path):
-                try:
-                    filesystem.rm_file(path)
-                except FileNotFoundError:
-                    continue
+        for path in list(paths):
+            filesystem, full = self._at(path)
+            with contextlib.suppress(FileNotFoundError), self._translate_errors(path, "deleted"):
+                filesystem.rm_file(full)
 
     def clock(self) -> float:
         path = f"tmp/{new_ulid()}"
         self.write(path, b"-")
         filesystem, full = self._at(path)
         try:
-            return _modified(filesystem.info(full))
+            with self._translate_errors(path, "read"):
+                return _modified(filesystem.info(full))
         finally:
             self.delete([path])
 
-    def workplace(self) -> Path:
-        if self._workplace is None:
-            self._workplace = _Folder()
-        return self._workplace.path
-
-    def local(self, path: str) -> Path | None:
-        return None
-
     def exists(self, path: str) -> bool:
         filesystem, full = self._at(path)
-        return bool(filesystem.exists(full))
+        with self._translate_errors(path, "read"):
+            return bool(filesystem.exists(full))
 
-    def copies(self) -> Path:
-        if self._copies is None:
-            self._copies = _Folder()
-        return self._copies.path
+    def reset_after_fork(self) -> None:
+        super().reset_after_fork()
+        self._connection = None
 
-    def close(self) -> None:
-        self.clear_workplace()
-        if self._copies is not None:
-            self._copies.remove()
-            self._copies = None
-            self.checked = {}
+    def _at(self, path: str) -> tuple[Any, str]:
+        """The filesystem, and an object's full path in it."""
+        if self._connection is None:
+            self._connection = self._connect()
+        filesystem, root = self._connection
+        return filesystem, posixpath.join(root, path) if path else root
 
-    def clear_workplace(self) -> None:
-        if self._workplace is not None:
-            self._workplace.remove()
-            self._workplace = None
+    def _connect(self) -> tuple[Any, str]:
+        import fsspec
 
-    def leave_parent(self) -> None:
-        """In a forked child: connections are opened and folders made anew; those of the parent stay its own."""
-        for folder in (self._workplace, self._copies):
-            if folder is not None:
-                folder.leave()
-        self._opened, self._workplace, self._copies, self.checked = None, None, None, {}
-
-
-def _wait_after(error: BaseException, attempt: int, url: str) -> None:
-    """Wait before a range is asked for again; raise where that is of no use."""
-    if isinstance(error, _LASTING) or not isinstance(error, Exception):
-        raise error
-    if attempt == _TRIES - 1:
-        raise StoreError(
-            f"{url} did not give what was asked for, {_TRIES} times: {error or type(error).__name__}",
-            "try again when it can be reached; a loader's state_dict() says where to go on",
-        ) from error
-    time.sleep(_FIRST_WAIT * 2**attempt)
-
-
-class _Folder:
-    """A folder for temporary files, removed with its owner or when the process ends."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="lamofc-"))
-        self.remove = finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-    def leave(self) -> None:
-        """Let it be: it is another process's."""
-        self.remove.detach()
-
-
-class _Translated:
-    """Refusals of the other side, in our words."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, PermissionError):
-            raise ReadOnly(
-                f"{self.target} cannot be written: {error}", "check the credentials given by storage_options"
+        protocol = self.url.split("://", 1)[0]
+        fixed = {"use_listings_cache": False, "skip_instance_cache": True} if protocol != "memory" else {}
+        try:
+            filesystem, root = fsspec.core.url_to_fs(self.url, **{**fixed, **self.options})
+        except ImportError as error:
+            hint = f"pip install 'lamofc-store[{'s3' if protocol.startswith('s3') else 'all'}]'"
+            raise StoreError(f"{self.url} needs a package that is not installed: {error}", hint) from error
+        except (TypeError, ValueError) as error:
+            raise self._unknown_option(error) or StoreError(
+                f"{self.url} cannot be opened: {error}",
+                Hint("give a path or a URL that fsspec knows, and in [storage_options] what its filesystem needs"),
             ) from error
+        return filesystem, root
+
+    @contextlib.contextmanager
+    def _translate_errors(self, path: str, deed: str) -> Iterator[None]:
+        """Raise errors of the filesystem as errors of the store, but for those that callers expect."""
+        target = f"{self.url}/{path}".rstrip("/")
+        try:
+            yield
+        except (StoreError, *_NOT_TRANSLATED):
+            raise
+        except PermissionError as error:
+            kind = StoreError if deed == "read" else ReadOnly
+            raise kind(
+                f"{target} cannot be {deed}: {error}", Hint("check the credentials in [storage_options]")
+            ) from error
+        except Exception as error:  # some filesystems look at their options only when they first connect
+            raise self._unknown_option(error) or StoreError(
+                f"{target} cannot be {deed}: {error or type(error).__name__}", self._reachability_hint()
+            ) from error
+
+    def _is_past_the_end(self, answer: object, part: Range) -> bool:
+        """Whether an object store refused a range because it begins where the object has ended."""
+        if not isinstance(answer, OSError) or answer.errno != errno.EINVAL:
+            return False
+        filesystem, full = self._at(part.path)
+        with self._translate_errors(part.path, "read"):
+            return part.start >= int(filesystem.info(full)["size"])
+
+    def _unknown_option(self, error: Exception) -> BadArgument | None:
+        """The error of a storage option that the filesystem does not take; None when it is another error."""
+        name = next((name for name in self.options if f"keyword argument '{name}'" in str(error)), None)
+        if name is None:
+            return None
+        return BadArgument(
+            f"{self.url} takes no storage option {name!r}",
+            Hint("leave it out of [storage_options], or correct its name; an S3 server's address is endpoint_url"),
+        )
+
+    def _reachability_hint(self) -> Hint:
+        endpoint = self.options.get("endpoint_url") or self.options.get("client_kwargs", {}).get("endpoint_url")
+        server = endpoint or "the server"
+        return Hint(f"check that {server} answers and is the right one; [storage_options] hold address and credentials")
+
+    def _wait_after(self, error: BaseException, attempt: int) -> None:
+        """Wait before the next attempt to read; raise an error that no further attempt would mend."""
+        if isinstance(error, _NOT_RETRIED) or not isinstance(error, Exception):
+            with self._translate_errors("", "read"):
+                raise error
+        if attempt == READ_ATTEMPTS - 1:
+            raise StoreError(
+                f"{self.url} did not give what was asked for, {READ_ATTEMPTS} times: {error or type(error).__name__}",
+                "try again when it can be reached; a loader goes on from its state_dict()",
+            ) from error
+        time.sleep(FIRST_RETRY_SECONDS * 2**attempt)
 
 
 def _modified(entry: dict[str, Any]) -> float:
+    """Seconds since 1970 of an object's last change, from a filesystem's description of it."""
     for key in ("LastModified", "mtime", "modified", "created", "updated", "last_modified"):
         value = entry.get(key)
         if isinstance(value, datetime):

@@ -78,9 +78,9 @@ class RecordCoder:
         """The record of an array; lossless where no profile is named."""
         import torch
 
-        from lamofc_codecs import encode, fit
+        from lamofc_codecs import LOSSLESS, encode, fit
 
-        profile = _profile(self.store, self.profiles[0]) if self.profiles else fit("raw", [])
+        profile = _profile(self.store, self.profiles[0]) if self.profiles else fit(LOSSLESS, [])
         pattern = self.pattern or layout.default_pattern(array.shape)
         tokens = layout.to_tokens(torch.from_numpy(np.ascontiguousarray(array)), pattern)
         return bytes(encode([tokens], profile)[0].data)

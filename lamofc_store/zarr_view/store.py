@@ -9,7 +9,7 @@ import zarr
 from zarr.abc.store import ByteRequest, Store
 
 from lamofc_store.errors import ReadOnly
-from lamofc_store.reading import Places, fetch
+from lamofc_store.reading import RecordLocations, fetch_records
 from lamofc_store.sample import layout
 from lamofc_store.storage import zarr_metadata
 from lamofc_store.zarr_view.record_coder import NAME
@@ -159,7 +159,7 @@ class _Array:
         fields = ("segment", "offset", "length", "shape", "dtype", "pattern", "profile", "item")
         rows: pa.Table = store.catalog.select([feature], fields=fields)
         self._storage, self._known = store.storage, store.profiles
-        self._places, self._items = Places.of(rows), rows["item"].to_numpy()
+        self._places, self._items = RecordLocations.from_rows(rows), rows["item"].to_numpy()
         self._profile: list[str] = rows["profile"].to_pylist()
         self._feature = feature
         at = {sample: row for row, sample in enumerate(rows["sample"].to_pylist())}
@@ -183,7 +183,7 @@ class _Array:
         if not self.has(index):
             return None
         row = int(self._row[index])
-        data = bytes(fetch(self._storage, self._places.take([row])).buffer.data)
+        data = bytes(fetch_records(self._storage, self._places.take([row])).buffer.data)
         return keep(data, self._known[self._profile[row]], [int(self._items[row])]) if inspect(data).items > 1 else data
 
     def key(self, name: str, index: int) -> str:
@@ -200,7 +200,7 @@ class _Array:
         codec = {"name": NAME, "configuration": settings}
         chunk = [1, *(max(1, length) for length in self._shape)]
         axes = ["sample", *(f"{name}[{axis}]" for axis in range(len(self._shape)))]
-        return zarr_metadata.described(
+        return zarr_metadata.array_document(
             shape, self._dtype, chunk, [codec], fill=False if self._dtype == "bool" else fill, axes=axes
         )
 
@@ -227,7 +227,7 @@ def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, by
     text = zarr_metadata.array(len(values), str(values.dtype), [axis])
     return {
         f"{name}/zarr.json": text,
-        f"{name}/c/0": zarr_metadata.with_crc(values.astype(values.dtype.newbyteorder("<")).tobytes()),
+        f"{name}/c/0": zarr_metadata.append_crc(values.astype(values.dtype.newbyteorder("<")).tobytes()),
     }
 
 

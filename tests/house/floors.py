@@ -37,16 +37,21 @@ FLOORS = {
         catalog
     """,
     "lamofc_store": """
-        errors version defaults codecs catalog
+        errors version defaults deprecation codecs catalog
         storage sample
-        commits sources.families
+        commits sources.families sources.contract
         session sources.readers
         sources reading
         segments zarr_view loading
+        ingest.request
+        ingest.items
+        ingest.profiles
+        ingest.records
         ingest
         maintenance
         store
         opening exporting
+        testing
     """,
     "lamofc_tools": """
         machine plots torch_checkpoint metrics models generate
@@ -69,7 +74,7 @@ PROGRAMS = ("lamofc_tools.benchmarks", "lamofc_tools.generate")
 PUBLIC_FOLDERS = {
     "lamofc_codecs": "entropy testing",
     "lamofc_catalog": "",
-    "lamofc_store": "catalog codecs errors exporting maintenance sample sources version",
+    "lamofc_store": "catalog codecs errors exporting maintenance sample sources storage testing version",
     "lamofc_tools": "",
 }
 """Files and folders of a room that other rooms may import from, beside the room itself."""

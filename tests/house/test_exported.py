@@ -1,5 +1,6 @@
 """`__all__` of every package is what the package offers: complete, sorted, and each name a thing and not its file."""
 
+import ast
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -30,7 +31,7 @@ def test_all_is_sorted_and_complete(name: str) -> None:
     package = import_module(name)
     exported = list(getattr(package, "__all__", []))
     assert exported == sorted(set(exported), key=order)
-    if "__getattr__" in vars(package):
+    if "__dir__" in vars(package):
         offered = {key for key in dir(package) if not key.startswith("_")}
     else:
         offered = {
@@ -48,3 +49,24 @@ def test_names_stay_what_they_are(name: str) -> None:
     exported = list(getattr(package, "__all__", []))
     first = {key: getattr(package, key) for key in exported}
     assert {key: getattr(package, key) for key in exported} == first
+
+
+def checked_names(path: Path) -> dict[str, set[str]]:
+    """Names by the package that they are imported from, as a type checker sees them."""
+    tree = ast.parse(path.read_text())
+    guards = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    imports = [node for guard in guards for node in guard.body if isinstance(node, ast.ImportFrom)]
+    names: dict[str, set[str]] = {}
+    for node in imports:
+        assert all(alias.asname is not None for alias in node.names), ast.unparse(node)
+        names.setdefault(str(node.module), set()).update(str(alias.asname) for alias in node.names)
+    return names
+
+
+def test_the_store_offers_type_checkers_what_it_offers_programs() -> None:
+    package = import_module("lamofc_store")
+    offered = {module: set(names.split()) for module, names in vars(package)["_PUBLIC"].items()}
+    checked = checked_names(ROOT / "lamofc_store" / "__init__.py")
+    assert checked.pop("lamofc_store.version") == {"__version__"}
+    assert checked == offered
+    assert set(package.__all__) == {name for names in offered.values() for name in names}

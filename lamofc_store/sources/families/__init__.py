@@ -1,4 +1,6 @@
-"""Files of published feature sets: each family names its tensors, so that what is ingested goes by one set of names."""
+"""Families of published feature sets, whose tensors get one set of names whichever script wrote them.
+
+In: an object as its file holds it. Out: the name of each tensor, and patterns by name."""
 
 from lamofc_store.sources.families.family import CACHE, IMAGE, Family
 from lamofc_store.sources.families.registry import FAMILIES, family_of

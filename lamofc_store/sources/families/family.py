@@ -1,4 +1,4 @@
-"""What a family of features is: which objects are of it, and what their tensors are called."""
+"""A family of published features: which objects belong to it, and how their tensors are named."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from lamofc_store.sample import Keys
 Names: TypeAlias = Callable[[Mapping[Any, Any]], "dict[Keys, str] | None"]
 
 CACHE = "b h t d -> (b t) (h d)"
-"""Keys and values: a token's channels are those of all heads."""
+"""The pattern of keys and values: the channels of a token are those of all heads."""
 IMAGE = "c h w -> (h w) c"
-"""Maps of channels: a place is a token."""
+"""The pattern of feature maps: each position is a token."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """Tensors that no name is told for keep the path that leads to them: nothing is left out."""
+    """The names of one family. A tensor without a name keeps the path that leads to it, so nothing is left out."""
 
     name: str
-    """As the argument `format` takes it."""
+    """As the argument `format` names it."""
     summary: str
     names: Names
-    """The name of each tensor of an object; None where it is not of this family."""
+    """Return the name of each tensor of an object by its path; None for an object of no such family."""
     patterns: Mapping[str, str] = field(default_factory=dict)
-    """By glob over names: for tensors of as many axes as the pattern has."""
+    """Patterns by glob over names, for tensors with as many axes as the pattern."""

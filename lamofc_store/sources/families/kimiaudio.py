@@ -1,4 +1,4 @@
-"""Kimi-Audio: keys and values layer by layer, in any order, and the hidden states of one layer beside its own."""
+"""Kimi-Audio: keys and values of each layer, in any order, and the hidden states of one layer beside them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _CACHES = ("k_cache", "v_cache")
 
 
 def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
-    """`layer.N.k_cache`, `layer.N.v_cache`; and `layer.N.output` where a layer is a pair of output and caches."""
-    found: dict[Keys, str] = {}
+    """Name the features of a payload: `layer.N.k_cache`, `layer.N.v_cache`, and `layer.N.output` of one layer."""
+    by_path: dict[Keys, str] = {}
     for key, value in payload.items():
         match = _KEY.fullmatch(str(key))
         if match is None or not isinstance(value, list | tuple) or len(value) != 2:
@@ -23,11 +23,11 @@ def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
         path: Keys = (str(key),)
         layer, caches = f"layer.{int(match[1])}", value
         if isinstance(value[1], list | tuple) and len(value[1]) == len(_CACHES):
-            found[*path, "0"] = f"{layer}.output"
+            by_path[*path, "0"] = f"{layer}.output"
             caches, path = value[1], (*path, "1")
-        if not any(isinstance(one, list | tuple | Mapping) or one is None for one in caches):
-            found |= {(*path, str(number)): f"{layer}.{_CACHES[number]}" for number in range(len(caches))}
-    return found or None
+        if not any(isinstance(cache, list | tuple | Mapping) or cache is None for cache in caches):
+            by_path |= {(*path, str(number)): f"{layer}.{_CACHES[number]}" for number in range(len(caches))}
+    return by_path or None
 
 
 FAMILY = Family(

@@ -1,4 +1,4 @@
-"""Qwen3: hidden states after the last of some layers, and the keys and values of all of them."""
+"""Qwen3: hidden states after the last of some layers, and the keys and values of all."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from lamofc_store.sources.families.family import CACHE, Family
 
 
 def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
-    """`layer.N.k_cache`, `layer.N.v_cache`, and `layer.N.output` of the last."""
+    """Name the features of a payload: `layer.N.k_cache`, `layer.N.v_cache`, and `layer.N.output` of the last."""
     keys, values = payload.get("key"), payload.get("value")
     listed = isinstance(keys, list | tuple) and isinstance(values, list | tuple)
     if "output" not in payload or keys is None or values is None or not listed:
         return None
-    found: dict[Keys, str] = {("output",): f"layer.{max(len(keys) - 1, 0)}.output"}
-    found |= {("key", str(layer)): f"layer.{layer}.k_cache" for layer in range(len(keys))}
-    return found | {("value", str(layer)): f"layer.{layer}.v_cache" for layer in range(len(values))}
+    by_path: dict[Keys, str] = {("output",): f"layer.{max(len(keys) - 1, 0)}.output"}
+    by_path |= {("key", str(layer)): f"layer.{layer}.k_cache" for layer in range(len(keys))}
+    return by_path | {("value", str(layer)): f"layer.{layer}.v_cache" for layer in range(len(values))}
 
 
 FAMILY = Family(

@@ -1,4 +1,4 @@
-"""The families by their names, and which one an object is of."""
+"""The families by name, and the family of an object."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from lamofc_store.sources.families import dinov3, falconmamba, kimiaudio, qwen3,
 from lamofc_store.sources.families.family import Family
 
 FAMILIES: dict[str, Family] = {
-    one.name: one for one in (dinov3.FAMILY, qwen3.FAMILY, falconmamba.FAMILY, kimiaudio.FAMILY, sd35.FAMILY)
+    family.name: family for family in (dinov3.FAMILY, qwen3.FAMILY, falconmamba.FAMILY, kimiaudio.FAMILY, sd35.FAMILY)
 }
 
 
 def family_of(payload: object) -> Family | None:
-    """The family that an object is of; None where it is of none."""
+    """Return the family that recognises an object; None if none does."""
     if not isinstance(payload, Mapping):
         return None
     return next((family for family in FAMILIES.values() if family.names(payload)), None)

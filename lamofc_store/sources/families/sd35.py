@@ -1,7 +1,7 @@
-"""Stable Diffusion 3.5 with a ControlNet: prompts by three text encoders, the control image, what is decoded.
+"""Stable Diffusion 3.5 with a ControlNet: prompts from three text encoders, the control image, the decoder's input.
 
-`item0` to `item2` are the encoders of the prompt in the order in which they are called, `item3` to `item5` the same of
-the negative prompt. Their names stay as they are; what the VAE encoded goes by its inner name.
+`item0` to `item2` are the encoders of the prompt in the order in which they are called, `item3` to `item5` those of the
+negative prompt. These names stay as they are; the outputs of the VAE encoder are named by their inner keys.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _DECODER = "vae.decoder"
 
 
 def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
-    """`text_encoder-item0.clip_prompt_embeds`, `vae.encoder_f0`, `vae.decoder`."""
-    found: dict[Keys, str] = {}
+    """Name the features of a payload: `text_encoder-item0.clip_prompt_embeds`, `vae.encoder_f0`, `vae.decoder`."""
+    by_path: dict[Keys, str] = {}
     for key, value in payload.items():
         inner = value if isinstance(value, Mapping) else {}
         if _TEXT.fullmatch(str(key)):
-            found |= {(str(key), str(feature)): f"{key}.{feature}" for feature in inner}
+            by_path |= {(str(key), str(feature)): f"{key}.{feature}" for feature in inner}
         elif _ENCODER.fullmatch(str(key)):
-            found |= {(str(key), str(feature)): str(feature) for feature in inner}
+            by_path |= {(str(key), str(feature)): str(feature) for feature in inner}
         elif key == _DECODER:
-            found[_DECODER,] = _DECODER
-    return found or None
+            by_path[_DECODER,] = _DECODER
+    return by_path or None
 
 
 FAMILY = Family(

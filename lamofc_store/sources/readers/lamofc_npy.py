@@ -1,7 +1,7 @@
-"""LaMoFC's and DT-UFC's trees of .npy: MODEL/TASK/feature/NAME.npy, of four axes, a file a sample.
+"""Trees of .npy as LaMoFC and DT-UFC keep them: MODEL/TASK/feature/NAME.npy, arrays of four axes, a file a sample.
 
-The feature goes by its task. Of depth estimation (`dpt`) the second axis holds layers of very different scale: each is
-a feature of its own, `dpt.0` to `dpt.3`, and the whole comes back when they are put together again.
+The feature is named for its task. In depth estimation (`dpt`) the second axis holds layers of very different scale:
+each becomes a feature of its own, `dpt.0` to `dpt.3`, and the structure of the sample stacks them again.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import json
 from pathlib import Path
 
 from lamofc_store.errors import Hint, SourceError
-from lamofc_store.sample import BARE, Sample
+from lamofc_store.sample import UNNAMED_FEATURE, Sample
+from lamofc_store.sources.contract import ALL_FEATURES, FeatureFilter
 from lamofc_store.sources.families import IMAGE
 from lamofc_store.sources.readers import numpy_files
-from lamofc_store.sources.readers.protocols import Wanted
 
 FOLDERS = ("feature", "feature_test")
 LAYERED = "dpt"
-_LAYERS = 1
-"""The axis of `dpt` that holds them."""
+"""The task whose arrays hold several layers."""
+_LAYER_AXIS = 1
 PATTERNS = {
     "cls": "n b t c -> (n b t) c",
     "seg": "n b t c -> (n b t) c",
@@ -27,37 +27,42 @@ PATTERNS = {
     "cnn": IMAGE,
     LAYERED: "n t c -> (n t) c",
 }
-"""By task."""
+"""The pattern of each task's features."""
 
 
-def task_of(path: Path) -> str | None:
-    """The task that a file's folders name; None where it is not one of such a tree."""
+def is_task_file(path: Path) -> bool:
+    """Whether a file lies in such a tree."""
+    return _task_of(path) is not None
+
+
+def _task_of(path: Path) -> str | None:
+    """Return the task that a file's folders name; None outside such a tree."""
     task = path.parent.parent.name
     return task if path.parent.name in FOLDERS and task in PATTERNS else None
 
 
-def read(path: Path, name: str, wanted: Wanted) -> Sample:
-    """One sample, its feature named for its task."""
-    task = task_of(path)
+def read(path: Path, name: str, features: FeatureFilter) -> Sample:
+    """Read one sample, its feature named for its task."""
+    task = _task_of(path)
     if task is None:
         raise SourceError(
             f"{path} does not lie in TASK/{FOLDERS[0]} with TASK one of {', '.join(PATTERNS)}",
             Hint("[format] npy takes any array"),
         )
-    arrays = numpy_files.read(path, name, Wanted()).features
-    if set(arrays) != {BARE}:
+    arrays = numpy_files.read(path, name, ALL_FEATURES).features
+    if set(arrays) != {UNNAMED_FEATURE}:
         raise SourceError(
             f"{path} holds {', '.join(arrays)} and is no single array", Hint("[format] npz takes several arrays")
         )
-    tensor = arrays[BARE]
+    tensor = arrays[UNNAMED_FEATURE]
     if task != LAYERED or tensor.dim() != 4:
-        features, structure = {task: tensor}, json.dumps({"tensor": task})
+        tensors, structure = {task: tensor}, json.dumps({"tensor": task})
     else:
-        features = {f"{task}.{layer}": one for layer, one in enumerate(tensor.unbind(_LAYERS))}
-        nodes = [{"tensor": feature} for feature in features]
-        structure = json.dumps({"stack": [_LAYERS, nodes]})
-    picked = wanted.pick(features, str(path))
+        tensors = {f"{task}.{number}": layer for number, layer in enumerate(tensor.unbind(_LAYER_AXIS))}
+        nodes = [{"tensor": feature} for feature in tensors]
+        structure = json.dumps({"stack": [_LAYER_AXIS, nodes]})
+    picked = features.pick(tensors, str(path))
     pattern = PATTERNS[task]
-    fits = all(len(pattern.split("->")[0].split()) == one.dim() for one in picked.values())
+    fits = all(len(pattern.split("->")[0].split()) == feature.dim() for feature in picked.values())
     patterns = dict.fromkeys(picked, pattern) if fits else {}
-    return Sample(name, picked, {"task": task}, structure if len(picked) == len(features) else None, patterns)
+    return Sample(name, picked, {"task": task}, structure if len(picked) == len(tensors) else None, patterns)

@@ -1,4 +1,4 @@
-"""A .safetensors file, as one sample or as columns of rows."""
+"""A .safetensors file, as one sample or as stacked columns."""
 
 from __future__ import annotations
 
@@ -6,50 +6,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import SourceError, StoreError
-from lamofc_store.sample import STRUCTURE, Sample, restore
-from lamofc_store.sources.readers.protocols import Wanted, reading
+from lamofc_store.sample import STRUCTURE_KEY, Sample, restore
+from lamofc_store.sources.contract import Column, FeatureFilter, reading
 
 if TYPE_CHECKING:
     import torch
 
-    from lamofc_store.sources.readers.column import Column
-
-KIND = ".safetensors file"
+_FILE_KIND = ".safetensors file"
 
 
-def read(path: Path, name: str, wanted: Wanted) -> Sample:
-    """One sample: each tensor of the file is a feature; only wanted tensors are read from disk."""
+def read(path: Path, name: str, features: FeatureFilter) -> Sample:
+    """Read one sample: each tensor of the file is a feature; only those that pass the filter are read from disk."""
     from safetensors import safe_open
 
-    with reading(path, KIND), safe_open(path, framework="pt") as file:
-        names = wanted.pick(dict.fromkeys(file.keys()), str(path))
-        features = {key: file.get_tensor(key) for key in names}
-        whole = len(names) == len(file.keys())
-        structure = (file.metadata() or {}).get(STRUCTURE) if whole else None
+    with reading(path, _FILE_KIND), safe_open(path, framework="pt") as file:
+        names = features.pick(dict.fromkeys(file.keys()), str(path))
+        tensors = {key: file.get_tensor(key) for key in names}
+        complete = len(names) == len(file.keys())
+        structure = (file.metadata() or {}).get(STRUCTURE_KEY) if complete else None
     if structure is not None:
-        _check(path, structure, features)
-    return Sample(name, features, structure=structure)
+        _check_structure(path, structure, tensors)
+    return Sample(name, tensors, structure=structure)
 
 
-def _check(path: Path, structure: str, features: dict[str, torch.Tensor]) -> None:
+def _check_structure(path: Path, structure: str, tensors: dict[str, torch.Tensor]) -> None:
+    """Raise SourceError unless the structure can be restored from the tensors."""
     try:
-        restore(features, structure)
+        restore(tensors, structure)
     except StoreError as error:
-        raise SourceError(f"{path}: {error.message}", f"remove the metadata key {STRUCTURE!r}") from None
+        raise SourceError(f"{path}: {error.message}", f"remove the metadata key {STRUCTURE_KEY!r}") from None
 
 
 def columns(path: Path) -> dict[str, Column]:
-    """Each tensor as a column whose rows are read from disk one at a time."""
+    """Open each tensor as a column whose rows are read from disk one at a time."""
     from safetensors import safe_open
 
-    from lamofc_store.sources.readers.column import Column
-
-    with reading(path, KIND):
+    with reading(path, _FILE_KIND):
         file: Any = safe_open(path, framework="pt")
         slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
 
-    def column(piece: Any) -> Column:
-        whole = not piece.get_dtype().startswith(("F", "BF", "C"))
-        return Column(tuple(piece.get_shape()), whole, lambda row: piece[row])
+    def column(tensor: Any) -> Column:
+        discrete = not tensor.get_dtype().startswith(("F", "BF", "C"))
+        return Column(tuple(tensor.get_shape()), discrete, lambda row: tensor[row])
 
-    return {key: column(piece) for key, piece in slices.items()}
+    return {key: column(tensor) for key, tensor in slices.items()}

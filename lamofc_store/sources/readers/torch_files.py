@@ -1,4 +1,4 @@
-"""Files of `torch.save`, compressed or not, as samples; what a known family wrote goes by that family's names."""
+"""Files of `torch.save`, compressed or not, as samples; those of a published family get that family's names."""
 
 from __future__ import annotations
 
@@ -9,67 +9,68 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import Hint, SourceError
-from lamofc_store.sample import ENVELOPE, Keys, Sample, Scalar
+from lamofc_store.sample import ENVELOPE_KEYS, Keys, Sample, Scalar
+from lamofc_store.sources.contract import ALL_FEATURES, FeatureFilter
 from lamofc_store.sources.families import FAMILIES, Family, family_of
-from lamofc_store.sources.readers.iterable import attributes_of, sample_of
-from lamofc_store.sources.readers.protocols import Wanted
+from lamofc_store.sources.readers.nested_sample import attributes_of, sample_of
 from lamofc_store.sources.readers.torch_unpickle import load
 
 if TYPE_CHECKING:
     import torch
 
 
-def read(path: Path, name: str, wanted: Wanted, family: str | None = None) -> Sample:
-    """One sample of what a file holds."""
-    return named(load(path), name, wanted, str(path), family)
+def read(path: Path, name: str, features: FeatureFilter, family: str | None = None) -> Sample:
+    """Read one sample from the object in a file."""
+    return _sample_of_object(load(path), name, features, str(path), family)
 
 
-def named(saved: Any, name: str, wanted: Wanted, where: str, family: str | None = None) -> Sample:
-    """One sample: tensors by their family's names, or by dotted path; plain values are attributes."""
+def of_family(payload: Any, name: str, family: str) -> Sample:
+    """Make a sample of an object in memory, as if it had been read from a file of its family."""
+    return _sample_of_object(payload, name, ALL_FEATURES, f"sample {name!r}", family)
+
+
+def _sample_of_object(saved: Any, name: str, features: FeatureFilter, where: str, family: str | None) -> Sample:
+    """Make a sample: tensors by their family's names, or by dotted path; plain values are attributes."""
     payload, prefix = _payload(saved)
-    found = family_of(payload) if family is None else FAMILIES[family]
-    names = (found.names(payload) if found is not None and isinstance(payload, Mapping) else None) or {}
+    kind = family_of(payload) if family is None else FAMILIES[family]
+    names = (kind.names(payload) if kind is not None and isinstance(payload, Mapping) else None) or {}
     if family is not None and not names:
         keys = ", ".join(map(str, payload))[:120] if isinstance(payload, Mapping) else type(payload).__name__
         raise SourceError(
             f"{where} holds nothing of {family}: {keys}", Hint("give [format] auto, or the family that wrote it")
         )
-    known = {(*prefix, *place): told for place, told in names.items()}
+    by_path = {(*prefix, *path): feature for path, feature in names.items()}
 
-    def tell(place: Keys) -> str:
-        inside = place[: len(prefix)] == prefix
-        return known.get(place) or ".".join(place[len(prefix) :] if inside else place)
+    def name_of(path: Keys) -> str:
+        inside = path[: len(prefix)] == prefix
+        return by_path.get(path) or ".".join(path[len(prefix) :] if inside else path)
 
-    sample = sample_of(name, saved, wanted, where, tell=tell, ordered=bool(names))
-    patterns = _patterns(found, sample.features) if names else {}
+    sample = sample_of(name, saved, features, where, name_of=name_of, ordered=bool(names))
+    patterns = _patterns(kind, sample.features) if names else {}
     measured = _measured(saved) if prefix else {}
     return replace(sample, attributes={**sample.attributes, **measured}, patterns=patterns)
 
 
 def _measured(saved: Mapping[Any, Any]) -> dict[str, Scalar]:
-    """Figures are real numbers, also where one is missing and -1 stands for it."""
-    told = attributes_of(saved.get(ENVELOPE[1]), "codec_")
-    return {key: float(value) if type(value) is int else value for key, value in told.items()}
-
-
-def of_family(payload: Any, name: str, family: str) -> Sample:
-    """A sample of an object in memory, as if its family's file had been read."""
-    return named(payload, name, Wanted(), f"sample {name!r}", family)
+    """Return the figures beside the features of an envelope; all as floats, because -1 stands for a missing one."""
+    figures = attributes_of(saved.get(ENVELOPE_KEYS[1]), "codec_")
+    return {key: float(value) if type(value) is int else value for key, value in figures.items()}
 
 
 def _payload(saved: Any) -> tuple[Any, Keys]:
-    """What holds the features, and the path to it."""
-    inner = saved.get(ENVELOPE[0]) if isinstance(saved, Mapping) else None
-    if inner is not None and (set(saved) == set(ENVELOPE) or family_of(inner) is not None):
-        return inner, ENVELOPE[:1]
+    """Return the object that holds the features, and the path to it."""
+    inner = saved.get(ENVELOPE_KEYS[0]) if isinstance(saved, Mapping) else None
+    if inner is not None and (set(saved) == set(ENVELOPE_KEYS) or family_of(inner) is not None):
+        return inner, ENVELOPE_KEYS[:1]
     return saved, ()
 
 
-def _patterns(family: Family | None, features: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """Of the features for which the family tells one that fits their axes."""
-    found: dict[str, str] = {}
-    for name, tensor in features.items():
+def _patterns(family: Family | None, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """Return the family's patterns by feature, for features with as many axes as the pattern."""
+    patterns: dict[str, str] = {}
+    for name, tensor in tensors.items():
         for glob, pattern in family.patterns.items() if family is not None else ():
-            if name not in found and fnmatchcase(name, glob) and len(pattern.split("->")[0].split()) == tensor.dim():
-                found[name] = pattern
-    return found
+            axes = len(pattern.split("->")[0].split())
+            if name not in patterns and fnmatchcase(name, glob) and axes == tensor.dim():
+                patterns[name] = pattern
+    return patterns

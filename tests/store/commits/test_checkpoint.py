@@ -40,7 +40,7 @@ def _state(store: lamofc.Store) -> tuple[dict[str, list[float]], list[tuple[obje
 @pytest.fixture(scope="module")
 def long_store(tmp_path_factory: pytest.TempPathFactory) -> lamofc.Store:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "EVERY", 8)
+        patch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 8)
         return _many_commits(str(tmp_path_factory.mktemp("long") / "s"), 26)
 
 
@@ -82,7 +82,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_told_by_verify(long_store: lamo
 
 
 def test_compact_and_gc_keep_what_a_kept_snapshot_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 8)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 8)
     with _many_commits(str(tmp_path / "s"), 24) as store:
         expected = _state(store)
         store.compact(live=1.0)

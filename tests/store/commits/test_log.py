@@ -15,7 +15,7 @@ from lamofc_store.storage import local, paths
 from lamofc_store.storage.factory import open_storage
 from lamofc_store.storage.interface import Storage
 from lamofc_store.storage.local import LocalStorage
-from lamofc_store.storage.sealed_json import seal, unseal
+from lamofc_store.storage.sealed_json import decode_document, encode_document
 from lamofc_store.storage.ulid import new_ulid
 
 
@@ -28,7 +28,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
     opened.close()
 
 
-def _note(text: str) -> log.Build:
+def _note(text: str) -> log.ChangeBuilder:
     return lambda head: Change(verb="annotate", note={"text": text})
 
 
@@ -101,9 +101,9 @@ def test_a_gap_is_corruption(storage: Storage) -> None:
 
 def test_an_exchanged_commit_is_corruption(storage: Storage) -> None:
     _publish(storage, 3)
-    body = unseal(storage.read(paths.commit(1)), "1")
+    body = decode_document(storage.read(paths.commit(1)), "1")
     storage.delete([paths.commit(1)])
-    storage.write(paths.commit(1), seal({**body, "note": {"text": "another"}}))
+    storage.write(paths.commit(1), encode_document({**body, "note": {"text": "another"}}))
     with pytest.raises(CorruptStore, match="does not follow commit 1"):
         log.load(storage)
 
@@ -111,19 +111,19 @@ def test_an_exchanged_commit_is_corruption(storage: Storage) -> None:
 def test_a_commit_of_a_later_format_is_refused_and_not_misread(storage: Storage) -> None:
     head = _publish(storage, 1)
     body = {"format": 2, "requires": ["ranges"], "n": 1, "previous": head.crc32c}
-    storage.create(paths.commit(1), seal(body))
+    storage.create(paths.commit(1), encode_document(body))
     with pytest.raises(NewerFormat, match="needs format 2 with ranges; this version reads format 1"):
         log.load(storage)
 
 
 def test_every_flipped_bit_of_a_document_is_noticed() -> None:
-    data = seal({"n": 1, "text": "ä"})
+    data = encode_document({"n": 1, "text": "ä"})
     for place in range(len(data)):
         for bit in range(8):
             damaged = bytearray(data)
             damaged[place] ^= 1 << bit
             with pytest.raises(CorruptStore, match="doc is damaged"):
-                unseal(bytes(damaged), "doc")
+                decode_document(bytes(damaged), "doc")
 
 
 def test_a_clock_set_back_changes_nothing(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,8 +158,8 @@ def test_a_commit_is_canonical_json(storage: Storage) -> None:
 
 
 def test_nobody_waits_for_ever_for_a_writer_who_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_LONGEST_TURN", 0.1)
+    monkeypatch.setattr(local, "COMMIT_LOCK_SECONDS", 0.1)
     store_marker.create(LocalStorage(str(tmp_path / "s")))
     stopped, other = LocalStorage(str(tmp_path / "s")), LocalStorage(str(tmp_path / "s"))
-    with stopped.committing():
+    with stopped.commit_lock():
         assert log.publish(other, Snapshot(), _note("past it")).n == 0

@@ -16,8 +16,8 @@ from torch.testing import assert_close
 
 import lamofc_store as lamofc
 from lamofc_store import Sample, sources
-from lamofc_store.errors import BadArgument, Conflict, NotFound, StoreError
-from lamofc_store.exporting.run import Exported, export
+from lamofc_store.errors import BadArgument, Conflict, NotFound, SourceError, StoreError
+from lamofc_store.exporting import Exported, export
 from lamofc_store.sample import structure
 from lamofc_store.sample.file_names import id_of
 
@@ -211,3 +211,40 @@ def test_a_file_holds_its_own_sample_and_no_other(tmp_path: Path, format: str) -
     files = [path for path in (tmp_path / "out").iterdir() if path.stem.isdigit()]
     assert len(files) == 32
     assert all(path.stat().st_size < 4 * (64 * 32 + 32) + 2000 for path in files)
+
+
+def test_an_id_too_long_for_any_file_system_is_exported_with_the_others(tmp_path: Path) -> None:
+    samples = {name: {"x": torch.full((2, 3), float(at))} for at, name in enumerate(("a", "b" * 10_000, "c" * 3000))}
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(samples, "raw")
+        assert export(store, tmp_path / "out").files == 3
+        assert export(store, tmp_path / "out").files == 0
+    index = pq.read_table(tmp_path / "out" / "index.parquet").to_pylist()
+    files = {row["sample"]: row["file"] for row in index}
+    assert files["a"] == "a.safetensors" and len(files["b" * 10_000]) < 80
+    again = {sample.id: sample.features["x"] for sample in sources.open(tmp_path / "out")}
+    assert again.keys() == samples.keys()
+    assert all(torch.equal(again[name], samples[name]["x"]) for name in samples)
+    (tmp_path / "out" / "index.parquet").unlink()
+    with pytest.raises(SourceError, match="which holds its id") as caught:
+        sources.open(tmp_path / "out")
+    assert caught.value.cure == "complete the export"
+
+
+def test_a_path_that_a_disk_refuses_is_shown_in_short(store: Any, tmp_path: Path) -> None:
+    folder = Path(tmp_path, *["d" * 200] * 30)
+    with pytest.raises(StoreError, match="File name too long") as caught:
+        export(store, folder)
+    assert len(caught.value.message) < 400
+
+
+def test_a_store_and_its_export_are_apart(tmp_path: Path) -> None:
+    url = tmp_path / "mine.lamofc"
+    with lamofc.open(str(url), "w-") as store:
+        store.ingest({"a": {"x": torch.ones(2, 3)}}, "raw")
+        (tmp_path / "link").symlink_to(url)
+        for out in (url, url / "x", tmp_path, tmp_path / "link" / "x"):
+            with pytest.raises(BadArgument, match="lie in each other"):
+                export(store, out, overwrite=True)
+        assert store.verify().ok and not (url / "x").exists()
+        assert export(store, tmp_path / "mine.lamofc-export").files == 1

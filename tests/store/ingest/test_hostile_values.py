@@ -36,7 +36,7 @@ def test_compressed_members_are_read_and_not_mapped(tmp_path: Path) -> None:
 
 
 def test_members_that_become_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_unpickle, "LARGE", 1 << 16)
+    monkeypatch.setattr(torch_unpickle, "LARGE_BYTES", 1 << 16)
     with pytest.raises(SourceError, match="would become"):
         list(sources.open(repacked(tmp_path / "packed", {"x": torch.zeros(1 << 20)})))
 
@@ -45,7 +45,7 @@ def test_members_that_become_too_large_are_refused(tmp_path: Path, monkeypatch: 
     ("make", "said"),
     [
         (lambda: torch.zeros(1).expand(1 << 25, 1 << 25), "repeats 4 bytes to"),
-        (lambda: torch.empty(3, device="meta"), "layout"),
+        (lambda: torch.empty(3, device="meta"), "on the meta device"),
         (lambda: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "layout"),
         (lambda: torch.zeros(4, dtype=torch.uint8).view(torch.bits8), r"of torch\.bits8"),
     ],

@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -51,6 +52,28 @@ def test_wrong_names_are_answered_with_the_right_ones(store: lamofc.Store) -> No
         store.dataset([])
     with pytest.raises(NotFound, match="no sample 'nobody' in this dataset"):
         store.dataset(["hidden"]).locate(["s/0001", "nobody"])
+    with pytest.raises(NotFound, match="no column 'lab'; columns are label, split"):
+        store.dataset(["hidden"], target="lab")
+    with pytest.raises(NotFound, match="no column 'lab'; columns are label, split"):
+        store.dataset(["hidden"], target=["label", "lab"])
+    assert store.dataset(["hidden"], target="structure").targets["structure"]
+
+
+def test_an_index_is_one_whole_number(store: lamofc.Store) -> None:
+    dataset = store.dataset(["pooled"])
+    for index in (torch.tensor(3), np.int64(3)):
+        assert dataset[index]["sample"] == dataset.samples[3]
+    for wrong in (slice(0, 2), "s/0001", 1.5, [0, 1]):
+        with pytest.raises(BadArgument, match="an index is one whole number") as refused:
+            dataset[wrong]  # type: ignore[index]
+        assert "__getitems__" in refused.value.cure
+
+
+def test_a_dataset_shows_what_it_holds(store: lamofc.Store) -> None:
+    plain, labelled = store.dataset(["hidden", "pooled"]), store.dataset(["pooled"], target=len)
+    assert repr(plain) == f"<FeatureDataset of 12 samples, features hidden, pooled, commit {store.head}>"
+    assert "targets target" in repr(labelled)
+    assert repr(labelled) in repr(lamofc.FeatureLoader(labelled))
 
 
 def test_a_dataset_stays_at_its_snapshot(store: lamofc.Store, make_samples: Make) -> None:

@@ -89,12 +89,12 @@ def test_ragged_features_are_listed_padded_and_packed(store: lamofc.Store) -> No
     assert joined["hidden"].values.shape[1] == joined["hidden"].offsets[-1]
 
 
-def test_shapes_of_which_more_differs_are_only_listed(tmp_path: Path) -> None:
+def test_shapes_that_differ_in_more_than_tokens_are_only_listed(tmp_path: Path) -> None:
     with lamofc.open(str(tmp_path / "s"), "w-") as store:
         store.ingest([Sample("a", {"x": torch.ones(2, 3)}), Sample("b", {"x": torch.ones(2, 4)})], codec="raw")
         dataset = store.dataset(["x"])
         for ragged in ("pad", "pack"):
-            with pytest.raises(BadArgument, match="not only their tokens differ"):
+            with pytest.raises(BadArgument, match="differ in more than their tokens"):
                 next(iter(FeatureLoader(dataset, 2, ragged=ragged)))  # type: ignore[arg-type]
         assert [tensor.shape[1] for tensor in next(iter(FeatureLoader(dataset, 2, ragged="list")))["x"]] == [3, 4]
 
@@ -162,12 +162,16 @@ def test_a_state_of_another_snapshot_is_refused(many: lamofc.Store, make_samples
 def test_any_number_of_ranks_shares_one_order(many: lamofc.Store, world: int) -> None:
     dataset = many.dataset(["pooled"])
     loaders = [FeatureLoader(dataset, 16 // world, shuffle=True, rank=rank, world=world) for rank in range(world)]
-    dealt = [list(loader) for loader in loaders]
+    batches_of_rank = [list(loader) for loader in loaders]
     found = [
-        sample for step in range(3) for batches in dealt if step < len(batches) for sample in batches[step]["sample"]
+        sample
+        for step in range(3)
+        for batches in batches_of_rank
+        if step < len(batches)
+        for sample in batches[step]["sample"]
     ]
     assert found[:40] == _ids(FeatureLoader(dataset, 16, shuffle=True))
-    assert len({len(batch["sample"]) for batches in dealt for batch in batches[:2]}) == 1
+    assert len({len(batch["sample"]) for batches in batches_of_rank for batch in batches[:2]}) == 1
 
 
 def test_balanced_classes(many: lamofc.Store) -> None:
@@ -194,11 +198,30 @@ def test_balanced_classes(many: lamofc.Store) -> None:
         {"seed": "x"},
         {"start": "thread", "workers": 1},
         {"timeout": -1},
+        {"device": "toaster"},
     ],
 )
 def test_options_that_cannot_be(store: lamofc.Store, wrong: dict[str, Any]) -> None:
     with pytest.raises(BadArgument, match="="):
         FeatureLoader(store.dataset(["pooled"]), **wrong)
+
+
+def test_a_device_that_is_not_there_is_refused_at_once(store: lamofc.Store) -> None:
+    device = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(BadArgument, match=f"device='{device}', but torch sees") as refused:
+        FeatureLoader(store.dataset(["pooled"]), device=device)
+    assert refused.value.cure == "give device= cpu"
+
+
+def test_former_names_work_and_warn(store: lamofc.Store) -> None:
+    loader = FeatureLoader(store.dataset(["pooled"]), 4, shuffle=True)
+    with pytest.warns(DeprecationWarning, match=r"FeatureLoader\.deal .* use batch_sampler"):
+        assert loader.deal is loader.batch_sampler
+    with pytest.warns(DeprecationWarning, match=r"FeatureLoader\.mixing .* use shuffle_quality"):
+        quality = loader.mixing()
+    assert quality == loader.shuffle_quality()
+    with pytest.warns(DeprecationWarning, match=r"ShuffleQuality\.company .* use pair_recurrence"):
+        assert quality.company == quality.pair_recurrence
 
 
 def test_an_image_of_tokens_keeps_its_grid(tmp_path: Path) -> None:
@@ -215,10 +238,10 @@ def test_torchdatas_stateful_loader_goes_on_where_it_was(many: lamofc.Store, wor
     dataset = many.dataset(["pooled"])
 
     def made() -> Any:
-        deal = FeatureLoader(dataset, 7, shuffle=True, seed=3).deal
+        sampler = FeatureLoader(dataset, 7, shuffle=True, seed=3).batch_sampler
         return stateful.StatefulDataLoader(
             dataset,
-            batch_sampler=deal,
+            batch_sampler=sampler,
             collate_fn=list,
             num_workers=workers,
             multiprocessing_context="forkserver" if workers else None,

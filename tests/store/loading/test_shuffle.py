@@ -1,4 +1,4 @@
-"""Orders and how they are dealt: the same everywhere, nothing lost, nothing twice."""
+"""Orders and their batches: the same everywhere, nothing lost, nothing twice."""
 
 import itertools
 
@@ -9,27 +9,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lamofc_store.errors import BadArgument
-from lamofc_store.loading.batch_sampler import Deal, Hand
-from lamofc_store.loading.shuffle import Order, Shuffle
-from lamofc_store.loading.shuffle_quality import mixing
-from lamofc_store.reading.fetching import Places
+from lamofc_store.loading.batch_sampler import DistributedBatchSampler, RankShare
+from lamofc_store.loading.shuffle import EpochOrder, ShuffleMode
+from lamofc_store.loading.shuffle_quality import measure_shuffle
+from lamofc_store.reading import RecordLocations
 
 PLACES = np.random.default_rng(0).permutation(5000)
 
 
-def order(shuffle: Shuffle | None = "full", seed: int = 0, samples: int = 5000, **options: object) -> Order:
-    return Order(samples, shuffle, seed, PLACES[:samples].argsort().argsort(), **options)  # type: ignore[arg-type]
+def order(shuffle: ShuffleMode | None = "full", seed: int = 0, samples: int = 5000, **options: object) -> EpochOrder:
+    return EpochOrder(samples, shuffle, seed, PLACES[:samples].argsort().argsort(), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shuffle", [None, "full", "blocks"])
-def test_every_epoch_has_every_sample_once(shuffle: Shuffle | None) -> None:
+def test_every_epoch_has_every_sample_once(shuffle: ShuffleMode | None) -> None:
     for epoch in range(3):
-        assert (np.sort(order(shuffle).epoch(epoch)) == np.arange(5000)).all()
+        assert (np.sort(order(shuffle).indices(epoch)) == np.arange(5000)).all()
 
 
 @pytest.mark.parametrize("shuffle", ["full", "blocks"])
-def test_orders_of_epochs_and_seeds_have_nothing_in_common(shuffle: Shuffle) -> None:
-    found = [order(shuffle, seed).epoch(epoch) for seed in (0, 1, -1, 1 << 40) for epoch in range(3)]
+def test_orders_of_epochs_and_seeds_have_nothing_in_common(shuffle: ShuffleMode) -> None:
+    found = [order(shuffle, seed).indices(epoch) for seed in (0, 1, -1, 1 << 40) for epoch in range(3)]
     same = [(one == other).mean() for at, one in enumerate(found) for other in found[:at]]
     assert max(same) < 0.005  # by chance 1 in 5000
 
@@ -47,14 +47,14 @@ def test_an_order_is_the_same_in_every_version() -> None:
         "blocks": order("blocks", 3, block=64, window=4),
         "balanced": order("full", 3, classes=classes),
     }
-    found = {name: xxhash.xxh3_64_hexdigest(one.epoch(2).astype("<i8").tobytes()) for name, one in orders.items()}
+    found = {name: xxhash.xxh3_64_hexdigest(one.indices(2).astype("<i8").tobytes()) for name, one in orders.items()}
     assert found == told
 
 
 def test_a_full_shuffle_is_even() -> None:
     """Where a sample goes says nothing: over 400 epochs each eighth of the places gets its share of each sample."""
     shuffled = order(samples=200)
-    where = np.stack([np.argsort(shuffled.epoch(epoch)) for epoch in range(400)]) // 25
+    where = np.stack([np.argsort(shuffled.indices(epoch)) for epoch in range(400)]) // 25
     counts = np.stack([(where == part).sum(0) for part in range(8)])
     chi = ((counts - 50) ** 2 / 50).sum()
     assert 1150 < chi < 1650  # 200 samples x 7 degrees of freedom: 1400 on average, 53 of deviation
@@ -62,8 +62,8 @@ def test_a_full_shuffle_is_even() -> None:
 
 def test_blocks_keep_neighbours_near_and_mix_within_windows() -> None:
     blocks = order("blocks", block=50, window=4)
-    assert blocks.places is not None
-    epoch = blocks.places[blocks.epoch(0)] // 50
+    assert blocks.storage_rank is not None
+    epoch = blocks.storage_rank[blocks.indices(0)] // 50
     for start in range(0, 5000, 200):
         assert len(set(epoch[start : start + 200])) == 4
     assert len(set(epoch[:20])) > 2  # and not one block after the other
@@ -72,7 +72,7 @@ def test_blocks_keep_neighbours_near_and_mix_within_windows() -> None:
 def test_balanced_classes_come_equally_often_and_rare_ones_go_round_evenly() -> None:
     classes = np.repeat([0, 1, 2], [4000, 990, 10])
     balanced = order(classes=classes)
-    found = balanced.epoch(0)
+    found = balanced.indices(0)
     assert sorted(np.bincount(classes[found])) == [1666, 1667, 1667]
     rare = np.bincount(found[classes[found] == 2] - 4990)
     assert rare.min() >= 166 and rare.max() <= 167
@@ -82,20 +82,26 @@ def test_balanced_classes_come_equally_often_and_rare_ones_go_round_evenly() -> 
 
 
 def test_mixing_tells_a_shuffle_from_none() -> None:
-    places = Places(("a", "b"), np.repeat([0, 1], 5000), np.arange(10_000) % 5000 * 200_000, np.full(10_000, 8000))
+    places = RecordLocations(
+        ("a", "b"), np.repeat([0, 1], 5000), np.arange(10_000) % 5000 * 200_000, np.full(10_000, 8000)
+    )
     found = {}
     for name, kind, block, window in (("full", "full", 1, 1), ("near", "blocks", 50, 4), ("far", "blocks", 50, 100)):
-        ordered = Order(10_000, kind, 0, np.arange(10_000), block, window)  # type: ignore[arg-type]
-        found[name] = mixing(ordered, places, 50)
-    assert 0.97 < found["full"].spread < 1.03 and 0.9 < found["full"].company < 1.1 and found["full"].requests == 50
-    assert found["near"].spread < 0.9 and 11 < found["near"].company < 15  # 1 in 4 x 1 in 4, of 1 in 200
-    assert 0.9 < found["far"].spread < 1.1 and 0.9 < found["far"].company < 1.2
-    plain = mixing(Order(10_000, None, 0), places, 50)
-    assert plain.spread < 0.01 and plain.company > 100
-    dense = Places(("a",), np.zeros(10_000, np.int64), np.arange(10_000) * 8000, np.full(10_000, 8000))
-    assert mixing(Order(10_000, None, 0), dense, 50).requests == 1
-    near = mixing(Order(10_000, "blocks", 0, np.arange(10_000), 50, 1), dense, 50).requests
-    assert near == 1 and mixing(Order(10_000, "full", 0), dense, 50).requests > 40
+        ordered = EpochOrder(10_000, kind, 0, np.arange(10_000), block, window)  # type: ignore[arg-type]
+        found[name] = measure_shuffle(ordered, places, 50)
+    assert (
+        0.97 < found["full"].spread < 1.03
+        and 0.9 < found["full"].pair_recurrence < 1.1
+        and found["full"].requests == 50
+    )
+    assert found["near"].spread < 0.9 and 11 < found["near"].pair_recurrence < 15  # 1 in 4 x 1 in 4, of 1 in 200
+    assert 0.9 < found["far"].spread < 1.1 and 0.9 < found["far"].pair_recurrence < 1.2
+    plain = measure_shuffle(EpochOrder(10_000, None, 0), places, 50)
+    assert plain.spread < 0.01 and plain.pair_recurrence > 100
+    dense = RecordLocations(("a",), np.zeros(10_000, np.int64), np.arange(10_000) * 8000, np.full(10_000, 8000))
+    assert measure_shuffle(EpochOrder(10_000, None, 0), dense, 50).requests == 1
+    near = measure_shuffle(EpochOrder(10_000, "blocks", 0, np.arange(10_000), 50, 1), dense, 50).requests
+    assert near == 1 and measure_shuffle(EpochOrder(10_000, "full", 0), dense, 50).requests > 40
 
 
 @given(
@@ -106,37 +112,39 @@ def test_mixing_tells_a_shuffle_from_none() -> None:
 )
 @settings(max_examples=200, deadline=None)
 def test_ranks_together_have_the_global_order(samples: int, batch: int, world: int, last: str | None) -> None:
-    shared = Order(samples, "full", 5)
-    deals = [Deal(shared, Hand(batch, rank, world, last)) for rank in range(world)]  # type: ignore[arg-type]
-    dealt = [list(deal) for deal in deals]
-    assert [len(deal) for deal in deals] == [len(batches) for batches in dealt]
-    found = [index for step in itertools.zip_longest(*dealt, fillvalue=[]) for one in step for index in one]
-    expected = shared.epoch(0).tolist()
-    if deals[0].hand.ending == "short":
+    shared = EpochOrder(samples, "full", 5)
+    samplers = [DistributedBatchSampler(shared, RankShare(batch, rank, world, last)) for rank in range(world)]  # type: ignore[arg-type]
+    batches_of_rank = [list(sampler) for sampler in samplers]
+    assert [len(sampler) for sampler in samplers] == [len(batches) for batches in batches_of_rank]
+    found = [index for step in itertools.zip_longest(*batches_of_rank, fillvalue=[]) for one in step for index in one]
+    expected = shared.indices(0).tolist()
+    if samplers[0].share.policy == "short":
         assert found == expected
-    elif deals[0].hand.ending == "drop":
+    elif samplers[0].share.policy == "drop":
         assert found == expected[: len(found)] and len(found) == samples // (batch * world) * batch * world
     else:
-        assert found[:samples] == expected and len({len(batch_) for batches in dealt for batch_ in batches}) <= 1
-        assert len(set(map(len, dealt))) == 1
+        assert (
+            found[:samples] == expected and len({len(batch_) for batches in batches_of_rank for batch_ in batches}) <= 1
+        )
+        assert len(set(map(len, batches_of_rank))) == 1
 
 
 def test_any_number_of_ranks_goes_on_where_others_stopped() -> None:
-    shared = Order(1000, "full", 5)
-    expected = shared.epoch(4).tolist()
+    shared = EpochOrder(1000, "full", 5)
+    expected = shared.indices(4).tolist()
     for worlds in ((1, 8), (8, 1), (2, 3)):
         found: list[int] = []
-        deals = [Deal(shared, Hand(10, rank, worlds[0])) for rank in range(worlds[0])]
-        for deal in deals:
-            deal.set_epoch(4)
-        dealings = [iter(deal) for deal in deals]
+        samplers = [DistributedBatchSampler(shared, RankShare(10, rank, worlds[0])) for rank in range(worlds[0])]
+        for sampler in samplers:
+            sampler.set_epoch(4)
+        iterators = [iter(sampler) for sampler in samplers]
         for _ in range(5):
-            found += [index for dealing in dealings for index in next(dealing)]
-        state = dealings[0].state_dict()
-        others = [Deal(shared, Hand(7, rank, worlds[1], "short")) for rank in range(worlds[1])]
-        for deal in others:
-            deal.load_state_dict(state)
-        rest = [list(deal) for deal in others]
+            found += [index for iterator in iterators for index in next(iterator)]
+        state = iterators[0].state_dict()
+        others = [DistributedBatchSampler(shared, RankShare(7, rank, worlds[1], "short")) for rank in range(worlds[1])]
+        for sampler in others:
+            sampler.load_state_dict(state)
+        rest = [list(sampler) for sampler in others]
         found += [
             index for step in range(max(map(len, rest))) for one in rest if step < len(one) for index in one[step]
         ]
@@ -144,14 +152,14 @@ def test_any_number_of_ranks_goes_on_where_others_stopped() -> None:
 
 
 def test_the_state_of_another_order_is_refused() -> None:
-    deal = Deal(Order(10, "full", 1), Hand(2))
-    state = deal.state_dict()
-    for other in (Order(10, "full", 2), Order(11, "full", 1), Order(10, None, 1)):
+    sampler = DistributedBatchSampler(EpochOrder(10, "full", 1), RankShare(2))
+    state = sampler.state_dict()
+    for other in (EpochOrder(10, "full", 2), EpochOrder(11, "full", 1), EpochOrder(10, None, 1)):
         with pytest.raises(BadArgument, match="the state is of the order"):
-            Deal(other, Hand(2)).load_state_dict(state)
+            DistributedBatchSampler(other, RankShare(2)).load_state_dict(state)
     for broken in ({}, None, {**state, "seen": 11}, {**state, "epoch": -1}, {**state, "seen": "3"}):
         with pytest.raises(BadArgument, match="state"):
-            deal.load_state_dict(broken)  # type: ignore[arg-type]
+            sampler.load_state_dict(broken)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +168,7 @@ def test_the_state_of_another_order_is_refused() -> None:
 )
 def test_a_hand_that_cannot_be(options: dict[str, int]) -> None:
     with pytest.raises(BadArgument):
-        Hand(**options)
+        RankShare(**options)
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import lamofc_store as lamofc
-from lamofc_store import Cache, FeatureLoader, Sample
-from lamofc_store.errors import CorruptStore, StoreError, WorkerLost
-from lamofc_store.storage import paths, remote
-from lamofc_store.storage.remote import RemoteStorage
+from lamofc_store import FeatureLoader, Sample
+from lamofc_store.errors import BadArgument, CorruptStore, WorkerLost
+from lamofc_store.storage import paths
 from lamofc_store.storage.ulid import new_ulid
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
 Make = Callable[..., list[Sample]]
-pytestmark = [pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
+]
 
 
 def _run(program: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -71,7 +74,7 @@ def test_workers_of_every_kind_give_the_same_batches(
 def test_a_program_without_a_guard_is_told_the_two_lines(store: lamofc.Store, start: str) -> None:
     done = _run("unguarded.py", store.url, start)
     assert done.returncode == 1
-    assert "if __name__ == '__main__': and main()" in done.stderr, done.stderr
+    assert "under `if __name__ == '__main__':`" in done.stderr, done.stderr
     assert done.stdout == ""
 
 
@@ -84,12 +87,12 @@ def test_a_killed_worker_is_an_error_and_the_epoch_can_be_gone_on_with(
         dataset = store.dataset(["pooled"], target=_slowly)
         loader = FeatureLoader(dataset, 2, shuffle=True, workers=2, start=start, prefetch=1, timeout=60)
         seen: list[str] = []
-        with pytest.raises(WorkerLost, match="a worker is gone") as lost:
+        with pytest.raises(WorkerLost, match="a worker is gone: killed by SIGKILL") as lost:
             for batch in loader:
                 seen += batch["sample"]
                 if len(seen) == 6:
                     os.kill(next(iter(loader.pids())), signal.SIGKILL)
-        assert "state_dict() says where to go on" in lost.value.cure
+        assert "resume from state_dict()" in lost.value.cure
         assert 6 <= len(seen) < 60
         other = FeatureLoader(dataset, 2, shuffle=True)
         other.load_state_dict(loader.state_dict())
@@ -108,9 +111,100 @@ def _never(sample: str) -> int:
 
 
 def test_a_worker_that_never_answers_is_an_error(store: lamofc.Store) -> None:
-    loader = FeatureLoader(store.dataset(["pooled"], target=_never), 2, workers=1, start="fork", timeout=2)
-    with pytest.raises(WorkerLost, match="gave nothing for 2 s"):
+    loader = FeatureLoader(store.dataset(["pooled"], target=_never), 2, workers=1, start="fork", timeout=1)
+    with pytest.raises(WorkerLost, match="gave nothing for 1 s"):
         next(iter(loader))
+    assert loader.pids() == []
+
+
+def test_a_stopped_worker_is_an_error_and_the_loader_goes_on_with_others(store: lamofc.Store) -> None:
+    dataset = store.dataset(["pooled"])
+    loader = FeatureLoader(dataset, 2, workers=1, start="fork", prefetch=0, timeout=1)
+    batches = iter(loader)
+    first = next(batches)["sample"]
+    (pid,) = loader.pids()
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(WorkerLost, match="gave nothing for 1 s"):
+        list(batches)
+    assert _has_ended(pid)
+    loader.load_state_dict(loader.state_dict())
+    assert first + [sample for batch in loader for sample in batch["sample"]] == dataset.samples
+
+
+def _raises(sample: str) -> int:
+    if sample == "s/0005":
+        raise RuntimeError("no label for s/0005")
+    return 0
+
+
+def _gives_what_cannot_be_sent(sample: str) -> Any:
+    return lambda: sample
+
+
+def test_an_error_of_a_target_comes_with_the_workers_traceback(store: lamofc.Store) -> None:
+    loader = FeatureLoader(store.dataset(["pooled"], target=_raises), 2, workers=2, start="fork", timeout=60)
+    seen: list[str] = []
+    with pytest.raises(RuntimeError, match="no label for s/0005") as raised:
+        for batch in loader:
+            seen += batch["sample"]
+    assert len(seen) == 4
+    assert "raised in a worker process" in raised.value.__notes__[0] and "in _raises" in raised.value.__notes__[0]
+    loader = FeatureLoader(store.dataset(["pooled"], target=_gives_what_cannot_be_sent), 2, workers=1, start="fork")
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match="pickle"):
+        next(iter(loader))
+
+
+def test_batches_larger_than_a_pipe_come_from_workers_that_are_ahead(tmp_path: Path) -> None:
+    samples = [Sample(f"{number:02d}", {"x": torch.full((1 << 19,), float(number))}) for number in range(12)]
+    with lamofc.open(str(tmp_path / "s"), "w-") as store:
+        store.ingest(samples, codec="raw")
+        loader = FeatureLoader(store.dataset(["x"]), 2, workers=2, start="fork", prefetch=3, timeout=60)
+        for _ in range(2):
+            found = {sample: x for batch in loader for sample, x in zip(batch["sample"], batch["x"], strict=True)}
+            assert len(found) == 12
+            assert all(torch.equal(found[sample.id], sample.features["x"]) for sample in samples)
+
+
+def test_an_iteration_that_is_broken_off_leaves_nothing_for_the_next(store: lamofc.Store) -> None:
+    dataset = store.dataset(["pooled"])
+    loader = FeatureLoader(dataset, 2, shuffle=True, workers=2, start="fork", timeout=60)
+    batches = iter(loader)
+    next(batches)
+    pids = loader.pids()
+    with pytest.raises(BadArgument, match="serve another iteration"):
+        for _ in loader:  # while the first iteration goes on
+            list(batches)
+    for epoch in (4, 2):
+        loader.set_epoch(epoch)
+        expected = [dataset.samples[index] for index in loader.batch_sampler.order.indices(epoch)]
+        assert [sample for batch in loader for sample in batch["sample"]] == expected
+    assert loader.pids() == pids
+    loader.close()
+    assert all(map(_has_ended, pids))
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process is gone, within seconds; a zombie is."""
+    for _ in range(200):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.parametrize("start", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
+def test_workers_end_when_their_program_is_killed(store: lamofc.Store, start: str) -> None:
+    program = _started("orphaning.py", store.url, start)
+    assert program.stdout is not None
+    pids = [int(pid) for pid in program.stdout.readline().split()]
+    assert len(pids) == 2
+    program.kill()
+    program.communicate(timeout=60)
+    assert all(map(_has_ended, pids))
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
@@ -134,101 +228,10 @@ def test_a_damaged_record_is_an_error_that_names_it_and_nothing_wrong_comes(
         for batch in loader:
             assert all((batch["pooled"][at] == good[sample]).all() for at, sample in enumerate(batch["sample"]))
             seen += batch["sample"]
-    order = [dataset.samples[at] for at in loader.deal.order.epoch(0)]
+    order = [dataset.samples[at] for at in loader.batch_sampler.order.indices(0)]
     assert seen == order[: order.index("s/0017") // 4 * 4]
     rest = FeatureLoader(store.dataset(["pooled"], where="sample <> 's/0017'"), 4)
     assert sum(len(batch["sample"]) for batch in rest) == 39
-
-
-def _remote(s3: dict[str, object], make_samples: Make) -> lamofc.Store:
-    store = lamofc.open(f"s3://lamofc/{new_ulid()}", "w-", storage_options=s3)
-    store.ingest(make_samples(20), codec="raw", segment_bytes=3000)
-    return store
-
-
-class _Failing:
-    """A file system of which some reads of ranges fail."""
-
-    def __init__(self, inner: Any, failures: int, error: Exception) -> None:
-        self.inner, self.left, self.error, self.calls = inner, failures, error, 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-    def cat_ranges(self, *arguments: Any, **options: Any) -> Any:
-        self.calls += 1
-        found = self.inner.cat_ranges(*arguments, **options)
-        if self.left and self.calls > 1:
-            self.left -= 1
-            return [self.error, *found[1:]]
-        return found
-
-
-@pytest.mark.parametrize("error", [ConnectionResetError("cut"), TimeoutError(), RuntimeError("503 Slow Down")])
-def test_a_read_that_fails_twice_is_tried_again(
-    s3: dict[str, object], make_samples: Make, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    monkeypatch.setattr(remote, "_FIRST_WAIT", 0.01)
-    store = _remote(s3, make_samples)
-    dataset = store.dataset(["pooled"])
-    expected = {sample: store[sample, "pooled"] for sample in store}
-    assert isinstance(store.storage, RemoteStorage)
-    opened = store.storage._open()
-    failing = _Failing(opened[0], 2, error)
-    store.storage._opened = (failing, opened[1])
-    for batch in FeatureLoader(dataset, 4, shuffle=True):
-        assert all((batch["pooled"][at] == expected[sample]).all() for at, sample in enumerate(batch["sample"]))
-    assert failing.left == 0
-    failing.left = 100
-    with pytest.raises(StoreError, match="did not give what was asked for, 5 times"):
-        list(FeatureLoader(dataset, 4))
-
-
-def test_a_cache_is_read_instead_of_the_store_keeps_its_bound_and_mends_itself(
-    s3: dict[str, object], make_samples: Make, tmp_path: Path
-) -> None:
-    store = _remote(s3, make_samples)
-    expected = {sample: store[sample, "hidden"] for sample in store}
-    cache = Cache(tmp_path / "cache", 1 << 20)
-    dataset = store.dataset(["hidden"], cache=cache)
-    assert isinstance(store.storage, RemoteStorage)
-    counting = _Failing(store.storage._open()[0], 0, ValueError())
-    store.storage._opened = (counting, store.storage._open()[1])
-
-    def read(dataset: Any, **options: Any) -> int:
-        counting.calls = 0
-        for batch in FeatureLoader(dataset, 4, shuffle=True, ragged="list", **options):
-            for tensor, sample in zip(batch["hidden"], batch["sample"], strict=True):
-                assert (tensor == expected[sample]).all()
-        return counting.calls
-
-    assert read(dataset) > 0
-    assert read(dataset) == 0
-    assert read(pickle.loads(pickle.dumps(dataset))) == 0  # noqa: S301 - our own bytes
-    for file in (tmp_path / "cache").glob("*.data"):
-        file.write_bytes(bytes(len(file.read_bytes())))
-    assert read(dataset) > 0
-    assert read(dataset) == 0
-    for file in (tmp_path / "cache").glob("*.data"):
-        file.unlink()
-    assert read(dataset) > 0
-    small = store.dataset(["hidden"], cache=Cache(tmp_path / "small", 16384))
-    for _ in range(3):
-        read(small)
-        assert Cache(tmp_path / "small", 16384).size() <= 16384 + 2 * 4096
-    with pytest.raises(StoreError, match="cache_bytes=10"):
-        Cache(tmp_path, 10)
-
-
-@pytest.mark.slow
-def test_workers_share_a_cache(s3: dict[str, object], make_samples: Make, tmp_path: Path) -> None:
-    store = _remote(s3, make_samples)
-    expected = {sample: store[sample, "pooled"] for sample in store}
-    dataset = store.dataset(["pooled"], cache=Cache(tmp_path, 1 << 20))
-    loader = FeatureLoader(dataset, 3, shuffle=True, workers=2, timeout=60)
-    for _ in range(2):
-        for batch in loader:
-            assert all((batch["pooled"][at] == expected[sample]).all() for at, sample in enumerate(batch["sample"]))
 
 
 @pytest.mark.slow

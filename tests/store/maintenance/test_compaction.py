@@ -29,22 +29,22 @@ def _filled(url: str, count: int) -> lamofc.Store:
 @pytest.fixture(autouse=True)
 def _no_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let another writer commit while a change is worked out, as it can on an object store."""
-    monkeypatch.setattr(local, "_LONGEST_TURN", 0.0)
+    monkeypatch.setattr(local, "COMMIT_LOCK_SECONDS", 0.0)
 
 
 def test_a_forget_that_comes_during_a_compaction_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = str(tmp_path / "s")
-    moved = compaction._change
+    moved = compaction._replace_segments
 
     with _filled(url, 6) as store:
 
         def late(*arguments: object) -> object:
-            monkeypatch.setattr(compaction, "_change", moved)
+            monkeypatch.setattr(compaction, "_replace_segments", moved)
             with lamofc.open(url, "r+") as other:
                 other.forget(["s002", "s004"])
             return moved(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(compaction, "_change", late)
+        monkeypatch.setattr(compaction, "_replace_segments", late)
         store.compact(live=1.0)
         assert list(store) == ["s000", "s001", "s003", "s005"]
         assert store.sql("SELECT count(*) FROM records").fetchall() == [(4,)]
@@ -55,23 +55,23 @@ def test_a_forget_that_comes_during_a_compaction_holds(tmp_path: Path, monkeypat
 
 def test_of_two_compactions_at_once_one_gives_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = str(tmp_path / "s")
-    moved = compaction._change
+    moved = compaction._replace_segments
     with _filled(url, 6) as store:
 
         def late(*arguments: object) -> object:
-            monkeypatch.setattr(compaction, "_change", moved)
+            monkeypatch.setattr(compaction, "_replace_segments", moved)
             with lamofc.open(url, "r+") as other:
                 other.compact(live=1.0)
             return moved(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(compaction, "_change", late)
+        monkeypatch.setattr(compaction, "_replace_segments", late)
         store.compact(live=1.0)
         assert len(store.snapshot.segments) == 1
         assert store.sql("SELECT count(*) FROM records").fetchall() == [(6,)]
 
 
 def test_rows_of_compacted_segments_leave_merged_rows_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 8)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 8)
     with _filled(str(tmp_path / "s"), 7) as store:
         assert store.snapshot.runs == {}
         with lamofc.open(store.url, "r+") as other:
@@ -89,7 +89,7 @@ def test_rows_of_compacted_segments_leave_merged_rows_for_good(tmp_path: Path, m
 
 
 def test_a_store_emptied_of_all_samples_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 4)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 4)
     with _filled(str(tmp_path / "s"), 3) as store:
         store.forget(list(store))
         store.compact()

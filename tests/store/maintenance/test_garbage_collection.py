@@ -65,13 +65,13 @@ def test_readers_of_a_snapshot_that_was_given_up_are_told_so_and_go_on_when_refr
     dataset = _again(small).dataset(["x"])
     _collect(small)
     for read in reads:
-        with pytest.raises(Expired, match="given up while it was read"):
+        with pytest.raises(Expired, match="expired while it was read"):
             read(fresh)
         with contextlib.suppress(Expired):  # what was looked up before may still be known; nothing is called damaged
             read(used)
-    with pytest.raises(Expired, match="snapshot 5 was given up"):
+    with pytest.raises(Expired, match="snapshot 5 expired"):
         dataset[0]
-    with pytest.raises(Expired, match="snapshot 5 was given up"):
+    with pytest.raises(Expired, match="snapshot 5 expired"):
         dataset.packed([0])
     for store in (fresh, used):
         for read in reads:
@@ -100,7 +100,7 @@ def test_a_writer_goes_on_after_its_snapshot_was_given_up(small: lamofc.Store) -
 def test_a_change_is_worked_out_anew_when_its_snapshot_is_given_up_meanwhile(
     small: lamofc.Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "_LONGEST_TURN", 0.0)
+    monkeypatch.setattr(local, "COMMIT_LOCK_SECONDS", 0.0)
     again = _again(small, "r+")
     calls = []
 
@@ -117,7 +117,7 @@ def test_a_change_is_worked_out_anew_when_its_snapshot_is_given_up_meanwhile(
 
 
 def test_of_two_compactions_at_once_one_does_the_work(small: lamofc.Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved, calls = compaction._move, []
+    moved, calls = compaction._copy_live_records, []
 
     def overtaken(store: lamofc.Store, chosen: list[str]) -> Iterator[object]:
         calls.append(store.head)
@@ -125,7 +125,7 @@ def test_of_two_compactions_at_once_one_does_the_work(small: lamofc.Store, monke
             _collect(small)  # by another process, between choosing and copying
         yield from moved(store, chosen)
 
-    monkeypatch.setattr(compaction, "_move", overtaken)
+    monkeypatch.setattr(compaction, "_copy_live_records", overtaken)
     with _again(small, "r+") as store:
         store.compact(live=1.0)
         assert list(store) == [f"s{number:04d}" for number in range(5)]
@@ -164,7 +164,7 @@ def _aged(root: Path, days: float) -> None:
 def test_the_checkpoint_that_the_oldest_kept_snapshot_is_read_from_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 8)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 8)
     url = str(tmp_path / "s")
     with lamofc.open(url, "a") as store:
         store.ingest([_sample(number) for number in range(100)], codec="raw")
@@ -184,7 +184,7 @@ def test_the_checkpoint_that_the_oldest_kept_snapshot_is_read_from_is_kept(
 
 
 def test_checkpoints_that_were_never_finished_are_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 2)
+    monkeypatch.setattr(checkpoint, "COMMITS_PER_CHECKPOINT", 2)
     with lamofc.open(str(tmp_path / "s"), "a") as store:
         for number in range(4):
             store.ingest([_sample(number)], codec="raw")
@@ -208,7 +208,7 @@ def test_gc_deletes_what_names_others_first(store: lamofc.Store, monkeypatch: py
 
 def test_threads_that_read_more_segments_than_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file must not be closed, and its number given to another, while a thread reads through it."""
-    monkeypatch.setattr(local, "_OPEN_FILES", 2)
+    monkeypatch.setattr(local, "MAX_OPEN_FILES", 2)
     wrong: list[object] = []
     with lamofc.open(str(tmp_path / "s"), "a") as store:
         store.ingest((_sample(number) for number in range(24)), codec="raw", segment_bytes=1)

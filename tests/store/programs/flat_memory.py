@@ -1,6 +1,7 @@
-"""Peak memory of taking in and reading back: `flat_memory.py STORE MEGABYTES`. Prints one JSON line.
+"""Peak memory of an ingest and of reading it back: `flat_memory.py STORE CODEC MEGABYTES BATCH_BYTES`.
 
-Memory is the resident set over what the process has after a warm-up of three batches in another store.
+Prints one JSON line: `imports` is the resident set before any work, `warm` the peak after a few batches in another
+store, `peak` the one after all, `more` the bytes that came in between.
 """
 
 import json
@@ -13,15 +14,16 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store import Sample
-from lamofc_store.ingest.run import BATCH_BYTES
+from lamofc_store.ingest import run
 
-TOKENS, CHANNELS = 1029, 1024
-SAMPLE = TOKENS * CHANNELS * 4
+TOKENS, CHANNELS = 257, 256
+SAMPLE_BYTES = TOKENS * CHANNELS * 4
+WARM_BATCHES = 5
 
 
-def samples(megabytes: int) -> Iterator[Sample]:
+def samples(size: int) -> Iterator[Sample]:
     noise = torch.Generator().manual_seed(0)
-    for number in range(megabytes * 1_000_000 // SAMPLE):
+    for number in range(size // SAMPLE_BYTES):
         yield Sample(f"s{number:06d}", {"x": torch.randn(TOKENS, CHANNELS, generator=noise)})
 
 
@@ -33,21 +35,21 @@ def peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def work(url: str, megabytes: int) -> None:
+def work(url: str, codec: str, size: int) -> None:
     with lamofc.open(url, "w") as store:
-        store.ingest(samples(megabytes), codec="lloydmax", segment_bytes=32 << 20)
+        store.ingest(samples(size), codec=codec, segment_bytes=run.BATCH_BYTES)
         dataset = store.dataset(["x"])
         for first in range(0, len(dataset), 8):
             dataset.__getitems__(list(range(first, min(first + 8, len(dataset)))))
 
 
-def main(url: str, megabytes: str) -> None:
-    batches = 3 * BATCH_BYTES // 1_000_000
-    before = resident()
-    work(f"{url}.warm", batches)
+def main(url: str, codec: str, megabytes: str, batch_bytes: str) -> None:
+    run.BATCH_BYTES = int(batch_bytes)
+    before, warm_bytes, size = resident(), WARM_BATCHES * run.BATCH_BYTES, int(megabytes) * 1_000_000
+    work(f"{url}.warm", codec, warm_bytes)
     warm = peak()
-    work(url, int(megabytes))
-    print(json.dumps({"imports": before, "warm": warm, "peak": peak(), "batch": BATCH_BYTES}))
+    work(url, codec, size)
+    print(json.dumps({"imports": before, "warm": warm, "peak": peak(), "more": size - warm_bytes}))
 
 
 if __name__ == "__main__":

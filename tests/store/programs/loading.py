@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sys
-import warnings
 
 import lamofc_store as lamofc
 
@@ -15,16 +14,14 @@ def main(url: str, options: str, start: str, workers: str, read: str) -> None:
             for item in dataset.__getitems__([3, 0]):
                 assert item["pooled"].dim() == 1
         told = hashlib.sha256()
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # more workers than cores
-            loader = lamofc.FeatureLoader(
-                dataset, 5, shuffle=True, ragged="list", workers=int(workers), start=start, timeout=60
-            )
-            for _ in range(2):
-                for batch in loader:
-                    for number, sample in enumerate(batch["sample"]):
-                        told.update(repr((sample, batch["label"][number].item())).encode())
-                        told.update(batch["hidden"][number].numpy().tobytes())
+        loader = lamofc.FeatureLoader(
+            dataset, 5, shuffle=True, ragged="list", workers=int(workers), start=start, timeout=60
+        )
+        for _ in range(2):
+            for batch in loader:
+                for number, sample in enumerate(batch["sample"]):
+                    told.update(repr((sample, batch["label"][number].item())).encode())
+                    told.update(batch["hidden"][number].numpy().tobytes())
         loader.close()
     print(told.hexdigest())
 

@@ -89,4 +89,4 @@ def test_wishes_that_cannot_be_met_on_reading_are_refused(layered: lamofc.Store)
         layered.get("s3", quality=Quality(step=0.5))
     with pytest.raises(BadArgument, match=r"max_bpfp=1\.0 beside snr_db=5"):
         layered.dataset(["x"], quality=Quality(snr_db=5), max_bpfp=1.0)
-    assert layer_selection.on_read(None) is None
+    assert layer_selection.read_quality(None) is None

@@ -183,7 +183,7 @@ def test_what_comes_later_has_a_place_too(tmp_path: Path) -> None:
 def test_where_a_late_feature_goes(nested: Any, keys: list[str]) -> None:
     features, text = structure.flatten(nested)
     features["late"] = torch.zeros(2)
-    found = structure.restore(features, structure.completed(text, features))
+    found = structure.restore(features, structure.add_features(text, features))
     inner = [[f"{key}.{name}" for name in value] if isinstance(value, dict) else [key] for key, value in found.items()]
     assert [name for names in inner for name in names] == keys
 
@@ -191,6 +191,6 @@ def test_where_a_late_feature_goes(nested: Any, keys: list[str]) -> None:
 def test_damaged_structures_are_not_completed() -> None:
     for text in ("{", "[" * 100_000):
         with pytest.raises(CorruptStore):
-            structure.completed(text, ["a"])
+            structure.add_features(text, ["a"])
     for text in ("3", '{"dict": 3}', '{"dict": [3]}', '{"list": []}'):
-        assert structure.completed(text, ["a"]) in (None, text) or "a" in str(structure.completed(text, ["a"]))
+        assert structure.add_features(text, ["a"]) in (None, text) or "a" in str(structure.add_features(text, ["a"]))

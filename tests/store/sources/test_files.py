@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from lamofc_store import sources
 from lamofc_store.errors import BadArgument, SourceError
 from lamofc_store.sample import structure
-from lamofc_store.sources.readers.protocols import Spread, spread_order
+from lamofc_store.sources import Spreadable, spread_order
 
 Refused = Callable[..., SourceError]
 
@@ -110,7 +110,7 @@ def test_a_fit_sees_files_from_all_over_the_folder(tmp_path: Path, pair: dict[st
     for number in range(90):
         save_file(pair, tmp_path / f"{number:02}.safetensors")
     source = sources.open(tmp_path)
-    assert isinstance(source, Spread)
+    assert isinstance(source, Spreadable)
     seen = [int(sample.id) for sample in source.spread()]
     assert sorted(seen) == list(range(90))
     assert all(len({place // 30 for place in seen[start : start + 6]}) == 3 for start in range(84))

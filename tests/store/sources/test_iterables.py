@@ -33,6 +33,14 @@ def test_iterables(pair: dict[str, torch.Tensor]) -> None:
     assert [list(sample.features) for sample in sources.open(items[:2], features=["*.0"])] == [["layer.0"]] * 2
 
 
+def test_samples_pass_with_all_that_they_know(pair: dict[str, torch.Tensor]) -> None:
+    """Patterns and grids of a sample's own come through, also where a filter takes some of its features."""
+    known = Sample("a", pair, {"label": 1}, None, {"layer.0": "t c -> t c"}, {"layer.0": "1+2x2"})
+    assert list(sources.open([known])) == [known]
+    (picked,) = sources.open([known], features=["layer.0"])
+    assert (picked.patterns, picked.grids, picked.attributes) == (known.patterns, known.grids, known.attributes)
+
+
 def test_generators_are_read_once(pair: dict[str, torch.Tensor]) -> None:
     def generate() -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
         yield "a", pair

@@ -27,7 +27,7 @@ def test_object_arrays_are_refused(tmp_path: Path, refused: Refused) -> None:
 
 
 def test_archives_of_zeros_are_refused(tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numpy_files, "LARGE", 1 << 20)
+    monkeypatch.setattr(numpy_files, "LARGE_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "a.npz", x=np.zeros(1 << 20))
     refused(tmp_path, "bytes would become 83")
 

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from lamofc_store import sources
 from lamofc_store.errors import SourceError
-from lamofc_store.sources.readers.protocols import Spread
+from lamofc_store.sources import Spreadable
 
 Refused = Callable[..., SourceError]
 
@@ -64,7 +64,7 @@ def test_a_fit_sees_rows_of_all_files(tmp_path: Path) -> None:
     for number, count in enumerate((5, 40, 1, 12)):
         save_file({"hidden": torch.full((count, 3, 2), number)}, tmp_path / f"{number}.safetensors")
     source = sources.open(tmp_path, "rows")
-    assert isinstance(source, Spread)
+    assert isinstance(source, Spreadable)
     seen = list(source.spread())
     assert {sample.id for sample in seen} == {sample.id for sample in source}
     assert len(seen) == 58

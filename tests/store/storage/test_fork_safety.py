@@ -2,14 +2,13 @@
 
 import os
 import pickle
-import select
 import signal
 import subprocess
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ import lamofc_store as lamofc
 from lamofc_store import Sample
 from lamofc_store.storage import local
 from lamofc_store.storage.local import LocalStorage
+from lamofc_store.storage.ulid import new_ulid
+from lamofc_store.testing.forked_process import run_forked, start_forked
 
 PROGRAM = Path(__file__).parents[1] / "programs" / "forking.py"
 Make = Callable[..., list[Sample]]
@@ -29,48 +30,14 @@ pytestmark = [
 ]
 
 
-def _in_child(work: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `work` gives in a forked child; a child that hangs is killed."""
-    return _collect(_start(work), seconds)
-
-
-def _start(work: Callable[[], Any]) -> tuple[int, int]:
-    """The child's process id, and the pipe that its result comes through."""
-    result, into = os.pipe()
-    child = os.fork()
-    if child == 0:
-        told: tuple[bool, Any]
-        try:
-            told = True, work()
-        except BaseException:
-            told = False, traceback.format_exc()
-        with os.fdopen(into, "wb") as out:
-            pickle.dump(told, out)
-        os._exit(0)
-    os.close(into)
-    return child, result
-
-
-def _collect(started: tuple[int, int], seconds: float) -> Any:
-    child, result = started
-    with os.fdopen(result, "rb") as pipe:
-        if not select.select([pipe], [], [], seconds)[0]:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            pytest.fail(f"the child hung for {seconds} s")
-        data = pipe.read()
-    status = os.waitpid(child, 0)[1]
-    assert data, f"the child died with status {status}"
-    worked, told = pickle.loads(data)  # noqa: S301 - our own bytes
-    assert worked, told
-    return told
-
-
-@pytest.fixture
-def used(place: tuple[str, dict[str, object]], make_samples: Make) -> Any:
+@pytest.fixture(scope="module", params=["local", "memory", "s3"])
+def used(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, make_samples: Make
+) -> Iterator[lamofc.Store]:
     """A store in every place, everything about it opened and used already."""
-    url, options = place
-    with lamofc.open(url, "a", storage_options=options) as store:
+    options = request.getfixturevalue("s3") if request.param == "s3" else {}
+    places = {"local": str(tmp_path_factory.mktemp("used")), "memory": "memory://", "s3": "s3://lamofc"}
+    with lamofc.open(f"{places[request.param]}/{new_ulid()}", "a", storage_options=options) as store:
         store.ingest(make_samples(8), codec="raw", segment_bytes=3000)
         _look(store)
         torch.randn(500, 500) @ torch.randn(500, 500)  # torch's own threads are started
@@ -87,7 +54,6 @@ def _look(store: lamofc.Store) -> dict[str, Any]:
         "sql": store.sql("SELECT feature, count(*) FROM records GROUP BY 1 ORDER BY 1").fetchall(),
         "locked": store.sql("SELECT count(*) FROM samples", locked=True).fetchall(),
         "items": [item["hidden"].numpy() for item in dataset.__getitems__([3, 0])],
-        "ok": store.verify().ok,
     }
 
 
@@ -97,42 +63,45 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def test_a_child_reads_everything_that_its_parent_reads(used: lamofc.Store) -> None:
     expected = _look(used)
-    assert expected["ok"]
-    assert _same(_in_child(lambda: _look(used)), expected)
+    read, verified = run_forked(lambda: (_look(used), used.verify().ok))
+    assert _same(read, expected)
+    assert verified
     assert _same(_look(used), expected)
 
 
 def test_a_child_writes_and_its_parent_sees_it(used: lamofc.Store, make_samples: Make) -> None:
     if used.url.startswith("memory://"):
         pytest.skip("memory is each process's own")
-    added = _in_child(lambda: used.ingest(make_samples(10, 8), codec="raw").samples)
+    count = len(used)
+    added = run_forked(lambda: used.ingest(make_samples(count + 2, count), codec="raw").samples)
     assert added == 2
-    assert len(used) == 8
-    assert len(used.refresh()) == 10
+    assert len(used) == count
+    assert len(used.refresh()) == count + 2
     assert used.verify().ok
-    used.ingest(make_samples(12, 10), codec="raw")
-    assert len(used) == 12
+    used.ingest(make_samples(count + 4, count + 2), codec="raw")
+    assert len(used) == count + 4
 
 
 def test_what_a_child_closes_stays_open_in_its_parent(used: lamofc.Store) -> None:
     expected = _look(used)
-    _in_child(used.close)
+    run_forked(used.close)
     assert _same(_look(used), expected)
-    assert used.storage.workplace() != _in_child(used.storage.workplace)
-    assert used.storage.workplace().is_dir()
+    assert used.storage.scratch_dir() != run_forked(used.storage.scratch_dir)
+    assert used.storage.scratch_dir().is_dir()
 
 
 def test_a_dataset_opened_by_the_parent_is_read_by_children_at_once(used: lamofc.Store) -> None:
     dataset = used.dataset(["hidden"])
     expected = [item["hidden"].numpy() for item in dataset.__getitems__(list(range(8)))]
+    rounds = 1 if used.url.startswith("s3://") else 5
 
-    def read(order: list[int]) -> list[bool]:
-        found = [dataset.__getitems__([index])[0]["hidden"].numpy() for _ in range(5) for index in order]
-        return [bool((found[at] == expected[index]).all()) for at, index in enumerate(order * 5)]
+    def read(seed: int) -> list[bool]:
+        order = [(index * 3 + seed) % 8 for index in range(8)] * rounds
+        return [bool((dataset.__getitems__([at])[0]["hidden"].numpy() == expected[at]).all()) for at in order]
 
-    children = [_start(lambda seed=seed: read([(index * 3 + seed) % 8 for index in range(8)])) for seed in range(3)]
-    assert all(read(list(range(8))))
-    assert all(all(_collect(child, 60)) for child in children)
+    children = [start_forked(partial(read, seed)) for seed in range(2)]
+    assert all(read(2))
+    assert all(all(child.result()) for child in children)
 
 
 def test_locked_sql_is_locked_in_a_child_too(store: lamofc.Store, tmp_path: Path) -> None:
@@ -147,27 +116,28 @@ def test_locked_sql_is_locked_in_a_child_too(store: lamofc.Store, tmp_path: Path
         except Exception as error:
             return type(error).__name__
 
-    assert _in_child(attack) == "BadQuery"
+    assert run_forked(attack) == "BadQuery"
 
 
 def test_a_child_forked_during_a_turn_does_not_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_LONGEST_TURN", 60.0)
+    monkeypatch.setattr(local, "COMMIT_LOCK_SECONDS", 60.0)
     storage = LocalStorage(str(tmp_path))
-    with storage.committing():
+    with storage.commit_lock():
         asleep = os.fork()
         if asleep == 0:
             time.sleep(60)
             os._exit(0)
     started = time.monotonic()
     try:
-        with LocalStorage(str(tmp_path)).committing():
+        with LocalStorage(str(tmp_path)).commit_lock():
             assert time.monotonic() - started < 30
     finally:
         os.kill(asleep, signal.SIGKILL)
         os.waitpid(asleep, 0)
 
 
-def test_a_child_forked_while_other_threads_read_does_not_wait_for_them(store: lamofc.Store) -> None:
+def _fork_beside_readers(store: lamofc.Store, forks: int) -> None:
+    """Fork children that read while three threads of their parent read."""
     store.sql("SELECT 1").fetchall()
     stop = threading.Event()
 
@@ -180,17 +150,37 @@ def test_a_child_forked_while_other_threads_read_does_not_wait_for_them(store: l
     for reader in readers:
         reader.start()
     try:
-        for _ in range(20):
-            assert _in_child(lambda: store.sql("SELECT count(*) FROM samples").fetchall()) == [(12,)]
-            assert _in_child(lambda: tuple(store["s/0003", "hidden"].shape)) == (1, 6, 24)
+        for _ in range(forks):
+            count, shape = run_forked(
+                lambda: (store.sql("SELECT count(*) FROM samples").fetchall(), store["s/0003", "hidden"].shape)
+            )
+            assert (count, tuple(shape)) == ([(12,)], (1, 6, 24))
     finally:
         stop.set()
         for reader in readers:
             reader.join()
 
 
-def test_a_child_that_ends_as_programs_do_ends_well(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tmp_path / "s")], capture_output=True, text=True, check=False, timeout=120
-    )
-    assert (done.returncode, done.stdout) == (0, "child read 1.0\nchild ended with 0\nparent read 1.0\n"), done.stderr
+def test_a_child_forked_while_other_threads_read_does_not_wait_for_them(store: lamofc.Store) -> None:
+    _fork_beside_readers(store, 3)
+
+
+@pytest.mark.slow
+def test_forty_children_forked_while_other_threads_read(store: lamofc.Store) -> None:
+    _fork_beside_readers(store, 40)
+
+
+def _end_as_programs_do(store: lamofc.Store, *arguments: str) -> None:
+    command = [sys.executable, str(PROGRAM), store.url, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    expected = "child read 72\nchild ended with 0\nparent read 72\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+def test_a_child_that_ends_as_programs_do_ends_well(store: lamofc.Store) -> None:
+    _end_as_programs_do(store)
+
+
+@pytest.mark.slow
+def test_a_child_that_has_read_tensors_ends_well(store: lamofc.Store) -> None:
+    _end_as_programs_do(store, "tensors")

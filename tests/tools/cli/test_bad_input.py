@@ -147,11 +147,11 @@ def test_pickle_that_would_run_code(
 
 
 def test_store_of_a_newer_format(refused: Refused, source: Path, store: Path, tmp_path: Path) -> None:
-    from lamofc_store.storage.sealed_json import seal, unseal
+    from lamofc_store.storage.sealed_json import decode_document, encode_document
 
     newer = Path(shutil.copytree(store, tmp_path / "newer.lamofc"))
     marker = newer / "lamofc.json"
-    marker.write_bytes(seal({**unseal(marker.read_bytes(), "lamofc.json"), "format": 2}))
+    marker.write_bytes(encode_document({**decode_document(marker.read_bytes(), "lamofc.json"), "format": 2}))
     before = sorted(path.read_bytes() for path in newer.rglob("*") if path.is_file())
     for arguments in (("info", newer), ("ingest", source, newer), ("gc", newer, "--keep", "0s")):
         wrong, cure = refused(1, *arguments)

@@ -114,7 +114,7 @@ def test_version_and_bare_call(lamofc: Lamofc) -> None:
 def test_usage_errors_are_two_lines(lamofc: Lamofc, arguments: tuple[str, ...]) -> None:
     ran = lamofc(*arguments)
     assert (ran.code, ran.out, len(ran.lines())) == (2, "", 2)
-    assert ran.lines()[1].startswith("try: ")
+    assert ran.lines()[1].startswith("try: ") and not ran.lines()[1].startswith("try: try")
 
 
 def test_usage_error_as_json(lamofc: Lamofc) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lamofc_store import Store
 from lamofc_store.sample import pattern_for, to_tokens
-from lamofc_store.sources import Source, Spread, spread_order
+from lamofc_store.sources import Source, Spreadable, spread_order
 
 Planes = dict[str, Tensor]
 Patterns = Mapping[str, str]
@@ -15,7 +15,7 @@ Patterns = Mapping[str, str]
 
 def of_source(source: Source, patterns: Patterns, samples: int) -> Iterator[tuple[str, Planes]]:
     """Id and planes of some samples, from all over the source where it can be read so."""
-    several = source.spread() if isinstance(source, Spread) else source
+    several = source.spread() if isinstance(source, Spreadable) else source
     for sample in islice(several, samples):
         yield sample.id, _planes(sample.features, patterns, sample.patterns)
 

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from lamofc_store.errors import BadArgument
-from lamofc_store.exporting import whole
+from lamofc_store.exporting import atomic_file
 from lamofc_tools.heads.contract import Head, Task
 from lamofc_tools.heads.registry import KINDS
 
@@ -26,7 +26,7 @@ def save(head: Head, file: Path, told: Mapping[str, Any]) -> None:
         "told": dict(told),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}
-    with whole(file) as out:
+    with atomic_file(file) as out:
         out.write(to_bytes(tensors, {_KEY: json.dumps(document, sort_keys=True)}))
 
 

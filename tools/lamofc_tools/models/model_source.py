@@ -15,7 +15,7 @@ from torch import nn
 
 from lamofc_store import Sample, Store, add_run
 from lamofc_store.errors import Conflict, StoreError
-from lamofc_store.sources import Unreadable, spread_order
+from lamofc_store.sources import UnreadableSample, spread_order
 from lamofc_tools.models.inputs import Given
 
 KIND = "extract"
@@ -43,16 +43,16 @@ class ModelSource:
     def __iter__(self) -> Iterator[Sample]:
         return (sample for given in self.batches() for sample in self.samples(given))
 
-    def attempts(self) -> Iterator[Sample | Unreadable]:
+    def attempts(self) -> Iterator[Sample | UnreadableSample]:
         """Like iterating, but an item that the model cannot be shown is told and passed over."""
         return (found for given in self.batches() for found in self._attempts(given))
 
-    def _attempts(self, given: Sequence[Given]) -> Iterator[Sample | Unreadable]:
+    def _attempts(self, given: Sequence[Given]) -> Iterator[Sample | UnreadableSample]:
         try:
             yield from self.samples(given)
         except StoreError as error:
             if len(given) == 1:
-                yield Unreadable(given[0].id, str(given[0].path), error)
+                yield UnreadableSample(given[0].id, str(given[0].path), error)
                 return
             for one in given:
                 yield from self._attempts([one])

@@ -169,7 +169,7 @@ def test_frames_that_would_run_code_or_fill_the_disk_are_refused(
         with pytest.raises(SourceError, match="holds more than tensors"):
             list(sources.open(tmp_path / "a.zst", format))
     assert not (tmp_path / "ran").exists()
-    monkeypatch.setattr(torch_unpickle, "LARGE", 1 << 20)
+    monkeypatch.setattr(torch_unpickle, "LARGE_BYTES", 1 << 20)
     kept(tmp_path / "a.zst", {"layer.9": torch.zeros(1 << 20)})
     refused(tmp_path / "a.zst", "would become more than")
     monkeypatch.undo()

@@ -25,7 +25,13 @@ class CliError:
         return {"error": {"type": self.kind, "message": self.message, "try": self.cure, "exit_code": self.code}}
 
 
-_OPTIONS = {"features": "feature", "groups": "group", "patterns": "pattern", "grids": "grid"}
+_OPTIONS = {
+    "features": "feature",
+    "groups": "group",
+    "patterns": "pattern",
+    "grids": "grid",
+    "storage_options": "storage-option",
+}
 """Options that are given several times are called by what one of them is."""
 
 TABLE: dict[str, tuple[int, str]] = {

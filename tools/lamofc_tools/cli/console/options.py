@@ -113,7 +113,7 @@ class Taking:
         return {
             "patterns": pairs(self.pattern, "--pattern"),
             "groups": tuple(self.group or ()),
-            "grids": pairs(self.grid, "--grid"),
+            "grids": pairs(self.grid, "--grid", "layer.*=5+32x32"),
         }
 
 
@@ -260,7 +260,7 @@ def pairs(given: Sequence[str] | None, option: str, example: str = PATTERN) -> d
 
 def storage_options(given: Sequence[str] | None) -> Mapping[str, Any]:
     """`K=V` texts as what fsspec takes."""
-    return values(given, "--storage-option")
+    return values(given, "--storage-option", "endpoint_url=https://s3.example.org")
 
 
 def values(given: Sequence[str] | None, option: str, example: str = PATTERN) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def file_name(feature: str) -> str:
 
 def write(target: Path, tensors: "Mapping[str, Tensor]", structure: str | None) -> None:
     """Write a sample: `.npy` one feature, `.npz` and `.safetensors` all by name, `.pt` as the source nested them."""
-    from lamofc_store.exporting import FORMATS, whole
+    from lamofc_store.exporting import FORMATS, atomic_file
 
     forms: dict[str, Write] = {**{form.suffix: form.write for form in FORMATS.values()}, ".npy": _npy, ".pt": _pt}
     writer = forms.get(target.suffix)
@@ -28,7 +28,7 @@ def write(target: Path, tensors: "Mapping[str, Tensor]", structure: str | None) 
         raise BadArgument(
             f"{str(target)!r} ends in none of {', '.join(sorted(forms))}", "give the file one of these suffixes"
         )
-    with whole(target) as file:
+    with atomic_file(target) as file:
         writer(file, tensors, structure)
 
 

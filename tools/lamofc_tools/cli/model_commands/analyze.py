@@ -9,7 +9,7 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument, NotFound
-from lamofc_store.sources import Wanted
+from lamofc_store.sources import FeatureFilter
 from lamofc_tools.cli.console import Bar, Output, Reading, Taking, flat
 from lamofc_tools.cli.model_commands.head_options import RunIn
 from lamofc_tools.cli.render import analysis
@@ -73,7 +73,7 @@ def planes(what: str, looking: Looking, taking: Taking, reading: Reading) -> "Pl
         yield from of_source(taking.source(what), patterns, looking.samples)
         return
     with opened as store:
-        wanted = list(Wanted(tuple(taking.feature or ())).pick(dict.fromkeys(store.features), what))
+        wanted = list(FeatureFilter(tuple(taking.feature or ())).pick(dict.fromkeys(store.features), what))
         yield from of_store(store, from_all_over(store, wanted, looking.samples), wanted, patterns)
 
 

@@ -165,9 +165,9 @@ def told(store: "Store", trainer: "Trainer", stores: list[str], profile: "Profil
 
 def save(profile: "Profile", file: Path) -> None:
     """Write a profile's file, whole or not at all."""
-    from lamofc_store.exporting import whole
+    from lamofc_store.exporting import atomic_file
 
-    with whole(file) as out:
+    with atomic_file(file) as out:
         out.write(profile.data)
 
 

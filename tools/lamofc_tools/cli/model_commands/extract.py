@@ -99,7 +99,7 @@ def stored(extraction: "ModelSource", store: "Store", splitting: Splitting, codi
     from lamofc_tools.models import done_in, record
 
     record(store, extraction)
-    options = coding.options()
+    options = {**coding.options(), "on_error": splitting.on_error}
     quality = options["quality"] or lamofc.usual_quality(options["codec"], None, options["codec_options"])
     missing = extraction.without(done_in(store, extraction.features, "" if quality is None else str(quality)))
     if not len(missing):
@@ -109,7 +109,6 @@ def stored(extraction: "ModelSource", store: "Store", splitting: Splitting, codi
         **options,
         groups=tuple(splitting.group or ()),
         device=splitting.device,
-        on_error=splitting.on_error,
         segment_bytes=max(1, int(splitting.segment_mb * (1 << 20))),
         progress=lambda at: bar.tell(at.samples, len(missing)),
     )
@@ -129,20 +128,20 @@ def counts(extraction: "ModelSource", missing: "ModelSource", report: "lamofc.Re
 
 def filed(extraction: "ModelSource", folder: Path, splitting: Splitting, bar: Bar) -> dict[str, Any]:
     """Write what is missing into files, each whole or not there, with a marker and an index as exports have them."""
-    from lamofc_store.exporting import claim, files_of, format_named, whole, write_index
-    from lamofc_store.sources import Unreadable
+    from lamofc_store.exporting import atomic_file, claim, export_files, format_named, write_index
+    from lamofc_store.sources import UnreadableSample
 
     form, skip = format_named(str(splitting.files)), splitting.on_error != "stop"
-    files = dict(files_of((one.id for one in extraction.items), form.suffix))
+    files = dict(export_files((one.id for one in extraction.items), form.suffix))
     claim(folder, {"format": splitting.files, "extract": extraction.told()})
     missing = extraction.without({sample for sample, file in files.items() if (folder / file).is_file()})
     report = lamofc.Report()
     for number, sample in enumerate(missing.attempts() if skip else missing, 1):
-        if isinstance(sample, Unreadable):
+        if isinstance(sample, UnreadableSample):
             report.skipped += 1
             del files[sample.id]
             continue
-        with whole(folder / files[sample.id]) as file:
+        with atomic_file(folder / files[sample.id]) as file:
             form.write(file, sample.features, sample.structure)
         report.samples += 1
         report.stored_bytes += (folder / files[sample.id]).stat().st_size

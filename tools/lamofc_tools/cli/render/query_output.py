@@ -19,13 +19,13 @@ def write(found: "duckdb.DuckDBPyRelation", query: str, format: str, output: str
     if format == "parquet":
         _write_parquet(found, query, output)
         return
-    from lamofc_store.exporting import whole
+    from lamofc_store.exporting import atomic_file
 
     rows = fetched(found, query)
     if output is None:
         _write_text(rows, format, sys.stdout)
         return
-    with whole(Path(output)) as file:
+    with atomic_file(Path(output)) as file:
         out = TextIOWrapper(file, encoding="utf-8", newline="")
         _write_text(rows, format, out)
         out.detach()
@@ -50,7 +50,7 @@ def _write_parquet(found: "duckdb.DuckDBPyRelation", query: str, output: str | N
     import pyarrow.parquet as pq
 
     from lamofc_catalog import translated
-    from lamofc_store.exporting import whole
+    from lamofc_store.exporting import atomic_file
 
     if output is None and sys.stdout.isatty():
         raise BadArgument("Parquet is not for a terminal", "name a file with -o, or pipe stdout into one")
@@ -59,5 +59,5 @@ def _write_parquet(found: "duckdb.DuckDBPyRelation", query: str, output: str | N
     if output is None:
         pq.write_table(rows, sys.stdout.buffer)
         return
-    with whole(Path(output)) as file:
+    with atomic_file(Path(output)) as file:
         pq.write_table(rows, file)

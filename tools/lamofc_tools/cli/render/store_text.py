@@ -111,10 +111,10 @@ def verification(document: Document) -> str:
     """What a verification read and found."""
     read = f"{counted(document['objects'], 'object')}, {counted(document['records'], 'record')}"
     told = f"{read}, {size(document['bytes'])} read"
-    if document["ok"]:
-        return f"{told}; all checksums are right"
-    rows = [(problem["object"], problem["what"]) for problem in document["problems"]]
-    return f"{told}; {counted(len(rows), 'problem')}\n\n{tables(('object', 'what'), rows)}"
+    verdict = "all checksums are right" if document["ok"] else counted(len(document["problems"]), "problem")
+    notes = f", {counted(len(document['notes']), 'note')}" if document["notes"] else ""
+    rows = [(entry["object"], entry["what"]) for entry in (*document["problems"], *document["notes"])]
+    return f"{told}; {verdict}{notes}" + (f"\n\n{tables(('object', 'what'), rows)}" if rows else "")
 
 
 def compaction(document: Document) -> str:

@@ -24,12 +24,12 @@ def fit(source: SourcePath, output: OutputFile, taking: Taking, coding: Coding, 
 
 def saved(profiles: "dict[str, Profile]", target: Path) -> list[dict[str, Any]]:
     """Write each profile; one row for each file."""
-    from lamofc_store.exporting import whole
+    from lamofc_store.exporting import atomic_file
 
     rows = []
     for feature, profile in profiles.items():
         file = target if len(profiles) == 1 else target / f"{file_name(feature)}.safetensors"
-        with whole(file) as out:
+        with atomic_file(file) as out:
             out.write(profile.data)
         rows.append(
             {

@@ -1,0 +1,24 @@
+"""Records: items encoded, and gathered in an open segment with their rows.
+
+In: items and their profiles. Out: records, rows, and at last a segment that a commit makes visible."""
+
+from lamofc_store.ingest.records.deduplicate import distinct
+from lamofc_store.ingest.records.encode_items import Encoded, EncodedBatch, Failed, Task, encode, encode_group
+from lamofc_store.ingest.records.merge_structure import with_stored_structure
+from lamofc_store.ingest.records.open_segment import CLOSE_RECORDS, OpenSegment, StoredItem
+from lamofc_store.ingest.records.segment_rows import sample_rows
+
+__all__ = [
+    "CLOSE_RECORDS",
+    "Encoded",
+    "EncodedBatch",
+    "Failed",
+    "OpenSegment",
+    "StoredItem",
+    "Task",
+    "distinct",
+    "encode",
+    "encode_group",
+    "sample_rows",
+    "with_stored_structure",
+]

@@ -1,0 +1,156 @@
+"""Encode items to records, many at a time; a bad item does not spoil the others."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from lamofc_store.errors import Hint, StoreError
+from lamofc_store.ingest.items import Item
+from lamofc_store.ingest.profiles import channels_differ
+from lamofc_store.ingest.records.record_blocks import blocks
+from lamofc_store.ingest.request import IngestOptions
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Items of one feature, and how they are encoded."""
+
+    items: Sequence[Item]
+    profile: "Profile"
+    options: IngestOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A record, the items in it, and how it was made."""
+
+    items: Sequence[Item]
+    record: "Record"
+    profile: "Profile"
+    quality: str
+    seconds: float
+    """Time of encoding, for each item."""
+
+    @property
+    def name(self) -> str:
+        """The feature, or the joined features of a group: the name under which commits list the profile."""
+        return "+".join(dict.fromkeys(item.feature for item in self.items))
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A sample left out, the feature that could not be encoded, and why."""
+
+    sample: str
+    feature: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """The records of whole samples, and the samples left out."""
+
+    records: list[Encoded]
+    failed: list[Failed]
+
+    def without_record(self, items: Iterable[Item]) -> list[Item]:
+        """Return the items of samples that did not fail which are in none of the records."""
+        failed = {failure.sample for failure in self.failed}
+        encoded = {item.key for record in self.records for item in record.items}
+        return [item for item in items if item.sample not in failed and item.key not in encoded]
+
+
+def encode(tasks: Sequence[Task], failed: Iterable[Failed] = ()) -> EncodedBatch:
+    """Encode items; a sample is left out whole where one of its features fails, or is known to.
+
+    Records that hold an item of such a sample are encoded again without it.
+    """
+    failures = {failure.sample: failure for failure in failed}
+    done: list[tuple[Task, Encoded]] = []
+    waiting = [remaining for task in tasks if (remaining := _without(task, failures)).items]
+    while waiting:
+        for task in waiting:
+            for result in _encode_task(task):
+                if isinstance(result, Failed):
+                    failures[result.sample] = result
+                else:
+                    done.append((task, result))
+        spoiled = [(task, result) for task, result in done if _holds_any(result, failures)]
+        done = [(task, result) for task, result in done if not _holds_any(result, failures)]
+        again = [_without(replace(task, items=result.items), failures) for task, result in spoiled]
+        waiting = [task for task in again if task.items]
+    return EncodedBatch([result for _, result in done], list(failures.values()))
+
+
+def _holds_any(result: Encoded, failures: dict[str, Failed]) -> bool:
+    return any(item.sample in failures for item in result.items)
+
+
+def _without(task: Task, failures: dict[str, Failed]) -> Task:
+    return replace(task, items=[item for item in task.items if item.sample not in failures])
+
+
+def _encode_task(task: Task) -> Iterator[Encoded | Failed]:
+    """Encode in blocks; where one fails, halve the work until the item that cannot be encoded is alone."""
+    from lamofc_codecs import CodecError
+
+    of_records = list(blocks(task.items, task.profile, task.options.block))
+    try:
+        yield from _encode_records(of_records, task.profile, task.options)
+    except (CodecError, StoreError) as error:
+        if len(task.items) == 1:
+            yield _fall_back(error, task)
+            return
+        for items in of_records if len(of_records) > 1 else [[item] for item in task.items]:
+            yield from _encode_task(replace(task, items=items))
+
+
+def _fall_back(error: Exception, task: Task) -> Encoded | Failed:
+    """Store an item lossless that its codec refused, if the options say so."""
+    from lamofc_codecs import LOSSLESS, CodecError, fit
+
+    (item,) = task.items
+    if task.options.on_error == "raw":
+        (encoded,) = _encode_records([[item]], fit(LOSSLESS, []), task.options)
+        return replace(encoded, profile=task.profile)
+    if isinstance(error, CodecError):
+        error = StoreError(
+            f"sample {item.sample!r}, feature {item.feature!r}: {error}",
+            error.cure or Hint("give [on_error] skip or raw to go on"),
+        )
+    return Failed(item.sample, item.feature, error)
+
+
+def _encode_records(
+    of_records: Sequence[Sequence[Item]], profile: "Profile", options: IngestOptions
+) -> Iterator[Encoded]:
+    """Encode each list of items into a record of its own."""
+    from lamofc_codecs import encode as encode_all
+
+    channels, count = profile.config.get("channels"), sum(map(len, of_records))
+    for item in (item for items in of_records for item in items):
+        if isinstance(channels, int) and item.tokens.shape[1] != channels:
+            raise channels_differ(item, channels)
+    started = time.perf_counter()
+    quality = options.quality if profile.codec == options.codec else None  # raw, in place of a codec that refused
+    device = None if options.device in ("auto", "cpu") else options.device
+    tensors = [[item.tokens for item in items] for items in of_records]
+    records = encode_all(tensors, profile, quality=quality, device=device)
+    seconds = (time.perf_counter() - started) / max(1, count)
+    for items, record in zip(of_records, records, strict=True):
+        yield Encoded(items, record, profile, options.quality_text, seconds)
+
+
+def encode_group(group: Sequence[Item], profile: "Profile", options: IngestOptions) -> Encoded:
+    """Encode features of one sample into one record; CodecError where they cannot be coded jointly."""
+    from lamofc_codecs import encode as encode_all
+
+    started = time.perf_counter()
+    tensors = [{item.feature: item.tokens for item in group}]
+    (record,) = encode_all(tensors, profile, quality=options.quality)
+    seconds = (time.perf_counter() - started) / len(group)
+    return Encoded(group, record, profile, options.quality_text, seconds)

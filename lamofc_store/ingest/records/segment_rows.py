@@ -1,0 +1,104 @@
+"""Rows of the catalog tables `records`, `samples` and `skipped`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store.ingest.items import Item
+from lamofc_store.ingest.records.encode_items import Encoded, Failed
+from lamofc_store.sample import Sample
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from lamofc_codecs import Item as CodedItem
+    from lamofc_codecs import Part
+
+
+def record_rows(encoded: Encoded) -> list[dict[str, Any]]:
+    """Make a row for each item of a record, without its place in the segment."""
+    record, items = encoded.record, encoded.items
+    if len(items) == 1:
+        return [_record_row(items[0], encoded)]
+    cell, figures = ("part", record.parts) if record.parts else ("item", record.items)
+    return [
+        {**_record_row(item, encoded), cell: number, **_cell_figures(encoded, figures[number])}
+        for number, item in enumerate(items)
+    ]
+
+
+def _record_row(item: Item, encoded: Encoded) -> dict[str, Any]:
+    record = encoded.record
+    layers = [{"bytes": layer.bytes, "sse": layer.sse} for layer in record.layers] if len(record.layers) > 1 else None
+    return {
+        "sample": item.sample,
+        "feature": item.feature,
+        "item": 0,
+        "part": 0,
+        "layers": layers,
+        "shape": list(item.shape),
+        "dtype": item.dtype,
+        "pattern": item.pattern,
+        "grid": item.grid,
+        "codec": record.codec,
+        "quality": encoded.quality,
+        "profile": encoded.profile.id,
+        "source_hash": item.source_hash,
+        "elements": item.tokens.numel(),
+        "sum": record.sum,
+        "sum_sq": record.sum_sq,
+        "sse": record.sse,
+        "max_error": record.max_error,
+        "signal": record.signal,
+        "bulk_sse": record.bulk_sse,
+        "payload_bits": record.payload_bits,
+        "encode_seconds": encoded.seconds,
+    }
+
+
+def _cell_figures(encoded: Encoded, cell: "Part | CodedItem") -> dict[str, Any]:
+    """Return the figures of one feature, or one sample, of a record; payload bits are divided by elements."""
+    record = encoded.record
+    layers = [{"bytes": layer.bytes, "sse": sse} for layer, sse in zip(record.layers, cell.layers, strict=True)]
+    return {
+        "layers": layers if len(layers) > 1 else None,
+        "sum": cell.sum,
+        "sum_sq": cell.sum_sq,
+        "sse": cell.sse,
+        "max_error": cell.max_error,
+        "signal": cell.signal,
+        "bulk_sse": cell.bulk_sse,
+        "payload_bits": record.payload_bits * cell.elements // max(record.elements, 1),
+    }
+
+
+def sample_rows(samples: Mapping[str, Sample]) -> "pa.Table":
+    """Make rows of samples: id, structure, then the user's columns in the order in which they first appear."""
+    import pyarrow as pa
+
+    from lamofc_store.errors import SchemaConflict
+
+    names = list(dict.fromkeys(name for sample in samples.values() for name in sample.attributes))
+    arrays = [
+        pa.array(list(samples), pa.string()),
+        pa.array([sample.structure for sample in samples.values()], pa.string()),
+    ]
+    for name in names:
+        values = [sample.attributes.get(name) for sample in samples.values()]
+        try:
+            arrays.append(pa.array(values))
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise SchemaConflict(
+                f"column {name!r} mixes types: {error}", "give each column values of one type"
+            ) from error
+    return pa.table(dict(zip(["sample", "structure", *names], arrays, strict=True)))
+
+
+def skipped_row(failure: Failed, source: str) -> dict[str, Any]:
+    """Make the row of a sample that is left out."""
+    return {
+        "sample": failure.sample,
+        "feature": failure.feature,
+        "source": source,
+        "error": type(failure.error).__name__,
+        "message": str(failure.error),
+    }

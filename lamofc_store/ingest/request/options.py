@@ -1,0 +1,157 @@
+"""The options of an ingest: as keywords that an editor completes, and as a checked value."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from lamofc_store.defaults import DEFAULT_CODEC, DEFAULT_SNR_DB
+from lamofc_store.errors import BadArgument
+from lamofc_store.ingest.request.report import Progress
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Profile, Quality
+
+OnError = Literal["stop", "skip", "raw"]
+ON_ERROR: tuple[OnError, ...] = ("stop", "skip", "raw")
+DEFAULT_BLOCK = 64
+
+
+class IngestKeywords(TypedDict, total=False):
+    """Keyword arguments of an ingest, a plan or a fit of profiles, beside source, codec and quality.
+
+    `IngestOptions` holds their defaults; a test keeps the two equal.
+    """
+
+    profile: "Profile | None"
+    """Use this profile for every feature, instead of fitting one or taking the store's own."""
+    fit_samples: int | None
+    """Number of samples that a profile is fitted on. By default as many as hold 32 768 tokens, but at least 64, and a
+    16th of a long source; 10 for the codecs of the papers."""
+    codec_options: Mapping[str, Any]
+    """Options of the codec's own fit; `lamofc codec show CODEC` lists them."""
+    features: Sequence[str]
+    """Globs over feature names; none means all."""
+    block: int
+    """Largest number of samples whose small features share a record; 1 gives each a record of its own."""
+    groups: Sequence[str]
+    """Globs, with alternatives in braces, of features that are coded jointly where they share tokens. `auto` stands for
+    the groups that a fit finds to save bits."""
+    patterns: Mapping[str, str]
+    """Pattern by feature glob: how a feature becomes tokens x channels."""
+    grids: Mapping[str, str]
+    """Token grid, `prefix+HxW`, by feature glob."""
+    table: str | None
+    """A Parquet or CSV file of sample columns, joined by its column `sample`."""
+    device: str
+    """The torch device that encodes; `auto` and `cpu` are both the CPU."""
+    on_error: OnError
+    """The treatment of a sample that cannot be read or coded: `stop` raises its error; `skip` leaves the sample out;
+    `raw` leaves out what cannot be read and stores lossless what the codec refuses."""
+    overwrite: bool
+    """Replace features that are stored with other content or another coding."""
+    segment_bytes: int
+    """Size at which a segment is closed and committed; 65 536 records or one minute close it as well."""
+    progress: Callable[[Progress], None] | None
+    """Called after every batch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestOptions:
+    """The checked options of one ingest; `IngestKeywords` describes each."""
+
+    codec: str = DEFAULT_CODEC
+    quality: "Quality | None" = None
+    profile: "Profile | None" = None
+    fit_samples: int | None = None
+    codec_options: Mapping[str, Any] = field(default_factory=dict)
+    features: Sequence[str] = ()
+    block: int = DEFAULT_BLOCK
+    groups: Sequence[str] = ()
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    grids: Mapping[str, str] = field(default_factory=dict)
+    table: str | None = None
+    device: str = "auto"
+    on_error: OnError = "stop"
+    overwrite: bool = False
+    segment_bytes: int = 256 << 20
+    progress: Callable[[Progress], None] | None = None
+
+    def __post_init__(self) -> None:
+        from lamofc_codecs import CODECS
+
+        if self.codec not in CODECS:
+            raise BadArgument(
+                f"there is no codec {self.codec!r}; there are {', '.join(sorted(CODECS))}", "lamofc codec list"
+            )
+        self._check_values()
+        self._check_codec()
+        if self.quality is None:
+            object.__setattr__(self, "quality", usual_quality(self.codec, self.profile, self.codec_options))
+
+    def _check_values(self) -> None:
+        """Raise BadArgument for a value that is wrong by itself."""
+        for name in ("features", "groups"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise BadArgument(f"{name}={value!r} is one text, a list of globs is needed", f"write [{value!r}]")
+        if self.on_error not in ON_ERROR:
+            raise BadArgument(f"on_error={self.on_error!r} is none of {', '.join(ON_ERROR)}", "give one of them")
+        if self.fit_samples is not None and self.fit_samples < 1:
+            raise BadArgument(f"fit_samples={self.fit_samples} is less than 1", "64 samples are a good start")
+        if self.block < 1:
+            raise BadArgument(f"block={self.block} is less than 1", f"{DEFAULT_BLOCK} samples are a good size")
+        if self.segment_bytes < 1:
+            raise BadArgument(f"segment_bytes={self.segment_bytes} is less than 1", "256 MiB is a good size")
+
+    def _check_codec(self) -> None:
+        """Raise BadArgument for options that the codec does not have."""
+        from lamofc_codecs import CODECS, Grouped, describe
+
+        if self.profile is not None and self.profile.codec != self.codec:
+            raise BadArgument(
+                f"the profile is one of {self.profile.codec!r}, the codec {self.codec!r}",
+                f"give codec={self.profile.codec!r}",
+            )
+        unknown = sorted(set(self.codec_options) - set(describe(self.codec)["options"]))
+        if unknown:
+            raise BadArgument(f"codec {self.codec!r} has no option {unknown[0]!r}", f"lamofc codec show {self.codec}")
+        if self.codec_options and self.profile is not None:
+            raise BadArgument(
+                f"codec options {dict(self.codec_options)} beside a profile, which is fitted already",
+                "give no profile, or no options",
+            )
+        if self.groups and not issubclass(CODECS[self.codec], Grouped):
+            raise BadArgument(
+                f"codec {self.codec!r} codes each feature by itself, not groups such as {self.groups[0]!r}",
+                f"give codec={DEFAULT_CODEC!r}, or no groups",
+            )
+
+    def exact(self) -> "IngestOptions":
+        """Return the options for features that no codec may round: integers, booleans, complex numbers."""
+        from lamofc_codecs import LOSSLESS
+
+        return replace(self, codec=LOSSLESS, quality=None, profile=None, groups=(), codec_options={})
+
+    @property
+    def quality_text(self) -> str:
+        """The quality as catalog rows spell it."""
+        return "" if self.quality is None else str(self.quality)
+
+
+def usual_quality(
+    codec: str, profile: "Profile | None" = None, codec_options: Mapping[str, Any] | None = None
+) -> "Quality | None":
+    """Return the target where none is given: the profile's own, else 15 dB; None for a codec that has no target."""
+    from lamofc_codecs import CodecError, Quality, open_codec, targets_of
+
+    if profile is not None:
+        opened = open_codec(profile)
+        if opened.quality is not None:
+            return opened.quality
+        targets = opened.qualities
+    else:
+        try:
+            targets = targets_of(codec, codec_options or {})
+        except CodecError as error:
+            raise BadArgument(error.message, error.cure) from error
+    return Quality(snr_db=DEFAULT_SNR_DB) if "snr_db" in targets else None

@@ -1,0 +1,54 @@
+"""The request of an ingest: a source opened, its options checked, its table of columns read."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store.errors import BadArgument
+from lamofc_store.ingest.request.options import IngestOptions
+from lamofc_store.ingest.request.sample_columns import SampleColumns
+from lamofc_store.sample import Sample
+from lamofc_store.sources import Tolerant, UnreadableSample
+from lamofc_store.sources import open as open_source
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Quality
+
+
+@dataclass(frozen=True, slots=True)
+class IngestRequest:
+    """Samples to store, and how."""
+
+    source: Iterable[Sample]
+    options: IngestOptions
+    columns: SampleColumns | None
+    """Columns that samples get from a table beside the source."""
+
+    @property
+    def sample_count(self) -> int | None:
+        """The number of samples, where the source knows it."""
+        try:
+            return len(self.source)  # type: ignore[arg-type]
+        except TypeError:
+            return None
+
+
+def prepare(source: Any, codec: str, quality: "Quality | None", keywords: Mapping[str, Any]) -> IngestRequest:
+    """Open the source, check the options, and read the table; BadArgument names an option that does not exist."""
+    try:
+        options = IngestOptions(codec=codec, quality=quality, **keywords)
+    except TypeError as error:
+        names = ", ".join(IngestOptions.__dataclass_fields__)
+        raise BadArgument(
+            f"{error}".replace("IngestOptions.__init__()", "ingest"), f"the options are {names}"
+        ) from error
+    samples = open_source(source)
+    columns = None if options.table is None else SampleColumns.of_table(options.table, samples)
+    return IngestRequest(samples, options, columns)
+
+
+def attempts(source: Iterable[Sample], options: IngestOptions) -> "Iterable[Sample | UnreadableSample]":
+    """Iterate a source; unless errors stop the ingest, with samples in between that cannot be loaded."""
+    if options.on_error != "stop" and isinstance(source, Tolerant):
+        return source.attempts()
+    return source

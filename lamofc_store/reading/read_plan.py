@@ -1,0 +1,105 @@
+"""The plan of a read: the byte range of each record, and how each tensor is restored from its record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lamofc_store.storage import paths
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+
+PLAN_COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile", "part", "item", "dtype")
+"""The columns of record rows that a plan is made from."""
+
+Cell = tuple[int, int]
+"""The item and the part of a record that hold a tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLocations:
+    """Where records lie, as parallel arrays. `segment` holds indices into `segments`."""
+
+    segments: tuple[str, ...]
+    segment: Numbers
+    offset: Numbers
+    length: Numbers
+
+    @classmethod
+    def from_rows(cls, rows: "pa.Table") -> "RecordLocations":
+        """Take the locations out of record rows, in their order."""
+        index: dict[str, int] = {}
+        segment = [index.setdefault(identity, len(index)) for identity in rows["segment"].to_pylist()]
+        offset, length = (np.asarray(rows[name].to_numpy(), np.int64) for name in ("offset", "length"))
+        return cls(tuple(index), np.array(segment, np.int64), offset, length)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["RecordLocations"]) -> "RecordLocations":
+        """Join several lists of locations to one."""
+        segments = dict.fromkeys(identity for part in parts for identity in part.segments)
+        index = {identity: number for number, identity in enumerate(segments)}
+        segment = [np.array([index[identity] for identity in part.segments], np.int64)[part.segment] for part in parts]
+        return cls(
+            tuple(segments),
+            np.concatenate(segment),
+            np.concatenate([part.offset for part in parts]),
+            np.concatenate([part.length for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def take(self, indices: Sequence[int] | Numbers) -> "RecordLocations":
+        """Select locations by index, in the order of the indices."""
+        return RecordLocations(self.segments, self.segment[indices], self.offset[indices], self.length[indices])
+
+    def describe(self, index: int) -> str:
+        """Name one location in an error message."""
+        return f"{paths.payload(self.segments[self.segment[index]])} at byte {self.offset[index]}"
+
+
+class TensorSpec(NamedTuple):
+    """Shape and layout of one stored tensor, and its cell in the record."""
+
+    shape: tuple[int, ...]
+    pattern: str
+    profile: str
+    cell: Cell
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """The records to fetch, and the tensor to restore from each of them."""
+
+    locations: RecordLocations
+    specs: tuple[TensorSpec, ...]
+
+    @classmethod
+    def from_rows(cls, rows: "pa.Table") -> "ReadPlan":
+        """Make the plan that reads the features of record rows, in their order."""
+        shapes = map(tuple, rows["shape"].to_pylist())
+        cells = zip(rows["item"].to_pylist(), rows["part"].to_pylist(), strict=True)
+        columns = [rows[name].to_pylist() for name in ("pattern", "profile")]
+        shared: dict[TensorSpec, TensorSpec] = {}  # rows that are alike share one object
+        specs = map(TensorSpec, shapes, *columns, cells, rows["dtype"].to_pylist())
+        return cls(RecordLocations.from_rows(rows), tuple(shared.setdefault(spec, spec) for spec in specs))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["ReadPlan"]) -> "ReadPlan":
+        """Join several plans to one."""
+        locations = RecordLocations.concatenate([part.locations for part in parts])
+        return cls(locations, tuple(spec for part in parts for spec in part.specs))
+
+    @property
+    def stackable(self) -> bool:
+        """Whether all tensors have the same spec, and each is the first cell of its record."""
+        return len(set(self.specs)) == 1 and self.specs[0].cell == (0, 0)
+
+    def take(self, indices: Sequence[int]) -> "ReadPlan":
+        """Select tensors by index, in the order of the indices."""
+        return ReadPlan(self.locations.take(indices), tuple(self.specs[index] for index in indices))

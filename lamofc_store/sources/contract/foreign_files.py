@@ -1,0 +1,28 @@
+"""The border to other people's file formats: their errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lamofc_store.errors import SourceError, StoreError
+
+
+@contextmanager
+def reading(path: Path, kind: str) -> Iterator[None]:
+    """Turn any exception of a foreign reader at a bad file into a SourceError that names the file.
+
+    Every exception is caught, because no parser documents what it raises at hostile bytes.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0][:200]
+        raise SourceError(
+            f"{path} ({path.stat().st_size if path.exists() else 'no'} bytes) is no readable {kind}:"
+            f" {type(error).__name__}: {reason}",
+            "fetch or write the file again, or leave it out; a file cut short is the usual reason",
+        ) from error

@@ -1,0 +1,172 @@
+"""Which samples a profile is fitted on, and what it aims at."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import lamofc_store as lamofc
+from lamofc_codecs import Quality, fit
+from lamofc_store.errors import SourceError
+from lamofc_store.ingest.profiles import items_to_fit
+from lamofc_store.ingest.request import IngestOptions
+
+
+def test_a_profile_is_fitted_on_what_lies_all_over_the_source(tmp_path: Path) -> None:
+    """A folder sorted by kind: the profile knows both kinds, though the first hundred samples are of one."""
+    folder = tmp_path / "sorted"
+    folder.mkdir()
+    for number in range(200):
+        hidden = torch.randn(8, 4, generator=torch.Generator().manual_seed(number)) + 100 * (number >= 100)
+        np.save(folder / f"{number:03}.npy", hidden.numpy())
+    profile = next(iter(lamofc.fit_profiles(folder, "uniform").values()))
+    assert (profile.tensors["bulk_mean"] - 50).abs().max() < 5
+
+
+@pytest.mark.parametrize(
+    ("tokens", "given", "total", "looked_at"),
+    [
+        (1, None, 200, 200),
+        (300, None, 200, 110),
+        (4000, None, 200, 64),
+        (4000, 7, 200, 7),
+        (300, None, 16 * 150, 150),
+        (1000, None, 16 * 190, 132),
+        (300, None, None, 110),
+    ],
+)
+def test_a_fit_looks_at_as_many_samples_as_it_needs(
+    tokens: int, given: int | None, total: int | None, looked_at: int
+) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": torch.zeros(tokens, 2)}) for number in range(200)]
+    options = IngestOptions(codec="uniform", fit_samples=given)
+    assert len(items_to_fit(samples, options, total)) == looked_at
+
+
+def test_a_given_profile_brings_its_own_quality(tmp_path: Path) -> None:
+    tensors = [torch.randn(50, 8, generator=torch.Generator().manual_seed(number)) for number in range(4)]
+    profile = fit("klt", tensors, Quality(snr_db=7))
+    samples = [lamofc.Sample(f"s{number}", {"x": tensor}) for number, tensor in enumerate(tensors)]
+    for name, wish, qualities in (("own", None, "snr_db=7"), ("asked", Quality(snr_db=3), "snr_db=3")):
+        with lamofc.create(str(tmp_path / name)) as store:
+            store.ingest(samples, quality=wish, profile=profile)
+            found = store.sql("SELECT DISTINCT quality FROM records").fetchall()
+            assert found == [(qualities,)]
+            noise = (store["s0"]["x"] - tensors[0]).square().sum() / (tensors[0] - tensors[0].mean(0)).square().sum()
+            assert -10 * torch.log10(noise) == pytest.approx(float(qualities[7:]), abs=0.5)
+
+
+def _mixed(seed: int, about: int, tokens: int = 200) -> torch.Tensor:
+    """Tokens whose 64 channels are mixtures of few, in a way of their own."""
+    mixing = torch.randn(64, 64, generator=torch.Generator().manual_seed(about)) * torch.arange(1, 65) ** -1.5
+    return torch.randn(tokens, 64, generator=torch.Generator().manual_seed(seed)) @ mixing.T
+
+
+def test_a_profile_of_other_features_is_told(tmp_path: Path) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": _mixed(100 + number, 1)}) for number in range(20)]
+    for about, fits in ((1, True), (2, False)):
+        profile = fit("klt", [_mixed(number, about) for number in range(20)], Quality(snr_db=15))
+        with lamofc.create(str(tmp_path / f"{about}")) as store:
+            report = store.ingest(samples, profile=profile)
+            assert bool(report.warnings) is not fits
+            if not fits:
+                assert f"profile {profile.id[:12]} does not fit feature 'x'" in report.warnings[0]
+            bits = store.sql("SELECT max(8 * length / elements) FROM records").fetchall()[0][0]
+            assert bits <= 32.0 + 8 * 64 / 12800
+
+
+def test_a_profile_from_few_samples_still_codes(tmp_path: Path) -> None:
+    profile = fit("klt", [_mixed(number, 1, 20) for number in range(10)], Quality(snr_db=15))
+    with lamofc.create(str(tmp_path / "few")) as store:
+        report = store.ingest([lamofc.Sample("s", {"x": _mixed(99, 1)})], profile=profile)
+        assert not report.warnings
+        assert store.sql("SELECT codec FROM records").fetchall() == [("klt",)]
+
+
+def test_features_that_hide_nothing_are_no_reason_to_warn(tmp_path: Path) -> None:
+    for tokens, channels in ((128, 96), (17, 64)):
+        samples = [lamofc.Sample(f"s{number}", {"x": torch.randn(tokens, channels)}) for number in range(80)]
+        for wish in (3, 10, 25):
+            with lamofc.create(str(tmp_path / f"{channels}-{wish}")) as store:
+                assert not store.ingest(samples, quality=Quality(snr_db=wish)).warnings
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2,), (2, 2), (1, 8)])
+@pytest.mark.parametrize("block", [1, 64])
+def test_tensors_too_small_for_any_codec_are_no_reason_to_warn(
+    tmp_path: Path, shape: tuple[int, ...], block: int
+) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": torch.full(shape, float(number))}) for number in range(10)]
+    with lamofc.create(str(tmp_path / "tiny")) as store:
+        assert store.ingest(samples, block=block).warnings == []
+
+
+def test_a_profile_is_to_pay_in_the_samples_that_there_are(tmp_path: Path) -> None:
+    samples = [lamofc.Sample(f"s{number}", {"x": _mixed(number, 1, 3)}) for number in range(1200)]
+    found = {}
+    for name, source in (("few", samples[:20]), ("many", samples), ("unknown", iter(samples))):
+        with lamofc.create(str(tmp_path / name)) as store:
+            store.ingest(source, quality=Quality(snr_db=10), fit_samples=20)
+            found[name] = next(iter(store.profiles.values())).config["shared_by"]
+    assert found == {"few": 1000, "many": 1200, "unknown": 10_000}
+
+
+def test_a_weight_is_an_option_like_others(tmp_path: Path) -> None:
+    """Bits go where a head looks; the profile does not count as one that does not fit; another weight is refused."""
+    draw = torch.Generator().manual_seed(5)
+    samples = [(f"s{number}", {"f": torch.randn(30, 32, generator=draw)}) for number in range(40)]
+    head = torch.zeros(1, 32)
+    head[0, :2] = 1
+    found = []
+    for name, options in (("plain", {}), ("weighted", {"weight": head})):
+        store = lamofc.open(tmp_path / name, mode="a")
+        report = store.ingest(samples, quality=Quality(bpfp=0.5), codec_options=options)
+        assert not report.warnings
+        away = torch.stack([(store[sample]["f"] - tensors["f"]) @ head[0] for sample, tensors in samples])
+        found.append(float(away.square().mean()))
+        assert store.ingest(samples, quality=Quality(bpfp=0.5), codec_options=options).already == 40
+    assert found[1] < 0.1 * found[0]
+    with pytest.raises(lamofc.errors.BadArgument, match="was fitted with weight"):
+        store.ingest(samples, quality=Quality(bpfp=0.5), codec_options={"weight": 1 + head})
+
+
+def test_levels_of_a_mapping_go_to_the_features_that_it_names(tmp_path: Path) -> None:
+    (tmp_path / "k.json").write_text(json.dumps([number / 8 - 16 for number in range(256)]))
+    (tmp_path / "v.json").write_text(json.dumps([number / 100 for number in range(256)]))
+    file = tmp_path / "mapping.json"
+    file.write_text(json.dumps({"qwen": {"layer.0.k_cache": "k.json", "v_cache": "v.json"}}))
+    tensors = {"layer.0.k_cache": torch.randn(9, 8), "layer.0.v_cache": torch.rand(9, 8)}
+    told = {"mapping": str(file), "family": "qwen"}
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        store.ingest([lamofc.Sample(f"s{n}", tensors) for n in range(3)], "lloydmax", codec_options=told)
+        for feature, every in (("layer.0.k_cache", 8), ("layer.0.v_cache", 100)):
+            on_levels = store["s1", feature].double() * every
+            assert float((on_levels - on_levels.round()).abs().max()) < 1e-4
+        profiles = store.sql("SELECT count(DISTINCT profile) FROM records").fetchall()
+        assert profiles == [(2,)]
+    with lamofc.open(str(tmp_path / "other"), "a") as other, pytest.raises(SourceError, match="no pattern stands for"):
+        other.ingest([lamofc.Sample("s", {"layer.1.k_cache": torch.randn(9, 8)})], "lloydmax", codec_options=told)
+
+
+def test_a_fit_looks_at_as_many_samples_as_its_codec_wants() -> None:
+    samples = [lamofc.Sample(f"s{n}", {"x": torch.full((4, 3), float(n))}) for n in range(40)]
+    levels = lamofc.fit_profiles(samples, codec="lloydmax")["x"].tensors["levels"]
+    # Ten samples of one value each: so many levels are of use, and the rest stand beside them.
+    assert len(levels.round().unique()) == 10
+
+
+def test_bits_of_a_range_need_no_quality(tmp_path: Path) -> None:
+    samples = [lamofc.Sample(f"s{n}", {"x": torch.randn(40, 6) * 3}) for n in range(4)]
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        told = {"truncation": "csr"}
+        store.ingest(samples, "uniform", codec_options=told)
+        assert store.ingest(samples, "uniform", codec_options=told).already == 4
+        assert store.sql("SELECT DISTINCT quality FROM records").fetchall() == [("",)]
+        levels = (store["s1", "x"].double() + 5) / (10 / 1023)
+        assert float((levels - levels.round()).abs().max()) < 1e-3
+    profile = lamofc.fit_profiles(samples, codec="uniform", codec_options=told)["x"]
+    with lamofc.open(str(tmp_path / "other"), "a") as other:
+        other.ingest(samples, "uniform", profile=profile)
+        assert other.sql("SELECT DISTINCT quality FROM records").fetchall() == [("",)]

@@ -1,0 +1,232 @@
+"""Every storage keeps the promises of the interface; a storage that breaks one is told which."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import fsspec
+import pytest
+
+from lamofc_store.storage import LocalStorage, Range, Storage, StoredObject, new_ulid, open_storage
+from lamofc_store.storage.remote import RemoteStorage
+from lamofc_store.testing import StorageConformance
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+class TestLocalStorage(StorageConformance):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+
+    def new_storage(self) -> Storage:
+        return LocalStorage(str(self.folder / new_ulid()))
+
+    def raw_read(self, storage: Storage, path: str) -> bytes:
+        return Path(storage.url, path).read_bytes()
+
+    def raw_write(self, storage: Storage, path: str, data: bytes) -> None:
+        file = Path(storage.url, path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+
+class Fsspec(StorageConformance):
+    """Raw access by a filesystem of its own."""
+
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def raw_read(self, storage: Storage, path: str) -> bytes:
+        filesystem, root = self._filesystem(storage)
+        return bytes(filesystem.cat_file(f"{root}/{path}"))
+
+    def raw_write(self, storage: Storage, path: str, data: bytes) -> None:
+        filesystem, root = self._filesystem(storage)
+        filesystem.pipe_file(f"{root}/{path}", data)
+
+    def _filesystem(self, storage: Storage) -> tuple[Any, str]:
+        filesystem, root = fsspec.core.url_to_fs(storage.url, **self.options)
+        return filesystem, root
+
+
+class TestMemoryStorage(Fsspec):
+    shared = False
+
+    def new_storage(self) -> Storage:
+        return open_storage(f"memory://{new_ulid()}")
+
+
+class TestS3Storage(Fsspec):
+    rounds = 2
+
+    @pytest.fixture(autouse=True)
+    def _server(self, s3: dict[str, Any]) -> None:
+        self.options = {**s3, "skip_instance_cache": True, "use_listings_cache": False}
+
+    def new_storage(self) -> Storage:
+        options = {name: value for name, value in self.options.items() if name in ("key", "secret", "client_kwargs")}
+        return RemoteStorage(f"s3://lamofc/{new_ulid()}", options)
+
+
+class DictStorage(Storage):
+    """The methods that a storage must have, and no others."""
+
+    def __init__(self, url: str = "dict") -> None:
+        super().__init__(url)
+        self.objects: dict[str, tuple[bytes, float]] = {}
+        self.lock = threading.Lock()
+
+    def read(self, path: str) -> bytes:
+        try:
+            return self.objects[path][0]
+        except KeyError:
+            raise FileNotFoundError(path) from None
+
+    def read_ranges(self, ranges: list[Range]) -> list[bytes]:
+        return [self.read(part.path)[part.start : part.start + part.length] for part in ranges]
+
+    def write(self, path: str, content: bytes | Path) -> None:
+        if isinstance(content, Path):
+            data = content.read_bytes()
+            content.unlink()
+        else:
+            data = content
+        self.objects[path] = data, self.clock()
+
+    def create(self, path: str, data: bytes) -> bool:
+        with self.lock:
+            if path in self.objects:
+                return False
+            self.objects[path] = data, self.clock()
+            return True
+
+    def names(self, folder: str) -> list[str]:
+        start = f"{folder}/" if folder else ""
+        return sorted({path[len(start) :].split("/")[0] for path in self.objects if path.startswith(start)})
+
+    def walk(self, folder: str) -> Iterator[StoredObject]:
+        start = f"{folder}/" if folder else ""
+        for path, (data, modified) in list(self.objects.items()):
+            if path.startswith(start):
+                yield StoredObject(path, len(data), modified)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.objects.pop(path, None)
+
+    def clock(self) -> float:
+        return time.time()
+
+
+class TestOwnStorage(StorageConformance):
+    shared = False
+
+    def new_storage(self) -> Storage:
+        return DictStorage()
+
+    def raw_read(self, storage: Storage, path: str) -> bytes:
+        assert isinstance(storage, DictStorage)
+        return storage.objects[path][0]
+
+    def raw_write(self, storage: Storage, path: str, data: bytes) -> None:
+        assert isinstance(storage, DictStorage)
+        storage.objects[path] = data, time.time()
+
+
+class Overwriting(DictStorage):
+    def create(self, path: str, data: bytes) -> bool:
+        self.write(path, data)
+        return True
+
+
+class Racing(DictStorage):
+    def create(self, path: str, data: bytes) -> bool:
+        missing = path not in self.objects
+        time.sleep(0.01)
+        if missing:
+            self.write(path, data)
+        return missing
+
+
+class KeyErrors(DictStorage):
+    def read(self, path: str) -> bytes:
+        return self.objects[path][0]
+
+
+class Padding(DictStorage):
+    def read_ranges(self, ranges: list[Range]) -> list[bytes]:
+        return [data.ljust(part.length) for part, data in zip(ranges, super().read_ranges(ranges), strict=True)]
+
+
+class Unordered(DictStorage):
+    def names(self, folder: str) -> list[str]:
+        return super().names(folder)[::-1]
+
+
+class ByPrefix(DictStorage):
+    def walk(self, folder: str) -> Iterator[StoredObject]:
+        return (stored for stored in super().walk("") if stored.path.startswith(folder))
+
+
+class Lazy(DictStorage):
+    def delete(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            del self.objects[path]
+
+
+class WrongClock(DictStorage):
+    def walk(self, folder: str) -> Iterator[StoredObject]:
+        return (StoredObject(found.path, found.size, found.modified + 60) for found in super().walk(folder))
+
+
+class Unverifying(DictStorage):
+    def verified_file(self, path: str, verify: Any) -> Path:
+        return super().verified_file(path, len)
+
+
+class SharedScratch(DictStorage):
+    def reset_after_fork(self) -> None:
+        pass
+
+
+class Forgetful(DictStorage):
+    def close(self) -> None:
+        super().close()
+        self.objects = {}
+
+
+class Piecewise(DictStorage):
+    def write(self, path: str, content: bytes | Path) -> None:
+        if isinstance(content, bytes) and len(content) > 1000:
+            super().write(path, content[:1000])
+            time.sleep(0.001)
+        super().write(path, content)
+
+
+@pytest.mark.parametrize(
+    ("storage", "test", "promise"),
+    [
+        (Overwriting, "test_create_writes_once", "create: False where there is an object"),
+        (Racing, "test_one_of_many_threads_creates", r"create: True for \d of 8 concurrent calls"),
+        (KeyErrors, "test_a_missing_object_is_file_not_found", None),
+        (Padding, "test_ranges_end_where_the_object_ends", r"read_ranges: 5 bytes at 8 of 10 are b'89', not b'89   '"),
+        (Unordered, "test_listing", "names: direct names of a folder, sorted"),
+        (ByPrefix, "test_listing", "walk: objects under a folder, no others"),
+        (Lazy, "test_delete", None),
+        (WrongClock, "test_clock_stamps_objects", "both must be the same clock"),
+        (Unverifying, "test_a_verified_file_is_verified_once", "verified_file whose check fails: ArithmeticError"),
+        (SharedScratch, "test_a_forked_child_works_beside_its_parent", "the child needs a scratch folder of its own"),
+        (Forgetful, "test_it_works_on_after_close", None),
+        (Piecewise, "test_nobody_reads_half_an_object", "write: a reader saw an object half written"),
+    ],
+)
+def test_a_broken_storage_is_told_its_promise(storage: type[DictStorage], test: str, promise: str | None) -> None:
+    class Broken(TestOwnStorage):
+        def new_storage(self) -> Storage:
+            return storage()
+
+    with pytest.raises(AssertionError if promise else Exception, match=promise):
+        getattr(Broken(), test)()
