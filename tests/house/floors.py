@@ -47,6 +47,7 @@ FLOORS = {
     """,
     "lamofc_tools": """
         machine plots torch_checkpoint metrics models generate
+        training_loop
         comparison heads.contract codec_training analysis
         heads.architectures
         heads

@@ -17,7 +17,7 @@ from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps
 from lamofc_tools.demo.digits import CLASSES, Digits
 from lamofc_tools.demo.tasks import Question
-from lamofc_tools.heads import Judging, Point, Task, TrainingConfig, curve
+from lamofc_tools.heads import HeadEvaluation, RatePoint, Task, TrainingConfig, evaluate_at_rates
 from lamofc_tools.plots import draw_curves
 
 BLOCK = "block.4"
@@ -74,28 +74,30 @@ def compared(folder: Path, features: Tensor, data: Digits, picture: Picture, tel
     draw_curves(rows, {"accuracy": "accuracy, which digit", "miou": "mIoU, whose ink"}, picture.file)
 
 
-def judging(question: Question, originals: Path) -> Judging:
+def judging(question: Question, originals: Path) -> HeadEvaluation:
     """A head that learned from originals, with what it is judged on."""
     with lamofc.open(str(originals)) as store:
         head = question.learned(store, _COURSE)
     told = {"inputs": list(question.inputs), "target": question.target, "names": []}
-    return Judging(head, told, "split = 'test'", _COURSE)
+    return HeadEvaluation(head, told, "split = 'test'", _COURSE)
 
 
-def judged(head: Judging, store: dict[str, Store], reads: Sequence[Quality]) -> list[Point]:
+def judged(head: HeadEvaluation, store: dict[str, Store], reads: Sequence[Quality]) -> list[RatePoint]:
     """One store at its rates."""
-    return curve(head, store, reads, ["original"], lambda done, total: None)
+    return evaluate_at_rates(head, store, reads, ["original"], lambda done, total: None)
 
 
 def trained(features: Tensor, lmbda: float, steps: int) -> lamofc.Profile:
     """Weights of a small model for one lambda, the same every time."""
-    from lamofc_tools.codec_training import Plan, Planes
+    from lamofc_tools.codec_training import CodecTrainingConfig, Planes
     from lamofc_tools.codec_training import train as run
 
     planes = Planes()
     planes.add(list(features))
-    plan = Plan(sizes=_SIZES, lmbda=lmbda, crop=_CROP, batch=16, steps=steps, every=min(250, steps), lr=1e-3)
-    return run(plan, planes).weights()
+    config = CodecTrainingConfig(
+        sizes=_SIZES, lmbda=lmbda, crop=_CROP, batch=16, steps=steps, every=min(250, steps), lr=1e-3
+    )
+    return run(config, planes).weights()
 
 
 def fill(
@@ -109,7 +111,7 @@ def fill(
     return place
 
 
-def _row(points: Sequence[Point]) -> dict[str, Any]:
+def _row(points: Sequence[RatePoint]) -> dict[str, Any]:
     codec, _, setting = points[0].store.partition(" ")
     values = [point.values[question.metric] for point, question in zip(points, _QUESTIONS, strict=True)]
     return {

@@ -12,7 +12,7 @@ import lamofc_store as lamofc
 from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
-from lamofc_tools.heads import KINDS, Head, Task, TrainingConfig, TrainingSet, evaluate, train
+from lamofc_tools.heads import HEADS, Head, Task, TrainingConfig, TrainingSet, evaluate, train
 
 BLOCKS = (1, 2, 3, 4)
 STORE, ORIGINALS = "four-blocks-klt-20dB", "four-blocks-raw"
@@ -47,7 +47,7 @@ class Question:
         """A head for it."""
         lesson = self.lesson(store, "train")
         torch.manual_seed(0)
-        head = KINDS[self.kind](lesson.widths(), self.task, **dict(self.options))
+        head = HEADS[self.kind](lesson.widths(), self.task, **dict(self.options))
         train(head, lesson, course)
         return head
 
@@ -81,7 +81,7 @@ def answers(
             for question, head in zip(QUESTIONS, heads, strict=True):
                 lesson = question.lesson(store, "test", quality)
                 values = evaluate(head, lesson, course)
-                found |= {"bpfp": lesson.rate, question.column: values[question.metric]}
+                found |= {"bpfp": lesson.bpfp, question.column: values[question.metric]}
             yield found
 
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lamofc_codecs import Profile, Quality, decode, encode, fit
 from lamofc_store.errors import BadArgument
-from lamofc_tools.heads import LinearHead, fit_linear, joined, sensitivity
+from lamofc_tools.heads import LinearHead, combined_weights, fit_linear, sensitivity
 from lamofc_tools.machine import machine
 
 RATES = "0.01,0.02,0.03,0.05,0.1,0.3,1,3"
@@ -72,7 +72,7 @@ def profile_of(data: Data, chosen: Tensor, rate: float, heads: Heads) -> Profile
     options: dict[str, Any] = {}
     if heads:
         batches = [[data.features[chosen]]]
-        options["weight"] = joined([sensitivity(head, batches)[0] for head in heads])
+        options["weight"] = combined_weights([sensitivity(head, batches)[0] for head in heads])
     return fit("klt", samples, Quality(bpfp=rate), **options)
 
 

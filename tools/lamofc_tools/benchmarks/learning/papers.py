@@ -18,7 +18,7 @@ from typing import Any
 
 from lamofc_codecs import Quality, Sizes
 from lamofc_tools import plots
-from lamofc_tools.codec_training import Plan, Planes, Progress, train
+from lamofc_tools.codec_training import CodecTrainingConfig, Evaluation, Planes, train
 from lamofc_tools.comparison import Choice, Found, Point, Split, compare, grid, splits
 from lamofc_tools.machine import machine
 
@@ -67,25 +67,25 @@ def trained(arch: str, planes: Planes, folder: Path, scale: float) -> Iterator[d
     """Run what is left of an architecture's stages; how each went."""
     for stage in STAGES[arch]:
         steps = max(2, round(stage.steps * scale))
-        plan = Plan(
+        config = CodecTrainingConfig(
             sizes=SIZES[arch], lmbda=stage.lmbda, crop=CROP, steps=steps, every=min(250, steps), lr=stage.lr, half=True
         )
         name = f"{arch}_{stage.name}"
         checkpoint = folder / f"{name}.checkpoint"
         start = folder / f"{arch}_{stage.start}.checkpoint" if stage.start else None
-        trainer = train(plan, planes, start=start, checkpoint=checkpoint, tell=partial(_told, name))
+        training = train(config, planes, start=start, checkpoint=checkpoint, progress=partial(_told, name))
         if stage.last:
-            trainer.weights().save(folder / f"{name}.safetensors")
+            training.weights().save(folder / f"{name}.safetensors")
         yield {
             "stage": name,
             "lambda": stage.lmbda,
             "compared": stage.last,
-            "seconds": trainer.seconds,
-            "history": trainer.curve,
+            "seconds": training.seconds,
+            "history": training.curve,
         }
 
 
-def _told(name: str, at: Progress) -> None:
+def _told(name: str, at: Evaluation) -> None:
     print(f"{name} {at}", file=sys.stderr, flush=True)
 
 

@@ -32,8 +32,7 @@ from lamofc_codecs.testing import picture
 from lamofc_store import FeatureLoader, Quality, Sample
 from lamofc_tools.benchmarks.learning.loader_peers import PEERS, Peer
 from lamofc_tools.benchmarks.learning.throttle import Bucket, ThrottledFileSystem, register
-from lamofc_tools.heads import KINDS, Head, Task
-from lamofc_tools.heads.architectures import PooledHead
+from lamofc_tools.heads import HEADS, Head, PooledHead, Task
 from lamofc_tools.machine import machine
 
 PLACES: dict[str, tuple[float | None, float]] = {
@@ -78,7 +77,7 @@ class Job:
 def linear_job(name: str, features: Tensor, labels: Tensor, fitted: Tensor) -> Job:
     """A linear head on mean-pooled tokens."""
     task = Task("classes", int(labels.max()) + 1)
-    return Job(name, features[:, None], labels, fitted[:, None], lambda: KINDS["linear"]([features.shape[2]], task))
+    return Job(name, features[:, None], labels, fitted[:, None], lambda: HEADS["linear"]([features.shape[2]], task))
 
 
 def pictures(numbers: range, side: int, channels: int, layers: int) -> Tensor:
@@ -107,7 +106,7 @@ def jobs(data: Path | None, count: int, names: Sequence[str]) -> Iterator[Job]:
         drawn, others = (pictures(numbers, 16, 384, 4) for numbers in (range(count), range(count, count + FITTED)))
         maps = torch.stack([(drawn[number, 0, 1:, 0] > 0).reshape(16, 16) for number in range(count)]).long()
         task = Task("segments", 2)
-        make = lambda: KINDS["dpt"]([384] * 4, task, prefix=1, inner=16)  # noqa: E731 - a name for a closure
+        make = lambda: HEADS["dpt"]([384] * 4, task, prefix=1, inner=16)  # noqa: E731 - a name for a closure
         yield Job(f"dpt, {count} x 4 x {tuple(drawn.shape[2:])}", drawn, maps, others, make)
 
 

@@ -22,6 +22,7 @@ from lamofc_tools.cli.console.options import (
     flat,
     pairs,
     profile,
+    values,
 )
 from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, table, tell
 from lamofc_tools.cli.console.progress import Bar
@@ -60,4 +61,5 @@ __all__ = [
     "tell",
     "tensor_files",
     "trouble",
+    "values",
 ]

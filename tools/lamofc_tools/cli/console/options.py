@@ -205,11 +205,11 @@ class Aware:
 
     def weighed(self, options: dict[str, Any], source: "Source") -> dict[str, Any]:
         """The same options, with weights for the features that the heads see."""
-        from lamofc_tools.heads import weights_for
+        from lamofc_tools.heads import weights_for_heads
 
         if not self.for_head:
             return options
-        weights = weights_for(self.for_head, source)
+        weights = weights_for_heads(self.for_head, source)
         return {**options, "codec_options": {**options["codec_options"], "weight": weights}}
 
 

@@ -16,7 +16,7 @@ from lamofc_tools.cli.render import codec_text, store_text
 
 if TYPE_CHECKING:
     from lamofc_store import Profile, Store
-    from lamofc_tools.codec_training import Plan, Planes, Trainer
+    from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Planes
 
 Stores = Annotated[
     list[str], typer.Argument(metavar="STORE...", help="Stores to train on; several make hybrid weights.")
@@ -59,7 +59,7 @@ class Network:
         """What is trained on."""
         from lamofc_tools.codec_training import Planes
 
-        return Planes.of_stores(stores, self.feature or [], where=self.where, seed=seed)
+        return Planes.from_stores(stores, self.feature or [], where=self.where, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -86,14 +86,14 @@ class Course:
         str | None, typer.Option("--run-in", metavar="STORE", help="Tell of the training in this store, as a run.")
     ] = None
 
-    def plan(self, network: Network) -> "Plan":
+    def config(self, network: Network) -> "CodecTrainingConfig":
         """As the loop takes it."""
-        from lamofc_tools.codec_training import Plan
+        from lamofc_tools.codec_training import CodecTrainingConfig
 
         sides = re.fullmatch(r"(\d{1,5})x(\d{1,5})", network.crop)
         if sides is None or any(int(side) % 64 or not int(side) for side in sides.groups()):
             raise BadArgument(f"--crop {network.crop} is not two multiples of 64", "--crop 256x256")
-        return Plan(
+        return CodecTrainingConfig(
             sizes=network.sizes(),
             lmbda=network.lmbda,
             crop=(int(sides[1]), int(sides[2])),
@@ -106,16 +106,16 @@ class Course:
             half=self.half,
         )
 
-    def train(self, plan: "Plan", planes: "Planes", bar: Bar) -> "Trainer":
+    def train(self, config: "CodecTrainingConfig", planes: "Planes", bar: Bar) -> "CodecTraining":
         """To the end."""
         from lamofc_tools.codec_training import train as run
 
         return run(
-            plan,
+            config,
             planes,
             start=Path(self.start) if self.start else None,
             checkpoint=Path(self.checkpoint) if self.checkpoint else None,
-            tell=lambda at: bar.tell(at.step, plan.steps, f"{at.loss:.4f}, {at.bpp:.3f} bits"),
+            progress=lambda at: bar.tell(at.step, config.steps, f"{at.loss:.4f}, {at.bpp:.3f} bits"),
         )
 
 
@@ -125,42 +125,42 @@ def train(stores: Stores, output: OutputFile, network: Network, course: Course, 
 
     What -o names is weights: --option weights=FILE gives them to an ingest or a fit with that codec.
     """
-    plan = course.plan(network)
+    config = course.config(network)
     with ExitStack() as opened, out.bar("train") as bar:
         target = opened.enter_context(lamofc.open(course.run_in, "r+")) if course.run_in else None
         sources = [opened.enter_context(lamofc.open(store)) for store in stores]
-        trainer = course.train(plan, network.planes(sources, course.seed), bar)
-        profile = trainer.weights()
+        training = course.train(config, network.planes(sources, course.seed), bar)
+        profile = training.weights()
         save(profile, Path(output))
-        run = told(target, trainer, stores, profile) if target is not None else None
-    out.show({**documented(trainer), "weights": profile.id, "file": output, "run": run}, codec_text.training)
+        run = told(target, training, stores, profile) if target is not None else None
+    out.show({**documented(training), "weights": profile.id, "file": output, "run": run}, codec_text.training)
 
 
-def documented(trainer: "Trainer") -> dict[str, Any]:
+def documented(training: "CodecTraining") -> dict[str, Any]:
     """What a training came to."""
-    best = min(trainer.history, key=lambda past: past.loss)
+    best = min(training.history, key=lambda past: past.loss)
     return {
-        "codec": trainer.plan.sizes.arch,
-        "lambda": trainer.plan.lmbda,
-        "planes": len(trainer.planes.train),
-        "steps": trainer.step,
-        "seconds": trainer.seconds,
+        "codec": training.config.sizes.arch,
+        "lambda": training.config.lmbda,
+        "planes": len(training.planes.train),
+        "steps": training.step,
+        "seconds": training.seconds,
         "loss": best.loss,
         "bpp": best.bpp,
         "mse_levels": best.mse,
-        "history": trainer.curve,
+        "history": training.curve,
     }
 
 
-def told(store: "Store", trainer: "Trainer", stores: list[str], profile: "Profile") -> str:
+def told(store: "Store", training: "CodecTraining", stores: list[str], profile: "Profile") -> str:
     """The training as a run of a store's catalog."""
     metrics = [
         lamofc.Metric(name, value, step=past.step)
-        for past in trainer.history
+        for past in training.history
         for name, value in (("loss", past.loss), ("bpp", past.bpp), ("mse_levels", past.mse), ("lr", past.lr))
     ]
-    config = {**trainer.plan.to_json(), "stores": stores, "weights": profile.id}
-    return lamofc.add_run(store, "codec train", profile.codec, config, metrics, seconds=trainer.seconds)
+    config = {**training.config.to_json(), "stores": stores, "weights": profile.id}
+    return lamofc.add_run(store, "codec train", profile.codec, config, metrics, seconds=training.seconds)
 
 
 def save(profile: "Profile", file: Path) -> None:

@@ -16,7 +16,7 @@ from lamofc_tools.cli.render import heads
 
 if TYPE_CHECKING:
     from lamofc_store import Quality
-    from lamofc_tools.heads import Judging, Point, Protocol
+    from lamofc_tools.heads import HeadEvaluation, Protocol, RatePoint
 
 HeadFile = Annotated[str, typer.Argument(metavar="HEAD", help="A file that `lamofc train` wrote.")]
 Stores = Annotated[list[str], typer.Argument(metavar="STORE...", help="Where it is judged; the first is the measure.")]
@@ -71,13 +71,15 @@ class Judged:
             raise BadArgument(f"--trained-on {self.trained_on}", f"one of {', '.join(known)}")
         return known[self.trained_on]
 
-    def judging(self, file: str) -> "Judging":
+    def judging(self, file: str) -> "HeadEvaluation":
         """The head, and on what it is judged."""
-        from lamofc_tools.heads import Judging, TrainingConfig, load
+        from lamofc_tools.heads import HeadEvaluation, TrainingConfig, load
 
-        head, told = load(Path(file))
-        course = replace(TrainingConfig.of(told["course"]), batch=self.batch, device=device_of(self.device))
-        return Judging(head, told, self.where, course)
+        head, provenance = load(Path(file))
+        config = replace(
+            TrainingConfig.from_json(provenance["course"]), batch=self.batch, device=device_of(self.device)
+        )
+        return HeadEvaluation(head, provenance, self.where, config)
 
 
 @flat
@@ -86,13 +88,13 @@ def judge(head: HeadFile, stores: Stores, judged: Judged, rates: Rates, reading:
 
     The first store, read whole, is what the others are compared with: best the originals, as `--codec raw` keeps them.
     """
-    from lamofc_tools.heads import cheapest, curve
+    from lamofc_tools.heads import cheapest_points, evaluate_at_rates
 
     judging = judged.judging(head)
     with ExitStack() as opened, out.bar("eval") as bar:
         known = {name: opened.enter_context(reading.open(name)) for name in stores}
-        points = curve(judging, known, rates.qualities(), judged.protocols(), bar.tell)
-    found, main = list(cheapest(points, judging.head, judged.tolerance)), judging.head.task.meter().main
+        points = evaluate_at_rates(judging, known, rates.qualities(), judged.protocols(), bar.tell)
+    found, main = list(cheapest_points(points, judging.head, judged.tolerance)), judging.head.task.meter().main
     told(judged.run_in, judging, points)
     if judged.png:
         draw(points, main, Path(judged.png))
@@ -100,19 +102,19 @@ def judge(head: HeadFile, stores: Stores, judged: Judged, rates: Rates, reading:
     out.show(document, heads.judged)
 
 
-def told(run_in: str | None, judging: "Judging", points: "Sequence[Point]") -> None:
+def told(run_in: str | None, judging: "HeadEvaluation", points: "Sequence[RatePoint]") -> None:
     """A run for each point, if a store is named for that."""
     if run_in is None:
         return
     with lamofc.open(run_in, "r+") as target:
         for point in points:
             metrics = [lamofc.Metric(name, value) for name, value in (*point.values.items(), ("bpfp", point.bpfp))]
-            config: dict[str, Any] = {**judging.told, **point.to_json(), "judged_where": judging.where}
+            config: dict[str, Any] = {**judging.provenance, **point.to_json(), "judged_where": judging.where}
             config.pop("values")
             lamofc.add_run(target, "eval", judging.head.kind, config, metrics)
 
 
-def draw(points: "Sequence[Point]", metric: str, file: Path) -> None:
+def draw(points: "Sequence[RatePoint]", metric: str, file: Path) -> None:
     """The picture."""
     from lamofc_tools.plots import draw_curves
 

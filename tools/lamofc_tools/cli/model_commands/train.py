@@ -1,7 +1,6 @@
 """`lamofc train`: a head from a store."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,74 +8,74 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_tools.cli.console import Bar, Output, OutputFile, RatedReading, StorePlace, flat
-from lamofc_tools.cli.model_commands.head_options import Learning
+from lamofc_tools.cli.model_commands.head_options import TrainOptions
 from lamofc_tools.cli.render import heads
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.heads import Head, Progress, TrainingSet
+    from lamofc_tools.heads import EpochLoss, Head, TrainingSet
 
 Kind = Annotated[str, typer.Argument(metavar="HEAD", help="linear, knn, attentive, segmentation or dpt.")]
 
 
 @flat
 def train(
-    kind: Kind, store: StorePlace, output: OutputFile, learning: Learning, reading: RatedReading, out: Output
+    kind: Kind, store: StorePlace, output: OutputFile, learning: TrainOptions, reading: RatedReading, out: Output
 ) -> None:
     """Train a head on what a store gives back.
 
     -o names its file, safetensors that also tells what it was trained on; `lamofc eval` judges it on any store.
     """
     with reading.open(store) as opened, out.bar("train") as bar:
-        lesson = learning.lesson(opened, reading, learning.where)
-        found = trained(kind, lesson, learning, bar)
-        told = described(lesson, learning, store)
-        values = judged(found["head"], opened, learning, reading, lesson.names)
+        samples = learning.samples(opened, reading, learning.where)
+        found = trained(kind, samples, learning, bar)
+        told = described(samples, learning, store)
+        values = judged(found["head"], opened, learning, reading, samples.names)
         document = documented(found, told, values)
     keep(found["head"], Path(output), told, document, learning.run_in)
     out.show({**document, "file": output}, heads.head)
 
 
-def trained(kind: str, lesson: "TrainingSet", learning: Learning, bar: Bar) -> dict[str, Any]:
+def trained(kind: str, samples: "TrainingSet", learning: TrainOptions, bar: Bar) -> dict[str, Any]:
     """A head, what its epochs came to, and how long it took."""
     import torch
 
     from lamofc_tools.heads import train as run
 
-    course = learning.course()
-    torch.manual_seed(course.seed)
-    head, started = learning.head(kind, lesson), time.perf_counter()
+    config = learning.config()
+    torch.manual_seed(config.seed)
+    head, started = learning.head(kind, samples), time.perf_counter()
 
-    def tell(at: "Progress") -> None:
-        bar.tell(at.epoch + 1, course.epochs, f"loss {at.loss:.4f}")
+    def tell(at: "EpochLoss") -> None:
+        bar.tell(at.epoch + 1, config.epochs, f"loss {at.loss:.4f}")
 
-    history = run(head, lesson, course, tell)
-    return {"head": head, "history": history, "course": course, "seconds": time.perf_counter() - started}
+    history = run(head, samples, config, tell)
+    return {"head": head, "history": history, "config": config, "seconds": time.perf_counter() - started}
 
 
-def described(lesson: "TrainingSet", learning: Learning, store: str) -> dict[str, Any]:
+def described(samples: "TrainingSet", learning: TrainOptions, store: str) -> dict[str, Any]:
     """What the head's file tells of its training."""
     return {
         "store": store,
-        "commit": lesson.dataset.commit,
-        "inputs": list(lesson.inputs),
-        "target": lesson.target,
-        "names": list(lesson.names),
+        "commit": samples.dataset.commit,
+        "inputs": list(samples.inputs),
+        "target": samples.target,
+        "names": list(samples.names),
         "where": learning.where,
-        "samples": len(lesson),
-        "bpfp": lesson.rate,
+        "samples": len(samples),
+        "bpfp": samples.bpfp,
     }
 
 
 def judged(
-    head: "Head", store: "Store", learning: Learning, reading: RatedReading, names: Sequence[str]
+    head: "Head", store: "Store", learning: TrainOptions, reading: RatedReading, names: tuple[str, ...]
 ) -> dict[str, float]:
     """Its metrics on the samples for that, if any are named."""
     from lamofc_tools.heads import evaluate
 
     if learning.test is None:
         return {}
-    return evaluate(head, learning.lesson(store, reading, learning.test, names), learning.course())
+    return evaluate(head, learning.samples(store, reading, learning.test, names), learning.config())
 
 
 def documented(found: dict[str, Any], told: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def documented(found: dict[str, Any], told: dict[str, Any], values: dict[str, fl
         "options": head.options,
         **told,
         "seconds": found["seconds"],
-        "course": found["course"].to_json(),
+        "course": found["config"].to_json(),
         "history": [{"epoch": past.epoch, "loss": past.loss} for past in found["history"]],
         "values": values,
     }

@@ -7,6 +7,8 @@ from lamofc_tools.cli.console import Amount
 from lamofc_tools.cli.render.text import facts, number, tables
 
 Document = Mapping[str, Any]
+_NOT_MEASURED = {"metrics": "not measured: --test names samples for that"}
+"""Shown for a training without test samples, whose loss says nothing of other samples."""
 
 
 def head(document: Document) -> str:
@@ -19,7 +21,7 @@ def head(document: Document) -> str:
         "bits read": f"{document['bpfp']:.4g} an element",
         "seconds": number(document["seconds"], 1),
         "loss": " ".join(f"{past['loss']:.4g}" for past in document["history"][-8:]),
-        **{name: f"{value:.4f}" for name, value in document["values"].items()},
+        **({name: f"{value:.4f}" for name, value in document["values"].items()} or _NOT_MEASURED),
         "file": document["file"],
     }
     return facts(told)
