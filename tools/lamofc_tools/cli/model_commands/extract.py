@@ -1,19 +1,16 @@
 """`lamofc extract`: features of a model, straight into a store or into files."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import lamofc_store as lamofc
-from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.console import Bar, Coding, Groups, OnError, Output, Writing, device_of, flat
+from lamofc_tools.cli.console import Coding, Groups, OnError, Output, Writing, device_of, flat
 from lamofc_tools.cli.render import analysis
 
 if TYPE_CHECKING:
-    from lamofc_store import Store
     from lamofc_tools.models import ModelSource
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
@@ -54,20 +51,28 @@ class Splitting:
         ),
     ] = 256.0
 
-    def extraction(self, model: str, data: str) -> "ModelSource":
-        """The model, loaded, and all items."""
-        from lamofc_tools.models import DiffusionSource, Extraction, find_inputs, is_pipeline, open_model, open_pipeline
+    def source(self, model: str, location: str) -> "ModelSource":
+        """Load the model and find its inputs."""
+        from lamofc_tools.models import SourceOptions, open_source
 
-        if is_pipeline(model):
-            items = find_inputs(data, "texts")
-            return DiffusionSource(items, model, open_pipeline(model, device_of(self.device), self.dtype), self.steps)
-        opened = open_model(model, device_of(self.device), self.dtype)
-        asked = [*(self.block or ()), *(number - 1 for number in self.layer or ())] or [len(opened.blocks) - 1]
-        blocks = tuple(sorted({opened.block(number) for number in asked}))
-        if len(blocks) > 1 and opened.kind.reads and self.caches:
-            raise BadArgument(f"blocks {', '.join(map(str, blocks))} with caches", "one block, or --no-caches")
-        items = find_inputs(data, opened.kind.takes)
-        return Extraction(items, opened, blocks, self.caches and opened.kind.reads, self.batch)
+        options = SourceOptions(
+            blocks=[*(self.block or ()), *(number - 1 for number in self.layer or ())],
+            caches=self.caches,
+            batch=self.batch,
+            steps=self.steps,
+            device=device_of(self.device),
+            dtype=self.dtype,
+        )
+        return open_source(model, location, options)
+
+    def ingest_options(self) -> dict[str, Any]:
+        """Return the options of `Store.ingest` that are declared here."""
+        return {
+            "groups": tuple(self.group or ()),
+            "device": self.device,
+            "on_error": self.on_error,
+            "segment_bytes": max(1, int(self.segment_mb * (1 << 20))),
+        }
 
 
 @dataclass(frozen=True)
@@ -82,71 +87,17 @@ def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keepin
     What is there already is passed over, so the same command again goes on where it stopped; blocks behind the last one
     that is asked for are not run.
     """
-    started, extraction = time.monotonic(), splitting.extraction(model, data)
+    from lamofc_tools.models import extract_to_files, extract_to_store
+
+    started = time.monotonic()
+    source = splitting.source(model, data)
     with out.bar("extract") as bar:
         if splitting.files is not None:
-            found = filed(extraction, Path(target), splitting, bar)
+            skip = splitting.on_error != "stop"
+            report = extract_to_files(source, Path(target), splitting.files, skip=skip, progress=bar.tell)
         else:
+            options = keeping.options() | splitting.ingest_options()
             with keeping.open(target, "a") as store:
-                found = stored(extraction, store, splitting, keeping, bar)
-    seconds = time.monotonic() - started
-    document = {"model": model, "out": target, "features": extraction.features, **found, "seconds": seconds}
-    out.show(document, analysis.extracted)
-
-
-def stored(extraction: "ModelSource", store: "Store", splitting: Splitting, coding: Coding, bar: Bar) -> dict[str, Any]:
-    """Take what is missing into a store."""
-    from lamofc_tools.models import done_in, record
-
-    record(store, extraction)
-    options = coding.options()
-    quality = options["quality"] or lamofc.usual_quality(options["codec"], None, options["codec_options"])
-    missing = extraction.without(done_in(store, extraction.features, "" if quality is None else str(quality)))
-    if not len(missing):
-        return counts(extraction, missing, lamofc.Report())
-    report = store.ingest(
-        missing,
-        **options,
-        groups=tuple(splitting.group or ()),
-        device=splitting.device,
-        on_error=splitting.on_error,
-        segment_bytes=max(1, int(splitting.segment_mb * (1 << 20))),
-        progress=lambda at: bar.tell(at.samples, len(missing)),
-    )
-    return counts(extraction, missing, report)
-
-
-def counts(extraction: "ModelSource", missing: "ModelSource", report: "lamofc.Report") -> dict[str, Any]:
-    """What the command tells."""
-    return {
-        "samples": report.samples,
-        "already": len(extraction) - len(missing),
-        "skipped": report.skipped,
-        "raw_bytes": report.raw_bytes,
-        "stored_bytes": report.stored_bytes,
-    }
-
-
-def filed(extraction: "ModelSource", folder: Path, splitting: Splitting, bar: Bar) -> dict[str, Any]:
-    """Write what is missing into files, each whole or not there, with a marker and an index as exports have them."""
-    from lamofc_store.exporting import claim, files_of, format_named, whole, write_index
-    from lamofc_store.sources import Unreadable
-
-    form, skip = format_named(str(splitting.files)), splitting.on_error != "stop"
-    files = dict(files_of((one.id for one in extraction.items), form.suffix))
-    claim(folder, {"format": splitting.files, "extract": extraction.told()})
-    missing = extraction.without({sample for sample, file in files.items() if (folder / file).is_file()})
-    report = lamofc.Report()
-    for number, sample in enumerate(missing.attempts() if skip else missing, 1):
-        if isinstance(sample, Unreadable):
-            report.skipped += 1
-            del files[sample.id]
-            continue
-        with whole(folder / files[sample.id]) as file:
-            form.write(file, sample.features, sample.structure)
-        report.samples += 1
-        report.stored_bytes += (folder / files[sample.id]).stat().st_size
-        report.raw_bytes += sum(tensor.nbytes for tensor in sample.features.values())
-        bar.tell(number, len(missing))
-    write_index(folder, files, {one.id: extraction.attributes(one) for one in extraction.items})
-    return counts(extraction, missing, report)
+                report = extract_to_store(source, store, progress=bar.tell, **options)
+    document = {"model": model, "out": target, "features": source.features, **asdict(report)}
+    out.show({**document, "seconds": time.monotonic() - started}, analysis.extracted)
