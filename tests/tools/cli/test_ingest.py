@@ -30,7 +30,7 @@ def test_the_same_again_changes_nothing(lamofc: Lamofc, source: Path, store: Pat
     ran = lamofc("ingest", source, store, "--json")
     assert ran.document["already"] == 2 * SAMPLES
     assert ran.document["commits"] == []
-    assert "already there  12" in lamofc("ingest", source, store).out
+    assert "already stored  12" in lamofc("ingest", source, store).out
 
 
 def test_dry_run_tells_and_writes_nothing(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:

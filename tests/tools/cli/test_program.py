@@ -18,7 +18,7 @@ import typer
 
 from lamofc_store.errors import Conflict, Hint
 from lamofc_tools.cli import app, main
-from lamofc_tools.cli.console.errors import TABLE, trouble
+from lamofc_tools.cli.console.errors import TABLE, error_of
 from lamofc_tools.cli.console.output import Amount, table
 from lamofc_tools.cli.render.text import size
 
@@ -140,10 +140,10 @@ def test_every_error_of_ours_has_its_code() -> None:
         kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Exception)]
         assert kinds
         for kind in kinds:
-            found = trouble(kind("what is wrong", ""))
+            found = error_of(kind("what is wrong", ""))
             assert (found.message, found.code) == ("what is wrong", expected.get(kind.__name__, 1))
             assert found.cure
-            assert trouble(kind("what is wrong", "the cure")).cure == "the cure"
+            assert error_of(kind("what is wrong", "the cure")).cure == "the cure"
 
 
 def test_the_table_names_classes_that_exist() -> None:
@@ -153,14 +153,14 @@ def test_the_table_names_classes_that_exist() -> None:
 
 
 def test_cures_name_arguments_as_options() -> None:
-    assert trouble(Conflict("'a' differs", Hint("give [overwrite] or [on_error] skip"))).cure == (
+    assert error_of(Conflict("'a' differs", Hint("give [overwrite] or [on_error] skip"))).cure == (
         "give --overwrite or --on-error skip"
     )
-    assert trouble(Conflict("no features", Hint("correct [features]"))).cure == "correct --feature"
+    assert error_of(Conflict("no features", Hint("correct [features]"))).cure == "correct --feature"
 
 
 def test_system_errors_name_the_file() -> None:
-    found = trouble(FileNotFoundError(2, "No such file or directory", "a.bin"))
+    found = error_of(FileNotFoundError(2, "No such file or directory", "a.bin"))
     assert (found.message, found.code) == ("a.bin: No such file or directory", 3)
 
 
