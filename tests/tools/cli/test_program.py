@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import fsspec
 import numpy as np
 import pytest
 import typer
+from fsspec.implementations.memory import MemoryFileSystem
 
 from lamofc_store.errors import Conflict, Hint
 from lamofc_tools.cli import app, main
@@ -117,6 +119,38 @@ def test_usage_errors_are_two_lines(lamofc: Lamofc, arguments: tuple[str, ...]) 
     assert ran.lines()[1].startswith("try: ")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message", "cure"),
+    [
+        (("ingest", "a", "b", "--snr", "nan"), "--snr nan is not a finite number", "give --snr a finite number"),
+        (("ingest", "a", "b", "--mse", "0"), "--mse 0 is not a number above 0", "give --mse a number above 0"),
+        (("get", "a", "b", "--bpfp", "inf"), "--bpfp inf is not a finite number", "give --bpfp a finite number"),
+        (("info", "a", "--storage-option", "anon"), "'anon' is not of the form", "--storage-option 'anon=true'"),
+        (("ingest", "a", "b", "--option", "means"), "'means' is not of the form", "--option 'means=1024'"),
+        (("ingest", "a", "b", "--grid", "16x16"), "'16x16' is not of the form", "--grid 'layer.*=1+16x16'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_option(
+    lamofc: Lamofc, made: Path, arguments: tuple[str, ...], message: str, cure: str
+) -> None:
+    words = [str(made) if word == "a" and arguments[0] == "get" else word for word in arguments]
+    ran = lamofc(*words)
+    assert ran.code == 2
+    assert message in ran.lines()[0]
+    assert cure in ran.lines()[1]
+
+
+def test_an_option_that_a_file_system_does_not_accept_is_named(lamofc: Lamofc) -> None:
+    class Strict(MemoryFileSystem):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+
+    fsspec.register_implementation("strict", Strict, clobber=True)
+    ran = lamofc("info", "strict://x", "--storage-option", "port=1")
+    assert (ran.code, len(ran.lines())) == (2, 2)
+    assert "does not accept --storage-option port=1" in ran.lines()[0]
+
+
 def test_usage_error_as_json(lamofc: Lamofc) -> None:
     assert lamofc("info", "--json").document["error"]["exit_code"] == 2
 
@@ -133,7 +167,15 @@ def test_unknown_errors_name_their_type(lamofc: Lamofc, made: Path, monkeypatch:
 
 
 def test_every_error_of_ours_has_its_code() -> None:
-    expected = {"NotFound": 3, "NotAStore": 3, "Expired": 3, "Conflict": 4, "SchemaConflict": 4, "CorruptStore": 5}
+    expected = {
+        "NotFound": 3,
+        "SourceNotFound": 3,
+        "NotAStore": 3,
+        "Expired": 3,
+        "Conflict": 4,
+        "SchemaConflict": 4,
+        "CorruptStore": 5,
+    }
     expected |= {"CorruptRecord": 5, "BadArgument": 2, "BadQuality": 2, "BadQuery": 2, "UnknownCodec": 2}
     for package in ("lamofc_store", "lamofc_codecs", "lamofc_catalog"):
         module = importlib.import_module(f"{package}.errors")
@@ -157,6 +199,64 @@ def test_cures_name_arguments_as_options() -> None:
         "give --overwrite or --on-error skip"
     )
     assert error_of(Conflict("no features", Hint("correct [features]"))).cure == "correct --feature"
+
+
+def test_a_cure_that_begins_with_try_is_not_doubled() -> None:
+    error = importlib.import_module("lamofc_codecs.errors").BadQuality("snr_db=nan", "try Quality(snr_db=1.0)")
+    assert error_of(error).lines()[1] == "try: Quality(snr_db=1.0)"
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (RuntimeError("Found no NVIDIA driver on your system.\nPlease check"), "--device cpu"),
+        (RuntimeError("CUDA error: no kernel image is available\nCUDA kernel errors might"), "--device cpu"),
+        (AssertionError("Torch not compiled with CUDA enabled"), "--device cpu"),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory"), "fewer"),
+    ],
+)
+def test_errors_of_torch_name_their_cure(error: Exception, cure: str) -> None:
+    found = error_of(error)
+    assert found.code == 1
+    assert cure in found.cure
+    assert "--debug" not in found.cure
+    assert str(error).splitlines()[0] in found.message
+    assert all("\n" not in line for line in found.lines())
+
+
+def test_a_gpu_without_memory_is_named() -> None:
+    import torch
+
+    found = error_of(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."))
+    assert "--device cpu" in found.cure
+    assert "20.00 GiB" in found.message
+
+
+def test_an_object_store_that_cannot_be_reached_is_named() -> None:
+    botocore = pytest.importorskip("botocore.exceptions")
+    found = error_of(botocore.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"))
+    assert found.code == 1
+    assert "http://127.0.0.1:1" in found.message
+    assert "--storage-option" in found.cure
+
+
+def test_the_shell_gets_completions() -> None:
+    """The script of the shell calls the program with these variables; nothing heavy is loaded for an answer."""
+    variables = {
+        "_LAMOFC_COMPLETE": "complete_bash",
+        "COMP_WORDS": "lamofc ing",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_TESTING": "",
+    }
+    ran = fresh("import sys; from lamofc_tools.cli import main; sys.exit(main([]))", **variables)
+    assert (ran.returncode, ran.stdout.split(), ran.stderr) == (0, ["ingest"], "")
+
+
+def test_the_completion_script_is_shown() -> None:
+    code = "import sys; from lamofc_tools.cli import main; sys.exit(main(['--show-completion', 'bash']))"
+    ran = fresh(code, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert ran.returncode == 0, ran.stderr
+    assert "_LAMOFC_COMPLETE=complete_bash" in ran.stdout
 
 
 def test_system_errors_name_the_file() -> None:
