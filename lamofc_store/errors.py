@@ -11,6 +11,7 @@
     ├── ReadOnly          a write through a store opened for reading
     ├── WorkerLost        a loader's worker died, or gave nothing in time
     ├── SourceError       the features to take in cannot be read
+    │   └── SourceNotFound  the source has no feature or column of that name         exit 3
     └── BadArgument       a value that cannot be meant                                exit 2
 
 Every error has two lines: what is wrong with the value that was given, and `cure`, the act that mends it; a traceback
@@ -108,6 +109,10 @@ class WorkerLost(StoreError):
 
 class SourceError(StoreError):
     """The features to take in cannot be read as features."""
+
+
+class SourceNotFound(SourceError, NotFound):
+    """The source has no feature or column of that name."""
 
 
 class BadArgument(StoreError, ValueError):

@@ -9,7 +9,7 @@ import pytest
 from lamofc_tools.deprecated_names import former_method, former_names
 
 pytest.importorskip("transformers")
-from lamofc_tools import models  # noqa: E402 - only where its libraries are
+from lamofc_tools import models
 
 
 @pytest.mark.parametrize("former", models.FORMER_NAMES)

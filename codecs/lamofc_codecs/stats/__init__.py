@@ -3,7 +3,7 @@
 In: tensors of tokens x channels. Out: bounds of the bulk, sums, distortions, spreads, the step or the rate that reverse
 water-filling predicts, and which features are worth coding together."""
 
-from lamofc_codecs.stats.bulk import Bulk
+from lamofc_codecs.stats.bulk import DEVIATIONS, Bulk
 from lamofc_codecs.stats.channel_statistics import statistics
 from lamofc_codecs.stats.distortion import (
     NO_DISTORTION,
@@ -23,6 +23,7 @@ from lamofc_codecs.stats.step_solver import solve
 from lamofc_codecs.stats.water_filling import WaterFilling, of_columns
 
 __all__ = [
+    "DEVIATIONS",
     "NO_DISTORTION",
     "Bulk",
     "Distortion",

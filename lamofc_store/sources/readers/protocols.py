@@ -10,7 +10,7 @@ from math import gcd
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-from lamofc_store.errors import Hint, SourceError, StoreError
+from lamofc_store.errors import Hint, SourceError, SourceNotFound, StoreError
 from lamofc_store.sample import Sample
 
 Value = TypeVar("Value")
@@ -80,7 +80,7 @@ class Wanted:
         """Those of `tensors` that are wanted; SourceError when there are some but none is wanted."""
         picked = {name: value for name, value in tensors.items() if name in self}
         if tensors and not picked:
-            raise SourceError(
+            raise SourceNotFound(
                 f"{where} has no feature that matches {' '.join(self.globs)}: it has {', '.join(sorted(tensors)[:8])}",
                 Hint("correct [features], or leave it out to take all"),
             )

@@ -1,4 +1,4 @@
-"""`lamofc extract`: features of a model, straight into a store or into files."""
+"""`lamofc extract`: run a model, and store its features."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -7,47 +7,75 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamofc_tools.cli.console import Coding, Groups, OnError, Output, Writing, device_of, flat
+from lamofc_tools.cli.console import (
+    CodingOptions,
+    Device,
+    Groups,
+    OnError,
+    Output,
+    WriteOptions,
+    flatten_options,
+    resolve_device,
+)
 from lamofc_tools.cli.render import analysis
 
 if TYPE_CHECKING:
     from lamofc_tools.models import ModelSource
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
-Shown = Annotated[str, typer.Argument(metavar="DATA", help="A folder of images, sounds or texts, as the model takes.")]
-Out = Annotated[str, typer.Argument(metavar="OUT", help="A store, or with --files a folder.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="A folder of images, sounds or texts for the model.")]
+Target = Annotated[str, typer.Argument(metavar="OUT", help="A store, or with --files a folder.")]
 
 
 @dataclass(frozen=True)
-class Splitting:
-    """Where features are taken, and how the model runs."""
+class ExtractOptions:
+    """The blocks whose output is extracted, and how the model runs."""
 
     block: Annotated[
-        list[int] | None, typer.Option("--block", metavar="N", help="After this block, from zero. Repeatable.")
+        list[int] | None,
+        typer.Option(
+            "--block",
+            metavar="N",
+            help="Extract the output of block N, counted from 0; the last by default. Repeatable.",
+        ),
     ] = None
     layer: Annotated[
-        list[int] | None, typer.Option("--layer", metavar="N", help="The same, from one: layer 10 is block 9.")
+        list[int] | None,
+        typer.Option(
+            "--layer",
+            metavar="N",
+            help="Extract the output of layer N, counted from 1: layer 10 is block 9. Repeatable.",
+        ),
     ] = None
     caches: Annotated[
-        bool, typer.Option("--caches/--no-caches", help="Of texts also keys and values, or states, of all blocks.")
+        bool,
+        typer.Option(
+            "--caches/--no-caches", help="Extract keys and values, or states, of all blocks of a text model as well."
+        ),
     ] = True
-    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Items at once, of texts those alike.")] = 8
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, help="Run so many items at once; texts of equal length only.")
+    ] = 8
+    device: Device = "auto"
     dtype: Annotated[
-        str | None, typer.Option("--dtype", help="float32, bfloat16, float16; else that of the weights.")
+        str | None,
+        typer.Option("--dtype", help="Run in float32, bfloat16 or float16; by default in that of the weights."),
     ] = None
-    steps: Annotated[int, typer.Option("--steps", metavar="N", min=1, help="Of denoising, for Stable Diffusion 3.")] = (
-        28
-    )
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", min=1, help="Take so many denoising steps of Stable Diffusion 3.")
+    ] = 28
     files: Annotated[
-        str | None, typer.Option("--files", metavar="FORMAT", help="Write files, as export does, and no store.")
+        str | None,
+        typer.Option(
+            "--files", metavar="FORMAT", help="Write files in this format of `lamofc export` instead of a store."
+        ),
     ] = None
     group: Groups = None
     on_error: OnError = "stop"
     segment_mb: Annotated[
         float,
         typer.Option(
-            "--segment-mb", metavar="MB", max=1e6, help="Commit whenever so much is coded, or a minute passed."
+            "--segment-mb", metavar="MB", max=1e6, help="Commit after so many MiB are coded, or after a minute."
         ),
     ] = 256.0
 
@@ -60,7 +88,7 @@ class Splitting:
             caches=self.caches,
             batch=self.batch,
             steps=self.steps,
-            device=device_of(self.device),
+            device=resolve_device(self.device),
             dtype=self.dtype,
         )
         return open_source(model, location, options)
@@ -76,28 +104,30 @@ class Splitting:
 
 
 @dataclass(frozen=True)
-class Keeping(Coding, Writing):
-    """How features are kept."""
+class StoreOptions(CodingOptions, WriteOptions):
+    """How features are coded and stored."""
 
 
-@flat
-def extract(model: Model, data: Shown, target: Out, splitting: Splitting, keeping: Keeping, out: Output) -> None:
-    """Keep what stands after some blocks of a frozen model.
+@flatten_options
+def extract(
+    model: Model, data: Data, target: Target, extracting: ExtractOptions, storing: StoreOptions, out: Output
+) -> None:
+    """Extract the outputs of some blocks of a frozen model.
 
-    What is there already is passed over, so the same command again goes on where it stopped; blocks behind the last one
-    that is asked for are not run.
+    Items whose features exist are skipped, so the same command again continues where it stopped. Blocks behind the last
+    requested one are not run.
     """
     from lamofc_tools.models import extract_to_files, extract_to_store
 
     started = time.monotonic()
-    source = splitting.source(model, data)
+    source = extracting.source(model, data)
     with out.bar("extract") as bar:
-        if splitting.files is not None:
-            skip = splitting.on_error != "stop"
-            report = extract_to_files(source, Path(target), splitting.files, skip=skip, progress=bar.tell)
+        if extracting.files is not None:
+            skip = extracting.on_error != "stop"
+            report = extract_to_files(source, Path(target), extracting.files, skip=skip, progress=bar.update)
         else:
-            options = keeping.options() | splitting.ingest_options()
-            with keeping.open(target, "a") as store:
-                report = extract_to_store(source, store, progress=bar.tell, **options)
+            options = storing.options() | extracting.ingest_options()
+            with storing.open(target, "a") as store:
+                report = extract_to_store(source, store, progress=bar.update, **options)
     document = {"model": model, "out": target, "features": source.features, **asdict(report)}
-    out.show({**document, "seconds": time.monotonic() - started}, analysis.extracted)
+    out.show({**document, "seconds": time.monotonic() - started}, analysis.extraction)

@@ -1,4 +1,4 @@
-"""Options of heads: the samples to train on, the architecture, and the training."""
+"""Options of heads: training data, architecture, training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,38 +6,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamofc_tools.cli.console import RatedReading, Where, device_of, values
+from lamofc_tools.cli.console import Device, RatedReadOptions, RunStore, Where, parse_json_pairs, resolve_device
 
 if TYPE_CHECKING:
     from lamofc_store import Store
     from lamofc_tools.heads import Head, TrainingConfig, TrainingSet
 
-RunIn = Annotated[
-    str | None, typer.Option("--run-in", metavar="STORE", help="Record it in the catalog of this store, as a run.")
-]
-
 
 @dataclass(frozen=True)
-class SampleOptions:
-    """Features and target of a head, and the samples to train and to test on."""
+class HeadDataOptions:
+    """The inputs and the target of a head, and the samples to train and test on."""
 
     feature: Annotated[
         list[str] | None,
-        typer.Option("--feature", metavar="NAME", help="Feature that the head reads; repeatable, in this order."),
+        typer.Option(
+            "--feature",
+            metavar="NAME",
+            help="Take this feature as an input; all by default. Repeatable, in this order.",
+        ),
     ] = None
     target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="What the head predicts: a column, or a feature: a map.")
+        str,
+        typer.Option("--target", metavar="NAME", help="Predict this column, or this feature if it is a map."),
     ] = "label"
     where: Where = None
     test: Annotated[
         str | None,
-        typer.Option("--test", metavar="SQL", help="Test samples: those for which this holds. None without it."),
+        typer.Option("--test", metavar="SQL", help="Evaluate the head on samples for which this SQL condition holds."),
     ] = None
 
-    def samples(
-        self, store: "Store", reading: RatedReading, where: str | None, names: tuple[str, ...] = ()
+    def training_set(
+        self, store: "Store", reading: RatedReadOptions, where: str | None, names: tuple[str, ...] = ()
     ) -> "TrainingSet":
-        """Select samples of a store, at the quality that is asked for."""
+        """Return the samples of a store, at the rate that is asked for."""
         from lamofc_tools.heads import TrainingSet
 
         inputs = self.feature or [name for name in store.features if name != self.target]
@@ -46,33 +47,40 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class HeadOptions:
-    """Task and architecture of a head."""
+    """The architecture of a head."""
 
     task: Annotated[
-        str | None, typer.Option("--task", help="classes, segments or depth. Default: what the head is usually for.")
+        str | None,
+        typer.Option("--task", help="Train for classes, segments or depth; by default the first that HEAD supports."),
     ] = None
     classes: Annotated[
-        int | None, typer.Option("--classes", metavar="N", help="Number of classes, for a target that is a map.")
+        int | None, typer.Option("--classes", metavar="N", help="Give the number of classes in maps of labels.")
     ] = None
-    pool: Annotated[str, typer.Option("--pool", help="Pooling of linear and knn: cls, mean or cls+mean.")] = "mean"
+    pool: Annotated[str, typer.Option("--pool", help="Pool the tokens for linear and knn: cls, mean or cls+mean.")] = (
+        "mean"
+    )
     grid: Annotated[
         str | None,
-        typer.Option("--grid", metavar="P+HxW", help="P tokens, then H rows of W patches. Default: a square."),
+        typer.Option(
+            "--grid", metavar="P+HxW", help="Lay out tokens as P tokens, then H rows of W patches; a square by default."
+        ),
     ] = None
-    neighbours: Annotated[int, typer.Option("--neighbours", metavar="K", help="Neighbours that vote in knn.")] = 20
-    inner: Annotated[int, typer.Option("--inner", metavar="N", help="Channels within dpt.")] = 64
+    neighbours: Annotated[
+        int, typer.Option("--neighbours", metavar="K", help="Let the K nearest samples vote in knn.")
+    ] = 20
+    inner: Annotated[int, typer.Option("--inner", metavar="N", help="Give the layers of dpt so many channels.")] = 64
     head_option: Annotated[
         list[str] | None,
         typer.Option(
-            "--head-option", metavar="NAME=VALUE", help="Any option of the head, such as heads=8. Repeatable."
+            "--head-option", metavar="NAME=VALUE", help="Set any option of the head, such as heads=8. Repeatable."
         ),
     ] = None
 
-    def head(self, kind: str, samples: "TrainingSet") -> "Head":
-        """Make an untrained head."""
+    def head(self, kind: str, training_set: "TrainingSet") -> "Head":
+        """Create a new head for a training set."""
         from lamofc_tools.heads import new_head
 
-        return new_head(kind, samples, task=self.task, classes=self.classes, options=self._options(kind))
+        return new_head(kind, training_set, task=self.task, classes=self.classes, options=self._options(kind))
 
     def _options(self, kind: str) -> dict[str, Any]:
         """Return the options that the architecture declares, with the values that were typed."""
@@ -88,39 +96,47 @@ class HeadOptions:
             "inner": self.inner,
         }
         declared = option_defaults(kind)
-        return {name: typed[name] for name in typed if name in declared} | values(
-            self.head_option, "--head-option", "heads=8"
-        )
+        options = {name: typed[name] for name in typed if name in declared}
+        return options | parse_json_pairs(self.head_option, "--head-option", "heads=8")
 
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """Schedule and optimiser of a training."""
+    """How a head is trained."""
 
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Passes; linear and knn need one.")] = 10
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Samples per step.")] = 64
-    lr: Annotated[float, typer.Option("--lr", help="Initial learning rate.")] = 1e-3
+    epochs: Annotated[
+        int, typer.Option("--epochs", metavar="N", help="Take so many passes; linear and knn need one.")
+    ] = 10
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Train on so many samples a step.")] = 64
+    lr: Annotated[float, typer.Option("--lr", help="Start at this learning rate.")] = 1e-3
     decay: Annotated[
         list[float] | None,
-        typer.Option("--decay", help="Weight decay; of several, linear chooses the best. Repeatable."),
+        typer.Option("--decay", help="Decay weights by this; a linear head chooses among several. Repeatable."),
     ] = None
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="Train linear by SGD at 13 learning rates side by side, not by L-BFGS.")
+        bool,
+        typer.Option("--sweep", help="Train a linear head by SGD at 13 learning rates at once instead of by L-BFGS."),
     ] = False
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the first weights and of the order of samples.")] = 0
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
+    seed: Annotated[int, typer.Option("--seed", help="Seed initial weights and the order of samples.")] = 0
+    device: Device = "auto"
     half: Annotated[bool, typer.Option("--half", help="Run forward passes in bfloat16.")] = False
-    ragged: Annotated[str, typer.Option("--ragged", help="pad, for features of different lengths.")] = "stack"
+    ragged: Annotated[
+        str, typer.Option("--ragged", help="Combine samples of different lengths: stack refuses them, pad fills up.")
+    ] = "stack"
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", help="Processes that fetch records; 0: a thread.")
+        int, typer.Option("--workers", metavar="N", help="Fetch records in so many processes; 0 uses a thread.")
     ] = 0
     checkpoint: Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="FILE", help="Written after every epoch; resumed from if it is there."),
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Save a checkpoint after every pass, and continue from it if it exists.",
+        ),
     ] = None
 
     def config(self) -> "TrainingConfig":
-        """Return the configuration that the library takes."""
+        """Return the configuration of the training."""
         from lamofc_tools.heads import DECAYS, TrainingConfig
 
         return TrainingConfig(
@@ -131,7 +147,7 @@ class TrainingOptions:
             decays=tuple(self.decay or DECAYS),
             sweep=self.sweep,
             seed=self.seed,
-            device=device_of(self.device),
+            device=resolve_device(self.device),
             half=self.half,
             workers=self.workers,
             ragged=self.ragged,
@@ -140,7 +156,7 @@ class TrainingOptions:
 
 
 @dataclass(frozen=True)
-class TrainOptions(SampleOptions, HeadOptions, TrainingOptions):
-    """All options of `lamofc train`."""
+class TrainOptions(HeadDataOptions, HeadOptions, TrainingOptions):
+    """All options of a head, and the store that records its training."""
 
-    run_in: RunIn = None
+    run_in: RunStore = None
