@@ -12,7 +12,7 @@ from lamofc_tools.heads.architectures import (
     new_head,
     option_defaults,
 )
-from lamofc_tools.heads.contract import DECAYS, Head, Task, TrainingConfig, TrainingSet
+from lamofc_tools.heads.contract import DECAYS, METERS, Head, Task, TrainingConfig, TrainingSet
 from lamofc_tools.heads.error_weights import weights_for_heads
 from lamofc_tools.heads.jacobian import combined_weights, sensitivity
 from lamofc_tools.heads.rate_curve import HeadEvaluation, Protocol, RatePoint, cheapest_points, evaluate_at_rates
@@ -22,6 +22,7 @@ from lamofc_tools.heads.trainer import EpochLoss, HeadTraining, evaluate, pooled
 __all__ = [
     "DECAYS",
     "HEADS",
+    "METERS",
     "EpochLoss",
     "Head",
     "HeadEvaluation",

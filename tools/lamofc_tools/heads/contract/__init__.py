@@ -4,13 +4,14 @@ In: features and targets of a store. Out: batches for a head, and the loss and m
 """
 
 from lamofc_tools.heads.contract.head import Head
-from lamofc_tools.heads.contract.task import Task, TaskKind
+from lamofc_tools.heads.contract.task import METERS, Task, TaskKind
 from lamofc_tools.heads.contract.token_maps import BatchFeature, as_image, tokens_and_mask
 from lamofc_tools.heads.contract.training_config import DECAYS, TrainingConfig
 from lamofc_tools.heads.contract.training_set import TrainingSet
 
 __all__ = [
     "DECAYS",
+    "METERS",
     "BatchFeature",
     "Head",
     "Task",

@@ -1,5 +1,6 @@
 """The task of a head: its loss and its metrics."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -58,6 +59,12 @@ class Task:
 
     def meter(self) -> Meter:
         """Return a new meter of the task's metrics."""
-        if self.kind == "classes":
-            return Accuracy()
-        return MeanIoU(self.classes) if self.kind == "segments" else Depth(self.least_depth, self.most_depth)
+        return METERS[self.kind](self)
+
+
+METERS: dict[TaskKind, Callable[[Task], Meter]] = {
+    "classes": lambda task: Accuracy(),
+    "segments": lambda task: MeanIoU(task.classes),
+    "depth": lambda task: Depth(task.least_depth, task.most_depth),
+}
+"""The meter of each kind of task."""
