@@ -9,9 +9,8 @@
     ├── CorruptStore      an object is missing, damaged or contradicts another        exit 5
     ├── NewerFormat       written by a later version than this one
     ├── ReadOnly          a write through a store opened for reading
-    ├── WorkerLost        a loader's worker died, or answered too late
-    ├── SourceError       the features to ingest cannot be read
-    └── BadArgument       a value that cannot be meant                                exit 2
+    âââ WorkerLost        a loader's worker died, or answered too late
+.encode    └── BadArgument       a value that cannot be meant                                exit 2
 
 Every error has two lines: its message, which shows what is wrong with the value, and `cure`, which names the next step;
 a traceback shows both. A cure that names arguments is a `Hint`.
@@ -108,6 +107,10 @@ class WorkerLost(StoreError):
 
 class SourceError(StoreError):
     """The features to ingest cannot be read."""
+
+
+class SourceNotFound(SourceError, NotFound):
+    """The source has no feature or column of that name."""
 
 
 class BadArgument(StoreError, ValueError):

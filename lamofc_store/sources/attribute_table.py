@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lamofc_store.errors import NotFound, SourceError
+from lamofc_store.errors import NotFound, SourceError, SourceNotFound
 from lamofc_store.sources.contract import reading
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def read_table(path: str | os.PathLike[str]) -> pa.Table:
             options = pyarrow.csv.ConvertOptions(column_types={KEY: pa.string()}, strings_can_be_null=False)
             table = pyarrow.csv.read_csv(file, convert_options=options)
     if KEY not in table.column_names:
-        raise SourceError(
+        raise SourceNotFound(
             f"{file} has no column 'sample'; it has {', '.join(table.column_names[:12])}", "rename the id column"
         )
     ids = table.column(KEY).cast(pa.string())

@@ -142,9 +142,9 @@ def test_empty_tables_are_written(tmp_path: Path, open_catalog: Any) -> None:
 
 
 def test_small_commits_cost_at_most_25_bytes_a_row(tmp_path: Path) -> None:
-    from lamofc_tools.benchmarks.store.catalog import Plan, record_rows, sample_ids
+    from lamofc_tools.benchmarks.synthetic_rows import record_rows, sample_ids
 
-    ids = sample_ids(Plan(tmp_path, 10_000, 1), 1_234, 1_000)
+    ids = sample_ids(1_234, 1_000)
     rows = record_rows(ids, 0, np.random.default_rng(0))
     assert write_rows("records", rows, tmp_path / "r.parquet", origin="01J8ZZZZZZZZZZZZZZZZZZZZZZ") <= 25 * 10_000
 

@@ -54,14 +54,16 @@ FLOORS = {
         testing
     """,
     "lamofc_tools": """
-        machine plots torch_checkpoint metrics models generate
+        machine plots torch_checkpoint metrics deprecated_names
+        models generate
+        training_loop
         comparison heads.contract codec_training analysis
         heads.architectures
         heads
-        demo benchmarks.learning cli.console
-        benchmarks.codecs cli.render
-        benchmarks.store cli.store_commands cli.model_commands replay
-        benchmarks cli
+        demo cli.console
+        benchmarks cli.render
+        benchmarks.codecs benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay
+        cli
     """,
 }
 
@@ -72,7 +74,7 @@ PROGRAMS = ("lamofc_tools.benchmarks", "lamofc_tools.generate")
 """Folders of programs. They are started by name and offer nothing to import, so their files may name each other."""
 
 PUBLIC_FOLDERS = {
-    "lamofc_codecs": "entropy testing",
+    "lamofc_codecs": "entropy stats testing",
     "lamofc_catalog": "",
     "lamofc_store": "catalog codecs errors exporting maintenance sample sources storage testing version",
     "lamofc_tools": "",

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +48,15 @@ def lamofc(capsys: pytest.CaptureFixture[str]) -> Lamofc:
         return Ran(code, *capsys.readouterr())
 
     return typed
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Runs torch on one thread: small tensors gain nothing from more, and on a busy machine threads wait in a spin."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _features_of(number: int) -> dict[str, torch.Tensor]:

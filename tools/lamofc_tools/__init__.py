@@ -1,3 +1,3 @@
-"""What stands on the store's public names: the command line, the demo, heads and benchmarks."""
+"""Command line, demo, heads, models, comparisons and benchmarks, built on the public names of the store."""
 
 __all__: list[str] = []

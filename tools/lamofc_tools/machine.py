@@ -1,15 +1,19 @@
-"""What a figure was measured on, and how long something takes there."""
+"""The conditions of a measurement: machine, versions and commit; and the median time of some work."""
 
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
+
+_MEASURED_PACKAGES = ("lamofc-store", "torch", "numpy", "numba", "zarr", "duckdb", "pyarrow", "compressai")
 
 
 def machine() -> str:
-    """Processor, the cores that this process may use, memory, system."""
+    """Describe this machine: processor, the cores that this process may use, memory and system."""
     model = platform.processor() or platform.machine()
     described = Path("/proc/cpuinfo")
     if described.exists():
@@ -20,13 +24,32 @@ def machine() -> str:
     return f"{model}, {cores} cores, {memory:.0f} GiB, {platform.system()}"
 
 
-def seconds(work: Callable[[], object], rounds: int, *, warm: bool = True) -> float:
-    """The median over rounds, after one that warms up."""
+def versions() -> dict[str, str]:
+    """List the versions of Python and of the installed packages on which measurements depend."""
+    installed = {package.name: package.version for package in metadata.distributions()}
+    return {
+        "python": platform.python_version(),
+        **{name: installed[name] for name in _MEASURED_PACKAGES if name in installed},
+    }
+
+
+def commit() -> str | None:
+    """Return the git commit of this source tree, marked `-dirty` where files are changed; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=12"]
+    try:
+        described = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None
+    return described.stdout.strip() or None
+
+
+def median_seconds(work: Callable[[], object], rounds: int, *, warm: bool = True) -> float:
+    """Time some work: the median over rounds, after one untimed round unless `warm` is False."""
     if warm:
         work()
-    taken = []
+    durations = []
     for _ in range(rounds):
         started = time.perf_counter()
         work()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+        durations.append(time.perf_counter() - started)
+    return statistics.median(durations)

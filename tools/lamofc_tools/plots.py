@@ -1,4 +1,4 @@
-"""Rate against signal to noise as a picture, a panel for each feature."""
+"""Plots of rate against distortion and of metrics against rate."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,12 +6,15 @@ from typing import Any
 
 from lamofc_store.errors import StoreError
 
+_MAX_COLUMNS = 3
+_DOTS_PER_INCH = 110
 
-def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write a PNG of bits per element, everything counted, against decibels."""
+
+def draw_rates(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write a PNG of `total` bits per element against `snr_db`: a panel for each feature, a line for each coder."""
     plot = pyplot()
     features = list(dict.fromkeys(row["feature"] for row in rows))
-    across = min(3, len(features))
+    across = min(_MAX_COLUMNS, len(features))
     down = -(-len(features) // across)
     figure, axes = plot.subplots(down, across, figsize=(5.2 * across, 4 * down), squeeze=False)
     for axis, feature in zip(axes.flat, features, strict=False):
@@ -20,38 +23,41 @@ def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
                 (row["snr_db"], row["total"]) for row in rows if (row["feature"], row["coder"]) == (feature, coder)
             )
             axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=coder)
-        axis.set(title=feature, xlabel="signal to noise, dB", ylabel="bits per element", yscale="log")
+        axis.set(title=feature, xlabel="signal-to-noise ratio, dB", ylabel="bits per element", yscale="log")
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=8)
     for axis in list(axes.flat)[len(features) :]:
         axis.set_visible(False)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plot.close(figure)
+    save_figure(figure, path)
 
 
-def draw_curves(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], path: Path) -> None:
-    """Write a PNG of metrics, keys of rows and what they are called, against `bpfp`; a panel each, a line a `curve`."""
+def draw_metrics(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], path: Path) -> None:
+    """Write a PNG of metrics (titles by key of the rows) against `bpfp`: a panel a metric, a line a `curve`."""
     plot = pyplot()
     figure, axes = plot.subplots(1, len(metrics), figsize=(7 * len(metrics), 4.6), squeeze=False)
-    for axis, (metric, name) in zip(axes.flat, metrics.items(), strict=True):
+    for axis, (metric, title) in zip(axes.flat, metrics.items(), strict=True):
         for curve in dict.fromkeys(row["curve"] for row in rows):
             points = sorted((row["bpfp"], row[metric]) for row in rows if row["curve"] == curve)
             axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=curve)
-        axis.set(xlabel="bits per element", ylabel=name, xscale="log")
+        axis.set(xlabel="bits per element", ylabel=title, xscale="log")
         axis.grid(alpha=0.3, which="both")
         axis.legend(fontsize=8)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure as PNG and close it."""
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plot.close(figure)
+    figure.savefig(path, dpi=_DOTS_PER_INCH)
+    pyplot().close(figure)
 
 
 def pyplot() -> Any:
-    """Matplotlib without a screen; it is told how to get it where it is not there."""
+    """Import Matplotlib without a display; where it is missing, the error says how to install it."""
     try:
         import matplotlib
     except ImportError as error:
-        raise StoreError(f"a picture needs matplotlib: {error}", "pip install 'lamofc-store[report]'") from None
+        raise StoreError(f"a plot needs matplotlib: {error}", "pip install 'lamofc-store[report]'") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -1,13 +1,9 @@
-"""The former place of `replay` and `replaying`; both are in `lamofc_tools.models` now."""
+"""The former place of `replay` and `replaying`; use `replay` and `substitute_features` of `lamofc_tools.models`."""
 
-import warnings
-
-from lamofc_tools.models import replay, replaying
+from lamofc_tools.deprecated_names import warn_renamed
+from lamofc_tools.models import replay
+from lamofc_tools.models import substitute_features as replaying
 
 __all__ = ["replay", "replaying"]
 
-warnings.warn(
-    "lamofc_tools.replay goes with version 0.2: import replay and replaying from lamofc_tools.models",
-    DeprecationWarning,
-    stacklevel=2,
-)
+warn_renamed(__name__, "replay and substitute_features of lamofc_tools.models")

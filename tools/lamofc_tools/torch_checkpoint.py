@@ -1,4 +1,4 @@
-"""Checkpoints of trainings: whole or not there, and nothing in them is run."""
+"""Files of torch.save: written whole or not at all, and read without running any code in them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,17 +9,17 @@ import torch
 from lamofc_store.errors import BadArgument
 
 
-def write(file: Path, kept: Mapping[str, Any]) -> None:
-    """Write all that is needed to go on; what was there before stays until the new one is whole."""
+def write(file: Path, state: Mapping[str, Any]) -> None:
+    """Write a file beside the old one, then replace it, so that a killed process leaves one of the two."""
     unfinished = file.with_name(f"{file.name}.tmp")
-    torch.save(dict(kept), unfinished)
+    torch.save(dict(state), unfinished)
     unfinished.replace(file)
 
 
 def read(file: Path) -> dict[str, Any]:
-    """What was written, on the CPU; modules and optimisers move it to where they are."""
+    """Read a file onto the CPU; `load_state_dict` of modules and optimisers moves tensors to their device."""
     try:
-        kept: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its unpickler met
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler passes on any exception of the code that it calls
         raise BadArgument(f"{file} is no checkpoint: {str(error).splitlines()[0]}", "name another file") from error
-    return kept
+    return state

@@ -3,7 +3,7 @@
 In: tensors of tokens x channels. Out: bounds of the bulk, sums, distortions, spreads, the step or the rate that reverse
 water-filling predicts, and the groups of features whose joint coding saves bits."""
 
-from lamofc_codecs.stats.bulk import Bulk
+from lamofc_codecs.stats.bulk import BOUND_DEVIATIONS, Bulk
 from lamofc_codecs.stats.channel_statistics import collect_statistics
 from lamofc_codecs.stats.distortion import (
     NO_DISTORTION,
@@ -36,6 +36,7 @@ from lamofc_codecs.stats.step_solver import solve_step
 from lamofc_codecs.stats.water_filling import WaterFilling, single_band
 
 __all__ = [
+    "BOUND_DEVIATIONS",
     "MAX_ERROR_RATIO",
     "NO_DISTORTION",
     "Bulk",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TypeVar
 
-from lamofc_store.errors import Hint, SourceError
+from lamofc_store.errors import Hint, SourceNotFound
 
 Value = TypeVar("Value")
 
@@ -25,7 +25,7 @@ class FeatureFilter:
         """Return those of `tensors` that pass; SourceError naming `where` if there are some and none passes."""
         picked = {name: value for name, value in tensors.items() if name in self}
         if tensors and not picked:
-            raise SourceError(
+            raise SourceNotFound(
                 f"{where} has no feature that matches {' '.join(self.globs)}: it has {', '.join(sorted(tensors)[:8])}",
                 Hint("correct [features], or leave it out to take all"),
             )

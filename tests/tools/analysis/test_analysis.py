@@ -13,7 +13,7 @@ import torch
 import lamofc_store
 from lamofc_store import Sample
 from lamofc_store.errors import SourceError
-from lamofc_tools.analysis import Gathered, cosine, redundancy
+from lamofc_tools.analysis import FeatureAnalysis, cosine_transform, measure_redundancy
 
 Lamofc: TypeAlias = Callable[..., Any]
 
@@ -43,7 +43,7 @@ def test_agrees_with_scipy(shape: tuple[int, int]) -> None:
     plane[0] += 5000.0
     if shape[0] > 3:
         plane[2] = 3.25  # a row without variance is left out
-    found = redundancy(torch.from_numpy(plane))
+    found = measure_redundancy(torch.from_numpy(plane))
     wanted = by_scipy(plane)
     assert (found.rho_h, found.rho_v, found.gini, found.centroid) == pytest.approx(wanted, abs=1e-6, nan_ok=True)
 
@@ -52,7 +52,9 @@ def test_the_transform_is_scipys() -> None:
     scipy = pytest.importorskip("scipy.fft")
     for shape in ((6, 9), (128, 31), (1, 1)):
         plane = np.random.default_rng(1).standard_normal(shape)
-        np.testing.assert_allclose(cosine(torch.from_numpy(plane)).numpy(), scipy.dctn(plane, norm="ortho"), atol=1e-12)
+        np.testing.assert_allclose(
+            cosine_transform(torch.from_numpy(plane)).numpy(), scipy.dctn(plane, norm="ortho"), atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.5, 0.95])
@@ -62,7 +64,7 @@ def test_planes_of_known_correlation(rho: float) -> None:
     for _ in range(999):
         noise = torch.randn(400, generator=draw, dtype=torch.float64)
         rows.append(rho * rows[-1] + math.sqrt(1 - rho**2) * noise)
-    found = redundancy(torch.stack(rows))
+    found = measure_redundancy(torch.stack(rows))
     assert found.rho_v == pytest.approx(rho, abs=0.02) and found.rho_h == pytest.approx(0, abs=0.01)
     if rho == 0:
         # Energies of white noise are exponential in shape one half: Gini 2/pi; flatness e^-gamma / 2.
@@ -77,10 +79,10 @@ def test_moments_over_planes_are_those_of_all_values() -> None:
     draw = torch.Generator().manual_seed(0)
     planes = [torch.randn(50, 8, generator=draw).abs() + 900 for _ in range(5)]
     planes[1][3, 2] = 1e5
-    gathered = Gathered("f")
+    gathered = FeatureAnalysis("f")
     for plane in planes:
         gathered.add(plane)
-    found, values = gathered.figures(), torch.cat(planes).double().numpy().ravel()
+    found, values = gathered.report(), torch.cat(planes).double().numpy().ravel()
     assert (found.samples, found.elements) == (5, 2000)
     told = found.values
     assert (told["least"], told["most"]) == (values.min(), values.max())
@@ -95,9 +97,9 @@ def test_moments_over_planes_are_those_of_all_values() -> None:
 def test_a_transform_promises_what_theory_says() -> None:
     draw = torch.Generator().manual_seed(0)
     mixed = torch.randn(20_000, 4, generator=draw) @ torch.randn(4, 16, generator=draw)
-    gathered = Gathered("f", snr_db=20.0)
+    gathered = FeatureAnalysis("f", snr_db=20.0)
     gathered.add(mixed)
-    told = gathered.figures().values
+    told = gathered.report().values
     assert told["rank"] == 4
     along = torch.linalg.eigvalsh(torch.cov(mixed.T.double()))[-4:]
     error = float(mixed.var(0).sum()) / 100

@@ -28,7 +28,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_every_figure_is_that_of_the_records(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert rate.main([str(source), "--aims", "12", "--feature", "a"]) == 0
+    assert rate.BENCHMARK.main([str(source), "--aims", "12", "--feature", "a"]) == 0
     shown = capsys.readouterr().out
     document = json.loads(shown.splitlines()[-1])
     rows = {row["coder"]: row for row in document["rows"]}
@@ -54,7 +54,7 @@ def test_every_figure_is_that_of_the_records(source: Path, capsys: pytest.Captur
 
 
 def test_groups_and_samples_held_out_by_a_column(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert rate.main([str(source), "--aims", "12", "--group", "*"]) == 0
+    assert rate.BENCHMARK.main([str(source), "--aims", "12", "--group", "*"]) == 0
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert [row["coder"] for row in rows] == ["plain", "klt, no means", "klt"]
     assert rows[2]["payload"] < rows[0]["payload"]
@@ -62,12 +62,12 @@ def test_groups_and_samples_held_out_by_a_column(source: Path, capsys: pytest.Ca
 
 def test_too_few_samples_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"a": _sample(1)}, tmp_path / "one.safetensors")
-    assert rate.main([str(tmp_path)]) == 1
+    assert rate.BENCHMARK.main([str(tmp_path)]) == 1
     assert "0 samples to fit on, 1 to test" in capsys.readouterr().err
 
 
 def test_a_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     row = {"feature": "a", "coder": "klt", "snr_db": 10.0, "total": 1.0}
-    plots.draw([row, {**row, "snr_db": 20.0, "total": 2.5}], tmp_path / "rate.png")
+    plots.draw_rates([row, {**row, "snr_db": 20.0, "total": 2.5}], tmp_path / "rate.png")
     assert (tmp_path / "rate.png").read_bytes()[:4] == b"\x89PNG"

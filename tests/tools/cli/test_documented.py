@@ -12,7 +12,7 @@ import typer
 
 from lamofc_tools.cli import app
 from lamofc_tools.demo import Settings
-from lamofc_tools.generate.make_console import BLOCK, filled
+from lamofc_tools.generate.make_console import BLOCK, fill_page
 
 ROOT = Path(__file__).parents[3]
 Lamofc: TypeAlias = Callable[..., Any]
@@ -91,9 +91,9 @@ def test_console_blocks_show_what_commands_print() -> None:
 
 def test_a_block_is_filled_with_what_its_commands_print(tmp_path: Path) -> None:
     page = "<!-- before: echo 7 > seven -->\n```console\n$ cat seven\nold\n$ lamofc codec list | head -n 1\n```\n"
-    filled_page = filled(page, tmp_path)
+    filled_page = fill_page(page, tmp_path)
     assert "$ cat seven\n7\n" in filled_page
     assert "old" not in filled_page
     assert re.search(r"head -n 1\n\w+", filled_page)
     with pytest.raises(RuntimeError, match="ends with 1"):
-        filled("```console\n$ false\n```\n", tmp_path)
+        fill_page("```console\n$ false\n```\n", tmp_path)

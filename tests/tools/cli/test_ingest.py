@@ -26,11 +26,44 @@ def test_report_counts_what_came_in(lamofc: Lamofc, features_of: FeaturesOf, sou
     assert set(report["profiles"]) == {"layer.1", "layer.2"}
 
 
+def test_report_counts_the_whole_store(lamofc: Lamofc, features_of: FeaturesOf, source: Path, tmp_path: Path) -> None:
+    """Records are not all that a store takes: profiles and rows are counted from their files."""
+    place = tmp_path / "s"
+    whole = lamofc("ingest", source, place, "--json").document["store"]
+    payload = lamofc("info", place, "--json").document["bytes"]
+    profiles = sum(file.stat().st_size for file in (place / "profiles").iterdir())
+    rows = sum(file.stat().st_size for file in (place / "rows").iterdir())
+    raw = sum(tensor.nbytes for number in range(SAMPLES) for tensor in features_of(number).values())
+    assert (whole["record_bytes"], whole["profile_bytes"], whole["row_bytes"]) == (payload, profiles, rows)
+    assert whole["bytes"] == payload + profiles + rows
+    assert (whole["raw_bytes"], whole["ratio"]) == (raw, raw / whole["bytes"])
+    shown = lamofc("ingest", source, place).out
+    assert "with profiles and rows" in shown
+    assert lamofc("ingest", source, place, "--json").document["store"]["raw_bytes"] == raw
+
+
+def test_a_device_that_is_not_there_is_a_usage_error(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    ran = lamofc("ingest", source, tmp_path / "s", "--device", "warp")
+    assert (ran.code, len(ran.lines())) == (2, 2)
+    assert "--device warp" in ran.lines()[0]
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_name_that_the_source_lacks_is_not_found(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
+    features = lamofc("ingest", source, tmp_path / "s", "--feature", "layer10")
+    (tmp_path / "bad.csv").write_text("id,label\nimg_0,1\n")
+    table = lamofc("ingest", source, tmp_path / "s", "--table", tmp_path / "bad.csv")
+    assert (features.code, table.code) == (3, 3)
+    assert "no feature that matches layer10" in features.lines()[0]
+    assert "no column 'sample'" in table.lines()[0]
+    assert not (tmp_path / "s").exists()
+
+
 def test_the_same_again_changes_nothing(lamofc: Lamofc, source: Path, store: Path) -> None:
     ran = lamofc("ingest", source, store, "--json")
     assert ran.document["already"] == 2 * SAMPLES
     assert ran.document["commits"] == []
-    assert "already there  12" in lamofc("ingest", source, store).out
+    assert "already stored  12" in lamofc("ingest", source, store).out
 
 
 def test_dry_run_tells_and_writes_nothing(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:

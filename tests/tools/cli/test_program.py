@@ -1,6 +1,5 @@
 """What holds for every command: start-up, help, the sink, errors, interruption."""
 
-import importlib
 import inspect
 import json
 import os
@@ -16,9 +15,7 @@ import numpy as np
 import pytest
 import typer
 
-from lamofc_store.errors import Conflict, Hint
 from lamofc_tools.cli import app, main
-from lamofc_tools.cli.console.errors import TABLE, trouble
 from lamofc_tools.cli.console.output import Amount, table
 from lamofc_tools.cli.render.text import size
 
@@ -95,73 +92,23 @@ def test_version_and_bare_call(lamofc: Lamofc) -> None:
     assert "Commands" in bare.out
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("inge",),
-        ("codec", "nothing"),
-        ("info",),
-        ("info", "a", "--nothing"),
-        ("ls", "a", "--limit", "many"),
-        ("sql", "a", "SELECT 1", "--format", "xml"),
-        ("ingest", "a", "b", "--snr", "1", "--mse", "2"),
-        ("ingest", ".", "b", "--format", "docx"),
-        ("ingest", "a", "b", "--pattern", "layer"),
-        ("ingest", "a", "b", "--snr", "nan"),
-        ("info", "a", "--storage-option", "anon"),
-    ],
-)
-def test_usage_errors_are_two_lines(lamofc: Lamofc, arguments: tuple[str, ...]) -> None:
-    ran = lamofc(*arguments)
-    assert (ran.code, ran.out, len(ran.lines())) == (2, "", 2)
-    assert ran.lines()[1].startswith("try: ") and not ran.lines()[1].startswith("try: try")
+def test_the_shell_gets_completions() -> None:
+    """The script of the shell calls the program with these variables; nothing heavy is loaded for an answer."""
+    variables = {
+        "_LAMOFC_COMPLETE": "complete_bash",
+        "COMP_WORDS": "lamofc ing",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_TESTING": "",
+    }
+    ran = fresh("import sys; from lamofc_tools.cli import main; sys.exit(main([]))", **variables)
+    assert (ran.returncode, ran.stdout.split(), ran.stderr) == (0, ["ingest"], "")
 
 
-def test_usage_error_as_json(lamofc: Lamofc) -> None:
-    assert lamofc("info", "--json").document["error"]["exit_code"] == 2
-
-
-def test_unknown_errors_name_their_type(lamofc: Lamofc, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaks(*_: object, **__: object) -> None:
-        raise ZeroDivisionError("one\ntwo")
-
-    monkeypatch.setattr("lamofc_store.store.Store.info", breaks)
-    ran = lamofc("info", made)
-    assert (ran.code, ran.lines()[0]) == (1, "error: ZeroDivisionError: one two")
-    assert "--debug" in ran.lines()[1]
-    assert "Traceback" in lamofc("info", made, "--debug").err
-
-
-def test_every_error_of_ours_has_its_code() -> None:
-    expected = {"NotFound": 3, "NotAStore": 3, "Expired": 3, "Conflict": 4, "SchemaConflict": 4, "CorruptStore": 5}
-    expected |= {"CorruptRecord": 5, "BadArgument": 2, "BadQuality": 2, "BadQuery": 2, "UnknownCodec": 2}
-    for package in ("lamofc_store", "lamofc_codecs", "lamofc_catalog"):
-        module = importlib.import_module(f"{package}.errors")
-        kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-        assert kinds
-        for kind in kinds:
-            found = trouble(kind("what is wrong", ""))
-            assert (found.message, found.code) == ("what is wrong", expected.get(kind.__name__, 1))
-            assert found.cure
-            assert trouble(kind("what is wrong", "the cure")).cure == "the cure"
-
-
-def test_the_table_names_classes_that_exist() -> None:
-    for name in TABLE:
-        module, _, kind = name.rpartition(".")
-        assert issubclass(getattr(importlib.import_module(module), kind), BaseException)
-
-
-def test_cures_name_arguments_as_options() -> None:
-    assert trouble(Conflict("'a' differs", Hint("give [overwrite] or [on_error] skip"))).cure == (
-        "give --overwrite or --on-error skip"
-    )
-    assert trouble(Conflict("no features", Hint("correct [features]"))).cure == "correct --feature"
-
-
-def test_system_errors_name_the_file() -> None:
-    found = trouble(FileNotFoundError(2, "No such file or directory", "a.bin"))
-    assert (found.message, found.code) == ("a.bin: No such file or directory", 3)
+def test_the_completion_script_is_shown() -> None:
+    code = "import sys; from lamofc_tools.cli import main; sys.exit(main(['--show-completion', 'bash']))"
+    ran = fresh(code, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert ran.returncode == 0, ran.stderr
+    assert "_LAMOFC_COMPLETE=complete_bash" in ran.stdout
 
 
 def test_closed_pipe_is_silent(made: Path) -> None:

@@ -57,6 +57,20 @@ def test_ls_of_samples_and_of_features(lamofc: Lamofc, made: Path) -> None:
     assert [(row["feature"], row["shape"]) for row in listed] == [("layer.1", [7, 24]), ("layer.2", [1, 7, 24])]
 
 
+def test_ls_takes_a_glob(lamofc: Lamofc, features_of: FeaturesOf, made: Path, tmp_path: Path) -> None:
+    def listed(*arguments: object) -> list[str]:
+        return [row["sample"] for row in lamofc("ls", *arguments, "--json").document]
+
+    assert listed(made, "img_[24]") == ["img_2", "img_4"]
+    assert listed(made, "img*", "--limit", 3, "--where", "sample <> 'img_0'") == ["img_1", "img_2", "img_3"]
+    nothing = lamofc("ls", made, "dog*")
+    assert (nothing.code, len(nothing.lines())) == (3, 2)
+    assert "'dog*'" in nothing.lines()[0]
+    with lamofc_store.open(str(tmp_path / "s"), "w") as store:
+        store.ingest({"a*": features_of(0), "ab": features_of(1)}, codec="raw")
+    assert [row["feature"] for row in lamofc("ls", tmp_path / "s", "a*", "--json").document] == ["layer.1", "layer.2"]
+
+
 def test_ls_of_nobody_is_not_found(lamofc: Lamofc, made: Path) -> None:
     assert lamofc("ls", made, "nobody").code == 3
 

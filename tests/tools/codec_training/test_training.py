@@ -1,40 +1,66 @@
-"""Training learned codecs from stores: what comes of it codes, and a stopped training goes on as if it had not been."""
+"""Training learned codecs from stores: the result codes features, and a stopped training can be resumed."""
 
+import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
 import pytest
-import torch
 
 from lamofc_codecs import Profile, Sizes
 from lamofc_codecs.testing.samples import picture
 from lamofc_store import Sample
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.codec_training import Plan, Planes, Progress, Trainer
+from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Evaluation, Planes
 
 pytest.importorskip("compressai")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Lamofc: TypeAlias = Callable[..., Any]
 SIZES = Sizes("hyperprior", 8, 16)
-SMALL = ("--inner", "8", "--latent", "16", "--crop", "64x64", "--lr", "0.002", "--batch", "4", "--every", "20")
+SMALL = ("--inner", "8", "--latent", "16", "--crop", "64x64", "--lr", "0.002", "--batch", "2", "--every", "5")
 
 
-def plan(**changes: Any) -> Plan:
-    usual = {"sizes": SIZES, "lmbda": 0.01, "crop": (64, 64), "batch": 4, "steps": 60, "every": 20, "lr": 2e-3}
-    return Plan(**{**usual, **changes})
+def config(**changes: Any) -> CodecTrainingConfig:
+    usual = {"sizes": SIZES, "lmbda": 0.01, "crop": (64, 64), "batch": 2, "steps": 20, "every": 5, "lr": 2e-3}
+    return CodecTrainingConfig(**{**usual, **changes})
 
 
 @pytest.fixture(scope="module")
 def planes() -> Planes:
     made = Planes(seed=1)
-    made.add([picture(10, 10, 64, seed) for seed in range(20)])
+    made.add([picture(10, 10, 64, seed) for seed in range(10)])
     return made
+
+
+@dataclass
+class Trained:
+    """A training to the end, its checkpoint after ten steps, and what its progress reported."""
+
+    training: CodecTraining
+    checkpoint: Path
+    progress: list[Evaluation]
+
+
+@pytest.fixture(scope="module")
+def trained(planes: Planes, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder, progress = tmp_path_factory.mktemp("trained"), []
+
+    def report(summary: Evaluation) -> None:
+        progress.append(summary)
+        if summary.step == 10:
+            shutil.copy(folder / "newest", folder / "after_ten")
+
+    training = CodecTraining(config(), planes, checkpoint=folder / "newest")
+    training.run(report)
+    return Trained(training, folder / "after_ten", progress)
 
 
 @pytest.fixture(scope="module")
@@ -48,96 +74,95 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return url
 
 
-def test_it_learns(planes: Planes) -> None:
-    trainer = Trainer(plan(steps=120), planes)
-    trainer.run()
-    losses = [past.loss for past in trainer.history]
+def test_it_learns(trained: Trained) -> None:
+    losses = [past.loss for past in trained.training.history]
     assert losses[-1] < 0.6 * losses[0]
-    assert (trainer.weights().codec, trainer.weights().config["lmbda"]) == ("hyperprior", 0.01)
+    weights = trained.training.weights()
+    assert (weights.codec, weights.config["lmbda"]) == ("hyperprior", 0.01)
 
 
-def test_a_training_that_goes_on_ends_where_one_without_a_stop_does(planes: Planes, tmp_path: Path) -> None:
-    whole = Trainer(plan(), planes)
-    whole.run()
-    first = Trainer(plan(steps=40), planes)
-    first.run(checkpoint=tmp_path / "kept")
-    second = Trainer(plan(), planes)
-    second.resume(tmp_path / "kept")
-    second.run()
-    assert [past.loss for past in second.history] == [past.loss for past in whole.history]
-    assert second.weights().id == whole.weights().id
+def test_progress_is_reported_after_each_evaluation(trained: Trained) -> None:
+    assert [summary.step for summary in trained.progress] == [5, 10, 15, 20]
+    assert trained.progress == trained.training.history
+
+
+def test_a_resumed_training_ends_where_an_unbroken_one_does(planes: Planes, trained: Trained) -> None:
+    resumed = CodecTraining(config(), planes)
+    resumed.resume(trained.checkpoint)
+    resumed.run()
+    assert [past.loss for past in resumed.history] == [past.loss for past in trained.training.history]
+    assert resumed.weights().id == trained.training.weights().id
 
 
 def test_it_ends_where_nothing_improves(planes: Planes) -> None:
-    trainer = Trainer(plan(steps=10_000, lr=1e-7, least_lr=4e-8, patience=0, every=2), planes)
-    trainer.run()
-    assert trainer.step < 100
+    training = CodecTraining(config(steps=10_000, lr=1e-7, least_lr=4e-8, patience=0, every=2), planes)
+    training.run()
+    assert training.step < 100
 
 
-def test_weights_are_those_that_did_best(planes: Planes) -> None:
-    trainer = Trainer(plan(steps=40), planes)
-    trainer.run()
-    best = trainer.weights().id
-    trainer.plan = plan(steps=80)
-    with patch.object(trainer, "_look", lambda: (1e9, 1.0, 1e9)):
-        trainer.run()
-    assert trainer.step == 80
-    assert trainer.weights().id == best
+def test_weights_are_those_of_the_best_evaluation(planes: Planes, trained: Trained) -> None:
+    training = CodecTraining(config(steps=15), planes)  # the number of steps may differ from the checkpoint's
+    training.resume(trained.checkpoint)
+    best = training.weights().id
+    with patch.object(training, "evaluate", lambda: (1e9, 1.0, 1e9)):
+        training.run()
+    assert training.step == 15
+    assert training.weights().id == best
 
 
-def test_a_checkpoint_of_another_plan_or_of_code_is_refused(planes: Planes, tmp_path: Path) -> None:
-    trainer = Trainer(plan(), planes)
-    trainer.save(tmp_path / "kept")
+def test_a_checkpoint_of_another_configuration_is_refused(planes: Planes, trained: Trained) -> None:
     with pytest.raises(BadArgument, match="is a checkpoint of"):
-        Trainer(plan(lmbda=0.02), planes).resume(tmp_path / "kept")
-    (tmp_path / "kept").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
-    with pytest.raises(BadArgument, match="is no checkpoint"):
-        trainer.resume(tmp_path / "kept")
+        CodecTraining(config(lmbda=0.02), planes).resume(trained.checkpoint)
 
 
-def test_crops_follow_from_seed_and_step_and_small_planes_are_filled_up(planes: Planes) -> None:
-    one, again, other = (planes.batch(step, 4, (128, 64)) for step in (3, 3, 4))
-    assert torch.equal(one, again)
-    assert not torch.equal(one, other)
-    assert one.shape == (4, 1, 128, 64)
-    assert 0 <= float(one.min()) < float(one.max()) < 1
-    assert torch.equal(one[:, :, 99:], one[:, :, 99:100].expand(4, 1, 29, 64))
+def test_a_training_starts_with_the_best_weights_of_another(planes: Planes, trained: Trained) -> None:
+    started = CodecTraining(config(lmbda=0.02), planes, start=trained.checkpoint)
+    resumed = CodecTraining(config(), planes)
+    resumed.resume(trained.checkpoint)
+    initial, best = started.weights().tensors, resumed.weights().tensors
+    assert initial.keys() == best.keys()
+    assert all(tensor.equal(best[name]) for name, tensor in initial.items())
+
+
+def test_a_loss_that_is_not_finite_is_an_error(planes: Planes) -> None:
+    training = CodecTraining(config(steps=1), planes)
+    nan = float("nan")
+    with patch.object(training, "evaluate", lambda: (nan, nan, nan)), pytest.raises(BadArgument, match="at step 1"):
+        training.run()
+    assert not training.history
+
+
+def test_crops_follow_from_seed_and_step_and_small_planes_are_padded(planes: Planes) -> None:
+    first, again, other = (planes.batch(step, 4, (128, 64)) for step in (3, 3, 4))
+    assert first.equal(again)
+    assert not first.equal(other)
+    assert first.shape == (4, 1, 128, 64)
+    assert 0 <= float(first.min()) < float(first.max()) < 1
+    assert first[:, :, 99:].equal(first[:, :, 99:100].expand(4, 1, 29, 64))
 
 
 def test_no_such_feature() -> None:
     with pytest.raises(BadArgument, match="no feature is named by nope"):
-        Planes.of_stores([], ["nope"])
+        Planes.from_stores([], ["nope"])
 
 
 def test_too_little_to_train_on(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "few"), "a") as few:
         few.ingest([Sample(f"s{seed}", {"tokens": picture(4, 4, 64, seed)}) for seed in range(5)], "raw")
-        with pytest.raises(BadArgument, match="5 samples to train on, none to watch by"):
-            Planes.of_stores([few], [])
+        with pytest.raises(BadArgument, match="5 samples to train on, none held out"):
+            Planes.from_stores([few], [])
 
 
 def test_from_a_store_to_records(lamofc: Lamofc, store: str, tmp_path: Path) -> None:
     weights = tmp_path / "w.safetensors"
-    command = (
-        "codec",
-        "train",
-        store,
-        "-o",
-        weights,
-        *SMALL,
-        "--steps",
-        "40",
-        "--where",
-        "fold = 0",
-        "--run-in",
-        store,
-    )
-    told = lamofc(*command, "--json").document
-    assert told["planes"] == 18
-    assert told["weights"] == Profile.load(weights).id
+    command = ("codec", "train", store, "-o", weights, *SMALL, "--steps", "10", "--where", "fold = 0")
+    document = lamofc(*command, "--run-in", store, "--json").document
+    assert document["planes"] == 18
+    assert document["weights"] == Profile.load(weights).id
     with open_store(store) as opened:
-        rows = opened.sql("SELECT name, step, value FROM metrics WHERE run = ? ORDER BY step", [told["run"]]).fetchall()
-        assert [(name, step) for name, step, _ in rows if name == "bpp"] == [("bpp", 20), ("bpp", 40)]
+        query = "SELECT name, step, value FROM metrics WHERE run = ? ORDER BY step"
+        rows = opened.sql(query, [document["run"]]).fetchall()
+        assert [(name, step) for name, step, _ in rows if name == "bpp"] == [("bpp", 5), ("bpp", 10)]
         samples = [Sample(name, {"tokens": opened[name, "tokens"]}) for name in list(opened)[:12]]
     with open_store(str(tmp_path / "coded.lamofc"), "a") as coded:
         coded.ingest(samples, "hyperprior", codec_options={"weights": str(weights)})
@@ -147,11 +172,21 @@ def test_from_a_store_to_records(lamofc: Lamofc, store: str, tmp_path: Path) -> 
         assert (again.records, again.already) == (0, 12)
 
 
-def test_a_killed_training_goes_on(store: str, tmp_path: Path) -> None:
+def test_the_command_resumes_a_checkpoint(lamofc: Lamofc, store: str, tmp_path: Path) -> None:
+    command = ("codec", "train", store, "-o", tmp_path / "w", *SMALL, "--checkpoint", tmp_path / "kept", "--json")
+    first = lamofc(*command, "--steps", "5").document
+    again = lamofc(*command, "--steps", "10").document
+    assert (first["steps"], again["steps"]) == (5, 10)
+    assert again["history"][0] == first["history"][0]
+
+
+@pytest.mark.slow
+def test_a_killed_training_is_resumed(store: str, tmp_path: Path) -> None:
     kept, weights = tmp_path / "kept", tmp_path / "w.safetensors"
     words = ["codec", "train", store, "-o", str(weights), *SMALL, "--steps", "100000", "--checkpoint", str(kept)]
     command = [sys.executable, "-c", "import sys, lamofc_tools.cli as c; sys.exit(c.main())", *words]
-    running = subprocess.Popen(command)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(command, env=environment)
     deadline = time.monotonic() + 120
     while not kept.exists() and time.monotonic() < deadline and running.poll() is None:
         time.sleep(0.1)
@@ -159,12 +194,16 @@ def test_a_killed_training_goes_on(store: str, tmp_path: Path) -> None:
     running.wait()
     assert kept.exists()
     assert not weights.exists()
-    told = subprocess.run([*command, "--steps", "120", "--json"], capture_output=True, text=True, check=True).stdout
-    assert '"steps": 120' in told
+    again = [*command, "--steps", "120", "--json"]
+    printed = subprocess.run(again, env=environment, capture_output=True, text=True, check=True).stdout
+    assert '"steps": 120' in printed
     assert weights.exists()
 
 
-def test_progress_is_told(planes: Planes) -> None:
-    seen: list[Progress] = []
-    Trainer(plan(steps=30), planes).run(seen.append)
-    assert [at.step for at in seen] == [20, 30]
+@pytest.mark.slow
+def test_a_longer_training_learns_more(planes: Planes, trained: Trained) -> None:
+    training = CodecTraining(config(steps=120, every=20, batch=4), planes)
+    training.run()
+    losses = [past.loss for past in training.history]
+    assert losses[-1] < 0.6 * losses[0]
+    assert min(losses) < min(past.loss for past in trained.training.history)

@@ -15,7 +15,7 @@ from lamofc_codecs.published.truncation import TRUNCATION
 from lamofc_codecs.testing.samples import drawn_weights, picture
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.comparison import PEERS, Choice, Split, against, grid, measure, splits
+from lamofc_tools.comparison import PEERS, Choice, Split, list_points, measure, measure_reference, split_source
 from lamofc_tools.comparison.paper_tables import paper_table, paper_tables
 
 Lamofc: TypeAlias = Callable[..., Any]
@@ -39,16 +39,16 @@ def split() -> Split:
 
 
 def test_samples_that_are_measured_are_not_fitted_on(source: Path) -> None:
-    found = {split.feature: split for split in splits(str(source), Choice())}
+    found = {split.feature: split for split in split_source(str(source), Choice())}
     assert set(found) == {"a", "b"}
     assert found["a"].samples == ["s03", "s07", "s11", "s15"]
     assert (len(found["a"].train), len(found["a"].test)) == (12, 4)
-    few = splits(str(source), Choice(features=("b",), fit_samples=2, test_samples=1))
+    few = split_source(str(source), Choice(features=("b",), fit_samples=2, test_samples=1))
     assert [(split.feature, len(split.train), len(split.test)) for split in few] == [("b", 2, 1)]
 
 
 def test_figures_are_those_of_records_and_tensors(split: Split) -> None:
-    point = grid(["klt:means=0"], ["snr_db=12"], [])[0]
+    point = list_points(["klt:means=0"], ["snr_db=12"], [])[0]
     found = measure(point, split)
     profile = fit("klt", split.train, Quality(snr_db=12), means=0)
     records = encode(split.test, profile)
@@ -69,19 +69,26 @@ def test_figures_are_those_of_records_and_tensors(split: Split) -> None:
 
 
 def test_a_reference_is_set_beside_at_the_same_error(split: Split) -> None:
-    found = measure(grid(["uniform"], ["snr_db=10"], [])[0], split)
-    same = against(grid(["uniform"], [], [])[0], found, split)
+    found = measure(list_points(["uniform"], ["snr_db=10"], [])[0], split)
+    same = measure_reference(list_points(["uniform"], [], [])[0], found, split)
     assert same.of_reference == pytest.approx(1.0, abs=0.02)
-    better = against(grid(["klt"], [], [])[0], found, split)
+    better = measure_reference(list_points(["klt"], [], [])[0], found, split)
     assert better.of_reference is not None
     assert better.of_reference < 0.8
     exact = Split("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
-    assert against(grid(["klt"], [], [])[0], measure(grid(["raw"], [], [])[0], exact), exact).of_reference is None
+    assert (
+        measure_reference(
+            list_points(["klt"], [], [])[0], measure(list_points(["raw"], [], [])[0], exact), exact
+        ).of_reference
+        is None
+    )
 
 
 def test_what_frames_a_record_is_told(split: Split) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    plain, video = (measure(grid([codec], ["snr_db=10", "qp=22"], [])[0], split) for codec in ("uniform", "hevc"))
+    plain, video = (
+        measure(list_points([codec], ["snr_db=10", "qp=22"], [])[0], split) for codec in ("uniform", "hevc")
+    )
     elements = split.test[0].numel()
     assert plain.framing_bpfp == pytest.approx(8 * 45 / elements)
     assert 8 * (45 + 40) / elements < video.framing_bpfp < 8 * (45 + 140) / elements
@@ -90,23 +97,23 @@ def test_what_frames_a_record_is_told(split: Split) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="resident sets are read from /proc")
 def test_memory_is_that_of_a_fresh_process(split: Split) -> None:
     large = Split("tokens", split.train, [torch.cat(split.train * 200)], ["s0"])
-    found = measure(grid(["uniform"], ["snr_db=12"], [])[0], large, memory=True)
+    found = measure(list_points(["uniform"], ["snr_db=12"], [])[0], large, memory=True)
     assert found.decode_bytes is not None
     assert found.encode_bytes is not None
     assert 0.8 * large.test[0].nbytes < found.decode_bytes < 40 * large.test[0].nbytes
-    assert measure(grid([], [], ["float16"])[0], split, memory=True).decode_bytes is None
+    assert measure(list_points([], [], ["float16"])[0], split, memory=True).decode_bytes is None
 
 
 def test_half_precision_counts_double_in_ebpfp(split: Split) -> None:
     half = Split("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
-    found = measure(grid(["uniform"], ["snr_db=12"], [])[0], half)
+    found = measure(list_points(["uniform"], ["snr_db=12"], [])[0], half)
     assert found.ebpfp == pytest.approx(2 * found.bpfp)
 
 
 def test_what_levels_lose_and_what_the_network_loses_are_told_apart(split: Split, tmp_path: Path) -> None:
     drawn_weights(Sizes("hyperprior", 8, 12)).save(tmp_path / "w.safetensors")
-    found = measure(grid([f"hyperprior:weights={tmp_path}/w.safetensors"], [], [])[0], split)
-    alone = measure(grid(["lloydmax"], [], [])[0], split)
+    found = measure(list_points([f"hyperprior:weights={tmp_path}/w.safetensors"], [], [])[0], split)
+    alone = measure(list_points(["lloydmax"], [], [])[0], split)
     assert found.quantised_mse == pytest.approx(alone.mse)
     assert found.mse > 10 * found.quantised_mse
 
@@ -117,7 +124,7 @@ def test_each_peer_gives_back_what_it_promises(peer: str, split: Split) -> None:
     if peer in packages:
         pytest.importorskip(packages[peer])
     rates, snrs = [], []
-    for point in grid([], ["snr_db=10", "snr_db=25"], [peer]):
+    for point in list_points([], ["snr_db=10", "snr_db=25"], [peer]):
         found = measure(point, split)
         rates.append(found.bpfp)
         snrs.append(found.snr_db)

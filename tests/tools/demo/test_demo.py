@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 import lamofc_store
-from lamofc_tools.demo import Picture, Settings, Step, maps, next_steps, show, tour
+from lamofc_tools.demo import Picture, Settings, Step, maps, next_commands, show, tour
 from lamofc_tools.demo.digits import Digits
 from lamofc_tools.heads import fit_linear
 
@@ -82,7 +82,7 @@ def test_pages_fit_eighty_columns(steps: tuple[Path, list[Step]]) -> None:
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert max(map(len, lines)) <= 80
     assert any("klt-10dB" in line for line in lines)
-    assert all(len(line) <= 80 for line in next_steps("digits", ["raw"]).splitlines())
+    assert all(len(line) <= 80 for line in next_commands("digits", ["raw"]).splitlines())
 
 
 def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_picture_of_codecs_is_drawn_where_that_is_asked_for(tmp_path: Path) ->
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
     console = Console(file=StringIO(), width=80, highlight=False, soft_wrap=True)
     show(console, step)
-    assert "What a bit buys" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert "Accuracy against bits" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_missing_digits_are_answered_with_the_install_line(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,11 @@
 """`lamofc train`, `lamofc eval` and `lamofc fit --for-head`, from features to a curve."""
 
+import contextlib
+import io
 import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,11 @@ from safetensors.torch import save_file
 
 import lamofc_store
 from lamofc_codecs import Profile
+from lamofc_tools.cli import main
+from lamofc_tools.heads import HEADS, Head, Task
+from lamofc_tools.heads.contract import BatchFeature
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Lamofc = Any
 CHANNELS, TOKENS, COUNT = 32, 12, 120
@@ -19,16 +29,16 @@ CHANNELS, TOKENS, COUNT = 32, 12, 120
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Features whose classes hide in two quiet directions, once lossless and once at two rates; labels of texts."""
+    """Features whose classes lie in two directions of low variance, and a table of labels as text."""
     folder = tmp_path_factory.mktemp("learning")
     noise = torch.Generator().manual_seed(0)
-    loud = torch.randn(8, CHANNELS, generator=noise) * 8
-    quiet = torch.linalg.qr(torch.randn(CHANNELS, 2, generator=noise))[0].T
+    strong = torch.randn(8, CHANNELS, generator=noise) * 8
+    weak = torch.linalg.qr(torch.randn(CHANNELS, 2, generator=noise))[0].T
     corners = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     (folder / "features").mkdir()
     for number in range(COUNT):
-        tokens = torch.randn(TOKENS, 8, generator=noise) @ loud + 0.5 * torch.randn(TOKENS, CHANNELS, generator=noise)
-        tokens += 1.5 * corners[number % 4] @ quiet
+        tokens = torch.randn(TOKENS, 8, generator=noise) @ strong + 0.5 * torch.randn(TOKENS, CHANNELS, generator=noise)
+        tokens += 1.5 * corners[number % 4] @ weak
         save_file(
             {"h": tokens, "other": torch.randn(3, 4, generator=noise)}, folder / f"features/{number:03d}.safetensors"
         )
@@ -39,25 +49,59 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def raw(lamofc: Lamofc, place: Path) -> str:
+def run(*arguments: object) -> Any:
+    """Type a command outside of any test, and return its document."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert main([*map(str, arguments), "--json"]) == 0, out.getvalue()
+    return json.loads(out.getvalue())
+
+
+@pytest.fixture(scope="module")
+def raw(place: Path) -> str:
     store = str(place / "raw")
-    if not Path(store).exists():
-        assert lamofc("ingest", place / "features", store, "--codec", "raw").code == 0
-        assert lamofc("annotate", store, place / "labels.parquet").code == 0
+    run("ingest", place / "features", store, "--codec", "raw")
+    run("annotate", store, place / "labels.parquet")
     return store
 
 
-@pytest.fixture
-def head(lamofc: Lamofc, place: Path, raw: str) -> str:
-    file = str(place / "head.safetensors")
-    options = ("--feature", "h", "--where", "fold > 0", "--test", "fold = 0", "-o", file)
-    ran = lamofc("train", "linear", raw, *options, "--run-in", raw, "--json")
-    assert ran.code == 0, ran.err
-    assert ran.document["values"]["accuracy"] > 0.95
-    assert ran.document["names"] == ["east", "north", "south", "west"]
-    assert ran.document["samples"] == 80
-    return file
+@pytest.fixture(scope="module")
+def trained(place: Path, raw: str) -> Any:
+    """What the training of a linear head on two thirds of the samples printed; the rest is for tests."""
+    options = (
+        "--feature",
+        "h",
+        "--where",
+        "fold > 0",
+        "--test",
+        "fold = 0",
+        "--decay",
+        1e-4,
+        "-o",
+        place / "head.safetensors",
+    )
+    return run("train", "linear", raw, *options, "--run-in", raw)
+
+
+@pytest.fixture(scope="module")
+def head(trained: Any) -> str:
+    return str(trained["file"])
+
+
+def test_a_training_reports_metrics_of_the_test_samples(trained: Any) -> None:
+    assert trained["values"]["accuracy"] > 0.95
+    assert trained["names"] == ["east", "north", "south", "west"]
+    assert trained["samples"] == 80
+
+
+def test_a_training_without_test_samples_says_that_nothing_was_measured(
+    lamofc: Lamofc, raw: str, tmp_path: Path
+) -> None:
+    command = ("train", "knn", raw, "--feature", "h", "-o", tmp_path / "head")
+    shown = lamofc(*command).out
+    assert "not measured: --test names samples for that" in shown
+    assert "not measured" not in lamofc(*command, "--test", "fold = 0").out
+    assert lamofc(*command, "--json").document["values"] == {}
 
 
 def test_a_head_is_judged_at_every_rate_and_the_cheapest_is_named(
@@ -133,9 +177,10 @@ def test_several_heads_share_a_profile_and_features_that_none_sees_are_fitted_as
     ran = lamofc("train", "knn", raw, "--feature", "h", "--where", "fold > 0", "-o", other, "--pool", "cls")
     assert ran.code == 0, ran.err
     both = ("--for-head", head, "--for-head", other)
-    assert lamofc("fit", place / "features", "-o", tmp_path / "p", "--snr", "10", *both).code == 0
+    fit = ("fit", place / "features", "--snr", "10", "--fit-samples", "24", "-o")
+    assert lamofc(*fit, tmp_path / "p", *both).code == 0
     one, plain = (Profile.load(tmp_path / "p" / f"{name}.safetensors") for name in ("h", "other"))
-    assert lamofc("fit", place / "features", "-o", tmp_path / "q", "--snr", "10", "--for-head", head).code == 0
+    assert lamofc(*fit, tmp_path / "q", "--for-head", head).code == 0
     alone = Profile.load(tmp_path / "q" / "h.safetensors")
     assert one.config["weight"] != alone.config["weight"] and "weight" not in plain.config
 
@@ -159,21 +204,59 @@ def test_maps_are_learned_by_a_dpt_and_a_stopped_training_goes_on(lamofc: Lamofc
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+@dataclass(frozen=True)
+class BiasOptions:
+    scale: int = 3
+
+
+class BiasHead(Head):
+    """An architecture of a test: it knows nothing of the features."""
+
+    kind = "bias"
+    tasks = ("classes",)
+    options_type = BiasOptions
+
+    def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
+        super().__init__(widths, task, **options)
+        self.bias = torch.nn.Parameter(torch.zeros(task.outputs))
+
+    def forward(self, features: Sequence[BatchFeature]) -> torch.Tensor:
+        return self.options["scale"] * self.bias.expand(len(features[0]), -1)
+
+
+def test_a_head_that_is_registered_is_trained_and_evaluated_with_its_options(
+    lamofc: Lamofc, raw: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HEADS, "bias", BiasHead)
+    command = ("train", "bias", raw, "--feature", "h", "--epochs", 1, "-o", tmp_path / "head")
+    assert lamofc(*command, "--json").document["options"] == {"scale": 3}
+    assert lamofc(*command, "--head-option", "scale=2", "--json").document["options"] == {"scale": 2}
+    ran = lamofc("eval", tmp_path / "head", raw, "--json")
+    assert ran.document["points"][0]["values"]["accuracy"] == pytest.approx(0.25)
+
+
+def test_the_help_names_every_head(lamofc: Lamofc) -> None:
+    text = lamofc("train", "--help").out
+    assert all(re.search(rf"\b{kind}\b", text) for kind in HEADS)
+
+
 WRONG = [
     (("train", "svm", "{raw}", "-o", "x"), "'svm' is no head", 2),
     (("train", "linear", "{raw}", "-o", "x", "--target", "colour"), "there is no column and no feature 'colour'", 3),
     (("train", "linear", "{raw}", "-o", "x", "--feature", "nothing"), "there is no feature 'nothing'", 3),
     (("train", "linear", "{raw}", "-o", "x", "--feature", "h", "--where", "false"), "no sample to train on", 2),
     (("train", "linear", "{raw}", "-o", "x", "--feature", "h", "--pool", "max"), "pool='max'", 2),
-    (("train", "linear", "{raw}", "-o", "x", "--feature", "h", "--task", "depth"), "--task depth of a linear head", 2),
+    (("train", "linear", "{raw}", "-o", "x", "--feature", "h", "--task", "depth"), "a linear head for depth", 2),
+    (("train", "attentive", "{raw}", "-o", "x", "--head-option", "arms=2"), "has no option 'arms'", 2),
+    (("train", "attentive", "{raw}", "-o", "x", "--head-option", "heads=two"), "heads='two' for the head attentive", 2),
     (("train", "dpt", "{raw}", "-o", "x", "--feature", "h"), "1 features for a DPT head", 2),
     (("eval", "{raw}/lamofc.json", "{raw}"), "is no head", 2),
     (("eval", "nowhere", "{raw}"), "there is no head nowhere", 2),
-    (("eval", "{head}", "{raw}", "--trained-on", "both", "--where", "fold = 9"), "no sample to judge by", 2),
+    (("eval", "{head}", "{raw}", "--trained-on", "both", "--where", "fold = 9"), "no sample to evaluate on", 2),
     (("eval", "{head}", "{raw}", "--trained-on", "luck"), "--trained-on luck", 2),
     (("fit", "{features}", "-o", "x", "--for-head", "nowhere"), "there is no head nowhere", 2),
     (("fit", "{features}", "-o", "x", "--for-head", "{head}", "--codec", "lloydmax"), "weight", 2),
-    (("fit", "{features}", "-o", "x", "--for-head", "{head}", "--feature", "other"), "sees h: no sample", 2),
+    (("fit", "{features}", "-o", "x", "--for-head", "{head}", "--feature", "other"), "reads h: no sample", 2),
 ]
 
 
@@ -183,7 +266,7 @@ def test_what_is_wrong_is_said_in_two_lines(
 ) -> None:
     command, says, code = wrong
     known = {"raw": raw, "head": head, "features": place / "features"}
-    ran = lamofc(*(word.format(**known) for word in command))
+    ran = lamofc(*(word.format(**known) for word in command), "--json")
     assert ran.code == code, ran.err
     assert says in ran.err and len(ran.lines()) == 2, ran.err
-    assert json.loads(lamofc(*(word.format(**known) for word in command), "--json").out)["error"]
+    assert says in ran.document["error"]["message"] + ran.document["error"]["try"]

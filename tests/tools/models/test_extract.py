@@ -93,7 +93,7 @@ def test_what_is_wrong_is_said(lamofc: Lamofc, tmp_path: Path) -> None:
     for words, said, code in (
         (("--block", 9), "block 9 of a model that has 4", 2),
         (("--block", 1, "--block", 2), "blocks 1, 2 with caches", 2),
-        (("--dtype", "int3"), "--dtype int3", 2),
+        (("--dtype", "int3"), "a model in int3", 2),
         (("--device", "abacus"), "--device abacus", 2),
     ):
         ran = lamofc("extract", model, data, tmp_path / "store", *words)

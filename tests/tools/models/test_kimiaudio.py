@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import lamofc_store
 from lamofc_store.errors import NotFound
 from lamofc_store.sources import of_family
-from lamofc_tools.models import hearing, reheard
+from lamofc_tools.models import record_kimiaudio, substitute_kimiaudio
 
 WIDTH, HEADS, LAYERS, WORDS = 32, 4, 7, 40
 Caches = tuple[Tensor, Tensor]
@@ -67,7 +67,7 @@ def kimi() -> SimpleNamespace:
 def test_what_was_heard_is_spoken_on_from_a_store(kimi: SimpleNamespace, tmp_path: Path) -> None:
     sound = torch.randn(1, 9, WIDTH, dtype=torch.bfloat16)
     whole = kimi.alm.speak(sound, 12)
-    with hearing(kimi.alm) as payload:
+    with record_kimiaudio(kimi.alm) as payload:
         assert kimi.alm.speak(sound, 12) == whole
     assert list(payload) == [f"model.layers.{number}" for number in range(5)]
     keys, _ = payload["model.layers.0"]
@@ -81,16 +81,16 @@ def test_what_was_heard_is_spoken_on_from_a_store(kimi: SimpleNamespace, tmp_pat
         assert list(nested) == list(payload) and torch.equal(nested["model.layers.4"][0], output)
     silent = torch.zeros_like(sound)
     assert kimi.alm.speak(silent, 12) != whole
-    with reheard(kimi.alm, features):
+    with substitute_kimiaudio(kimi.alm, features):
         assert kimi.alm.speak(silent, 12) == whole
     assert kimi.alm.speak(sound, 12) == whole
     assert all("forward" not in vars(layer) for layer in kimi.alm.model.layers)
     first = features["layer.0.v_cache"]
-    with reheard(kimi.alm, features | {"layer.0.v_cache": first + 100}):
+    with substitute_kimiaudio(kimi.alm, features | {"layer.0.v_cache": first + 100}):
         assert kimi.alm.speak(silent, 12) != whole
 
 
 def test_what_is_missing_is_said_before_anything_is_changed(kimi: SimpleNamespace) -> None:
-    with pytest.raises(NotFound, match=r"no 'layer\.0\.k_cache' to put back"), reheard(kimi.alm, {}):
+    with pytest.raises(NotFound, match=r"no 'layer\.0\.k_cache' to put back"), substitute_kimiaudio(kimi.alm, {}):
         pass
     assert all("forward" not in vars(layer) for layer in kimi.alm.model.layers)

@@ -1,4 +1,4 @@
-"""Features of real model code, taken and put back: the rest of a model gives what the whole of it gave."""
+"""Features of real model code, extracted and put back: the rest of a model gives what the whole of it gave."""
 
 import os
 from collections.abc import Iterator
@@ -12,8 +12,16 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument, NotFound, SourceError
-from lamofc_tools.models import Extraction, Given, LoadedModel, find_inputs, open_model, take
-from lamofc_tools.models.split_inference import replay, replaying
+from lamofc_tools.models import (
+    BlockSource,
+    LoadedModel,
+    ModelInput,
+    extract_features,
+    find_inputs,
+    open_model,
+    replay,
+    substitute_features,
+)
 from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -29,14 +37,14 @@ def made(folder: Path, kind: str) -> str:
     return MAKERS[kind][0](folder / kind, kind)
 
 
-def given(folder: Path, kind: str, count: int = 6) -> Path:
+def inputs_in(folder: Path, kind: str, count: int = 6) -> Path:
     return MAKERS[kind][1](folder / "data", count)
 
 
 @torch.no_grad()
 def answer(opened: Any, items: list[Any]) -> torch.Tensor:
     out = opened.model(**opened.inputs(items))
-    found: torch.Tensor = out.logits if opened.kind.reads else out.last_hidden_state
+    found: torch.Tensor = out.logits if opened.kind.cache is not None else out.last_hidden_state
     return found
 
 
@@ -54,29 +62,29 @@ def spoilt(blocks: torch.nn.ModuleList) -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["dinov3", "dinov2", "whisper", "wav2vec2", "hubert", "qwen3", "llama", "falconmamba"])
 def test_what_is_put_back_from_a_store_gives_the_answer_of_the_whole(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind))
-    items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)
+    items = find_inputs(str(inputs_in(tmp_path, kind)), opened.kind.inputs)
     with lamofc.open(str(tmp_path / "store"), "w-") as store:
         for item in items:
-            store.ingest(take(opened, [item], [2]), "raw")
+            store.ingest(extract_features(opened, [item], [2]), "raw")
         for item in items:
             features = store.tensors(item.id)
             whole = answer(opened, [item])
-            with replaying(opened, 2, [features]), spoilt(opened.blocks[:3]):
+            with substitute_features(opened, 2, [features]), spoilt(opened.blocks[:3]):
                 split = answer(opened, [item])
             assert torch.equal(whole, split)
             assert torch.equal(answer(opened, [item]), whole)
             broken = {name: torch.zeros_like(value) for name, value in features.items()}
-            with replaying(opened, 2, [broken]):
+            with substitute_features(opened, 2, [broken]):
                 assert not torch.equal(answer(opened, [item]), whole)
 
 
 @pytest.mark.parametrize("kind", ["dinov3", "qwen3"])
 def test_samples_of_a_store_are_replayed_by_name_and_at_any_rate(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind), dtype="float32")
-    items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)[5:]
+    items = find_inputs(str(inputs_in(tmp_path, kind)), opened.kind.inputs)[5:]
     whole = answer(opened, items)
     with lamofc.open(str(tmp_path / "raw"), "w-") as store, lamofc.open(str(tmp_path / "klt"), "w-") as lossy:
-        taken = take(opened, items, [1])
+        taken = extract_features(opened, items, [1])
         store.ingest(taken, "raw")
         lossy.ingest(taken, "klt", lamofc.Quality(snr_db=20))
         assert torch.equal(_first(replay(opened, store, items, 1)), whole)
@@ -93,26 +101,26 @@ def _first(output: Any) -> torch.Tensor:
 @pytest.mark.parametrize("kind", ["qwen3", "llama", "falconmamba"])
 def test_tokens_generated_after_a_replay_are_those_of_the_whole(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind))
-    (item,) = find_inputs(str(given(tmp_path, kind) / "005.txt"), "texts")
+    (item,) = find_inputs(str(inputs_in(tmp_path, kind) / "005.txt"), "texts")
     inputs = opened.inputs([item])
     wanted = opened.model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
-    (sample,) = take(opened, [item], [1])
-    with replaying(opened, 1, [sample.features]):
+    (sample,) = extract_features(opened, [item], [1])
+    with substitute_features(opened, 1, [sample.features]):
         found = opened.model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
     assert torch.equal(found, wanted)
     bare = [{"layer.1.output": sample.features["layer.1.output"]}]
-    with replaying(opened, 1, bare), pytest.raises(NotFound, match=r"no 'layer\.0\."):
+    with substitute_features(opened, 1, bare), pytest.raises(NotFound, match=r"no 'layer\.0\."):
         opened.model.generate(**inputs, max_new_tokens=1, do_sample=False, pad_token_id=0)
 
 
 @pytest.mark.parametrize("kind", ["dinov3", "qwen3", "falconmamba"])
 def test_features_are_what_the_model_says_they_are(tmp_path: Path, kind: str) -> None:
     opened = open_model(made(tmp_path, kind))
-    items = find_inputs(str(given(tmp_path, kind)), opened.kind.takes)[:1]
-    (sample,) = take(opened, items, [2])
+    items = find_inputs(str(inputs_in(tmp_path, kind)), opened.kind.inputs)[:1]
+    (sample,) = extract_features(opened, items, [2])
     with torch.no_grad():
         out = opened.model(**opened.inputs(items), output_hidden_states=True)
-    name = "layer.2.output" if opened.kind.reads else "layer.2"
+    name = "layer.2.output" if opened.kind.cache is not None else "layer.2"
     states = out.hidden_states[0 if kind == "falconmamba" else 1 :]  # some tell what the blocks are given, too
     assert torch.equal(sample.features[name], states[2])
     if kind == "qwen3":
@@ -125,15 +133,15 @@ def test_features_are_what_the_model_says_they_are(tmp_path: Path, kind: str) ->
 
 def test_a_batch_gives_what_each_item_gives(tmp_path: Path) -> None:
     opened = open_model(made(tmp_path, "dinov3"))
-    items = find_inputs(str(given(tmp_path, "dinov3")), "images")
-    together = take(opened, items, [1, 3])
+    items = find_inputs(str(inputs_in(tmp_path, "dinov3")), "images")
+    together = extract_features(opened, items, [1, 3])
     for item, sample in zip(items, together, strict=True):
         assert sample.grids == {"layer.1": "5+4x4", "layer.3": "5+4x4"}
         assert set(sample.features) == {"layer.1", "layer.3"} and sample.features["layer.1"].shape == (1, 21, 32)
-        (alone,) = take(opened, [item], [1, 3])
+        (alone,) = extract_features(opened, [item], [1, 3])
         torch.testing.assert_close(sample.features["layer.3"], alone.features["layer.3"], rtol=1e-4, atol=1e-5)
     maps = open_model(made(tmp_path, "resnet"))
-    (sample,) = take(maps, items[:1], [3])
+    (sample,) = extract_features(maps, items[:1], [3])
     assert sample.features["layer.3"].shape == (1, 32, 1, 1) and sample.patterns["layer.3"] == "b c h w -> (b h w) c"
 
 
@@ -151,9 +159,9 @@ def test_inputs_are_found_and_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"line 1 of .* is no JSON object with text or caption or prompt"):
         find_inputs(str(tmp_path), "texts")
     (tmp_path / "p.png").write_bytes(b"no picture")
-    (picture,) = find_inputs(str(tmp_path / "p.png"), "images")
+    (item,) = find_inputs(str(tmp_path / "p.png"), "images")
     with pytest.raises(SourceError, match=r"p\.png is no readable image"):
-        picture.image()
+        item.image()
 
 
 def test_what_is_no_text_of_the_folder_is_refused(tmp_path: Path) -> None:
@@ -175,8 +183,8 @@ def test_what_is_no_text_of_the_folder_is_refused(tmp_path: Path) -> None:
 def test_blocks_that_are_not_there_are_said(tmp_path: Path) -> None:
     opened = open_model(made(tmp_path, "dinov3"))
     with pytest.raises(BadArgument, match="block 4 of a model that has 4"):
-        opened.block(4)
-    with pytest.raises(NotFound, match=r"no 'layer\.1' to put back"), replaying(opened, 1, [{}]):
+        opened.require_block(4)
+    with pytest.raises(NotFound, match=r"no 'layer\.1' to put back"), substitute_features(opened, 1, [{}]):
         pass
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "config.json").write_text('{"model_type": "bert"}')
@@ -189,31 +197,31 @@ def test_sounds_become_one_channel_at_the_rate_of_the_model(tmp_path: Path) -> N
     tone = np.sin(2 * np.pi * 440 * np.arange(11_025) / 44_100).astype(np.float32)
     soundfile.write(tmp_path / "tone.wav", np.stack([tone, 0 * tone], 1), 44_100, subtype="FLOAT")
     (item,) = find_inputs(str(tmp_path), "sounds")
-    heard = item.sound(16_000)
+    heard = item.waveform(16_000)
     expected = 0.5 * np.sin(2 * np.pi * 440 * np.arange(4000) / 16_000)
     assert heard.dtype == np.float32 and abs(len(heard) - 4000) <= 1
     assert np.abs(heard[200:3800] - expected[200:3800]).max() < 1e-3
     (tmp_path / "bad.flac").write_bytes(b"no sound")
     with pytest.raises(SourceError, match=r"bad\.flac is no readable sound"):
-        find_inputs(str(tmp_path / "bad.flac"), "sounds")[0].sound(16_000)
+        find_inputs(str(tmp_path / "bad.flac"), "sounds")[0].waveform(16_000)
 
 
 def test_sounds_of_one_length_share_a_batch_and_none_is_cut_off(tmp_path: Path) -> None:
-    data = given(tmp_path, "wav2vec2", 12)
+    data = inputs_in(tmp_path, "wav2vec2", 12)
     opened = open_model(made(tmp_path, "wav2vec2"))
-    extraction = Extraction(find_inputs(str(data), "sounds"), opened, (1, 3), batch=3)
+    extraction = BlockSource(find_inputs(str(data), "sounds"), opened, (1, 3), batch=3)
     found = {sample.id: sample.features for sample in extraction}
     assert len(found) == 12 and extraction.features == ["layer.1", "layer.3"]
     assert {value["layer.3"].shape[1] for value in found.values()} == {199, 299, 399, 499}
-    (alone,) = take(opened, [extraction.items[5]], [3])
+    (alone,) = extract_features(opened, [extraction.items[5]], [3])
     torch.testing.assert_close(found[alone.id]["layer.3"], alone.features["layer.3"], rtol=1e-4, atol=1e-5)
     whisper = open_model(made(tmp_path, "whisper"))
-    (short,) = take(whisper, extraction.items[:1], [1])
+    (short,) = extract_features(whisper, extraction.items[:1], [1])
     assert short.features["layer.1"].shape == (1, 50, 32)
     pytest.importorskip("soundfile").write(data / "long.wav", np.zeros(20_000, np.float32), 16_000)
     (long,) = find_inputs(str(data / "long.wav"), "sounds")
-    with pytest.raises(SourceError, match=r"long\.wav lasts 1\.2 s, and .*whisper hears 1 of it"):
-        take(whisper, [long], [1])
+    with pytest.raises(SourceError, match=r"long\.wav lasts 1\.2 s, and .*whisper takes at most 1 s"):
+        extract_features(whisper, [long], [1])
 
 
 class _Counting:
@@ -222,15 +230,15 @@ class _Counting:
     def __init__(self) -> None:
         self.asked = 0
 
-    def length(self, one: Given) -> int:
+    def length(self, item: ModelInput) -> int:
         self.asked += 1
-        return len(one.text)
+        return len(item.text)
 
 
 def test_batches_are_of_one_length_and_a_fit_sees_all_lengths() -> None:
-    texts = [Given(f"{number:03d}", Path(), "x" * (number % 7)) for number in range(400)]
+    texts = [ModelInput(f"{number:03d}", Path(), "x" * (number % 7)) for number in range(400)]
     counting = _Counting()
-    extraction = Extraction(texts, cast(LoadedModel, counting), (0,), batch=4)
+    extraction = BlockSource(texts, cast(LoadedModel, counting), (0,), batch=4)
     batches = list(extraction.batches())
     assert counting.asked == len(texts)
     assert all(len({len(one.text) for one in batch}) == 1 and len(batch) <= 4 for batch in batches)

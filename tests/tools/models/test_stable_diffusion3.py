@@ -32,21 +32,21 @@ def controlled(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_what_is_put_back_paints_the_same_picture(model: str, tmp_path: Path) -> None:
     items = find_inputs(str(tiny_models.texts(tmp_path / "texts", 3)), "texts")
-    painting = DiffusionSource(items, model, open_pipeline(model), steps=3)
+    source = DiffusionSource(items, model, open_pipeline(model), steps=3)
     with lamofc_store.open(str(tmp_path / "store"), "w-") as store:
-        store.ingest(painting, "raw")
+        store.ingest(source, "raw")
         for item in items:
-            whole, features = painting.run(item), store.tensors(item.id)
+            whole, features = source.run(item), store.tensors(item.id)
             assert features["text_encoder-item0.clip_prompt_embeds"].shape == (77, 16)
-            assert np.array_equal(painting.paint(features), whole)
-            with painting.conditioned(features):
-                assert np.array_equal(painting.run(item), whole)
+            assert np.array_equal(source.decode_latents(features), whole)
+            with source.substitute_conditioning(features):
+                assert np.array_equal(source.run(item), whole)
             other = {name: torch.zeros_like(value) for name, value in features.items()}
-            with painting.conditioned(other):
-                assert not np.array_equal(painting.run(item), whole)
+            with source.substitute_conditioning(other):
+                assert not np.array_equal(source.run(item), whole)
         assert len([name for name in store.features if "item3" in name or "item4" in name]) == 4
     with pytest.raises(NotFound, match=r"no 'vae\.decoder' to put back"):
-        painting.paint({})
+        source.decode_latents({})
 
 
 def test_the_command_takes_captions(lamofc: Lamofc, model: str, tmp_path: Path) -> None:
@@ -89,17 +89,17 @@ def test_a_control_net_sees_what_was_stored_of_its_picture(lamofc: Lamofc, contr
     ran = lamofc(*command)
     assert ran.document.get("samples") == 2, ran.document
     assert lamofc(*command).document["already"] == 2
-    painting = DiffusionSource(find_inputs(str(data), "texts"), controlled, open_pipeline(controlled), steps=2)
+    source = DiffusionSource(find_inputs(str(data), "texts"), controlled, open_pipeline(controlled), steps=2)
     with lamofc_store.open(str(tmp_path / "store")) as store:
-        for item in painting.items:
-            whole, features = painting.run(item), store.tensors(item.id)
+        for item in source.items:
+            whole, features = source.run(item), store.tensors(item.id)
             assert features["vae.encoder_f0"].shape == (32, 8, 8)
             assert torch.equal(features["vae.encoder_f0"], features["vae.encoder_f1"])  # guidance: the same twice
-            other = replace(item, picture=painting.items[0].picture)
+            other = replace(item, image_path=source.items[0].image_path)
             spoilt = {name: value + ("encoder_f" in name) for name, value in features.items()}
             for given in (features, spoilt):
-                with painting.conditioned(given):
-                    assert np.array_equal(painting.run(other), whole) == (given is features)
+                with source.substitute_conditioning(given):
+                    assert np.array_equal(source.run(other), whole) == (given is features)
         nested = store.get("line")
     assert list(nested)[-2:] == ["vae.encoder", "vae.decoder"]
     assert list(nested["vae.encoder"]) == ["vae.encoder_f0", "vae.encoder_f1"]
@@ -108,7 +108,7 @@ def test_a_control_net_sees_what_was_stored_of_its_picture(lamofc: Lamofc, contr
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        (None, "'line' has no picture beside its text"),
+        (None, "'line' has no image beside its text"),
         ("../out.png", "outside of its folder"),
         ("no.png", "no readable image"),
     ],

@@ -1,4 +1,4 @@
-"""Features of a source or a store as planes, tokens x channels, a sample at a time."""
+"""Features of a source or a store as planes, tokens x channels, one sample at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -10,28 +10,29 @@ from lamofc_store.sample import pattern_for, to_tokens
 from lamofc_store.sources import Source, Spreadable, spread_order
 
 Planes = dict[str, Tensor]
+"""Planes of one sample by feature."""
 Patterns = Mapping[str, str]
 
 
-def of_source(source: Source, patterns: Patterns, samples: int) -> Iterator[tuple[str, Planes]]:
-    """Id and planes of some samples, from all over the source where it can be read so."""
-    several = source.spread() if isinstance(source, Spreadable) else source
-    for sample in islice(several, samples):
+def source_planes(source: Source, patterns: Patterns, samples: int) -> Iterator[tuple[str, Planes]]:
+    """Yield ids and planes of some samples, spread over the source where it can be read in any order."""
+    spread = source.spread() if isinstance(source, Spreadable) else source
+    for sample in islice(spread, samples):
         yield sample.id, _planes(sample.features, patterns, sample.patterns)
 
 
-def of_store(
+def store_planes(
     store: Store, samples: Sequence[str], features: Sequence[str], patterns: Patterns
 ) -> Iterator[tuple[str, Planes]]:
-    """The same of named samples of a store."""
+    """Yield ids and planes of the named samples of a store."""
     query = "SELECT feature, pattern FROM records WHERE sample = ? AND list_contains(?, feature)"
     for sample in samples:
-        held = dict(store.sql(query, [sample, list(features)]).fetchall())
-        yield sample, _planes(store.tensors(sample, list(held)), patterns, held)
+        stored = dict(store.sql(query, [sample, list(features)]).fetchall())
+        yield sample, _planes(store.tensors(sample, list(stored)), patterns, stored)
 
 
-def from_all_over(store: Store, features: Sequence[str], samples: int) -> list[str]:
-    """Ids of so many samples that have any of those."""
+def spread_samples(store: Store, features: Sequence[str], samples: int) -> list[str]:
+    """Choose ids of samples that have any of the features, spread over the store."""
     query = "SELECT DISTINCT sample FROM records WHERE list_contains(?, feature) ORDER BY 1"
     ids = [sample for (sample,) in store.sql(query, [list(features)]).fetchall()]
     return [ids[place] for place in islice(spread_order(len(ids)), samples)]

@@ -1,4 +1,4 @@
-"""How values are spread, before and after coding: histograms and distribution functions, a row for each feature."""
+"""Plots of distributions, before and after coding: density and distribution function, a row for each feature."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,46 +8,65 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_store.errors import BadArgument
-from lamofc_tools.plots import pyplot
+from lamofc_store import Store
+from lamofc_store.errors import BadArgument, NotFound
+from lamofc_tools.analysis.feature_planes import store_planes
+from lamofc_tools.plots import pyplot, save_figure
 
 Curves = Mapping[str, Mapping[str, Tensor]]
-"""By feature, by what they are of: values."""
-MOST = 1 << 18
-"""Values of a plane that are looked at."""
+"""Values by feature, and by sample or by label of the curve."""
+MAX_VALUES = 1 << 18
+"""Most values of a plane that are drawn."""
+SOURCE_LABEL = "as given"
+_MAX_NAMES = 8
+"""Most features that an error names."""
 _BINS = 200
-_WITHIN = (0.0005, 0.9995)
-"""Quantiles between which a histogram is drawn; the rest is in the distribution function."""
+_HISTOGRAM_QUANTILES = (0.0005, 0.9995)
+"""Quantiles between which a histogram is drawn; values beyond are in the distribution function alone."""
 
 
-def some(plane: Tensor) -> Tensor:
-    """Values from all over a plane, always the same places."""
+def subsample(plane: Tensor) -> Tensor:
+    """Take values at regular places of a plane."""
     flat = plane.reshape(-1)
-    return flat[:: max(1, -(-len(flat) // MOST))].to(torch.float32)
+    return flat[:: max(1, -(-len(flat) // MAX_VALUES))].to(torch.float32)
 
 
-def draw(curves: Curves, path: Path) -> None:
+def with_decoded(values: Curves, store: Store, label: str) -> Curves:
+    """Label the values of source samples, and add those that a store gives back of the same samples."""
+    ids = sorted({sample for samples in values.values() for sample in samples})
+    decoded = dict(store_planes(store, ids, sorted(values), {}))
+    curves = {}
+    for feature, samples in values.items():
+        curves[feature] = {SOURCE_LABEL: torch.cat(list(samples.values()))}
+        planes = [decoded[sample][feature] for sample in samples if feature in decoded[sample]]
+        if planes:
+            curves[feature][label] = torch.cat([subsample(plane) for plane in planes])
+    if all(len(lines) == 1 for lines in curves.values()):
+        names = ", ".join(sorted(curves)[:_MAX_NAMES])
+        raise NotFound(f"{store.url} has no {names}", "give --against a store of the same features")
+    return curves
+
+
+def draw_distributions(curves: Curves, path: Path) -> None:
     """Write a PNG."""
-    curves = {feature: kinds for feature, kinds in curves.items() if all(len(values) for values in kinds.values())}
+    curves = {feature: lines for feature, lines in curves.items() if all(len(values) for values in lines.values())}
     if not curves or path.suffix.lower() != ".png":
-        raise BadArgument(f"{path} of {len(curves)} features with values", "--png FILE.png, of features that have some")
+        raise BadArgument(f"{path} of {len(curves)} features with values", "--png FILE.png, of features with values")
     plot = pyplot()
     figure, axes = plot.subplots(len(curves), 2, figsize=(11, 3.2 * len(curves)), squeeze=False)
-    for (feature, kinds), (left, right) in zip(curves.items(), axes, strict=True):
-        every = np.concatenate([values.numpy() for values in kinds.values()])
-        low, high = np.quantile(every, _WITHIN)
+    for (feature, lines), (left, right) in zip(curves.items(), axes, strict=True):
+        every = np.concatenate([values.numpy() for values in lines.values()])
+        low, high = np.quantile(every, _HISTOGRAM_QUANTILES)
         bins = np.linspace(low, max(high, low + 1e-12), _BINS)
-        for kind, values in kinds.items():
-            left.hist(values.numpy(), bins, density=True, histtype="step", label=kind)
-            right.plot(*_distribution(values), label=kind)
+        for label, values in lines.items():
+            left.hist(values.numpy(), bins, density=True, histtype="step", label=label)
+            right.plot(*_distribution(values), label=label)
         left.set(title=f"{feature}: density", yscale="log")
         right.set(title=f"{feature}: share of values below", xscale="symlog", ylim=(0, 1))
         for axis in (left, right):
             axis.grid(alpha=0.3)
             axis.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plot.close(figure)
+    save_figure(figure, path)
 
 
 def _distribution(values: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

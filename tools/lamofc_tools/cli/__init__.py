@@ -1,6 +1,10 @@
-"""The command line: one file a verb or a small family of verbs, each command a parse, a call and an output."""
+"""The command line: `program` assembles the commands of `store_commands` and `model_commands`.
 
-from lamofc_tools.cli.app import app, main
+Each command parses its options, makes one library call and prints once. `console` holds option types, output and
+errors; `render` turns documents into text.
+"""
+
+from lamofc_tools.cli.program import app, main
 
 __all__ = [
     "app",

@@ -1,12 +1,15 @@
-"""Training of the learned codecs, from stores: planes, the trainer, its checkpoints."""
+"""Training of the learned codecs on features of stores.
+
+In: stores, the sizes of the networks and a lambda. Out: weights as a profile, and the curve of the evaluations.
+"""
 
 from lamofc_tools.codec_training.planes import Planes
-from lamofc_tools.codec_training.trainer import Plan, Progress, Trainer, train
+from lamofc_tools.codec_training.trainer import CodecTraining, CodecTrainingConfig, Evaluation, train
 
 __all__ = [
-    "Plan",
+    "CodecTraining",
+    "CodecTrainingConfig",
+    "Evaluation",
     "Planes",
-    "Progress",
-    "Trainer",
     "train",
 ]

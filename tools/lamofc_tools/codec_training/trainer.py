@@ -1,11 +1,10 @@
-"""The loop: rate plus lambda times distortion, as DT-UFC trains, with what a run of hours needs besides."""
+"""Training of a learned codec as DT-UFC does it: the loss is the rate plus lambda times the distortion."""
 
 from __future__ import annotations
 
 import json
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from lamofc_codecs import Profile, Sizes, trainable, weights_from_model
-from lamofc_store.errors import BadArgument
-from lamofc_tools import torch_checkpoint as checkpoint_file
+from lamofc_store.errors import BadArgument, Hint
+from lamofc_tools import torch_checkpoint
 from lamofc_tools.codec_training.planes import Planes
+from lamofc_tools.training_loop import ResumableTraining
 
-_WHITE = 255.0
-"""Distortion counts in steps of one level of 256, squared, as the papers' lambdas take it."""
+_LARGEST_LEVEL = 255.0
+"""Scale of the distortion: the papers' lambdas expect squared errors in levels of 256."""
+_SEED_STRIDE = 1_000_003
+"""Distance between the seeds of consecutive configured seeds, so that their steps share no noise."""
+_MAX_GRADIENT_NORM = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is trained, and for how long."""
+class CodecTrainingConfig:
+    """Networks, loss and schedule of a training."""
 
     sizes: Sizes
     lmbda: float
@@ -32,186 +35,175 @@ class Plan:
     batch: int = 8
     steps: int = 100_000
     every: int = 250
-    """Steps between two looks at what is held out."""
+    """Steps between two evaluations of the held-out planes."""
     lr: float = 1e-4
     aux_lr: float = 1e-3
+    """Learning rate of the entropy model's quantiles."""
     least_lr: float = 1e-6
-    """The rate of learning halves when nothing gets better; below this the training ends."""
+    """The learning rate is halved when the loss stops falling; the training ends when the rate is below this."""
     patience: int = 4
-    """Looks without a gain before it halves."""
+    """Evaluations without improvement before the learning rate is halved."""
     seed: int = 0
     device: str = "cpu"
     half: bool = False
-    """Convolutions of the transforms in bfloat16."""
+    """Whether the convolutions of the transforms run in bfloat16."""
 
     def to_json(self) -> dict[str, Any]:
-        """As the run's config."""
+        """Return the fields as the configuration of a run."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One look at what is held out."""
+class Evaluation:
+    """Loss, rate and distortion of the held-out planes after some steps."""
 
     step: int
     loss: float
     bpp: float
-    """Estimated bits of a pixel."""
+    """Estimated bits per pixel."""
     mse: float
-    """In levels, squared."""
+    """Squared error in levels of 256."""
     lr: float
     seconds: float
 
 
-class Trainer:
-    """A training that can be stopped at any time and taken up again."""
+class CodecTraining(ResumableTraining[Tensor, Evaluation]):
+    """Networks of a codec in training on crops of planes; a round ends with an evaluation."""
 
-    def __init__(self, plan: Plan, planes: Planes, start: Path | None = None) -> None:
-        torch.manual_seed(plan.seed)
-        self.plan, self.planes = plan, planes
-        self.model = trainable(plan.sizes).to(plan.device)
-        if plan.half:
-            _halve(self.model, plan.device)
+    summary_type = Evaluation
+    keeps_best = True
+
+    def __init__(
+        self, config: CodecTrainingConfig, planes: Planes, start: Path | None = None, checkpoint: Path | None = None
+    ) -> None:
+        """Initialise the networks, with the best weights of the checkpoint `start` if one is given."""
+        torch.manual_seed(config.seed)
+        super().__init__(trainable(config.sizes).to(config.device), checkpoint)
+        self.config, self.planes = config, planes
+        if config.half:
+            _run_in_bfloat16(self.model, config.device)
         named = dict(self.model.named_parameters())
-        aux = [parameter for name, parameter in named.items() if name.endswith(".quantiles")]
-        rest = [parameter for name, parameter in named.items() if not name.endswith(".quantiles")]
-        self._parameters = rest
-        self._optimiser = torch.optim.Adam(rest, plan.lr)
-        self._aux = torch.optim.Adam(aux, plan.aux_lr)
+        quantiles = [parameter for name, parameter in named.items() if name.endswith(".quantiles")]
+        self._weights = [parameter for name, parameter in named.items() if not name.endswith(".quantiles")]
+        self._optimiser = torch.optim.Adam(self._weights, config.lr)
+        self._quantile_optimiser = torch.optim.Adam(quantiles, config.aux_lr)
         self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self._optimiser, factor=0.5, patience=plan.patience, eps=0.0
+            self._optimiser, factor=0.5, patience=config.patience, eps=0.0
         )
-        self.step, self.seconds = 0, 0.0
-        self.history: list[Progress] = []
-        self._best: dict[str, Tensor] = {}
         if start is not None:
-            self.model.load_state_dict(checkpoint_file.read(start)["best"])
+            self.model.load_state_dict(torch_checkpoint.read(start)["best"])
 
-    def run(self, tell: Callable[[Progress], None] | None = None, checkpoint: Path | None = None) -> None:
-        """Train to the end; a checkpoint is written at every look."""
-        while self.step < self.plan.steps and self._optimiser.param_groups[0]["lr"] >= self.plan.least_lr:
-            started = time.perf_counter()
-            self.model.train()
-            for _ in range(min(self.plan.every, self.plan.steps - self.step)):
-                self._learn(self.planes.batch(self.step, self.plan.batch, self.plan.crop).to(self.plan.device))
-                self.step += 1
-            found = self._look()
-            self.seconds += time.perf_counter() - started
-            if not math.isfinite(found[0]):
-                raise BadArgument(
-                    f"the loss is {found[0]} at step {self.step}", "give a lower --lr; a checkpoint has what was before"
-                )
-            progress = Progress(self.step, *found, self._optimiser.param_groups[0]["lr"], self.seconds)
-            if not self._best or progress.loss < min(past.loss for past in self.history):
-                self._best = {name: tensor.detach().cpu().clone() for name, tensor in self.model.state_dict().items()}
-            self.history.append(progress)
-            self._schedule.step(progress.loss)
-            if checkpoint is not None:
-                self.save(checkpoint)
-            if tell is not None:
-                tell(progress)
+    @property
+    def learning_rate(self) -> float:
+        """Current learning rate of the networks."""
+        rate: float = self._optimiser.param_groups[0]["lr"]
+        return rate
 
-    def _learn(self, crops: Tensor) -> None:
-        torch.manual_seed(self.plan.seed * 1_000_003 + self.step)  # the noise, too, follows from seed and step alone
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are taken, or the learning rate has fallen below its least value."""
+        return self.step >= self.config.steps or self.learning_rate < self.config.least_lr
+
+    @property
+    def config_text(self) -> str:
+        """The configuration without the number of steps, so that a resumed training may be longer or shorter."""
+        return json.dumps({**self.config.to_json(), "steps": None}, sort_keys=True)
+
+    def batches(self) -> Iterator[Tensor]:
+        """Yield the crops up to the next evaluation; they depend on the seed and the step alone."""
+        for _ in range(min(self.config.every, self.config.steps - self.step)):
+            yield self.planes.batch(self.step, self.config.batch, self.config.crop).to(self.config.device)
+
+    def train_step(self, batch: Tensor) -> None:
+        """Update the networks, then the quantiles of their entropy model."""
+        torch.manual_seed(self.config.seed * _SEED_STRIDE + self.step)  # makes the quantisation noise resumable
         self._optimiser.zero_grad()
-        self._aux.zero_grad()
-        loss, _, _ = self._loss(crops)
+        self._quantile_optimiser.zero_grad()
+        loss, _, _ = self._loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        torch.nn.utils.clip_grad_norm_(self._weights, _MAX_GRADIENT_NORM)
         self._optimiser.step()
         self.model.aux_loss().backward()  # type: ignore[operator]
-        self._aux.step()
+        self._quantile_optimiser.step()
 
     def _loss(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         out = self.model(crops)
         bits = torch.stack([-torch.log2(likelihood).sum() for likelihood in out["likelihoods"].values()])
         bpp = bits.sum() / crops.numel()
-        mse = (out["x_hat"] - crops).square().mean() * _WHITE**2
-        return bpp + self.plan.lmbda * mse, bpp, mse
+        mse = (out["x_hat"] - crops).square().mean() * _LARGEST_LEVEL**2
+        return bpp + self.config.lmbda * mse, bpp, mse
 
-    def _look(self) -> tuple[float, float, float]:
-        """Loss, rate and distortion of what is held out, rounded as the codec rounds."""
+    def end_round(self) -> Evaluation:
+        """Evaluate the held-out planes and let the schedule react to their loss."""
+        loss, bpp, mse = self.evaluate()
+        if not math.isfinite(loss):
+            raise BadArgument(
+                f"the loss is {loss} at step {self.step}",
+                Hint("give a lower [lr]; the checkpoint, if there is one, holds the state of the last evaluation"),
+            )
+        summary = Evaluation(self.step, loss, bpp, mse, self.learning_rate, self.count_seconds())
+        self._schedule.step(loss)
+        return summary
+
+    @torch.no_grad()
+    def evaluate(self) -> tuple[float, float, float]:
+        """Return loss, rate and distortion of the held-out planes, with latents rounded as the codec rounds them."""
         self.model.eval()
         sums, count = torch.zeros(3, dtype=torch.float64), 0
-        with torch.no_grad():
-            for crops in self.planes.watched(self.plan.batch, self.plan.crop):
-                sums += len(crops) * torch.stack(self._loss(crops.to(self.plan.device))).cpu().to(torch.float64)
-                count += len(crops)
+        for crops in self.planes.held_out_batches(self.config.batch, self.config.crop):
+            sums += len(crops) * torch.stack(self._loss(crops.to(self.config.device))).cpu().to(torch.float64)
+            count += len(crops)
         loss, bpp, mse = (sums / count).tolist()
         return loss, bpp, mse
 
     def weights(self) -> Profile:
-        """Those that did best on what is held out."""
-        model = trainable(self.plan.sizes)
-        model.load_state_dict(self._best or self.model.state_dict())
-        return weights_from_model(model, self.plan.lmbda)
+        """Return the weights of the best evaluation; those of the start before the first one."""
+        model = trainable(self.config.sizes)
+        model.load_state_dict(self.best or self.model.state_dict())
+        return weights_from_model(model, self.config.lmbda)
 
     @property
     def curve(self) -> list[list[float]]:
-        """Step, loss, bits of a pixel, squared error and rate of learning at each look."""
+        """Step, loss, bits per pixel, squared error and learning rate of each evaluation."""
         return [[past.step, past.loss, past.bpp, past.mse, past.lr] for past in self.history]
 
-    @property
-    def _told(self) -> str:
-        """The plan as a checkpoint has it: without its length, which may change."""
-        return json.dumps({**self.plan.to_json(), "steps": None}, sort_keys=True)
+    def state(self) -> dict[str, Any]:
+        """Return the states of both optimisers and of the schedule."""
+        return {
+            "optimiser": self._optimiser.state_dict(),
+            "aux": self._quantile_optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+        }
 
-    def save(self, file: Path) -> None:
-        """Write all that is needed to go on; what was there before stays until the new one is whole."""
-        checkpoint_file.write(
-            file,
-            {
-                "plan": self._told,
-                "model": self.model.state_dict(),
-                "best": self._best,
-                "optimiser": self._optimiser.state_dict(),
-                "aux": self._aux.state_dict(),
-                "schedule": self._schedule.state_dict(),
-                "step": self.step,
-                "seconds": self.seconds,
-                "history": [asdict(past) for past in self.history],
-            },
-        )
-
-    def resume(self, file: Path) -> None:
-        """Go on from a checkpoint of the same plan; only how long it may take may differ."""
-        kept = checkpoint_file.read(file)
-        then, now = kept["plan"], self._told
-        if then != now:
-            raise BadArgument(f"{file} is a checkpoint of {then}, not of {now}", "name another file, or delete it")
-        self.model.load_state_dict(kept["model"])
-        self._best = kept["best"]
-        self._optimiser.load_state_dict(kept["optimiser"])
-        self._aux.load_state_dict(kept["aux"])
-        self._schedule.load_state_dict(kept["schedule"])
-        self.step, self.seconds = kept["step"], kept["seconds"]
-        self.history = [Progress(**past) for past in kept["history"]]
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over the states of both optimisers and of the schedule."""
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._quantile_optimiser.load_state_dict(state["aux"])
+        self._schedule.load_state_dict(state["schedule"])
 
 
-def _halve(model: nn.Module, device: str) -> None:
-    """The transforms' convolutions in bfloat16; what becomes of likelihoods stays in float32."""
-    kind = torch.device(device).type
+def _run_in_bfloat16(model: nn.Module, device: str) -> None:
+    """Run the transforms' convolutions in bfloat16; likelihoods stay in float32."""
+    device_type = torch.device(device).type
     for name in ("g_a", "g_s"):
         network = getattr(model, name)
 
         def forward(x: Tensor, inner: Callable[[Tensor], Tensor] = network.forward) -> Tensor:
-            with torch.autocast(kind, dtype=torch.bfloat16):
+            with torch.autocast(device_type, dtype=torch.bfloat16):
                 return inner(x).to(torch.float32)
 
         network.forward = forward
 
 
 def train(
-    plan: Plan,
+    config: CodecTrainingConfig,
     planes: Planes,
     *,
     start: Path | None = None,
     checkpoint: Path | None = None,
-    tell: Callable[[Progress], None] | None = None,
-) -> Trainer:
-    """Begin with the best weights of `start`, or go on from `checkpoint` if it is there."""
-    trainer = Trainer(plan, planes, start)
-    if checkpoint is not None and checkpoint.exists():
-        trainer.resume(checkpoint)
-    trainer.run(tell, checkpoint)
-    return trainer
+    progress: Callable[[Evaluation], None] | None = None,
+) -> CodecTraining:
+    """Train from the best weights of `start`, or resume from `checkpoint` if that file exists."""
+    training = CodecTraining(config, planes, start, checkpoint)
+    training.run(progress)
+    return training

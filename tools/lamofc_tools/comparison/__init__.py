@@ -1,28 +1,33 @@
-"""Codecs and coders of others on the same features: what each takes, loses, and costs."""
+"""Comparison of codecs and external coders on the same features: rate, distortion, time and memory.
 
-from lamofc_tools.comparison.compare import compare
+In: a source, split into samples to fit on and samples to measure, and points (a coder with one setting). Out: a
+measurement for each point and feature, kept as a run in a store's catalog where one is named.
+"""
+
+from lamofc_tools.comparison.comparison_run import compare
 from lamofc_tools.comparison.external_coders import PEERS, Zfp, Zstd
-from lamofc_tools.comparison.measure import Found, against, measure
-from lamofc_tools.comparison.operating_points import Point, grid
+from lamofc_tools.comparison.measurement import PROFILE_SAMPLES, Measurement, measure, measure_reference
+from lamofc_tools.comparison.operating_points import Point, list_points
 from lamofc_tools.comparison.paper_tables import paper_table
-from lamofc_tools.comparison.peak_memory import beside, peak
-from lamofc_tools.comparison.splits import Choice, Split, held_out_values, splits
+from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory
+from lamofc_tools.comparison.splits import Choice, Split, held_out_values, split_source
 
 __all__ = [
     "PEERS",
+    "PROFILE_SAMPLES",
     "Choice",
-    "Found",
+    "Measurement",
     "Point",
     "Split",
     "Zfp",
     "Zstd",
-    "against",
-    "beside",
+    "coding_memory",
     "compare",
-    "grid",
+    "decoding_memory",
     "held_out_values",
+    "list_points",
     "measure",
+    "measure_reference",
     "paper_table",
-    "peak",
-    "splits",
+    "split_source",
 ]

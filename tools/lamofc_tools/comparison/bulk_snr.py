@@ -1,38 +1,29 @@
-"""Signal and noise as our records count them: over the bulk, the same entries for every coder."""
+"""Signal and noise over the bulk, the same entries for every coder, with the statistics of the codecs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs import Quality, fit
+from lamofc_codecs.stats import Bulk, collect_statistics, compute_sums, measure_distortion
+
+Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Bulk:
-    """Means and bounds of channels, fitted on samples."""
+def fit_bulk(train: Sequence[Tensor]) -> Bulk:
+    """Determine means and bounds of the channels by the rule of all codecs."""
+    bulk, _ = collect_statistics(train).finish()
+    return bulk
 
-    mean: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
 
-    @classmethod
-    def of(cls, train: Sequence[Tensor]) -> Bulk:
-        """By the rule of all our codecs."""
-        tensors = fit("uniform", train, Quality(step=1.0)).tensors
-        return cls(*(tensors[name].numpy().astype(np.float64) for name in ("bulk_mean", "bulk_low", "bulk_high")))
+def bulk_signal(values: Floats, bulk: Bulk) -> float:
+    """Sum the squared distances from the channel means, over the bulk."""
+    return compute_sums(values, bulk).signal
 
-    def signal(self, values: NDArray[np.float64]) -> float:
-        """Squared distance from the means, over the bulk."""
-        return float(np.square(values - self.mean)[self._inside(values)].sum())
 
-    def noise(self, values: NDArray[np.float64], decoded: NDArray[np.float64]) -> float:
-        """Squared error, over the bulk."""
-        return float(np.square(values - decoded)[self._inside(values)].sum())
-
-    def _inside(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return (values >= self.low) & (values <= self.high)
+def bulk_noise(values: Floats, decoded: Floats, bulk: Bulk) -> float:
+    """Sum the squared errors, over the bulk."""
+    return measure_distortion(values, decoded, bulk).bulk_sse

@@ -1,4 +1,4 @@
-"""What a comparison asks of a coder, and our codecs as such coders."""
+"""The interface that a comparison needs of a coder, and a codec of this project behind it."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from lamofc_codecs import Profile, Quality, Quantising, decode, encode, fit, fra
 
 
 class Coder(Protocol):
-    """Tensors, tokens x channels, to bytes and back."""
+    """Encodes tensors, tokens x channels, to bytes and decodes them."""
 
     profile_bytes: int
-    """Of what was learned from the samples."""
+    """Bytes of the parameters that were learned from samples."""
 
     def encode(self, tensor: Tensor) -> bytes:
-        """All that a decoder needs besides what was learned."""
+        """Encode a tensor to all bytes that a decoder needs beside the learned parameters."""
 
     def decode(self, data: bytes, like: Tensor) -> Tensor:
-        """The tensor again, of the shape and the dtype of another."""
+        """Decode to a tensor with the shape and the dtype of another."""
 
     def payload(self, data: bytes) -> int:
-        """Bits without what frames them."""
+        """Count the bits without headers and containers."""
 
     def framing(self, data: bytes) -> int:
-        """Bytes that only frame the rest: headers, containers."""
+        """Count the bytes of headers and containers."""
 
     def quantised(self, tensor: Tensor) -> Tensor | None:
-        """What quantisation alone leaves, where a second step loses more."""
+        """Return the tensor after quantisation alone, where a second step loses more; None otherwise."""
 
 
-class Ours:
-    """One of our codecs, fitted."""
+class CodecCoder:
+    """A codec of this project, fitted to samples."""
 
     def __init__(
         self,
@@ -47,22 +47,22 @@ class Ours:
         self.profile_bytes = len(self.profile.data)
 
     def encode(self, tensor: Tensor) -> bytes:
-        """One record."""
+        """Encode to one record."""
         return encode([tensor], self.profile)[0].data
 
     def decode(self, data: bytes, like: Tensor) -> Tensor:
-        """Its tensor."""
+        """Decode one record."""
         return decode([data], self.profile)[0]
 
     def payload(self, data: bytes) -> int:
-        """Bits of its sections."""
+        """Count the bits of the sections."""
         return inspect(data).payload_bits
 
     def framing(self, data: bytes) -> int:
-        """Its header, and a video stream's parameter sets."""
+        """Count the bytes of the header, and of a video stream's parameter sets."""
         return framing(data)
 
     def quantised(self, tensor: Tensor) -> Tensor | None:
-        """Of a codebook or a range: what it leaves by itself."""
+        """Return the tensor after the levels of a codebook or the range of a clip alone."""
         codec = open_codec(self.profile)
         return codec.quantise(tensor) if isinstance(codec, Quantising) else None

@@ -1,4 +1,4 @@
-"""The points of a comparison: each codec at each quality that it takes, each peer at each aim."""
+"""The points of a comparison: each codec at each quality that it takes, each external coder at each target."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from torch import Tensor
 
 from lamofc_codecs import CODECS, Profile, Quality, targets_of
 from lamofc_store.errors import BadArgument
-from lamofc_tools.comparison.coder import Coder, Ours
+from lamofc_tools.comparison.coder import CodecCoder, Coder
 from lamofc_tools.comparison.external_coders import PEERS
 
-_OPTION = re.compile(r",(?=[a-z_]+=)")
+_OPTION_SEPARATOR = re.compile(r",(?=[a-z_]+=)")
+_TARGETS_SNR = ("zfp", "sz3")
+"""External coders whose target is a signal-to-noise ratio."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +26,23 @@ class Point:
     """One coder with one setting."""
 
     coder: str
-    """A codec with its options, or a peer: what a line of a picture is."""
+    """A codec with its options, or an external coder: one line of a plot."""
     setting: str
-    """Its quality or aim; empty for the only one."""
+    """Its quality or target; empty where there is only one."""
     codec: str
     options: Mapping[str, Any] = field(default_factory=dict)
     quality: Quality | None = None
     aim: float | None = None
+    """Target of an external coder."""
 
     def make(self, feature: str, train: Sequence[Tensor]) -> Coder:
-        """The coder, fitted."""
+        """Create the coder, fitted to samples."""
         if self.codec in CODECS:
-            return Ours(self.codec, self.quality, self.options, feature, train)
+            return CodecCoder(self.codec, self.quality, self.options, feature, train)
         return PEERS[self.codec](train, self.aim)
 
     def to_json(self) -> dict[str, Any]:
-        """What tells it from all others."""
+        """Convert to a document that differs from those of all other points."""
         options = dict(self.options)
         if options.get("weights"):
             options["weights"] = Profile.load(Path(options["weights"])).id
@@ -47,22 +50,22 @@ class Point:
         return {"codec": self.codec, "options": options, "quality": quality, "aim": self.aim}
 
 
-def grid(codecs: Sequence[str], qualities: Sequence[str], peers: Sequence[str]) -> list[Point]:
-    """All points of what was typed: `klt`, `lloydmax:assign=floor`; `snr_db=10`; `zfp`, or `all`."""
-    aims = [quality_of(text) for text in qualities]
-    found = [point for text in codecs for point in _ours(text, aims)]
+def list_points(codecs: Sequence[str], qualities: Sequence[str], peers: Sequence[str]) -> list[Point]:
+    """List all points for codecs (`klt`, `lloydmax:assign=floor`), qualities (`snr_db=10`) and peers (`zfp`, `all`)."""
+    parsed = [parse_quality(text) for text in qualities]
+    points = [point for text in codecs for point in _codec_points(text, parsed)]
     for name in [peer for text in peers for peer in (PEERS if text == "all" else [text])]:
         if name not in PEERS:
             raise BadArgument(f"there is no peer {name!r}; there are {', '.join(PEERS)}", "--peer all")
-        told = tuple(aim.value for aim in aims if aim.kind == "snr_db") if name in ("zfp", "sz3") else ()
-        for value in told or PEERS[name].aims:
+        snrs = tuple(quality.value for quality in parsed if quality.kind == "snr_db") if name in _TARGETS_SNR else ()
+        for target in snrs or PEERS[name].aims:
             unit = "d={:g}" if name == "pq" else "snr_db={:g}"
-            found.append(Point(name, "" if value is None else unit.format(value), name, aim=value))
-    return found
+            points.append(Point(name, "" if target is None else unit.format(target), name, aim=target))
+    return points
 
 
-def quality_of(text: str) -> Quality:
-    """`snr_db=10` as a quality."""
+def parse_quality(text: str) -> Quality:
+    """Parse `snr_db=10`."""
     name, _, value = text.partition("=")
     try:
         return Quality(**{name: float(value)})  # type: ignore[arg-type]
@@ -70,23 +73,23 @@ def quality_of(text: str) -> Quality:
         raise BadArgument(f"--quality {text!r}: {error}", "--quality snr_db=10") from error
 
 
-def _ours(text: str, aims: Sequence[Quality]) -> Iterator[Point]:
-    codec, _, rest = text.partition(":")
+def _codec_points(text: str, qualities: Sequence[Quality]) -> Iterator[Point]:
+    codec, _, options_text = text.partition(":")
     if codec not in CODECS:
         raise BadArgument(f"there is no codec {codec!r}; there are {', '.join(CODECS)}", "lamofc codec list")
-    options = dict(_option(part, text) for part in _OPTION.split(rest)) if rest else {}
+    options = dict(_parse_option(part, text) for part in _OPTION_SEPARATOR.split(options_text)) if options_text else {}
     weights = options.get("weights")
     if weights:
-        trained = Profile.load(Path(str(weights))).config.get("lmbda")
-        yield Point(codec, f"lambda={trained:g}" if trained else Path(str(weights)).stem, codec, options)
+        lmbda = Profile.load(Path(str(weights))).config.get("lmbda")
+        yield Point(codec, f"lambda={lmbda:g}" if lmbda else Path(str(weights)).stem, codec, options)
         return
-    fits = [aim for aim in aims if aim.kind in targets_of(codec, options)]
-    several: Sequence[Quality | None] = fits or [None]
-    for aim in several:
-        yield Point(text, "" if aim is None else str(aim), codec, options, aim)
+    accepted = [quality for quality in qualities if quality.kind in targets_of(codec, options)]
+    settings: Sequence[Quality | None] = accepted or [None]
+    for quality in settings:
+        yield Point(text, "" if quality is None else str(quality), codec, options, quality)
 
 
-def _option(part: str, text: str) -> tuple[str, Any]:
+def _parse_option(part: str, text: str) -> tuple[str, Any]:
     name, equals, value = part.partition("=")
     if not (name and equals and value):
         raise BadArgument(f"--codec {text!r}: {part!r} is no NAME=VALUE", "--codec lloydmax:assign=floor,bits=8")

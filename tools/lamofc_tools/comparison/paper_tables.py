@@ -1,4 +1,4 @@
-"""Tables of the papers, as they were published, so that a report can set ours beside theirs."""
+"""Tables of the papers, as published, to stand beside measured figures."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lamofc_store.errors import BadArgument
 
 @lru_cache(maxsize=1)
 def paper_tables() -> dict[str, dict[str, Any]]:
-    """All of them by name, such as `lamofcbench-7`: title, columns, and rows of numbers, texts and nulls."""
+    """Read all tables by name, such as `lamofcbench-7`: title, columns, and rows of numbers, texts and nulls."""
     text = files("lamofc_tools.comparison").joinpath("paper_tables.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found
+    tables: dict[str, dict[str, Any]] = json.loads(text)
+    return tables
 
 
 def paper_table(name: str) -> dict[str, Any]:
-    """One of them."""
+    """Return one table by name."""
     tables = paper_tables()
     if name not in tables:
         raise BadArgument(f"there is no table {name!r}; there are {', '.join(tables)}", "--paper lamofcbench-7")

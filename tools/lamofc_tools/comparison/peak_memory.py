@@ -1,6 +1,7 @@
-"""How much memory coding takes, above what a fresh process holds that has coded something small (Linux only).
+"""Peak memory of coding, above that of a fresh process which has coded something small (Linux only).
 
-Encoding and decoding are each measured in a process of its own: what the one frees, the other would else live on.
+Encoding and decoding are measured in separate processes, since the second could otherwise reuse the memory that the
+first has freed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from lamofc_codecs import Profile
 
-_MEASURED = """
+_MEASURE = """
 import json, sys, time, torch
 from pathlib import Path
 from safetensors.torch import load_file
@@ -28,8 +29,8 @@ def held(name):
 def measured(work):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, started = held("VmRSS"), time.perf_counter()
-    found = work()
-    return found, {"added_bytes": held("VmHWM") - before, "seconds": time.perf_counter() - started}
+    result = work()
+    return result, {"added_bytes": held("VmHWM") - before, "seconds": time.perf_counter() - started}
 folder = Path(sys.argv[1])
 profile = Profile.load(folder / "profile.safetensors")
 """
@@ -48,25 +49,25 @@ out = [torch.zeros(*map(int, sys.argv[2:])).fill_(1.0)] if sys.argv[2:] else Non
 _, taken = measured(lambda: decode([data], profile, out=out))
 print(json.dumps(taken))
 """
-_SMALL = 64
-"""Tokens of what is coded first."""
+_SMALL_TOKENS = 64
+"""Tokens of the tensor that is coded before the measurement."""
 
 
-def peak(profile: Profile, tensor: Tensor) -> dict[str, Any]:
-    """Bytes of encoding and of decoding, source and output included; with rate, error and seconds."""
+def coding_memory(profile: Profile, tensor: Tensor) -> dict[str, Any]:
+    """Measure the bytes of encoding and of decoding, source and output included; with rate, error and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         profile.save(Path(folder) / "profile.safetensors")
         save_file({"x": tensor.contiguous()}, Path(folder) / "large.safetensors")
-        save_file({"x": tensor[:_SMALL].clone()}, Path(folder) / "small.safetensors")
+        save_file({"x": tensor[:_SMALL_TOKENS].clone()}, Path(folder) / "small.safetensors")
         encoding, decoding = _run(_ENCODE, folder), _run(_DECODE, folder)
     found = {name: encoding[name] for name in ("codec", "bpfp", "mse")}
-    for what, taken in (("encode", encoding), ("decode", decoding)):
-        found |= {f"{what}_bytes": taken["added_bytes"], f"{what}_seconds": taken["seconds"]}
+    for verb, peak in (("encode", encoding), ("decode", decoding)):
+        found |= {f"{verb}_bytes": peak["added_bytes"], f"{verb}_seconds": peak["seconds"]}
     return found
 
 
-def beside(profile: Profile, small: bytes, large: bytes, shape: tuple[int, int]) -> int:
-    """Bytes that decoding a large record takes beside its output, in a process that has decoded a small one."""
+def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[int, int]) -> int:
+    """Measure the bytes of decoding a large record beside its output, in a process that has decoded a small one."""
     with tempfile.TemporaryDirectory() as folder:
         profile.save(Path(folder) / "profile.safetensors")
         (Path(folder) / "small.bin").write_bytes(small)
@@ -74,7 +75,7 @@ def beside(profile: Profile, small: bytes, large: bytes, shape: tuple[int, int])
         return int(_run(_DECODE, folder, *map(str, shape))["added_bytes"])
 
 
-def _run(work: str, *words: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", _MEASURED + work, *words]
+def _run(program: str, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", _MEASURE + program, *arguments]
     found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return found

@@ -1,4 +1,4 @@
-"""A comparison in a store's catalog: each point is a run, so that one that was stopped goes on where it was."""
+"""Runs of a comparison in the catalog of a store, so that a comparison that was stopped can continue."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from dataclasses import fields
 from typing import Any
 
 import lamofc_store as lamofc
-from lamofc_tools.comparison.measure import Found, Sample
+from lamofc_tools.comparison.measurement import Measurement, SampleFigures
 
-_TEXTS = ("feature", "coder", "setting")
-_OF_SAMPLES = [field.name for field in fields(Sample) if field.name != "sample"]
-_OF_ALL = [field.name for field in fields(Found) if field.name not in (*_TEXTS, "each")]
+_TEXT_FIELDS = ("feature", "coder", "setting")
+_SAMPLE_METRICS = [field.name for field in fields(SampleFigures) if field.name != "sample"]
+_METRICS = [field.name for field in fields(Measurement) if field.name not in (*_TEXT_FIELDS, "each")]
 
 
-def kept(store: lamofc.Store, found: Found, config: Mapping[str, Any]) -> str:
-    """Commit a point: means under their names, figures of sample i under theirs with step i."""
-    whole = {name: getattr(found, name) for name in _OF_ALL}
-    metrics = [lamofc.Metric(name, value, found.feature) for name, value in whole.items() if value is not None]
-    for number, sample in enumerate(found.each):
+def log_run(store: lamofc.Store, measured: Measurement, config: Mapping[str, Any]) -> str:
+    """Commit a measurement: means under their names, figures of sample i as `sample.NAME` with step i."""
+    means = {name: getattr(measured, name) for name in _METRICS}
+    metrics = [lamofc.Metric(name, value, measured.feature) for name, value in means.items() if value is not None]
+    for number, sample in enumerate(measured.each):
         metrics += [
-            lamofc.Metric(f"sample.{name}", getattr(sample, name), found.feature, number) for name in _OF_SAMPLES
+            lamofc.Metric(f"sample.{name}", getattr(sample, name), measured.feature, number) for name in _SAMPLE_METRICS
         ]
-    name = f"{found.coder} {found.setting}".strip()
-    seconds = found.fit_seconds + sum(one.encode_seconds + one.decode_seconds for one in found.each)
+    name = f"{measured.coder} {measured.setting}".strip()
+    seconds = measured.fit_seconds + sum(one.encode_seconds + one.decode_seconds for one in measured.each)
     return lamofc.add_run(store, "bench", name, config, metrics, seconds=seconds)
 
 
-def found_before(store: lamofc.Store, config: Mapping[str, Any]) -> Found | None:
-    """The point, if a run of the same config is there."""
+def find_run(store: lamofc.Store, config: Mapping[str, Any]) -> Measurement | None:
+    """Read the newest run with the same config; None if there is none."""
     query = "SELECT run FROM runs WHERE kind = 'bench' AND config = ? ORDER BY started DESC LIMIT 1"
     rows = store.sql(query, [lamofc.config_text(config)]).fetchall()
-    return _read(store, rows[0][0], config) if rows else None
+    return _read_run(store, rows[0][0], config) if rows else None
 
 
-def _read(store: lamofc.Store, run: str, config: Mapping[str, Any]) -> Found:
+def _read_run(store: lamofc.Store, run: str, config: Mapping[str, Any]) -> Measurement:
     rows = store.sql("SELECT name, step, value FROM metrics WHERE run = ?", [run]).fetchall()
-    whole = dict.fromkeys(_OF_ALL) | {name: value for name, step, value in rows if step is None}
+    means = dict.fromkeys(_METRICS) | {name: value for name, step, value in rows if step is None}
     each: dict[int, dict[str, float]] = {}
     for name, step, value in rows:
         if step is not None:
             each.setdefault(step, {})[name.removeprefix("sample.")] = value
-    found = [Sample(sample=name, **each[number]) for number, name in enumerate(config["measured"])]  # type: ignore[arg-type]
-    texts = {name: config[name] for name in _TEXTS}
-    whole["samples"] = int(whole["samples"])
-    return Found(**texts, **whole, each=tuple(found))
+    samples = [SampleFigures(sample=name, **each[number]) for number, name in enumerate(config["measured"])]  # type: ignore[arg-type]
+    texts = {name: config[name] for name in _TEXT_FIELDS}
+    means["samples"] = int(means["samples"])
+    return Measurement(**texts, **means, each=tuple(samples))

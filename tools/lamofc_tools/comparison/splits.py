@@ -1,4 +1,4 @@
-"""Which samples of a source a comparison fits on, and which it measures: never the same."""
+"""Split the samples of a source into those that a comparison fits on and those that it measures."""
 
 from __future__ import annotations
 
@@ -11,70 +11,69 @@ import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
 from lamofc_store.sample import pattern_for, to_tokens
 
-_EACH = 4
-"""Unless a column tells, one sample of so many is measured."""
+_TEST_STRIDE = 4
+"""Without a column, one sample of so many is measured."""
 
 
 @dataclass
 class Split:
-    """One feature's samples, tokens x channels."""
+    """Samples of one feature, tokens x channels."""
 
     feature: str
     train: list[Tensor] = field(default_factory=list)
     test: list[Tensor] = field(default_factory=list)
     samples: list[str] = field(default_factory=list)
-    """Ids of those that are measured."""
+    """Ids of the samples to measure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What is taken of a source."""
+    """The samples and features of a source to use."""
 
     format: str = "auto"
     features: tuple[str, ...] = ()
     patterns: dict[str, str] = field(default_factory=dict)
     held_out_by: str | None = None
-    """A column: a quarter of its values is measured, so that no fit saw any of their kind."""
+    """Column of which a quarter of the values is measured, so that no fit has seen a sample with such a value."""
     fit_samples: int = 160
     test_samples: int = 40
 
 
-def splits(path: str, choice: Choice) -> list[Split]:
-    """Each feature's samples; no more are held than are used."""
+def split_source(path: str, choice: Choice) -> list[Split]:
+    """Split each feature of a source; no more samples are held in memory than are used."""
     source = lamofc.sources.open(path, choice.format, features=choice.features)
     held_out = held_out_values(source, choice.held_out_by) if choice.held_out_by else None
-    found: dict[str, Split] = {}
+    splits: dict[str, Split] = {}
     for number, sample in enumerate(source):
         if held_out is None:
-            measured = number % _EACH == _EACH - 1
+            is_test = number % _TEST_STRIDE == _TEST_STRIDE - 1
         else:
-            measured = str(sample.attributes[str(choice.held_out_by)]) in held_out
+            is_test = str(sample.attributes[str(choice.held_out_by)]) in held_out
         for name, tensor in sample.features.items():
-            split = found.setdefault(name, Split(name))
-            room = len(split.test) < choice.test_samples if measured else len(split.train) < choice.fit_samples
-            if not room:
+            split = splits.setdefault(name, Split(name))
+            limit, tensors = (choice.test_samples, split.test) if is_test else (choice.fit_samples, split.train)
+            if len(tensors) >= limit:
                 continue
-            tokens = to_tokens(tensor, pattern_for(name, tuple(tensor.shape), choice.patterns)).clone()
-            (split.test if measured else split.train).append(tokens)
-            if measured:
+            tensors.append(to_tokens(tensor, pattern_for(name, tuple(tensor.shape), choice.patterns)).clone())
+            if is_test:
                 split.samples.append(sample.id)
-        full = all(
-            len(split.test) >= choice.test_samples and len(split.train) >= choice.fit_samples
-            for split in found.values()
-        )
-        if full and found:
+        if splits and all(_is_full(split, choice) for split in splits.values()):
             break
-    for split in found.values():
+    for split in splits.values():
         if not split.train or not split.test:
             raise BadArgument(
                 f"{split.feature}: {len(split.train)} samples to fit on, {len(split.test)} to measure",
-                f"give a source of {_EACH} samples or more, or another --held-out-by",
+                f"give a source of {_TEST_STRIDE} samples or more, or another --held-out-by",
             )
-    return list(found.values())
+    return list(splits.values())
+
+
+def _is_full(split: Split, choice: Choice) -> bool:
+    return len(split.test) >= choice.test_samples and len(split.train) >= choice.fit_samples
 
 
 def held_out_values(samples: Iterable[lamofc.Sample], column: str) -> set[str]:
-    """The last quarter of a column's values, as texts."""
+    """Return the last quarter of a column's values, as texts."""
     values: set[str] = set()
     for sample in samples:
         if column not in sample.attributes:

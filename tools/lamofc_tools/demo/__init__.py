@@ -1,6 +1,9 @@
-"""The tour: digits, a small model, its features in several stores, and what they are worth there."""
+"""The tour: a small model of handwritten digits, its features in several stores, and the accuracy that they keep.
 
-from lamofc_tools.demo.pages import next_steps, show
+In: a folder and settings. Out: steps, each a document, and pages that show them on a terminal of 80 columns.
+"""
+
+from lamofc_tools.demo.pages import next_commands, show
 from lamofc_tools.demo.picture import Picture
 from lamofc_tools.demo.stages import Settings, Step, tour
 
@@ -8,7 +11,7 @@ __all__ = [
     "Picture",
     "Settings",
     "Step",
-    "next_steps",
+    "next_commands",
     "show",
     "tour",
 ]

@@ -1,4 +1,4 @@
-"""Handwritten digits, 1797 of 8 x 8 pixels, that come inside the package scikit-learn."""
+"""Handwritten digits, 1797 images of 8 x 8 pixels, from the package scikit-learn."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from lamofc_codecs import MissingExtra
 from lamofc_store import Sample
 
 CLASSES = 10
-_HELD_OUT = 0.25
+_HELD_OUT_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Images in a shuffled order, the held-out ones last."""
+    """Images in shuffled order, the held-out ones last."""
 
     images: Tensor
     """Samples x 8 x 8, from 0 to 1."""
     labels: Tensor
     training: int
-    """The first so many are for training."""
+    """Number of training images, which come first."""
 
     @property
     def split(self) -> list[str]:
-        """`train` or `test` for each sample."""
+        """Return `train` or `test` for each image."""
         return ["train" if number < self.training else "test" for number in range(len(self.labels))]
 
     def samples(self, features: Mapping[str, Tensor], numbers: range) -> list[Sample]:
-        """Some of them with their rows of features, labels and splits."""
+        """Make samples of some images, with their rows of the features, labels and splits."""
         split = self.split
         return [
             Sample(
@@ -42,7 +42,7 @@ class Digits:
 
 
 def load(seed: int, count: int | None = None) -> Digits:
-    """All digits, or the first `count` of the shuffled ones; three of four are for training."""
+    """Load all digits, or the first `count` of the shuffled ones; three quarters are for training."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -52,4 +52,4 @@ def load(seed: int, count: int | None = None) -> Digits:
     pixels, labels = load_digits(return_X_y=True)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))[:count]
     images = torch.from_numpy(pixels).float()[order].reshape(-1, 8, 8) / 16
-    return Digits(images, torch.from_numpy(labels)[order].long(), round(len(order) * (1 - _HELD_OUT)))
+    return Digits(images, torch.from_numpy(labels)[order].long(), round(len(order) * (1 - _HELD_OUT_SHARE)))

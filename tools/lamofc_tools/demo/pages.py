@@ -1,4 +1,4 @@
-"""The tour on a terminal of 80 columns."""
+"""Pages of the tour for a terminal of 80 columns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,8 +21,8 @@ def _model(console: Console, document: Document, seconds: float) -> None:
     console.rule("[bold]1  A small model", align="left")
     console.print(
         f"A vision transformer of {document['parameters']:,} parameters, trained on {document['training']}\n"
-        f"handwritten digits in {seconds:.0f} s. Of {document['held_out']} that it never saw, "
-        f"{document['accuracy']:.1%} are right."
+        f"handwritten digits in {seconds:.0f} s. It classifies\n"
+        f"{document['accuracy']:.1%} of {document['held_out']} held-out digits correctly."
     )
 
 
@@ -31,8 +31,8 @@ def _rates(console: Console, document: Document, seconds: float) -> None:
     stores = len({row["store"] for row in rows})
     console.rule("[bold]2  Its features, in stores", align="left")
     console.print(
-        f"Tokens after two of its blocks, in {stores} stores of different codecs and qualities\n"
-        f"({seconds:.0f} s to fit, encode, commit, decode and train heads). What SQL says of them:\n"
+        f"Tokens after two of its blocks, in {stores} stores with different codecs and qualities\n"
+        f"({seconds:.0f} s to fit, encode, commit, decode and train heads). The catalog in SQL:\n"
     )
     console.print(f"[dim]{document['query'].replace(' FROM', chr(10) + 'FROM')}")
     table = _table("store", "feature", "bits/element", "snr dB", "mse", "worst error", "records")
@@ -51,11 +51,11 @@ def _rates(console: Console, document: Document, seconds: float) -> None:
 
 
 def _accuracy(console: Console, document: Document, seconds: float) -> None:
-    console.rule("[bold]3  What they are worth", align="left")
+    console.rule("[bold]3  The accuracy that they keep", align="left")
     console.print(
-        "A linear head on each feature, trained on what its store gives back, against one\n"
-        f"on the original features. Accuracy on {document['held_out']} held-out digits, which no\n"
-        "profile saw either; sizes are of whole stores: records, rows, profiles, commits.\n"
+        "A linear head on each feature, trained on features decoded from the store, against\n"
+        f"one on the original features. Accuracy is that on {document['held_out']} held-out digits, which\n"
+        "no profile has seen. Sizes are those of whole stores, with rows and profiles.\n"
     )
     features = [name for name in document["rows"][0] if name.startswith("block.")]
     table = _table("features from", "on disk", "of float32", "of float16", *features)
@@ -73,9 +73,10 @@ def _accuracy(console: Console, document: Document, seconds: float) -> None:
 def _tasks(console: Console, document: Document, seconds: float) -> None:
     console.rule("[bold]4  Three tasks, at any rate", align="left")
     console.print(
-        "Which digit it is, whose ink a pixel is (DPT, 11 segments), how far it lies from\n"
-        f"ink (DPT). Heads trained on original features ({seconds:.0f} s), judged on {document['held_out']} held-out\n"
-        "digits. All four blocks coded together at 20 dB, that one copy read at any rate.\n"
+        "The class of the digit, the class of each pixel (DPT, 11 segments), its distance\n"
+        f"to ink (DPT). Heads are trained on original features ({seconds:.0f} s) and evaluated on\n"
+        f"{document['held_out']} held-out digits. All four blocks are coded together at 20 dB; this one copy\n"
+        "is then read at lower rates.\n"
     )
     table = _table("features", "bits/element", "linear", "nearest", "ink mIoU", "distance RMSE")
     for row in document["rows"]:
@@ -91,17 +92,17 @@ def _tasks(console: Console, document: Document, seconds: float) -> None:
 
 
 def _picture(console: Console, document: Document, seconds: float) -> None:
-    console.rule("[bold]5  What a bit buys, by codec", align="left")
-    trained = f"{document['steps']} steps each, far from their best" if document["steps"] else "left out"
+    console.rule("[bold]5  Accuracy against bits, by codec", align="left")
+    training = f"{document['steps']} steps each, far from their best" if document["steps"] else "left out"
     console.print(
-        "Linear heads trained on the original patches of block.4, judged on what codecs\n"
-        f"give back ({seconds:.0f} s). Networks of hyperprior: {trained}.\n"
-        f"Bits are of records, profiles not counted. Drawn in {document['png']}\n"
+        "Linear heads trained on the original patches of block.4, evaluated on features\n"
+        f"decoded by each codec ({seconds:.0f} s). Networks of hyperprior: {training}.\n"
+        f"Bits are those of records, without profiles. The plot is in {document['png']}\n"
     )
     table = _table("codec", "setting", "bits/element", "accuracy", "ink mIoU")
     for row in document["rows"]:
-        told = f"{row['bpfp']:.3f}", f"{row['accuracy']:.1%}", f"{row['miou']:.3f}"
-        table.add_row(row["curve"], row["setting"], *told)
+        figures = f"{row['bpfp']:.3f}", f"{row['accuracy']:.1%}", f"{row['miou']:.3f}"
+        table.add_row(row["curve"], row["setting"], *figures)
     console.print(table)
 
 
@@ -117,15 +118,15 @@ def _kilobytes(count: int) -> str:
     return f"{count / 1000:,.0f} kB"
 
 
-def next_steps(folder: str | None, stores: Sequence[str]) -> str:
-    """Three lines to type next."""
-    place = f"{folder or 'digits'}/{stores[-1]}"
-    first = f"lamofc info {place}" if folder else "lamofc demo --keep digits    # the same, and the stores stay"
+def next_commands(folder: str | None, stores: Sequence[str]) -> str:
+    """List three commands to type next."""
+    store = f"{folder or 'digits'}/{stores[-1]}"
+    first = f"lamofc info {store}" if folder else "lamofc demo --keep digits    # the same, and keep the stores"
     return "\n".join(
         (
             first,
-            f"lamofc get {place} digit_0000 -o digit.npz",
-            f'lamofc sql {place} "FROM samples WHERE label = 7"',
+            f"lamofc get {store} digit_0000 -o digit.npz",
+            f'lamofc sql {store} "FROM samples WHERE label = 7"',
         )
     )
 

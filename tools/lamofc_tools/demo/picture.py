@@ -1,7 +1,7 @@
-"""What a bit buys by codec: a head that learned from originals, judged on those of `klt`, `uniform`, `hyperprior`.
+"""Accuracy against bits by codec: heads trained on originals, evaluated on features decoded by three codecs.
 
-The networks of `hyperprior` are trained here, on the digits that are for training: a small model, for minutes and not
-for days, on planes of 17 x 64; it is shown what that gives, and not what the papers' weights would.
+The networks of `hyperprior` are trained here on the training digits: small networks, for minutes instead of days, on
+planes of 17 x 64. The result says nothing about the papers' weights.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,105 +16,109 @@ from lamofc_codecs import Sizes
 from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps
 from lamofc_tools.demo.digits import CLASSES, Digits
-from lamofc_tools.demo.tasks import Question
-from lamofc_tools.heads import Judging, Point, Task, TrainingConfig, curve
-from lamofc_tools.plots import draw_curves
+from lamofc_tools.demo.tasks import HeadTask
+from lamofc_tools.heads import HeadEvaluation, RatePoint, Task, TrainingConfig, evaluate_at_rates
+from lamofc_tools.plots import draw_metrics
 
 BLOCK = "block.4"
-_READS = tuple(Quality(snr_db=decibels) for decibels in (15, 10, 7, 5, 3, 1))
-"""At which the one store of klt is read, besides whole."""
-_UNIFORM = (20.0, 15.0, 10.0, 5.0, 3.0, 1.0)
+_KLT_READS = tuple(Quality(snr_db=decibels) for decibels in (15, 10, 7, 5, 3, 1))
+"""Qualities at which the one store of klt is read, beside reading everything."""
+_UNIFORM_DB = (20.0, 15.0, 10.0, 5.0, 3.0, 1.0)
 _LAMBDAS = (0.0002, 0.002, 0.02)
 _SIZES = Sizes("hyperprior", 32, 48)
 _CROP = (64, 64)
-
-_COURSE = TrainingConfig(epochs=5, batch=32, lr=3e-2, decays=(1e-3,))
-
-
+_FIT_SAMPLES = 512
+_TRAINING = TrainingConfig(epochs=5, batch=32, lr=3e-2, decays=(1e-3,))
 _PATCHES = (("prefix", 1),)
-_QUESTIONS = (
-    Question("accuracy", "linear", Task("classes", CLASSES), (BLOCK,), "label", "accuracy", _PATCHES),
-    Question("miou", "segmentation", Task("segments", maps.SEGMENTS), (BLOCK,), "segments", "miou", _PATCHES),
+"""Option of a head that leaves out the class token."""
+_HEAD_TASKS = (
+    HeadTask("accuracy", "linear", Task("classes", CLASSES), (BLOCK,), "label", "accuracy", _PATCHES),
+    HeadTask("miou", "segmentation", Task("segments", maps.SEGMENTS), (BLOCK,), "segments", "miou", _PATCHES),
 )
-Tell = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
+"""Called with the work done and its total."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """How long it takes, and where it is drawn."""
+    """The file of the plot, and the length of the training."""
 
     file: Path
     steps: int = 1500
-    """Of the training of each network; none leaves `hyperprior` out."""
+    """Training steps of each network; 0 leaves `hyperprior` out."""
 
 
-def compared(folder: Path, features: Tensor, data: Digits, picture: Picture, tell: Tell) -> Iterator[dict[str, Any]]:
-    """A row for each store at each rate, the originals first; the picture is drawn when all are there."""
+def compare_codecs(
+    folder: Path, features: Tensor, data: Digits, picture: Picture, progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each store at each rate, the originals first, and then draw the plot."""
     tokens = {BLOCK: features}
-    places = {"raw": fill(folder / "bits-raw", tokens, data, "raw")}
-    heads = [judging(question, places["raw"]) for question in _QUESTIONS]
-    places["klt"] = fill(folder / "bits-klt", tokens, data, "klt", Quality(snr_db=20))
-    for decibels in _UNIFORM:
+    stores = {"raw": fill_store(folder / "bits-raw", tokens, data, "raw")}
+    heads = [train_head(task, stores["raw"]) for task in _HEAD_TASKS]
+    stores["klt"] = fill_store(folder / "bits-klt", tokens, data, "klt", Quality(snr_db=20))
+    for decibels in _UNIFORM_DB:
         quality = Quality(snr_db=decibels)
-        places[f"uniform {decibels:g} dB"] = fill(
+        stores[f"uniform {decibels:g} dB"] = fill_store(
             folder / f"bits-uniform-{decibels:g}", tokens, data, "uniform", quality
         )
     for number, lmbda in enumerate(_LAMBDAS if picture.steps else ()):
-        weights = trained(features[: data.training], lmbda, picture.steps)
-        tell(number + 1, len(_LAMBDAS))
+        weights = train_networks(features[: data.training], lmbda, picture.steps)
+        progress(number + 1, len(_LAMBDAS))
         name = f"bits-hyperprior-{lmbda:g}"
-        places[f"hyperprior {lmbda:g}"] = fill(folder / name, tokens, data, "hyperprior", weights=weights)
+        stores[f"hyperprior {lmbda:g}"] = fill_store(folder / name, tokens, data, "hyperprior", weights=weights)
     rows = []
-    for name, place in places.items():
-        with lamofc.open(str(place)) as store:
-            reads = _READS if name == "klt" else ()
-            for several in zip(*(judged(head, {name: store}, reads) for head in heads), strict=True):
-                rows.append(_row(several))
+    for name, path in stores.items():
+        with lamofc.open(str(path)) as store:
+            reads = _KLT_READS if name == "klt" else ()
+            for points in zip(*(evaluate_head(head, {name: store}, reads) for head in heads), strict=True):
+                rows.append(_row(points))
                 yield rows[-1]
-    draw_curves(rows, {"accuracy": "accuracy, which digit", "miou": "mIoU, whose ink"}, picture.file)
+    draw_metrics(rows, {"accuracy": "accuracy, class of the digit", "miou": "mIoU, segments of ink"}, picture.file)
 
 
-def judging(question: Question, originals: Path) -> Judging:
-    """A head that learned from originals, with what it is judged on."""
+def train_head(task: HeadTask, originals: Path) -> HeadEvaluation:
+    """Train a head on originals; return it with the conditions of its evaluation."""
     with lamofc.open(str(originals)) as store:
-        head = question.learned(store, _COURSE)
-    told = {"inputs": list(question.inputs), "target": question.target, "names": []}
-    return Judging(head, told, "split = 'test'", _COURSE)
+        head = task.train(store, _TRAINING)
+    description = {"inputs": list(task.inputs), "target": task.target, "names": []}
+    return HeadEvaluation(head, description, "split = 'test'", _TRAINING)
 
 
-def judged(head: Judging, store: dict[str, Store], reads: Sequence[Quality]) -> list[Point]:
-    """One store at its rates."""
-    return curve(head, store, reads, ["original"], lambda done, total: None)
+def evaluate_head(head: HeadEvaluation, store: dict[str, Store], reads: Sequence[Quality]) -> list[RatePoint]:
+    """Evaluate a head on one store at its rates."""
+    return evaluate_at_rates(head, store, reads, ["original"], lambda done, total: None)
 
 
-def trained(features: Tensor, lmbda: float, steps: int) -> lamofc.Profile:
-    """Weights of a small model for one lambda, the same every time."""
-    from lamofc_tools.codec_training import Plan, Planes
-    from lamofc_tools.codec_training import train as run
+def train_networks(features: Tensor, lmbda: float, steps: int) -> lamofc.Profile:
+    """Train small networks for one lambda; return their weights, the same every time."""
+    from lamofc_tools.codec_training import CodecTrainingConfig, Planes, train
 
     planes = Planes()
     planes.add(list(features))
-    plan = Plan(sizes=_SIZES, lmbda=lmbda, crop=_CROP, batch=16, steps=steps, every=min(250, steps), lr=1e-3)
-    return run(plan, planes).weights()
+    config = CodecTrainingConfig(
+        sizes=_SIZES, lmbda=lmbda, crop=_CROP, batch=16, steps=steps, every=min(250, steps), lr=1e-3
+    )
+    return train(config, planes).weights()
 
 
-def fill(
-    place: Path, features: dict[str, Tensor], data: Digits, codec: str, quality: Quality | None = None, **options: Any
+def fill_store(
+    path: Path, features: dict[str, Tensor], data: Digits, codec: str, quality: Quality | None = None, **options: Any
 ) -> Path:
-    """A store of the digits that a profile is fitted on, and of those held out."""
-    with lamofc.open(str(place), "w") as store:
+    """Create a store of all digits, with a profile fitted on training digits."""
+    with lamofc.open(str(path), "w") as store:
         for numbers in (range(data.training), range(data.training, len(data.labels))):
-            store.ingest(data.samples(features, numbers), codec, quality, fit_samples=512, codec_options=options)
+            samples = data.samples(features, numbers)
+            store.ingest(samples, codec, quality, fit_samples=_FIT_SAMPLES, codec_options=options)
             store.ingest(data.samples({"segments": maps.segments(data)}, numbers), "raw")
-    return place
+    return path
 
 
-def _row(points: Sequence[Point]) -> dict[str, Any]:
+def _row(points: Sequence[RatePoint]) -> dict[str, Any]:
     codec, _, setting = points[0].store.partition(" ")
-    values = [point.values[question.metric] for point, question in zip(points, _QUESTIONS, strict=True)]
+    values = [point.values[task.metric] for point, task in zip(points, _HEAD_TASKS, strict=True)]
     return {
         "curve": codec,
         "setting": setting or points[0].rate,
         "bpfp": points[0].bpfp,
-        **dict(zip((question.column for question in _QUESTIONS), values, strict=True)),
+        **dict(zip((task.column for task in _HEAD_TASKS), values, strict=True)),
     }

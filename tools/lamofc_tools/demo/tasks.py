@@ -1,4 +1,4 @@
-"""Three tasks, learned on original features and judged on what a store gives back: which digit, whose ink, how far."""
+"""Three tasks, trained on original features and evaluated on decoded ones: class, segmentation, distance."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import lamofc_store as lamofc
 from lamofc_store import Quality, Store
 from lamofc_tools.demo import maps, vit
 from lamofc_tools.demo.digits import CLASSES, Digits
-from lamofc_tools.heads import KINDS, Head, Task, TrainingConfig, TrainingSet, evaluate, train
+from lamofc_tools.heads import HEADS, Head, Task, TrainingConfig, TrainingSet, evaluate, train
 
 BLOCKS = (1, 2, 3, 4)
 STORE, ORIGINALS = "four-blocks-klt-20dB", "four-blocks-raw"
@@ -22,16 +22,18 @@ READS: tuple[tuple[str, str, Quality | None], ...] = (
     ("read at 10 dB", STORE, Quality(snr_db=10)),
     ("read at 5 dB", STORE, Quality(snr_db=5)),
 )
-_FITTED = 512
-"""Training digits that a profile is fitted on, and that its store has next to those held out."""
-_LAYERS = tuple(f"block.{number}" for number in BLOCKS)
+"""Name, store and quality of each way to read the features."""
+_FIT_SAMPLES = 512
+"""Training digits on which the profile is fitted, and which its store holds beside those held out."""
+_FEATURES = tuple(f"block.{number}" for number in BLOCKS)
 
 
 @dataclass(frozen=True)
-class Question:
-    """A head, what it sees and what it tells."""
+class HeadTask:
+    """A head with its inputs, its target and its metric."""
 
     column: str
+    """Column of the table that shows the metric."""
     kind: str
     task: Task
     inputs: tuple[str, ...]
@@ -39,58 +41,60 @@ class Question:
     metric: str
     options: tuple[tuple[str, Any], ...] = ()
 
-    def lesson(self, store: Store, split: str, quality: Quality | None = None) -> TrainingSet:
-        """What it is trained on, or judged on."""
+    def samples(self, store: Store, split: str, quality: Quality | None = None) -> TrainingSet:
+        """Return the samples of one split of a store."""
         return TrainingSet.of(store, self.inputs, self.target, where=f"split = '{split}'", quality=quality)
 
-    def learned(self, store: Store, course: TrainingConfig) -> Head:
-        """A head for it."""
-        lesson = self.lesson(store, "train")
+    def train(self, store: Store, config: TrainingConfig) -> Head:
+        """Train a head on the training samples of a store."""
+        samples = self.samples(store, "train")
         torch.manual_seed(0)
-        head = KINDS[self.kind](lesson.widths(), self.task, **dict(self.options))
-        train(head, lesson, course)
+        head = HEADS[self.kind](samples.widths(), self.task, **dict(self.options))
+        train(head, samples, config)
         return head
 
 
-_DPT = (("prefix", 1), ("grid", (4, 4)), ("inner", 16))
-QUESTIONS = (
-    Question("linear", "linear", Task("classes", CLASSES), _LAYERS[3:], "label", "accuracy", (("pool", "mean"),)),
-    Question("nearest", "knn", Task("classes", CLASSES), _LAYERS[3:], "label", "accuracy", (("pool", "mean"),)),
-    Question("ink_miou", "dpt", Task("segments", maps.SEGMENTS), _LAYERS, "segments", "miou", _DPT),
-    Question("distance_rmse", "dpt", Task("depth"), _LAYERS, "distance", "rmse", _DPT),
+_DPT_OPTIONS = (("prefix", 1), ("grid", (4, 4)), ("inner", 16))
+_POOL_OPTIONS = (("pool", "mean"),)
+_CLASSES = Task("classes", CLASSES)
+HEAD_TASKS = (
+    HeadTask("linear", "linear", _CLASSES, _FEATURES[3:], "label", "accuracy", _POOL_OPTIONS),
+    HeadTask("nearest", "knn", _CLASSES, _FEATURES[3:], "label", "accuracy", _POOL_OPTIONS),
+    HeadTask("ink_miou", "dpt", Task("segments", maps.SEGMENTS), _FEATURES, "segments", "miou", _DPT_OPTIONS),
+    HeadTask("distance_rmse", "dpt", Task("depth"), _FEATURES, "distance", "rmse", _DPT_OPTIONS),
 )
 
 
-def answers(
-    folder: Path, model: vit.DigitViT, data: Digits, epochs: int, tell: Callable[[int, int], None]
+def evaluate_tasks(
+    folder: Path, model: vit.DigitViT, data: Digits, epochs: int, progress: Callable[[int, int], None]
 ) -> Iterator[dict[str, Any]]:
-    """For each way to read: bits of an element, and how well each head does on it."""
+    """Yield bits per element and the metric of each head, for each way to read the features."""
     features = vit.features(model, data, BLOCKS)
     for name in (ORIGINALS, STORE):
         with lamofc.open(str(folder / name), "w") as store:
-            fill(store, features, data, "raw" if name == ORIGINALS else "klt")
-    course = TrainingConfig(epochs=epochs, batch=32, lr=1e-2, decays=(1e-3,))
+            fill_store(store, features, data, "raw" if name == ORIGINALS else "klt")
+    config = TrainingConfig(epochs=epochs, batch=32, lr=1e-2, decays=(1e-3,))
     heads = []
     with lamofc.open(str(folder / ORIGINALS)) as store:
-        for number, question in enumerate(QUESTIONS):
-            heads.append(question.learned(store, course))
-            tell(number + 1, len(QUESTIONS))
-    for name, place, quality in READS:
-        with lamofc.open(str(folder / place)) as store:
-            found: dict[str, Any] = {"read": name, "store": place}
-            for question, head in zip(QUESTIONS, heads, strict=True):
-                lesson = question.lesson(store, "test", quality)
-                values = evaluate(head, lesson, course)
-                found |= {"bpfp": lesson.rate, question.column: values[question.metric]}
-            yield found
+        for number, task in enumerate(HEAD_TASKS):
+            heads.append(task.train(store, config))
+            progress(number + 1, len(HEAD_TASKS))
+    for name, store_name, quality in READS:
+        with lamofc.open(str(folder / store_name)) as store:
+            row: dict[str, Any] = {"read": name, "store": store_name}
+            for task, head in zip(HEAD_TASKS, heads, strict=True):
+                samples = task.samples(store, "test", quality)
+                values = evaluate(head, samples, config)
+                row |= {"bpfp": samples.bpfp, task.column: values[task.metric]}
+            yield row
 
 
-def fill(store: Store, features: dict[str, Tensor], data: Digits, codec: str) -> None:
-    """Blocks by a codec, coded together where it can; maps next to them as they are."""
+def fill_store(store: Store, features: dict[str, Tensor], data: Digits, codec: str) -> None:
+    """Ingest the blocks with a codec, as one group if it is klt, and the maps without loss."""
     quality = Quality(snr_db=20) if codec == "klt" else None
     groups = ("block.*",) if codec == "klt" else ()
-    seen = data.training if codec == "raw" else min(_FITTED, data.training)
-    pictures = {"segments": maps.segments(data), "distance": maps.distances(data)}
-    for numbers in (range(seen), range(data.training, len(data.labels))):
-        store.ingest(data.samples(features, numbers), codec, quality, fit_samples=_FITTED, groups=groups)
-        store.ingest(data.samples(pictures, numbers), "raw")
+    count = data.training if codec == "raw" else min(_FIT_SAMPLES, data.training)
+    target_maps = {"segments": maps.segments(data), "distance": maps.distances(data)}
+    for numbers in (range(count), range(data.training, len(data.labels))):
+        store.ingest(data.samples(features, numbers), codec, quality, fit_samples=_FIT_SAMPLES, groups=groups)
+        store.ingest(data.samples(target_maps, numbers), "raw")

@@ -1,7 +1,7 @@
 """Write the golden records of every codec: `python -m lamofc_tools.generate.make_goldens FOLDER`.
 
-A golden is a promise to files that people have: bytes once written decode to the same values for ever. Making them anew
-is for a new codec or a new mode; where the bytes of an old one change, it is the codec that needs another id.
+Golden records protect existing files: bytes that were once written must decode to the same values for ever. A new codec
+or a new mode gets new goldens. If the bytes of an old golden change, the codec needs another id.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from lamofc_codecs.testing import drawn_weights, feature, picture
 
 @dataclass(frozen=True)
 class Case:
-    """One golden: a codec in one of its modes, and what it codes."""
+    """One golden: a codec in one of its modes, and the tensors that it codes."""
 
     name: str
     codec: str
     items: tuple[torch.Tensor, ...]
-    """Items of one feature; or, with `together`, features of one sample."""
+    """Items of one feature; with `together`, features of one sample."""
     quality: Quality | None = None
     options: dict[str, Any] = field(default_factory=dict)
     together: bool = False
     like: tuple[torch.Tensor, ...] = ()
-    """What it is fitted on, if not on features."""
+    """Samples to fit on, if not synthetic features."""
     promise: Literal["bytes", "values", "numbers"] = "bytes"
-    """What stays the same for ever: all; or all but what an encoder of others makes of the source; or only the numbers
-    that are read, which another processor's floats may turn into a neighbouring level. The profile of the last,
-    megabytes of weights, is made anew each time, from no samples."""
+    """What must stay the same for ever: `bytes` means everything; `values` means the decoded values, since an external
+    encoder writes the bytes; `numbers` means the level indices, since the floats of another processor may choose a
+    neighbouring level. The profile of the last, megabytes of weights, is generated each time, without samples."""
 
     def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
-        """As the codec takes it."""
+        """Return the tensors in the form that the codec takes."""
         return {f"part{number}": item for number, item in enumerate(self.items)} if self.together else list(self.items)
 
     def profile(self) -> Profile:
-        """Fit on samples like the items."""
+        """Fit a profile on samples like the items."""
         if self.together:
             samples = [
                 {name: feature(90, item.shape[1], -seed) for name, item in self.element().items()}  # type: ignore[union-attr]
@@ -60,7 +60,7 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """List every mode of every codec."""
-    whole = torch.randint(-(2**63), 2**63 - 1, (3, 5), generator=torch.Generator().manual_seed(1))
+    integers = torch.randint(-(2**63), 2**63 - 1, (3, 5), generator=torch.Generator().manual_seed(1))
     spiked = feature(70, 12, 3)
     spiked[3, 4], spiked[5, 6], spiked[7, 8], spiked[9, 10] = float("nan"), -float("inf"), 5e33, 30000.0
     levels = [float(number**3) / 40000 for number in range(-128, 128)]
@@ -69,7 +69,7 @@ def cases() -> Iterator[Case]:
     yield Case("raw-bfloat16", "raw", (feature(300, 12, 1, torch.bfloat16),))
     yield Case("raw-float64-items", "raw", (feature(30, 7, 1, torch.float64), feature(0, 7, 1, torch.float64)))
     yield Case("raw-int64", "raw", (torch.arange(800).reshape(100, 8),))
-    yield Case("raw-whole", "raw", (whole,))
+    yield Case("raw-whole", "raw", (integers,))
     yield Case("raw-empty", "raw", (torch.zeros(0, 9, dtype=torch.bool),))
     yield Case("uniform-snr", "uniform", (feature(120, 24, 1),), Quality(snr_db=15))
     yield Case("uniform-rate-float16", "uniform", (feature(120, 24, 2, torch.float16),), Quality(bpfp=2))
@@ -141,16 +141,16 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
 
 
 def digest(tensors: list[torch.Tensor]) -> str:
-    """Sha256 over dtypes, shapes and bytes."""
-    found = hashlib.sha256()
+    """Compute the sha256 over dtypes, shapes and bytes."""
+    hasher = hashlib.sha256()
     for tensor in tensors:
-        found.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
-        found.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
-    return found.hexdigest()
+        hasher.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+        hasher.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return hasher.hexdigest()
 
 
 def write(case: Case, folder: Path) -> None:
-    """Write one golden: profile, source, record, and what the record decodes to."""
+    """Write one golden: profile, source, record, and the digest of the decoded tensors."""
     folder.mkdir(parents=True, exist_ok=True)
     profile = case.profile()
     record = encode([case.element()], profile)[0]
@@ -166,7 +166,7 @@ def write(case: Case, folder: Path) -> None:
 
 
 def main() -> None:
-    """Write all goldens that are not there yet; an existing one is only replaced when it is deleted first."""
+    """Write all goldens that do not exist; to replace one, delete it first."""
     root = Path(sys.argv[1] if len(sys.argv) > 1 else "tests/codecs/goldens")
     for case in cases():
         if not (root / case.name).exists():

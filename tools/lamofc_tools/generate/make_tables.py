@@ -1,9 +1,8 @@
 """Make the frozen tables of the codecs: `python -m lamofc_tools.generate.make_tables [--check]`.
 
-A class stands for coefficients whose standard deviation is 2^((class - 20) / 6) steps. They are modelled as half
-Laplace, half Gauss: within a class real coefficients are a mixture of spreads, so their tails lie between the two.
-The radius of a class is the one with the smallest expected size, an escaped value counted with 12 bits beside its
-symbol.
+A sigma class stands for coefficients whose standard deviation is 2^((class - 20) / 6) steps. They are modelled as half
+Laplace, half Gauss: the real coefficients of a class are a mixture of spreads, so their tails lie between the two. The
+radius of a class minimises the expected size, where an escaped value costs 12 bits beside its symbol.
 """
 
 import argparse
@@ -21,18 +20,18 @@ from lamofc_codecs.entropy import histogram, sigma_classes, tables
 LAPLACE_SHARE = 0.5
 ESCAPE_BITS = 12
 SCALE = 1 << 30
-"""Probabilities are rounded to this many parts first, so that a last digit of `exp` or `erf` cannot change a table."""
+"""Probabilities are first rounded to so many parts, so the last digit of `exp` or `erf` cannot change a table."""
 
 
 def probability_above(edge: float, sigma: float) -> float:
-    """The share of values above an edge >= 0."""
+    """Compute the share of values above an edge >= 0."""
     laplace = math.exp(-math.sqrt(2) * edge / sigma) / 2
     gauss = math.erfc(edge / sigma / math.sqrt(2)) / 2
     return LAPLACE_SHARE * laplace + (1 - LAPLACE_SHARE) * gauss
 
 
 def model(sigma: float, radius: int) -> NDArray[np.float64]:
-    """The share of each symbol: values up to the radius, and all others as the escape."""
+    """Compute the share of each symbol: values up to the radius, and the escape for all others."""
     above = [probability_above(k + 0.5, sigma) for k in range(radius + 1)]
     shares = np.zeros(tables.SYMBOLS)
     shares[0] = 1 - 2 * above[0]
@@ -43,23 +42,23 @@ def model(sigma: float, radius: int) -> NDArray[np.float64]:
 
 
 def table(sigma: float, radius: int) -> tuple[NDArray[np.uint16], float]:
-    """The table of that radius, and its expected bits for a value of that spread."""
+    """Make the table of a radius; return it with its expected bits for a value of that spread."""
     shares = model(sigma, radius)
     counts = np.round(shares * SCALE).astype(np.int64)
-    held = np.r_[0 : radius + 1, tables.SYMBOLS - radius : tables.SYMBOLS, tables.ESCAPE]
-    counts[held] = np.maximum(counts[held], 1)
+    coded = np.r_[0 : radius + 1, tables.SYMBOLS - radius : tables.SYMBOLS, tables.ESCAPE]
+    counts[coded] = np.maximum(counts[coded], 1)
     freqs = histogram.normalise(counts)
-    bits = float((shares[held] * (tables.BITS - np.log2(freqs[held].astype(np.float64)))).sum())
+    bits = float((shares[coded] * (tables.BITS - np.log2(freqs[coded].astype(np.float64)))).sum())
     return freqs, bits + ESCAPE_BITS * float(shares[tables.ESCAPE])
 
 
 def make() -> bytes:
-    """The data file."""
+    """Make the bytes of the data file."""
     freqs, radii = [], []
     for sigma in sigma_classes.class_sigma(np.arange(sigma_classes.CLASSES)).tolist():
-        made = [table(sigma, radius) for radius in range(1, 128)]
-        best = min(range(len(made)), key=lambda k: made[k][1])
-        freqs.append(made[best][0])
+        candidates = [table(sigma, radius) for radius in range(1, 128)]
+        best = min(range(len(candidates)), key=lambda k: candidates[k][1])
+        freqs.append(candidates[best][0])
         radii.append(best + 1)
     edges = (
         np.arange(1, sigma_classes.ALL_CLASSES) - 0.5 - sigma_classes.UNIT_CLASS
@@ -75,16 +74,18 @@ def make() -> bytes:
 
 
 def main() -> int:
-    """Write the data file, or with --check compare it; print its sha256."""
+    """Write the data file, or with --check compare it, and print its sha256."""
     parser = argparse.ArgumentParser(description="Make the frozen tables of the codecs.")
-    parser.add_argument("--check", action="store_true", help="compare with the file in the package, write nothing")
-    place = Path(sigma_classes.__file__).with_name("sigma_tables.safetensors")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the file in the package instead of writing it"
+    )
+    path = Path(sigma_classes.__file__).with_name("sigma_tables.safetensors")
     data = make()
-    same = place.exists() and place.read_bytes() == data
+    same = path.exists() and path.read_bytes() == data
     if not parser.parse_args().check:
-        place.write_bytes(data)
+        path.write_bytes(data)
     elif not same:
-        print(f"{place.name} differs from what this program makes", file=sys.stderr)
+        print(f"{path.name} differs from the tables that this program makes", file=sys.stderr)
         return 1
     print(hashlib.sha256(data).hexdigest())
     return 0

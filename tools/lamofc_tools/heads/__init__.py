@@ -1,39 +1,50 @@
-"""Heads that are trained on features."""
+"""Heads: models of a few layers that are trained on stored features.
 
-from lamofc_tools.heads.architectures import AttentiveHead, DptHead, KnnHead, LinearHead, SegmentationHead, fit_linear
-from lamofc_tools.heads.contract import Head, Task, TrainingConfig, TrainingSet
-from lamofc_tools.heads.error_weights import weights_for
-from lamofc_tools.heads.rate_curve import Judging, Point, Protocol, cheapest, curve
-from lamofc_tools.heads.registry import KINDS
-from lamofc_tools.heads.sensitivity import joined, sensitivity
+In: a store, the features to read and the target to predict. Out: a trained head as a file, its metrics at several rates
+on read, and error weights by which a fit can spend bits where heads are sensitive.
+"""
+
+from lamofc_tools.heads.architectures import (
+    HEADS,
+    LinearHead,
+    PooledHead,
+    fit_linear,
+    new_head,
+    option_defaults,
+)
+from lamofc_tools.heads.contract import DECAYS, METERS, Head, Task, TrainingConfig, TrainingSet
+from lamofc_tools.heads.error_weights import weights_for_heads
+from lamofc_tools.heads.jacobian import combined_weights, sensitivity
+from lamofc_tools.heads.rate_curve import HeadEvaluation, Protocol, RatePoint, cheapest_points, evaluate_at_rates
 from lamofc_tools.heads.serialisation import load, save
-from lamofc_tools.heads.trainer import Progress, Training, evaluate, gathered, train
+from lamofc_tools.heads.trainer import EpochLoss, HeadTraining, evaluate, pooled_rows, train
 
 __all__ = [
-    "KINDS",
-    "AttentiveHead",
-    "DptHead",
+    "DECAYS",
+    "HEADS",
+    "METERS",
+    "EpochLoss",
     "Head",
-    "Judging",
-    "KnnHead",
+    "HeadEvaluation",
+    "HeadTraining",
     "LinearHead",
-    "Point",
-    "Progress",
+    "PooledHead",
     "Protocol",
-    "SegmentationHead",
+    "RatePoint",
     "Task",
-    "Training",
     "TrainingConfig",
     "TrainingSet",
-    "cheapest",
-    "curve",
+    "cheapest_points",
+    "combined_weights",
     "evaluate",
+    "evaluate_at_rates",
     "fit_linear",
-    "gathered",
-    "joined",
     "load",
+    "new_head",
+    "option_defaults",
+    "pooled_rows",
     "save",
     "sensitivity",
     "train",
-    "weights_for",
+    "weights_for_heads",
 ]

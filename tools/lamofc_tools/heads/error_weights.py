@@ -1,4 +1,4 @@
-"""Weights for a fit: what errors of each feature count for in the eyes of heads."""
+"""Error weights for a fit, from the sensitivities of heads to the features that they read."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -8,28 +8,29 @@ from typing import Any
 from torch import Tensor
 
 from lamofc_store import Sample
-from lamofc_store.errors import BadArgument
-from lamofc_tools.heads.sensitivity import joined, sensitivity
+from lamofc_store.errors import BadArgument, Hint
+from lamofc_tools.heads.jacobian import combined_weights, sensitivity
 from lamofc_tools.heads.serialisation import load
 
 SAMPLES = 64
-"""Of a source, by which heads are asked what they look at."""
+"""Samples of a source on which the sensitivity of a head is measured."""
 
 
-def weights_for(files: Iterable[str], source: Iterable[Sample]) -> dict[str, Tensor]:
-    """By feature, for the features that any of the heads sees."""
-    found: dict[str, list[Tensor]] = {}
+def weights_for_heads(files: Iterable[str], source: Iterable[Sample]) -> dict[str, Tensor]:
+    """Return the error weights of each feature that any of the heads reads."""
+    sensitivities: dict[str, list[Tensor]] = {}
     for file in files:
-        head, told = load(Path(file))
-        inputs: list[str] = told["inputs"]
+        head, provenance = load(Path(file))
+        inputs: list[str] = provenance["inputs"]
         batches = list(islice(_batches(source, inputs), SAMPLES))
         if not batches:
             raise BadArgument(
-                f"{file} sees {', '.join(inputs)}: no sample of the source has them all", "take them in, too: --feature"
+                f"{file} reads {', '.join(inputs)}: no sample of the source has them all",
+                Hint("give [features] so that they are taken, too"),
             )
-        for feature, one in zip(inputs, sensitivity(head, batches), strict=True):
-            found.setdefault(feature, []).append(one)
-    return {feature: joined(several) for feature, several in found.items()}
+        for feature, matrix in zip(inputs, sensitivity(head, batches), strict=True):
+            sensitivities.setdefault(feature, []).append(matrix)
+    return {feature: combined_weights(matrices) for feature, matrices in sensitivities.items()}
 
 
 def _batches(source: Iterable[Sample], inputs: list[str]) -> Iterator[list[Any]]:

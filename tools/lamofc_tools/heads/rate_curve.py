@@ -1,4 +1,4 @@
-"""What each bit buys: a head judged on stores of several rates, or trained anew on each of them."""
+"""Task performance against rate: a head evaluated on stores read at several rates, as it is or trained anew on each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -8,96 +8,100 @@ import torch
 
 from lamofc_store import Quality, Store
 from lamofc_tools.heads.contract import Head, TrainingConfig, TrainingSet
-from lamofc_tools.heads.registry import KINDS
 from lamofc_tools.heads.trainer import evaluate, train
 
 Protocol = Literal["original", "decoded"]
-"""What the head was trained on: the features that it came with, or those that it is judged on."""
+"""Features that a head was trained on: those of its file, or those of the store that it is evaluated on."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """One store at one rate on read."""
+class RatePoint:
+    """Metrics of a head on one store, read at one rate."""
 
     store: str
     rate: str
-    """What was asked for on reading: `whole`, `snr_db=10`."""
+    """Quality on read: `whole`, or for example `snr_db=10`."""
     bpfp: float
-    """Bits of an element that were read."""
+    """Bits per element that were read."""
     trained_on: Protocol
     samples: int
     values: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """As --json prints it."""
+        """Return the fields as `--json` prints them."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
-class Judging:
-    """A head with what its file tells of it, and the samples that it is judged on."""
+class HeadEvaluation:
+    """A head with the record of its training and the choice of samples to evaluate on."""
 
     head: Head
-    told: dict[str, Any]
+    provenance: dict[str, Any]
+    """Record of the training from the head's file: `inputs`, `target`, `names`, `where` and more."""
     where: str | None
-    course: TrainingConfig
+    config: TrainingConfig
 
-    def lesson(self, store: Store, quality: Quality | None, where: str | None) -> TrainingSet:
-        """Its inputs and target in a store."""
+    def samples(self, store: Store, quality: Quality | None, where: str | None) -> TrainingSet:
+        """Select samples of a store with the head's inputs and target."""
+        record = self.provenance
         return TrainingSet.of(
-            store, self.told["inputs"], self.told["target"], where=where, quality=quality, names=self.told["names"]
+            store, record["inputs"], record["target"], where=where, quality=quality, names=record["names"]
         )
 
-    def point(self, store: Store, name: str, quality: Quality | None, lesson: TrainingSet, protocol: Protocol) -> Point:
-        """Judge on a lesson, after training on the store itself where that is asked for."""
+    def at(
+        self, store: Store, name: str, quality: Quality | None, samples: TrainingSet, protocol: Protocol
+    ) -> RatePoint:
+        """Evaluate on samples read at a quality; for `decoded`, first train a new head on the store at that quality."""
         head = self.head
         if protocol == "decoded":
-            torch.manual_seed(self.course.seed)
-            options = {key: value for key, value in head.options.items() if key != "rows"}
-            head = KINDS[head.kind](head.widths, head.task, **options)
-            train(head, self.lesson(store, quality, self.told["where"]), self.course)
+            torch.manual_seed(self.config.seed)
+            head = type(head)(head.widths, head.task, **head.options)
+            train(head, self.samples(store, quality, self.provenance["where"]), self.config)
         rate = "whole" if quality is None else f"{quality.kind}={quality.value:g}"
-        return Point(name, rate, lesson.rate, protocol, len(lesson), evaluate(head, lesson, self.course))
+        return RatePoint(name, rate, samples.bpfp, protocol, len(samples), evaluate(head, samples, self.config))
 
 
-def curve(
-    judging: Judging,
+def evaluate_at_rates(
+    evaluation: HeadEvaluation,
     stores: Mapping[str, Store],
     qualities: Sequence[Quality],
     protocols: Sequence[Protocol],
-    tell: Callable[[int, int], None],
-) -> list[Point]:
-    """Every store whole and at every rate on read that reads less of it, by each protocol."""
-    found: list[Point] = []
-    wanted = [(name, *one) for name, store in stores.items() for one in _unlike(judging, store, qualities)]
-    for name, quality, lesson in wanted:
+    progress: Callable[[int, int], None],
+) -> list[RatePoint]:
+    """Evaluate on every store, read whole and at each quality that reads fewer bits, by each protocol."""
+    points: list[RatePoint] = []
+    reads = [(name, *read) for name, store in stores.items() for read in _distinct_reads(evaluation, store, qualities)]
+    for name, quality, samples in reads:
         for protocol in protocols:
-            found.append(judging.point(stores[name], name, quality, lesson, protocol))
-            tell(len(found), len(wanted) * len(protocols))
-    return found
+            points.append(evaluation.at(stores[name], name, quality, samples, protocol))
+            progress(len(points), len(reads) * len(protocols))
+    return points
 
 
-def _unlike(judging: Judging, store: Store, qualities: Sequence[Quality]) -> list[tuple[Quality | None, TrainingSet]]:
-    """Qualities for which different numbers of bits are read, and the lessons; None, for all bits, comes first."""
-    found: dict[float, tuple[Quality | None, TrainingSet]] = {}
+def _distinct_reads(
+    evaluation: HeadEvaluation, store: Store, qualities: Sequence[Quality]
+) -> list[tuple[Quality | None, TrainingSet]]:
+    """Return the qualities that read different numbers of bits, with their samples; None, which reads all, is first."""
+    reads: dict[float, tuple[Quality | None, TrainingSet]] = {}
     for quality in (None, *qualities):
-        lesson = judging.lesson(store, quality, judging.where)
-        found.setdefault(lesson.rate, (quality, lesson))
-    return list(found.values())
+        samples = evaluation.samples(store, quality, evaluation.where)
+        reads.setdefault(samples.bpfp, (quality, samples))
+    return list(reads.values())
 
 
-def cheapest(points: Sequence[Point], head: Head, tolerance: float) -> Iterator[dict[str, Any]]:
-    """By each protocol: the least rate at which the main metric is as good as that of the first point, or nearly.
+def cheapest_points(points: Sequence[RatePoint], head: Head, tolerance: float) -> Iterator[dict[str, Any]]:
+    """Yield for each protocol the point of lowest rate whose main metric is within `tolerance` of the first point's.
 
-    `tolerance` is a difference where more is better, and a share of the error where less is.
+    `tolerance` is a difference for metrics where more is better, and a share of the error for others.
     """
     meter = head.task.meter()
     for protocol in dict.fromkeys(point.trained_on for point in points):
-        some = [point for point in points if point.trained_on == protocol and meter.main in point.values]
-        best = some[0].values[meter.main] if some else 0.0
-        allowed = best - tolerance if meter.more_is_better else -best * (1 + tolerance)
+        measured = [point for point in points if point.trained_on == protocol and meter.main in point.values]
+        first = measured[0].values[meter.main] if measured else 0.0
         sign = 1 if meter.more_is_better else -1
-        fit = [point for point in some if sign * point.values[meter.main] >= allowed]
-        chosen = min(fit, key=lambda point: point.bpfp, default=None)
-        if chosen is not None:
-            yield {"metric": meter.main, "of_first": best, **chosen.to_json()}
+        bound = first - tolerance if meter.more_is_better else -first * (1 + tolerance)
+        sufficient = [point for point in measured if sign * point.values[meter.main] >= bound]
+        cheapest = min(sufficient, key=lambda point: point.bpfp, default=None)
+        if cheapest is not None:
+            yield {"metric": meter.main, "of_first": first, **cheapest.to_json()}

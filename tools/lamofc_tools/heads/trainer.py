@@ -1,155 +1,148 @@
-"""Heads trained from a store: by one pass and a solver where that is enough, else by gradients, batch after batch."""
+"""Training and evaluation of heads on a store.
+
+Heads on pooled tokens are fitted to all rows at once, after one pass; all others are trained by gradients, batch by
+batch.
+"""
 
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lamofc_store.errors import BadArgument
-from lamofc_tools import torch_checkpoint
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.heads.architectures import PooledHead
 from lamofc_tools.heads.contract import Head, TrainingConfig, TrainingSet
+from lamofc_tools.training_loop import ResumableTraining
 
-_LEAST = 0.01
-"""To what share of its beginning the rate of learning falls."""
+_FINAL_RATE_SHARE = 0.01
+"""Share of the initial learning rate that is left at the end of the cosine schedule."""
+
+Batch = tuple[list[Any], Tensor]
+"""Features in the order of the head's inputs, and targets."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What an epoch came to."""
+class EpochLoss:
+    """Mean training loss of one epoch."""
 
     epoch: int
     loss: float
 
 
-Tell = Callable[[Progress], None]
-
-
-def train(head: Head, lesson: TrainingSet, course: TrainingConfig, tell: Tell | None = None) -> list[Progress]:
-    """Train to the end; what each epoch came to."""
-    head.to(course.device)
+def train(
+    head: Head, samples: TrainingSet, config: TrainingConfig, progress: Callable[[EpochLoss], None] | None = None
+) -> list[EpochLoss]:
+    """Train a head to the end, from the configured checkpoint if it exists; return the loss of each epoch."""
+    head.to(config.device)
     if isinstance(head, PooledHead):
-        return _solved(head, lesson, course, tell)
-    run = Training(head, lesson, course)
-    if course.checkpoint is not None and course.checkpoint.exists():
-        run.resume(course.checkpoint)
-    for progress in run.epochs():
-        if tell is not None:
-            tell(progress)
-    return run.history
-
-
-def _solved(head: PooledHead, lesson: TrainingSet, course: TrainingConfig, tell: Tell | None) -> list[Progress]:
-    rows, targets = gathered(head, lesson, course)
-    progress = Progress(0, head.learn(rows, targets, course))
-    if tell is not None:
-        tell(progress)
-    return [progress]
+        rows, targets = pooled_rows(head, samples, config)
+        summary = EpochLoss(0, head.fit_rows(rows, targets, config))
+        if progress is not None:
+            progress(summary)
+        return [summary]
+    training = HeadTraining(head, samples, config)
+    training.run(progress)
+    return training.history
 
 
 @torch.no_grad()
-def gathered(head: PooledHead, lesson: TrainingSet, course: TrainingConfig) -> tuple[Tensor, Tensor]:
-    """Pooled rows and targets of all samples, in one pass."""
+def pooled_rows(head: PooledHead, samples: TrainingSet, config: TrainingConfig) -> tuple[Tensor, Tensor]:
+    """Read the pooled rows and the targets of all samples in one pass."""
     rows, targets = [], []
-    pooled = lesson.pooled(head.pool)
-    for features, target in pooled.batches(course.loader(pooled, shuffle=False)):
+    pooled = samples.pooled(head.pool)
+    for features, target in pooled.batches(config.loader(pooled, shuffle=False)):
         rows.append(head.rows(features))
         targets.append(target)
     return torch.cat(rows), torch.cat(targets)
 
 
-class Training:
-    """A training by gradients that can be stopped at any batch and taken up again."""
+class HeadTraining(ResumableTraining[Batch, EpochLoss]):
+    """A head in training by AdamW under a cosine schedule; a round is an epoch."""
 
-    def __init__(self, head: Head, lesson: TrainingSet, course: TrainingConfig) -> None:
-        torch.manual_seed(course.seed)
-        self.head, self.course, self.lesson = head, course, lesson
-        self.loader = course.loader(lesson, shuffle=True)
-        self.steps = course.epochs * len(self.loader)
-        self._optimiser = torch.optim.AdamW(head.parameters(), course.lr, weight_decay=course.decay)
+    summary_type = EpochLoss
+    model: Head
+
+    def __init__(self, head: Head, samples: TrainingSet, config: TrainingConfig) -> None:
+        torch.manual_seed(config.seed)
+        super().__init__(head, config.checkpoint, config.every)
+        self.config, self.samples = config, samples
+        self.loader = config.loader(samples, shuffle=True)
+        self._optimiser = torch.optim.AdamW(head.parameters(), config.lr, weight_decay=config.decay)
+        steps = config.epochs * len(self.loader)
         self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self._optimiser, max(self.steps, 1), course.lr * _LEAST
+            self._optimiser, max(steps, 1), config.lr * _FINAL_RATE_SHARE
         )
-        self.step = self.epoch = 0
-        self._sum, self._seen = 0.0, 0
-        self.history: list[Progress] = []
+        self.epoch = 0
+        self._loss_sum, self._samples_seen = 0.0, 0
 
-    def epochs(self) -> Iterator[Progress]:
-        """Those that are left."""
-        self.head.train()
-        while self.epoch < self.course.epochs:
-            for features, target in self.lesson.batches(self.loader):
-                self._learn(features, target)
-                if self.step % self.course.every == 0:
-                    self.save()
-            self.history.append(Progress(self.epoch, self._sum / max(self._seen, 1)))
-            self.epoch, self._sum, self._seen = self.epoch + 1, 0.0, 0
-            self.save()
-            yield self.history[-1]
-        self.head.eval()
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.config.epochs
 
-    def _learn(self, features: list[Any], target: Tensor) -> None:
-        device = torch.device(self.course.device).type
-        with torch.autocast(device, torch.bfloat16, enabled=self.course.half):
-            outputs = self.head(features)
-        loss = self.head.task.loss(outputs, target)
+    @property
+    def config_text(self) -> str:
+        """The configuration and the architecture."""
+        return json.dumps(replace(self.config, checkpoint=None).to_json() | {"head": self.model.kind}, sort_keys=True)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the batches that are left of the epoch."""
+        return self.samples.batches(self.loader)
+
+    def train_step(self, batch: Batch) -> None:
+        """Update the head by one batch."""
+        features, targets = batch
+        device = torch.device(self.config.device).type
+        with torch.autocast(device, torch.bfloat16, enabled=self.config.half):
+            outputs = self.model(features)
+        loss = self.model.task.loss(outputs, targets)
         if not torch.isfinite(loss):
-            raise BadArgument(f"the loss is {loss.item()} at step {self.step}", "give a lower --lr")
+            raise BadArgument(f"the loss is {loss.item()} at step {self.step}", Hint("give a lower [lr]"))
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         self._schedule.step()
-        self.step += 1
-        self._sum += loss.item() * len(target)
-        self._seen += len(target)
+        self._loss_sum += loss.item() * len(targets)
+        self._samples_seen += len(targets)
 
-    @property
-    def _told(self) -> str:
-        return json.dumps(replace(self.course, checkpoint=None).to_json() | {"head": self.head.kind}, sort_keys=True)
+    def end_round(self) -> EpochLoss:
+        """Return the mean loss of the epoch."""
+        summary = EpochLoss(self.epoch, self._loss_sum / max(self._samples_seen, 1))
+        self.epoch, self._loss_sum, self._samples_seen = self.epoch + 1, 0.0, 0
+        return summary
 
-    def save(self) -> None:
-        """Write all that is needed to go on; what was there before stays until the new one is whole."""
-        file = self.course.checkpoint
-        if file is None:
-            return
-        kept = {
-            "course": self._told,
-            "head": self.head.state_dict(),
+    def state(self) -> dict[str, Any]:
+        """Return the states of optimiser and schedule, the position in the epoch, and its loss so far."""
+        return {
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
             "loader": self.loader.state_dict(),
-            "step": self.step,
             "epoch": self.epoch,
-            "sums": [self._sum, self._seen],
-            "history": [[past.epoch, past.loss] for past in self.history],
+            "sums": [self._loss_sum, self._samples_seen],
         }
-        torch_checkpoint.write(file, kept)
 
-    def resume(self, file: Path) -> None:
-        """Go on from a checkpoint of the same course on the same samples."""
-        kept = torch_checkpoint.read(file)
-        if kept["course"] != self._told:
-            raise BadArgument(f"{file} is of {kept['course']}, not of {self._told}", "name another file, or delete it")
-        self.loader.load_state_dict(kept["loader"])
-        self.head.load_state_dict(kept["head"])
-        self._optimiser.load_state_dict(kept["optimiser"])
-        self._schedule.load_state_dict(kept["schedule"])
-        self.step, self.epoch = kept["step"], kept["epoch"]
-        self._sum, self._seen = kept["sums"]
-        self.history = [Progress(int(epoch), loss) for epoch, loss in kept["history"]]
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over the states of optimiser and schedule, the position in the epoch, and its loss so far."""
+        self.loader.load_state_dict(state["loader"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.epoch = state["epoch"]
+        self._loss_sum, self._samples_seen = state["sums"]
 
 
 @torch.no_grad()
-def evaluate(head: Head, lesson: TrainingSet, course: TrainingConfig) -> dict[str, float]:
-    """The metrics of its task on a dataset."""
-    if not len(lesson):
-        raise BadArgument("there is no sample to judge by", "widen --where, or name features that all samples have")
-    lesson = lesson.pooled(head.pool) if isinstance(head, PooledHead) else lesson
-    meter = head.to(course.device).eval().task.meter()
-    for features, target in lesson.batches(course.loader(lesson, shuffle=False)):
-        meter.add(head.found(features, target), target)
+def evaluate(head: Head, samples: TrainingSet, config: TrainingConfig) -> dict[str, float]:
+    """Return the metrics of the head's task on some samples."""
+    if not len(samples):
+        raise BadArgument(
+            f"no sample to evaluate on has {', '.join(samples.inputs)} and {samples.target}",
+            Hint("widen [where], or name features that all samples have"),
+        )
+    samples = samples.pooled(head.pool) if isinstance(head, PooledHead) else samples
+    meter = head.to(config.device).eval().task.meter()
+    for features, targets in samples.batches(config.loader(samples, shuffle=False)):
+        meter.add(head.predict(features, targets), targets)
     return meter.values()

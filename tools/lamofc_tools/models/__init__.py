@@ -1,38 +1,79 @@
-"""Frozen models: what is between two of their blocks taken out, and put back to run the rest."""
+"""Frozen models: features are extracted between their blocks, and put back to run the rest of the model.
 
-from lamofc_tools.models.activations import take
-from lamofc_tools.models.caches import cache_given
-from lamofc_tools.models.extraction import Extraction
-from lamofc_tools.models.inputs import Given, find_inputs
-from lamofc_tools.models.kimiaudio import hearing, reheard
+In: a model of transformers or a pipeline of diffusers, and images, sounds or texts. Out: samples, in a store or in
+files, and the model's answer computed from stored features.
+"""
+
+from lamofc_tools.deprecated_names import former_names
+from lamofc_tools.models.activations import extract_features
+from lamofc_tools.models.block_source import BlockSource
+from lamofc_tools.models.caches import find_cache
+from lamofc_tools.models.extraction import (
+    ExtractionReport,
+    SourceOptions,
+    complete_samples,
+    extract_to_files,
+    extract_to_store,
+    open_source,
+    record_run,
+)
+from lamofc_tools.models.inputs import ModelInput, find_inputs
+from lamofc_tools.models.kimiaudio import record_kimiaudio, substitute_kimiaudio
 from lamofc_tools.models.loaded_model import LoadedModel, open_model
-from lamofc_tools.models.model_source import ModelSource, done_in, record
-from lamofc_tools.models.registry import Kind, kind_of
-from lamofc_tools.models.split_inference import replay, replaying
+from lamofc_tools.models.model_source import ModelSource
+from lamofc_tools.models.registry import ModelKind, model_kind
+from lamofc_tools.models.split_inference import replay, substitute_features
 from lamofc_tools.models.stable_diffusion3 import DiffusionSource, is_pipeline, open_pipeline
 from lamofc_tools.models.substitution import Features, replaced_forward, require_feature
 
 __all__ = [
+    "BlockSource",
     "DiffusionSource",
-    "Extraction",
+    "ExtractionReport",
     "Features",
-    "Given",
-    "Kind",
     "LoadedModel",
+    "ModelInput",
+    "ModelKind",
     "ModelSource",
-    "cache_given",
-    "done_in",
+    "SourceOptions",
+    "complete_samples",
+    "extract_features",
+    "extract_to_files",
+    "extract_to_store",
+    "find_cache",
     "find_inputs",
-    "hearing",
     "is_pipeline",
-    "kind_of",
+    "model_kind",
     "open_model",
     "open_pipeline",
-    "record",
-    "reheard",
+    "open_source",
+    "record_kimiaudio",
+    "record_run",
     "replaced_forward",
     "replay",
-    "replaying",
     "require_feature",
-    "take",
+    "substitute_features",
+    "substitute_kimiaudio",
 ]
+
+FORMER_NAMES = {
+    "Extraction": "BlockSource",
+    "Given": "ModelInput",
+    "Kind": "ModelKind",
+    "Opened": "LoadedModel",
+    "Painting": "DiffusionSource",
+    "Showing": "ModelSource",
+    "cache_given": "find_cache",
+    "done_in": "complete_samples",
+    "hearing": "record_kimiaudio",
+    "kind_of": "model_kind",
+    "record": "record_run",
+    "reheard": "substitute_kimiaudio",
+    "replaying": "substitute_features",
+    "take": "extract_features",
+}
+__getattr__ = former_names(__name__, FORMER_NAMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

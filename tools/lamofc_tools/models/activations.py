@@ -1,8 +1,8 @@
-"""Features after blocks of a model, as samples by their family's names; blocks after the last one are not run."""
+"""Features after blocks of a model, recorded by forward hooks. Blocks after the last one of interest are not run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
@@ -11,110 +11,109 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Sample
-from lamofc_store.errors import SourceError
-from lamofc_store.sources import CACHE, of_family
-from lamofc_tools.models.caches import cache_parameter, new_cache
-from lamofc_tools.models.inputs import Given
+from lamofc_store.errors import Hint, SourceError
+from lamofc_store.sources import of_family
+from lamofc_tools.models.caches import BlockState, cache_parameter, new_cache
+from lamofc_tools.models.inputs import ModelInput
 from lamofc_tools.models.loaded_model import Inputs, LoadedModel
-from lamofc_tools.models.registry import Kind
+from lamofc_tools.models.registry import ModelKind
+
+States = Mapping[BlockState, Sequence[Tensor]]
+"""Tensors that the blocks keep for later tokens, one for each block up to the last one of interest."""
 
 
-class _EnoughError(Exception):
-    """What is asked for is there."""
+class _LastBlockReached(Exception):
+    """Ends a forward pass: all outputs of interest are recorded."""
 
 
-def take(opened: LoadedModel, given: Sequence[Given], blocks: Sequence[int], *, caches: bool = True) -> list[Sample]:
-    """What stands after those blocks, counted from zero, for each item; of texts also what all of them keep."""
-    with _telling(opened, given):
-        inputs = opened.inputs(list(given))
-        outputs, kept = outputs_of(opened, inputs, sorted(map(opened.block, blocks)), caches=caches)
-    samples, grid = [], opened.grid(inputs)
-    for row, one in enumerate(given):
-        payload = _payload(opened.kind, {block: value[row : row + 1] for block, value in outputs.items()}, kept, row)
-        sample = _sample(opened.kind, one, payload)
+def extract_features(
+    loaded: LoadedModel, items: Sequence[ModelInput], blocks: Sequence[int], *, caches: bool = True
+) -> list[Sample]:
+    """Return a sample for each input, with the outputs of blocks, counted from zero.
+
+    Samples of models that generate text also get the tensors that all blocks up to the last one keep for later tokens,
+    unless `caches` is false.
+    """
+    with _inputs_in_errors(loaded, items):
+        inputs = loaded.inputs(list(items))
+        outputs, states = block_outputs(loaded, inputs, sorted(map(loaded.require_block, blocks)), caches=caches)
+    samples, grid = [], loaded.grid(inputs)
+    for row, item in enumerate(items):
+        sample = _sample(loaded.kind, item, _row_of_outputs(outputs, row), _row_of_states(states, row))
         samples.append(sample if grid is None else replace(sample, grids=dict.fromkeys(sample.features, grid)))
     return samples
 
 
 @contextmanager
-def _telling(opened: LoadedModel, given: Sequence[Given]) -> Iterator[None]:
-    """Turn what a model raises at its inputs into an error that names them."""
+def _inputs_in_errors(loaded: LoadedModel, items: Sequence[ModelInput]) -> Iterator[None]:
+    """Turn an exception that a model raises at its inputs into an error that names them."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        said = (str(error).splitlines() or [""])[0][:200]
-        many = f" and {len(given) - 1} more" * (len(given) > 1)
-        cure = "--batch 1" if isinstance(error, torch.OutOfMemoryError) else "leave it out: is it empty, or too short?"
-        raise SourceError(f"{given[0].path}{many} cannot go through {opened.name}: {said}", cure) from error
+        reason = (str(error).splitlines() or [""])[0][:200]
+        others = f" and {len(items) - 1} more" * (len(items) > 1)
+        memory = isinstance(error, torch.OutOfMemoryError)
+        cure = Hint("give [batch] 1") if memory else "check whether it is empty or too short, or leave it out"
+        raise SourceError(f"{items[0].path}{others} cannot go through {loaded.name}: {reason}", cure) from error
 
 
 @torch.no_grad()
-def outputs_of(
-    opened: LoadedModel, inputs: Inputs, blocks: Sequence[int], *, caches: bool = True
-) -> tuple[dict[int, Tensor], dict[str, list[Tensor]]]:
-    """Outputs of blocks, samples first, and by name what each block up to the last of them keeps for later tokens."""
+def block_outputs(
+    loaded: LoadedModel, inputs: Inputs, blocks: Sequence[int], *, caches: bool = True
+) -> tuple[dict[int, Tensor], States]:
+    """Run a model up to the last of some blocks; return their outputs, samples first, and the states of all blocks."""
     cache: Any = None
-    if opened.kind.reads and caches:
-        cache = new_cache(opened.config)
-        inputs = {**inputs, cache_parameter(opened.model): cache, "use_cache": True}  # type: ignore[dict-item]
-    with _listening(opened, blocks) as outputs, suppress(_EnoughError):
-        opened.model(**inputs)
-    return outputs, {} if cache is None else _kept(opened.kind, cache.layers[: blocks[-1] + 1])
+    layout = loaded.kind.cache if caches else None
+    if layout is not None:
+        cache = new_cache(loaded.config)
+        inputs = {**inputs, cache_parameter(loaded.model): cache, "use_cache": True}  # type: ignore[dict-item]
+    with _recorded_outputs(loaded, blocks) as outputs, suppress(_LastBlockReached):
+        loaded.model(**inputs)
+    if layout is None:
+        return outputs, {}
+    layers = cache.layers[: blocks[-1] + 1]
+    return outputs, {state: [state.read(layer) for layer in layers] for state in layout.states}
 
 
 @contextmanager
-def _listening(opened: LoadedModel, blocks: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+def _recorded_outputs(loaded: LoadedModel, blocks: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+    """Record the outputs of blocks in the mapping, and end the pass after the last one."""
     outputs: dict[int, Tensor] = {}
 
-    def listen(block: int) -> Any:
+    def hook_of(block: int) -> Any:
         def hook(module: Any, arguments: Any, output: Any) -> None:
             outputs[block] = (output[0] if isinstance(output, tuple) else output).detach()
             if block == blocks[-1]:
-                raise _EnoughError
+                raise _LastBlockReached
 
         return hook
 
     with ExitStack() as stack:
         for block in blocks:
-            stack.enter_context(opened.blocks[block].register_forward_hook(listen(block)))
+            stack.enter_context(loaded.blocks[block].register_forward_hook(hook_of(block)))
         yield outputs
 
 
-def _kept(kind: Kind, layers: Sequence[Any]) -> dict[str, list[Tensor]]:
-    if kind is Kind.MAMBA:
-        states = [(_first(layer.recurrent_states), _first(layer.conv_states)) for layer in layers]
-        return {"ssm_state": [state for state, _ in states], "conv_state": [state for _, state in states]}
-    return {"key": [layer.keys for layer in layers], "value": [layer.values for layer in layers]}
+def _row_of_outputs(outputs: Mapping[int, Tensor], row: int) -> dict[int, Tensor]:
+    return {block: output[row : row + 1].cpu() for block, output in outputs.items()}
 
 
-def _first(states: Any) -> Tensor:
-    """Some versions keep the states of a layer by number."""
-    found: Tensor = states if isinstance(states, Tensor) else states[0]
-    return found
+def _row_of_states(states: States, row: int) -> dict[BlockState, list[Tensor]]:
+    return {state: [tensor[row : row + 1].cpu().clone() for tensor in tensors] for state, tensors in states.items()}
 
 
-def _payload(kind: Kind, outputs: dict[int, Tensor], kept: dict[str, list[Tensor]], row: int) -> dict[str, Any]:
-    """An object as its family's files hold it."""
-    here = {block: value.cpu() for block, value in outputs.items()}
-    if not kind.reads:
-        name = "backbone.blocks.{}" if kind is Kind.VISION else "layer.{}"
-        return {name.format(block): value for block, value in here.items()}
-    lists = {name: [one[row : row + 1].cpu().clone() for one in several] for name, several in kept.items()}
-    if len(here) == 1 and lists:
-        return {"output": next(iter(here.values())), **lists}
-    return {f"layer.{block}.output": value for block, value in here.items()} | lists
-
-
-def _sample(kind: Kind, given: Given, payload: dict[str, Any]) -> Sample:
-    family = kind.family if "output" in payload or kind is Kind.VISION else None
-    if family is not None:
-        found = of_family(payload, given.id, family)
-        return replace(found, attributes=given.attributes)
-    features = {name: value for name, value in payload.items() if isinstance(value, Tensor)}
-    for name, several in payload.items():
-        if isinstance(several, list):
-            kinds = {"key": "k_cache", "value": "v_cache"}
-            features |= {f"layer.{block}.{kinds.get(name, name)}": one for block, one in enumerate(several)}
-    patterns = dict.fromkeys(features, "b c h w -> (b h w) c") if kind is Kind.CNN else {}
-    patterns |= {name: CACHE for name in features if name.endswith(("k_cache", "v_cache"))}
-    return Sample(given.id, features, given.attributes, None, patterns)
+def _sample(
+    kind: ModelKind, item: ModelInput, outputs: dict[int, Tensor], states: dict[BlockState, list[Tensor]]
+) -> Sample:
+    """Make a sample, nested as the files of the model's family are if these can hold it."""
+    if kind.family is not None and (kind.cache is None or (len(outputs) == 1 and states)):
+        payload: dict[str, Any] = {kind.file_key.format(block): output for block, output in outputs.items()}
+        payload |= {state.file_key: tensors for state, tensors in states.items()}
+        return replace(of_family(payload, item.id, kind.family), attributes=item.attributes)
+    features = {kind.output.format(block): output for block, output in outputs.items()}
+    patterns = {} if kind.pattern is None else dict.fromkeys(features, kind.pattern)
+    for state, tensors in states.items():
+        named = {f"layer.{block}.{state.feature}": tensor for block, tensor in enumerate(tensors)}
+        features |= named
+        patterns |= {} if state.pattern is None else dict.fromkeys(named, state.pattern)
+    return Sample(item.id, features, item.attributes, None, patterns)

@@ -1,21 +1,76 @@
-"""Caches of transformers, passed to models and found among the arguments of their blocks, whatever these are called.
+"""Caches of transformers: what blocks keep of earlier tokens, read out of a model's cache and put back into one.
 
-Until transformers 5.24 the parameter was called `past_key_values`, of state-space models `cache_params`; then `cache`.
+Tried with transformers 5.16 to 5.24. The parameter by which a model takes its cache has changed its name between these
+versions, and so has the argument of a block; hence the first is found by the model's signature, the second by its type.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
+
 from lamofc_store.errors import BadArgument
+from lamofc_store.sources import CACHE
 
 if TYPE_CHECKING:
     from torch import nn
 
 _PARAMETERS = ("cache", "past_key_values", "cache_params")
-"""Newest first: a version that renames one still takes the old name, with a warning."""
+"""Names of a model's cache parameter, newest first: a renamed one is still accepted by its old name, with a warning."""
+
+
+@dataclass(frozen=True)
+class BlockState:
+    """A tensor that each block keeps of earlier tokens."""
+
+    feature: str
+    """Last part of the feature's name, after `layer.N.`."""
+    file_key: str
+    """Key of the list of all blocks' tensors in published files."""
+    attribute: str
+    """Attribute of a cache's layer."""
+    pattern: str | None = None
+    """Pattern of the feature, if it is not the default one."""
+
+    def read(self, layer: Any) -> Tensor:
+        """Return the tensor of a cache's layer; some versions of transformers keep it in a mapping by number."""
+        state = getattr(layer, self.attribute)
+        tensor: Tensor = state if isinstance(state, Tensor) else state[0]
+        return tensor
+
+
+@dataclass(frozen=True)
+class CacheLayout:
+    """Tensors that a block keeps, and the function that puts them back: cache, number of the block, its tensors."""
+
+    states: tuple[BlockState, ...]
+    restore: Callable[[Any, int, Sequence[Tensor]], None]
+
+
+def _restore_attention(cache: Any, block: int, tensors: Sequence[Tensor]) -> None:
+    keys, values = tensors
+    cache.update(keys, values, block)
+
+
+def _restore_state_space(cache: Any, block: int, tensors: Sequence[Tensor]) -> None:
+    recurrent, convolution = tensors
+    cache.update_conv_state(convolution, block)
+    cache.update_recurrent_state(recurrent, block)
+
+
+ATTENTION = CacheLayout(
+    (BlockState("k_cache", "key", "keys", CACHE), BlockState("v_cache", "value", "values", CACHE)), _restore_attention
+)
+"""Keys and values of all tokens."""
+STATE_SPACE = CacheLayout(
+    (BlockState("ssm_state", "ssm_state", "recurrent_states"), BlockState("conv_state", "conv_state", "conv_states")),
+    _restore_state_space,
+)
+"""The recurrent state, and the last inputs of the convolution."""
 
 
 def new_cache(config: Any) -> Any:
@@ -26,19 +81,19 @@ def new_cache(config: Any) -> Any:
 
 
 def cache_parameter(model: nn.Module) -> str:
-    """Name of the parameter by which a model takes its cache."""
-    taken = inspect.signature(model.forward).parameters
-    found = next((name for name in _PARAMETERS if name in taken), None)
-    if found is None:
+    """Return the name of the parameter by which a model takes its cache."""
+    parameters = inspect.signature(model.forward).parameters
+    name = next((name for name in _PARAMETERS if name in parameters), None)
+    if name is None:
         raise BadArgument(
-            f"a {type(model).__name__} takes no cache: its parameters are {', '.join(taken)}",
+            f"a {type(model).__name__} takes no cache: its parameters are {', '.join(parameters)}",
             "extract its features without caches",
         )
-    return found
+    return name
 
 
-def cache_given(arguments: Iterable[Any]) -> Any | None:
-    """The cache among the arguments of a block; None where there is none."""
+def find_cache(arguments: Iterable[Any]) -> Any | None:
+    """Return the cache among the arguments of a block; None if there is none."""
     from transformers import Cache
 
     return next((value for value in arguments if isinstance(value, Cache)), None)

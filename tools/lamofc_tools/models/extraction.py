@@ -1,75 +1,157 @@
-"""All items of a folder through a model, as a source of samples that an ingest can read, again and from any place."""
+"""Extraction: the features of a model go into a store or into files, and what is there already is left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lamofc_store import Sample
-from lamofc_store.errors import SourceError
-from lamofc_tools.models.activations import take
-from lamofc_tools.models.inputs import Given
-from lamofc_tools.models.loaded_model import LoadedModel
-from lamofc_tools.models.model_source import ModelSource, weights_of
-from lamofc_tools.models.registry import Kind
+from lamofc_store import DEFAULT_CODEC, Report, Store, add_run, usual_quality
+from lamofc_store.errors import BadArgument, Conflict, Hint
+from lamofc_store.exporting import atomic_file, claim, export_files, format_named, write_index
+from lamofc_store.sources import UnreadableSample
+from lamofc_tools.models.block_source import BlockSource
+from lamofc_tools.models.inputs import find_inputs
+from lamofc_tools.models.loaded_model import open_model
+from lamofc_tools.models.model_source import ModelSource
+from lamofc_tools.models.stable_diffusion3 import DiffusionSource, is_pipeline, open_pipeline
 
-_WINDOW = 64
-"""Batches of texts or sounds that wait for others of their length: a batch is of one, so that none is padded."""
+RUN_KIND = "extract"
+"""Kind of the runs that record extractions in a catalog."""
+_COMPARED_KEYS = ("weights", "processor", "dtype", "steps", "seed")
+"""Keys of a run's configuration that must be equal for features of the same names."""
 
 
 @dataclass(frozen=True)
-class Extraction(ModelSource):
-    """Samples in the order of their items, or nearly."""
+class ExtractionReport:
+    """Counts of an extraction."""
 
-    opened: LoadedModel
-    blocks: tuple[int, ...]
-    """Counted from zero."""
+    samples: int
+    """Samples that were written."""
+    already: int
+    """Samples that were there before."""
+    skipped: int
+    """Inputs that the model could not take."""
+    raw_bytes: int
+    stored_bytes: int
+
+
+Progress = Callable[[int, int], None]
+"""Called with the samples that are done, and their number in all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """Where a model is split, and how it runs."""
+
+    blocks: Sequence[int] = ()
+    """Blocks after which features are taken, counted from zero; the last block if none is named."""
     caches: bool = True
+    """Whether samples have the tensors that blocks keep for later tokens, if the model has any."""
     batch: int = 8
+    steps: int = 28
+    """Steps of denoising in a pipeline of diffusers, to which blocks, caches and batches do not apply."""
+    device: str = "cpu"
+    dtype: str | None = None
+    """Dtype of the model; that of its weights if none is named."""
 
-    def samples(self, given: Sequence[Given]) -> Sequence[Sample]:
-        """What stands behind the blocks."""
-        return take(self.opened, given, self.blocks, caches=self.caches)
 
-    def describe(self) -> str:
-        """What runs through what."""
-        return f"{len(self)} items through {self.opened.name}, blocks {', '.join(map(str, self.blocks))} from zero"
+def open_source(model: str, location: str, options: SourceOptions | None = None) -> ModelSource:
+    """Load a model and find its inputs: the source of its features."""
+    chosen = options or SourceOptions()
+    if is_pipeline(model):
+        items = find_inputs(location, "texts")
+        return DiffusionSource(items, model, open_pipeline(model, chosen.device, chosen.dtype), chosen.steps)
+    loaded = open_model(model, chosen.device, chosen.dtype)
+    caches = chosen.caches and loaded.kind.cache is not None
+    numbers = tuple(sorted({loaded.require_block(number) for number in chosen.blocks or [len(loaded.blocks) - 1]}))
+    if len(numbers) > 1 and caches:
+        raise BadArgument(
+            f"blocks {', '.join(map(str, numbers))} with caches", Hint("give one [block], or turn [caches] off")
+        )
+    return BlockSource(find_inputs(location, loaded.kind.inputs), loaded, numbers, caches, chosen.batch)
 
-    @property
-    def features(self) -> list[str]:
-        """The names of what comes of an item."""
-        outputs = [self.opened.feature(block) for block in self.blocks]
-        if not (self.opened.kind.reads and self.caches):
-            return outputs
-        kept = ("ssm_state", "conv_state") if self.opened.kind is Kind.MAMBA else ("k_cache", "v_cache")
-        return outputs + [f"layer.{block}.{name}" for block in range(max(self.blocks) + 1) for name in kept]
 
-    def told(self) -> dict[str, Any]:
-        """What a run's config says."""
-        return {
-            "model": self.opened.name,
-            "model_type": self.opened.config.model_type,
-            "blocks_from_zero": list(self.blocks),
-            "layers_from_one": [block + 1 for block in self.blocks],
-            "features": self.features,
-            "weights": weights_of([self.opened.model]),
-            "processor": self.opened.prepares(),
-            "dtype": str(next(self.opened.model.parameters()).dtype).removeprefix("torch."),
-        }
+def extract_to_store(
+    source: ModelSource, store: Store, *, progress: Progress | None = None, **options: Any
+) -> ExtractionReport:
+    """Ingest the samples that the store does not have yet; `options` are those of `Store.ingest`.
 
-    def batches(self) -> Iterator[list[Given]]:
-        """Items of one length; one that has none comes by itself."""
-        window = self.batch * _WINDOW
-        for start in range(0, len(self.items), window):
-            alike: dict[int, list[Given]] = {}
-            for one in self.items[start : start + window]:
-                try:
-                    length = self.opened.length(one)
-                except SourceError:
-                    yield [one]
-                    continue
-                alike.setdefault(length, []).append(one)
-                if len(alike[length]) == self.batch:
-                    yield alike.pop(length)
-            yield from alike.values()
+    The extraction is recorded as a run. Conflict if the store has features of these names from another model.
+    """
+    record_run(store, source)
+    codec_options = options.get("codec_options")
+    quality = options.get("quality") or usual_quality(options.get("codec", DEFAULT_CODEC), None, codec_options)
+    missing = source.without(complete_samples(store, source.features, "" if quality is None else str(quality)))
+    report = Report()
+    if len(missing):
+        options["progress"] = None if progress is None else lambda at: progress(at.samples, len(missing))
+        report = store.ingest(missing, **options)
+    return _report(source, missing, report)
+
+
+def extract_to_files(
+    source: ModelSource, folder: Path, file_format: str, *, skip: bool = False, progress: Progress | None = None
+) -> ExtractionReport:
+    """Write a file for each sample that has none yet, in a folder with the marker and the index of an export.
+
+    Each file is written whole or not at all. With `skip` an input that the model cannot take is left out.
+    """
+    form = format_named(file_format)
+    files = dict(export_files((item.id for item in source.items), form.suffix))
+    claim(folder, {"format": file_format, RUN_KIND: source.run_config()})
+    missing = source.without({sample for sample, file in files.items() if (folder / file).is_file()})
+    report = Report()
+    for number, sample in enumerate(missing.attempts() if skip else missing, 1):
+        if isinstance(sample, UnreadableSample):
+            report.skipped += 1
+            del files[sample.id]
+            continue
+        with atomic_file(folder / files[sample.id]) as file:
+            form.write(file, sample.features, sample.structure)
+        report.samples += 1
+        report.stored_bytes += (folder / files[sample.id]).stat().st_size
+        report.raw_bytes += sum(tensor.nbytes for tensor in sample.features.values())
+        if progress is not None:
+            progress(number, len(missing))
+    write_index(folder, files, {item.id: source.attributes(item) for item in source.items})
+    return _report(source, missing, report)
+
+
+def _report(source: ModelSource, missing: ModelSource, report: Report) -> ExtractionReport:
+    return ExtractionReport(
+        report.samples, len(source) - len(missing), report.skipped, report.raw_bytes, report.stored_bytes
+    )
+
+
+def complete_samples(store: Store, features: Sequence[str], quality: str) -> set[str]:
+    """Return the samples that have all of some features at a quality."""
+    query = (
+        "SELECT sample FROM records WHERE feature IN (SELECT unnest(?)) AND (quality = ? OR elements = 0)"
+        " GROUP BY 1 HAVING count(*) = ?"
+    )
+    return {sample for (sample,) in store.sql(query, [list(features), quality, len(features)]).fetchall()}
+
+
+def record_run(store: Store, source: ModelSource) -> None:
+    """Record the extraction in the catalog, once; Conflict if features of its names come from elsewhere."""
+    config = json.loads(json.dumps(source.run_config()))
+    runs = [json.loads(text) for (text,) in store.sql("SELECT config FROM runs WHERE kind = ?", [RUN_KIND]).fetchall()]
+    earlier = [run for run in runs if isinstance(run.get("features"), list)]
+    for run in earlier:
+        shared = sorted(set(run["features"]) & set(config["features"]))
+        different = [key for key in _COMPARED_KEYS if run.get(key) != config.get(key)]
+        if shared and different:
+            raise Conflict(
+                f"{shared[0]!r} in {store.url} is of {run.get('model')}: its {different[0]} is"
+                f" {run.get(different[0])}, here it is {config.get(different[0])}",
+                f"choose another store, or the model and dtype of that run: lamofc sql {store.url} 'FROM runs'",
+            )
+    recorded = {name for run in earlier for name in run["features"]}
+    unrecorded = sorted(set(config["features"]) & set(store.features) - recorded)
+    if unrecorded:
+        raise Conflict(f"{unrecorded[0]!r} is in {store.url} already, and of no extraction", "choose another store")
+    if config not in earlier:
+        add_run(store, RUN_KIND, Path(config["model"]).name, config, [])

@@ -1,8 +1,8 @@
-"""Kimi-Audio: hidden states, keys and values behind its first layers, taken out and put back.
+"""Kimi-Audio: hidden states, keys and values after its first layers, recorded and put back.
 
-Its code is not in transformers: a model, two tokenizers of sounds and a vocoder that its authors' package loads. All
-that is needed of it is `alm`, the language model of a loaded KimiAudio, whose layers answer with a tuple: hidden states
-first, keys and values last. How sounds become its inputs stays with that package.
+Its code is not in transformers: the authors' package loads a model, two tokenizers of sounds and a vocoder. Only `alm`
+is needed here, the language model of a loaded KimiAudio. Each of its layers returns a tuple: hidden states first, keys
+and values last. The authors' package prepares the inputs.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,48 +15,50 @@ from lamofc_tools.models.substitution import Features, replaced_forward, require
 
 
 @contextmanager
-def hearing(alm: Any, layers: int = 5) -> Iterator[dict[str, Any]]:
-    """Within it, the next pass of `alm` fills this object: as files hold it, and `of_family` takes it."""
+def record_kimiaudio(alm: Any, layers: int = 5) -> Iterator[dict[str, Any]]:
+    """Record the next pass of `alm` in a mapping, nested as published files are; `of_family` makes a sample of it."""
     payload: dict[str, Any] = {}
 
-    def hook(number: int) -> Callable[..., None]:
-        def keep(module: nn.Module, arguments: Any, output: Any) -> None:
-            caches = tuple(one.detach().cpu().clone() for one in output[-1])
-            told = caches if number < layers - 1 else (output[0].detach().cpu().clone(), caches)
-            payload.setdefault(f"model.layers.{number}", told)
+    def hook_of(number: int) -> Callable[..., None]:
+        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
+            caches = tuple(tensor.detach().cpu().clone() for tensor in output[-1])
+            entry = caches if number < layers - 1 else (output[0].detach().cpu().clone(), caches)
+            payload.setdefault(f"model.layers.{number}", entry)  # later calls are of generated tokens
 
-        return keep
+        return hook
 
     with ExitStack() as stack:
         for number, module in enumerate(alm.model.layers[:layers]):
-            stack.enter_context(module.register_forward_hook(hook(number)))
+            stack.enter_context(module.register_forward_hook(hook_of(number)))
         yield payload
 
 
 @contextmanager
-def reheard(alm: Any, features: Features, layers: int = 5) -> Iterator[None]:
-    """Within it, the next pass of `alm` runs from behind those layers, on what a store gave back of them.
+def substitute_kimiaudio(alm: Any, features: Features, layers: int = 5) -> Iterator[None]:
+    """Make the next pass of `alm` within the context run from after its first layers, on the stored features.
 
     Tokens that are generated afterwards go through every layer.
     """
     with ExitStack() as stack:
         for number, module in enumerate(alm.model.layers[:layers]):
-            caches = tuple(require_feature(features, f"layer.{number}.{kind}_cache") for kind in "kv")
-            last = require_feature(features, f"layer.{number}.output") if number == layers - 1 else None
-            stack.enter_context(replaced_forward(module, _once(module.forward, last, caches)))
+            caches = tuple(require_feature(features, f"layer.{number}.{name}_cache") for name in "kv")
+            output = require_feature(features, f"layer.{number}.output") if number == layers - 1 else None
+            stack.enter_context(replaced_forward(module, _substitute_once(module.forward, output, caches)))
         yield
 
 
-def _once(original: Callable[..., Any], hidden: Tensor | None, caches: tuple[Tensor, ...]) -> Callable[..., Any]:
-    """A layer that passes on what it is given, or what was stored, and goes on as it was."""
+def _substitute_once(
+    original: Callable[..., Any], output: Tensor | None, caches: tuple[Tensor, ...]
+) -> Callable[..., Any]:
+    """Return a forward that gives stored tensors at its first call, and is the original one afterwards."""
     passed = False
 
-    def forward(given: Tensor, *arguments: Any, **options: Any) -> Any:
+    def forward(hidden: Tensor, *arguments: Any, **options: Any) -> Any:
         nonlocal passed
         if passed:
-            return original(given, *arguments, **options)
+            return original(hidden, *arguments, **options)
         passed = True
-        answer = given if hidden is None else hidden.to(given.device)
-        return answer, tuple(one.to(given.device) for one in caches)
+        result = hidden if output is None else output.to(hidden.device)
+        return result, tuple(tensor.to(hidden.device) for tensor in caches)
 
     return forward

@@ -1,55 +1,84 @@
-"""Kinds of models by what they take and what stands between their blocks."""
+"""Kinds of models. One entry of the table holds all that generic code needs to know of a kind."""
 
-from enum import Enum
+from dataclasses import dataclass
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.models.inputs import Takes
+from lamofc_tools.models.caches import ATTENTION, STATE_SPACE, CacheLayout
+from lamofc_tools.models.inputs import InputKind
 
 
-class Kind(Enum):
-    """What a model is."""
+@dataclass(frozen=True)
+class ModelKind:
+    """Models that take the same inputs and have the same kind of features between their blocks."""
 
-    VISION = "vision"
-    """Images to tokens: class token, registers, patches."""
-    CNN = "cnn"
-    """Images to maps of channels."""
-    AUDIO = "audio"
-    """Sounds to tokens, frames of a few milliseconds."""
-    TEXT = "text"
-    """Texts to tokens, with keys and values of every block."""
-    MAMBA = "mamba"
-    """Texts to tokens, with a state and a convolution's last inputs of every block."""
-
-    @property
-    def family(self) -> str | None:
-        """By whose names its features go; None where they have none but their own."""
-        return {Kind.VISION: "dinov3", Kind.TEXT: "qwen3", Kind.MAMBA: "falconmamba"}.get(self)
-
-    @property
-    def takes(self) -> Takes:
-        """What its items are."""
-        return "texts" if self.reads else "sounds" if self is Kind.AUDIO else "images"
-
-    @property
-    def reads(self) -> bool:
-        """Whether it takes texts, and keeps something of every token for the next ones."""
-        return self in (Kind.TEXT, Kind.MAMBA)
+    inputs: InputKind
+    model_types: tuple[str, ...]
+    """Values of `model_type` in the models' configs."""
+    preprocessor: str
+    """Class of transformers that prepares the inputs."""
+    model: str = "AutoModel"
+    """Class of transformers that loads the model."""
+    output: str = "layer.{}"
+    """Name of the feature after a block."""
+    family: str | None = None
+    """Published family of features whose names the samples get; None if there is none."""
+    file_key: str = ""
+    """Key of a block's output in the files of the family."""
+    pattern: str | None = None
+    """Pattern of the features after blocks, if it is not the default one."""
+    patches: bool = False
+    """Whether tokens are a class token, registers, and the patches of an image."""
+    cache: CacheLayout | None = None
+    """Tensors that blocks keep of earlier tokens, for models that generate text."""
 
 
-TYPES = {
-    Kind.VISION: ("dinov3_vit", "dinov2", "dinov2_with_registers", "vit"),
-    Kind.CNN: ("resnet",),
-    Kind.AUDIO: ("whisper", "wav2vec2", "hubert"),
-    Kind.TEXT: ("qwen3", "qwen2", "llama", "mistral", "qwen3_moe", "gemma2", "gemma3_text", "olmo2", "phi3"),
-    Kind.MAMBA: ("falcon_mamba", "mamba"),
-}
-"""By what their configs call them."""
+KINDS = (
+    ModelKind(
+        inputs="images",
+        model_types=("dinov3_vit", "dinov2", "dinov2_with_registers", "vit"),
+        preprocessor="AutoImageProcessor",
+        family="dinov3",
+        file_key="backbone.blocks.{}",
+        patches=True,
+    ),
+    ModelKind(
+        inputs="images",
+        model_types=("resnet",),
+        preprocessor="AutoImageProcessor",
+        pattern="b c h w -> (b h w) c",
+    ),
+    ModelKind(
+        inputs="sounds",
+        model_types=("whisper", "wav2vec2", "hubert"),
+        preprocessor="AutoFeatureExtractor",
+    ),
+    ModelKind(
+        inputs="texts",
+        model_types=("qwen3", "qwen2", "llama", "mistral", "qwen3_moe", "gemma2", "gemma3_text", "olmo2", "phi3"),
+        preprocessor="AutoTokenizer",
+        model="AutoModelForCausalLM",
+        output="layer.{}.output",
+        family="qwen3",
+        file_key="output",
+        cache=ATTENTION,
+    ),
+    ModelKind(
+        inputs="texts",
+        model_types=("falcon_mamba", "mamba"),
+        preprocessor="AutoTokenizer",
+        model="AutoModelForCausalLM",
+        output="layer.{}.output",
+        family="falconmamba",
+        file_key="output",
+        cache=STATE_SPACE,
+    ),
+)
 
 
-def kind_of(model_type: str) -> Kind:
-    """The kind of a model by its config's `model_type`."""
-    for kind, types in TYPES.items():
-        if model_type in types:
+def model_kind(model_type: str) -> ModelKind:
+    """Return the kind of a model by its config's `model_type`."""
+    for kind in KINDS:
+        if model_type in kind.model_types:
             return kind
-    known = ", ".join(name for types in TYPES.values() for name in types)
+    known = ", ".join(name for kind in KINDS for name in kind.model_types)
     raise BadArgument(f"models of type {model_type!r} are not known here", f"one of {known}")

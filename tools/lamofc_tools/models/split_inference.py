@@ -1,7 +1,7 @@
-"""Features put back where they were taken, and the rest of the model run on them: the papers' split inference.
+"""Split inference as the papers define it: features are put back at the split, and the rest of the model runs on them.
 
-Blocks up to the split are not run: they pass on what they are given, and put back the keys and values, or states, that
-were stored for them. The last of them gives the stored features. It holds for one pass, the one that reads the input;
+Blocks up to the split are not computed. Each passes its input on and restores the keys and values, or states, that
+were stored for it; the last one returns the stored feature. This holds for one forward pass, that of the whole input;
 tokens that are generated afterwards go through every block.
 """
 
@@ -15,65 +15,56 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Quality, Store
-from lamofc_tools.models.caches import cache_given
-from lamofc_tools.models.inputs import Given
+from lamofc_tools.models.caches import find_cache
+from lamofc_tools.models.inputs import ModelInput
 from lamofc_tools.models.loaded_model import LoadedModel
-from lamofc_tools.models.registry import Kind
 from lamofc_tools.models.substitution import Features, replaced_forward, require_feature
 
 
 @torch.no_grad()
 def replay(
-    opened: LoadedModel, store: Store, items: Sequence[Given], block: int, quality: Quality | None = None
+    loaded: LoadedModel, store: Store, items: Sequence[ModelInput], block: int, quality: Quality | None = None
 ) -> Any:
-    """What the model answers to a batch of items from behind `block`, on their features in a store, at any rate."""
-    samples = [store.tensors(one.id, [opened.feature(block)], quality) for one in items]
-    with replaying(opened, block, samples):
-        return opened.model(**opened.inputs(list(items)), **({"use_cache": False} if opened.kind.reads else {}))
+    """Return the model's output for a batch, computed from the stored features after `block`, read at any quality."""
+    samples = [store.tensors(item.id, [loaded.output_name(block)], quality) for item in items]
+    with substitute_features(loaded, block, samples):
+        options = {} if loaded.kind.cache is None else {"use_cache": False}
+        return loaded.model(**loaded.inputs(list(items)), **options)
 
 
 @contextmanager
-def replaying(opened: LoadedModel, block: int, samples: Sequence[Features]) -> Iterator[None]:
-    """Within it, the next call of the model runs from behind `block`, counted from zero, on these samples' features."""
-    split = _Split(opened, opened.block(block), samples)
+def substitute_features(loaded: LoadedModel, block: int, samples: Sequence[Features]) -> Iterator[None]:
+    """Make the model's next pass within the context run from after `block`, on the features of these samples."""
+    split = _Split(loaded, loaded.require_block(block), samples)
     with ExitStack() as stack:
-        for number, module in enumerate(opened.blocks[: block + 1]):
-            stack.enter_context(replaced_forward(module, split.forward(number, module.forward)))
+        for number, module in enumerate(loaded.blocks[: block + 1]):
+            stack.enter_context(replaced_forward(module, split.forward_of(number, module.forward)))
         yield
 
 
 class _Split:
-    """What stands in the place of blocks, once each."""
+    """Forwards that stand for the blocks up to the split, once each."""
 
-    def __init__(self, opened: LoadedModel, block: int, samples: Sequence[Features]) -> None:
-        self._opened, self._block, self._samples = opened, block, samples
-        self._features = self._joined(opened.feature(block))
-        self._done: set[int] = set()
+    def __init__(self, loaded: LoadedModel, block: int, samples: Sequence[Features]) -> None:
+        self._loaded, self._block, self._samples = loaded, block, samples
+        self._output = self._batched(loaded.output_name(block))
+        self._passed: set[int] = set()
 
-    def forward(self, number: int, original: Callable[..., Any]) -> Callable[..., Any]:
-        """The forward of a block."""
+    def forward_of(self, number: int, original: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the forward that stands for a block."""
 
         def forward(hidden: Tensor, *arguments: Any, **options: Any) -> Any:
-            if number in self._done:
+            if number in self._passed:
                 return original(hidden, *arguments, **options)
-            self._done.add(number)
-            cache = cache_given((*arguments, *options.values()))
-            if cache is not None:
-                self._refill(cache, number)
-            return hidden if number < self._block else self._features.to(hidden.device)
+            self._passed.add(number)
+            cache, layout = find_cache((*arguments, *options.values())), self._loaded.kind.cache
+            if cache is not None and layout is not None:
+                names = [f"layer.{number}.{state.feature}" for state in layout.states]
+                layout.restore(cache, number, [self._batched(name).to(self._loaded.device) for name in names])
+            return hidden if number < self._block else self._output.to(hidden.device)
 
         return forward
 
-    def _refill(self, cache: Any, number: int) -> None:
-        """What a block would have kept."""
-        device = self._opened.device
-        if self._opened.kind is Kind.MAMBA:
-            cache.update_conv_state(self._joined(f"layer.{number}.conv_state").to(device), number)
-            cache.update_recurrent_state(self._joined(f"layer.{number}.ssm_state").to(device), number)
-        else:
-            keys, values = (self._joined(f"layer.{number}.{kind}_cache").to(device) for kind in "kv")
-            cache.update(keys, values, number)
-
-    def _joined(self, name: str) -> Tensor:
-        """A feature of all samples, one after the other."""
+    def _batched(self, name: str) -> Tensor:
+        """Concatenate a feature of all samples."""
         return torch.cat([require_feature(sample, name) for sample in self._samples])

@@ -1,8 +1,8 @@
-"""Stable Diffusion 3: prompts by its text encoders, a ControlNet's picture, and the latents that its decoder is given.
+"""Stable Diffusion 3: outputs of the text encoders, an image for a ControlNet, and latents before the decoder.
 
-All are taken out, and put back. Encoders are counted in the order in which a pipeline calls them: those of the prompt,
-then of the negative prompt. An encoder's classes are not looked at, only what pipelines of diffusers read of their
-outputs.
+All are recorded by forward hooks, and can be put back. Calls of the encoders are numbered in the order of a pipeline:
+those of the prompt, then those of the negative prompt. An encoder may be of any class, as only what pipelines of
+diffusers read of its output is used.
 """
 
 from __future__ import annotations
@@ -19,131 +19,142 @@ from torch import Tensor, nn
 from lamofc_codecs import MissingExtra
 from lamofc_store import Sample
 from lamofc_store.sources import of_family
-from lamofc_tools.models.inputs import Given
-from lamofc_tools.models.loaded_model import checked
-from lamofc_tools.models.model_source import ModelSource, weights_of
+from lamofc_tools.deprecated_names import former_method
+from lamofc_tools.models.inputs import ModelInput
+from lamofc_tools.models.loaded_model import parse_dtype
+from lamofc_tools.models.model_source import ModelSource, weights_digest
 from lamofc_tools.models.substitution import Features, replaced_forward, require_feature
 
 ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 FAMILY = "sd35"
-_CLIP, _T5 = ("clip_pooled_prompt_embeds", "clip_prompt_embeds"), ("t5_prompt_embeds",)
+_CLIP_OUTPUTS, _T5_OUTPUTS = ("clip_pooled_prompt_embeds", "clip_prompt_embeds"), ("t5_prompt_embeds",)
 _CONTROL = "vae.encoder"
-"""What the picture of a ControlNet goes through; of its rows there are two where pictures are guided."""
-_READ = -2
-"""Which of a CLIP encoder's hidden states is the prompt's embedding."""
+"""Features of the image for a ControlNet, one for each row of the batch: two rows where guidance is used."""
+_LATENTS = "vae.decoder"
+_CLIP_HIDDEN_STATE = -2
+"""Index of the hidden state of a CLIP encoder that is the prompt's embedding."""
 
 
 @dataclass(frozen=True)
 class DiffusionSource(ModelSource):
-    """Prompts through a pipeline."""
+    """Samples of prompts that go through a pipeline."""
 
     name: str
     pipeline: Any
     steps: int = 28
     seed: int = 0
 
-    def samples(self, given: Sequence[Given]) -> Sequence[Sample]:
-        """What each prompt's run leaves between its parts."""
-        return [self._sample(one) for one in given]
+    def extract(self, batch: Sequence[ModelInput]) -> Sequence[Sample]:
+        """Return what the parts of the pipeline pass on for each prompt."""
+        return [self._sample(item) for item in batch]
 
     def describe(self) -> str:
-        """What runs through what."""
+        """Say in one line which inputs go through which model."""
         return f"{len(self)} prompts through {self.name}, {self.steps} steps"
 
     @property
     def features(self) -> list[str]:
-        """Features that every sample has: with guidance there are those of a negative prompt, too."""
-        controls = [f"{_CONTROL}_f0"] if self.controlled else []
-        return ["text_encoder-item0.clip_prompt_embeds", *controls, "vae.decoder"]
+        """Names of the features that every sample has; with guidance there are those of a negative prompt as well."""
+        control = [f"{_CONTROL}_f0"] if self.controlled else []
+        return ["text_encoder-item0.clip_prompt_embeds", *control, _LATENTS]
 
     @property
     def controlled(self) -> bool:
-        """Whether a ControlNet asks for a picture beside each prompt."""
+        """Whether a ControlNet needs an image beside each prompt."""
         return getattr(self.pipeline, "controlnet", None) is not None
 
-    def told(self) -> dict[str, Any]:
-        """What a run's config says."""
+    def run_config(self) -> dict[str, Any]:
+        """Return the configuration of a run."""
         modules = [part for part in self.pipeline.components.values() if isinstance(part, nn.Module)]
         return {
             "model": self.name,
             "model_type": type(self.pipeline).__name__,
             "features": self.features,
-            "weights": weights_of(modules),
+            "weights": weights_digest(modules),
             "steps": self.steps,
             "seed": self.seed,
         }
 
-    def run(self, given: Given) -> Any:
-        """The picture of a prompt, as an array: the same for the same seed, on the same kind of machine."""
-        draw = torch.Generator().manual_seed(self.seed)
-        options: dict[str, Any] = {"control_image": given.image()} if self.controlled else {}
+    def run(self, item: ModelInput) -> Any:
+        """Generate the image of a prompt, an array: the same for the same seed, on the same kind of machine."""
+        generator = torch.Generator().manual_seed(self.seed)
+        options: dict[str, Any] = {"control_image": item.image()} if self.controlled else {}
         with torch.random.fork_rng():
-            torch.manual_seed(self.seed)  # encoded pictures are drawn from a distribution, and by no generator
-            found = self.pipeline(
-                given.text, num_inference_steps=self.steps, generator=draw, output_type="np", **options
+            torch.manual_seed(self.seed)  # the VAE samples the latents of control images without the generator
+            output = self.pipeline(
+                item.text, num_inference_steps=self.steps, generator=generator, output_type="np", **options
             )
-        return found.images[0]
+        return output.images[0]
 
-    def _sample(self, given: Given) -> Sample:
+    def _sample(self, item: ModelInput) -> Sample:
         payload: dict[str, Any] = {}
-        with self._listening(payload):
-            self.run(given)
-        found = of_family(payload, given.id, FAMILY)
-        return replace(found, attributes=self.attributes(given))
+        with self._recorded_activations(payload):
+            self.run(item)
+        return replace(of_family(payload, item.id, FAMILY), attributes=self.attributes(item))
 
-    def attributes(self, given: Given) -> dict[str, Any]:
-        """Its prompt as well."""
-        return {**given.attributes, "prompt": given.text}
+    def attributes(self, item: ModelInput) -> dict[str, Any]:
+        """Return the columns of an input's sample, the prompt among them."""
+        return {**item.attributes, "prompt": item.text}
 
-    def paint(self, features: Features) -> Any:
-        """The picture of latents that were stored: the decoder alone is run."""
-        latents = require_feature(features, "vae.decoder")[None].to(self.pipeline.vae.device)
+    def decode_latents(self, features: Features) -> Any:
+        """Decode stored latents to an image; no other part of the pipeline is run."""
+        latents = require_feature(features, _LATENTS)[None].to(self.pipeline.vae.device)
         with torch.no_grad():
             image = self.pipeline.vae.decode(latents, return_dict=False)[0]
         return self.pipeline.image_processor.postprocess(image, output_type="np")[0]
 
     @contextmanager
-    def conditioned(self, features: Features) -> Iterator[None]:
-        """Within it, the next run takes its prompts from what was stored; no text encoder is run."""
+    def substitute_conditioning(self, features: Features) -> Iterator[None]:
+        """Make the next run within the context use stored outputs of all encoders; no encoder is run."""
         calls = iter(range(2 * len(ENCODERS)))
         with ExitStack() as stack:
             for name in ENCODERS:
-                stack.enter_context(replaced_forward(getattr(self.pipeline, name), _told(features, name, calls)))
+                encoder = getattr(self.pipeline, name)
+                stack.enter_context(replaced_forward(encoder, _stored_prompt(features, name, calls)))
             if self.controlled:
-                stack.enter_context(replaced_forward(self.pipeline.vae.encoder, _encoded(features)))
+                stack.enter_context(replaced_forward(self.pipeline.vae.encoder, _stored_control(features)))
             yield
 
+    paint = former_method("DiffusionSource.paint", decode_latents)
+    conditioned = former_method("DiffusionSource.conditioned", substitute_conditioning)
+
     @contextmanager
-    def _listening(self, payload: dict[str, Any]) -> Iterator[None]:
-        def heard(name: str) -> Callable[..., None]:
+    def _recorded_activations(self, payload: dict[str, Any]) -> Iterator[None]:
+        """Record a run in the payload, nested as the published files are."""
+
+        def prompt_hook(name: str) -> Callable[..., None]:
             def hook(module: Any, arguments: Any, output: Any) -> None:
-                kept = (output[0], output.hidden_states[_READ]) if name != ENCODERS[-1] else (output[0],)
-                names = _CLIP if name != ENCODERS[-1] else _T5
+                tensors = (output[0], output.hidden_states[_CLIP_HIDDEN_STATE]) if _is_clip(name) else (output[0],)
                 calls = sum(key.startswith("text_encoder") for key in payload)
                 payload[f"{name}-item{calls}"] = {
-                    told: value[0].detach().cpu().clone() for told, value in zip(names, kept, strict=True)
+                    key: tensor[0].detach().cpu().clone()
+                    for key, tensor in zip(_CLIP_OUTPUTS if _is_clip(name) else _T5_OUTPUTS, tensors, strict=True)
                 }
 
             return hook
 
-        def decoded(module: Any, arguments: Any) -> None:
-            payload["vae.decoder"] = arguments[0][0].detach().cpu().clone()
+        def latents_hook(module: Any, arguments: Any) -> None:
+            payload[_LATENTS] = arguments[0][0].detach().cpu().clone()
 
-        def encoded(module: Any, arguments: Any, output: Any) -> None:
+        def control_hook(module: Any, arguments: Any, output: Any) -> None:
             rows = {f"{_CONTROL}_f{number}": row.detach().cpu().clone() for number, row in enumerate(output)}
             payload[_CONTROL] = rows
 
         with ExitStack() as stack:
             for name in ENCODERS:
-                stack.enter_context(getattr(self.pipeline, name).register_forward_hook(heard(name)))
-            stack.enter_context(self.pipeline.vae.encoder.register_forward_hook(encoded))
-            stack.enter_context(self.pipeline.vae.decoder.register_forward_pre_hook(decoded))
+                stack.enter_context(getattr(self.pipeline, name).register_forward_hook(prompt_hook(name)))
+            stack.enter_context(self.pipeline.vae.encoder.register_forward_hook(control_hook))
+            stack.enter_context(self.pipeline.vae.decoder.register_forward_pre_hook(latents_hook))
             yield
 
 
+def _is_clip(name: str) -> bool:
+    return name != ENCODERS[-1]
+
+
 @dataclass(frozen=True)
-class _Output:
-    """What a pipeline reads of an encoder."""
+class _EncoderOutput:
+    """The parts of an encoder's output that a pipeline reads."""
 
     first: Tensor
     hidden_states: tuple[Tensor | None, ...] = ()
@@ -152,32 +163,31 @@ class _Output:
         return (self.first,)[place]
 
 
-def _told(features: Features, name: str, calls: Iterator[int]) -> Callable[..., _Output]:
-    """The forward of an encoder that gives what was stored for its turn."""
+def _stored_prompt(features: Features, name: str, calls: Iterator[int]) -> Callable[..., _EncoderOutput]:
+    """Return a forward for an encoder that gives what was stored of its next call."""
 
-    def forward(tokens: Tensor, *arguments: Any, **options: Any) -> _Output:
-        item = f"{name}-item{next(calls)}"
-        if name == ENCODERS[-1]:
-            return _Output(require_feature(features, f"{item}.{_T5[0]}")[None].to(tokens.device))
-        pooled, states = (require_feature(features, f"{item}.{told}")[None].to(tokens.device) for told in _CLIP)
-        return _Output(pooled, (states, None))
+    def forward(tokens: Tensor, *arguments: Any, **options: Any) -> _EncoderOutput:
+        call = f"{name}-item{next(calls)}"
+        outputs = _CLIP_OUTPUTS if _is_clip(name) else _T5_OUTPUTS
+        tensors = [require_feature(features, f"{call}.{output}")[None].to(tokens.device) for output in outputs]
+        return _EncoderOutput(tensors[0], (*tensors[1:], None))  # the embedding is the last state but one
 
     return forward
 
 
-def _encoded(features: Features) -> Callable[..., Tensor]:
-    """The forward of the VAE's encoder that gives what was stored."""
+def _stored_control(features: Features) -> Callable[..., Tensor]:
+    """Return a forward for the VAE's encoder that gives what was stored of the image."""
     rows = [require_feature(features, f"{_CONTROL}_f{number}") for number in range(1 + (f"{_CONTROL}_f1" in features))]
     return lambda image: torch.stack(rows).to(image.device)
 
 
 def is_pipeline(name: str) -> bool:
-    """Whether a folder holds a pipeline of diffusers; of a hub, whether its name says so."""
+    """Return whether a folder holds a pipeline of diffusers; for an id on a hub, whether its name says so."""
     return (Path(name) / "model_index.json").is_file() or "stable-diffusion" in Path(name).name.lower()
 
 
 def open_pipeline(name: str, device: str = "cpu", dtype: str | None = None) -> Any:
-    """Load a pipeline of diffusers; `dtype` as torch names it, or as the weights are."""
+    """Load a pipeline of diffusers, in the dtype of its text encoder if none is named."""
     try:
         import diffusers
     except ImportError as error:
@@ -185,7 +195,7 @@ def open_pipeline(name: str, device: str = "cpu", dtype: str | None = None) -> A
             f"{name} is a pipeline of diffusers: {error}", "pip install 'lamofc-store[models]'"
         ) from error
     pipeline = diffusers.DiffusionPipeline.from_pretrained(name)  # type: ignore[no-untyped-call]
-    # its text encoders are in the dtype of their weights, all else is not
-    pipeline = pipeline.to(device, pipeline.text_encoder.dtype if dtype is None else checked(dtype))
+    # diffusers loads all other parts in float32, whatever the dtype of their weights
+    pipeline = pipeline.to(device, pipeline.text_encoder.dtype if dtype is None else parse_dtype(dtype))
     pipeline.set_progress_bar_config(disable=True)
     return pipeline

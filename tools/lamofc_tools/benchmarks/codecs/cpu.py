@@ -1,152 +1,128 @@
-"""How fast `klt` codes on the CPU, beside CompressAI's Hyperprior: `tools/bench cpu`.
+"""Measure how fast `klt` encodes and decodes on the CPU, beside CompressAI's Hyperprior.
 
-Features are drawn: channels with a spectrum that falls by a power law under a random rotation, tokens of unlike energy,
-massive entries; or, as `picture`, patches of 32 x 32 of which neighbours are alike. Decoding writes into tensors that
-are there already. GB/s are of float32; figures are medians of several rounds. The Hyperprior's weights are not trained:
-its layers cost the same, its coder may cost other. zfp and zstd of float16 stand beside them on one core. The last line
-is one JSON document.
+Features are synthetic: random tokens with a power-law spectrum, or, as `picture`, patches with similar neighbours.
+Decoding writes into existing tensors. Speeds are GB/s of float32, medians of several rounds. The Hyperprior's weights
+are not trained: its layers cost the same, its entropy coder may differ. zfp, and zstd of float16, run on one core.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_codecs.testing import picture
-from lamofc_tools.benchmarks.learning import peers
-from lamofc_tools.machine import machine, seconds
+from lamofc_tools.benchmarks import synthetic_features as synthetic
+from lamofc_tools.benchmarks.external_speeds import external_speeds
+from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names, numbers
+from lamofc_tools.benchmarks.hyperprior import UntrainedHyperprior
+from lamofc_tools.machine import median_seconds
 
-TOKENS, BATCH, FITTED = 1029, 8, 16
-SHAPES = {"1029 x 384": 384, "1029 x 1024": 1024, "1029 x 4096": 4096, "picture x 1024": 1024}
-COMPONENTS = 1024
-
-
-def drawn(name: str, count: int, seed: int) -> list[Tensor]:
-    """Tensors of one shape, float32."""
-    if name.startswith("picture"):
-        return [picture(32, 32, SHAPES[name], 1000 * seed + number, first=5) for number in range(count)]
-    return features(SHAPES[name], count, seed)
-
-
-def features(channels: int, count: int, seed: int) -> list[Tensor]:
-    """Tokens that have nothing to do with their neighbours."""
-    about = torch.Generator().manual_seed(channels)
-    rotation, _ = torch.linalg.qr(torch.randn(channels, channels, generator=about))
-    spread = (torch.arange(channels) + 3.0) ** -0.7
-    found = []
-    for number in range(count):
-        draw = torch.Generator().manual_seed(1000 * seed + number)
-        energy = torch.exp(0.3 * torch.randn(TOKENS, 1, generator=draw))
-        tensor = (torch.randn(TOKENS, channels, generator=draw) * spread * energy) @ rotation * 30 + 1
-        tensor[TOKENS // 2, channels // 3] = 5000.0
-        found.append(tensor)
-    return found
+BATCH, FIT_SAMPLES = 8, 16
+COLUMNS = (
+    Column("shape", "shape", "<16"),
+    Column("coder", "coder", "<16"),
+    Column("aim_db", "target dB", ">9"),
+    Column("bits", "bits", ">8.3f"),
+    Column("decode_gb_s", "decode GB/s", ">12.4f"),
+    Column("encode_gb_s", "encode GB/s", ">12.4f"),
+    Column("fit_s", "fit s", ">8.1f"),
+    Column("times_hyperprior", "of hyperprior", ">13.1f"),
+)
+UNITS = {
+    "aim_db": "dB",
+    "bits": "bits per element",
+    "decode_gb_s": "GB/s of float32",
+    "encode_gb_s": "GB/s of float32",
+    "decode_msymbol_s": "million elements per second",
+    "fit_s": "s",
+    "times_hyperprior": "ratio of decoding speeds",
+}
 
 
-def klt_row(name: str, aim: float, rounds: int, fitted: int = FITTED) -> dict[str, Any] | None:
-    """One shape at one aim; None where so few columns do not reach it."""
-    train, test = drawn(name, fitted, 1), drawn(name, BATCH, 2)
+def klt_row(shape: str, target_db: float, rounds: int, fit_samples: int = FIT_SAMPLES) -> dict[str, Any] | None:
+    """Measure `klt` on one shape at one signal-to-noise ratio; None where its columns do not reach that ratio."""
+    train, test = synthetic.synthetic_features(shape, fit_samples, 1), synthetic.synthetic_features(shape, BATCH, 2)
+    components = min(synthetic.SHAPES[shape], synthetic.COMPONENTS)
     started = time.perf_counter()
-    profile = fit("klt", train, Quality(snr_db=aim), means=0, components=min(SHAPES[name], COMPONENTS))
+    profile = fit("klt", train, Quality(snr_db=target_db), means=0, components=components)
     fitting = time.perf_counter() - started
     records = encode(test, profile)
     if any(record.codec != "klt" for record in records):
         return None
-    data, room = [record.data for record in records], [torch.empty_like(tensor) for tensor in test]
+    data, out = [record.data for record in records], [torch.empty_like(tensor) for tensor in test]
     size, elements = sum(tensor.nbytes for tensor in test), sum(record.elements for record in records)
     return {
-        "shape": name,
+        "shape": shape,
         "coder": "klt",
-        "aim_db": aim,
+        "aim_db": target_db,
         "bits": sum(record.payload_bits for record in records) / elements,
         "layers": len(records[0].layers),
-        "decode_gb_s": size / seconds(lambda: decode(data, profile, out=room), rounds) / 1e9,
-        "decode_msymbol_s": elements / seconds(lambda: decode(data, profile, out=room), rounds) / 1e6,
-        "encode_gb_s": size / seconds(lambda: encode(test, profile), max(1, rounds // 3)) / 1e9,
+        "decode_gb_s": size / median_seconds(lambda: decode(data, profile, out=out), rounds) / 1e9,
+        "decode_msymbol_s": elements / median_seconds(lambda: decode(data, profile, out=out), rounds) / 1e6,
+        "encode_gb_s": size / median_seconds(lambda: encode(test, profile), max(1, rounds // 3)) / 1e9,
         "fit_s": fitting,
     }
 
 
-def small_hyperprior(kind: Any) -> Any:
-    """A Hyperprior of one channel, weights as they are drawn."""
-    model = kind(128, 192).eval()
-    model.g_a[0] = torch.nn.Conv2d(1, 128, 5, stride=2, padding=2)
-    model.g_s[-1] = torch.nn.ConvTranspose2d(128, 1, 5, stride=2, padding=2, output_padding=1)
-    model.update(force=True)
-    return model
-
-
-def hyperprior_row(name: str, channels: int, rounds: int) -> dict[str, Any] | None:
-    """CompressAI's Hyperprior of one channel over the tokens x channels plane of one tensor."""
-    try:
-        from compressai.models import ScaleHyperprior
-    except ImportError:
+def hyperprior_row(shape: str, channels: int, rounds: int) -> dict[str, Any] | None:
+    """Measure CompressAI's Hyperprior on one shape; None where CompressAI is not installed."""
+    if not UntrainedHyperprior.available():
         return None
-    model = small_hyperprior(ScaleHyperprior)
-    plane = torch.rand(1, 1, -(-TOKENS // 64) * 64, -(-channels // 64) * 64)
-    with torch.no_grad():
-        coded = model.compress(plane)
-        decoding = seconds(lambda: model.decompress(coded["strings"], coded["shape"]), rounds)
-        encoding = seconds(lambda: model.compress(plane), rounds)
-    size = 4 * TOKENS * channels / 1e9
-    return {"shape": name, "coder": "hyperprior", "decode_gb_s": size / decoding, "encode_gb_s": size / encoding}
+    model = UntrainedHyperprior(synthetic.TOKENS, channels)
+    decoding, encoding = median_seconds(model.decode, rounds), median_seconds(model.encode, rounds)
+    size = 4 * synthetic.TOKENS * channels / 1e9
+    return {"shape": shape, "coder": "hyperprior", "decode_gb_s": size / decoding, "encode_gb_s": size / encoding}
 
 
-def rows_of(name: str, aims: Sequence[float], rounds: int, fitted: int) -> Iterator[dict[str, Any]]:
-    """All coders on one shape; whatever decodes stands beside the Hyperprior."""
-    channels = SHAPES[name]
-    slow = hyperprior_row(name, channels, max(1, rounds // 3))
-    found: list[dict[str, Any]] = [slow] if slow else []
-    test = drawn(name, 2, 2)
-    for coder, aim, bits, encoding, decoding in peers.speeds(test, aims, max(1, rounds // 3)):
-        figures = {"bits": bits, "decode_gb_s": decoding, "encode_gb_s": encoding}
-        found.append({"shape": name, "coder": coder, "aim_db": aim, **figures})
-    yield from found
-    for aim in aims:
-        few: dict[str, Any] = {"shape": name, "coder": f"klt: {COMPONENTS} columns are too few", "aim_db": aim}
-        yield klt_row(name, aim, rounds, fitted) or few
+def rows_of(shape: str, targets_db: Sequence[float], rounds: int, fit_samples: int) -> Iterator[dict[str, Any]]:
+    """Measure all coders on one shape, the Hyperprior first."""
+    hyperprior = hyperprior_row(shape, synthetic.SHAPES[shape], max(1, rounds // 3))
+    if hyperprior:
+        yield hyperprior
+    test = synthetic.synthetic_features(shape, 2, 2)
+    for speed in external_speeds(test, targets_db, max(1, rounds // 3)):
+        yield {
+            "shape": shape,
+            "coder": speed.coder,
+            "aim_db": speed.target_db,
+            "bits": speed.bits,
+            "decode_gb_s": speed.decode_gb_s,
+            "encode_gb_s": speed.encode_gb_s,
+        }
+    for target in targets_db:
+        missed = f"klt: {synthetic.COMPONENTS} columns are too few"
+        yield klt_row(shape, target, rounds, fit_samples) or {"shape": shape, "coder": missed, "aim_db": target}
 
 
-def shown(row: dict[str, Any]) -> str:
-    """A line of the table."""
-    cells = [f"{row['shape']:16}{row['coder']:16}{row.get('aim_db') or '-':>7}"]
-    for key, digits in (("bits", 3), ("decode_gb_s", 4), ("encode_gb_s", 4), ("fit_s", 1)):
-        cells.append(f"{row[key]:>13.{digits}f}" if row.get(key) is not None else " " * 13)
-    cells.append(f"{row['times_hyperprior']:>12.1f}x" if "times_hyperprior" in row else "")
-    return "".join(cells).rstrip()
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark."""
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds of each measurement")
+    parser.add_argument("--aims", type=numbers, default="5,10,20", metavar="DB,...", help="signal-to-noise ratios, dB")
+    parser.add_argument("--fitted", type=int, default=FIT_SAMPLES, metavar="N", help="tensors that klt is fitted on")
+    parser.add_argument("--shapes", type=names, default=",".join(synthetic.SHAPES), metavar="SHAPE,...", help="shapes")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, show, and print one JSON line."""
-    parser = argparse.ArgumentParser(prog="tools/bench cpu", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds of each figure")
-    parser.add_argument("--aims", default="5,10,20", metavar="DB,...", help="signal to noise to aim at")
-    parser.add_argument("--fitted", type=int, default=FITTED, metavar="N", help="tensors that klt is fitted on")
-    parser.add_argument("--shapes", default=",".join(SHAPES), metavar="SHAPE,...", help="some of the shapes")
-    chosen = parser.parse_args(arguments)
-    print(machine())
-    heads = ("bits", "decode GB/s", "encode GB/s", "fit s", "hyperprior")
-    print(f"{'shape':16}{'coder':16}{'aim dB':>7}" + "".join(f"{head:>13}" for head in heads))
+def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Measure every shape."""
+    report.table(COLUMNS)
     rows: list[dict[str, Any]] = []
-    for name in chosen.shapes.split(","):
-        slow = 0.0
-        for row in rows_of(name, [float(aim) for aim in chosen.aims.split(",")], chosen.rounds, chosen.fitted):
-            slow = row["decode_gb_s"] if row["coder"] == "hyperprior" else slow
-            if slow and "decode_gb_s" in row:
-                row["times_hyperprior"] = row["decode_gb_s"] / slow
-            print(shown(row), flush=True)
+    for shape in chosen.shapes:
+        reference = 0.0
+        for row in rows_of(shape, chosen.aims, chosen.rounds, chosen.fitted):
+            reference = row["decode_gb_s"] if row["coder"] == "hyperprior" else reference
+            if reference and "decode_gb_s" in row:
+                row["times_hyperprior"] = row["decode_gb_s"] / reference
+            report.row(row)
             rows.append(row)
-    print(json.dumps({"machine": machine(), "rows": rows}))
-    return 0
+    return {"rows": rows}
 
+
+BENCHMARK = Benchmark("cpu", __doc__ or "", run, add_arguments, UNITS)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

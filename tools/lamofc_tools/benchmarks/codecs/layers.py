@@ -1,121 +1,129 @@
-"""One stored copy read at eight rates: `tools/bench layers SOURCE`.
+"""Read one stored copy at eight rates, and compare each read with records made for that rate.
 
-Samples are ingested once; a dataset then reads as much of them as a signal to noise needs, and as a rate allows. Beside
-each record that was read stand two of one level that were made from the start: one as large, to tell how many dB the
-read is below it; and one as good, to tell how many bytes more it takes. The last line is one JSON document.
+Samples are ingested once; a dataset then reads as much of them as a signal-to-noise ratio needs, or as a rate allows.
+Beside each read stand two records of a single level: one of the same size, which shows how many dB the read is below
+it, and one of the same signal-to-noise ratio, which shows how many bytes more the read takes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 import lamofc_store as lamofc
 from lamofc_codecs import Profile, Quality, decode, encode, fit, inspect, levels_of
-from lamofc_tools.benchmarks.codecs import rate
-from lamofc_tools.benchmarks.codecs.rate import Split
-from lamofc_tools.machine import machine
+from lamofc_tools.benchmarks.frame import Benchmark, Column, Report
+from lamofc_tools.benchmarks.rate_points import GroupSplit, add_source_arguments, source_splits
 
 READS = 8
+COLUMNS = (
+    Column("feature", "feature", "<16"),
+    Column("read", "read", "<15"),
+    Column("bits", "bits", ">8.3f"),
+    Column("snr_db", "SNR dB", ">8.2f"),
+    Column("below_db", "dB below", ">9.2f"),
+    Column("more", "bytes more", ">11.1%"),
+)
+UNITS = {"bits": "bits per element", "snr_db": "dB", "below_db": "dB", "more": "share of bytes"}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way of reading: means over samples."""
+    """Figures of one way of reading: means over samples."""
 
     feature: str
     read: str
     bits: float
-    """Of what is read, an element."""
+    """Bits read, per element."""
     snr_db: float
     below_db: float
-    """How much better records of those bits are that were made for them."""
+    """How many dB better records of the same size are that were made for that size."""
     more: float
-    """Share of bytes above records that were made for that signal to noise."""
+    """Share of bytes above records that were made for the same signal-to-noise ratio."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What is read, and how to make records of it from the start."""
+    """The tensors that are read, and a profile to make single-level records of them."""
 
     name: str
     tensors: list[Tensor]
-    middle: Tensor
+    mean: Tensor
     profile: Profile
 
     def snr_db(self, decoded: Sequence[Tensor]) -> list[float]:
-        """Signal over error of each, in decibels."""
+        """Compute the signal-to-noise ratio of each decoded tensor."""
         pairs = zip(self.tensors, decoded, strict=True)
         errors = [
-            (_power(out.double() - tensor.double()), _power(tensor.double() - self.middle)) for tensor, out in pairs
+            (_power(out.double() - tensor.double()), _power(tensor.double() - self.mean)) for tensor, out in pairs
         ]
         return [10 * math.log10(signal / error) for error, signal in errors]
 
-    def made(self, qualities: Sequence[Quality]) -> list[bytes]:
-        """Records made for each one's quality."""
-        wishes = zip(self.tensors, qualities, strict=True)
-        return [encode([tensor], self.profile, quality=quality)[0].data for tensor, quality in wishes]
+    def records(self, qualities: Sequence[Quality]) -> list[bytes]:
+        """Encode each tensor at its own quality."""
+        pairs = zip(self.tensors, qualities, strict=True)
+        return [encode([tensor], self.profile, quality=quality)[0].data for tensor, quality in pairs]
 
     def row(self, read: str, sizes: Sequence[int], decoded: Sequence[Tensor]) -> Row:
-        """The figures of one way of reading."""
+        """Compute the figures of one way of reading."""
         snrs, counts = self.snr_db(decoded), [tensor.numel() for tensor in self.tensors]
-        as_good = self.made([Quality(snr_db=snr) for snr in snrs])
-        payloads = [size - inspect(data).size for size, data in zip(sizes, as_good, strict=True)]
-        as_large = self.made([Quality(bpfp=8 * size / count) for size, count in zip(payloads, counts, strict=True)])
+        same_snr = self.records([Quality(snr_db=snr) for snr in snrs])
+        payloads = [size - inspect(data).size for size, data in zip(sizes, same_snr, strict=True)]
+        same_size = self.records([Quality(bpfp=8 * size / count) for size, count in zip(payloads, counts, strict=True)])
         return Row(
             self.name,
             read,
             8 * sum(sizes) / sum(counts),
             float(np.mean(snrs)),
-            float(np.mean(self.snr_db(decode(as_large, self.profile))) - np.mean(snrs)),
-            sum(sizes) / sum(map(len, as_good)) - 1,
+            float(np.mean(self.snr_db(decode(same_size, self.profile))) - np.mean(snrs)),
+            sum(sizes) / sum(map(len, same_snr)) - 1,
         )
 
 
-def measure(split: Split, aim: float, folder: Path) -> Iterator[Row]:
-    """Eight reads from a store, then the end of each level."""
+def measure(split: GroupSplit, target_db: float, folder: Path) -> Iterator[Row]:
+    """Measure eight reads from a store, then the end of each level."""
     tensors = [element for element in split.test if isinstance(element, Tensor)]
-    profile = fit("klt", split.train, Quality(snr_db=aim))  # type: ignore[arg-type]
+    profile = fit("klt", split.train, Quality(snr_db=target_db))  # type: ignore[arg-type]
     single = Profile("klt", {**profile.config, "levels": 1}, profile.tensors)
     sources = Sources(split.name, tensors, profile.tensors["bulk_mean"].double(), single)
     with lamofc.create(str(folder / "reads.lamofc")) as store:
         samples = [lamofc.Sample(f"{number:06}", {"x": tensor}) for number, tensor in enumerate(tensors)]
         store.ingest(samples, profile=profile)
-        for wish in _wishes(store, aim):
-            dataset, every = store.dataset(["x"], quality=wish), list(range(len(tensors)))
-            sizes = [len(dataset.packed([number])[0].buffer) for number in every]
-            yield sources.row(str(wish), sizes, [example["x"] for example in dataset.__getitems__(every)])
-    yield from _ends(sources, profile)
+        for quality in _qualities(store, target_db):
+            dataset, indices = store.dataset(["x"], quality=quality), list(range(len(tensors)))
+            sizes = [len(dataset.packed([index])[0].buffer) for index in indices]
+            yield sources.row(str(quality), sizes, [example["x"] for example in dataset.__getitems__(indices)])
+    yield from _level_ends(sources, profile)
 
 
-def _wishes(store: lamofc.Store, aim: float) -> list[Quality]:
-    """Signals to noise up to the aim, and rates up to the whole record's."""
+def _qualities(store: lamofc.Store, target_db: float) -> list[Quality]:
+    """List signal-to-noise ratios up to the stored one, and rates up to that of whole records."""
     query = "SELECT avg(8 * layers[1].bytes / elements), avg(8 * length / elements) FROM records"
-    least, most = store.sql(query).fetchall()[0]
+    first_layer, record = store.sql(query).fetchall()[0]
     half = READS // 2
-    rates = np.geomspace(1.1 * least, 1.05 * most, half + 1)[:half]
+    rates = np.geomspace(1.1 * first_layer, 1.05 * record, half + 1)[:half]
     return [
-        *(Quality(snr_db=float(wish)) for wish in np.linspace(aim / half, aim, half)),
-        *(Quality(bpfp=float(f"{wish:.3g}")) for wish in rates),
+        *(Quality(snr_db=float(snr)) for snr in np.linspace(target_db / half, target_db, half)),
+        *(Quality(bpfp=float(f"{rate:.3g}")) for rate in rates),
     ]
 
 
-def _ends(sources: Sources, profile: Profile) -> Iterator[Row]:
-    """The prefixes of the records that end with a level."""
+def _level_ends(sources: Sources, profile: Profile) -> Iterator[Row]:
+    """Measure the prefixes of the records that end with a level."""
     records = [record.data for record in encode(sources.tensors, profile)]
     levels = [levels_of(data) for data in records]
     for level in range(max(map(len, levels))):
         prefixes = [_prefix(data, sum(counts[: level + 1])) for data, counts in zip(records, levels, strict=True)]
-        yield sources.row(f"to level {level + 1}", [len(some) for some in prefixes], decode(prefixes, profile))
+        yield sources.row(f"to level {level + 1}", [len(data) for data in prefixes], decode(prefixes, profile))
 
 
 def _prefix(record: bytes, layers: int) -> bytes:
@@ -127,31 +135,27 @@ def _power(tensor: Tensor) -> float:
     return float(tensor.square().sum())
 
 
-def show(rows: Sequence[Row]) -> None:
-    """A table."""
-    print(f"{'feature':16}{'read':15}{'bits':>8}{'SNR dB':>9}{'dB below':>10}{'bytes more':>12}")
-    for one in rows:
-        print(
-            f"{one.feature[:15]:16}{one.read:15}{one.bits:>8.3f}{one.snr_db:>9.2f}{one.below_db:>10.2f}"
-            f"{100 * one.more:>11.1f}%"
-        )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark."""
+    add_source_arguments(parser)
+    parser.add_argument(
+        "--aim", type=float, default=20.0, metavar="DB", help="signal-to-noise ratio of the stored copy"
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, show, and print one JSON line."""
-    parser = argparse.ArgumentParser(prog="tools/bench layers", description=(__doc__ or "").split("\n")[0])
-    rate.add_source(parser)
-    parser.add_argument("--aim", type=float, default=20.0, metavar="DB", help="signal to noise of the stored copy")
-    chosen = parser.parse_args(arguments)
+def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Measure every feature of a source."""
+    report.table(COLUMNS)
     rows: list[Row] = []
-    for split in rate.splits(chosen):
+    for split in source_splits(chosen):
         with tempfile.TemporaryDirectory() as folder:
-            rows.extend(measure(split, chosen.aim, Path(folder)))
-    print(machine())
-    show(rows)
-    print(json.dumps({"machine": machine(), "rows": [asdict(one) for one in rows]}))
-    return 0
+            for row in measure(split, chosen.aim, Path(folder)):
+                report.row({**asdict(row), "feature": row.feature[:15]})
+                rows.append(row)
+    return {"rows": [asdict(row) for row in rows]}
 
+
+BENCHMARK = Benchmark("layers", __doc__ or "", run, add_arguments, UNITS)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

@@ -1,1 +1,1 @@
-"""Benchmarks of training: epochs beside other loaders, heads on decoded features, the papers' tables."""
+"""Benchmarks of training: epochs beside other loaders, heads on decoded features, the papers' codecs."""

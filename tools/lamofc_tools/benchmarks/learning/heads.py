@@ -1,16 +1,15 @@
-"""What each bit is worth to a linear head, and what a fit saves that knows it: `tools/bench heads`.
+"""Measure the accuracy of a linear head at each rate, and the gain of a fit that knows the head.
 
 DATA is a safetensors file of one feature, samples x tokens x channels, and `label`. Heads are logistic regressions on
-mean-pooled tokens, trained on original features; every sample is judged once, by a head and a profile that never saw it
-(folds). Then the classes are parted in two halves with a head each, and a profile is fitted for the first head alone,
-for both, and for none: what the second head makes of each is the price of not being known. Rates are of records,
-headers counted, profiles apart. The last line is one JSON document.
+mean-pooled tokens, trained on original features. Every sample is classified once, by a head and a profile that were
+made without it (folds). Then the classes are divided into two halves with a head each, and a profile is fitted for the
+first head alone, for both, and for none: the accuracy of the second head shows the cost of not being known to the fit.
+Rates are those of records, headers counted, profiles not.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,136 +22,137 @@ from torch import Tensor
 
 from lamofc_codecs import Profile, Quality, decode, encode, fit
 from lamofc_store.errors import BadArgument
-from lamofc_tools.heads import LinearHead, fit_linear, joined, sensitivity
-from lamofc_tools.machine import machine
+from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, numbers
+from lamofc_tools.heads import LinearHead, combined_weights, fit_linear, sensitivity
 
 RATES = "0.01,0.02,0.03,0.05,0.1,0.3,1,3"
+COLUMNS = (
+    Column("fit", "fit", "<22"),
+    Column("asked", "target", ">8g"),
+    Column("bpfp", "bits/element", ">13.4f"),
+    Column("accuracy", "accuracy", ">9.3f"),
+)
+UNITS = {"asked": "bits per element", "bpfp": "bits per element", "accuracy": "share of samples"}
 Heads = Sequence[LinearHead]
 
 
 @dataclass(frozen=True)
-class Data:
-    """Features, their classes, and the fold that each sample is judged in."""
+class FoldedData:
+    """Features, their classes, and the fold in which each sample is tested."""
 
     features: Tensor
     labels: Tensor
     fold: Tensor
 
     @classmethod
-    def read(cls, file: Path, folds: int) -> Data:
-        """Of a file."""
+    def read(cls, file: Path, folds: int) -> FoldedData:
+        """Read a safetensors file."""
         tensors = load_file(file)
         names = [name for name in tensors if name != "label"]
         if "label" not in tensors or len(names) != 1 or tensors[names[0]].dim() != 3:
-            raise BadArgument(f"{file} holds {sorted(tensors)}", "one feature, samples x tokens x channels, and label")
+            raise BadArgument(
+                f"{file} holds {sorted(tensors)}", "give a file of one feature, samples x tokens x channels, and label"
+            )
         labels = tensors["label"].long()
         return cls(tensors[names[0]], labels, torch.arange(len(labels)) % folds)
 
     @property
     def folds(self) -> int:
-        """How many there are."""
+        """The number of folds."""
         return int(self.fold.max()) + 1
 
 
-def head_of(data: Data, chosen: Tensor) -> LinearHead:
-    """A head trained on some samples."""
+def fit_head(data: FoldedData, chosen: Tensor) -> LinearHead:
+    """Train a head on some samples."""
     rows = data.features[chosen].float().mean(1)
     return fit_linear(rows, data.labels[chosen], classes=int(data.labels.max()) + 1)
 
 
-def right(head: LinearHead, features: Tensor, labels: Tensor) -> int:
-    """How many samples it tells right."""
+def count_correct(head: LinearHead, features: Tensor, labels: Tensor) -> int:
+    """Count the samples that a head classifies correctly."""
     with torch.no_grad():
         return int((head.scores(features.float().mean(1)).argmax(1) == labels).sum())
 
 
-def profile_of(data: Data, chosen: Tensor, rate: float, heads: Heads) -> Profile:
-    """Fitted on some samples, in the eyes of some heads."""
+def fit_profile(data: FoldedData, chosen: Tensor, rate: float, heads: Heads) -> Profile:
+    """Fit a profile on some samples, with errors weighted for some heads."""
     samples = list(data.features[chosen])
     options: dict[str, Any] = {}
     if heads:
         batches = [[data.features[chosen]]]
-        options["weight"] = joined([sensitivity(head, batches)[0] for head in heads])
+        options["weight"] = combined_weights([sensitivity(head, batches)[0] for head in heads])
     return fit("klt", samples, Quality(bpfp=rate), **options)
 
 
-def coded(data: Data, chosen: Tensor, profile: Profile) -> tuple[Tensor, int]:
-    """Some samples as they come back, and their bits."""
+def decoded_features(data: FoldedData, chosen: Tensor, profile: Profile) -> tuple[Tensor, int]:
+    """Encode and decode some samples; return them with the bits of their records."""
     records = [record.data for record in encode(list(data.features[chosen]), profile)]
     return torch.stack(decode(records, profile)), 8 * sum(map(len, records))
 
 
-def known(data: Data, rates: Sequence[float], tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """Accuracy on originals, and at each rate by a plain fit and by one that knows the head."""
+def known_head(data: FoldedData, rates: Sequence[float], progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Measure accuracy on originals, and at each rate with a plain fit and with one that knows the head."""
     total = len(data.labels)
     splits = [(data.fold != fold, data.fold == fold) for fold in range(data.folds)]
-    heads = [head_of(data, train) for train, _ in splits]
+    heads = [fit_head(data, train) for train, _ in splits]
     pairs = list(zip(splits, heads, strict=True))
-    original = sum(right(head, data.features[test], data.labels[test]) for (_, test), head in pairs)
+    original = sum(count_correct(head, data.features[test], data.labels[test]) for (_, test), head in pairs)
     yield {"fit": "original", "bpfp": 8.0 * data.features.element_size(), "accuracy": original / total}
     for name in ("plain", "for the head"):
         for rate in rates:
-            hits = bits = 0
+            correct = bits = 0
             for (train, test), head in pairs:
-                profile = profile_of(data, train, rate, [head] if name != "plain" else [])
-                back, spent = coded(data, test, profile)
-                hits, bits = hits + right(head, back, data.labels[test]), bits + spent
-            tell(f"{name} {rate:g}")
-            yield {"fit": name, "asked": rate, "bpfp": bits / data.features.numel(), "accuracy": hits / total}
+                profile = fit_profile(data, train, rate, [head] if name != "plain" else [])
+                decoded, record_bits = decoded_features(data, test, profile)
+                correct += count_correct(head, decoded, data.labels[test])
+                bits += record_bits
+            progress(f"{name} {rate:g}")
+            yield {"fit": name, "asked": rate, "bpfp": bits / data.features.numel(), "accuracy": correct / total}
 
 
-def unknown(data: Data, rates: Sequence[float], tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """Accuracy of a head for the second half of the classes, by what the fit knew."""
+def unknown_head(data: FoldedData, rates: Sequence[float], progress: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Measure accuracy of a head for the second half of the classes, by the heads that the fit knew."""
     half = data.labels >= (int(data.labels.max()) + 1) // 2
-    total = int(half.sum())
     for name in ("original", "plain", "for the other head", "for both"):
         for rate in rates if name != "original" else (0.0,):
-            hits, bits, elements = 0, 0.0, 0
+            correct, bits, elements = 0, 0, 0
             for fold in range(data.folds):
                 train, test = data.fold != fold, (data.fold == fold) & half
-                one, other = head_of(data, train & ~half), head_of(data, train & half)
-                heads = {"for the other head": [one], "for both": [one, other]}.get(name, [])
-                back, spent = data.features[test], 0
+                first, second = fit_head(data, train & ~half), fit_head(data, train & half)
+                heads = {"for the other head": [first], "for both": [first, second]}.get(name, [])
+                decoded, record_bits = data.features[test], 0
                 if name != "original":
-                    back, spent = coded(data, test, profile_of(data, train, rate, heads))
-                hits, bits, elements = (
-                    hits + right(other, back, data.labels[test]),
-                    bits + spent,
-                    elements + back.numel(),
-                )
-            tell(f"second head, {name} {rate:g}")
-            yield {"fit": name, "asked": rate, "bpfp": bits / elements, "accuracy": hits / total}
+                    decoded, record_bits = decoded_features(data, test, fit_profile(data, train, rate, heads))
+                correct += count_correct(second, decoded, data.labels[test])
+                bits, elements = bits + record_bits, elements + decoded.numel()
+            progress(f"second head, {name} {rate:g}")
+            yield {"fit": name, "asked": rate, "bpfp": bits / elements, "accuracy": correct / int(half.sum())}
 
 
-def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """A table."""
-    print(f"\n{title}\n{'fit':22}{'asked':>8}{'bits/element':>14}{'accuracy':>10}")
-    for row in rows:
-        asked = f"{row['asked']:g}" if row.get("asked") else "-"
-        print(f"{row['fit']:22}{asked:>8}{row['bpfp']:>14.4f}{row['accuracy']:>10.3f}")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark."""
+    parser.add_argument("data", type=Path, metavar="DATA", help="a safetensors file of one feature and `label`")
+    parser.add_argument("--folds", type=int, default=3, metavar="N", help="folds of the samples")
+    parser.add_argument("--rates", type=numbers, default=RATES, metavar="BITS,...", help="bits per element")
+    parser.add_argument(
+        "--other-rates", type=numbers, default="0.05,0.3", metavar="BITS,...", help="the same, for the second head"
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, show, and print one JSON line."""
-    parser = argparse.ArgumentParser(prog="tools/bench heads", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("--folds", type=int, default=3, metavar="N")
-    parser.add_argument("--rates", default=RATES, metavar="BITS,...")
-    parser.add_argument("--other-rates", default="0.05,0.3", metavar="BITS,...", help="for the second head")
-    chosen = parser.parse_args(arguments)
-    data = Data.read(chosen.data, chosen.folds)
+def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Measure both questions."""
+    data = FoldedData.read(chosen.data, chosen.folds)
+    report.line(f"{chosen.data.name}: {tuple(data.features.shape)}, {chosen.folds} folds")
+    known = list(known_head(data, chosen.rates, report.progress))
+    unknown = list(unknown_head(data, chosen.other_rates, report.progress))
+    report.line("\nA head that the fit may know")
+    report.table(COLUMNS, known)
+    report.line("\nA head for the second half of the classes")
+    report.table(COLUMNS, unknown)
+    return {"data": chosen.data.name, "folds": chosen.folds, "known": known, "unknown": unknown}
 
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
 
-    print(f"{machine()}; {chosen.data.name}: {tuple(data.features.shape)}, {chosen.folds} folds")
-    rates, others = ([float(rate) for rate in text.split(",")] for text in (chosen.rates, chosen.other_rates))
-    tables = {"known": list(known(data, rates, tell)), "unknown": list(unknown(data, others, tell))}
-    show("A head that the fit may know", tables["known"])
-    show("A head for the second half of the classes", tables["unknown"])
-    print(json.dumps({"machine": machine(), "data": chosen.data.name, "folds": chosen.folds, **tables}))
-    return 0
-
+BENCHMARK = Benchmark("heads", __doc__ or "", run, add_arguments, UNITS)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

@@ -1,4 +1,4 @@
-"""Other ways to keep float16 features for training: each writes them once, and reads them batch after batch."""
+"""Other formats and loaders of float16 features: each writes the features once and reads them in batches."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 class Peer(ABC):
-    """Features, samples x anything, and a label for each."""
+    """A format of features (samples x any shape) with a label for each sample."""
 
     name: str
     needs: str | None = None
-    """A package that may not be installed."""
+    """Package that must be installed."""
 
     def __init__(self, folder: Path, bucket: Bucket) -> None:
         self.folder, self.bucket = folder, bucket
         folder.mkdir(parents=True, exist_ok=True)
 
     @classmethod
-    def usable(cls) -> bool:
-        """Whether its package is there."""
+    def available(cls) -> bool:
+        """Tell whether its package is installed."""
         if cls.needs is None:
             return True
         with contextlib.suppress(ImportError):
@@ -44,11 +44,11 @@ class Peer(ABC):
 
     @abstractmethod
     def write(self, features: Halves, labels: NDArray[np.int64]) -> None:
-        """Put them there."""
+        """Write features and labels into the folder."""
 
     @abstractmethod
     def epoch(self, batch: int, seed: int) -> Batches:
-        """One pass in a random order."""
+        """Read all samples once, in a random order."""
 
 
 class Memmap(Peer):
@@ -57,12 +57,12 @@ class Memmap(Peer):
     name = "npy memmap"
 
     def write(self, features: Halves, labels: NDArray[np.int64]) -> None:
-        """Two files."""
+        """Write one file of features and one of labels."""
         np.save(self.folder / "x.npy", features)
         np.save(self.folder / "y.npy", labels)
 
     def epoch(self, batch: int, seed: int) -> Batches:
-        """Samples copied out of the map."""
+        """Copy samples out of the map."""
         mapped, labels = np.load(self.folder / "x.npy", mmap_mode="r"), np.load(self.folder / "y.npy")
         order = np.random.default_rng(seed).permutation(len(labels))
         for start in range(0, len(order), batch):
@@ -72,42 +72,42 @@ class Memmap(Peer):
 
 
 class Safetensors(Peer):
-    """One file, a slice a sample."""
+    """One safetensors file, read a slice a sample."""
 
     name = "safetensors"
 
     def write(self, features: Halves, labels: NDArray[np.int64]) -> None:
-        """One tensor of all samples."""
+        """Write one tensor of all samples."""
         from safetensors.numpy import save_file
 
         save_file({"x": features, "y": labels}, self.folder / "x.safetensors")
 
     def epoch(self, batch: int, seed: int) -> Batches:
-        """A slice a sample, stacked."""
+        """Read a slice for each sample and stack them."""
         from safetensors import safe_open
 
         with safe_open(self.folder / "x.safetensors", framework="pt") as opened:
-            whole, labels = opened.get_slice("x"), opened.get_tensor("y")
+            features, labels = opened.get_slice("x"), opened.get_tensor("y")
             order = np.random.default_rng(seed).permutation(len(labels))
             for start in range(0, len(order), batch):
                 chosen = order[start : start + batch].tolist()
-                found = torch.cat([whole[index : index + 1] for index in chosen])
-                self.bucket.take(found.nbytes, len(chosen))
-                yield found, labels[chosen]
+                samples = torch.cat([features[index : index + 1] for index in chosen])
+                self.bucket.take(samples.nbytes, len(chosen))
+                yield samples, labels[chosen]
 
 
-class _Throttled(io.RawIOBase):
-    """A file read through a bucket."""
+class _ThrottledFile(io.RawIOBase):
+    """A file that is read through a bucket."""
 
     def __init__(self, file: Any, bucket: Bucket) -> None:
         self.file, self.bucket, self.requests = file, bucket, 1
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes; the whole file is one request."""
+        """Read the next bytes; the whole file counts as one request."""
         data: bytes = self.file.read(size)
         self.bucket.take(len(data), self.requests)
         self.requests = 0
@@ -120,49 +120,49 @@ class _Throttled(io.RawIOBase):
 
 
 class WebDataset(Peer):
-    """Tar files, read from end to end, with a buffer to shuffle in."""
+    """Tar files, read from end to end, with a shuffle buffer."""
 
     name, needs = "webdataset", "webdataset"
 
     def write(self, features: Halves, labels: NDArray[np.int64]) -> None:
-        """Shards of 32 MiB."""
+        """Write shards of 32 MiB."""
         from webdataset import ShardWriter
 
         with ShardWriter(str(self.folder / "%04d.tar"), maxsize=1 << 25, verbose=0) as out:
-            for number, (one, label) in enumerate(zip(features, labels, strict=True)):
-                out.write({"__key__": f"{number:06d}", "x.npy": one, "y.cls": int(label)})
+            for number, (sample, label) in enumerate(zip(features, labels, strict=True)):
+                out.write({"__key__": f"{number:06d}", "x.npy": sample, "y.cls": int(label)})
 
     def epoch(self, batch: int, seed: int) -> Batches:
-        """Shards in a random order."""
+        """Read the shards in a random order."""
         import webdataset
         from webdataset.gopen import gopen_schemes
 
-        def opened(url: str, mode: str = "rb", bufsize: int = 8192) -> Any:
-            return _Throttled(Path(url.removeprefix("throttled:")).open("rb"), self.bucket)
+        def open_throttled(url: str, mode: str = "rb", bufsize: int = 8192) -> Any:
+            return _ThrottledFile(Path(url.removeprefix("throttled:")).open("rb"), self.bucket)
 
-        gopen_schemes["throttled"] = opened
+        gopen_schemes["throttled"] = open_throttled
         shards = [f"throttled:{path}" for path in sorted(self.folder.glob("*.tar"))]
         source = webdataset.WebDataset(shards, shardshuffle=len(shards), seed=seed, empty_check=False)
-        for one, label in source.shuffle(64).decode().to_tuple("x.npy", "y.cls").batched(batch):
-            yield torch.from_numpy(np.stack(list(one))), torch.as_tensor(np.asarray(label))
+        for samples, label in source.shuffle(64).decode().to_tuple("x.npy", "y.cls").batched(batch):
+            yield torch.from_numpy(np.stack(list(samples))), torch.as_tensor(np.asarray(label))
 
 
-def _counted(kind: Any, bucket: Bucket) -> Any:
-    """A kind of dataset whose samples are taken from the bucket."""
+def _throttled_dataset(dataset_class: Any, bucket: Bucket) -> Any:
+    """Subclass a dataset so that its samples pass through the bucket."""
 
-    class Counted(kind):  # type: ignore[misc]
-        def __getitem__(self, at: Any) -> Any:
-            found = super().__getitem__(at)
-            bucket.take(found["x"].nbytes)
-            return found
+    class ThrottledDataset(dataset_class):  # type: ignore[misc]
+        def __getitem__(self, index: Any) -> Any:
+            sample = super().__getitem__(index)
+            bucket.take(sample["x"].nbytes)
+            return sample
 
-    return Counted
+    return ThrottledDataset
 
 
-def _loaded(data: Any, batch: int) -> Batches:
-    """Its batches, by torch's loader."""
-    for found in torch.utils.data.DataLoader(data, batch_size=batch):
-        yield found["x"], found["y"]
+def _torch_batches(dataset: Any, batch: int) -> Batches:
+    """Batch a dataset with PyTorch's loader."""
+    for examples in torch.utils.data.DataLoader(dataset, batch_size=batch):
+        yield examples["x"], examples["y"]
 
 
 class Mds(Peer):
@@ -171,22 +171,22 @@ class Mds(Peer):
     name, needs = "mds", "streaming"
 
     def write(self, features: Halves, labels: NDArray[np.int64]) -> None:
-        """Shards of 64 MiB."""
+        """Write shards of 64 MiB."""
         from streaming import MDSWriter
 
         shape = ",".join(map(str, features.shape[1:]))
         columns = {"x": f"ndarray:float16:{shape}", "y": "int"}
         with MDSWriter(out=str(self.folder / "mds"), columns=columns) as out:
-            for one, label in zip(features, labels, strict=True):
-                out.write({"x": one, "y": int(label)})
+            for sample, label in zip(features, labels, strict=True):
+                out.write({"x": sample, "y": int(label)})
 
     def epoch(self, batch: int, seed: int) -> Batches:
-        """Its own shuffle."""
+        """Read in the order of its own shuffle."""
         from streaming import StreamingDataset
 
-        kind = _counted(StreamingDataset, self.bucket)
-        data = kind(local=str(self.folder / "mds"), shuffle=True, shuffle_seed=seed, batch_size=batch)
-        return _loaded(data, batch)
+        dataset_class = _throttled_dataset(StreamingDataset, self.bucket)
+        dataset = dataset_class(local=str(self.folder / "mds"), shuffle=True, shuffle_seed=seed, batch_size=batch)
+        return _torch_batches(dataset, batch)
 
 
 class LitData(Peer):
@@ -195,50 +195,50 @@ class LitData(Peer):
     name, needs = "litdata", "litdata"
 
     def write(self, features: Halves, labels: NDArray[np.int64]) -> None:
-        """Chunks of 64 MiB."""
+        """Write chunks of 64 MiB."""
         from litdata.streaming.writer import BinaryWriter
 
         writer = BinaryWriter(str(self.folder / "lit"), chunk_bytes="64MB")
         (self.folder / "lit").mkdir(exist_ok=True)
-        for number, (one, label) in enumerate(zip(features, labels, strict=True)):
-            writer[number] = {"x": torch.from_numpy(one), "y": int(label)}
+        for number, (sample, label) in enumerate(zip(features, labels, strict=True)):
+            writer[number] = {"x": torch.from_numpy(sample), "y": int(label)}
         writer.done()
         writer.merge()
 
     def epoch(self, batch: int, seed: int) -> Batches:
-        """Its own shuffle."""
+        """Read in the order of its own shuffle."""
         from litdata import StreamingDataset
 
-        kind = _counted(StreamingDataset, self.bucket)
-        return _loaded(kind(str(self.folder / "lit"), shuffle=True, seed=seed), batch)
+        dataset_class = _throttled_dataset(StreamingDataset, self.bucket)
+        return _torch_batches(dataset_class(str(self.folder / "lit"), shuffle=True, seed=seed), batch)
 
 
 class HuggingFace(Peer):
-    """An Arrow table of HF datasets, mapped into memory."""
+    """An Arrow table of Hugging Face datasets, mapped into memory."""
 
     name, needs = "hf datasets", "datasets"
 
     def write(self, features: Halves, labels: NDArray[np.int64]) -> None:
-        """Rows flattened: Arrow's nested lists take minutes."""
+        """Write flattened rows; Arrow's nested lists would take minutes."""
         from datasets import Dataset, Features, Sequence, Value
 
         flat = features.reshape(len(features), -1)
-        kinds = Features({"x": Sequence(Value("float16"), length=flat.shape[1]), "y": Value("int64")})
-        Dataset.from_dict({"x": list(flat), "y": labels}, features=kinds).save_to_disk(str(self.folder / "hf"))
+        columns = Features({"x": Sequence(Value("float16"), length=flat.shape[1]), "y": Value("int64")})
+        Dataset.from_dict({"x": list(flat), "y": labels}, features=columns).save_to_disk(str(self.folder / "hf"))
         (self.folder / "shape").write_text(" ".join(map(str, features.shape[1:])))
 
     def epoch(self, batch: int, seed: int) -> Batches:
-        """Rows by their numbers."""
+        """Read rows by their indices."""
         from datasets import load_from_disk
 
         data = load_from_disk(str(self.folder / "hf")).with_format("numpy")
         shape = [int(size) for size in (self.folder / "shape").read_text().split()]
         order = np.random.default_rng(seed).permutation(len(data))
         for start in range(0, len(order), batch):
-            found = data[order[start : start + batch]]
-            rows = np.asarray(found["x"], np.float16).reshape(-1, *shape)
+            examples = data[order[start : start + batch]]
+            rows = np.asarray(examples["x"], np.float16).reshape(-1, *shape)
             self.bucket.take(rows.nbytes, len(rows))
-            yield torch.from_numpy(rows), torch.from_numpy(found["y"])
+            yield torch.from_numpy(rows), torch.from_numpy(examples["y"])
 
 
 PEERS: tuple[type[Peer], ...] = (Memmap, Safetensors, WebDataset, Mds, LitData, HuggingFace)

@@ -1,16 +1,15 @@
-"""Epochs of heads from a store and from other formats: `tools/bench train [DATA]`.
+"""Measure epochs of heads that read from a store and from other formats.
 
-A linear head on pooled tokens and a small DPT head are trained for an epoch a round, from this store read at several
-rates and from float16 in other formats, out of page cache and through one token bucket that all take their bytes from.
-Every reader has one thread ahead of the training, in one process; figures are medians of rounds. `memory` trains on
-float16 that lies in memory: what training itself takes. Features are drawn pictures (neighbours are alike), or DATA: a
-safetensors file of samples x tokens x channels and `label`. The last line is one JSON document.
+A linear head on pooled tokens and a small DPT head are trained for an epoch a round: from this store, read at several
+rates, and from float16 in other formats; out of page cache, and through one token bucket that meters the bytes of every
+reader. Every reader has one thread that prefetches, in one process; figures are medians of rounds. `memory` trains on
+float16 in memory: the cost of the training itself. Features are synthetic pictures with similar neighbouring tokens, or
+those of DATA, a safetensors file of one feature, samples x tokens x channels, and `label`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -30,11 +29,10 @@ from torch import Tensor
 import lamofc_store as lamofc
 from lamofc_codecs.testing import picture
 from lamofc_store import FeatureLoader, Quality, Sample
+from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
 from lamofc_tools.benchmarks.learning.loader_peers import PEERS, Peer
 from lamofc_tools.benchmarks.learning.throttle import Bucket, ThrottledFileSystem, register
-from lamofc_tools.heads import KINDS, Head, Task
-from lamofc_tools.heads.architectures import PooledHead
-from lamofc_tools.machine import machine
+from lamofc_tools.heads import HEADS, Head, PooledHead, Task
 
 PLACES: dict[str, tuple[float | None, float]] = {
     "page cache": (None, 0.0),
@@ -42,6 +40,7 @@ PLACES: dict[str, tuple[float | None, float]] = {
     "40 MB/s": (40e6, 0.0),
     "200 MB/s, 20 ms": (200e6, 0.02),
 }
+"""Bytes a second and latency in seconds of each place to read from."""
 STORES: dict[str, tuple[str, Quality | None, tuple[tuple[str, Quality | None], ...]]] = {
     "klt 20 dB": (
         "klt",
@@ -51,23 +50,42 @@ STORES: dict[str, tuple[str, Quality | None, tuple[tuple[str, Quality | None], .
     "klt 10 dB": ("klt", Quality(snr_db=10), (("", None), (" at 5", Quality(snr_db=5)))),
     "raw": ("raw", None, (("", None),)),
 }
-"""Codec and quality of each store, and at which rates it is read."""
-Epoch = Iterator[tuple[Sequence[Tensor], Tensor]]
-"""Batches: of each layer samples x tokens x channels, and targets."""
-BATCH, FITTED = 8, 32
+"""Codec and quality of each store, and the rates at which it is read."""
+BATCH, FIT_SAMPLES, PREFETCHED_BATCHES = 8, 32, 2
+COLUMNS = (
+    Column("place", "place", "<17"),
+    Column("reader", "reader", "<29"),
+    Column("seconds", "epoch s", ">8.3f"),
+    Column("samples_s", "samples/s", ">10.1f"),
+    Column("read_mb", "MB read", ">9.2f"),
+    Column("core_seconds", "core s", ">8.2f"),
+    Column("of_memmap", "of memmap", ">9.2f"),
+)
+UNITS = {
+    "seconds": "s per epoch",
+    "samples_s": "samples per second",
+    "core_seconds": "CPU seconds per epoch",
+    "bytes": "bytes per epoch",
+    "requests": "requests per epoch",
+    "of_memmap": "seconds of the memory map, as a ratio",
+}
+Batches = Iterator[tuple[Sequence[Tensor], Tensor]]
+"""Features of each layer, samples x tokens x channels, and targets."""
+Epochs = Callable[[int], Batches]
+"""The batches of one epoch, by its seed."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A head, what it is trained on, and how large that is."""
+    """A head and its training data."""
 
     name: str
     features: Tensor
     """Samples x layers x tokens x channels, float16."""
     labels: Tensor
-    fitted: Tensor
-    """Other samples, which the store's profiles are fitted on."""
-    make: Callable[[], Head]
+    fit_features: Tensor
+    """Other samples, on which the profiles of the stores are fitted."""
+    make_head: Callable[[], Head]
 
     @property
     def layers(self) -> list[str]:
@@ -75,14 +93,16 @@ class Job:
         return [f"layer.{number}" for number in range(self.features.shape[1])]
 
 
-def linear_job(name: str, features: Tensor, labels: Tensor, fitted: Tensor) -> Job:
-    """A linear head on mean-pooled tokens."""
+def linear_job(name: str, features: Tensor, labels: Tensor, fit_features: Tensor) -> Job:
+    """Make the job of a linear head on mean-pooled tokens."""
     task = Task("classes", int(labels.max()) + 1)
-    return Job(name, features[:, None], labels, fitted[:, None], lambda: KINDS["linear"]([features.shape[2]], task))
+    return Job(
+        name, features[:, None], labels, fit_features[:, None], lambda: HEADS["linear"]([features.shape[2]], task)
+    )
 
 
 def pictures(numbers: range, side: int, channels: int, layers: int) -> Tensor:
-    """Drawn features: samples x layers x tokens x channels."""
+    """Generate synthetic features: samples x layers x tokens x channels."""
     return torch.stack(
         [
             torch.stack([picture(side, side, channels, 10_000 * layer + number, first=1) for layer in range(layers)])
@@ -91,74 +111,74 @@ def pictures(numbers: range, side: int, channels: int, layers: int) -> Tensor:
     ).half()
 
 
-def jobs(data: Path | None, count: int, names: Sequence[str]) -> Iterator[Job]:
-    """Those asked for."""
-    if "pictures" in names:
-        drawn, others = (
-            pictures(numbers, 32, 1024, 1)[:, 0] for numbers in (range(count), range(count, count + FITTED))
-        )
-        yield linear_job(f"linear, {count} x {tuple(drawn.shape[1:])}", drawn, torch.arange(count) % 10, others)
+def jobs(data: Path | None, count: int, job_names: Sequence[str]) -> Iterator[Job]:
+    """Make the jobs that are named, and one of DATA."""
+    ranges = (range(count), range(count, count + FIT_SAMPLES))
+    if "pictures" in job_names:
+        features, others = (pictures(numbers, 32, 1024, 1)[:, 0] for numbers in ranges)
+        yield linear_job(f"linear, {count} x {tuple(features.shape[1:])}", features, torch.arange(count) % 10, others)
     if data is not None:
         tensors = load_file(data)
         (name,) = (name for name in tensors if name != "label")
-        features, seen = tensors[name].half(), torch.arange(len(tensors[name])) % 2 == 0
-        yield linear_job(f"linear, {data.stem}", features[seen], tensors["label"].long()[seen], features[~seen])
-    if "dpt" in names:
-        drawn, others = (pictures(numbers, 16, 384, 4) for numbers in (range(count), range(count, count + FITTED)))
-        maps = torch.stack([(drawn[number, 0, 1:, 0] > 0).reshape(16, 16) for number in range(count)]).long()
+        features, is_even = tensors[name].half(), torch.arange(len(tensors[name])) % 2 == 0
+        labels = tensors["label"].long()
+        yield linear_job(f"linear, {data.stem}", features[is_even], labels[is_even], features[~is_even])
+    if "dpt" in job_names:
+        features, others = (pictures(numbers, 16, 384, 4) for numbers in ranges)
+        maps = torch.stack([(features[number, 0, 1:, 0] > 0).reshape(16, 16) for number in range(count)]).long()
         task = Task("segments", 2)
-        make = lambda: KINDS["dpt"]([384] * 4, task, prefix=1, inner=16)  # noqa: E731 - a name for a closure
-        yield Job(f"dpt, {count} x 4 x {tuple(drawn.shape[2:])}", drawn, maps, others, make)
+        make_head = lambda: HEADS["dpt"]([384] * 4, task, prefix=1, inner=16)  # noqa: E731 - a name for a closure
+        yield Job(f"dpt, {count} x 4 x {tuple(features.shape[2:])}", features, maps, others, make_head)
 
 
 class Learner:
-    """A head that takes steps."""
+    """A head with its optimiser."""
 
     def __init__(self, job: Job) -> None:
         torch.manual_seed(0)
-        self.head = job.make().train()
+        self.head = job.make_head().train()
         self.optimiser = torch.optim.SGD(self.head.parameters(), 1e-3)
 
     def step(self, layers: Sequence[Tensor], labels: Tensor) -> None:
-        """One, on a batch of each layer."""
+        """Take one step on a batch of each layer."""
         outputs = self.head([layer.float() for layer in layers])
         self.optimiser.zero_grad()
         self.head.task.loss(outputs, labels).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
 
 
-def ahead(batches: Epoch) -> Epoch:
-    """Two batches made before they are asked for."""
+def prefetch(batches: Batches) -> Batches:
+    """Make two batches ahead, in a thread."""
     with ThreadPoolExecutor(1) as thread:
-        made = deque(thread.submit(next, batches, None) for _ in range(2))
-        while (batch := made.popleft().result()) is not None:
-            made.append(thread.submit(next, batches, None))
+        pending = deque(thread.submit(next, batches, None) for _ in range(PREFETCHED_BATCHES))
+        while (batch := pending.popleft().result()) is not None:
+            pending.append(thread.submit(next, batches, None))
             yield batch
 
 
-def from_store(url: str, job: Job, quality: Quality | None, *, pooled: bool = False) -> Callable[[int], Epoch]:
-    """Epochs of a store, whole tokens or what their head makes of them."""
+def from_store(url: str, job: Job, quality: Quality | None, *, pooled: bool = False) -> Epochs:
+    """Read epochs from a store: all tokens, or tokens pooled as the head pools them."""
     dataset = lamofc.open(url).dataset(job.layers, target="number", quality=quality)
-    head = job.make()
+    head = job.make_head()
     if pooled and isinstance(head, PooledHead):
         dataset = dataset.pooled(head.pool)
 
-    def epoch(seed: int) -> Epoch:
+    def epoch(seed: int) -> Batches:
         for batch in FeatureLoader(dataset, BATCH, shuffle=True, seed=seed, prefetch=0, dtype=torch.float32):
             yield [batch[layer] for layer in job.layers], job.labels[batch["number"]]
 
     return epoch
 
 
-def from_peer(peer: Peer, job: Job) -> Callable[[int], Epoch]:
-    """Epochs of a peer; labels that are maps are found by the sample's number."""
+def from_peer(peer: Peer, job: Job) -> Epochs:
+    """Read epochs from a peer; labels are found by the number of the sample, since some are maps."""
     return lambda seed: ((features.unbind(1), job.labels[numbers]) for features, numbers in peer.epoch(BATCH, seed))
 
 
-def from_memory(job: Job) -> Callable[[int], Epoch]:
-    """What the training itself takes."""
+def from_memory(job: Job) -> Epochs:
+    """Take epochs from memory: the cost of the training itself."""
 
-    def epoch(seed: int) -> Epoch:
+    def epoch(seed: int) -> Batches:
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(job.labels)))
         for chosen in torch.split(order, BATCH):
             yield job.features[chosen].unbind(1), job.labels[chosen]
@@ -166,105 +186,113 @@ def from_memory(job: Job) -> Callable[[int], Epoch]:
     return epoch
 
 
-def readers(job: Job, folder: Path, bucket: Bucket, *, slow: bool) -> Iterator[tuple[str, Callable[[int], Epoch]]]:
-    """Every way to read a job's features."""
-    ways = (False, True) if isinstance(job.make(), PooledHead) else (False,)
+def readers(job: Job, folder: Path, bucket: Bucket, *, slow: bool) -> Iterator[tuple[str, Epochs]]:
+    """List every way to read the features of a job; what is read is written first where it does not exist."""
     yield "memory", from_memory(job)
-    for kind in PEERS:
-        place = folder / kind.name.replace(" ", "-")
-        if not kind.usable():
+    for peer_class in PEERS:
+        place = folder / peer_class.name.replace(" ", "-")
+        if not peer_class.available():
             continue
-        written = place.exists()
-        peer = kind(place, bucket)
-        if not written:
+        exists = place.exists()
+        peer = peer_class(place, bucket)
+        if not exists:
             peer.write(job.features.numpy(), np.arange(len(job.labels)))
-        yield kind.name, from_peer(peer, job)
+        yield peer_class.name, from_peer(peer, job)
+    pooled_choices = (False, True) if isinstance(job.make_head(), PooledHead) else (False,)
     for name, (codec, quality, reads) in STORES.items():
-        url = folder / name.replace(" ", "-")
-        if not url.exists():
-            filled(url, job, codec, quality)
+        path = folder / name.replace(" ", "-")
+        if not path.exists():
+            fill_store(path, job, codec, quality)
         for suffix, rate in reads:
-            for pooled in ways:
-                there = f"throttled://{url}" if slow else str(url)
-                yield f"store, {name}{suffix}{', pooled' * pooled}", from_store(there, job, rate, pooled=pooled)
+            for pooled in pooled_choices:
+                url = f"throttled://{path}" if slow else str(path)
+                yield f"store, {name}{suffix}{', pooled' * pooled}", from_store(url, job, rate, pooled=pooled)
 
 
-def filled(url: Path, job: Job, codec: str, quality: Quality | None) -> None:
-    """A store of a job's features."""
-    others = [Sample(f"f{number}", dict(zip(job.layers, one, strict=True))) for number, one in enumerate(job.fitted)]
-    samples = [
-        Sample(f"{number:06d}", dict(zip(job.layers, one, strict=True)), {"number": number})
-        for number, one in enumerate(job.features)
+def fill_store(path: Path, job: Job, codec: str, quality: Quality | None) -> None:
+    """Create a store of the features of a job, with profiles fitted on other samples."""
+    others = [
+        Sample(f"f{number}", dict(zip(job.layers, layers, strict=True)))
+        for number, layers in enumerate(job.fit_features)
     ]
-    with lamofc.open(str(url), "a") as store:
+    samples = [
+        Sample(f"{number:06d}", dict(zip(job.layers, layers, strict=True)), {"number": number})
+        for number, layers in enumerate(job.features)
+    ]
+    with lamofc.open(str(path), "a") as store:
         store.ingest(others, codec, quality, fit_samples=len(others))
         store.forget([sample.id for sample in others])
         store.ingest(samples, codec, quality)
 
 
-def measured(job: Job, epoch: Callable[[int], Epoch], bucket: Bucket, rounds: int) -> dict[str, Any]:
-    """Seconds, bytes and seconds of cores of an epoch."""
-    learner, taken, cores = Learner(job), [], []
-    bucket.empty()
+def measure(job: Job, epochs: Epochs, bucket: Bucket, rounds: int) -> dict[str, Any]:
+    """Measure seconds, CPU seconds and bytes of an epoch."""
+    learner, seconds, core_seconds = Learner(job), [], []
+    bucket.reset()
     for number in range(rounds + 1):
-        started, used, seen = time.perf_counter(), time.process_time(), 0
-        for layers, labels in ahead(epoch(number)):
+        started, core_started, count = time.perf_counter(), time.process_time(), 0
+        for layers, labels in prefetch(epochs(number)):
             learner.step(layers, labels)
-            seen += len(labels)
-        if seen != len(job.labels):
-            raise RuntimeError(f"{seen} samples came of {len(job.labels)}")
-        taken.append(time.perf_counter() - started)
-        cores.append(time.process_time() - used)
-    middle = statistics.median(taken[1:])
+            count += len(labels)
+        if count != len(job.labels):
+            raise RuntimeError(f"an epoch gave {count} of {len(job.labels)} samples")
+        seconds.append(time.perf_counter() - started)
+        core_seconds.append(time.process_time() - core_started)
+    median = statistics.median(seconds[1:])
     return {
-        "seconds": middle,
-        "samples_s": len(job.labels) / middle,
-        "core_seconds": statistics.median(cores[1:]),
+        "seconds": median,
+        "samples_s": len(job.labels) / median,
+        "core_seconds": statistics.median(core_seconds[1:]),
         "bytes": bucket.bytes // (rounds + 1),
         "requests": bucket.requests // (rounds + 1),
     }
 
 
 def rows_of(job: Job, folder: Path, places: Sequence[str], rounds: int) -> Iterator[dict[str, Any]]:
-    """Every reader in every place."""
+    """Measure every reader in every place."""
     for place in places:
         bucket = Bucket(*PLACES[place])
         ThrottledFileSystem.bucket = bucket
-        for name, epoch in readers(job, folder, bucket, slow=place != "page cache"):
-            yield {"job": job.name, "place": place, "reader": name, **measured(job, epoch, bucket, rounds)}
+        for name, epochs in readers(job, folder, bucket, slow=place != "page cache"):
+            yield {"job": job.name, "place": place, "reader": name, **measure(job, epochs, bucket, rounds)}
 
 
-def shown(row: dict[str, Any], raw: float) -> str:
-    """A line of the table."""
-    cells = f"{row['place']:18}{row['reader']:30}{row['seconds']:>9.3f}{row['samples_s']:>11.1f}"
-    return f"{cells}{row['bytes'] / 1e6:>10.2f}{row['core_seconds']:>9.2f}{raw / row['seconds']:>10.2f}x"
+def place_names(text: str) -> list[str]:
+    """Parse the argument of `--places`, whose names may contain commas."""
+    return text.split(";")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, show, and print one JSON line."""
-    parser = argparse.ArgumentParser(prog="tools/bench train", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("data", type=Path, nargs="?", metavar="DATA")
-    parser.add_argument("--count", type=int, default=64, metavar="N", help="drawn samples")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N")
-    parser.add_argument("--jobs", default="pictures,dpt", metavar="NAME,...", help="pictures, dpt")
-    parser.add_argument("--places", default=";".join(PLACES), metavar="PLACE;...")
-    chosen = parser.parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark."""
+    parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="a file of features and labels")
+    parser.add_argument("--count", type=int, default=64, metavar="N", help="synthetic samples")
+    parser.add_argument(
+        "--rounds", type=int, default=3, metavar="N", help="epochs that are timed, after one that is not"
+    )
+    parser.add_argument("--jobs", type=names, default="pictures,dpt", metavar="NAME,...", help="synthetic jobs")
+    parser.add_argument(
+        "--places", type=place_names, default=";".join(PLACES), metavar="PLACE;...", help="places to read from"
+    )
+
+
+def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Measure every job."""
     register()
-    print(machine())
     rows: list[dict[str, Any]] = []
-    for job in jobs(chosen.data, chosen.count, chosen.jobs.split(",")):
-        print(f"\n{job.name}, {job.features.nbytes / 1e6:.1f} MB of float16")
-        print(f"{'place':18}{'reader':30}{'epoch s':>9}{'samples/s':>11}{'MB read':>10}{'core s':>9}{'of memmap':>11}")
-        raw = 1.0
+    for job in jobs(chosen.data, chosen.count, chosen.jobs):
+        report.line(f"\n{job.name}, {job.features.nbytes / 1e6:.1f} MB of float16")
+        report.table(COLUMNS)
+        memmap_seconds = 1.0
         with tempfile.TemporaryDirectory() as folder:
-            for row in rows_of(job, Path(folder), chosen.places.split(";"), chosen.rounds):
-                raw = row["seconds"] if row["reader"] == "npy memmap" else raw
-                row["of_memmap"] = raw / row["seconds"]
-                print(shown(row, raw), flush=True)
+            for row in rows_of(job, Path(folder), chosen.places, chosen.rounds):
+                memmap_seconds = row["seconds"] if row["reader"] == "npy memmap" else memmap_seconds
+                row["of_memmap"] = memmap_seconds / row["seconds"]
+                report.row({**row, "read_mb": row["bytes"] / 1e6})
                 rows.append(row)
-    print(json.dumps({"machine": machine(), "rounds": chosen.rounds, "rows": rows}))
-    return 0
+    return {"rounds": chosen.rounds, "rows": rows}
 
+
+BENCHMARK = Benchmark("train", __doc__ or "", run, add_arguments, UNITS)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(BENCHMARK.main())

@@ -1,18 +1,19 @@
-"""Time from typing a command to its last word: `tools/bench startup`.
+"""Measure the time from typing a command to its end.
 
-Each command runs in a fresh process, several times, on a small store; the first run of each is thrown away, so files
-come from page cache. The last line is one JSON document.
+Each command runs in a fresh process, several times, on a small store. The first run of each does not count, so files
+come from page cache.
 """
 
+from __future__ import annotations
+
 import argparse
-import json
 import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,25 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store import Sample
-from lamofc_tools.machine import machine
+from lamofc_tools.benchmarks.frame import Benchmark, Column, Report
 
 BUDGETS = {"--help": 0.3, "ls": 1.0, "log": 1.0, "info": 1.0, "sql": 1.0}
 SAMPLES = 100
+COLUMNS = (Column("command", "command", "<16"), Column("seconds", "s", ">8.3f"), Column("budget", "budget", ">8.1f"))
 _START = "import sys; from lamofc_tools.cli import main; sys.exit(main())"
 
 
 def measure(folder: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each command, a number for each round."""
-    place = str(folder / "small.lamofc")
-    with lamofc.create(place) as store:
+    """Measure the seconds of each command, a number for each round."""
+    url = str(folder / "small.lamofc")
+    with lamofc.create(url) as store:
         store.ingest([Sample(f"s{number:03d}", {"layer.1": torch.randn(16, 64)}) for number in range(SAMPLES)])
     lines = {
         "--help": ["--help"],
-        "ls": ["ls", place],
-        "log": ["log", place],
-        "info": ["info", place],
-        "sql": ["sql", place, "SELECT feature, avg(bpfp) FROM records GROUP BY 1"],
+        "ls": ["ls", url],
+        "log": ["log", url],
+        "info": ["info", url],
+        "sql": ["sql", url, "SELECT feature, avg(bpfp) FROM records GROUP BY 1"],
     }
     return {name: [_seconds(line) for _ in range(rounds + 1)][1:] for name, line in lines.items()}
 
@@ -48,25 +50,24 @@ def _seconds(line: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def show(medians: Mapping[str, float]) -> None:
-    """A table for people."""
-    for name, seconds in medians.items():
-        print(f"lamofc {name:<8} {seconds:.3f} s   budget {BUDGETS[name]:.1f} s")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark."""
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="runs of each command")
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, print a table, and last one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    rounds = parser.parse_args(arguments).rounds
+def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Measure every command."""
     with tempfile.TemporaryDirectory(prefix="lamofc-bench-") as folder:
-        seconds = measure(Path(folder), rounds)
+        seconds = measure(Path(folder), chosen.rounds)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{machine()}; medians of {rounds} runs\n")
-    show(medians)
-    found: dict[str, Any] = {"machine": machine(), "python": platform.python_version(), "rounds": rounds}
-    print(json.dumps({**found, "budgets": BUDGETS, "seconds": medians}))
+    report.table(
+        COLUMNS,
+        ({"command": f"lamofc {name}", "seconds": medians[name], "budget": BUDGETS[name]} for name in medians),
+    )
+    return {"python": platform.python_version(), "rounds": chosen.rounds, "budgets": BUDGETS, "seconds": medians}
 
+
+BENCHMARK = Benchmark("startup", __doc__ or "", run, add_arguments, {"seconds": "s", "budgets": "s"})
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

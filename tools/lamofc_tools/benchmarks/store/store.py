@@ -1,7 +1,8 @@
-"""Opening and asking a store of ten million records in a thousand commits: `tools/bench store`.
+"""Measure opening and querying a store of ten million records in a thousand commits.
 
-The log, the checkpoints and all rows are a real store's; the rows are made here instead of by coding features, and no
-segment is written. Each figure of opening is taken in a process of its own; `--keep` leaves the store for another run.
+The log, the checkpoints and all rows are those of a real store; the rows are synthetic instead of coming from features,
+and no segment is written. Each figure of opening is taken in a process of its own. `--keep` leaves the store for
+another run.
 """
 
 from __future__ import annotations
@@ -13,24 +14,35 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 import lamofc_store as lamofc
 from lamofc_store.maintenance import bulk_rows
-from lamofc_tools.benchmarks.store import catalog
-from lamofc_tools.machine import machine
+from lamofc_tools.benchmarks import synthetic_rows as synthetic
+from lamofc_tools.benchmarks.frame import Benchmark, Column, Report
+from lamofc_tools.machine import median_seconds
 
 BUDGETS = {"open_s": 1.0, "aggregate_s": 1.0, "lookup_ms": 5.0, "bytes_a_row": 25.0}
 LOOKUPS = 200
-PLACE = ("segment", "offset", "length", "shape", "pattern", "profile")
-"""What `store[sample, feature]` looks up."""
+PLACE_COLUMNS = ("segment", "offset", "length", "shape", "pattern", "profile")
+"""Columns that `store[sample, feature]` looks up."""
+QUERIES = {
+    "avg(bpfp) by feature": "SELECT feature, avg(bpfp) FROM records GROUP BY 1",
+    "view features": "SELECT * FROM features",
+}
+COLUMNS = (
+    Column("part", "part", "<16"),
+    Column("name", "figure", "<26"),
+    Column("value", "value", ">10.4f"),
+    Column("unit", "unit", "<6"),
+)
+UNITS = {"build_s": "s", "fresh process": "s", "warm": "s", "bytes a row": "bytes"}
 
-_ASK = """
+_OPEN_AND_QUERY = """
 import json, sys, time
 import pyarrow, pyarrow.parquet, duckdb, lamofc_store
 url, query = sys.argv[1], sys.argv[2]
@@ -44,57 +56,45 @@ print(json.dumps({"open": opened, "first_query": time.perf_counter() - started, 
 
 
 def build(url: str, records: int, commits: int) -> None:
-    """A store whose commits each add rows of one segment."""
-    noise = np.random.default_rng(0)
-    each = records // commits // catalog.FEATURES
+    """Create a store whose commits each add the rows of one segment."""
+    generator = np.random.default_rng(0)
+    each = records // commits // synthetic.FEATURES
     with lamofc.open(url, "w") as store:
         for number in range(commits):
-            ids = [f"img_{sample:07d}" for sample in range(number * each, (number + 1) * each)]
-            rows = catalog.record_rows(ids, number, noise)
-            samples = pa.table({"sample": ids, "label": noise.integers(0, 1000, each), "split": ["train"] * each})
-            bulk_rows.commit_rows(store, rows, samples)
+            ids = synthetic.sample_ids(number * each, each)
+            rows = synthetic.record_rows(ids, number, generator)
+            bulk_rows.commit_rows(store, rows, synthetic.sample_rows(ids, generator))
 
 
-def asked(url: str, query: str, rounds: int) -> dict[str, float]:
-    """Opening and a first query, each time in a fresh process: medians."""
+def measure_fresh(url: str, query: str, rounds: int) -> dict[str, float]:
+    """Measure opening and a first query, each time in a fresh process: medians."""
     found = []
     for _ in range(rounds):
-        done = subprocess.run([sys.executable, "-c", _ASK, url, query], capture_output=True, text=True, check=True)
-        found.append(json.loads(done.stdout))
-    return {name: statistics.median(one[name] for one in found) for name in ("open", "first_query")}
+        command = [sys.executable, "-c", _OPEN_AND_QUERY, url, query]
+        found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    return {name: statistics.median(times[name] for times in found) for name in ("open", "first_query")}
 
 
-def warm(url: str, records: int) -> dict[str, float]:
-    """Aggregates and lookups in a store that is open and has been asked before."""
+def measure_warm(url: str, records: int) -> dict[str, float]:
+    """Measure aggregates and lookups in a store that is open and has been queried before."""
     with lamofc.open(url) as store:
-        ids = [f"img_{n:07d}" for n in np.random.default_rng(1).integers(0, records // catalog.FEATURES, LOOKUPS)]
-        queries = {
-            "avg(bpfp) by feature": "SELECT feature, avg(bpfp) FROM records GROUP BY 1",
-            "view features": "SELECT * FROM features",
+        numbers = np.random.default_rng(1).integers(0, records // synthetic.FEATURES, LOOKUPS)
+        ids = [synthetic.sample_ids(int(number), 1)[0] for number in numbers]
+        found = {
+            name: median_seconds(lambda query=query: store.sql(query).fetchall(), 5, warm=False)  # type: ignore[misc]
+            for name, query in QUERIES.items()
         }
-        found = {name: _median(lambda query=query: store.sql(query).fetchall(), 5) for name, query in queries.items()}
-        for name, columns in (("to read it", PLACE), ("all columns", None)):
+        for name, columns in (("to read it", PLACE_COLUMNS), ("all columns", None)):
             store.catalog.lookup(ids[:1], columns=columns)
-            seconds = [
-                _median(lambda sample=sample, columns=columns: store.catalog.lookup([sample], columns=columns), 1)
-                for sample in ids
-            ]
+            lookups = [partial(store.catalog.lookup, [sample], columns=columns) for sample in ids]
+            seconds = [median_seconds(lookup, 1, warm=False) for lookup in lookups]
             found[f"lookup, {name}"] = statistics.median(seconds)
             found[f"lookup, {name}, p99"] = float(np.quantile(seconds, 0.99))
         return found
 
 
-def _median(work: Any, rounds: int) -> float:
-    seconds = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
-
-
-def bytes_a_row(url: str, records: int) -> dict[str, float]:
-    """Parquet bytes of record rows: in the commits' own objects, and in checkpoints' merged ones."""
+def bytes_per_row(url: str, records: int) -> dict[str, float]:
+    """Count the Parquet bytes of record rows: in the objects of commits, and in merged ones of checkpoints."""
     own = sum(path.stat().st_size for path in Path(url, "rows").glob("*.records.parquet"))
     with lamofc.open(url) as store:
         runs = store.snapshot.runs.get("records", ())
@@ -102,34 +102,43 @@ def bytes_a_row(url: str, records: int) -> dict[str, float]:
     return {"commits": own / records, "merged": merged}
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Build, ask, print a table, and last one line of JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=10_000_000)
-    parser.add_argument("--commits", type=int, default=1_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--keep", type=Path, help="build the store here, or take the one that is here")
-    given = parser.parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of this benchmark."""
+    parser.add_argument("--records", type=int, default=10_000_000, metavar="N", help="record rows")
+    parser.add_argument("--commits", type=int, default=1_000, metavar="N", help="commits that add them")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="fresh processes")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="build the store here, or use the one that exists")
+
+
+def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+    """Build the store and measure it."""
     with tempfile.TemporaryDirectory(prefix="lamofc-bench-") as folder:
-        url = str(given.keep or Path(folder, "big.lamofc"))
+        url = str(chosen.keep or Path(folder, "big.lamofc"))
         started = time.perf_counter()
         if not Path(url).exists():
-            build(url, given.records, given.commits)
+            build(url, chosen.records, chosen.commits)
         found: dict[str, Any] = {
-            "machine": machine(),
-            "records": given.records,
-            "commits": given.commits,
+            "budgets": BUDGETS,
+            "records": chosen.records,
+            "commits": chosen.commits,
             "build_s": time.perf_counter() - started,
-            "fresh process": asked(url, "SELECT feature, avg(bpfp) FROM records GROUP BY 1", given.rounds),
-            "warm": warm(url, given.records),
-            "bytes a row": bytes_a_row(url, given.records),
+            "fresh process": measure_fresh(url, QUERIES["avg(bpfp) by feature"], chosen.rounds),
+            "warm": measure_warm(url, chosen.records),
+            "bytes a row": bytes_per_row(url, chosen.records),
         }
-    print(f"{found['machine']}; {given.records:,} records in {given.commits:,} commits\n")
-    for part in ("fresh process", "warm", "bytes a row"):
-        for name, value in found[part].items():
-            print(f"{part:>16}  {name:<24} {value:.4f}{'' if part == 'bytes a row' else ' s'}")
-    print(json.dumps({"budgets": BUDGETS, **found}))
+    report.line(f"{chosen.records:,} records in {chosen.commits:,} commits")
+    report.table(
+        COLUMNS,
+        (
+            {"part": part, "name": name, "value": value, "unit": UNITS[part]}
+            for part in ("fresh process", "warm", "bytes a row")
+            for name, value in found[part].items()
+        ),
+    )
+    return found
 
+
+BENCHMARK = Benchmark("store", __doc__ or "", run, add_arguments, UNITS)
 
 if __name__ == "__main__":
-    main()
+    sys.exit(BENCHMARK.main())

@@ -1,63 +1,72 @@
-"""The command line's edge: option types, output as text or JSON, errors with hints, progress bars."""
+"""The edge of the command line: options and their values, output as text or JSON, errors, progress bars.
+
+In: the words of a command line. Out: keyword arguments for the library, and text, documents and exit codes from its
+results and exceptions.
+"""
 
 from lamofc_tools.cli.console import tensor_files
-from lamofc_tools.cli.console.errors import CORRUPT, CliError, trouble
+from lamofc_tools.cli.console.errors import CORRUPT, CliError, error_of
+from lamofc_tools.cli.console.flatten import flatten_options
 from lamofc_tools.cli.console.options import (
-    Aware,
-    Coding,
+    CodingOptions,
+    Device,
     DryRun,
     FeatureGlobs,
     Groups,
+    HeadWeightOptions,
     OnError,
     OutputFile,
-    RatedReading,
-    Reading,
+    Patterns,
+    RatedReadOptions,
+    ReadOptions,
+    RunStore,
     SampleId,
+    SourceOptions,
     SourcePath,
-    StorePlace,
-    Taking,
+    StoreUrl,
     Where,
-    Writing,
-    device_of,
-    flat,
-    pairs,
-    profile,
+    WriteOptions,
 )
-from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, table, tell
+from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, print_error, table
 from lamofc_tools.cli.console.progress import Bar
 from lamofc_tools.cli.console.tensor_files import file_name
+from lamofc_tools.cli.console.values import load_profile, parse_json_pairs, parse_patterns, resolve_device
 
 __all__ = [
     "CORRUPT",
     "Amount",
-    "Aware",
     "Bar",
     "CliError",
-    "Coding",
+    "CodingOptions",
+    "Device",
     "DryRun",
     "FeatureGlobs",
     "Groups",
+    "HeadWeightOptions",
     "OnError",
     "Output",
     "OutputFile",
-    "RatedReading",
-    "Reading",
+    "Patterns",
+    "RatedReadOptions",
+    "ReadOptions",
+    "RunStore",
     "SampleId",
+    "SourceOptions",
     "SourcePath",
-    "StorePlace",
-    "Taking",
+    "StoreUrl",
     "Where",
-    "Writing",
+    "WriteOptions",
     "cell",
-    "device_of",
+    "error_of",
     "file_name",
-    "flat",
+    "flatten_options",
     "has_colour",
     "json_rows",
-    "pairs",
-    "profile",
+    "load_profile",
+    "parse_json_pairs",
+    "parse_patterns",
+    "print_error",
+    "resolve_device",
     "table",
-    "tell",
     "tensor_files",
-    "trouble",
 ]

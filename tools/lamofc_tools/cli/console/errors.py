@@ -1,5 +1,6 @@
-"""From an exception to two lines and an exit code: the one table of what can go wrong."""
+"""Map every exception to two lines and an exit code, with one table of what can go wrong."""
 
+import re
 from dataclasses import dataclass
 
 from lamofc_store.errors import Hint
@@ -9,7 +10,7 @@ OK, FAILED, USAGE, NOT_FOUND, CONFLICT, CORRUPT, INTERRUPTED = 0, 1, 2, 3, 4, 5,
 
 @dataclass(frozen=True, slots=True)
 class CliError:
-    """What is wrong, what mends it, and what the shell is told."""
+    """An error for the terminal: what is wrong, what to do, and the exit code."""
 
     kind: str
     message: str
@@ -17,75 +18,102 @@ class CliError:
     code: int
 
     def lines(self) -> tuple[str, str]:
-        """The two lines."""
+        """Format the two lines."""
         return f"error: {self.message}", f"try: {self.cure}"
 
     def to_json(self) -> dict[str, object]:
-        """The document of a failed command."""
+        """Convert to the document of a failed command."""
         return {"error": {"type": self.kind, "message": self.message, "try": self.cure, "exit_code": self.code}}
 
 
-_OPTIONS = {
-    "features": "feature",
-    "groups": "group",
-    "patterns": "pattern",
-    "grids": "grid",
-    "storage_options": "storage-option",
-}
-"""Options that are given several times are called by what one of them is."""
+_REPEATABLE = {"features": "feature", "groups": "group", "patterns": "pattern", "grids": "grid"}
+"""Arguments that take several values, each with the name of the option that is repeated."""
 
 TABLE: dict[str, tuple[int, str]] = {
-    "lamofc_codecs.errors.CorruptRecord": (CORRUPT, "lamofc verify STORE names all that is damaged"),
-    "lamofc_codecs.errors.BadQuality": (USAGE, "lamofc codec show CODEC lists the targets that a codec takes"),
+    "lamofc_codecs.errors.CorruptRecord": (CORRUPT, "lamofc verify STORE lists everything that is damaged"),
+    "lamofc_codecs.errors.BadQuality": (USAGE, "lamofc codec show CODEC lists the qualities that a codec takes"),
     "lamofc_codecs.errors.UnknownCodec": (USAGE, "lamofc codec list"),
-    "lamofc_codecs.errors.CodecError": (FAILED, "lamofc codec list says what each codec takes"),
+    "lamofc_codecs.errors.CodecError": (FAILED, "lamofc codec list describes what each codec takes"),
     "lamofc_catalog.errors.SchemaConflict": (CONFLICT, "give the column another name or its first type"),
     "lamofc_catalog.errors.BadQuery": (USAGE, "lamofc sql STORE 'DESCRIBE records' lists the columns of a view"),
-    "lamofc_catalog.errors.CatalogError": (FAILED, "lamofc verify STORE names all that is damaged"),
-    "lamofc_store.errors.StoreError": (FAILED, "the option --help tells what the command takes"),
+    "lamofc_catalog.errors.CatalogError": (FAILED, "lamofc verify STORE lists everything that is damaged"),
+    "lamofc_store.errors.StoreError": (FAILED, "the option --help describes what the command takes"),
     "builtins.FileNotFoundError": (NOT_FOUND, "check the path"),
     "builtins.IsADirectoryError": (FAILED, "give a file, not a folder"),
-    "builtins.NotADirectoryError": (FAILED, "give a path whose folders are folders"),
-    "builtins.PermissionError": (FAILED, "give yourself the right to it, or choose another place"),
-    "builtins.OSError": (FAILED, "mend what the system says and run the same command again"),
-    "builtins.MemoryError": (FAILED, "take fewer or smaller features at a time"),
-    "builtins.KeyboardInterrupt": (
-        INTERRUPTED,
-        "run the same command again: what was committed stays, it goes on there",
-    ),
+    "builtins.NotADirectoryError": (FAILED, "give a path that leads through folders only"),
+    "builtins.PermissionError": (FAILED, "change the permissions, or choose another place"),
+    "builtins.OSError": (FAILED, "remove the cause that the system names, and run the same command again"),
+    "builtins.MemoryError": (FAILED, "process fewer or smaller features at a time"),
+    "builtins.KeyboardInterrupt": (INTERRUPTED, "run the same command again: it continues after the last commit"),
 }
-"""Class to exit code and to the cure for an error that brings none. Store errors bring their own codes.
+"""Exit code of each class, and the cure for an error that brings none. Store errors bring their own codes.
 
 Classes are named, not imported: importing the codecs would load torch for `lamofc --help`.
 """
 
+FOREIGN: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
+    (
+        "torch.OutOfMemoryError",
+        re.compile(""),
+        "the GPU has too little memory",
+        "process fewer samples at a time, or give --device cpu",
+    ),
+    (
+        "builtins.RuntimeError",
+        re.compile(r"No CUDA GPUs|no NVIDIA driver|NVIDIA driver on your system|CUDA driver|CUDA error|hipError"),
+        "there is no usable CUDA device",
+        "give --device cpu, or run on a machine with an NVIDIA GPU and its driver",
+    ),
+    (
+        "builtins.AssertionError",
+        re.compile("not compiled with CUDA"),
+        "there is no usable CUDA device",
+        "give --device cpu, or install PyTorch with CUDA",
+    ),
+    (
+        "builtins.RuntimeError",
+        re.compile("not enough memory|can't allocate memory"),
+        "there is too little memory",
+        "process fewer or smaller features at a time",
+    ),
+    (
+        "botocore.exceptions.BotoCoreError",
+        re.compile(""),
+        "the object store cannot be reached",
+        "check the URL, the network, the credentials and --storage-option",
+    ),
+    (
+        "botocore.exceptions.ClientError",
+        re.compile(""),
+        "the object store refused the request",
+        "check the bucket, its permissions and --storage-option",
+    ),
+)
+"""Errors of other libraries: class, pattern of the message, what to say of it, and the cure."""
 
-def trouble(error: BaseException) -> CliError:
-    """What to tell of an exception."""
+
+def error_of(error: BaseException) -> CliError:
+    """Convert an exception to an error for the terminal."""
     kind = type(error).__name__
-    if hasattr(error, "format_message"):  # a usage error of typer, whichever click it carries
-        return CliError("Usage", _line(error.format_message()), f"{_path(error)} --help", USAGE)
-    row = next((TABLE[name] for name in map(_qualified, type(error).__mro__) if name in TABLE), None)
+    if hasattr(error, "format_message"):  # a usage error of typer, whichever click it bundles
+        return CliError("Usage", _line(error.format_message()), f"{_command_path(error)} --help", USAGE)
+    classes = [_qualified(ancestor) for ancestor in type(error).__mro__]
+    for name, pattern, message, cure in FOREIGN:
+        if name in classes and pattern.search(str(error)):
+            return CliError(kind, f"{message}: {_first_line(str(error))}", cure, FAILED)
+    row = next((TABLE[name] for name in classes if name in TABLE), None)
     if row is None:
-        told = f"{kind}: {_line(str(error))}" if str(error) else kind
-        return CliError(kind, told, "the same command with --debug shows where it happened", FAILED)
-    code, cure = row
-    return CliError(
-        kind,
-        _message(error),
-        _line(_worded(getattr(error, "cure", "") or cure)),
-        int(getattr(error, "exit_code", code)),
-    )
+        message = f"{kind}: {_line(str(error))}" if str(error) else kind
+        return CliError(kind, message, "the same command with --debug shows where it happened", FAILED)
+    code, default_cure = row
+    cure = getattr(error, "cure", "") or default_cure
+    worded = cure.worded(option_name) if isinstance(cure, Hint) else cure
+    return CliError(kind, _message(error), _line(worded).removeprefix("try "), int(getattr(error, "exit_code", code)))
 
 
-def _worded(cure: str) -> str:
-    """The cure with its arguments as options."""
-    return cure.worded(option) if isinstance(cure, Hint) else cure
-
-
-def option(argument: str) -> str:
-    """The option that stands for an argument of a library function."""
-    return f"--{_OPTIONS.get(argument, argument.replace('_', '-'))}"
+def option_name(argument: str) -> str:
+    """Name the option that stands for an argument of a library function."""
+    return f"--{_REPEATABLE.get(argument, argument.replace('_', '-'))}"
 
 
 def _qualified(kind: type) -> str:
@@ -104,6 +132,10 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _path(error: BaseException) -> str:
+def _first_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[0]
+
+
+def _command_path(error: BaseException) -> str:
     context = getattr(error, "ctx", None)
     return str(context.command_path) if context is not None else "lamofc"

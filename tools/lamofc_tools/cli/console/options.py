@@ -1,52 +1,86 @@
-"""Every option, declared once; options that go together are the fields of one frozen dataclass.
+"""Options of the commands. Options that belong together are the fields of one frozen dataclass.
 
-A command takes such a group as one parameter and `flat` spells it out for typer, one option a field.
+A command takes such a dataclass as one parameter, and `flatten_options` spells it out for typer, one option a field.
 """
 
-import functools
-import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 import lamofc_store as lamofc
 from lamofc_store import DEFAULT_CODEC, DEFAULT_SNR_DB
 from lamofc_store.errors import BadArgument
+from lamofc_tools.cli.console.values import parse_json_pairs, parse_pairs, parse_patterns, parse_quality
 
 if TYPE_CHECKING:
-    from lamofc_store import Profile, Quality, Store
+    from lamofc_store import Quality, Store
     from lamofc_store.sources import Source
 
-StorePlace = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or any URL that fsspec knows.")]
+StoreUrl = Annotated[str, typer.Argument(metavar="STORE", help="A folder, or any URL that fsspec supports.")]
 SourcePath = Annotated[str, typer.Argument(metavar="SOURCE", help="A folder or a file of features.")]
 SampleId = Annotated[str, typer.Argument(metavar="SAMPLE", help="The id of a sample.")]
-OutputFile = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="Where to write; replaced if there.")]
+OutputFile = Annotated[
+    str, typer.Option("-o", "--output", metavar="FILE", help="Write to this file; an existing one is replaced.")
+]
 FeatureGlobs = Annotated[
-    list[str] | None, typer.Option("--feature", metavar="GLOB", help="Take only features of these names; repeatable.")
+    list[str] | None,
+    typer.Option("--feature", metavar="GLOB", help="Take only features with matching names. Repeatable."),
+]
+Patterns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pattern",
+        metavar="GLOB=PATTERN",
+        help="Rearrange matching features to tokens x channels by this einops pattern. Repeatable.",
+    ),
 ]
 Where = Annotated[
-    str | None, typer.Option("--where", metavar="SQL", help="Only samples for which this SQL condition holds.")
+    str | None, typer.Option("--where", metavar="SQL", help="Take only samples for which this SQL condition holds.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
+Groups = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="GLOB",
+        help="Code features with matching names together, such as layer.*.{k,v}; auto groups those that gain by it. "
+        "Repeatable.",
+    ),
+]
+OnError = Annotated[
+    str, typer.Option("--on-error", help="Choose what a bad sample does: stop, skip it, or store it raw.")
+]
+Device = Annotated[
+    str, typer.Option("--device", help="Compute on auto, cpu or cuda; auto takes a GPU if there is one.")
+]
+RunStore = Annotated[
+    str | None, typer.Option("--run-in", metavar="STORE", help="Record the result in this store's catalog, as a run.")
+]
 StorageOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--storage-option",
         metavar="K=V",
-        help="Passed to fsspec; V is read as JSON where it is JSON, as text otherwise. Repeatable.",
+        help="Pass an option to fsspec; V is read as JSON where it is JSON, as text otherwise. Repeatable.",
     ),
 ]
 
 
-PATTERN = "layer.*=b t c -> (b t) c"
-"""What `KEY=VALUE` looks like."""
+def _open_store(url: str, mode: Literal["r", "r+", "a"], storage_option: list[str] | None, **options: Any) -> "Store":
+    """Open a store, and name --storage-option where a file system does not accept it."""
+    parsed = parse_json_pairs(storage_option, "--storage-option", "anon=true")
+    try:
+        return lamofc.open(url, mode, storage_options=parsed, **options)
+    except TypeError as error:
+        if not parsed:
+            raise
+        given = " ".join(f"--storage-option {text}" for text in storage_option or ())
+        raise BadArgument(f"{url} does not accept {given}: {error}", "leave the option out, or correct it") from error
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How a store is opened for reading."""
 
     as_of: Annotated[
@@ -55,240 +89,166 @@ class Reading:
     storage_option: StorageOptions = None
 
     def open(self, url: str) -> "Store":
-        """The store, for reading."""
-        return lamofc.open(url, storage_options=storage_options(self.storage_option), as_of=self.as_of)
+        """Open a store for reading."""
+        return _open_store(url, "r", self.storage_option, as_of=self.as_of)
 
 
 @dataclass(frozen=True)
-class Writing:
+class WriteOptions:
     """How a store is opened for writing."""
 
     storage_option: StorageOptions = None
 
     def open(self, url: str, mode: Literal["r+", "a"] = "r+") -> "Store":
-        """The store, for writing; mode `a` makes it where there is none."""
-        return lamofc.open(url, mode, storage_options=storage_options(self.storage_option))
-
-
-Groups = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--group",
-        metavar="GLOB",
-        help="Code features of these names together: layer.*.{k,v}; or auto, what that saves. Repeatable.",
-    ),
-]
-OnError = Annotated[str, typer.Option("--on-error", help="A bad sample: stop, skip it, or store it raw.")]
+        """Open a store for writing; mode `a` creates it where there is none."""
+        return _open_store(url, mode, self.storage_option)
 
 
 @dataclass(frozen=True)
-class Taking:
-    """Which features of a source are taken, and as what."""
+class RatedReadOptions(ReadOptions):
+    """How a store is opened for reading, and how much of layered records is read."""
+
+    snr: Annotated[
+        float | None,
+        typer.Option("--snr", metavar="DB", help="Read only the layers that this signal-to-noise ratio in dB needs."),
+    ] = None
+    bpfp: Annotated[
+        float | None,
+        typer.Option("--bpfp", metavar="BITS", help="Read at most so many bits per feature point (element)."),
+    ] = None
+
+    @property
+    def quality(self) -> "Quality | None":
+        """The quality to read at; None to read everything."""
+        return parse_quality({"snr_db": ("--snr", self.snr), "bpfp": ("--bpfp", self.bpfp)})
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """Which features of a source are taken, and in what layout."""
 
     format: Annotated[
         str,
         typer.Option(
             "--format",
-            help="auto, safetensors, npz, npy, pt, zst, rows (a file of stacked samples), parquet (embeddings), "
+            help="Read auto, safetensors, npz, npy, pt, zst, rows (a file of stacked samples), parquet (embeddings), "
             "or a published family: dinov3, qwen3, falconmamba, kimiaudio, sd35, lamofc-npy, compressai-vision.",
         ),
     ] = "auto"
     feature: FeatureGlobs = None
-    pattern: Annotated[
-        list[str] | None,
-        typer.Option("--pattern", metavar="GLOB=PATTERN", help="einops pattern to tokens x channels; repeatable."),
-    ] = None
+    pattern: Patterns = None
     group: Groups = None
     grid: Annotated[
         list[str] | None,
-        typer.Option("--grid", metavar="GLOB=P+HxW", help="Token grid of a feature: P tokens, then H x W; repeatable."),
+        typer.Option(
+            "--grid",
+            metavar="GLOB=P+HxW",
+            help="Declare the token grid of matching features: P tokens, then H rows of W. Repeatable.",
+        ),
     ] = None
 
     def source(self, path: str) -> "Source":
-        """The source, listed and not yet read."""
+        """Open the source: it is listed, and not yet read."""
         return lamofc.sources.open(path, self.format, features=tuple(self.feature or ()))
 
     def options(self) -> dict[str, Any]:
-        """As the store's verbs take them."""
+        """Return the keyword arguments of the store's methods."""
         return {
-            "patterns": pairs(self.pattern, "--pattern"),
+            "patterns": parse_patterns(self.pattern),
             "groups": tuple(self.group or ()),
-            "grids": pairs(self.grid, "--grid", "layer.*=5+32x32"),
+            "grids": parse_pairs(self.grid, "--grid", "layer.*=1+16x16"),
         }
 
 
 @dataclass(frozen=True)
-class RatedReading(Reading):
-    """The same, and how much of records in layers is read."""
+class CodingOptions:
+    """The codec, its options, and the one quality that it codes at."""
 
-    snr: Annotated[
-        float | None, typer.Option("--snr", metavar="DB", help="Read only as much as this signal to noise needs.")
-    ] = None
-    bpfp: Annotated[float | None, typer.Option("--bpfp", help="Read at most so many bits an element.")] = None
-
-    @property
-    def quality(self) -> "Quality | None":
-        """As the library takes it; None for all that there is."""
-        if self.snr is not None and self.bpfp is not None:
-            raise BadArgument(f"--snr {self.snr:g} beside --bpfp {self.bpfp:g}", "give one of the two")
-        if self.snr is not None:
-            return lamofc.Quality(snr_db=self.snr)
-        return None if self.bpfp is None else lamofc.Quality(bpfp=self.bpfp)
-
-
-@dataclass(frozen=True)
-class Coding:
-    """The codec and the one quality that it aims at."""
-
-    codec: Annotated[str, typer.Option("--codec", help="`lamofc codec list` lists them.")] = DEFAULT_CODEC
+    codec: Annotated[str, typer.Option("--codec", help="Code with this codec; `lamofc codec list` lists all.")] = (
+        DEFAULT_CODEC
+    )
     snr: Annotated[
         float | None,
         typer.Option(
-            "--snr", metavar="DB", help=f"Signal to noise in decibels; {DEFAULT_SNR_DB:g} when nothing is asked for."
+            "--snr",
+            metavar="DB",
+            help=f"Code at this signal-to-noise ratio in dB; {DEFAULT_SNR_DB:g} if no quality is given.",
         ),
     ] = None
-    mse: Annotated[float | None, typer.Option("--mse", help="Mean squared error.")] = None
-    bpfp: Annotated[float | None, typer.Option("--bpfp", help="Bits per feature point (element).")] = None
-    step: Annotated[float | None, typer.Option("--step", help="Distance between neighbouring levels.")] = None
-    max_error: Annotated[float | None, typer.Option("--max-error", help="No element is off by more.")] = None
-    qp: Annotated[int | None, typer.Option("--qp", help="Quantisation parameter of vvc and hevc.")] = None
-    lossless: Annotated[bool, typer.Option("--lossless", help="Every bit comes back: the codec raw.")] = False
+    mse: Annotated[float | None, typer.Option("--mse", help="Code at this mean squared error.")] = None
+    bpfp: Annotated[
+        float | None,
+        typer.Option("--bpfp", metavar="BITS", help="Code at so many bits per feature point (element)."),
+    ] = None
+    step: Annotated[
+        float | None, typer.Option("--step", help="Code with this distance between neighbouring levels.")
+    ] = None
+    max_error: Annotated[
+        float | None, typer.Option("--max-error", help="Code so that no element has a larger error.")
+    ] = None
+    qp: Annotated[int | None, typer.Option("--qp", help="Code vvc or hevc at this quantisation parameter.")] = None
+    lossless: Annotated[
+        bool, typer.Option("--lossless", help="Code without loss, with the codec raw unless --codec names another.")
+    ] = False
     fit_samples: Annotated[
         int | None,
         typer.Option(
             "--fit-samples",
             metavar="N",
-            help="Samples to fit on; else those of 32 768 tokens, or a 16th; for the papers' codecs 10.",
+            help="Fit on so many samples; by default as many as hold 32 768 tokens, or a 16th of all; on 10 with the "
+            "papers' codecs.",
         ),
     ] = None
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", metavar="NAME=VALUE", help="Tell the codec's fit; `lamofc codec show`. Repeatable."),
+        typer.Option(
+            "--option",
+            metavar="NAME=VALUE",
+            help="Pass an option to the codec's fit; `lamofc codec show CODEC` lists them. Repeatable.",
+        ),
     ] = None
 
     def options(self) -> dict[str, Any]:
-        """As the store's verbs take them."""
-        chosen = "raw" if self.lossless and self.codec == DEFAULT_CODEC else self.codec
+        """Return the keyword arguments of the store's methods."""
         return {
-            "codec": chosen,
+            "codec": "raw" if self.lossless and self.codec == DEFAULT_CODEC else self.codec,
             "quality": self._quality(),
             "fit_samples": self.fit_samples,
-            "codec_options": values(self.option, "--option", "means=1024"),
+            "codec_options": parse_json_pairs(self.option, "--option", "means=1024"),
         }
 
     def _quality(self) -> "Quality | None":
-        targets: dict[str, Any] = {
-            "snr_db": self.snr,
-            "mse": self.mse,
-            "bpfp": self.bpfp,
-            "step": self.step,
-            "max_error": self.max_error,
-            "qp": self.qp,
-            "lossless": self.lossless or None,
-        }
-        given = {name: value for name, value in targets.items() if value is not None}
-        if len(given) > 1:
-            raise BadArgument(f"{len(given)} qualities are given: {', '.join(given)}", "give one of them")
-        return lamofc.Quality(**given) if given else None
+        return parse_quality(
+            {
+                "snr_db": ("--snr", self.snr),
+                "mse": ("--mse", self.mse),
+                "bpfp": ("--bpfp", self.bpfp),
+                "step": ("--step", self.step),
+                "max_error": ("--max-error", self.max_error),
+                "qp": ("--qp", self.qp),
+                "lossless": ("--lossless", self.lossless or None),
+            }
+        )
 
 
 @dataclass(frozen=True)
-class Aware:
-    """Heads that a fit knows of."""
+class HeadWeightOptions:
+    """Heads for which a fit weights the errors."""
 
     for_head: Annotated[
         list[str] | None,
         typer.Option(
-            "--for-head", metavar="FILE", help="Errors count for what this head makes of them; with klt. Repeatable."
+            "--for-head",
+            metavar="FILE",
+            help="Weight errors by their effect on the head in this file; for klt. Repeatable.",
         ),
     ] = None
 
-    def weighed(self, options: dict[str, Any], source: "Source") -> dict[str, Any]:
-        """The same options, with weights for the features that the heads see."""
-        from lamofc_tools.heads import weights_for
+    def with_weights(self, options: dict[str, Any], source: "Source") -> dict[str, Any]:
+        """Add error weights for the features that the heads read."""
+        from lamofc_tools.heads import weights_for_heads
 
         if not self.for_head:
             return options
-        weights = weights_for(self.for_head, source)
+        weights = weights_for_heads(self.for_head, source)
         return {**options, "codec_options": {**options["codec_options"], "weight": weights}}
-
-
-def flat(command: Callable[..., None]) -> Callable[..., None]:
-    """A command whose parameters that are dataclasses are spelled out as options, one a field."""
-    hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)}
-    spelled: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command).parameters.values():
-        if parameter.name in groups:
-            spelled += _spelled(groups[parameter.name])
-        else:
-            kind = inspect.Parameter.KEYWORD_ONLY
-            spelled.append(parameter.replace(annotation=hints[parameter.name], kind=kind))
-
-    @functools.wraps(command)
-    def grouped(**given: Any) -> None:
-        values = {
-            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
-            for name, group in groups.items()
-        }
-        command(**given, **values)
-
-    grouped.__signature__ = inspect.Signature(spelled)  # type: ignore[attr-defined]
-    grouped.__annotations__ = {parameter.name: parameter.annotation for parameter in spelled}
-    return grouped
-
-
-def _spelled(group: Any) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return [
-        inspect.Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
-        for field in fields(group)
-    ]
-
-
-def pairs(given: Sequence[str] | None, option: str, example: str = PATTERN) -> dict[str, str]:
-    """`K=V` texts as a mapping."""
-    found = {}
-    for text in given or ():
-        key, equals, value = text.partition("=")
-        if not (key and equals and value):
-            raise BadArgument(f"{option} {text!r} is not of the form KEY=VALUE", f"{option} '{example}'")
-        found[key] = value
-    return found
-
-
-def storage_options(given: Sequence[str] | None) -> Mapping[str, Any]:
-    """`K=V` texts as what fsspec takes."""
-    return values(given, "--storage-option", "endpoint_url=https://s3.example.org")
-
-
-def values(given: Sequence[str] | None, option: str, example: str = PATTERN) -> dict[str, Any]:
-    """`K=V` texts as a mapping; a value that is JSON is read as JSON."""
-    return {key: _value(text) for key, text in pairs(given, option, example).items()}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def device_of(text: str) -> str:
-    """The device that --device names; `auto` is a GPU where there is one."""
-    import torch
-
-    if text == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError) as error:
-        said = (str(error).splitlines() or [""])[0][:100]
-        raise BadArgument(f"--device {text}: {said}", "--device auto, cpu, or cuda where there is a GPU") from error
-    return text
-
-
-def profile(path: str | None) -> "Profile | None":
-    """The profile in a file, if one is named."""
-    return None if path is None else lamofc.Profile.load(path)

@@ -1,4 +1,4 @@
-"""The one sink: results on stdout, as text or as one JSON document; everything else on stderr."""
+"""Output of every command: results on stdout, as text or as one JSON document; everything else on stderr."""
 
 import json
 import math
@@ -17,56 +17,59 @@ from lamofc_tools.cli.console.progress import Bar
 
 Document = TypeVar("Document")
 _PANEL = "Output"
-_LOOKED_AT = 1000
-"""Rows that the widths of a table's columns are taken from."""
-_GAP = "  "
+_ROWS_FOR_WIDTHS = 1000
+"""Rows that determine the widths of a table's columns."""
+_COLUMN_GAP = "  "
 
 
 @dataclass(frozen=True)
 class Output:
-    """How a command speaks; the options of every command."""
+    """The output options of every command."""
 
     json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on stdout, all else on stderr.", rich_help_panel=_PANEL)
+        bool,
+        typer.Option(
+            "--json", help="Print one JSON document on stdout, everything else on stderr.", rich_help_panel=_PANEL
+        ),
     ] = False
     progress: Annotated[
-        bool, typer.Option("--progress/--no-progress", help="Bars on a terminal.", rich_help_panel=_PANEL)
+        bool, typer.Option("--progress/--no-progress", help="Show progress bars on a terminal.", rich_help_panel=_PANEL)
     ] = True
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_PANEL)] = (
         False
     )
 
     def show(self, document: Document, text: Callable[[Document], str]) -> None:
-        """Print a result: as it is under --json, else as `text` tells it."""
+        """Print a document: as JSON under --json, otherwise as `text` formats it."""
         _write(sys.stdout, json_text(document) if self.json else text(document))
 
     def rows(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Print rows as they come: a JSON array of objects, or a table."""
+        """Print rows while they are read: a JSON array of objects, or a table."""
         stream = json_rows(columns, rows) if self.json else table(columns, rows, bold=has_colour(sys.stdout))
         for line in stream:
             _write(sys.stdout, line)
 
     def note(self, line: str) -> None:
-        """Say something on the side, on stderr."""
+        """Print a line on stderr."""
         _write(sys.stderr, line)
 
     def bar(self, title: str) -> Bar:
-        """A progress bar on stderr, shown when stderr is a terminal and the work takes over a second."""
-        return Bar(title, wanted=self.progress and sys.stderr.isatty())
+        """Create a progress bar, which appears when stderr is a terminal and the work takes over a second."""
+        return Bar(title, enabled=self.progress and sys.stderr.isatty())
 
 
-def tell(trouble: CliError, *, as_json: bool = False) -> None:
-    """The two lines on stderr; under --json the same as a document on stdout as well."""
+def print_error(error: CliError, *, as_json: bool = False) -> None:
+    """Print the two lines on stderr, and under --json a document on stdout as well."""
     if as_json:
-        _write(sys.stdout, json_text(trouble.to_json()))
-    first, second = trouble.lines()
+        _write(sys.stdout, json_text(error.to_json()))
+    first, second = error.lines()
     if has_colour(sys.stderr):
         first = f"\x1b[31merror:\x1b[0m{first.removeprefix('error:')}"
     _write(sys.stderr, f"{first}\n{second}")
 
 
 def has_colour(stream: TextIO) -> bool:
-    """Colour on terminals only, and not where NO_COLOR or a dumb terminal forbids it."""
+    """Tell whether a stream takes colour: a terminal, unless NO_COLOR is set or the terminal is dumb."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -75,18 +78,18 @@ def _write(stream: TextIO, text: str) -> None:
 
 
 def json_text(document: object) -> str:
-    """A document as JSON; what is not finite becomes null, times ISO 8601, bytes hexadecimal."""
+    """Format a document as JSON; non-finite numbers become null, times ISO 8601, bytes hexadecimal."""
     return json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def json_rows(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Lines of a JSON array, one object a row, without holding the rows."""
-    before = "["
+    """Format rows as lines of a JSON array, one object a row, without holding the rows."""
+    separator = "["
     for row in rows:
         document = _plain(dict(zip(columns, row, strict=True)))
-        yield before + json.dumps(document, ensure_ascii=False, allow_nan=False)
-        before = ","
-    yield "[]" if before == "[" else "]"
+        yield separator + json.dumps(document, ensure_ascii=False, allow_nan=False)
+        separator = ","
+    yield "[]" if separator == "[" else "]"
 
 
 def _plain(value: object) -> Any:
@@ -98,7 +101,7 @@ def _plain(value: object) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, Decimal):  # DuckDB's sums of whole numbers come as decimals without a fraction
+    if isinstance(value, Decimal):  # DuckDB returns sums of integers as decimals without a fraction
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, bytes | bytearray):
         return value.hex()
@@ -106,20 +109,20 @@ def _plain(value: object) -> Any:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, bold: bool = False) -> Iterator[str]:
-    """Lines of a table whose widths fit the first thousand rows; numbers to the right."""
+    """Format rows as lines of a table whose widths fit the first thousand rows; numbers are aligned to the right."""
     stream = iter(rows)
-    first = [tuple(row) for row in islice(stream, _LOOKED_AT)]
+    first = [tuple(row) for row in islice(stream, _ROWS_FOR_WIDTHS)]
     texts = [[cell(value) for value in row] for row in first]
-    widths = [max([len(name), *(len(row[at]) for row in texts)]) for at, name in enumerate(columns)]
-    right = [_is_number(first, at) for at in range(len(columns))]
-    head = _aligned(columns, widths, right)
-    yield f"\x1b[1m{head}\x1b[0m" if bold else head
+    widths = [max([len(name), *(len(row[place]) for row in texts)]) for place, name in enumerate(columns)]
+    right = [_is_numeric(first, place) for place in range(len(columns))]
+    heading = _aligned(columns, widths, right)
+    yield f"\x1b[1m{heading}\x1b[0m" if bold else heading
     for row in chain(texts, ([cell(value) for value in row] for row in stream)):
         yield _aligned(row, widths, right)
 
 
 def cell(value: object) -> str:
-    """A value in a table; control characters do not reach the terminal."""
+    """Format a value of a table; control characters are escaped."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -132,15 +135,15 @@ def cell(value: object) -> str:
     return text if text.isprintable() else repr(text)[1:-1]
 
 
-def _is_number(rows: Sequence[Sequence[Any]], at: int) -> bool:
-    values = [row[at] for row in rows if row[at] is not None]
+def _is_numeric(rows: Sequence[Sequence[Any]], column: int) -> bool:
+    values = [row[column] for row in rows if row[column] is not None]
     return bool(values) and all(
         isinstance(value, int | float | Decimal | Amount) and not isinstance(value, bool) for value in values
     )
 
 
 class Amount(str):
-    """A number as people read it, such as `1.2 MB`: text that stands to the right in a table."""
+    """A number formatted for people, such as `1.2 MB`: text that is aligned to the right in a table."""
 
     __slots__ = ()
 
@@ -150,4 +153,4 @@ def _aligned(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -
         text.rjust(width) if is_right else text.ljust(width)
         for text, width, is_right in zip(row, widths, right, strict=True)
     ]
-    return _GAP.join(cells).rstrip()
+    return _COLUMN_GAP.join(cells).rstrip()

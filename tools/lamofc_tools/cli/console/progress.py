@@ -1,4 +1,4 @@
-"""A progress bar that waits a second before it shows itself, and leaves nothing behind."""
+"""A progress bar that appears after a second and leaves nothing on the terminal."""
 
 import time
 from typing import TYPE_CHECKING
@@ -6,35 +6,36 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-PATIENCE_SECONDS = 1.0
+DELAY_SECONDS = 1.0
+"""Work that is done sooner shows no bar."""
 
 
 class Bar:
-    """Told how far the work is; drawn on stderr by rich, which is loaded only when there is something to draw."""
+    """A progress bar on stderr. Rich draws it, and is loaded only when the bar appears."""
 
-    def __init__(self, title: str, *, wanted: bool) -> None:
+    def __init__(self, title: str, *, enabled: bool) -> None:
         self._title = title
-        self._wanted = wanted
-        self._began = time.monotonic()
-        self._drawn: tuple[Progress, TaskID] | None = None
+        self._enabled = enabled
+        self._started = time.monotonic()
+        self._shown: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> "Bar":
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._drawn is not None:
-            self._drawn[0].stop()
+        if self._shown is not None:
+            self._shown[0].stop()
 
-    def tell(self, done: int, total: int | None, note: str = "") -> None:
-        """Work done of a total that may be unknown."""
-        if not self._wanted or time.monotonic() - self._began < PATIENCE_SECONDS:
+    def update(self, done: int, total: int | None, note: str = "") -> None:
+        """Set the work done, of a total that may be unknown."""
+        if not self._enabled or time.monotonic() - self._started < DELAY_SECONDS:
             return
-        if self._drawn is None:
-            self._drawn = self._draw()
-        progress, task = self._drawn
+        if self._shown is None:
+            self._shown = self._show()
+        progress, task = self._shown
         progress.update(task, completed=done, total=total, note=note)
 
-    def _draw(self) -> "tuple[Progress, TaskID]":
+    def _show(self) -> "tuple[Progress, TaskID]":
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""A sample's tensors in a single file; the suffix says which form."""
+"""Write the tensors of a sample to one file, whose suffix chooses the format."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,37 +14,42 @@ if TYPE_CHECKING:
 
 
 def file_name(feature: str) -> str:
-    """A feature's name as a file name on every system."""
+    """Quote the name of a feature so that it is a file name on every system."""
     return quote(feature, safe=" ,=+@()")
 
 
 def write(target: Path, tensors: "Mapping[str, Tensor]", structure: str | None) -> None:
-    """Write a sample: `.npy` one feature, `.npz` and `.safetensors` all by name, `.pt` as the source nested them."""
+    """Write a sample: `.npy` holds one feature, `.npz` and `.safetensors` all by name, `.pt` the source's nesting."""
     from lamofc_store.exporting import FORMATS, atomic_file
 
-    forms: dict[str, Write] = {**{form.suffix: form.write for form in FORMATS.values()}, ".npy": _npy, ".pt": _pt}
-    writer = forms.get(target.suffix)
+    writers: dict[str, Write] = {
+        **{format.suffix: format.write for format in FORMATS.values()},
+        ".npy": _write_npy,
+        ".pt": _write_pt,
+    }
+    writer = writers.get(target.suffix)
     if writer is None:
         raise BadArgument(
-            f"{str(target)!r} ends in none of {', '.join(sorted(forms))}", "give the file one of these suffixes"
+            f"{str(target)!r} ends in none of {', '.join(sorted(writers))}", "give the file one of these suffixes"
         )
     with atomic_file(target) as file:
         writer(file, tensors, structure)
 
 
-def _npy(file: BinaryIO, tensors: "Mapping[str, Tensor]", structure: str | None) -> None:
+def _write_npy(file: BinaryIO, tensors: "Mapping[str, Tensor]", structure: str | None) -> None:
     import numpy as np
 
     from lamofc_store.exporting import numpy_of
 
     if len(tensors) != 1:
         raise BadArgument(
-            f".npy holds one feature, the sample has {len(tensors)}: {', '.join(tensors)}", "name one, or write .npz"
+            f".npy holds one feature, but the sample has {len(tensors)}: {', '.join(tensors)}",
+            "name one feature, or write .npz",
         )
     np.save(file, numpy_of(next(iter(tensors.values()))), allow_pickle=False)
 
 
-def _pt(file: BinaryIO, tensors: "Mapping[str, Tensor]", structure: str | None) -> None:
+def _write_pt(file: BinaryIO, tensors: "Mapping[str, Tensor]", structure: str | None) -> None:
     import torch
 
     from lamofc_store.sample import restore

@@ -1,4 +1,4 @@
-"""`lamofc analyze`: what features are like, before anything is coded and after."""
+"""`lamofc analyze`: measure features before anything is coded."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,115 +10,116 @@ import typer
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_store.sources import FeatureFilter
-from lamofc_tools.cli.console import Bar, Output, Reading, Taking, flat
-from lamofc_tools.cli.model_commands.head_options import RunIn
+from lamofc_tools.cli.console import Output, ReadOptions, RunStore, SourceOptions, flatten_options
 from lamofc_tools.cli.render import analysis
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    Planes = Iterator[tuple[str, dict[str, Tensor]]]
+    from lamofc_tools.analysis import Curves, SourceAnalysis
 
-What = Annotated[str, typer.Argument(metavar="SOURCE|STORE", help="Features as ingest takes them, or a store.")]
+Features = Annotated[str, typer.Argument(metavar="SOURCE|STORE", help="Features as for ingest, or a store.")]
 
 
 @dataclass(frozen=True)
-class Looking:
-    """How much is looked at, and beside what."""
+class AnalyzeOptions:
+    """How many samples are analysed, and what is drawn."""
 
     samples: Annotated[
-        int, typer.Option("--samples", metavar="N", min=1, max=1 << 31, help="Looked at, from all over.")
+        int,
+        typer.Option("--samples", metavar="N", min=1, max=1 << 31, help="Analyse so many samples, spread evenly."),
     ] = 8
     snr: Annotated[
         float,
         typer.Option(
-            "--snr", metavar="DB", min=-100, max=200, help="At which bits with and without a transform are compared."
+            "--snr",
+            metavar="DB",
+            min=-100,
+            max=200,
+            help="Compute bits with and without a transform at this signal-to-noise ratio in dB.",
         ),
     ] = 10.0
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="STORE", help="Draw what this store gives back of the same samples, too."),
+        typer.Option("--against", metavar="STORE", help="Draw also what this store gives back of the same samples."),
     ] = None
-    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="Densities and distributions.")] = None
-    run_in: RunIn = None
+    png: Annotated[
+        str | None, typer.Option("--png", metavar="FILE", help="Draw densities and distribution functions.")
+    ] = None
+    run_in: RunStore = None
+
+    def check(self) -> None:
+        """Refuse options that need another one."""
+        if self.against is not None and self.png is None:
+            raise BadArgument(f"--against {self.against} without --png", "--png FILE, in which both are drawn")
 
 
-@flat
-def analyze(what: What, looking: Looking, taking: Taking, reading: Reading, out: Output) -> None:
-    """Measure redundancy and spread of every feature; nothing is coded.
+@flatten_options
+def analyze(
+    features: Features, analyzing: AnalyzeOptions, taking: SourceOptions, reading: ReadOptions, out: Output
+) -> None:
+    """Measure redundancy and distribution of every feature; nothing is coded.
 
-    Correlation of neighbours, Gini coefficient and centroid of the cosine transform are those of LaMoFCBench's
-    appendix, of tokens x channels; klt_bits and plain_bits are of Gaussian values of the same covariance.
+    rho_h, rho_v (correlation of neighbours in rows and columns), gini and centroid (of the cosine transform) are those
+    of LaMoFCBench's appendix, of tokens x channels. klt_bits and plain_bits are the bits per element that Gaussian
+    values of the same covariance need at --snr, with and without a transform of the channels.
     """
-    if looking.against is not None and looking.png is None:
-        raise BadArgument(f"--against {looking.against} without --png", "--png FILE: it is drawn beside the source")
+    from lamofc_tools.analysis import analyse_planes
+
+    analyzing.check()
     with out.bar("analyze") as bar:
-        rows, curves = measured(planes(what, looking, taking, reading), looking, bar)
-    if looking.png is not None:
-        drawn(curves, looking, reading)
-    told(rows, what, looking)
-    out.show({"what": what, "features": rows}, analysis.figures)
+        planes = read_planes(features, analyzing, taking, reading)
+        found = analyse_planes(
+            planes,
+            analyzing.snr,
+            keep_values=analyzing.png is not None,
+            progress=lambda done: bar.update(done, analyzing.samples),
+        )
+    draw(found, analyzing, reading)
+    rows = [report.to_json() for report in found.reports]
+    log_run(rows, features, analyzing)
+    out.show({"what": features, "features": rows}, analysis.features)
 
 
-def planes(what: str, looking: Looking, taking: Taking, reading: Reading) -> "Planes":
-    """Samples as planes, tokens x channels."""
-    from lamofc_tools.analysis import from_all_over, of_source, of_store
+def read_planes(
+    features: str, analyzing: AnalyzeOptions, taking: SourceOptions, reading: ReadOptions
+) -> "Iterator[tuple[str, dict[str, Tensor]]]":
+    """Read samples of a store, or of a source where there is no store, as planes: tokens x channels."""
+    from lamofc_tools.analysis import source_planes, spread_samples, store_planes
 
     patterns = taking.options()["patterns"]
     try:
-        opened = reading.open(what)
+        opened = reading.open(features)
     except NotFound:
-        if "://" in what:
+        if "://" in features:
             raise
-        yield from of_source(taking.source(what), patterns, looking.samples)
+        yield from source_planes(taking.source(features), patterns, analyzing.samples)
         return
     with opened as store:
-        wanted = list(FeatureFilter(tuple(taking.feature or ())).pick(dict.fromkeys(store.features), what))
-        yield from of_store(store, from_all_over(store, wanted, looking.samples), wanted, patterns)
+        names = list(FeatureFilter(tuple(taking.feature or ())).pick(dict.fromkeys(store.features), features))
+        yield from store_planes(store, spread_samples(store, names, analyzing.samples), names, patterns)
 
 
-def measured(
-    found: "Planes", looking: Looking, bar: Bar
-) -> tuple[list[dict[str, Any]], dict[str, dict[str, "Tensor"]]]:
-    """Figures of each feature; by feature, values of each sample for a picture."""
-    from lamofc_tools.analysis import Gathered, some
-
-    gathered: dict[str, Any] = {}
-    curves: dict[str, dict[str, Tensor]] = {}
-    for number, (sample, several) in enumerate(found, 1):
-        for feature, plane in several.items():
-            gathered.setdefault(feature, Gathered(feature, looking.snr)).add(plane)
-            if looking.png is not None:
-                curves.setdefault(feature, {})[sample] = some(plane)
-        bar.tell(number, looking.samples)
-    if not gathered:
-        raise BadArgument("there is no feature of real numbers", "name others with --feature")
-    return [gathered[feature].figures().to_json() for feature in sorted(gathered)], curves
-
-
-def drawn(curves: dict[str, dict[str, "Tensor"]], looking: Looking, reading: Reading) -> None:
-    """The picture, with what another store gives back of the same samples."""
+def draw(found: "SourceAnalysis", analyzing: AnalyzeOptions, reading: ReadOptions) -> None:
+    """Draw the distributions, with those of another store if one is named."""
     import torch
 
-    from lamofc_tools.analysis import draw, of_store, some
+    from lamofc_tools.analysis import SOURCE_LABEL, draw_distributions, with_decoded
 
-    kinds = {feature: {"as given": torch.cat(list(held.values()))} for feature, held in curves.items()}
-    if looking.against is not None:
-        ids = sorted({sample for held in curves.values() for sample in held})
-        with reading.open(looking.against) as store:
-            again = dict(of_store(store, ids, sorted(curves), {}))
-        for feature, held in curves.items():
-            parts = [some(again[sample][feature]) for sample in held if feature in again[sample]]
-            if parts:
-                kinds[feature][Path(looking.against).name] = torch.cat(parts)
-        if all(len(several) == 1 for several in kinds.values()):
-            raise NotFound(f"{looking.against} has no {', '.join(sorted(kinds)[:8])}", "a store of the same features")
-    draw(kinds, Path(str(looking.png)))
+    if analyzing.png is None:
+        return
+    curves: Curves
+    if analyzing.against is None:
+        curves = {feature: {SOURCE_LABEL: torch.cat(list(values.values()))} for feature, values in found.values.items()}
+    else:
+        with reading.open(analyzing.against) as store:
+            curves = with_decoded(found.values, store, Path(analyzing.against).name)
+    draw_distributions(curves, Path(analyzing.png))
 
 
-def told(rows: list[dict[str, Any]], what: str, looking: Looking) -> None:
-    """A run, if a store is named for that."""
-    if looking.run_in is None:
+def log_run(rows: list[dict[str, Any]], features: str, analyzing: AnalyzeOptions) -> None:
+    """Record the figures as a run, if a store is named for it."""
+    if analyzing.run_in is None:
         return
     metrics = [
         lamofc.Metric(name, value, feature=row["feature"])
@@ -126,6 +127,6 @@ def told(rows: list[dict[str, Any]], what: str, looking: Looking) -> None:
         for name, value in row.items()
         if isinstance(value, int | float)
     ]
-    config = {"what": what, "samples": looking.samples, "snr_db": looking.snr}
-    with lamofc.open(looking.run_in, "r+") as store:
-        lamofc.add_run(store, "analyze", Path(what).name, config, metrics)
+    config = {"what": features, "samples": analyzing.samples, "snr_db": analyzing.snr}
+    with lamofc.open(analyzing.run_in, "r+") as store:
+        lamofc.add_run(store, "analyze", Path(features).name, config, metrics)

@@ -1,4 +1,4 @@
-"""`lamofc bench`: codecs, and coders of others, on one's own features."""
+"""`lamofc bench`: compare codecs and external coders on one's own features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,77 +8,92 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.console import FeatureGlobs, Output, SourcePath, flat, pairs
+from lamofc_tools.cli.console import FeatureGlobs, Output, Patterns, SourcePath, flatten_options, parse_patterns
 from lamofc_tools.cli.render import codec_text
 
 if TYPE_CHECKING:
-    from lamofc_tools.comparison import Choice, Found, Point
+    from lamofc_tools.comparison import Choice, Measurement, Point
 
-QUALITIES = ("snr_db=5", "snr_db=10", "snr_db=20", "qp=22", "qp=32", "qp=42")
+DEFAULT_CODECS = ("klt", "uniform")
+DEFAULT_QUALITIES = ("snr_db=5", "snr_db=10", "snr_db=20", "qp=22", "qp=32", "qp=42")
 Codecs = Annotated[
     list[str] | None,
-    typer.Option("--codec", metavar="NAME[:K=V,...]", help="A codec, with options of its fit; repeatable."),
+    typer.Option(
+        "--codec",
+        metavar="NAME[:K=V,...]",
+        help="Measure a codec, with options of its fit; klt and uniform by default. Repeatable.",
+    ),
 ]
 
 
 @dataclass(frozen=True)
-class Points:
-    """What is compared."""
+class PointOptions:
+    """The coders and their settings."""
 
     codec: Codecs = None
     quality: Annotated[
         list[str] | None,
-        typer.Option("--quality", metavar="TARGET=VALUE", help="snr_db=10, qp=32; repeatable."),
+        typer.Option(
+            "--quality", metavar="TARGET=VALUE", help="Measure at a quality, such as snr_db=10 or qp=32. Repeatable."
+        ),
     ] = None
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="NAME[:K=V,...]", help="Also what this codec takes at each point's error."),
+        typer.Option(
+            "--against",
+            metavar="NAME[:K=V,...]",
+            help="Measure also the bits of this codec at the error of each point.",
+        ),
     ] = None
     peer: Annotated[
-        list[str] | None, typer.Option("--peer", metavar="NAME", help="A coder of others, or all of them. Repeatable.")
+        list[str] | None,
+        typer.Option("--peer", metavar="NAME", help="Measure an external coder, or all of them. Repeatable."),
     ] = None
 
-    def grid(self) -> "list[Point]":
-        """All points."""
-        from lamofc_tools.comparison import grid
+    def points(self) -> "list[Point]":
+        """List all points."""
+        from lamofc_tools.comparison import list_points
 
-        codecs = self.codec or ([] if self.peer else ["klt", "uniform"])
-        return grid(codecs, self.quality or QUALITIES, self.peer or [])
+        codecs = self.codec or ([] if self.peer else DEFAULT_CODECS)
+        return list_points(codecs, self.quality or DEFAULT_QUALITIES, self.peer or [])
 
     def reference(self) -> "Point | None":
-        """What stands beside each of them."""
-        from lamofc_tools.comparison import grid
+        """Return the point whose bits are measured beside each other point."""
+        from lamofc_tools.comparison import list_points
 
-        return grid([self.against], [], [])[0] if self.against else None
+        return list_points([self.against], [], [])[0] if self.against else None
 
 
 @dataclass(frozen=True)
-class Measured:
-    """On what it is compared."""
+class SampleOptions:
+    """The features and samples that are measured."""
 
-    format: Annotated[str, typer.Option("--format", help="auto, or as for ingest.")] = "auto"
+    format: Annotated[str, typer.Option("--format", help="Read the source in this format, as ingest does.")] = "auto"
     feature: FeatureGlobs = None
-    pattern: Annotated[
-        list[str] | None,
-        typer.Option("--pattern", metavar="GLOB=PATTERN", help="einops pattern to tokens x channels; repeatable."),
-    ] = None
+    pattern: Patterns = None
     held_out_by: Annotated[
         str | None,
-        typer.Option("--held-out-by", metavar="COLUMN", help="Measure a quarter of this column's values."),
+        typer.Option("--held-out-by", metavar="COLUMN", help="Measure samples with a quarter of this column's values."),
     ] = None
-    fit_samples: Annotated[int, typer.Option("--fit-samples", metavar="N", help="At most so many to fit on.")] = 160
-    test_samples: Annotated[int, typer.Option("--test-samples", metavar="N", help="At most so many to measure.")] = 40
+    fit_samples: Annotated[int, typer.Option("--fit-samples", metavar="N", help="Fit on at most so many samples.")] = (
+        160
+    )
+    test_samples: Annotated[
+        int, typer.Option("--test-samples", metavar="N", help="Measure at most so many samples.")
+    ] = 40
 
     def choice(self) -> "Choice":
-        """As the comparison takes it."""
+        """Return the choice of features and samples."""
         from lamofc_tools.comparison import Choice
 
         if self.fit_samples < 1 or self.test_samples < 1:
-            raise BadArgument(f"--fit-samples {self.fit_samples} --test-samples {self.test_samples}", "give 1 or more")
+            raise BadArgument(
+                f"--fit-samples {self.fit_samples} --test-samples {self.test_samples}", "give 1 or more of both"
+            )
         return Choice(
             format=self.format,
             features=tuple(self.feature or ()),
-            patterns=pairs(self.pattern, "--pattern"),
+            patterns=parse_patterns(self.pattern),
             held_out_by=self.held_out_by,
             fit_samples=self.fit_samples,
             test_samples=self.test_samples,
@@ -86,54 +101,68 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Telling:
-    """Where it is told."""
+class ResultOptions:
+    """Where results are kept and what is shown beside them."""
 
     store: Annotated[
         str | None,
-        typer.Option("--store", metavar="STORE", help="Keep each point as a run; none is measured twice."),
+        typer.Option(
+            "--store", metavar="STORE", help="Record each point as a run in this store, and measure none twice."
+        ),
     ] = None
-    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="A picture of rate and distortion.")] = None
-    memory: Annotated[bool, typer.Option("--memory", help="Measure what our codecs take of memory, too.")] = False
+    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw rate against distortion.")] = None
+    memory: Annotated[bool, typer.Option("--memory", help="Measure also the peak memory of this project's codecs.")] = (
+        False
+    )
     paper: Annotated[
         list[str] | None,
-        typer.Option("--paper", metavar="TABLE", help="Print a paper's table below: lamofcbench-7. Repeatable."),
+        typer.Option(
+            "--paper", metavar="TABLE", help="Print a paper's table below, such as lamofcbench-7. Repeatable."
+        ),
     ] = None
 
-    def papers(self) -> list[dict[str, Any]]:
-        """The papers' tables that are asked for."""
+    def paper_tables(self) -> list[dict[str, Any]]:
+        """Return the tables that are named."""
         from lamofc_tools.comparison import paper_table
 
         return [paper_table(name) for name in self.paper or ()]
 
-    def draw(self, found: "Sequence[Found]") -> None:
-        """The picture, if one is asked for."""
+    def draw(self, measured: "Sequence[Measurement]") -> None:
+        """Draw the plot, if a file is named."""
         from lamofc_tools import plots
 
         if self.png:
-            plots.draw([{**one.to_json(), "total": one.total} for one in found], Path(self.png))
+            plots.draw_rates([{**one.to_json(), "total": one.total} for one in measured], Path(self.png))
 
 
-@flat
-def bench(source: SourcePath, points: Points, measured: Measured, telling: Telling, out: Output) -> None:
-    """Compare codecs on a source: rate, distortion, time.
+@flatten_options
+def bench(
+    source: SourcePath, pointing: PointOptions, sampling: SampleOptions, results: ResultOptions, out: Output
+) -> None:
+    """Compare codecs on a source by rate, distortion and time.
 
     Samples that are measured are never among those that were fitted on. Each figure comes from whole records as bytes,
-    headers counted, and from the tensors decoded from them.
+    headers included, and from the tensors decoded from them. bpfp is bits per feature point (element); ebpfp is the
+    same as if the source had 32 bits per element.
     """
-    from lamofc_tools.comparison import compare, splits
+    from lamofc_tools.comparison import compare, split_source
 
-    wanted, papers = points.grid(), telling.papers()
-    told: dict[str, Any] = {"reference": points.reference(), "memory": telling.memory, "store": telling.store}
+    points, papers, reference = pointing.points(), results.paper_tables(), pointing.reference()
+    options: dict[str, Any] = {"reference": reference, "memory": results.memory, "store": results.store}
     with out.bar("bench") as bar:
-        found = compare(splits(source, measured.choice()), wanted, source=source, tell=bar.tell, **told)
-    telling.draw(found)
-    out.show(documented(source, found, papers), codec_text.comparison)
+        splits = split_source(source, sampling.choice())
+        measured = compare(splits, points, source=source, progress=bar.update, **options)
+    results.draw(measured)
+    out.show(describe(source, measured, papers), codec_text.comparison)
 
 
-def documented(source: str, found: "Sequence[Found]", papers: list[dict[str, Any]]) -> dict[str, Any]:
-    """What --json prints."""
+def describe(source: str, measured: "Sequence[Measurement]", papers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Make the document of a comparison."""
     from lamofc_tools.machine import machine
 
-    points = [one.to_json() for one in found]
-    return {"machine": machine(), "source": source, "points": points, "papers": papers}
+    return {
+        "machine": machine(),
+        "source": source,
+        "points": [measurement.to_json() for measurement in measured],
+        "papers": papers,
+    }

@@ -1,4 +1,4 @@
-"""`lamofc codec train|import`: weights and levels for codecs, made here or by others."""
+"""`lamofc codec train|import`: weights and levels of codecs, trained here or published elsewhere."""
 
 import re
 from collections.abc import Iterator
@@ -11,89 +11,121 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.console import Bar, FeatureGlobs, Output, OutputFile, Where, device_of, flat
+from lamofc_tools.cli.console import (
+    Bar,
+    Device,
+    FeatureGlobs,
+    Output,
+    OutputFile,
+    RunStore,
+    Where,
+    file_name,
+    flatten_options,
+    resolve_device,
+)
 from lamofc_tools.cli.render import codec_text, store_text
 
 if TYPE_CHECKING:
+    from lamofc_codecs import Sizes
     from lamofc_store import Profile, Store
-    from lamofc_tools.codec_training import Plan, Planes, Trainer
+    from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Planes
 
 Stores = Annotated[
-    list[str], typer.Argument(metavar="STORE...", help="Stores to train on; several make hybrid weights.")
+    list[str],
+    typer.Argument(metavar="STORE...", help="Stores to train on; weights of several stores serve all of them."),
 ]
-Published = Annotated[str, typer.Argument(metavar="FILE", help="A .pth.tar of CompressAI's shape, or a mapping.json.")]
+PublishedFile = Annotated[
+    str, typer.Argument(metavar="FILE", help="A .pth.tar checkpoint of CompressAI's layout, or a mapping.json.")
+]
 LAMBDA_IN_NAME = re.compile(r"lambda([0-9]+(?:\.[0-9]+)?)")
+_CROP = re.compile(r"(\d{1,5})x(\d{1,5})")
+_CROP_MULTIPLE = 64
+"""The networks halve a plane six times."""
+_MIN_LATENT = 16
 
 
 @dataclass(frozen=True)
-class Network:
-    """What is trained, and on what."""
+class NetworkOptions:
+    """The network that is trained, and its data."""
 
-    arch: Annotated[str, typer.Option("--arch", help="hyperprior or elic.")] = "hyperprior"
-    lmbda: Annotated[float, typer.Option("--lambda", help="Weight of distortion against rate.")] = 0.004
+    arch: Annotated[str, typer.Option("--arch", help="Train this architecture: hyperprior or elic.")] = "hyperprior"
+    lmbda: Annotated[float, typer.Option("--lambda", help="Weigh distortion against rate by this factor.")] = 0.004
     inner: Annotated[
-        int | None, typer.Option("--inner", metavar="N", help="Channels inside; the papers' if not told.")
+        int | None,
+        typer.Option("--inner", metavar="N", help="Give inner layers so many channels; by default as in the papers."),
     ] = None
     latent: Annotated[
-        int | None, typer.Option("--latent", metavar="M", help="Channels of the latent; the papers' if not told.")
+        int | None,
+        typer.Option("--latent", metavar="M", help="Give the latent so many channels; by default as in the papers."),
     ] = None
-    crop: Annotated[str, typer.Option("--crop", metavar="RxC", help="Rows and columns of a crop.")] = "256x256"
+    crop: Annotated[str, typer.Option("--crop", metavar="RxC", help="Train on crops of so many rows and columns.")] = (
+        "256x256"
+    )
     feature: FeatureGlobs = None
     where: Where = None
 
-    def sizes(self) -> Any:
-        """Sizes of the networks."""
+    def sizes(self) -> "Sizes":
+        """Return the sizes of the networks."""
         from lamofc_codecs import PAPERS, Sizes
 
         if self.arch not in PAPERS:
             raise BadArgument(f"--arch {self.arch} is none of {', '.join(PAPERS)}", "--arch hyperprior")
-        usual = PAPERS[self.arch]
-        inner, latent = self.inner or usual.inner, self.latent or usual.latent
-        if inner % 2 or latent % 2 or inner < 2 or latent < 16:
-            raise BadArgument(f"--inner {inner} --latent {latent}", "give even numbers, and a latent of 16 or more")
+        default = PAPERS[self.arch]
+        inner, latent = self.inner or default.inner, self.latent or default.latent
+        if inner % 2 or latent % 2 or inner < 2 or latent < _MIN_LATENT:
+            raise BadArgument(
+                f"--inner {inner} --latent {latent}", f"give even numbers, and a latent of {_MIN_LATENT} or more"
+            )
         share = latent // 20
-        first = (share, share, 2 * share, 4 * share)
-        return Sizes(self.arch, inner, latent, (*first, latent - sum(first)) if usual.groups else ())
+        first_groups = (share, share, 2 * share, 4 * share)
+        groups = (*first_groups, latent - sum(first_groups)) if default.groups else ()
+        return Sizes(self.arch, inner, latent, groups)
 
     def planes(self, stores: "list[Store]", seed: int) -> "Planes":
-        """What is trained on."""
+        """Return the planes to train on."""
         from lamofc_tools.codec_training import Planes
 
-        return Planes.of_stores(stores, self.feature or [], where=self.where, seed=seed)
+        return Planes.from_stores(stores, self.feature or [], where=self.where, seed=seed)
 
 
 @dataclass(frozen=True)
-class Course:
-    """How it is trained, and where it is told of."""
+class CodecTrainingOptions:
+    """How the network is trained, and where the training is recorded."""
 
-    steps: Annotated[int, typer.Option("--steps", metavar="N", help="Most steps; fewer where nothing improves.")] = (
-        100_000
+    steps: Annotated[
+        int, typer.Option("--steps", metavar="N", help="Take at most so many steps; fewer when nothing improves.")
+    ] = 100_000
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Train on so many crops a step.")] = 8
+    every: Annotated[
+        int, typer.Option("--every", metavar="N", help="Evaluate held-out samples after every so many steps.")
+    ] = 250
+    lr: Annotated[float, typer.Option("--lr", help="Start at this learning rate; it halves when nothing improves.")] = (
+        1e-4
     )
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Crops of a step.")] = 8
-    every: Annotated[int, typer.Option("--every", metavar="N", help="Steps between looks at what is held out.")] = 250
-    lr: Annotated[float, typer.Option("--lr", help="Rate of learning; halves where nothing improves.")] = 1e-4
-    half: Annotated[bool, typer.Option("--half", help="Convolutions in bfloat16.")] = False
-    seed: Annotated[int, typer.Option("--seed", help="For crops and first weights.")] = 0
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
+    half: Annotated[bool, typer.Option("--half", help="Run convolutions in bfloat16.")] = False
+    seed: Annotated[int, typer.Option("--seed", help="Seed crops and initial weights.")] = 0
+    device: Device = "auto"
     start: Annotated[
-        str | None, typer.Option("--start", metavar="FILE", help="A checkpoint whose best weights are begun with.")
+        str | None, typer.Option("--start", metavar="FILE", help="Start with the best weights of this checkpoint.")
     ] = None
     checkpoint: Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="FILE", help="Kept at every look; gone on from if it is there."),
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Save a checkpoint at every evaluation, and continue from it if it exists.",
+        ),
     ] = None
-    run_in: Annotated[
-        str | None, typer.Option("--run-in", metavar="STORE", help="Tell of the training in this store, as a run.")
-    ] = None
+    run_in: RunStore = None
 
-    def plan(self, network: Network) -> "Plan":
-        """As the loop takes it."""
-        from lamofc_tools.codec_training import Plan
+    def config(self, network: NetworkOptions) -> "CodecTrainingConfig":
+        """Return the configuration of the training."""
+        from lamofc_tools.codec_training import CodecTrainingConfig
 
-        sides = re.fullmatch(r"(\d{1,5})x(\d{1,5})", network.crop)
-        if sides is None or any(int(side) % 64 or not int(side) for side in sides.groups()):
-            raise BadArgument(f"--crop {network.crop} is not two multiples of 64", "--crop 256x256")
-        return Plan(
+        sides = _CROP.fullmatch(network.crop)
+        if sides is None or any(int(side) % _CROP_MULTIPLE or not int(side) for side in sides.groups()):
+            raise BadArgument(f"--crop {network.crop} is not two multiples of {_CROP_MULTIPLE}", "--crop 256x256")
+        return CodecTrainingConfig(
             sizes=network.sizes(),
             lmbda=network.lmbda,
             crop=(int(sides[1]), int(sides[2])),
@@ -102,106 +134,122 @@ class Course:
             every=self.every,
             lr=self.lr,
             seed=self.seed,
-            device=device_of(self.device),
+            device=resolve_device(self.device),
             half=self.half,
         )
 
-    def train(self, plan: "Plan", planes: "Planes", bar: Bar) -> "Trainer":
-        """To the end."""
-        from lamofc_tools.codec_training import train as run
+    def train(self, config: "CodecTrainingConfig", planes: "Planes", bar: Bar) -> "CodecTraining":
+        """Train until the last step, or until nothing improves."""
+        from lamofc_tools.codec_training import train
 
-        return run(
-            plan,
+        return train(
+            config,
             planes,
             start=Path(self.start) if self.start else None,
             checkpoint=Path(self.checkpoint) if self.checkpoint else None,
-            tell=lambda at: bar.tell(at.step, plan.steps, f"{at.loss:.4f}, {at.bpp:.3f} bits"),
+            progress=lambda now: bar.update(now.step, config.steps, f"{now.loss:.4f}, {now.bpp:.3f} bits"),
         )
 
 
-@flat
-def train(stores: Stores, output: OutputFile, network: Network, course: Course, out: Output) -> None:
+@flatten_options
+def train(
+    stores: Stores, output: OutputFile, network: NetworkOptions, options: CodecTrainingOptions, out: Output
+) -> None:
     """Train the networks of a learned codec on features of stores.
 
-    What -o names is weights: --option weights=FILE gives them to an ingest or a fit with that codec.
+    -o names the file of the weights; `--option weights=FILE` gives them to an ingest or a fit with that codec.
     """
-    plan = course.plan(network)
-    with ExitStack() as opened, out.bar("train") as bar:
-        target = opened.enter_context(lamofc.open(course.run_in, "r+")) if course.run_in else None
-        sources = [opened.enter_context(lamofc.open(store)) for store in stores]
-        trainer = course.train(plan, network.planes(sources, course.seed), bar)
-        profile = trainer.weights()
+    config = options.config(network)
+    with ExitStack() as stack, out.bar("train") as bar:
+        run_store = stack.enter_context(lamofc.open(options.run_in, "r+")) if options.run_in else None
+        sources = [stack.enter_context(lamofc.open(store)) for store in stores]
+        training = options.train(config, network.planes(sources, options.seed), bar)
+        profile = training.weights()
         save(profile, Path(output))
-        run = told(target, trainer, stores, profile) if target is not None else None
-    out.show({**documented(trainer), "weights": profile.id, "file": output, "run": run}, codec_text.training)
+        run = log_run(run_store, training, stores, profile) if run_store is not None else None
+    out.show({**describe_training(training), "weights": profile.id, "file": output, "run": run}, codec_text.training)
 
 
-def documented(trainer: "Trainer") -> dict[str, Any]:
-    """What a training came to."""
-    best = min(trainer.history, key=lambda past: past.loss)
+def describe_training(training: "CodecTraining") -> dict[str, Any]:
+    """Describe a training and its best evaluation."""
+    best = min(training.history, key=lambda evaluation: evaluation.loss)
     return {
-        "codec": trainer.plan.sizes.arch,
-        "lambda": trainer.plan.lmbda,
-        "planes": len(trainer.planes.train),
-        "steps": trainer.step,
-        "seconds": trainer.seconds,
+        "codec": training.config.sizes.arch,
+        "lambda": training.config.lmbda,
+        "planes": len(training.planes.train),
+        "steps": training.step,
+        "seconds": training.seconds,
         "loss": best.loss,
         "bpp": best.bpp,
         "mse_levels": best.mse,
-        "history": trainer.curve,
+        "history": training.curve,
     }
 
 
-def told(store: "Store", trainer: "Trainer", stores: list[str], profile: "Profile") -> str:
-    """The training as a run of a store's catalog."""
+def log_run(store: "Store", training: "CodecTraining", stores: list[str], profile: "Profile") -> str:
+    """Record the training as a run in a store's catalog."""
     metrics = [
-        lamofc.Metric(name, value, step=past.step)
-        for past in trainer.history
-        for name, value in (("loss", past.loss), ("bpp", past.bpp), ("mse_levels", past.mse), ("lr", past.lr))
+        lamofc.Metric(name, value, step=evaluation.step)
+        for evaluation in training.history
+        for name, value in (
+            ("loss", evaluation.loss),
+            ("bpp", evaluation.bpp),
+            ("mse_levels", evaluation.mse),
+            ("lr", evaluation.lr),
+        )
     ]
-    config = {**trainer.plan.to_json(), "stores": stores, "weights": profile.id}
-    return lamofc.add_run(store, "codec train", profile.codec, config, metrics, seconds=trainer.seconds)
+    config = {**training.config.to_json(), "stores": stores, "weights": profile.id}
+    return lamofc.add_run(store, "codec train", profile.codec, config, metrics, seconds=training.seconds)
 
 
 def save(profile: "Profile", file: Path) -> None:
-    """Write a profile's file, whole or not at all."""
+    """Write the file of a profile, completely or not at all."""
     from lamofc_store.exporting import atomic_file
 
     with atomic_file(file) as out:
         out.write(profile.data)
 
 
-@flat
+@flatten_options
 def import_file(
-    published: Published,
+    published: PublishedFile,
     output: OutputFile,
     out: Output,
     lmbda: Annotated[
-        float | None, typer.Option("--lambda", help="What the weights were trained for; else as the file's name says.")
+        float | None,
+        typer.Option("--lambda", help="Record this lambda of the weights; by default the one in the file's name."),
     ] = None,
-    family: Annotated[str | None, typer.Option("--family", help="Whose levels of a mapping.json.")] = None,
-    assign: Annotated[str, typer.Option("--assign", help="Of levels: nearest, or floor as published.")] = "nearest",
+    family: Annotated[
+        str | None, typer.Option("--family", help="Take the levels of this family of a mapping.json.")
+    ] = None,
+    assign: Annotated[
+        str, typer.Option("--assign", help="Assign values to the nearest level, or by floor as published.")
+    ] = "nearest",
 ) -> None:
     """Import published weights, or levels of a published mapping.
 
-    Of weights -o names the file; of a mapping it names a folder, and each pattern gives a profile of lloydmax.
+    For weights, -o names the file; for a mapping, a folder that gets a profile of lloydmax for each pattern.
     """
     if Path(published).suffix == ".json":
-        rows = list(mapped(Path(published), Path(output), family, assign))
+        rows = list(import_mapping(Path(published), Path(output), family, assign))
     else:
-        from lamofc_codecs import import_checkpoint
-
-        named = LAMBDA_IN_NAME.search(Path(published).name)
-        profile = import_checkpoint(published, lmbda or (float(named[1]) if named else None))
-        save(profile, Path(output))
-        rows = [{"feature": "*", "codec": profile.codec, "id": profile.id, "bytes": len(profile.data), "file": output}]
+        rows = [import_weights(published, output, lmbda)]
     out.show({"profiles": rows}, store_text.profiles)
 
 
-def mapped(file: Path, folder: Path, family: str | None, assign: str) -> Iterator[dict[str, Any]]:
-    """A profile for each pattern of a mapping."""
+def import_weights(file: str, output: str, lmbda: float | None) -> dict[str, Any]:
+    """Import the weights of a checkpoint."""
+    from lamofc_codecs import import_checkpoint
+
+    in_name = LAMBDA_IN_NAME.search(Path(file).name)
+    profile = import_checkpoint(file, lmbda or (float(in_name[1]) if in_name else None))
+    save(profile, Path(output))
+    return {"feature": "*", "codec": profile.codec, "id": profile.id, "bytes": len(profile.data), "file": output}
+
+
+def import_mapping(file: Path, folder: Path, family: str | None, assign: str) -> Iterator[dict[str, Any]]:
+    """Write a profile for each pattern of a mapping."""
     from lamofc_codecs import fit, published_levels
-    from lamofc_tools.cli.console import file_name
 
     for pattern, levels in published_levels(file, family).items():
         profile = fit("lloydmax", [], levels=levels, assign=assign)

@@ -1,4 +1,4 @@
-"""`lamofc eval`: what a head is worth on stores, at several rates on read."""
+"""`lamofc eval`: evaluate a head on stores, at several rates on read."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,31 +10,45 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.console import Output, Reading, Where, device_of, flat
-from lamofc_tools.cli.model_commands.head_options import RunIn
+from lamofc_tools.cli.console import Device, Output, ReadOptions, RunStore, Where, flatten_options, resolve_device
 from lamofc_tools.cli.render import heads
 
 if TYPE_CHECKING:
     from lamofc_store import Quality
-    from lamofc_tools.heads import Judging, Point, Protocol
+    from lamofc_tools.heads import HeadEvaluation, Protocol, RatePoint
 
 HeadFile = Annotated[str, typer.Argument(metavar="HEAD", help="A file that `lamofc train` wrote.")]
-Stores = Annotated[list[str], typer.Argument(metavar="STORE...", help="Where it is judged; the first is the measure.")]
+Stores = Annotated[
+    list[str], typer.Argument(metavar="STORE...", help="Stores to evaluate on; the others are compared with the first.")
+]
+PROTOCOLS: "dict[str, list[Protocol]]" = {
+    "original": ["original"],
+    "decoded": ["decoded"],
+    "both": ["original", "decoded"],
+}
 
 
 @dataclass(frozen=True)
-class Rates:
-    """At which rates stores are read, besides whole."""
+class RateOptions:
+    """Rates at which stores are read, beside reading everything."""
 
     snr: Annotated[
-        list[float] | None, typer.Option("--snr", metavar="DB", help="Read also as much as this needs. Repeatable.")
+        list[float] | None,
+        typer.Option(
+            "--snr",
+            metavar="DB",
+            help="Read also only the layers that this signal-to-noise ratio in dB needs. Repeatable.",
+        ),
     ] = None
     bpfp: Annotated[
-        list[float] | None, typer.Option("--bpfp", help="Read also at most so many bits an element. Repeatable.")
+        list[float] | None,
+        typer.Option(
+            "--bpfp", metavar="BITS", help="Read also at most so many bits per feature point (element). Repeatable."
+        ),
     ] = None
 
     def qualities(self) -> "list[Quality]":
-        """As the library takes them."""
+        """Return the qualities to read at."""
         return [
             *(lamofc.Quality(snr_db=db) for db in self.snr or ()),
             *(lamofc.Quality(bpfp=rate) for rate in self.bpfp or ()),
@@ -42,80 +56,91 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """On what, and how."""
+class EvaluationOptions:
+    """The samples and the protocol of an evaluation, and where it is recorded."""
 
     where: Where = None
     trained_on: Annotated[
         str,
         typer.Option(
-            "--trained-on", help="original: as it is; decoded: anew on each store's samples; or both of these."
+            "--trained-on",
+            help="Evaluate the head as it is (original), trained again on each store (decoded), or both.",
         ),
     ] = "original"
     tolerance: Annotated[
-        float, typer.Option("--tolerance", help="What the cheapest rate may cost: of 1, or of an error.")
+        float,
+        typer.Option(
+            "--tolerance",
+            help="Report the cheapest rate that loses at most so much: of 1 for scores, relative for errors.",
+        ),
     ] = 0.01
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Samples at once.")] = 64
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
-    run_in: RunIn = None
-    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="A picture of rate and metric.")] = None
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Evaluate so many samples at once.")] = 64
+    device: Device = "auto"
+    run_in: RunStore = None
+    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw the metric against the rate.")] = None
 
     def protocols(self) -> "list[Protocol]":
-        """One of them, or both."""
-        known: dict[str, list[Protocol]] = {
-            "original": ["original"],
-            "decoded": ["decoded"],
-            "both": ["original", "decoded"],
-        }
-        if self.trained_on not in known:
-            raise BadArgument(f"--trained-on {self.trained_on}", f"one of {', '.join(known)}")
-        return known[self.trained_on]
+        """Return one protocol, or both."""
+        if self.trained_on not in PROTOCOLS:
+            raise BadArgument(f"--trained-on {self.trained_on}", f"one of {', '.join(PROTOCOLS)}")
+        return PROTOCOLS[self.trained_on]
 
-    def judging(self, file: str) -> "Judging":
-        """The head, and on what it is judged."""
-        from lamofc_tools.heads import Judging, TrainingConfig, load
+    def evaluation(self, file: str) -> "HeadEvaluation":
+        """Load the head and the conditions of its evaluation."""
+        from lamofc_tools.heads import HeadEvaluation, TrainingConfig, load
 
-        head, told = load(Path(file))
-        course = replace(TrainingConfig.of(told["course"]), batch=self.batch, device=device_of(self.device))
-        return Judging(head, told, self.where, course)
+        head, provenance = load(Path(file))
+        config = TrainingConfig.from_json(provenance["course"])
+        config = replace(config, batch=self.batch, device=resolve_device(self.device))
+        return HeadEvaluation(head, provenance, self.where, config)
 
 
-@flat
-def judge(head: HeadFile, stores: Stores, judged: Judged, rates: Rates, reading: Reading, out: Output) -> None:
-    """Judge a head on stores, whole and at several rates: what each bit buys.
+@flatten_options
+def evaluate(
+    head: HeadFile,
+    stores: Stores,
+    evaluating: EvaluationOptions,
+    rates: RateOptions,
+    reading: ReadOptions,
+    out: Output,
+) -> None:
+    """Evaluate a head on stores, at full rate and at several rates on read.
 
-    The first store, read whole, is what the others are compared with: best the originals, as `--codec raw` keeps them.
+    All results are compared with those of the first store at full rate, which should hold the original features, as
+    `--codec raw` stores them.
     """
-    from lamofc_tools.heads import cheapest, curve
+    from lamofc_tools.heads import cheapest_points, evaluate_at_rates
 
-    judging = judged.judging(head)
-    with ExitStack() as opened, out.bar("eval") as bar:
-        known = {name: opened.enter_context(reading.open(name)) for name in stores}
-        points = curve(judging, known, rates.qualities(), judged.protocols(), bar.tell)
-    found, main = list(cheapest(points, judging.head, judged.tolerance)), judging.head.task.meter().main
-    told(judged.run_in, judging, points)
-    if judged.png:
-        draw(points, main, Path(judged.png))
-    document = {"head": head, "metric": main, "points": [point.to_json() for point in points], "cheapest": found}
-    out.show(document, heads.judged)
+    evaluation = evaluating.evaluation(head)
+    with ExitStack() as stack, out.bar("eval") as bar:
+        opened = {name: stack.enter_context(reading.open(name)) for name in stores}
+        points = evaluate_at_rates(evaluation, opened, rates.qualities(), evaluating.protocols(), bar.update)
+    metric = evaluation.head.task.meter().main
+    log_runs(evaluating.run_in, evaluation, points)
+    draw(points, metric, evaluating.png)
+    best = list(cheapest_points(points, evaluation.head, evaluating.tolerance))
+    document = {"head": head, "metric": metric, "points": [point.to_json() for point in points], "cheapest": best}
+    out.show(document, heads.evaluation)
 
 
-def told(run_in: str | None, judging: "Judging", points: "Sequence[Point]") -> None:
-    """A run for each point, if a store is named for that."""
+def log_runs(run_in: str | None, evaluation: "HeadEvaluation", points: "Sequence[RatePoint]") -> None:
+    """Record a run for each point, if a store is named for it."""
     if run_in is None:
         return
     with lamofc.open(run_in, "r+") as target:
         for point in points:
             metrics = [lamofc.Metric(name, value) for name, value in (*point.values.items(), ("bpfp", point.bpfp))]
-            config: dict[str, Any] = {**judging.told, **point.to_json(), "judged_where": judging.where}
+            config: dict[str, Any] = {**evaluation.provenance, **point.to_json(), "judged_where": evaluation.where}
             config.pop("values")
-            lamofc.add_run(target, "eval", judging.head.kind, config, metrics)
+            lamofc.add_run(target, "eval", evaluation.head.kind, config, metrics)
 
 
-def draw(points: "Sequence[Point]", metric: str, file: Path) -> None:
-    """The picture."""
-    from lamofc_tools.plots import draw_curves
+def draw(points: "Sequence[RatePoint]", metric: str, file: str | None) -> None:
+    """Draw the metric against the rate, if a file is named."""
+    from lamofc_tools.plots import draw_metrics
 
+    if file is None:
+        return
     rows = [
         {
             "curve": f"{Path(point.store).name}, trained on {point.trained_on}",
@@ -125,4 +150,4 @@ def draw(points: "Sequence[Point]", metric: str, file: Path) -> None:
         for point in points
         if metric in point.values
     ]
-    draw_curves(rows, {metric: metric}, file)
+    draw_metrics(rows, {metric: metric}, Path(file))

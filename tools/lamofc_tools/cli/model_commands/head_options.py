@@ -1,4 +1,4 @@
-"""Options of heads: what they learn from, what they are, and how they are trained."""
+"""Options of heads: training data, architecture, training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,33 +6,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.console import RatedReading, Where, device_of
+from lamofc_tools.cli.console import Device, RatedReadOptions, RunStore, Where, parse_json_pairs, resolve_device
 
 if TYPE_CHECKING:
     from lamofc_store import Store
     from lamofc_tools.heads import Head, TrainingConfig, TrainingSet
 
-RunIn = Annotated[str | None, typer.Option("--run-in", metavar="STORE", help="Tell of it in this store, as a run.")]
-
 
 @dataclass(frozen=True)
-class Taught:
-    """What a head learns from."""
+class HeadDataOptions:
+    """The inputs and the target of a head, and the samples to train and test on."""
 
     feature: Annotated[
-        list[str] | None, typer.Option("--feature", metavar="NAME", help="What it sees; repeatable, in this order.")
+        list[str] | None,
+        typer.Option(
+            "--feature",
+            metavar="NAME",
+            help="Take this feature as an input; all by default. Repeatable, in this order.",
+        ),
     ] = None
     target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="What it tells: a column, or a feature that is a map.")
+        str,
+        typer.Option("--target", metavar="NAME", help="Predict this column, or this feature if it is a map."),
     ] = "label"
     where: Where = None
     test: Annotated[
-        str | None, typer.Option("--test", metavar="SQL", help="Judge it on the samples for which this holds.")
+        str | None,
+        typer.Option("--test", metavar="SQL", help="Evaluate the head on samples for which this SQL condition holds."),
     ] = None
 
-    def lesson(self, store: "Store", reading: RatedReading, where: str | None, names: Any = ()) -> "TrainingSet":
-        """Of a store, at the rate asked for."""
+    def training_set(
+        self, store: "Store", reading: RatedReadOptions, where: str | None, names: tuple[str, ...] = ()
+    ) -> "TrainingSet":
+        """Return the samples of a store, at the rate that is asked for."""
         from lamofc_tools.heads import TrainingSet
 
         inputs = self.feature or [name for name in store.features if name != self.target]
@@ -40,84 +46,108 @@ class Taught:
 
 
 @dataclass(frozen=True)
-class Built:
-    """What a head is."""
+class HeadOptions:
+    """The architecture of a head."""
 
     task: Annotated[
-        str | None, typer.Option("--task", help="classes, segments or depth; what the head is usually for.")
+        str | None,
+        typer.Option("--task", help="Train for classes, segments or depth; by default the first that HEAD supports."),
     ] = None
-    classes: Annotated[int | None, typer.Option("--classes", metavar="N", help="Of maps of labels.")] = None
-    pool: Annotated[str, typer.Option("--pool", help="cls, mean, cls+mean: of linear and knn.")] = "mean"
+    classes: Annotated[
+        int | None, typer.Option("--classes", metavar="N", help="Give the number of classes in maps of labels.")
+    ] = None
+    pool: Annotated[str, typer.Option("--pool", help="Pool the tokens for linear and knn: cls, mean or cls+mean.")] = (
+        "mean"
+    )
     grid: Annotated[
         str | None,
-        typer.Option("--grid", metavar="P+HxW", help="P tokens, then patches in H rows of W; a square if not told."),
+        typer.Option(
+            "--grid", metavar="P+HxW", help="Lay out tokens as P tokens, then H rows of W patches; a square by default."
+        ),
     ] = None
-    neighbours: Annotated[int, typer.Option("--neighbours", metavar="K", help="Of knn.")] = 20
-    inner: Annotated[int, typer.Option("--inner", metavar="N", help="Channels within a dpt.")] = 64
+    neighbours: Annotated[
+        int, typer.Option("--neighbours", metavar="K", help="Let the K nearest samples vote in knn.")
+    ] = 20
+    inner: Annotated[int, typer.Option("--inner", metavar="N", help="Give the layers of dpt so many channels.")] = 64
+    head_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--head-option", metavar="NAME=VALUE", help="Set any option of the head, such as heads=8. Repeatable."
+        ),
+    ] = None
 
-    def head(self, kind: str, lesson: "TrainingSet") -> "Head":
-        """A new head for a lesson."""
-        from lamofc_tools.heads import KINDS, Task
+    def head(self, kind: str, training_set: "TrainingSet") -> "Head":
+        """Create a new head for a training set."""
+        from lamofc_tools.heads import new_head
 
-        if kind not in KINDS:
-            raise BadArgument(f"{kind!r} is no head", f"one of {', '.join(KINDS)}")
-        task = self.task or KINDS[kind].tasks[0]
-        if task not in KINDS[kind].tasks:
-            raise BadArgument(f"--task {task} of a {kind} head", f"--task {KINDS[kind].tasks[0]}")
-        classes = 1 if task == "depth" else self.classes or lesson.classes()
-        return KINDS[kind](lesson.widths(), Task(task, classes), **self._options(kind))  # type: ignore[arg-type]
+        return new_head(kind, training_set, task=self.task, classes=self.classes, options=self._options(kind))
 
     def _options(self, kind: str) -> dict[str, Any]:
+        """Return the options that the architecture declares, with the values that were typed."""
         from lamofc_store.sample import Grid
+        from lamofc_tools.heads import option_defaults
 
         grid = None if self.grid is None else Grid.from_text(self.grid)
-        prefix = grid.prefix if grid is not None else int(self.pool == "cls+mean")
-        if kind in ("linear", "knn"):
-            found: dict[str, Any] = {"pool": self.pool, "prefix": prefix}
-            return found | ({"neighbours": self.neighbours} if kind == "knn" else {})
-        if kind == "attentive":
-            return {}
-        shape = None if grid is None else [grid.height, grid.width]
-        return {"prefix": prefix, "grid": shape} | ({"inner": self.inner} if kind == "dpt" else {})
+        typed = {
+            "pool": self.pool,
+            "prefix": grid.prefix if grid is not None else int(self.pool == "cls+mean"),
+            "grid": None if grid is None else [grid.height, grid.width],
+            "neighbours": self.neighbours,
+            "inner": self.inner,
+        }
+        declared = option_defaults(kind)
+        options = {name: typed[name] for name in typed if name in declared}
+        return options | parse_json_pairs(self.head_option, "--head-option", "heads=8")
 
 
 @dataclass(frozen=True)
-class Coursed:
+class TrainingOptions:
     """How a head is trained."""
 
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", help="Passes; linear and knn need one.")] = 10
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Samples of a step.")] = 64
-    lr: Annotated[float, typer.Option("--lr", help="Rate of learning at the beginning.")] = 1e-3
+    epochs: Annotated[
+        int, typer.Option("--epochs", metavar="N", help="Take so many passes; linear and knn need one.")
+    ] = 10
+    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Train on so many samples a step.")] = 64
+    lr: Annotated[float, typer.Option("--lr", help="Start at this learning rate.")] = 1e-3
     decay: Annotated[
-        list[float] | None, typer.Option("--decay", help="Of weights; a linear head chooses, of several. Repeatable.")
+        list[float] | None,
+        typer.Option("--decay", help="Decay weights by this; a linear head chooses among several. Repeatable."),
     ] = None
     sweep: Annotated[
-        bool, typer.Option("--sweep", help="A linear head by SGD at 13 rates side by side, not by L-BFGS.")
+        bool,
+        typer.Option("--sweep", help="Train a linear head by SGD at 13 learning rates at once instead of by L-BFGS."),
     ] = False
-    seed: Annotated[int, typer.Option("--seed", help="For first weights and the order of samples.")] = 0
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
-    half: Annotated[bool, typer.Option("--half", help="Forward passes in bfloat16.")] = False
-    ragged: Annotated[str, typer.Option("--ragged", help="Of different lengths: pad.")] = "stack"
-    workers: Annotated[int, typer.Option("--workers", metavar="N", help="Processes that fetch; 0: a thread.")] = 0
+    seed: Annotated[int, typer.Option("--seed", help="Seed initial weights and the order of samples.")] = 0
+    device: Device = "auto"
+    half: Annotated[bool, typer.Option("--half", help="Run forward passes in bfloat16.")] = False
+    ragged: Annotated[
+        str, typer.Option("--ragged", help="Combine samples of different lengths: stack refuses them, pad fills up.")
+    ] = "stack"
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", help="Fetch records in so many processes; 0 uses a thread.")
+    ] = 0
     checkpoint: Annotated[
         str | None,
-        typer.Option("--checkpoint", metavar="FILE", help="Kept after every epoch; gone on from if it is there."),
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Save a checkpoint after every pass, and continue from it if it exists.",
+        ),
     ] = None
 
-    def course(self) -> "TrainingConfig":
-        """As training takes it."""
-        from lamofc_tools.heads import TrainingConfig
-        from lamofc_tools.heads.contract import DECAYS
+    def config(self) -> "TrainingConfig":
+        """Return the configuration of the training."""
+        from lamofc_tools.heads import DECAYS, TrainingConfig
 
         return TrainingConfig(
             epochs=self.epochs,
             batch=self.batch,
             lr=self.lr,
-            decay=self.decay[0] if self.decay else 0.01,
+            decay=self.decay[0] if self.decay else TrainingConfig.decay,
             decays=tuple(self.decay or DECAYS),
             sweep=self.sweep,
             seed=self.seed,
-            device=device_of(self.device),
+            device=resolve_device(self.device),
             half=self.half,
             workers=self.workers,
             ragged=self.ragged,
@@ -126,7 +156,7 @@ class Coursed:
 
 
 @dataclass(frozen=True)
-class Learning(Taught, Built, Coursed):
-    """All of it, and where it is told."""
+class TrainOptions(HeadDataOptions, HeadOptions, TrainingOptions):
+    """All options of a head, and the store that records its training."""
 
-    run_in: RunIn = None
+    run_in: RunStore = None

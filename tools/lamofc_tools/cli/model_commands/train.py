@@ -1,109 +1,116 @@
-"""`lamofc train`: a head from a store."""
+"""`lamofc train`: train a head on a store."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import lamofc_store as lamofc
-from lamofc_tools.cli.console import Bar, Output, OutputFile, RatedReading, StorePlace, flat
-from lamofc_tools.cli.model_commands.head_options import Learning
+from lamofc_tools.cli.console import Bar, Output, OutputFile, RatedReadOptions, StoreUrl, flatten_options
+from lamofc_tools.cli.model_commands.head_options import TrainOptions
 from lamofc_tools.cli.render import heads
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.heads import Head, Progress, TrainingSet
+    from lamofc_tools.heads import EpochLoss, Head, TrainingSet
 
-Kind = Annotated[str, typer.Argument(metavar="HEAD", help="linear, knn, attentive, segmentation or dpt.")]
+HeadKind = Annotated[
+    str, typer.Argument(metavar="HEAD", help="An architecture: linear, knn, attentive, segmentation or dpt.")
+]
 
 
-@flat
+@flatten_options
 def train(
-    kind: Kind, store: StorePlace, output: OutputFile, learning: Learning, reading: RatedReading, out: Output
+    kind: HeadKind,
+    store: StoreUrl,
+    output: OutputFile,
+    training: TrainOptions,
+    reading: RatedReadOptions,
+    out: Output,
 ) -> None:
-    """Train a head on what a store gives back.
+    """Train a head on the decoded features of a store.
 
-    -o names its file, safetensors that also tells what it was trained on; `lamofc eval` judges it on any store.
+    -o names its file, a safetensors file that also describes the training; `lamofc eval` evaluates it on any store.
+    Without --test only the training loss is printed.
     """
     with reading.open(store) as opened, out.bar("train") as bar:
-        lesson = learning.lesson(opened, reading, learning.where)
-        found = trained(kind, lesson, learning, bar)
-        told = described(lesson, learning, store)
-        values = judged(found["head"], opened, learning, reading, lesson.names)
-        document = documented(found, told, values)
-    keep(found["head"], Path(output), told, document, learning.run_in)
+        samples = training.training_set(opened, reading, training.where)
+        result = train_head(kind, samples, training, bar)
+        origin = describe_training(samples, training, store)
+        values = evaluate_head(result["head"], opened, training, reading, samples.names)
+        document = describe_result(result, origin, values)
+    save_head(result["head"], Path(output), origin, document, training.run_in)
     out.show({**document, "file": output}, heads.head)
 
 
-def trained(kind: str, lesson: "TrainingSet", learning: Learning, bar: Bar) -> dict[str, Any]:
-    """A head, what its epochs came to, and how long it took."""
+def train_head(kind: str, samples: "TrainingSet", training: TrainOptions, bar: Bar) -> dict[str, Any]:
+    """Train a head; return it with the history of its epochs and the seconds."""
     import torch
 
-    from lamofc_tools.heads import train as run
+    from lamofc_tools.heads import train
 
-    course = learning.course()
-    torch.manual_seed(course.seed)
-    head, started = learning.head(kind, lesson), time.perf_counter()
+    config = training.config()
+    torch.manual_seed(config.seed)
+    head, started = training.head(kind, samples), time.perf_counter()
 
-    def tell(at: "Progress") -> None:
-        bar.tell(at.epoch + 1, course.epochs, f"loss {at.loss:.4f}")
+    def show_progress(now: "EpochLoss") -> None:
+        bar.update(now.epoch + 1, config.epochs, f"loss {now.loss:.4f}")
 
-    history = run(head, lesson, course, tell)
-    return {"head": head, "history": history, "course": course, "seconds": time.perf_counter() - started}
+    history = train(head, samples, config, show_progress)
+    return {"head": head, "history": history, "config": config, "seconds": time.perf_counter() - started}
 
 
-def described(lesson: "TrainingSet", learning: Learning, store: str) -> dict[str, Any]:
-    """What the head's file tells of its training."""
+def describe_training(samples: "TrainingSet", training: TrainOptions, store: str) -> dict[str, Any]:
+    """Describe the training data, as the head's file records it."""
     return {
         "store": store,
-        "commit": lesson.dataset.commit,
-        "inputs": list(lesson.inputs),
-        "target": lesson.target,
-        "names": list(lesson.names),
-        "where": learning.where,
-        "samples": len(lesson),
-        "bpfp": lesson.rate,
+        "commit": samples.dataset.commit,
+        "inputs": list(samples.inputs),
+        "target": samples.target,
+        "names": list(samples.names),
+        "where": training.where,
+        "samples": len(samples),
+        "bpfp": samples.bpfp,
     }
 
 
-def judged(
-    head: "Head", store: "Store", learning: Learning, reading: RatedReading, names: Sequence[str]
+def evaluate_head(
+    head: "Head", store: "Store", training: TrainOptions, reading: RatedReadOptions, names: tuple[str, ...]
 ) -> dict[str, float]:
-    """Its metrics on the samples for that, if any are named."""
+    """Evaluate the head on the test samples, if --test names any."""
     from lamofc_tools.heads import evaluate
 
-    if learning.test is None:
+    if training.test is None:
         return {}
-    return evaluate(head, learning.lesson(store, reading, learning.test, names), learning.course())
+    return evaluate(head, training.training_set(store, reading, training.test, names), training.config())
 
 
-def documented(found: dict[str, Any], told: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
-    """What --json prints."""
-    head = found["head"]
+def describe_result(result: dict[str, Any], origin: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:
+    """Make the document of a training."""
+    head = result["head"]
     return {
         "head": head.kind,
         "task": head.task.kind,
         "parameters": sum(parameter.numel() for parameter in head.parameters()),
         "options": head.options,
-        **told,
-        "seconds": found["seconds"],
-        "course": found["course"].to_json(),
-        "history": [{"epoch": past.epoch, "loss": past.loss} for past in found["history"]],
+        **origin,
+        "seconds": result["seconds"],
+        "course": result["config"].to_json(),
+        "history": [{"epoch": epoch.epoch, "loss": epoch.loss} for epoch in result["history"]],
         "values": values,
     }
 
 
-def keep(head: "Head", file: Path, told: dict[str, Any], document: dict[str, Any], run_in: str | None) -> None:
-    """Write the head, and a run if a store is named for that."""
+def save_head(head: "Head", file: Path, origin: dict[str, Any], document: dict[str, Any], run_in: str | None) -> None:
+    """Write the head, and record a run if a store is named for it."""
     from lamofc_tools.heads import save
 
-    save(head, file, {**told, "course": document["course"]})
+    save(head, file, {**origin, "course": document["course"]})
     if run_in is None:
         return
-    metrics = [lamofc.Metric("loss", past["loss"], step=past["epoch"]) for past in document["history"]]
+    metrics = [lamofc.Metric("loss", epoch["loss"], step=epoch["epoch"]) for epoch in document["history"]]
     metrics += [lamofc.Metric(name, value) for name, value in document["values"].items()]
-    config = {key: document[key] for key in ("task", "options", "course", *told)}
+    config = {key: document[key] for key in ("task", "options", "course", *origin)}
     with lamofc.open(run_in, "r+") as target:
         lamofc.add_run(target, "train", document["head"], config, metrics, seconds=document["seconds"])

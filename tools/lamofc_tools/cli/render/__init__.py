@@ -1,4 +1,7 @@
-"""Results as text for people: each function takes the document that --json prints."""
+"""Text for people. In: the document that --json prints. Out: lines and tables.
+
+`listing` and `query_output` write rows while they read them.
+"""
 
 from lamofc_tools.cli.render import analysis, codec_text, heads, listing, query_output, store_text, text
 

@@ -1,4 +1,4 @@
-"""Figures of features, and where they came from, as people read them."""
+"""Text of analyses and extractions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,23 +22,26 @@ _COLUMNS = {
 }
 
 
-def figures(document: Mapping[str, Any]) -> str:
-    """A line for each feature."""
-    rows = [(row["feature"], row["samples"], *(_told(row[name]) for name in _COLUMNS)) for row in document["features"]]
+def features(document: Mapping[str, Any]) -> str:
+    """Format a table with a line for each feature."""
+    rows = [
+        (row["feature"], row["samples"], *(_three_digits(row[name]) for name in _COLUMNS))
+        for row in document["features"]
+    ]
     return tables(("feature", "samples", *_COLUMNS.values()), rows)
 
 
-def extracted(document: Mapping[str, Any]) -> str:
-    """What came of a model."""
+def extraction(document: Mapping[str, Any]) -> str:
+    """Format the report of an extraction."""
     names = document["features"]
     listed = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     raw, stored = document["raw_bytes"], document["stored_bytes"]
     return (
         f"{counted(document['samples'], 'sample')} of {document['model']} in {document['out']}: {listed}\n"
-        f"{size(raw)} as {size(stored)}, {document['already']} there before, {document['skipped']} skipped,"
+        f"{size(raw)} as {size(stored)}, {document['already']} already stored, {document['skipped']} skipped,"
         f" {document['seconds']:.1f} s"
     )
 
 
-def _told(value: float | None) -> Amount | None:
+def _three_digits(value: float | None) -> Amount | None:
     return None if value is None else Amount(f"{value:.3g}")

@@ -1,4 +1,4 @@
-"""Codecs, profiles and comparisons as text for people."""
+"""Text of codecs, profiles, trainings and comparisons."""
 
 from collections.abc import Sequence
 
@@ -7,36 +7,36 @@ from lamofc_tools.cli.render.text import Document, facts, number, size, tables
 
 
 def codecs(document: Sequence[Document]) -> str:
-    """The codecs that there are."""
+    """Format the table of codecs."""
     rows = [(row["id"], ", ".join(row["qualities"]) or "fixed", row["summary"]) for row in document]
-    return tables(("codec", "qualities", "what"), rows)
+    return tables(("codec", "qualities", "description"), rows)
 
 
 def codec(document: Document) -> str:
-    """One codec."""
-    told = {
+    """Format the description of one codec."""
+    values = {
         "codec": document["id"],
         "number": document["number"],
         "qualities": ", ".join(document["qualities"]) or "fixed",
         "options": ", ".join(document["options"]) or "none",
     }
-    return f"{facts(told)}\n\n{document['summary']}\n{document['text']}"
+    return f"{facts(values)}\n\n{document['summary']}\n{document['text']}"
 
 
 def profile(document: Document) -> str:
-    """One profile."""
-    told = {
+    """Format the description of one profile."""
+    values = {
         "profile": document["id"],
         "codec": document["codec"],
         "size": size(document["bytes"]),
         **document["config"],
     }
     rows = [(row["name"], "x".join(map(str, row["shape"])), row["dtype"]) for row in document["tensors"]]
-    return f"{facts(told)}\n\n{tables(('tensor', 'shape', 'dtype'), rows)}" if rows else facts(told)
+    return f"{facts(values)}\n\n{tables(('tensor', 'shape', 'dtype'), rows)}" if rows else facts(values)
 
 
 def training(document: Document) -> str:
-    """What a training came to."""
+    """Format the report of a training of networks."""
     rows = [(*past[:4], Amount(f"{past[4]:.2g}")) for past in document["history"][-8:]]
     head = {
         "codec": document["codec"],
@@ -50,7 +50,7 @@ def training(document: Document) -> str:
 
 
 def comparison(document: Document) -> str:
-    """A table of points for each feature, and tables of papers."""
+    """Format a table of points for each feature, and the tables of papers."""
     columns = ("coder", "setting", "bpfp", "ebpfp", "profile", "mse", "by levels", "snr_db", "enc s", "dec s", "Mbit/s")
     reference = any(point["of_reference"] is not None for point in document["points"])
     memory = any(point["decode_bytes"] is not None for point in document["points"])
@@ -63,17 +63,17 @@ def comparison(document: Document) -> str:
                 *(number(point["encode_seconds"], 4), number(point["decode_seconds"], 4)),
                 number(point["b_max_mbps"], 1),
                 *([number(point["of_reference"], 3)] if reference else []),
-                *([_taken(point["encode_bytes"]), _taken(point["decode_bytes"])] if memory else []),
+                *([_size_or_dash(point["encode_bytes"]), _size_or_dash(point["decode_bytes"])] if memory else []),
             )
             for point in document["points"]
             if point["feature"] == feature
         ]
-        more = (*(("reference",) if reference else ()), *(("enc mem", "dec mem") if memory else ()))
-        parts.append(f"{feature}\n{tables((*columns, *more), rows)}")
+        extra_columns = (*(("reference",) if reference else ()), *(("enc mem", "dec mem") if memory else ()))
+        parts.append(f"{feature}\n{tables((*columns, *extra_columns), rows)}")
     for paper in document["papers"]:
         parts.append(f"{paper['title']}\n{tables(paper['columns'], paper['rows'])}")
     return "\n\n".join([*parts, document["machine"]])
 
 
-def _taken(count: float | None) -> Amount:
+def _size_or_dash(count: float | None) -> Amount:
     return Amount("-") if count is None else size(count)

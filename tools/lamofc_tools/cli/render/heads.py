@@ -1,4 +1,4 @@
-"""Heads and what they are worth, as people read it."""
+"""Text of trained heads and their evaluation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,26 +7,28 @@ from lamofc_tools.cli.console import Amount
 from lamofc_tools.cli.render.text import facts, number, tables
 
 Document = Mapping[str, Any]
+_NOT_MEASURED = {"metrics": "not measured: --test names samples for that"}
+"""Shown for a training without test samples, whose loss says nothing of other samples."""
 
 
 def head(document: Document) -> str:
-    """What a training came to."""
-    told = {
+    """Format the report of a training."""
+    values = {
         "head": f"{document['head']} for {document['task']}, {document['parameters']:,} parameters",
-        "sees": ", ".join(document["inputs"]),
-        "tells": document["target"],
+        "inputs": ", ".join(document["inputs"]),
+        "target": document["target"],
         "samples": document["samples"],
-        "bits read": f"{document['bpfp']:.4g} an element",
+        "bits read": f"{document['bpfp']:.4g} per element",
         "seconds": number(document["seconds"], 1),
         "loss": " ".join(f"{past['loss']:.4g}" for past in document["history"][-8:]),
-        **{name: f"{value:.4f}" for name, value in document["values"].items()},
+        **({name: f"{value:.4f}" for name, value in document["values"].items()} or _NOT_MEASURED),
         "file": document["file"],
     }
-    return facts(told)
+    return facts(values)
 
 
-def judged(document: Document) -> str:
-    """A line a point, and the cheapest."""
+def evaluation(document: Document) -> str:
+    """Format a line for each point, then the cheapest point within the tolerance."""
     names = list(dict.fromkeys(name for point in document["points"] for name in point["values"]))
     rows = [
         (
@@ -40,10 +42,10 @@ def judged(document: Document) -> str:
         for point in document["points"]
     ]
     text = tables(("store", "read", "bits/element", "trained on", "samples", *names), rows)
-    for found in document["cheapest"]:
-        name, place = found["metric"], f"{found['store']}, {found['rate']}"
+    for point in document["cheapest"]:
+        name, place = point["metric"], f"{point['store']}, {point['rate']}"
         text += (
-            f"\n\ncheapest, trained on {found['trained_on']}: {found['bpfp']:.4g} bits an element ({place})"
-            f"\n{name} {found['values'][name]:.4f}, {found['of_first']:.4f} at the first"
+            f"\n\ncheapest, trained on {point['trained_on']}: {point['bpfp']:.4g} bits per element ({place})"
+            f"\n{name} {point['values'][name]:.4f}; first store {point['of_first']:.4f}"
         )
     return text

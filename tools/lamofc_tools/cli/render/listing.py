@@ -1,4 +1,4 @@
-"""Lists of what a store holds: columns, and rows that are read while they are printed."""
+"""Lists of samples, features and commits of a store: columns, and rows that are read while they are printed."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = tuple[Sequence[str], Iterator[Sequence[Any]]]
 
-_BATCH = 10_000
+_GLOB_LETTERS = frozenset("*?[")
 _SAMPLES = """
     SELECT sample, features, raw_bytes, stored_bytes, own.* EXCLUDE (sample, structure)
     FROM (SELECT * FROM samples WHERE (
         {where}
-    )) AS own
+    ) AND sample GLOB ?) AS own
     LEFT JOIN (
         SELECT sample, count(*) AS features, CAST(sum(raw_bytes) AS BIGINT) AS raw_bytes,
             CAST(sum(stored_bits) // 8 AS BIGINT) AS stored_bytes
@@ -34,34 +34,46 @@ _FEATURES = """
 _COMMITS = ("n", "time", "verb", "samples", "records", "bytes", "writer")
 
 
-def samples(store: "Store", where: str | None, limit: int | None) -> Rows:
-    """The samples by id, with their sizes and the user's columns."""
+def samples_or_features(store: "Store", sample: str | None, where: str | None, limit: int | None) -> Rows:
+    """List the features of a sample; or, without an id or with a glob that is no id, the samples."""
+    if sample is None:
+        return samples(store, where, limit)
+    if _GLOB_LETTERS.isdisjoint(sample) or store.sql("FROM samples WHERE sample = ?", [sample]).fetchall():
+        return features(store, sample)
+    if not store.sql("FROM samples WHERE sample GLOB ? LIMIT 1", [sample]).fetchall():
+        raise NotFound(f"no sample of {store.url} matches {sample!r}", f"lamofc ls {store.url}")
+    return samples(store, where, limit, sample)
+
+
+def samples(store: "Store", where: str | None, limit: int | None, glob: str | None = None) -> Rows:
+    """List samples by id, with their sizes and the user's columns; only those that match a glob, if one is given."""
     if where is not None:
-        store.sql(f"FROM samples WHERE (\n{where}\n)")  # bound, not run: an error then names the condition alone
-    rows = "" if limit is None else f"LIMIT {limit:d}"
-    return fetched(store.sql(_SAMPLES.format(where=where or "true", limit=rows)), where or "")
+        store.sql(f"FROM samples WHERE (\n{where}\n)")  # bound, not run, so that an error names the condition alone
+    clause = "" if limit is None else f"LIMIT {limit:d}"
+    query = _SAMPLES.format(where=where or "true", limit=clause)
+    return fetch(store.sql(query, ["*" if glob is None else glob]), where or "")
 
 
 def features(store: "Store", sample: str) -> Rows:
-    """The features of one sample."""
-    columns, rows = fetched(store.sql(_FEATURES, [sample]), sample)
-    found = list(rows)
-    if not found:
+    """List the features of one sample."""
+    columns, rows = fetch(store.sql(_FEATURES, [sample]), sample)
+    listed = list(rows)
+    if not listed:
         raise NotFound(f"there is no sample {sample!r} in {store.url}", f"lamofc ls {store.url}")
-    return columns, iter(found)
+    return columns, iter(listed)
 
 
 def commits(store: "Store", limit: int | None) -> Rows:
-    """The commits, newest first."""
+    """List commits, newest first."""
     return _COMMITS, ([commit[name] for name in _COMMITS] for commit in store.log()[:limit])
 
 
-def fetched(relation: "duckdb.DuckDBPyRelation", query: str) -> Rows:
-    """The rows of a relation, a batch at a time; what goes wrong in DuckDB is told of `query`."""
-    return relation.columns, _fetched(relation, query)
+def fetch(relation: "duckdb.DuckDBPyRelation", query: str) -> Rows:
+    """Read the rows of a relation, a batch at a time; errors of DuckDB name `query`."""
+    return relation.columns, _read_batches(relation, query)
 
 
-def _fetched(relation: "duckdb.DuckDBPyRelation", query: str) -> Iterator[Sequence[Any]]:
+def _read_batches(relation: "duckdb.DuckDBPyRelation", query: str) -> Iterator[Sequence[Any]]:
     import pyarrow as pa
 
     from lamofc_catalog import BadQuery, translated
@@ -71,5 +83,5 @@ def _fetched(relation: "duckdb.DuckDBPyRelation", query: str) -> Iterator[Sequen
     try:
         for batch in batches:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
-    except (pa.ArrowException, OSError) as error:  # what DuckDB says once rows are flowing comes through Arrow
+    except (pa.ArrowException, OSError) as error:  # errors of DuckDB come through Arrow once rows are being read
         raise BadQuery(f"{str(error).splitlines()[0]} (in: {query})") from error

@@ -1,4 +1,4 @@
-"""The rows of a query in the form that was asked for."""
+"""Write the rows of a query as a table, JSON, CSV or Parquet."""
 
 import csv
 import sys
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, TextIO
 
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli.console import cell, has_colour, json_rows, table
-from lamofc_tools.cli.render.listing import Rows, fetched
+from lamofc_tools.cli.render.listing import Rows, fetch
 
 if TYPE_CHECKING:
     import duckdb
 
 
-def write(found: "duckdb.DuckDBPyRelation", query: str, format: str, output: str | None) -> None:
+def write(relation: "duckdb.DuckDBPyRelation", query: str, format: str, output: str | None) -> None:
     """Write all rows to a file or to stdout."""
     if format == "parquet":
-        _write_parquet(found, query, output)
+        _write_parquet(relation, query, output)
         return
     from lamofc_store.exporting import atomic_file
 
-    rows = fetched(found, query)
+    rows = fetch(relation, query)
     if output is None:
         _write_text(rows, format, sys.stdout)
         return
@@ -33,29 +33,29 @@ def write(found: "duckdb.DuckDBPyRelation", query: str, format: str, output: str
 
 def _write_text(rows: Rows, format: str, out: TextIO) -> None:
     if format == "csv":
-        written = csv.writer(out, lineterminator="\n")
-        written.writerow(rows[0])
-        written.writerows(["" if value is None else _exact(value) for value in row] for row in rows[1])
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(rows[0])
+        writer.writerows(["" if value is None else _exact(value) for value in row] for row in rows[1])
         return
     lines = json_rows(*rows) if format == "json" else table(*rows, bold=has_colour(out))
     out.writelines(f"{line}\n" for line in lines)
 
 
 def _exact(value: object) -> object:
-    """Numbers keep all their digits in a CSV; the rest is as in a table."""
+    """Keep all digits of numbers in a CSV; format other values as in a table."""
     return value if isinstance(value, str | int | float) else cell(value)
 
 
-def _write_parquet(found: "duckdb.DuckDBPyRelation", query: str, output: str | None) -> None:
+def _write_parquet(relation: "duckdb.DuckDBPyRelation", query: str, output: str | None) -> None:
     import pyarrow.parquet as pq
 
     from lamofc_catalog import translated
     from lamofc_store.exporting import atomic_file
 
     if output is None and sys.stdout.isatty():
-        raise BadArgument("Parquet is not for a terminal", "name a file with -o, or pipe stdout into one")
+        raise BadArgument("Parquet cannot be shown on a terminal", "name a file with -o, or redirect stdout to one")
     with translated(query):
-        rows = found.to_arrow_table()
+        rows = relation.to_arrow_table()
     if output is None:
         pq.write_table(rows, sys.stdout.buffer)
         return

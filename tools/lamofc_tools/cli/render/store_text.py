@@ -1,4 +1,4 @@
-"""Stores, ingests and maintenance as text for people."""
+"""Text of stores, ingests and maintenance."""
 
 from collections.abc import Sequence
 
@@ -6,49 +6,54 @@ from lamofc_tools.cli.render.text import Document, counted, facts, number, size,
 
 
 def plan(document: Document) -> str:
-    """What an ingest would do."""
-    groups = list(dict.fromkeys(found["group"] for found in document["features"] if found["group"]))
+    """Format what an ingest would do."""
+    groups = list(dict.fromkeys(row["group"] for row in document["features"] if row["group"]))
     rows = [
         (
-            found["feature"],
-            "x".join(map(str, found["shape"])) or "scalar",
-            found["dtype"],
-            found["pattern"],
-            f"{found['tokens']} x {found['channels']}",
-            found["grid"],
-            *((groups.index(found["group"]) + 1 if found["group"] else None,) if groups else ()),
+            row["feature"],
+            "x".join(map(str, row["shape"])) or "scalar",
+            row["dtype"],
+            row["pattern"],
+            f"{row['tokens']} x {row['channels']}",
+            row["grid"],
+            *((groups.index(row["group"]) + 1 if row["group"] else None,) if groups else ()),
         )
-        for found in document["features"]
+        for row in document["features"]
     ]
     columns = ("feature", "shape", "dtype", "pattern", "tokens x channels", "grid", *(("group",) if groups else ()))
-    asked = f"codec {document['codec']}" + (f", {document['quality']}" if document["quality"] else "")
-    how = "features of one group are coded together" if groups else "each feature is coded by itself"
-    return f"{document['source']}\n{asked}; {how}\n\n{tables(columns, rows)}"
+    coding = f"codec {document['codec']}" + (f", {document['quality']}" if document["quality"] else "")
+    grouping = "features of one group are coded together" if groups else "each feature is coded by itself"
+    return f"{document['source']}\n{coding}; {grouping}\n\n{tables(columns, rows)}"
 
 
 def _shared(document: Document) -> dict[str, str]:
-    """What equal features of several samples saved, where there were any."""
+    """Format the saving by equal features of several samples, where there were any."""
     if not document["shared"]:
         return {}
-    return {"equal, kept once": f"{document['shared']}, {size(document['shared_bytes'])} less"}
+    return {"equal, stored once": f"{document['shared']}, {size(document['shared_bytes'])} less"}
 
 
-def report(document: Document) -> str:
-    """What an ingest did."""
-    raw, stored = document["raw_bytes"], document["stored_bytes"]
-    told = {
+def ingest(document: Document) -> str:
+    """Format the report of an ingest: its records, then the whole store with profiles and rows."""
+    raw, stored, store = document["raw_bytes"], document["stored_bytes"], document["store"]
+    values = {
         "samples": document["samples"],
         "records": document["records"],
-        "already there": document["already"],
+        "already stored": document["already"],
         **_shared(document),
         "skipped": document["skipped"],
         "raw": size(raw),
-        "stored": size(stored) + (f"  ({document['ratio']:.1f} x smaller)" if document["ratio"] else ""),
+        "stored": f"{size(stored)} of records{_smaller(document['ratio'])}",
+        "whole store": f"{size(store['bytes'])} with profiles and rows{_smaller(store['ratio'])}",
         "seconds": number(document["seconds"]),
         "speed": f"{document['gb_per_second']:.3f} GB/s of source",
         "commits": _span(document["commits"]),
     }
-    return facts(told)
+    return facts(values)
+
+
+def _smaller(ratio: float | None) -> str:
+    return f"  ({ratio:.1f} x smaller than its source)" if ratio else ""
 
 
 def _span(commits: Sequence[int]) -> str:
@@ -58,7 +63,7 @@ def _span(commits: Sequence[int]) -> str:
 
 
 def profiles(document: Document) -> str:
-    """Where fitted profiles were written."""
+    """Format the table of files with fitted profiles."""
     rows = [
         (row["feature"], row["codec"], row["id"][:12], size(row["bytes"]), row["file"]) for row in document["profiles"]
     ]
@@ -66,10 +71,10 @@ def profiles(document: Document) -> str:
 
 
 def store(document: Document) -> str:
-    """What a store holds."""
-    held = (counted(document["samples"], "sample"), counted(document["records"], "record"))
+    """Format the summary of a store and a table of its features."""
+    counts = (counted(document["samples"], "sample"), counted(document["records"], "record"))
     segments = f"in {counted(document['segments'], 'segment')}, {size(document['bytes'])}"
-    head = f"{document['url']}  commit {document['head']}, {', '.join(held)} {segments}"
+    summary = f"{document['url']}  commit {document['head']}, {', '.join(counts)} {segments}"
     columns = ("feature", "codec", "samples", "elements", "raw", "stored", "bpfp", "ebpfp", "mse", "snr_db", "profile")
     rows = [
         (
@@ -87,11 +92,11 @@ def store(document: Document) -> str:
         )
         for row in document["features"]
     ]
-    return f"{head}\n\n{tables(columns, rows)}" if rows else head
+    return f"{summary}\n\n{tables(columns, rows)}" if rows else summary
 
 
 def tensors(document: Document) -> str:
-    """Features of a sample, and the file that they were written to."""
+    """Format the decoded features of a sample, and the file that they were written to."""
     rows = [
         (
             row["feature"],
@@ -103,22 +108,22 @@ def tensors(document: Document) -> str:
         )
         for row in document["features"]
     ]
-    shown = tables(("feature", "shape", "dtype", "least", "mean", "most"), rows)
-    return f"{shown}\nwritten to {document['file']}" if document["file"] else shown
+    text = tables(("feature", "shape", "dtype", "least", "mean", "most"), rows)
+    return f"{text}\nwritten to {document['file']}" if document["file"] else text
 
 
 def verification(document: Document) -> str:
-    """What a verification read and found."""
-    read = f"{counted(document['objects'], 'object')}, {counted(document['records'], 'record')}"
-    told = f"{read}, {size(document['bytes'])} read"
+    """Format the counts of a verification, with the problems that it found and its notes."""
+    counts = f"{counted(document['objects'], 'object')}, {counted(document['records'], 'record')}"
     verdict = "all checksums are right" if document["ok"] else counted(len(document["problems"]), "problem")
     notes = f", {counted(len(document['notes']), 'note')}" if document["notes"] else ""
     rows = [(entry["object"], entry["what"]) for entry in (*document["problems"], *document["notes"])]
-    return f"{told}; {verdict}{notes}" + (f"\n\n{tables(('object', 'what'), rows)}" if rows else "")
+    summary = f"{counts}, {size(document['bytes'])} read; {verdict}{notes}"
+    return summary + (f"\n\n{tables(('object', 'problem'), rows)}" if rows else "")
 
 
 def compaction(document: Document) -> str:
-    """What a compaction did."""
+    """Format the report of a compaction."""
     if not document["segments"]:
         return "nothing to compact"
     before = f"{counted(document['segments'], 'segment')} of {size(document['bytes_before'])}"
@@ -129,21 +134,21 @@ def compaction(document: Document) -> str:
 
 
 def collection(document: Document) -> str:
-    """What a collection deleted."""
-    what = "would be deleted" if document["dry_run"] else "deleted"
-    lines = [f"{counted(document['objects'], 'object')}, {size(document['bytes'])} {what}"]
+    """Format the report of a garbage collection."""
+    verb = "would be deleted" if document["dry_run"] else "deleted"
+    lines = [f"{counted(document['objects'], 'object')}, {size(document['bytes'])} {verb}"]
     if document["expired"]:
         lines.append(f"snapshots before commit {document['expired']} can no longer be read")
     return "\n".join(lines)
 
 
-def exported(document: Document) -> str:
-    """What an export left behind."""
+def export(document: Document) -> str:
+    """Format the report of an export."""
     written = f"{counted(document['files'], 'file')} of {size(document['bytes'])} written now"
     return f"{counted(document['samples'], 'sample')} in {document['folder']}: {written}, columns in index.parquet"
 
 
-def forgotten(document: Document) -> str:
-    """What a forget did."""
-    what = f"{counted(document['samples'], 'sample')}, {counted(document['records'], 'record')} forgotten"
-    return f"{what}, commit {document['commit']}\n{document['note']}"
+def forget(document: Document) -> str:
+    """Format the report of a forget."""
+    counts = f"{counted(document['samples'], 'sample')}, {counted(document['records'], 'record')}"
+    return f"{counts} forgotten, commit {document['commit']}\n{document['note']}"

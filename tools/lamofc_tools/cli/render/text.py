@@ -1,4 +1,4 @@
-"""Results as people read them: each function takes the document that --json prints and gives text."""
+"""Formatting of numbers, sizes, facts and tables as text for people."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Document = Mapping[str, Any]
 
 
 def size(count: float) -> Amount:
-    """Bytes in decimal units: `17.2 MB`."""
+    """Format bytes in decimal units: `17.2 MB`."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if abs(count) < 999.5 or unit == "TB":
             break
@@ -18,21 +18,21 @@ def size(count: float) -> Amount:
 
 
 def number(value: float | None, digits: int = 2) -> Amount:
-    """A ratio or a level with that many digits after the point; `-` where there is none."""
+    """Format a number with so many digits after the point; `-` for None."""
     return Amount("-" if value is None else f"{value:.{digits}f}")
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 sample`, `2 samples`."""
+    """Format a count with its noun: `1 sample`, `2 samples`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
-def facts(given: Mapping[str, object]) -> str:
-    """Name and value, a line each."""
-    width = max(map(len, given))
-    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in given.items())
+def facts(values: Mapping[str, object]) -> str:
+    """Format names and values, one pair a line."""
+    width = max(map(len, values))
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in values.items())
 
 
 def tables(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A whole table."""
+    """Format a table as one text."""
     return "\n".join(table(columns, rows))

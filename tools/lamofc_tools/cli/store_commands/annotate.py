@@ -1,20 +1,20 @@
-"""`lamofc annotate`: columns and values for samples that are there."""
+"""`lamofc annotate`: add columns and values to samples of a store."""
 
 from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli.console import Output, StorePlace, Writing, flat
+from lamofc_tools.cli.console import Output, StoreUrl, WriteOptions, flatten_options
 
 Table = Annotated[str, typer.Argument(metavar="TABLE", help="A Parquet or CSV file with a column `sample`.")]
 
 
-@flat
-def annotate(store: StorePlace, table: Table, place: Writing, out: Output) -> None:
+@flatten_options
+def annotate(store: StoreUrl, table: Table, writing: WriteOptions, out: Output) -> None:
     """Add columns or values to samples.
 
-    The samples must be there. Where a value was before, the new one counts unless it is absent.
+    The samples must exist in the store. A value replaces an earlier one; an absent value leaves it.
     """
-    with place.open(store) as opened:
+    with writing.open(store) as opened:
         commit = opened.annotate(table)
-    out.show({"commit": commit}, lambda done: f"annotated in commit {done['commit']}")
+    out.show({"commit": commit}, lambda document: f"annotated in commit {document['commit']}")

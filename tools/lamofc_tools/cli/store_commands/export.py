@@ -1,4 +1,4 @@
-"""`lamofc export`: everything out again, in files that others read."""
+"""`lamofc export`: decode everything into files that other programs read."""
 
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
@@ -6,34 +6,36 @@ from typing import Annotated, Any
 import typer
 
 import lamofc_store as lamofc
-from lamofc_tools.cli.console import FeatureGlobs, Output, RatedReading, StorePlace, Where, flat
+from lamofc_tools.cli.console import FeatureGlobs, Output, RatedReadOptions, StoreUrl, Where, flatten_options
 from lamofc_tools.cli.render import store_text
 
-Folder = Annotated[str, typer.Argument(metavar="OUT", help="A new folder, or one that the same export was making.")]
+Folder = Annotated[
+    str, typer.Argument(metavar="OUT", help="A new folder, or the folder of the same export, which then continues.")
+]
 
 
 @dataclass(frozen=True)
-class Leaving:
-    """What goes out, and how."""
+class ExportOptions:
+    """What is exported, and in which format."""
 
     format: Annotated[
-        str, typer.Option("--format", help="safetensors, npz, lamofcbench or lamofc-npy, a file a sample.")
+        str,
+        typer.Option("--format", help="Write safetensors, npz, lamofcbench or lamofc-npy, one file for each sample."),
     ] = "safetensors"
     keys: Annotated[
-        str, typer.Option("--keys", help="Of lamofcbench: what blocks are called: original, segmentation, layer.")
+        str,
+        typer.Option("--keys", help="Name the blocks of lamofcbench files as original, segmentation or layer."),
     ] = "original"
     measured: Annotated[
         bool,
-        typer.Option("--measured", help="Of lamofcbench: bits and errors beside the features, as scripts read them."),
+        typer.Option("--measured", help="Write bits and errors beside the features of lamofcbench files."),
     ] = False
     feature: FeatureGlobs = None
     where: Where = None
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Take the place of another export in that folder.")] = (
-        False
-    )
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another export in the folder.")] = False
 
     def options(self) -> dict[str, Any]:
-        """As the library takes them."""
+        """Return the keyword arguments of `lamofc_store.export`."""
         return {
             "features": tuple(self.feature or ()),
             "where": self.where,
@@ -43,14 +45,14 @@ class Leaving:
         }
 
 
-@flat
-def export(store: StorePlace, folder: Folder, leaving: Leaving, place: RatedReading, out: Output) -> None:
-    """Decode everything into files that others read.
+@flatten_options
+def export(store: StoreUrl, folder: Folder, exporting: ExportOptions, reading: RatedReadOptions, out: Output) -> None:
+    """Decode everything into files that other programs read.
 
-    A file a sample, and index.parquet with their columns. The same command again goes on where it stopped. With --snr
-    or --bpfp records in layers are read only as far as that needs.
+    Each sample becomes a file, and index.parquet holds the columns. The same command again continues where it stopped.
+    With --snr or --bpfp, layered records are read only as far as needed.
     """
-    with place.open(store) as opened, out.bar("export") as bar:
-        options = {**leaving.options(), "quality": place.quality}
-        done = lamofc.export(opened, folder, leaving.format, progress=bar.tell, **options)
-    out.show({"folder": folder, **asdict(done)}, store_text.exported)
+    with reading.open(store) as opened, out.bar("export") as bar:
+        options = {**exporting.options(), "quality": reading.quality}
+        report = lamofc.export(opened, folder, exporting.format, progress=bar.update, **options)
+    out.show({"folder": folder, **asdict(report)}, store_text.export)

@@ -4,26 +4,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lamofc_store as lamofc
-from lamofc_tools.cli.console import Aware, Coding, Output, OutputFile, SourcePath, Taking, file_name, flat
+from lamofc_tools.cli.console import (
+    CodingOptions,
+    HeadWeightOptions,
+    Output,
+    OutputFile,
+    SourceOptions,
+    SourcePath,
+    file_name,
+    flatten_options,
+)
 from lamofc_tools.cli.render import store_text
 
 if TYPE_CHECKING:
     from lamofc_store import Profile
 
 
-@flat
-def fit(source: SourcePath, output: OutputFile, taking: Taking, coding: Coding, aware: Aware, out: Output) -> None:
-    """Fit profiles to a source, into files.
+@flatten_options
+def fit(
+    source: SourcePath,
+    output: OutputFile,
+    taking: SourceOptions,
+    coding: CodingOptions,
+    heads: HeadWeightOptions,
+    out: Output,
+) -> None:
+    """Fit profiles to a source, and write them to files.
 
-    One feature gives the file that -o names; several give a folder of that name with a file for each.
+    With one feature, -o names the file; with several, a folder that gets a file for each.
     """
-    options = aware.weighed({**taking.options(), **coding.options()}, taking.source(source))
+    options = heads.with_weights({**taking.options(), **coding.options()}, taking.source(source))
     profiles = lamofc.fit_profiles(taking.source(source), **options)
-    out.show({"profiles": saved(profiles, Path(output))}, store_text.profiles)
+    out.show({"profiles": save_profiles(profiles, Path(output))}, store_text.profiles)
 
 
-def saved(profiles: "dict[str, Profile]", target: Path) -> list[dict[str, Any]]:
-    """Write each profile; one row for each file."""
+def save_profiles(profiles: "dict[str, Profile]", target: Path) -> list[dict[str, Any]]:
+    """Write each profile; return a row for each file."""
     from lamofc_store.exporting import atomic_file
 
     rows = []

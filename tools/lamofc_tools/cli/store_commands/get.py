@@ -1,4 +1,4 @@
-"""`lamofc get`: the tensors of a sample."""
+"""`lamofc get`: decode the tensors of a sample."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamofc_tools.cli.console import Output, RatedReading, SampleId, StorePlace, flat, tensor_files
+from lamofc_tools.cli.console import Output, RatedReadOptions, SampleId, StoreUrl, flatten_options, tensor_files
 from lamofc_tools.cli.render import store_text
 
 if TYPE_CHECKING:
@@ -14,48 +14,55 @@ if TYPE_CHECKING:
 
     from lamofc_store import Store
 
-One = Annotated[str | None, typer.Argument(metavar="[FEATURE]", help="Only this feature.")]
+Feature = Annotated[str | None, typer.Argument(metavar="[FEATURE]", help="Decode only this feature.")]
 File = Annotated[
     str | None,
-    typer.Option("-o", "--output", metavar="FILE", help=".npy, .npz, .safetensors or .pt; replaced if there."),
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Write to this .npy, .npz, .safetensors or .pt file; an existing one is replaced.",
+    ),
 ]
 
 
-@flat
+@flatten_options
 def get(
-    store: StorePlace,
+    store: StoreUrl,
     sample: SampleId,
-    place: RatedReading,
+    reading: RatedReadOptions,
     out: Output,
-    feature: One = None,
+    feature: Feature = None,
     output: File = None,
 ) -> None:
     """Decode a sample, or one feature of it, into a file.
 
-    The suffix says which form. Without a file, shapes and ranges of the values are shown. With --snr or --bpfp records
-    in layers are read only as far as that needs.
+    The suffix of the file chooses the format. Without a file, shapes and ranges of the values are printed. With --snr
+    or --bpfp, layered records are read only as far as needed.
     """
-    with place.open(store) as opened:
-        tensors = opened.tensors(sample, None if feature is None else [feature], place.quality)
-        out.show(taken(opened, sample, tensors, feature, output), store_text.tensors)
+    with reading.open(store) as opened:
+        tensors = opened.tensors(sample, None if feature is None else [feature], reading.quality)
+        if output is not None:
+            structure = find_structure(opened, sample) if feature is None else None
+            tensor_files.write(Path(output), tensors, structure)
+        out.show(describe_tensors(opened, sample, tensors, output), store_text.tensors)
 
 
-def taken(
-    store: "Store", sample: str, tensors: "Mapping[str, Tensor]", feature: str | None, output: str | None
+def find_structure(store: "Store", sample: str) -> str | None:
+    """Look up how the features of a sample were nested in the source."""
+    rows = store.sql("SELECT structure FROM samples WHERE sample = ?", [sample]).fetchall()
+    return rows[0][0] if rows else None
+
+
+def describe_tensors(
+    store: "Store", sample: str, tensors: "Mapping[str, Tensor]", output: str | None
 ) -> dict[str, Any]:
-    """Write, and describe."""
-    if output is not None:
-        tensor_files.write(Path(output), tensors, _structure(store, sample) if feature is None else None)
-    features = [_described(name, tensor) for name, tensor in tensors.items()]
+    """Describe decoded features, and the file that they were written to."""
+    features = [_describe(name, tensor) for name, tensor in tensors.items()]
     return {"sample": sample, "commit": store.head, "features": features, "file": output}
 
 
-def _structure(store: "Store", sample: str) -> str | None:
-    found = store.sql("SELECT structure FROM samples WHERE sample = ?", [sample]).fetchall()
-    return found[0][0] if found else None
-
-
-def _described(feature: str, tensor: "Tensor") -> dict[str, Any]:
+def _describe(feature: str, tensor: "Tensor") -> dict[str, Any]:
     values = tensor.double() if not tensor.is_complex() else tensor.abs().double()
     least, mean, most = (
         (values.min().item(), values.mean().item(), values.max().item()) if values.numel() else (None, None, None)

@@ -1,4 +1,4 @@
-"""`lamofc ingest`: take a source into a store."""
+"""`lamofc ingest`: encode a source into a store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,81 +9,96 @@ import typer
 import lamofc_store as lamofc
 from lamofc_tools.cli.console import (
     Bar,
-    Coding,
+    CodingOptions,
+    Device,
     DryRun,
     OnError,
     Output,
+    SourceOptions,
     SourcePath,
-    StorePlace,
-    Taking,
-    Writing,
-    flat,
-    profile,
+    StoreUrl,
+    WriteOptions,
+    flatten_options,
+    load_profile,
+    resolve_device,
 )
 from lamofc_tools.cli.render import store_text, text
 
 if TYPE_CHECKING:
+    from lamofc_store import Store
     from lamofc_store.sources import Source
 
 
 @dataclass(frozen=True)
-class Entering(Writing):
-    """What comes with the features, and what happens to those that cannot come in."""
+class IngestOptions(WriteOptions):
+    """How samples are encoded and committed."""
 
     profile: Annotated[
-        str | None, typer.Option("--profile", metavar="FILE", help="Use this profile for every feature.")
+        str | None, typer.Option("--profile", metavar="FILE", help="Code every feature with the profile in this file.")
     ] = None
     table: Annotated[
         str | None,
-        typer.Option("--table", metavar="FILE", help="Parquet or CSV of sample columns, by its column sample."),
+        typer.Option(
+            "--table", metavar="FILE", help="Add columns from this Parquet or CSV file, joined by its column sample."
+        ),
     ] = None
     block: Annotated[
         int | None,
-        typer.Option("--block", metavar="N", help="Most samples whose small features share a record; 64 if not told."),
+        typer.Option(
+            "--block", metavar="N", help="Let small features of at most so many samples share a record. Default: 64."
+        ),
     ] = None
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda.")] = "auto"
+    device: Device = "auto"
     on_error: OnError = "stop"
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there with other content.")] = False
-
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace samples in the store whose content differs.")
+    ] = False
     dry_run: DryRun = False
 
     def options(self) -> dict[str, Any]:
-        """As the store takes them."""
-        kept = {"table": self.table, "device": self.device, "on_error": self.on_error, "overwrite": self.overwrite}
+        """Return the keyword arguments of `Store.ingest`."""
         block = {} if self.block is None else {"block": self.block}
-        return {**kept, **block, "profile": profile(self.profile)}
+        return {
+            "table": self.table,
+            "device": resolve_device(self.device) if self.device != "auto" else "auto",
+            "on_error": self.on_error,
+            "overwrite": self.overwrite,
+            "profile": load_profile(self.profile),
+            **block,
+        }
 
 
-@flat
+@flatten_options
 def ingest(
     source: SourcePath,
-    store: StorePlace,
-    taking: Taking,
-    coding: Coding,
-    entering: Entering,
+    store: StoreUrl,
+    taking: SourceOptions,
+    coding: CodingOptions,
+    ingesting: IngestOptions,
     out: Output,
 ) -> None:
-    """Take a source into a store.
+    """Encode a source into a store.
 
-    The store is made if there is none. What is there already is passed over, so the same command again goes on where it
-    stopped. --dry-run prints the patterns that would be used.
+    The store is created if there is none. Samples that it has are skipped, so the same command again continues where
+    it stopped. --dry-run prints the patterns that would be used.
     """
-    options = {**taking.options(), **coding.options(), **entering.options()}
+    options = {**taking.options(), **coding.options(), **ingesting.options()}
     samples = taking.source(source)
-    if entering.dry_run:
-        out.show(planned(samples, options), store_text.plan)
+    if ingesting.dry_run:
+        out.show(describe_plan(samples, options), store_text.plan)
         return
-    if entering.on_error == "stop":
-        lamofc.plan(samples, **options)  # what cannot be taken in is refused before a store is made
-    with entering.open(store, "a") as opened, out.bar("ingest") as bar:
-        report = opened.ingest(samples, progress=watched(bar), **options)
-    out.show(documented(report), store_text.report)
+    if ingesting.on_error == "stop":
+        lamofc.plan(samples, **options)  # refuses features that cannot be coded before a store is created
+    with ingesting.open(store, "a") as opened, out.bar("ingest") as bar:
+        report = opened.ingest(samples, progress=show_progress(bar), **options)
+        document = describe_report(report, opened)
+    out.show(document, store_text.ingest)
     for warning in report.warnings:
         out.note(f"warning: {warning}")
 
 
-def planned(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
-    """What an ingest would do."""
+def describe_plan(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
+    """Describe what an ingest would do."""
     features = [feature.to_json() for feature in lamofc.plan(source, **options)]
     quality = options["quality"] or lamofc.usual_quality(options["codec"], options["profile"], options["codec_options"])
     return {
@@ -94,13 +109,34 @@ def planned(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def watched(bar: Bar) -> Any:
-    """Tells a bar of an ingest's progress."""
-    return lambda at: bar.tell(at.samples, at.total, f"{text.size(at.raw_bytes)} -> {text.size(at.stored_bytes)}")
+def show_progress(bar: Bar) -> Any:
+    """Make the function that updates a bar with an ingest's progress."""
+    return lambda now: bar.update(
+        now.samples, now.total, f"{text.size(now.raw_bytes)} -> {text.size(now.stored_bytes)}"
+    )
 
 
-def documented(report: "lamofc.Report") -> dict[str, Any]:
-    """A report with the ratios that people ask for."""
+def describe_report(report: "lamofc.Report", store: "Store") -> dict[str, Any]:
+    """Describe an ingest: its own records, and the size of the whole store."""
     ratio = report.raw_bytes / report.stored_bytes if report.stored_bytes else None
     speed = report.raw_bytes / report.seconds / 1e9 if report.seconds else 0.0
-    return {**report.to_json(), "ratio": ratio, "gb_per_second": speed}
+    return {**report.to_json(), "ratio": ratio, "gb_per_second": speed, "store": measure_store(store)}
+
+
+def measure_store(store: "Store") -> dict[str, Any]:
+    """Add up the bytes that a store's newest snapshot needs, and those of its features before coding."""
+    snapshot = store.snapshot
+    ((raw,),) = store.sql("SELECT CAST(coalesce(sum(raw_bytes), 0) AS BIGINT) FROM features").fetchall()
+    ((profiles,),) = store.sql("SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) FROM profiles").fetchall()
+    records = sum(entry.bytes for entry in snapshot.segments.values())
+    tables = {*snapshot.runs, *snapshot.tail}
+    rows = sum(entry.bytes for table in tables for entry in snapshot.rows(table))
+    total = records + profiles + rows
+    return {
+        "raw_bytes": raw,
+        "record_bytes": records,
+        "profile_bytes": profiles,
+        "row_bytes": rows,
+        "bytes": total,
+        "ratio": raw / total if total else None,
+    }

@@ -1,35 +1,46 @@
-"""`lamofc info`, `ls`, `log`: what a store holds. None of them loads torch."""
+"""`lamofc info`, `ls`, `log`: show the content of a store. None of them loads torch."""
 
 from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli.console import Output, Reading, StorePlace, Where, flat
+from lamofc_tools.cli.console import Output, ReadOptions, StoreUrl, Where, flatten_options
 from lamofc_tools.cli.render import listing, store_text
 
-Of = Annotated[str | None, typer.Argument(metavar="[SAMPLE]", help="List the features of this sample instead.")]
-Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most so many rows.")]
+SampleOrGlob = Annotated[
+    str | None,
+    typer.Argument(metavar="[SAMPLE|GLOB]", help="List the features of this sample, or the samples that match 's0*'."),
+]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="Print at most so many rows.")]
 
 
-@flat
-def info(store: StorePlace, place: Reading, out: Output) -> None:
-    """Show rate, distortion and bytes of every feature."""
-    with place.open(store) as opened:
+@flatten_options
+def info(store: StoreUrl, reading: ReadOptions, out: Output) -> None:
+    """Show rate, distortion and bytes of every feature.
+
+    bpfp is bits per feature point: bits of the records, headers included, per element. ebpfp is the same as if every
+    element of the source had 32 bits. snr_db leaves out massive activations; mse counts them.
+    """
+    with reading.open(store) as opened:
         out.show(opened.info(), store_text.store)
 
 
-@flat
+@flatten_options
 def ls(
-    store: StorePlace, place: Reading, out: Output, sample: Of = None, where: Where = None, limit: Limit = None
+    store: StoreUrl,
+    reading: ReadOptions,
+    out: Output,
+    sample: SampleOrGlob = None,
+    where: Where = None,
+    limit: Limit = None,
 ) -> None:
-    """List samples, or the features of one."""
-    with place.open(store) as opened:
-        found = listing.samples(opened, where, limit) if sample is None else listing.features(opened, sample)
-        out.rows(*found)
+    """List samples, or the features of one sample."""
+    with reading.open(store) as opened:
+        out.rows(*listing.samples_or_features(opened, sample, where, limit))
 
 
-@flat
-def log(store: StorePlace, place: Reading, out: Output, limit: Limit = None) -> None:
+@flatten_options
+def log(store: StoreUrl, reading: ReadOptions, out: Output, limit: Limit = None) -> None:
     """List the commits, newest first."""
-    with place.open(store) as opened:
+    with reading.open(store) as opened:
         out.rows(*listing.commits(opened, limit))

@@ -1,48 +1,62 @@
-"""`lamofc verify`, `compact`, `gc`: the upkeep of a store."""
+"""`lamofc verify`, `compact`, `gc`: maintain a store."""
 
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli.console import CORRUPT, CliError, DryRun, Output, Reading, StorePlace, Writing, flat, tell
+from lamofc_tools.cli.console import (
+    CORRUPT,
+    CliError,
+    DryRun,
+    Output,
+    ReadOptions,
+    StoreUrl,
+    WriteOptions,
+    flatten_options,
+    print_error,
+)
 from lamofc_tools.cli.render import store_text
 
-Keep = Annotated[str, typer.Option("--keep", metavar="TIME", help="Keep snapshots younger than this: 90s, 12h, 7d.")]
-Live = Annotated[
-    float, typer.Option("--live", metavar="SHARE", help="Rewrite segments of which less than this is live.")
+Keep = Annotated[
+    str, typer.Option("--keep", metavar="TIME", help="Keep snapshots younger than this, such as 90s, 12h or 7d.")
 ]
-_CURE = "restore the objects from a copy, or ingest the samples again with --overwrite"
+Live = Annotated[
+    float,
+    typer.Option("--live", metavar="SHARE", help="Rewrite segments of which a smaller share is still in the store."),
+]
+_CORRUPT_STORE_CURE = "restore the objects from a copy, or ingest the samples again with --overwrite"
 
 
-@flat
-def verify(store: StorePlace, place: Reading, out: Output) -> None:
+@flatten_options
+def verify(store: StoreUrl, reading: ReadOptions, out: Output) -> None:
     """Read everything and compare every checksum.
 
-    Exit code 5 when anything is damaged or missing; each such object is named.
+    The exit code is 5 if any object is damaged or missing; each such object is listed.
     """
-    with place.open(store) as opened, out.bar("verify") as bar:
-        found = opened.verify(progress=bar.tell)
-    out.show(found.to_json(), store_text.verification)
-    if not found.ok:
-        tell(CliError("CorruptStore", f"{len(found.problems)} objects are damaged or missing", _CURE, CORRUPT))
+    with reading.open(store) as opened, out.bar("verify") as bar:
+        report = opened.verify(progress=bar.update)
+    out.show(report.to_json(), store_text.verification)
+    if not report.ok:
+        message = f"{len(report.problems)} objects are damaged or missing"
+        print_error(CliError("CorruptStore", message, _CORRUPT_STORE_CURE, CORRUPT))
         raise typer.Exit(CORRUPT)
 
 
-@flat
-def compact(store: StorePlace, place: Writing, out: Output, live: Live = 0.75) -> None:
-    """Rewrite segments that are mostly dead, or small."""
-    with place.open(store) as opened:
-        done = opened.compact(live=live)
-    out.show(asdict(done), store_text.compaction)
+@flatten_options
+def compact(store: StoreUrl, writing: WriteOptions, out: Output, live: Live = 0.75) -> None:
+    """Rewrite segments that are small, or whose samples are mostly forgotten."""
+    with writing.open(store) as opened:
+        report = opened.compact(live=live)
+    out.show(asdict(report), store_text.compaction)
 
 
-@flat
-def gc(store: StorePlace, place: Writing, out: Output, keep: Keep = "7d", dry_run: DryRun = False) -> None:
-    """Delete what no recent snapshot needs.
+@flatten_options
+def gc(store: StoreUrl, writing: WriteOptions, out: Output, keep: Keep = "7d", dry_run: DryRun = False) -> None:
+    """Delete objects that no recent snapshot needs.
 
-    Snapshots that were overtaken longer than --keep ago can no longer be read afterwards.
+    Snapshots that were replaced longer than --keep ago can no longer be read afterwards.
     """
-    with place.open(store) as opened:
-        done = opened.gc(keep, dry_run=dry_run)
-    out.show(asdict(done), store_text.collection)
+    with writing.open(store) as opened:
+        report = opened.gc(keep, dry_run=dry_run)
+    out.show(asdict(report), store_text.collection)

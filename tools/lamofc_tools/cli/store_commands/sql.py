@@ -1,4 +1,4 @@
-"""`lamofc sql`: ask the catalog."""
+"""`lamofc sql`: query the catalog of a store."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -6,17 +6,20 @@ from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli.console import Output, Reading, StorePlace, flat
+from lamofc_tools.cli.console import Output, ReadOptions, StoreUrl, flatten_options
 from lamofc_tools.cli.render import query_output
 
 Query = Annotated[
     str,
-    typer.Argument(metavar="QUERY", help="Over samples records features profiles commits runs metrics skipped."),
+    typer.Argument(
+        metavar="QUERY",
+        help="SQL of DuckDB over samples, records, features, profiles, commits, runs, metrics, skipped.",
+    ),
 ]
 
 
-class Form(StrEnum):
-    """How rows are written."""
+class RowFormat(StrEnum):
+    """Formats in which rows are written."""
 
     TABLE = "table"
     JSON = "json"
@@ -25,19 +28,22 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True)
-class Asking:
-    """How the answer is given."""
+class QueryOptions:
+    """Where rows are written, in which format, and what a query may do."""
 
-    format: Annotated[Form, typer.Option("--format", help="How rows are written.")] = Form.TABLE
+    format: Annotated[RowFormat, typer.Option("--format", help="Write rows in this format.")] = RowFormat.TABLE
     output: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="Write there, not to stdout.")
+        str | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write to this file instead of stdout."),
     ] = None
-    locked: Annotated[bool, typer.Option("--locked", help="For queries of others: no file, no network.")] = False
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Forbid access to files and network, for queries of other people.")
+    ] = False
 
 
-@flat
-def sql(store: StorePlace, query: Query, asking: Asking, place: Reading, out: Output) -> None:
-    """Ask the catalog of a store in SQL."""
-    format = Form.JSON if out.json else asking.format
-    with place.open(store) as opened:
-        query_output.write(opened.sql(query, locked=asking.locked), query, format, asking.output)
+@flatten_options
+def sql(store: StoreUrl, query: Query, querying: QueryOptions, reading: ReadOptions, out: Output) -> None:
+    """Query the catalog of a store in SQL."""
+    format = RowFormat.JSON if out.json else querying.format
+    with reading.open(store) as opened:
+        query_output.write(opened.sql(query, locked=querying.locked), query, format, querying.output)

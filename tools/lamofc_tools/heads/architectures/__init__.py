@@ -1,18 +1,18 @@
-"""Heads, one architecture a file."""
+"""Architectures of heads, one a file, and the registry of their names.
 
-from lamofc_tools.heads.architectures.attentive import AttentiveHead
-from lamofc_tools.heads.architectures.dpt import DptHead
-from lamofc_tools.heads.architectures.knn import KnnHead
+In: channels of the input features, a task and options. Out: an untrained head.
+"""
+
 from lamofc_tools.heads.architectures.linear import LinearHead, fit_linear
-from lamofc_tools.heads.architectures.linear_segmentation import SegmentationHead
 from lamofc_tools.heads.architectures.pooled import PooledHead
+from lamofc_tools.heads.architectures.registry import HEADS, head_type, new_head, option_defaults
 
 __all__ = [
-    "AttentiveHead",
-    "DptHead",
-    "KnnHead",
+    "HEADS",
     "LinearHead",
     "PooledHead",
-    "SegmentationHead",
     "fit_linear",
+    "head_type",
+    "new_head",
+    "option_defaults",
 ]

@@ -1,6 +1,7 @@
-"""DPT: four layers of a transformer as images of four sizes, joined from coarse to fine (Ranftl et al., 2021)."""
+"""DPT: four layers of a transformer as images of four sizes, fused from coarse to fine (Ranftl et al., 2021)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -8,78 +9,86 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.heads.contract import Given, Head, Task, image, tokens_of
+from lamofc_tools.heads.contract import BatchFeature, Head, Task, as_image, tokens_and_mask
 
 LAYERS = 4
+_LAST_CHANNELS = 32
+"""Channels before the last convolution, as in the paper."""
+
+
+@dataclass(frozen=True)
+class DptOptions:
+    """Options of a DPT head."""
+
+    prefix: int = 0
+    """Tokens before the patches: the class token and registers."""
+    grid: Sequence[int] | None = None
+    """Rows and columns of patches; a square if none is given."""
+    inner: int = 64
+    """Channels of the fused images."""
 
 
 class DptHead(Head):
-    """For segmentation and for depth."""
+    """A decoder for semantic segmentation and depth estimation."""
 
     kind = "dpt"
     tasks = ("depth", "segments")
+    options_type = DptOptions
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        task: Task,
-        *,
-        prefix: int = 0,
-        grid: Sequence[int] | None = None,
-        inner: int = 64,
-        **options: Any,
-    ) -> None:
-        super().__init__(widths, task, prefix=prefix, grid=grid, inner=inner, **options)
+    def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
+        super().__init__(widths, task, **options)
+        chosen = DptOptions(**options)
         if len(widths) != LAYERS:
             raise BadArgument(f"{len(widths)} features for a DPT head", f"give {LAYERS}, of layers from early to late")
-        self._prefix, self._grid = prefix, None if grid is None else (grid[0], grid[1])
-        self.readouts = nn.ModuleList(_Readout(width) if prefix else nn.Identity() for width in widths)
-        self.resize = nn.ModuleList(_resized(width, inner, place) for place, width in enumerate(widths))
+        self._prefix, self._grid = chosen.prefix, None if chosen.grid is None else (chosen.grid[0], chosen.grid[1])
+        inner = chosen.inner
+        self.readouts = nn.ModuleList(_Readout(width) if chosen.prefix else nn.Identity() for width in widths)
+        self.resize = nn.ModuleList(_resampling(width, inner, place) for place, width in enumerate(widths))
         self.fuse = nn.ModuleList(_Fusion(inner) for _ in widths)
         self.finish = nn.Sequential(
             nn.Conv2d(inner, inner // 2, 3, padding=1),
             nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False),
-            nn.Conv2d(inner // 2, 32, 3, padding=1),
+            nn.Conv2d(inner // 2, _LAST_CHANNELS, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(32, task.outputs, 1),
+            nn.Conv2d(_LAST_CHANNELS, task.outputs, 1),
         )
 
-    def forward(self, features: Sequence[Given]) -> Tensor:
-        """Samples x outputs x sixteen times the rows and columns of patches."""
-        joined: Tensor | None = None
-        maps = [
-            resize(image(self._read(readout, feature), self._prefix, self._grid))
+    def forward(self, features: Sequence[BatchFeature]) -> Tensor:
+        """Return samples x outputs x height x width, sixteen times the rows and columns of patches."""
+        images = [
+            resize(as_image(self._project(readout, feature), self._prefix, self._grid))
             for readout, resize, feature in zip(self.readouts, self.resize, features, strict=True)
         ]
-        for fuse, one in zip(self.fuse, reversed(maps), strict=True):
-            joined = fuse(one, joined)
-        finished: Tensor = self.finish(joined)
-        return finished
+        fused: Tensor | None = None
+        for fuse, image in zip(self.fuse, reversed(images), strict=True):
+            fused = fuse(image, fused)
+        outputs: Tensor = self.finish(fused)
+        return outputs
 
-    def _read(self, readout: nn.Module, feature: Given) -> Given:
-        values, mask = tokens_of(feature)
+    def _project(self, readout: nn.Module, feature: BatchFeature) -> BatchFeature:
+        values, mask = tokens_and_mask(feature)
         if mask is not None:
-            return feature
-        read: Tensor = readout(values.float())
-        return read
+            return feature  # `as_image` refuses it with the sizes in its message
+        projected: Tensor = readout(values.float())
+        return projected
 
 
 class _Readout(nn.Module):
-    """The class token told to every patch."""
+    """Concatenate the class token to every token and project the pair back to the token's width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.project = nn.Sequential(nn.Linear(2 * width, width), nn.GELU())
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Samples x tokens x channels, in and out."""
-        first = tokens[:, :1].expand_as(tokens)
-        told: Tensor = self.project(torch.cat([tokens, first], dim=2))
-        return told
+        """Map samples x tokens x channels to the same shape."""
+        class_token = tokens[:, :1].expand_as(tokens)
+        projected: Tensor = self.project(torch.cat([tokens, class_token], dim=2))
+        return projected
 
 
-def _resized(width: int, inner: int, place: int) -> nn.Module:
-    """To the inner channels, and 4, 2, 1 or half as many rows and columns."""
+def _resampling(width: int, inner: int, place: int) -> nn.Module:
+    """Project to the inner channels and resize by 4, 2, 1 or 1/2, the earliest layer to the largest image."""
     sizes: tuple[nn.Module, ...] = (
         nn.ConvTranspose2d(inner, inner, 4, stride=4),
         nn.ConvTranspose2d(inner, inner, 2, stride=2),
@@ -90,6 +99,8 @@ def _resized(width: int, inner: int, place: int) -> nn.Module:
 
 
 class _Residual(nn.Module):
+    """Two convolutions added to their input."""
+
     def __init__(self, inner: int) -> None:
         super().__init__()
         self.change = nn.Sequential(
@@ -97,20 +108,21 @@ class _Residual(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
+        """Map samples x inner x rows x columns to the same shape."""
         changed: Tensor = images + self.change(images)
         return changed
 
 
 class _Fusion(nn.Module):
-    """A layer's map joined to that of the coarser ones, at twice its size."""
+    """Add the image of a layer to the fused image of the coarser layers, and double the size."""
 
     def __init__(self, inner: int) -> None:
         super().__init__()
-        self.one, self.both = _Residual(inner), _Residual(inner)
+        self.one, self.both = _Residual(inner), _Residual(inner)  # of the layer alone, and after the sum
         self.project = nn.Conv2d(inner, inner, 1)
 
     def forward(self, images: Tensor, coarser: Tensor | None) -> Tensor:
-        """Samples x inner x rows x columns; twice as many rows and columns come out."""
+        """Return samples x inner x 2 rows x 2 columns of samples x inner x rows x columns."""
         if coarser is not None:
             if coarser.shape[-2:] != images.shape[-2:]:
                 coarser = interpolate(coarser, size=images.shape[-2:], mode="bilinear", align_corners=False)

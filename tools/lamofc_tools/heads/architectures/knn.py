@@ -1,60 +1,61 @@
-"""Nearest neighbours: the classes of the most alike, weighed by how alike they are, as DINOv2 is judged by."""
+"""Nearest neighbours: the classes of the most similar samples vote, weighted by similarity, as for DINOv2."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
-from lamofc_tools.heads.architectures.pooled import PooledHead
-from lamofc_tools.heads.contract import Task
-
-if TYPE_CHECKING:
-    from lamofc_tools.heads.contract import TrainingConfig
+from lamofc_tools.heads.architectures.pooled import PooledHead, PooledOptions
+from lamofc_tools.heads.contract import Task, TrainingConfig
 
 TEMPERATURE = 0.07
-_ROWS = 1024
-"""Rows that are compared with all others at once."""
+"""A vote counts exp(cosine similarity / temperature)."""
+_ROWS_AT_ONCE = 1024
+"""Rows compared with all stored rows at once; bounds the memory of the similarities."""
+
+
+@dataclass(frozen=True)
+class KnnOptions(PooledOptions):
+    """Options of a nearest-neighbour head."""
+
+    neighbours: int = 20
+    rows: int = 0
+    """Stored rows; `remember` sets the number, and a head that is read from a file allocates them."""
 
 
 class KnnHead(PooledHead):
-    """Remembers the rows that it was given; there is nothing to train."""
+    """A head that stores the rows and classes of its training samples; nothing is trained."""
 
     kind = "knn"
+    options_type = KnnOptions
 
-    def __init__(
-        self,
-        widths: Sequence[int],
-        task: Task,
-        *,
-        pool: str = "mean",
-        prefix: int = 0,
-        neighbours: int = 20,
-        **options: Any,
-    ) -> None:
-        super().__init__(widths, task, pool=pool, prefix=prefix, neighbours=neighbours, **options)
-        self._neighbours = neighbours
+    def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
+        super().__init__(widths, task, **options)
+        chosen = KnnOptions(**options)
+        self._neighbours = chosen.neighbours
         self.bank: Tensor
         self.labels: Tensor
-        self.register_buffer("bank", torch.zeros(options.get("rows", 0), self.inputs))
-        self.register_buffer("labels", torch.zeros(options.get("rows", 0), dtype=torch.int64))
+        self.register_buffer("bank", torch.zeros(chosen.rows, self.inputs))
+        self.register_buffer("labels", torch.zeros(chosen.rows, dtype=torch.int64))
 
     def remember(self, rows: Tensor, labels: Tensor) -> None:
-        """Take in pooled rows and their classes, in place of those before."""
+        """Store pooled rows and their classes in place of earlier ones."""
         self.bank, self.labels = normalize(rows.float(), dim=1), labels
         self.options["rows"] = len(rows)
 
-    def learn(self, rows: Tensor, targets: Tensor, course: "TrainingConfig") -> float:
-        """Remember them."""
+    def fit_rows(self, rows: Tensor, targets: Tensor, config: TrainingConfig) -> float:
+        """Store the rows; there is no loss."""
         self.remember(rows, targets)
         return 0.0
 
     def scores(self, rows: Tensor) -> Tensor:
-        """Votes of the neighbours."""
-        return torch.cat([self._votes(part) for part in torch.split(normalize(rows.float(), dim=1), _ROWS)])
+        """Return the votes of the nearest stored rows, rows x classes."""
+        return torch.cat([self._votes(part) for part in torch.split(normalize(rows.float(), dim=1), _ROWS_AT_ONCE)])
 
     def _votes(self, rows: Tensor) -> Tensor:
-        alike, which = (rows @ self.bank.T).topk(min(self._neighbours, len(self.bank)), dim=1)
-        votes = one_hot(self.labels[which], self.task.classes) * (alike / TEMPERATURE).exp()[..., None]
+        similarity, nearest = (rows @ self.bank.T).topk(min(self._neighbours, len(self.bank)), dim=1)
+        votes = one_hot(self.labels[nearest], self.task.classes) * (similarity / TEMPERATURE).exp()[..., None]
         return votes.sum(1)

@@ -1,7 +1,7 @@
-"""Many rates of learning at once: linear classifiers of the same batches, each with a rate of its own.
+"""Linear classifiers trained on the same batches, each at a learning rate of its own.
 
-The rates are those by which DINOv2 is judged, for batches of 256, and so are momentum, decay (none) and the cosine by
-which rates fall. All of them take each step in one matrix product.
+Learning rates, momentum, the absence of weight decay and the cosine schedule are those by which DINOv2 is evaluated;
+its rates are meant for batches of 256. One matrix product takes the step of all classifiers.
 """
 
 import math
@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 RATES = (1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1)
-_OF_BATCH = 256
+_REFERENCE_BATCH = 256
+"""Batch size that the rates are meant for; they are scaled in proportion to the actual one."""
 _MOMENTUM = 0.9
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """How long, and in what steps."""
+class LearningRateSweep:
+    """Learning rates, epochs and batch size of a sweep."""
 
     rates: tuple[float, ...] = RATES
     epochs: int = 10
@@ -28,21 +29,21 @@ class Sweep:
 
     @torch.no_grad()
     def run(self, rows: Tensor, targets: Tensor, classes: int, rates: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Weights, rates x channels x classes, and biases, rates x classes, of classifiers of these rows."""
+        """Train from zero; return weights, rates x channels x classes, and biases, rates x classes."""
         rows = torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
         weights = rows.new_zeros(len(rates), rows.shape[1], classes)
-        speed, wanted = torch.zeros_like(weights), one_hot(targets, classes).to(rows.dtype)
-        steps = rows.new_tensor(rates)[:, None, None] * (self.batch / _OF_BATCH)
-        order = self._order(len(rows))
-        for number, chosen in enumerate(order):
-            part = rows[chosen]
-            excess = ((part @ weights).softmax(2) - wanted[chosen]) / len(part)
-            speed.mul_(_MOMENTUM).add_(part.T @ excess)
-            weights -= steps * (0.5 * (1 + math.cos(math.pi * number / len(order)))) * speed
+        velocity, expected = torch.zeros_like(weights), one_hot(targets, classes).to(rows.dtype)
+        step_sizes = rows.new_tensor(rates)[:, None, None] * (self.batch / _REFERENCE_BATCH)
+        batches = self.batches(len(rows))
+        for step, batch in enumerate(batches):
+            part = rows[batch]
+            gradient = ((part @ weights).softmax(2) - expected[batch]) / len(part)
+            velocity.mul_(_MOMENTUM).add_(part.T @ gradient)
+            weights -= step_sizes * (0.5 * (1 + math.cos(math.pi * step / len(batches)))) * velocity
         return weights[:, :-1], weights[:, -1]
 
-    def _order(self, count: int) -> list[Tensor]:
-        """Which rows each step sees."""
-        draw = torch.Generator().manual_seed(self.seed)
-        epochs = [torch.randperm(count, generator=draw) for _ in range(self.epochs)]
-        return [chosen for epoch in epochs for chosen in torch.split(epoch, self.batch)]
+    def batches(self, count: int) -> list[Tensor]:
+        """Return the numbers of the rows of each step, over all epochs."""
+        generator = torch.Generator().manual_seed(self.seed)
+        epochs = [torch.randperm(count, generator=generator) for _ in range(self.epochs)]
+        return [batch for epoch in epochs for batch in torch.split(epoch, self.batch)]

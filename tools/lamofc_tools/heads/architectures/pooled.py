@@ -1,8 +1,9 @@
-"""What heads on pooled tokens have in common: rows are pooled before they are read, or here, as they come."""
+"""The base of heads on pooled tokens. Features are pooled while they are decoded, or here if they come as tokens."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,44 +11,50 @@ from torch import Tensor
 from lamofc_codecs import UnsupportedInput
 from lamofc_store import Padded, Pool
 from lamofc_store.errors import BadArgument
-from lamofc_tools.heads.contract import Given, Head, Task, tokens_of
+from lamofc_tools.heads.contract import BatchFeature, Head, Task, TrainingConfig, tokens_and_mask
 
-if TYPE_CHECKING:
-    from lamofc_tools.heads.contract import TrainingConfig
+
+@dataclass(frozen=True)
+class PooledOptions:
+    """Options of heads on pooled tokens."""
+
+    pool: str = "mean"
+    """`cls`, `mean` or `cls+mean`."""
+    prefix: int = 0
+    """Tokens before the patches, which the mean leaves out."""
 
 
 class PooledHead(Head):
-    """A head of one vector a sample and feature."""
+    """A classifier of one vector per sample, the pooled features side by side, trained without a loop over batches."""
 
     tasks = ("classes",)
 
-    def __init__(
-        self, widths: Sequence[int], task: Task, *, pool: str = "mean", prefix: int = 0, **options: Any
-    ) -> None:
-        super().__init__(widths, task, pool=pool, prefix=prefix, **options)
-        self.pool = _pool_of(pool, prefix)
+    def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
+        super().__init__(widths, task, **options)
+        self.pool = _pool_of(self.options["pool"], self.options["prefix"])
         self.inputs = sum(widths) * self.pool.rows
 
     @abstractmethod
     def scores(self, rows: Tensor) -> Tensor:
-        """Samples x classes, of pooled rows."""
+        """Return scores of pooled rows, rows x classes."""
 
     @abstractmethod
-    def learn(self, rows: Tensor, targets: Tensor, course: "TrainingConfig") -> float:
-        """Learn all there is from pooled rows; the loss that is left."""
+    def fit_rows(self, rows: Tensor, targets: Tensor, config: TrainingConfig) -> float:
+        """Fit the head to pooled rows and return the remaining loss."""
 
-    def forward(self, features: Sequence[Given]) -> Tensor:
-        """Samples x classes."""
+    def forward(self, features: Sequence[BatchFeature]) -> Tensor:
+        """Return scores, samples x classes."""
         return self.scores(self.rows(features))
 
-    def rows(self, features: Sequence[Given]) -> Tensor:
-        """Samples x pooled channels, of features that are pooled already or not."""
-        return torch.cat([self._row(*both) for both in zip(features, self.widths, strict=True)], dim=1)
+    def rows(self, features: Sequence[BatchFeature]) -> Tensor:
+        """Return samples x pooled channels of features that are pooled already or not."""
+        parts = [self._pooled(feature, width) for feature, width in zip(features, self.widths, strict=True)]
+        return torch.cat(parts, dim=1)
 
-    def _row(self, feature: Given, width: int) -> Tensor:
+    def _pooled(self, feature: BatchFeature, width: int) -> Tensor:
         if not isinstance(feature, Padded) and feature.shape[1:] == (width * self.pool.rows,):
             return feature.float()
-        return pooled(feature, self.pool).float()
+        return pool_tokens(feature, self.pool).float()
 
 
 def _pool_of(kind: str, prefix: int) -> Pool:
@@ -57,15 +64,15 @@ def _pool_of(kind: str, prefix: int) -> Pool:
         raise BadArgument(error.args[0], error.cure) from None
 
 
-def pooled(feature: Given, pool: Pool) -> Tensor:
-    """Samples x pooled channels, as `Pool` says."""
-    values, mask = tokens_of(feature)
-    found = [values[:, 0]] if pool.kind != "mean" else []
+def pool_tokens(feature: BatchFeature, pool: Pool) -> Tensor:
+    """Pool the tokens of each sample, samples x pooled channels; padding does not count."""
+    values, mask = tokens_and_mask(feature)
+    parts = [values[:, 0]] if pool.kind != "mean" else []
     if pool.kind != "cls":
-        rest = values[:, pool.prefix :] if values.shape[1] > pool.prefix else values
+        tokens = values[:, pool.prefix :] if values.shape[1] > pool.prefix else values
         if mask is None:
-            found.append(rest.mean(1))
+            parts.append(tokens.mean(1))
         else:
-            there = mask[:, -rest.shape[1] :, None].to(values.dtype)
-            found.append((rest * there).sum(1) / there.sum(1).clamp_min(1))
-    return torch.cat(found, dim=1)
+            present = mask[:, -tokens.shape[1] :, None].to(values.dtype)
+            parts.append((tokens * present).sum(1) / present.sum(1).clamp_min(1))
+    return torch.cat(parts, dim=1)

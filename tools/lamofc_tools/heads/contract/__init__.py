@@ -1,18 +1,23 @@
-"""What every head is: its interface, the task that it learns, its training data and configuration."""
+"""What all heads share: the interface, the task, the samples to train on and the training's configuration.
+
+In: features and targets of a store. Out: batches for a head, and the loss and metrics of its outputs.
+"""
 
 from lamofc_tools.heads.contract.head import Head
-from lamofc_tools.heads.contract.task import Task
-from lamofc_tools.heads.contract.token_maps import Given, image, tokens_of
+from lamofc_tools.heads.contract.task import METERS, Task, TaskKind
+from lamofc_tools.heads.contract.token_maps import BatchFeature, as_image, tokens_and_mask
 from lamofc_tools.heads.contract.training_config import DECAYS, TrainingConfig
 from lamofc_tools.heads.contract.training_set import TrainingSet
 
 __all__ = [
     "DECAYS",
-    "Given",
+    "METERS",
+    "BatchFeature",
     "Head",
     "Task",
+    "TaskKind",
     "TrainingConfig",
     "TrainingSet",
-    "image",
-    "tokens_of",
+    "as_image",
+    "tokens_and_mask",
 ]

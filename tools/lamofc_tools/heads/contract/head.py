@@ -1,32 +1,46 @@
-"""What all heads have in common: features of a batch in, outputs of a task out."""
+"""The interface of a head: features of a batch in, outputs of a task out."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from dataclasses import asdict
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from lamofc_tools.heads.contract.task import Task
-from lamofc_tools.heads.contract.token_maps import Given
+from lamofc_tools.heads.contract.task import Task, TaskKind
+from lamofc_tools.heads.contract.token_maps import BatchFeature
+
+
+class Options(Protocol):
+    """A frozen dataclass whose fields are the options of an architecture."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 class Head(nn.Module, ABC):
-    """Made from the channels of its features, a task, and options that its file keeps."""
+    """A module for one task, made from the channels of its input features.
+
+    A subclass declares its name, its tasks and its options: a frozen dataclass in which every field has a default. The
+    constructor takes the fields as keyword arguments, the file of a head keeps them, and the command line offers them.
+    """
 
     kind: ClassVar[str]
-    tasks: ClassVar[tuple[str, ...]]
-    """Kinds of tasks that it is made for, the usual one first."""
+    """Name of the architecture in the registry and in files."""
+    tasks: ClassVar[tuple[TaskKind, ...]]
+    """Tasks that the architecture is made for, the default first."""
+    options_type: ClassVar[type[Options]]
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__()
-        self.widths, self.task, self.options = tuple(widths), task, options
+        self.widths, self.task = tuple(widths), task
+        self.options: dict[str, Any] = asdict(self.options_type(**options))
 
     @abstractmethod
-    def forward(self, features: Sequence[Given]) -> Tensor:
-        """Outputs for a batch; the features in the order of the widths."""
+    def forward(self, features: Sequence[BatchFeature]) -> Tensor:
+        """Return the outputs for a batch; the features come in the order of the widths."""
 
     @torch.no_grad()
-    def found(self, features: Sequence[Given], targets: Tensor) -> Tensor:
-        """Outputs as they are judged, as large as their targets."""
-        return self.task.sized(self(features), targets)
+    def predict(self, features: Sequence[BatchFeature], targets: Tensor) -> Tensor:
+        """Return the outputs for a batch, resized to its targets."""
+        return self.task.resized(self(features), targets)

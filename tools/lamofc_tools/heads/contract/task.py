@@ -1,5 +1,6 @@
-"""What a head is for: its loss, and the metrics that it is judged by."""
+"""The task of a head: its loss and its metrics."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -10,47 +11,60 @@ from torch.nn.functional import cross_entropy, interpolate
 from lamofc_store.errors import BadArgument
 from lamofc_tools.metrics import IGNORED, Accuracy, Depth, MeanIoU, Meter
 
-Kind = Literal["classes", "segments", "depth"]
+TaskKind = Literal["classes", "segments", "depth"]
+"""Classification of samples, semantic segmentation, and depth estimation."""
+_SCALE_INVARIANCE = 0.5
+"""Share of the squared mean log error that the loss of depths forgives (Eigen et al., 2014); 1 would ignore scale."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of task, and of how many classes."""
+    """A kind of task, its number of classes, and the range of depths that count."""
 
-    kind: Kind
+    kind: TaskKind
     classes: int = 1
     least_depth: float = 1e-3
     most_depth: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind) or self.classes < 1:
-            raise BadArgument(f"a task {self.kind!r} of {self.classes} classes", f"one of {', '.join(get_args(Kind))}")
+        if self.kind not in get_args(TaskKind) or self.classes < 1:
+            raise BadArgument(
+                f"a task {self.kind!r} of {self.classes} classes", f"one of {', '.join(get_args(TaskKind))}"
+            )
 
     @property
     def outputs(self) -> int:
         """Channels of a head's output."""
         return self.classes if self.kind != "depth" else 1
 
-    def sized(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Outputs as large as their targets; depths in their range."""
+    def resized(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Resize maps of outputs to their targets, and turn outputs for depth into depths above the least one."""
         if self.kind == "classes":
             return outputs
         outputs = interpolate(outputs.float(), size=targets.shape[-2:], mode="bilinear", align_corners=False)
         return outputs if self.kind == "segments" else self.least_depth + torch.nn.functional.softplus(outputs[:, 0])
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """What is made small, of outputs as the head gave them."""
-        sized = self.sized(outputs, targets)
+        """Return the loss of a head's outputs: cross-entropy, or for depth the scale-invariant log error."""
+        outputs = self.resized(outputs, targets)
         if self.kind == "classes":
-            return cross_entropy(sized.float(), targets)
+            return cross_entropy(outputs.float(), targets)
         if self.kind == "segments":
-            return cross_entropy(sized, targets.long(), ignore_index=IGNORED)
-        known = (targets > self.least_depth) & (targets < self.most_depth)
-        error = (sized.clamp_min(1e-6).log() - targets.clamp_min(1e-6).log())[known]
-        return (error.square().mean() - 0.5 * error.mean().square()) if bool(known.any()) else sized.sum() * 0
+            return cross_entropy(outputs, targets.long(), ignore_index=IGNORED)
+        in_range = (targets > self.least_depth) & (targets < self.most_depth)
+        error = (outputs.clamp_min(1e-6).log() - targets.clamp_min(1e-6).log())[in_range]
+        if not bool(in_range.any()):
+            return outputs.sum() * 0  # keeps the graph, so that a batch without any depth has zero gradients
+        return error.square().mean() - _SCALE_INVARIANCE * error.mean().square()
 
     def meter(self) -> Meter:
-        """Its metrics."""
-        if self.kind == "classes":
-            return Accuracy()
-        return MeanIoU(self.classes) if self.kind == "segments" else Depth(self.least_depth, self.most_depth)
+        """Return a new meter of the task's metrics."""
+        return METERS[self.kind](self)
+
+
+METERS: dict[TaskKind, Callable[[Task], Meter]] = {
+    "classes": lambda task: Accuracy(),
+    "segments": lambda task: MeanIoU(task.classes),
+    "depth": lambda task: Depth(task.least_depth, task.most_depth),
+}
+"""The meter of each kind of task."""

@@ -1,4 +1,4 @@
-"""How a head is trained: all that is chosen before it begins."""
+"""The configuration of a head's training."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,34 +9,38 @@ from lamofc_store import FeatureLoader
 from lamofc_tools.heads.contract.training_set import TrainingSet
 
 DECAYS = (1e-5, 1e-4, 1e-3, 1e-2)
+"""Weight decays that a linear head tries if none are given."""
+_NOT_RECORDED = ("checkpoint", "device", "workers")
+"""Fields without effect on the trained weights; runs and checkpoints leave them out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How a head is trained."""
+    """Schedule, optimiser settings and loader settings of a training."""
 
     epochs: int = 10
     batch: int = 64
     lr: float = 1e-3
     decay: float = 0.01
+    """Weight decay of heads that are trained by gradients."""
     decays: tuple[float, ...] = DECAYS
-    """What a linear head chooses its decay from."""
+    """Weight decays from which a linear head chooses one on held-out samples."""
     sweep: bool = False
-    """A linear head learns by gradients, at many rates side by side, and chooses the rate."""
+    """Whether a linear head is trained by SGD, at many learning rates side by side, of which it keeps the best."""
     seed: int = 0
     device: str = "cpu"
     half: bool = False
-    """Forward passes in bfloat16."""
+    """Whether forward passes run in bfloat16."""
     workers: int = 0
     ragged: str = "stack"
     checkpoint: Path | None = None
-    """Written after every epoch and every `every` batches; gone on from if it is there."""
+    """File written after every epoch and every `every` batches; an existing one is resumed."""
     every: int = 1000
 
-    def loader(self, lesson: TrainingSet, *, shuffle: bool) -> FeatureLoader:
-        """Batches for it."""
+    def loader(self, samples: TrainingSet, *, shuffle: bool) -> FeatureLoader:
+        """Return a loader of batches."""
         return FeatureLoader(
-            lesson.dataset,
+            samples.dataset,
             self.batch,
             shuffle=shuffle,
             seed=self.seed,
@@ -46,10 +50,10 @@ class TrainingConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As a run's config."""
-        return {name: value for name, value in asdict(self).items() if name not in ("checkpoint", "device", "workers")}
+        """Return the fields that determine the trained weights."""
+        return {name: value for name, value in asdict(self).items() if name not in _NOT_RECORDED}
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> "TrainingConfig":
-        """From what `to_json` gave."""
-        return cls(**{**told, "decays": tuple(told["decays"])})
+    def from_json(cls, fields: Mapping[str, Any]) -> "TrainingConfig":
+        """Rebuild a configuration from `to_json`."""
+        return cls(**{**fields, "decays": tuple(fields["decays"])})

@@ -1,4 +1,4 @@
-"""What is learned from: features of a store, what they are to tell, and of which samples."""
+"""Samples of a store with the features that a head reads and the target that it predicts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from lamofc_store import FeatureDataset, FeatureLoader, Pool, Quality, Store
-from lamofc_store.errors import BadArgument, NotFound
-from lamofc_tools.heads.contract.token_maps import tokens_of
+from lamofc_store.errors import BadArgument, Hint, NotFound
+from lamofc_tools.heads.contract.token_maps import tokens_and_mask
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Inputs and the target of a head, read from a dataset."""
+    """Inputs and target of a head, to train on or to evaluate on."""
 
     dataset: FeatureDataset
     inputs: tuple[str, ...]
     target: str
-    """A column of the samples, or a feature: a map of labels, or of depths."""
+    """A column of the samples, or a feature: a map of labels or of depths."""
     names: tuple[str, ...] = ()
-    """Of the classes, where the column is of texts."""
+    """Names of the classes, if the column holds text."""
 
     @classmethod
     def of(
@@ -34,7 +34,10 @@ class TrainingSet:
         quality: Quality | None = None,
         names: Sequence[str] = (),
     ) -> "TrainingSet":
-        """Of a store at one rate on read."""
+        """Select samples of a store, read whole or at one quality.
+
+        `names` keeps the numbers of the classes equal to those of another set, which need not contain the same classes.
+        """
         columns, features = store.sql("FROM samples LIMIT 0").columns, store.features
         if target not in (*features, *columns):
             raise NotFound(
@@ -49,7 +52,8 @@ class TrainingSet:
         missing = [sample for sample, value in zip(dataset.samples, values, strict=False) if value is None]
         if missing:
             raise BadArgument(
-                f"sample {missing[0]!r} has no {target!r}", f"--where '{target} IS NOT NULL', or lamofc annotate"
+                f"sample {missing[0]!r} has no {target!r}",
+                Hint(f"give [where] '{target} IS NOT NULL', or add the value by lamofc annotate"),
             )
         if not names and any(isinstance(value, str) for value in values):
             names = sorted({str(value) for value in values})
@@ -59,44 +63,51 @@ class TrainingSet:
         return len(self.dataset)
 
     @property
-    def rate(self) -> float:
-        """Bits of an element of the inputs, as they are read."""
+    def bpfp(self) -> float:
+        """Bits per element that are read of the inputs."""
         return self.dataset.bpfp(self.inputs)
 
     def classes(self) -> int:
-        """How many classes a column has."""
+        """Count the classes of a column."""
         values = self.dataset.targets.get(self.target)
         if values is None:
-            raise BadArgument(f"how many classes has the feature {self.target!r}?", "--classes 150")
+            raise BadArgument(f"how many classes has the feature {self.target!r}?", Hint("give [classes] 150"))
         if self.names:
             return len(self.names)
         if not all(isinstance(value, int) and value >= 0 for value in values):
-            raise BadArgument(f"{self.target!r} holds {values[0]!r}: no class", "numbers from 0, or texts")
+            raise BadArgument(f"{self.target!r} holds {values[0]!r}: no class", "classes are numbers from 0, or text")
         return max(values, default=0) + 1
 
     def widths(self) -> list[int]:
-        """Channels of each input."""
+        """Return the number of channels of each input."""
         if not len(self):
-            raise BadArgument("there is no sample to train on", "widen --where, or name features that all samples have")
+            raise BadArgument(
+                f"no sample to train on has {', '.join(self.inputs)} and {self.target}",
+                Hint("widen [where], or name features that all samples have"),
+            )
         first = self.dataset[0]
-        return [tokens_of(first[name][None])[0].shape[-1] for name in self.inputs]
+        return [tokens_and_mask(first[name][None])[0].shape[-1] for name in self.inputs]
 
     def pooled(self, pool: Pool) -> "TrainingSet":
-        """The same with inputs that are read as pooled vectors."""
+        """Return the same samples with inputs that are pooled while they are decoded."""
         return replace(self, dataset=self.dataset.pooled(pool, self.inputs))
 
     def batches(self, loader: FeatureLoader) -> Iterator[tuple[list[Any], Tensor]]:
-        """Inputs in their order, and targets."""
+        """Yield the inputs of each batch, in their order, and its targets."""
         numbers = {name: number for number, name in enumerate(self.names)}
         for batch in loader:
             target = batch[self.target]
             if self.names:
                 target = torch.tensor([self._number(numbers, text) for text in target], device=loader.device)
             if not isinstance(target, Tensor):
-                raise BadArgument(f"targets {self.target!r} differ in shape", "maps of one size, or --batch 1")
+                raise BadArgument(
+                    f"targets {self.target!r} differ in shape", Hint("use maps of one size, or give [batch] 1")
+                )
             yield [batch[name] for name in self.inputs], target
 
     def _number(self, numbers: dict[str, int], text: str) -> int:
         if text not in numbers:
-            raise BadArgument(f"{self.target} {text!r} was not there when the head was trained", "train it again")
+            raise BadArgument(
+                f"{self.target} {text!r} is none of the classes that the head was trained on", "train the head again"
+            )
         return numbers[text]

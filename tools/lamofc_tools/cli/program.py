@@ -1,4 +1,4 @@
-"""The program `lamofc`: its commands put together, and its way out."""
+"""The program `lamofc`: assembles the commands, runs one, and turns every exception into an exit code."""
 
 import os
 import sys
@@ -8,11 +8,14 @@ from typing import Annotated
 
 import typer
 
-from lamofc_tools.cli.console import tell, trouble
+from lamofc_tools.cli.console import error_of, print_error
 from lamofc_tools.cli.model_commands import analyze, bench, codec, demo, evaluate, extract, train
 from lamofc_tools.cli.store_commands import annotate, export, fit, forget, get, ingest, inspect, maintain, sql
 
-app = typer.Typer(name="lamofc", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+COMPLETION_VARIABLE = "_LAMOFC_COMPLETE"
+"""Environment variable with which a shell asks for completions."""
+
+app = typer.Typer(name="lamofc", pretty_exceptions_enable=False, rich_markup_mode=None)
 
 for command in (
     demo.demo,
@@ -35,16 +38,16 @@ for command in (
     maintain.gc,
 ):
     app.command()(command)
-app.command("eval")(evaluate.judge)
+app.command("eval")(evaluate.evaluate)
 app.add_typer(codec.app, name="codec")
 
 
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """A feature database for frozen large models."""
+    """Store, query and decode the features of frozen large models."""
     if version:
         from lamofc_store.version import VERSION
 
@@ -54,23 +57,25 @@ def root(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. Errors are two lines on stderr, never a traceback without --debug."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    flags = given[: given.index("--")] if "--" in given else given
+    """Run one command and return its exit code. An error is two lines on stderr, with a traceback under --debug."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    flags = words[: words.index("--")] if "--" in words else words
     try:
         command = typer.main.get_command(app)
-        with command.make_context("lamofc", given) as context:
+        if COMPLETION_VARIABLE in os.environ:
+            command.main(prog_name="lamofc")  # prints completions and exits
+        with command.make_context("lamofc", words) as context:
             command.invoke(context)
         sys.stdout.flush()
     except typer.Exit as left:
         return int(left.exit_code)
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in flags:
             traceback.print_exc()
-        found = trouble(error)
-        tell(found, as_json="--json" in flags)
+        found = error_of(error)
+        print_error(found, as_json="--json" in flags)
         return found.code
     return 0

@@ -1,0 +1,60 @@
+"""Former names still work, and say by a warning what they are called now."""
+
+import importlib
+import sys
+import warnings
+
+import pytest
+
+from lamofc_tools.deprecated_names import former_method, former_names
+
+pytest.importorskip("transformers")
+from lamofc_tools import models
+
+
+@pytest.mark.parametrize("former", models.FORMER_NAMES)
+def test_a_former_name_warns_and_gives_the_same(former: str) -> None:
+    name = models.FORMER_NAMES[former]
+    assert name in models.__all__ and former not in models.__all__
+    with pytest.warns(
+        DeprecationWarning, match=rf"lamofc_tools\.models\.{former} is removed in .* use {name}$"
+    ) as told:
+        found = getattr(models, former)
+    assert found is getattr(models, name)
+    assert told[0].filename == __file__
+
+
+def test_a_name_that_never_was_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        former_names("lamofc_tools.models", {})("nothing")
+
+
+def test_a_former_method_warns_and_does_the_same() -> None:
+    class Adder:
+        def add(self, one: int, *, other: int) -> int:
+            return one + other
+
+        plus = former_method("Adder.plus", add)
+
+    with pytest.warns(DeprecationWarning, match=r"Adder\.plus is removed in .* use add") as told:
+        assert Adder().plus(1, other=2) == 3
+    assert told[0].filename == __file__
+
+
+def test_the_former_methods_of_a_diffusion_source_are_the_present_ones() -> None:
+    for former, name in (("paint", "decode_latents"), ("conditioned", "substitute_conditioning")):
+        assert getattr(models.DiffusionSource, former).__wrapped__ is getattr(models.DiffusionSource, name)
+
+
+def test_the_former_module_of_replay_warns_and_gives_the_same() -> None:
+    sys.modules.pop("lamofc_tools.replay", None)
+    with pytest.warns(DeprecationWarning, match=r"use replay and substitute_features of lamofc_tools\.models"):
+        former = importlib.import_module("lamofc_tools.replay")
+    assert former.replay is models.replay
+    assert former.replaying is models.substitute_features
+
+
+def test_present_names_do_not_warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert all(getattr(models, name) is not None for name in models.__all__)

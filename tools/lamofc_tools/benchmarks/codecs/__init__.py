@@ -1,0 +1,1 @@
+"""Benchmarks of codecs: rates, speeds and memory."""

@@ -1,0 +1,186 @@
+"""Measure one point on one feature, from the bytes that a decoder receives and the tensors that it returns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lamofc_codecs import Quality
+from lamofc_codecs.stats import Bulk
+from lamofc_tools.comparison.bulk_snr import Floats, bulk_noise, bulk_signal, fit_bulk
+from lamofc_tools.comparison.coder import CodecCoder, Coder
+from lamofc_tools.comparison.operating_points import Point
+from lamofc_tools.comparison.peak_memory import coding_memory
+from lamofc_tools.comparison.splits import Split
+
+PROFILE_SAMPLES = 10_000
+"""Samples over which the bytes of learned parameters are spread."""
+_MIN_SIGNAL = 1e-300
+"""Keeps the ratio of noise to signal finite for a constant tensor."""
+_MIN_NOISE_SHARE = 1e-30
+"""Caps the signal-to-noise ratio of a lossless coder at 300 dB."""
+
+
+@dataclass(frozen=True)
+class SampleFigures:
+    """Figures of one sample."""
+
+    sample: str
+    elements: int
+    source_bits: int
+    payload_bits: int
+    stored_bits: int
+    framing_bits: int
+    """Bits of headers and containers, among the stored bits."""
+    sse: float
+    quantised_sse: float
+    signal: float
+    bulk_sse: float
+    encode_seconds: float
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One point on one feature: sums and means over samples."""
+
+    feature: str
+    coder: str
+    setting: str
+    samples: int
+    bpfp: float
+    """Stored bits per element: the mean over samples, as in the papers."""
+    payload_bpfp: float
+    framing_bpfp: float
+    """Bits of headers and containers per element, part of `bpfp`."""
+    ebpfp: float
+    """Stored bits per element, as if the source had 32 bits per element."""
+    profile_bpfp: float
+    """Bits of the learned parameters per element, spread over 10 000 samples."""
+    mse: float
+    quantised_mse: float
+    snr_db: float
+    encode_seconds: float
+    """Median over samples, warm, one sample at a time."""
+    decode_seconds: float
+    b_max_mbps: float
+    """Millions of bits saved per second of encoding and decoding."""
+    fit_seconds: float
+    of_reference: float | None
+    """Bits of the reference at the same error, everything counted, as a ratio to this; None without a reference."""
+    encode_bytes: float | None
+    """Peak memory of one sample, source and output included; None where it was not measured."""
+    decode_bytes: float | None
+    each: tuple[SampleFigures, ...]
+
+    @property
+    def total(self) -> float:
+        """Stored bits and learned parameters, per element."""
+        return self.bpfp + self.profile_bpfp
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to a document."""
+        return asdict(self)
+
+
+def measure(point: Point, split: Split, *, memory: bool = False) -> Measurement:
+    """Fit, then encode and decode each sample. Memory is measured in a process of its own, for our codecs only."""
+    started = time.perf_counter()
+    coder = point.make(split.feature, split.train)
+    fit_seconds = time.perf_counter() - started
+    bulk = fit_bulk(split.train)
+    first = split.test[0]
+    coder.decode(coder.encode(first), first)  # warms up
+    each = [_sample_figures(coder, name, tensor, bulk) for name, tensor in zip(split.samples, split.test, strict=True)]
+    measured = _summary(point, split, coder, each, fit_seconds)
+    if not memory or not isinstance(coder, CodecCoder):
+        return measured
+    peaks = coding_memory(coder.profile, max(split.test, key=Tensor.numel))
+    return replace(measured, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
+
+
+def measure_reference(reference: Point, measured: Measurement, split: Split) -> Measurement:
+    """Add the ratio of the reference's bits at the squared error of a measurement."""
+    if not measured.mse:
+        return measured
+    same = measure(replace(reference, quality=Quality(mse=measured.mse)), split)
+    return replace(measured, of_reference=same.total / measured.total)
+
+
+def _sample_figures(coder: Coder, name: str, tensor: Tensor, bulk: Bulk) -> SampleFigures:
+    data, encode_seconds = _timed(lambda: coder.encode(tensor))
+    decoded, decode_seconds = _timed(lambda: coder.decode(data, tensor))
+    x = np.ascontiguousarray(tensor.to(torch.float32).numpy())
+    y = np.ascontiguousarray(decoded.to(torch.float32).numpy())
+    sse = _squared_error(x, y)
+    quantised = coder.quantised(tensor)
+    return SampleFigures(
+        sample=name,
+        elements=x.size,
+        source_bits=8 * tensor.nbytes,
+        payload_bits=coder.payload(data),
+        stored_bits=8 * len(data),
+        framing_bits=8 * coder.framing(data),
+        sse=sse,
+        quantised_sse=sse if quantised is None else _squared_error(x, quantised.to(torch.float32).numpy()),
+        signal=bulk_signal(x, bulk),
+        bulk_sse=bulk_noise(x, y, bulk),
+        encode_seconds=encode_seconds,
+        decode_seconds=decode_seconds,
+    )
+
+
+def _squared_error(x: Floats, y: Floats) -> float:
+    return float(np.square(x.astype(np.float64) - y).sum())
+
+
+def _summary(
+    point: Point, split: Split, coder: Coder, each: Sequence[SampleFigures], fit_seconds: float
+) -> Measurement:
+    elements = sum(one.elements for one in each)
+    coding_seconds = sum(one.encode_seconds + one.decode_seconds for one in each)
+    saved_bits = sum(one.source_bits - one.stored_bits for one in each)
+    noise_share = statistics.fmean(one.bulk_sse / max(one.signal, _MIN_SIGNAL) for one in each)
+    return Measurement(
+        feature=split.feature,
+        coder=point.coder,
+        setting=point.setting,
+        samples=len(each),
+        bpfp=statistics.fmean(one.stored_bits / one.elements for one in each),
+        payload_bpfp=statistics.fmean(one.payload_bits / one.elements for one in each),
+        framing_bpfp=statistics.fmean(one.framing_bits / one.elements for one in each),
+        ebpfp=statistics.fmean(32 * one.stored_bits / one.source_bits for one in each),
+        profile_bpfp=8 * coder.profile_bytes / (PROFILE_SAMPLES * elements / len(each)),
+        mse=statistics.fmean(one.sse / one.elements for one in each),
+        quantised_mse=statistics.fmean(one.quantised_sse / one.elements for one in each),
+        snr_db=float(-10 * np.log10(max(noise_share, _MIN_NOISE_SHARE))),
+        encode_seconds=statistics.median(one.encode_seconds for one in each),
+        decode_seconds=statistics.median(one.decode_seconds for one in each),
+        b_max_mbps=saved_bits / coding_seconds / 1e6,
+        fit_seconds=fit_seconds,
+        of_reference=None,
+        encode_bytes=None,
+        decode_bytes=None,
+        each=tuple(each),
+    )
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    _synchronise()
+    started = time.perf_counter()
+    result = work()
+    _synchronise()
+    return result, time.perf_counter() - started
+
+
+def _synchronise() -> None:
+    """Wait for the GPU, if one is in use."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()

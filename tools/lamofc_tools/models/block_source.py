@@ -1,0 +1,76 @@
+"""Features after blocks of a model of transformers, as a source of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lamofc_store import Sample
+from lamofc_store.errors import SourceError
+from lamofc_tools.models.activations import extract_features
+from lamofc_tools.models.inputs import ModelInput
+from lamofc_tools.models.loaded_model import LoadedModel
+from lamofc_tools.models.model_source import ModelSource, weights_digest
+
+_BATCHES_PER_WINDOW = 64
+"""Batches of inputs among which those of equal length are collected: more wait longer, fewer leave batches short."""
+
+
+@dataclass(frozen=True)
+class BlockSource(ModelSource):
+    """Samples of a model's blocks, in the order of the inputs as far as batches of equal length allow."""
+
+    loaded: LoadedModel
+    blocks: tuple[int, ...]
+    """Counted from zero."""
+    caches: bool = True
+    """Whether samples have the tensors that blocks keep for later tokens, if the model has any."""
+    batch: int = 8
+
+    def extract(self, batch: Sequence[ModelInput]) -> Sequence[Sample]:
+        """Return the features after the blocks."""
+        return extract_features(self.loaded, batch, self.blocks, caches=self.caches)
+
+    def describe(self) -> str:
+        """Say in one line which inputs go through which model."""
+        return f"{len(self)} items through {self.loaded.name}, blocks {', '.join(map(str, self.blocks))} from zero"
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the features that every sample has."""
+        outputs = [self.loaded.output_name(block) for block in self.blocks]
+        cache = self.loaded.kind.cache
+        if cache is None or not self.caches:
+            return outputs
+        blocks = range(max(self.blocks) + 1)
+        return outputs + [f"layer.{block}.{state.feature}" for block in blocks for state in cache.states]
+
+    def run_config(self) -> dict[str, Any]:
+        """Return the configuration of a run."""
+        return {
+            "model": self.loaded.name,
+            "model_type": self.loaded.config.model_type,
+            "blocks_from_zero": list(self.blocks),
+            "layers_from_one": [block + 1 for block in self.blocks],
+            "features": self.features,
+            "weights": weights_digest([self.loaded.model]),
+            "processor": self.loaded.preprocessing_digest(),
+            "dtype": str(next(self.loaded.model.parameters()).dtype).removeprefix("torch."),
+        }
+
+    def batches(self) -> Iterator[list[ModelInput]]:
+        """Yield batches of inputs of equal length, since padding would change the features."""
+        window = self.batch * _BATCHES_PER_WINDOW
+        for start in range(0, len(self.items), window):
+            by_length: dict[int, list[ModelInput]] = {}
+            for item in self.items[start : start + window]:
+                try:
+                    length = self.loaded.length(item)
+                except SourceError:
+                    yield [item]  # alone, so that the error is met where it names this input only
+                    continue
+                by_length.setdefault(length, []).append(item)
+                if len(by_length[length]) == self.batch:
+                    yield by_length.pop(length)
+            yield from by_length.values()
