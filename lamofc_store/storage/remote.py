@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import posixpath
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,8 @@ FIRST_RETRY_SECONDS = 0.2
 _NOT_RETRIED = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError, TypeError, ValueError)
 _NOT_TRANSLATED = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, NotImplementedError)
 """Errors that callers of a storage expect as they are."""
+_EMPTY_FOLDER = re.compile(r"(?<=[^:/])//+")
+"""Slashes in a row, but for those after a protocol."""
 _MEMORY_LOCK = threading.Lock()
 """Makes `create` exclusive among threads on fsspec's memory filesystem, which ignores the mode."""
 
@@ -29,6 +32,11 @@ class RemoteStorage(Storage):
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         super().__init__(url.rstrip("/"))
+        if _EMPTY_FOLDER.search(self.url):
+            raise BadArgument(
+                f"{url!r} has a folder without a name, which object stores do not list",
+                f"give {_EMPTY_FOLDER.sub('/', self.url)!r}",
+            )
         self.options = options
         self._connection: tuple[Any, str] | None = None
 

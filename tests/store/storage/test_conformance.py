@@ -1,5 +1,6 @@
 """Every storage keeps the promises of the interface; a storage that breaks one is told which."""
 
+import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from lamofc_store.errors import BadArgument
 from lamofc_store.storage import LocalStorage, Range, Storage, StoredObject, new_ulid, open_storage
 from lamofc_store.storage.remote import RemoteStorage
 from lamofc_store.testing import StorageConformance
@@ -230,3 +232,12 @@ def test_a_broken_storage_is_told_its_promise(storage: type[DictStorage], test: 
 
     with pytest.raises(AssertionError if promise else Exception, match=promise):
         getattr(Broken(), test)()
+
+
+@pytest.mark.parametrize("url", ["s3://bucket//store", "s3://bucket/a///b", "simplecache::s3://bucket//store"])
+def test_a_folder_without_a_name_is_refused(url: str) -> None:
+    with pytest.raises(BadArgument, match="folder without a name") as raised:
+        open_storage(url)
+    assert raised.value.cure == f"give {re.sub('(?<=[^:])/+', '/', url)!r}"
+    for sound in ("memory:///a/b", "memory://a", "zip://a.zip::s3://bucket/store"):
+        assert open_storage(sound).url == sound

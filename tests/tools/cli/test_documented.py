@@ -64,8 +64,8 @@ def test_common_options_are_told_once(option: str) -> None:
     assert option in section((ROOT / "tools/README.md").read_text(), "The command line")
 
 
-def test_readme_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Every line of the README that is typed at a prompt, in order, in an empty folder; the demo shortened."""
+def test_the_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every line of the tour that is typed at a prompt, in order, in an empty folder; the demo shortened."""
     pytest.importorskip("sklearn")
     codings = (("raw", None), ("uniform", 5.0))
     monkeypatch.setattr(
@@ -73,7 +73,8 @@ def test_readme_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_p
         lambda epochs, picture: Settings(epochs=1, count=200, head_epochs=0, codings=codings),
     )
     monkeypatch.chdir(tmp_path)
-    typed = re.findall(r"^\$ lamofc (.*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    page = (ROOT / "tools/README.md").read_text()
+    typed = re.findall(r"^\$ lamofc (.*)$", section(page, "A tour"), re.MULTILINE)
     assert len(typed) > 8
     for line in typed:
         ran = lamofc(*shlex.split(line))
