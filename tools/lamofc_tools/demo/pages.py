@@ -53,9 +53,10 @@ def _rates(console: Console, document: Document, seconds: float) -> None:
 def _accuracy(console: Console, document: Document, seconds: float) -> None:
     console.rule("[bold]3  The accuracy that they keep", align="left")
     console.print(
-        "A linear head on each feature, trained on features decoded from the store, against\n"
-        f"one on the original features. Accuracy is that on {document['held_out']} held-out digits, which\n"
-        "no profile has seen. Sizes are those of whole stores, with rows and profiles.\n"
+        "A linear head on each feature, trained on features decoded from the store,\n"
+        f"against one on the original features. Accuracy is that on {document['held_out']} held-out\n"
+        "digits, which no profile has seen. Sizes are those of whole stores, with rows\n"
+        "and profiles.\n"
     )
     features = [name for name in document["rows"][0] if name.startswith("block.")]
     table = _table("features from", "on disk", "of float32", "of float16", *features)

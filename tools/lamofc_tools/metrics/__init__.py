@@ -1,4 +1,4 @@
-"""The papers' metrics, each a class that takes batches and says one mapping of numbers."""
+"""The papers' metrics, as meters that accumulate batches and as functions."""
 
 from lamofc_tools.metrics.accuracy import Accuracy
 from lamofc_tools.metrics.depth import Depth

@@ -6,11 +6,11 @@ from torch import Tensor
 from lamofc_tools.metrics.meter import Meter
 
 IGNORED = 255
-"""A label that counts for nothing."""
+"""Label of pixels that are left out."""
 
 
 class MeanIoU(Meter):
-    """Intersections and unions are added up over all images, and only then divided."""
+    """Intersections over unions, both summed over all images before they are divided."""
 
     main = "miou"
 
@@ -20,17 +20,20 @@ class MeanIoU(Meter):
         self._confusion = torch.zeros(classes, classes, dtype=torch.int64)
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Scores, samples x classes x height x width, and maps of labels; of `reduce_zero` 0 is none, 1 is class 0."""
-        found, told = outputs.argmax(1).flatten().cpu(), targets.flatten().cpu().long()
+        """Add scores, samples x classes x height x width, and maps of labels.
+
+        With `reduce_zero` the label 0 is ignored and the label 1 is class 0.
+        """
+        predicted, labels = outputs.argmax(1).flatten().cpu(), targets.flatten().cpu().long()
         if self._reduce_zero:
-            told = torch.where(told == 0, IGNORED, told - 1)
-        known = (told >= 0) & (told < self._classes)
-        pairs = told[known] * self._classes + found[known]
+            labels = torch.where(labels == 0, IGNORED, labels - 1)
+        valid = (labels >= 0) & (labels < self._classes)
+        pairs = labels[valid] * self._classes + predicted[valid]
         counts = torch.bincount(pairs, minlength=self._classes**2)
         self._confusion += counts.reshape(self._classes, self._classes)
 
     def values(self) -> dict[str, float]:
-        """`miou` over the classes that occur, in truth or in what was found, and `pixel_accuracy`."""
+        """Return `miou` over the classes that occur in labels or predictions, and `pixel_accuracy`."""
         both = self._confusion.diagonal().double()
         either = self._confusion.sum(0) + self._confusion.sum(1) - self._confusion.diagonal()
         occurs = either > 0

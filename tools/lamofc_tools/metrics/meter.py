@@ -1,4 +1,4 @@
-"""What the metrics of a head have in common."""
+"""The interface of the metrics of a head."""
 
 from abc import ABC, abstractmethod
 
@@ -6,16 +6,16 @@ from torch import Tensor
 
 
 class Meter(ABC):
-    """Takes a head's outputs and their targets batch by batch; the numbers are over all of them."""
+    """An accumulator of a head's outputs and their targets, batch by batch; its metrics are over all of them."""
 
     main: str
-    """Which of the numbers a curve shows."""
+    """Name of the metric that a rate curve shows."""
     more_is_better: bool = True
 
     @abstractmethod
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """One batch."""
+        """Add one batch."""
 
     @abstractmethod
     def values(self) -> dict[str, float]:
-        """The numbers so far."""
+        """Return the metrics of all batches so far."""
