@@ -25,7 +25,7 @@ def check_class(codec: object, *, foreign: bool) -> None:
     problems = list(_problems(codec, foreign))
     if problems:
         name = getattr(codec, "__qualname__", repr(codec))
-        raise CodecError(f"codec class {name}: {'; '.join(problems)}", "see `Writing a codec` in codecs/README.md")
+        raise CodecError(f"codec class {name}: {'; '.join(problems)}", "see `How to add a codec` in tools/README.md")
 
 
 def _problems(codec: object, foreign: bool) -> Iterator[str]:
