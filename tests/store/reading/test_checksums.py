@@ -22,7 +22,7 @@ def test_what_was_fetched_is_not_checked_again(
         expected = store["s/0003", "hidden"]
         dataset = store.dataset(["hidden", "pooled"])
         assert torch.equal(dataset[3]["hidden"], expected)
-        assert torch.equal(dataset.batch(dataset.fetched([3, 4]), ragged="list")["hidden"][0], expected)
+        assert torch.equal(dataset.decode_batch(dataset.fetch_batch([3, 4]), ragged="list")["hidden"][0], expected)
         batch = next(iter(lamofc.FeatureLoader(store.dataset(["pooled"]), batch_size=8)))
     assert len(batch["pooled"]) == 8
     assert not computed

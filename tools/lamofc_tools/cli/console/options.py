@@ -10,7 +10,6 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_store import DEFAULT_CODEC, DEFAULT_SNR_DB
-from lamofc_store.errors import BadArgument
 from lamofc_tools.cli.console.values import parse_json_pairs, parse_pairs, parse_patterns, parse_quality
 
 if TYPE_CHECKING:
@@ -68,15 +67,9 @@ StorageOptions = Annotated[
 
 
 def _open_store(url: str, mode: Literal["r", "r+", "a"], storage_option: list[str] | None, **options: Any) -> "Store":
-    """Open a store, and name --storage-option where a file system does not accept it."""
+    """Open a store with the options that its file system is given."""
     parsed = parse_json_pairs(storage_option, "--storage-option", "anon=true")
-    try:
-        return lamofc.open(url, mode, storage_options=parsed, **options)
-    except TypeError as error:
-        if not parsed:
-            raise
-        given = " ".join(f"--storage-option {text}" for text in storage_option or ())
-        raise BadArgument(f"{url} does not accept {given}: {error}", "leave the option out, or correct it") from error
+    return lamofc.open(url, mode, storage_options=parsed, **options)
 
 
 @dataclass(frozen=True)
