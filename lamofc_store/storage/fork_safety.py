@@ -1,6 +1,7 @@
 """Forked children: each opens files, folders and connections of its own.
 
-A fork copies memory but no threads. A child that waits for one of its parent's threads waits for ever.
+A fork copies memory but no threads. A child that waits for one of its parent's threads waits for ever. Python's lock of
+a module that a thread is importing is beyond what can be reset here: read once before threads and forks are mixed.
 """
 
 import os
