@@ -20,15 +20,17 @@ class Quality:
     """
 
     snr_db: float | None = None
-    """Variance about the channel means over the mean squared error, both over the bulk entries, in decibels."""
+    """Variance about the channel means over the mean squared error, both over the bulk entries, in decibels.
+
+    The error may be up to 3 % (0.13 dB) larger than this says."""
     mse: float | None = None
-    """Mean squared error over all elements, in the source's own units squared."""
+    """Mean squared error over all elements, in the source's own units squared; up to 3 % more is accepted."""
     bpfp: float | None = None
     """Bits of the record's payload per element of the source."""
     step: float | None = None
     """Distance between neighbouring reconstruction levels, in the source's own units."""
     max_error: float | None = None
-    """Largest error of any element, in the source's own units."""
+    """Largest error of any element, in the source's own units; never exceeded."""
     lmbda: float | None = None
     """Weight of distortion against rate that the weights of a learned codec were trained for."""
     qp: float | None = None
