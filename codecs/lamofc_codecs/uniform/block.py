@@ -27,7 +27,7 @@ from lamofc_codecs.uniform.block_kernels import find_escapes, gather, place_colu
 
 @dataclass(frozen=True)
 class ColumnLayout:
-    """Where the levels of each column stand, given its class and the tokens of the block."""
+    """Places of the levels of each column in a block, which follow from its class and the number of tokens."""
 
     classes: NDArray[np.uint8]
     tokens: int
