@@ -94,7 +94,7 @@ def check_channels(profile: Profile, bulk: Bulk | None) -> None:
         raise CodecError(f"profile {profile.id[:12]} says {stated} channels, but has {count}", "fit the profile again")
 
 
-def require(condition: bool, message: str) -> None:
+def require(condition: bool, what: str) -> None:
     """Raise `CorruptRecord` with this message unless the condition holds."""
     if not condition:
-        raise CorruptRecord(message)
+        raise CorruptRecord(what)

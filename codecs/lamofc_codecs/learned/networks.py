@@ -1,4 +1,4 @@
-"""The networks of the learned codecs as lists of layers, which know the shapes of their weights and how to run.
+"""The networks of the learned codecs as lists of layers, each with the shapes of its weights and its computation.
 
 Hyperprior is that of Balle et al. (2018), ELIC that of He et al. (2022), both with one channel in and out. The layers
 and their places are those of CompressAI's models, so that weights trained there fit; nothing here needs CompressAI.

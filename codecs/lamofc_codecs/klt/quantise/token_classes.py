@@ -39,7 +39,7 @@ class TokenGroups:
     order: NDArray[np.int64]
     """Tokens by rising band, then class; equal ones stay in order."""
     bounds: NDArray[np.int64]
-    """Where each group begins among the sorted tokens; the last bound is their count."""
+    """First place of each group among the sorted tokens; the last bound is their count."""
     labels: NDArray[np.int64]
     """The groups that occur, rising: band times 16, plus class."""
 
