@@ -1,4 +1,4 @@
-"""Tensors to small bitstreams and back. A leaf: it knows no store, no path but a profile's, and no SQL."""
+"""Code tensors to small bitstreams and back, independent of stores, of SQL, and of all paths but a profile's."""
 
 from lamofc_codecs.abilities import (
     Blockable,

@@ -1,7 +1,7 @@
 """Abilities that a codec may have beside encoding and decoding, each a protocol.
 
-A codec has an ability as soon as its class has the methods; code that can use one asks `isinstance(codec, Poolable)`.
-Nobody registers anything, and a codec without an ability is served in the general way.
+A codec has an ability if its class has the methods, which `isinstance(codec, Poolable)` checks. Nothing is registered,
+and a codec without an ability takes the general path.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Layered(Protocol):
 
     @classmethod
     def layers_per_level(cls, first_layer: memoryview) -> tuple[int, ...]:
-        """Return how many layers each refinement level of a record has, coarse first, as its first layer says."""
+        """Return how many layers each refinement level of a record has, coarse first, read from its first layer."""
 
 
 @runtime_checkable
@@ -32,7 +32,7 @@ class Grouped(Protocol):
     """A codec that can code several features of a sample jointly. Its `fit` takes mappings of features to tensors."""
 
     def part_names(self) -> tuple[str, ...]:
-        """Return the features that the profile codes jointly, in their order; none if it is one of a single feature."""
+        """Return the features that the profile codes jointly, in their order; none if it codes a single feature."""
 
     def decode_parts(
         self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
@@ -55,10 +55,10 @@ class Poolable(Protocol):
 
 @runtime_checkable
 class Sliceable(Protocol):
-    """A codec that makes a record of some tokens from a record of more, without a second loss."""
+    """A codec that cuts a record down to some of its tokens, without a second loss."""
 
     def keep(self, layers: Sequence[memoryview], decoded: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
-        """Return as many layers that hold only these rows and decode to the same values.
+        """Return the same number of layers, reduced to these rows, which decode to the same values.
 
         `decoded` is the tensor that all the layers decode to.
         """
@@ -69,7 +69,7 @@ class Blockable(Sliceable, Protocol):
     """A codec that codes small features of several samples in fewer bits in one record than in a record each."""
 
     def gains_from_blocks(self, tokens: int) -> bool:
-        """Say whether samples of so many tokens should share a record."""
+        """Say whether samples of this many tokens should share a record."""
 
 
 @runtime_checkable
@@ -85,7 +85,7 @@ class Quantising(Protocol):
     """A codec that first quantises and then loses more, such as a video codec."""
 
     def quantise(self, tensor: Tensor) -> Tensor:
-        """Return what quantisation alone leaves of a tensor."""
+        """Quantise a tensor and restore it, without any other loss of the codec."""
 
 
 @runtime_checkable
@@ -99,10 +99,10 @@ class Framed(Protocol):
 
 @runtime_checkable
 class HasBaseline(Protocol):
-    """A codec whose rate can be judged by that of coding each channel by itself, as `relative_bits` does."""
+    """A codec whose rate `relative_bits` can compare with that of separate channels."""
 
     def has_baseline(self) -> bool:
-        """Say whether a record that fits the profile is smaller than its channels coded each by itself."""
+        """Say whether a record of a matching profile is smaller than its channels coded separately."""
 
 
 ABILITIES: tuple[type, ...] = (
@@ -116,4 +116,4 @@ ABILITIES: tuple[type, ...] = (
     Framed,
     HasBaseline,
 )
-"""All of them, for the check of a codec's class."""
+"""All abilities, for the check of a codec's class."""

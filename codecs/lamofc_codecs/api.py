@@ -1,6 +1,6 @@
-"""The three verbs, fit, encode and decode, for many records at a time, shared among the cores.
+"""Fit, encode and decode: the interface for many records at a time, spread over the cores.
 
-A record's bytes depend neither on what else is in the batch nor on the number of threads.
+The bytes of a record depend neither on the rest of the batch nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lamofc_codecs.registry import CODECS, by_name, codec_class, codec_for, open
 from lamofc_codecs.runtime import devices
 
 Profiles: TypeAlias = Profile | Mapping[str, Profile] | Iterable[Profile] | None
-"""The profiles that records may name: one, several, or several by any key."""
+"""Profiles that records may name: one, several, or a mapping of several by any key."""
 
 
 def fit(
@@ -38,11 +38,11 @@ def fit(
     """Fit a codec's parameters on samples, tokens x channels each, read once. `describe(codec)` lists the options.
 
     Samples may be mappings of features that share their tokens if the codec codes such groups, as `klt` does.
-    `features` names what the samples are samples of, for options that differ from feature to feature.
+    `features` names the features of the samples, for options that differ from feature to feature.
     """
-    kind, chosen = codec_class(codec), options_of(codec, options, features)
-    _check_quality(codec, quality, chosen.targets(kind.qualities))
-    return kind.fit(samples, quality, chosen)
+    codec_type, parsed = codec_class(codec), options_of(codec, options, features)
+    _check_quality(codec, quality, parsed.targets(codec_type.qualities))
+    return codec_type.fit(samples, quality, parsed)
 
 
 def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:
 
 
 def recorded_options(codec: str, options: Mapping[str, object], features: Sequence[str] = ()) -> dict[str, object]:
-    """Return the part of a profile's config that these options decide, each key with the value that it would have."""
+    """Return the part of a profile's config that these options determine, each key with its value."""
     config, keys = options_of(codec, options, features).to_json(), codec_class(codec).options.config_keys
     return {key: config.get(key) for option in options for key in keys.get(option, (option,))}
 
@@ -63,17 +63,17 @@ def encode(
     quality: Quality | None = None,
     device: torch.device | str | None = None,
 ) -> list[Record]:
-    """Code each element into a record of its own; `quality` takes the place of the profile's.
+    """Code each element into a record of its own; `quality` replaces that of the profile.
 
-    On a GPU `klt` transforms there, to the same bytes; the networks of learned codecs run there, with rare differences
-    in the bytes. All else runs on the CPU.
+    On a GPU `klt` computes its transform, to the same bytes as on the CPU, and learned codecs run their networks, with
+    rare differences in the bytes. All other work runs on the CPU.
     """
     encoder = Encoder.of(profile, quality, devices.usable(device or "cpu"))
     _check_quality(profile.codec, quality, encoder.codec.qualities)
     return each(encoder.encode, tensors, sum(map(elements_of, tensors)))
 
 
-def decode(  # noqa: PLR0913 - one verb for all reading; the options are keywords
+def decode(  # noqa: PLR0913 - one function for all reading; the options are keywords
     records: Sequence[Buffer] | Packed,
     profiles: Profiles,
     *,
@@ -83,12 +83,12 @@ def decode(  # noqa: PLR0913 - one verb for all reading; the options are keyword
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
 ) -> list[Tensor]:
-    """Decode records, each by the profile that it names; one tensor for each, or for each cell of its grid.
+    """Decode records, each with the profile that it names, to one tensor for each cell of each grid.
 
     Tensors are tokens x channels in the source's dtype, or converted to `dtype`. `parts` and `items` choose cells
-    of every record. Checksums are compared unless `verify` has done so.
-    With `out` the tensors are written there, in order, and converted to the dtypes of `out`. On a GPU, chosen by
-    `device` or by where `out` is, records of `klt` are decoded together, and the networks of learned codecs run there.
+    of every record. Checksums are compared unless `verify` has compared them.
+    With `out` the results are written to these tensors, in order, and converted to their dtypes. On a GPU, that of
+    `device` or of `out`, records of `klt` are decoded together, and learned codecs run their networks.
     """
     jobs = _jobs(records, profiles, parts, items)
     count = sum(len(job.cells) for job in jobs)
@@ -113,9 +113,9 @@ def decode_pooled(
     items: Sequence[int] | None = None,
     device: torch.device | str | None = None,
 ) -> list[Tensor]:
-    """Decode records to pooled tokens: one tensor of rows x channels, float32, where `decode` gives a tensor.
+    """Decode records to pooled tokens: one tensor of rows x channels, float32, for each tensor of `decode`.
 
-    Codecs that can, such as `klt`, pool the coefficients and transform the pooled rows alone.
+    Codecs such as `klt` pool the coefficients, and transform the pooled rows alone.
     """
     place = devices.usable(device or "cpu")
     if place.type in devices.ACCELERATORS:
@@ -167,7 +167,7 @@ def framing(record: Buffer) -> int:
 def levels_of(record: Buffer) -> tuple[int, ...]:
     """Return how many layers each refinement level of a record has, coarse first.
 
-    A prefix that ends with a level is as small as a record that was made at its rate.
+    A prefix that ends with a refinement level is as small as a record that was encoded at its rate.
     """
     header = parse(record)
     codec, first = CODECS.by_number(header.number), sections(record, header)[0]
@@ -175,6 +175,6 @@ def levels_of(record: Buffer) -> tuple[int, ...]:
 
 
 def quantised(tensor: Tensor, profile: Profile) -> Tensor | None:
-    """Return what the codec's quantiser alone leaves of a tensor, or None: the former way to ask for this ability."""
+    """Return a tensor after the codec's quantiser, or None if it has none: the former form of `Quantising.quantise`."""
     codec = open_codec(profile)
     return codec.quantise(tensor) if isinstance(codec, Quantising) else None

@@ -1,4 +1,4 @@
-"""What every codec is: one class, whose instances are bound to one profile."""
+"""The base class of codecs, whose instances are each bound to one profile."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from lamofc_codecs.stats import Bulk
 
 
 class Codec(ABC):
-    """A way to code tokens x channels. An instance is bound to one profile; threads share it.
+    """Base of codecs of tokens x channels. An instance is bound to one profile, and threads share it.
 
-    A codec must have an id, a number, a summary, `encode` and `decode`. It has a `fit` and an `__init__` of its own if
-    it derives parameters from samples, and it shows what else it can do by the methods of a protocol in `abilities`.
-    `testing.CodecConformance` tests what is promised here. Id and number name a byte format for ever: a codec that
-    writes other bytes gets another id and another number.
+    A codec must have an id, a number, a summary, `encode` and `decode`. It overrides `fit` and `__init__` if it derives
+    parameters from samples, and implements the protocols of `abilities` for all else that it can do.
+    `testing.CodecConformance` tests this contract. Id and number identify a byte format for ever: a codec that writes
+    other bytes gets another id and another number.
     """
 
     id: ClassVar[str]
-    """The name that people write: lower-case letters, digits, `_` and `-`."""
+    """Name of the codec: lower-case letters, digits, `_` and `-`."""
     number: ClassVar[int]
-    """The name that records bear: 1 to 127 for codecs of this package, 128 to 255 for those of others."""
+    """Number of the codec in records: 1 to 127 for codecs of this package, 128 to 255 for those of others."""
     summary: ClassVar[str]
-    """One line for people."""
+    """Description in one line."""
     qualities: tuple[str, ...] = ()
-    """Targets of a `Quality` that it can aim at; none if it has only one quality. An instance may have fewer."""
+    """Targets of a `Quality` that the codec can aim at; none if its quality is fixed. An instance may have fewer."""
     options: ClassVar[type[Options]] = Options
-    """The dataclass of what `fit` may be told beside the samples and the quality."""
+    """Dataclass of the options of `fit`."""
     needs_profile: ClassVar[bool] = True
     """Whether a decoder needs the profile. If not, all profiles are alike and records name none."""
     fit_samples: ClassVar[int | None] = None
-    """How many samples a fit needs; None if that depends on their length."""
+    """Number of samples that a fit needs; None if it depends on their length."""
 
     @classmethod
     def fit(cls, samples: Iterable[Any], quality: Quality | None, options: Any) -> Profile:
@@ -51,7 +51,7 @@ class Codec(ABC):
         return Profile(cls.id, {**options.to_json(), **target}, {})
 
     def __init__(self, profile: Profile) -> None:
-        """Check the profile and prepare all that does not depend on a sample."""
+        """Check the profile, and prepare everything that does not depend on a sample."""
         if profile.codec != self.id:
             raise CodecError(
                 f"profile {profile.id[:12]} belongs to codec {profile.codec}, not to {self.id}",
@@ -64,7 +64,7 @@ class Codec(ABC):
 
     @abstractmethod
     def encode(self, source: Source, quality: Quality | None) -> Encoding:
-        """Code one tensor; without a quality, aim at the profile's. The result depends on nothing but these."""
+        """Code one tensor, without a quality at that of the profile. The result depends on nothing else."""
 
     @abstractmethod
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
@@ -73,14 +73,14 @@ class Codec(ABC):
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
         """Refuse layers that cannot hold a tensor of `size` bytes, before anything of that size is allocated.
 
-        The entropy coder spends a bit on 2840 symbols at the least. A codec that compresses further overrides this.
+        The entropy coder takes at least one bit for 2840 symbols; a codec that compresses further overrides this.
         """
         length = sum(map(len, layers))
         require(size <= length * MAX_EXPANSION, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
 
 def target_of(codec: Codec, quality: Quality | None) -> Quality:
-    """Return the target to aim at: the given one, or the one that the profile was fitted for."""
+    """Return the target of an encoding: `quality`, or the quality that the profile was fitted for."""
     target = quality or codec.quality
     if target is None:
         raise BadQuality("the profile was fitted without a quality, and none is given", "give Quality(snr_db=15)")
@@ -88,10 +88,10 @@ def target_of(codec: Codec, quality: Quality | None) -> Quality:
 
 
 def check_channels(profile: Profile, bulk: Bulk | None) -> None:
-    """Refuse a profile whose config says another number of channels than its bulk has."""
-    said, count = profile.config.get("channels"), None if bulk is None else len(bulk.mean)
-    if said != count:
-        raise CodecError(f"profile {profile.id[:12]} says {said} channels, but has {count}", "fit the profile again")
+    """Refuse a profile whose config and bulk differ in the number of channels."""
+    stated, count = profile.config.get("channels"), None if bulk is None else len(bulk.mean)
+    if stated != count:
+        raise CodecError(f"profile {profile.id[:12]} says {stated} channels, but has {count}", "fit the profile again")
 
 
 def require(condition: bool, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The check of a codec's class: what is missing or wrong is named, with what it is for."""
+"""Check a codec's class against the contract, and name each missing or wrong member with its purpose."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""What can go wrong between tensors and bytes, as a tree.
+"""The errors of the codecs, as a tree.
 
     CodecError
     ├── CorruptRecord      the bytes are damaged, cut short, or contradict themselves
     ├── NonFiniteInput     a NaN or an infinity reached a codec that would lose it
     ├── UnsupportedInput   a tensor, a grid or a table that the format cannot hold
-    ├── UnknownCodec       no codec of that id or number here
+    ├── UnknownCodec       no codec has that id or number
     ├── UnknownProfile     the record names a profile that was not given
-    ├── BadQuality         a quality that cannot be meant, or that the codec cannot aim at
+    ├── BadQuality         a quality that is invalid, or that the codec cannot aim at
     └── MissingExtra       an optional package is not installed
 
-Every error has two lines: what is wrong with the value that was given, and `cure`, the act that mends it.
+Every error has two lines: the fault, with the value that has it, and `cure`, the action that removes it.
 """
 
 
@@ -28,7 +28,7 @@ class CodecError(Exception):
 
 
 class CorruptRecord(CodecError):
-    """The bytes of a record are damaged, cut short, or contradict themselves; the message names what was wrong."""
+    """The bytes of a record are damaged, cut short, or contradict themselves; the message names the fault."""
 
 
 class NonFiniteInput(CodecError):
@@ -40,7 +40,7 @@ class UnsupportedInput(CodecError):
 
 
 class UnknownCodec(CodecError, LookupError):
-    """No codec of that id, or of that number in a record, is known here."""
+    """No codec has that id, or the number that a record contains."""
 
 
 class UnknownProfile(CodecError, LookupError):
@@ -48,7 +48,7 @@ class UnknownProfile(CodecError, LookupError):
 
 
 class BadQuality(CodecError, ValueError):
-    """A quality that cannot be meant, or that the codec cannot aim at."""
+    """A quality that is invalid, or that the codec cannot aim at."""
 
 
 class MissingExtra(CodecError, ImportError):

@@ -1,7 +1,7 @@
 """Options of a codec's fit: one frozen dataclass for each codec, parsed and checked here for all of them.
 
-A field's annotation says what the option may be, and `Annotated[int, Between(1, 7)]` within which bounds. Names, types
-and bounds are checked before the dataclass is made; its own `__post_init__` checks how options fit together.
+A field's annotation gives the type of the option, and `Annotated[int, Between(1, 7)]` its bounds too. Names, types and
+bounds are checked before the dataclass is made; its own `__post_init__` checks how options fit together.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class Options:
     """Base of a codec's options; the base itself is for codecs that have none."""
 
     config_keys: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """For an option that a profile's config does not hold under its own name: the keys that it decides."""
+    """Keys of a profile's config that an option determines, for options that are not stored under their own name."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a profile's config says of them."""
+        """Return the options as a profile's config holds them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def for_features(self, features: Sequence[str]) -> Self:
@@ -47,28 +47,30 @@ class Options:
         return self
 
     def targets(self, qualities: tuple[str, ...]) -> tuple[str, ...]:
-        """Return those of the codec's targets that these options leave open."""
+        """Return the targets of the codec that these options allow."""
         return qualities
 
 
-Kind = TypeVar("Kind", bound=Options)
+Parsed = TypeVar("Parsed", bound=Options)
 
 
-def names_of(kind: type[Options]) -> tuple[str, ...]:
+def names_of(options_class: type[Options]) -> tuple[str, ...]:
     """Return the names of the options, in the order in which they are declared."""
-    return tuple(field.name for field in fields(kind))
+    return tuple(field.name for field in fields(options_class))
 
 
-def parse_options(kind: type[Kind], given: Mapping[str, Any], owner: str) -> Kind:
-    """Make a codec's options from keywords; `owner`, such as `codec klt`, is whose options an error names."""
-    unknown = sorted(set(given) - set(names_of(kind)))
+def parse_options(options_class: type[Parsed], arguments: Mapping[str, Any], owner: str) -> Parsed:
+    """Make a codec's options from keyword arguments; errors name the `owner` of the options, such as `codec klt`."""
+    unknown = sorted(set(arguments) - set(names_of(options_class)))
     if unknown:
-        raise UnsupportedInput(f"{owner} has no option {unknown}", f"options: {', '.join(names_of(kind)) or 'none'}")
-    hints = get_type_hints(kind, include_extras=True)
-    for name, value in given.items():
+        raise UnsupportedInput(
+            f"{owner} has no option {unknown}", f"options: {', '.join(names_of(options_class)) or 'none'}"
+        )
+    hints = get_type_hints(options_class, include_extras=True)
+    for name, value in arguments.items():
         if not _fits(value, hints[name]):
             raise UnsupportedInput(f"{owner}: {name}={value!r}", f"give {_words(hints[name])}")
-    return kind(**{name: _as_tuple(value, hints[name]) for name, value in given.items()})
+    return options_class(**{name: _as_tuple(value, hints[name]) for name, value in arguments.items()})
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

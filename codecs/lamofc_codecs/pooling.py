@@ -1,4 +1,4 @@
-"""Tokens that become one row or two before anything else is done with them: the first, the mean, or both."""
+"""Pool the tokens of a feature to one row or two: the first token, the mean, or both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ PoolKind = Literal["cls", "mean", "cls+mean"]
 
 @dataclass(frozen=True)
 class Pool:
-    """The first token, the mean of those after `prefix` (of all, where there are no more), or both, one after other."""
+    """Pooling to the first token, to the mean of the tokens after `prefix`, or to both, in this order.
+
+    The mean is over all tokens if there are no more than `prefix`.
+    """
 
     kind: PoolKind = "mean"
     prefix: int = 0
@@ -30,11 +33,11 @@ class Pool:
 
     @property
     def rows(self) -> int:
-        """How many rows come of a sample."""
+        """Number of rows of a pooled sample."""
         return 2 if self.kind == "cls+mean" else 1
 
     def weights(self, tokens: int) -> Doubles:
-        """By what tokens are multiplied and added up: tokens x rows."""
+        """Return the weights of the tokens in each row: tokens x rows."""
         first, mean = np.zeros(tokens), np.zeros(tokens)
         first[:1] = 1
         start = self.prefix if self.prefix < tokens else 0
@@ -43,7 +46,7 @@ class Pool:
         return np.stack(rows, axis=1)
 
     def of(self, tokens: Tensor) -> Tensor:
-        """What comes of tokens x channels: rows x channels, float32, on their device."""
+        """Pool tokens x channels to rows x channels, float32, on the same device."""
         if tokens.dtype.is_complex:
             raise UnsupportedInput(f"a feature of {tokens.dtype} to pool", "read it whole")
         weights = torch.from_numpy(self.weights(len(tokens))).to(tokens.device, torch.float32)

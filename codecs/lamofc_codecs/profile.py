@@ -1,7 +1,7 @@
-"""Profile: the fitted, immutable parameters of a codec, named by the sha256 of their file.
+"""Profile: the fitted, immutable parameters of a codec, identified by the sha256 of their file.
 
-The file is safetensors with a single metadata key. One key, because the format does not order several of them and
-the same content would then get different names from run to run.
+The file is safetensors with a single metadata key, because the format does not order several keys: the same content
+would then get different ids from run to run.
 """
 
 from __future__ import annotations
@@ -26,26 +26,28 @@ Prepared = TypeVar("Prepared")
 FORMAT = 1
 _MAX_HEADER = 1 << 20
 _KEYS = {"format", "codec", "config"}
-_CURE = "give the file that Profile.save wrote, unchanged"
+_FILE_HINT = "give the file that Profile.save wrote, unchanged"
 
 
 class Profile:
-    """Parameters of one codec; equal when their bytes are. Its tensors and config are shared: never write to them."""
+    """Parameters of one codec, equal if their bytes are. Tensors and config are shared, so never write to them."""
 
     __slots__ = ("_codec", "_config", "_data", "_id", "_prepared", "_tensors")
 
     def __init__(self, codec: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Make a profile of a codec's id, a JSON-able config and named tensors; the same arguments give the same id."""
         document = {"format": FORMAT, "codec": codec, "config": dict(config)}
-        kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        self._fill(save_tensors(kept, metadata={"lamofc": _canonical(document)}))
+        dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        self._fill(save_tensors(dense, metadata={"lamofc": _canonical(document)}))
 
     def _fill(self, data: bytes) -> None:
         document = _document(data)
         try:
             tensors = load_tensors(data)
         except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
-            raise CodecError(f"profile of {len(data)} bytes is no valid safetensors file: {error}", _CURE) from error
+            raise CodecError(
+                f"profile of {len(data)} bytes is no valid safetensors file: {error}", _FILE_HINT
+            ) from error
         self._data = data
         self._id = hashlib.sha256(data).hexdigest()
         self._codec: str = document["codec"]
@@ -60,7 +62,7 @@ class Profile:
 
     @property
     def codec(self) -> str:
-        """Id of the codec that it belongs to."""
+        """Id of the codec of the profile."""
         return self._codec
 
     @property
@@ -79,9 +81,9 @@ class Profile:
         return self._data
 
     def prepared(self, prepare: Callable[[Profile], Prepared]) -> Prepared:
-        """Return what the profile's codec prepared from it: made at the first call, and kept as long as the profile.
+        """Return the result of `prepare`, computed at the first call and kept as long as the profile.
 
-        Threads that come first at once may each prepare it; the results are equal.
+        Threads that call at once may each compute it; the results are equal.
         """
         if self._prepared is None:
             self._prepared = prepare(self)
@@ -99,27 +101,27 @@ class Profile:
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview) -> Profile:
-        """Check and read a profile's bytes; whatever is wrong with them is a `CodecError`. Nothing is unpickled."""
+        """Check and read a profile's bytes, without pickle; any fault in them raises a `CodecError`."""
         profile = cls.__new__(cls)
         profile._fill(bytes(data))
         return profile
 
     def tensor(self, name: str, dtype: torch.dtype, *shape: int) -> Tensor:
-        """Return a tensor that the codec cannot do without; its dtype and shape are checked (-1: any length)."""
-        found = self._tensors.get(name)
-        fits = found is not None and found.dtype == dtype and found.dim() == len(shape)
+        """Return a required tensor, or refuse another dtype or shape than the codec expects; -1 allows any length."""
+        tensor = self._tensors.get(name)
+        fits = tensor is not None and tensor.dtype == dtype and tensor.dim() == len(shape)
         if (
-            found is None
+            tensor is None
             or not fits
-            or any(want not in (-1, have) for want, have in zip(shape, found.shape, strict=True))
+            or any(length not in (-1, actual) for length, actual in zip(shape, tensor.shape, strict=True))
         ):
-            have_text = "nothing" if found is None else f"{found.dtype} {tuple(found.shape)}"
+            actual_form = "nothing" if tensor is None else f"{tensor.dtype} {tuple(tensor.shape)}"
             raise CodecError(
                 f"profile {self._id[:12]} of {self._codec}: tensor {name!r} must be {dtype} {shape}, "
-                f"but the file has {have_text}",
+                f"but the file has {actual_form}",
                 "fit the profile again",
             )
-        return found
+        return tensor
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Profile) and self._id == other._id
@@ -145,27 +147,29 @@ def _canonical(document: Mapping[str, Any]) -> str:
 
 
 def _document(data: bytes) -> dict[str, Any]:
-    """Return the JSON under the key `lamofc`. The safetensors reader checks the tensors but does not hand this out."""
+    """Return the JSON under the key `lamofc`, which the reader of safetensors does not return."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > min(_MAX_HEADER, len(data) - 8):
         raise CodecError(
-            f"profile of {len(data)} bytes claims a header of {length}; it is cut short or no safetensors", _CURE
+            f"profile of {len(data)} bytes claims a header of {length}; it is cut short or no safetensors", _FILE_HINT
         )
     try:
         metadata = json.loads(data[8 : 8 + length]).get("__metadata__")
         text = metadata["lamofc"]
         document: dict[str, Any] = json.loads(text)
-        known = isinstance(document, dict) and set(document) == _KEYS and _canonical(document) == text
+        canonical = isinstance(document, dict) and set(document) == _KEYS and _canonical(document) == text
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CodecError(
-            f"profile of {len(data)} bytes has no readable metadata key 'lamofc': {error!r}", _CURE
+            f"profile of {len(data)} bytes has no readable metadata key 'lamofc': {error!r}", _FILE_HINT
         ) from error
-    if not known or list(metadata) != ["lamofc"]:
-        raise CodecError(f"profile metadata must be one canonical JSON with {sorted(_KEYS)}, got {text[:200]!r}", _CURE)
+    if not canonical or list(metadata) != ["lamofc"]:
+        raise CodecError(
+            f"profile metadata must be one canonical JSON with {sorted(_KEYS)}, got {text[:200]!r}", _FILE_HINT
+        )
     if type(document["format"]) is not int or document["format"] != FORMAT:
         raise CodecError(
             f"profile has format {document['format']!r}; this version reads {FORMAT}", "upgrade lamofc-store"
         )
     if not isinstance(document["codec"], str) or not isinstance(document["config"], dict):
-        raise CodecError(f"profile metadata must have a codec's id and a config object, got {text[:200]!r}", _CURE)
+        raise CodecError(f"profile metadata must have a codec's id and a config object, got {text[:200]!r}", _FILE_HINT)
     return document

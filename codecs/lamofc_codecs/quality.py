@@ -1,4 +1,4 @@
-"""The target of an encoder: one number in one unit."""
+"""The target of an encoder: one quantity and its value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MAY_BE_NEGATIVE = {"snr_db", "qp"}
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Exactly one target. `describe(codec)` lists those that a codec can aim at.
+    """Exactly one target of an encoder. `describe(codec)` lists the targets of a codec.
 
     Every sample meets the target by itself; no target is an average over samples.
     """
@@ -36,7 +36,7 @@ class Quality:
     qp: float | None = None
     """Quantisation parameter of a video codec."""
     lossless: bool | None = None
-    """True: every bit is restored."""
+    """True for a codec that restores every bit."""
 
     def __post_init__(self) -> None:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -75,10 +75,10 @@ class Quality:
     def from_json(cls, document: object) -> Quality:
         """Return the quality that `to_json` wrote, as a mapping or as JSON text."""
         try:
-            read = json.loads(document) if isinstance(document, str) else document
+            mapping = json.loads(document) if isinstance(document, str) else document
         except ValueError as error:
             raise BadQuality(f"quality {document!r} is not JSON: {error}", 'write it as {"snr_db": 15}') from error
         names = {field.name for field in fields(cls)}
-        if not isinstance(read, Mapping) or not set(read) <= names:
-            raise BadQuality(f"quality {read!r} names none of {sorted(names)}", 'write it as {"snr_db": 15}')
-        return cls(**read)
+        if not isinstance(mapping, Mapping) or not set(mapping) <= names:
+            raise BadQuality(f"quality {mapping!r} names none of {sorted(names)}", 'write it as {"snr_db": 15}')
+        return cls(**mapping)

@@ -1,11 +1,11 @@
-"""All codecs, by the id that people write and by the number that records bear.
+"""All codecs, by id and by the number in records.
 
 A codec of another package is found by an entry point of the group `lamofc_codecs.codecs`, named by the codec's id:
 
     [project.entry-points."lamofc_codecs.codecs"]
     mine = "my_package.my_codec:Mine"
 
-The installed packages are not searched before an id or a number is asked for that no codec here has, or all are listed.
+The installed packages are searched only for an id or a number that no codec here has, or to list all codecs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Registry(Mapping[str, type[Codec]]):
         """Entry points that are not loaded yet; None until they are needed."""
 
     def register(self, codec: type[Codec]) -> None:
-        """Add a codec for as long as this process runs; a class that is defined anew takes its former one's place.
+        """Add a codec for as long as this process runs; a class that is defined again replaces its former definition.
 
         An installed package offers its codec by an entry point instead.
         """
@@ -63,7 +63,7 @@ class Registry(Mapping[str, type[Codec]]):
         self._numbered = {**self._numbered, codec.number: codec}
 
     def by_number(self, number: int) -> type[Codec]:
-        """Return the codec whose number a record bears."""
+        """Return the codec of a number, which records contain."""
         codec = self._numbered.get(number)
         if codec is None:
             self._load_offers()
@@ -108,7 +108,7 @@ class Registry(Mapping[str, type[Codec]]):
         return self._offers
 
     def _load_offers(self) -> None:
-        """Load all that other packages offer; a codec that cannot be loaded is left out with a warning."""
+        """Load all codecs that other packages offer; a codec that cannot be loaded is left out with a warning."""
         offers = self._read_offers()
         for name, point in list(offers.items()):
             try:
@@ -140,7 +140,7 @@ def _load(point: EntryPoint) -> type[Codec]:
 
 
 def _package(point: EntryPoint) -> str:
-    """Describe where an entry point comes from."""
+    """Describe the origin of an entry point."""
     return f"{point.value} in {point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
@@ -149,47 +149,47 @@ def _place(codec: type[Codec]) -> str:
 
 
 CODECS = Registry((Raw, Uniform, LloydMax, Klt, Hyperprior, Elic, Vvc, Hevc), lambda: entry_points(group=ENTRY_POINTS))
-"""All codecs by id, in the order in which people should read of them."""
+"""All codecs by id, in the order in which lists show them."""
 
 LOSSLESS = Raw.id
-"""The codec that keeps every value of every dtype. It takes over where another codec gains nothing."""
+"""Id of the lossless codec, which replaces another codec that gains nothing."""
 
 LOSSLESS_PROFILE = Profile(LOSSLESS, {}, {})
 """The profile of the lossless codec, which needs none."""
 
 
 def codec_ids() -> list[str]:
-    """Return the ids of all codecs, in the order in which people should read of them."""
+    """Return the ids of all codecs, in the order in which lists show them."""
     return list(CODECS)
 
 
 def codec_class(codec: str) -> type[Codec]:
-    """Return the class of an id."""
+    """Return the class of the codec with an id."""
     if codec not in CODECS:
         raise UnknownCodec(f"no codec has the id {codec!r}", f"known codecs: {', '.join(CODECS)}")
     return CODECS[codec]
 
 
 def describe(codec: str) -> dict[str, Any]:
-    """Describe a codec: its id, number and summary, the targets and options that it takes, and its text."""
-    kind = codec_class(codec)
+    """Describe a codec: its id, number, summary, targets, options and docstring."""
+    described = codec_class(codec)
     return {
-        "id": kind.id,
-        "number": kind.number,
-        "summary": kind.summary,
-        "qualities": list(kind.qualities),
-        "options": list(names_of(kind.options)),
-        "text": inspect.cleandoc(kind.__doc__ or ""),
+        "id": described.id,
+        "number": described.number,
+        "summary": described.summary,
+        "qualities": list(described.qualities),
+        "options": list(names_of(described.options)),
+        "text": inspect.cleandoc(described.__doc__ or ""),
     }
 
 
-def options_of(codec: str, given: Mapping[str, Any], features: Sequence[str] = ()) -> Options:
-    """Parse and check the options of a codec's fit, as they are for these features."""
-    return parse_options(codec_class(codec).options, given, f"codec {codec}").for_features(features)
+def options_of(codec: str, arguments: Mapping[str, Any], features: Sequence[str] = ()) -> Options:
+    """Parse and check the options of a codec's fit, for these features."""
+    return parse_options(codec_class(codec).options, arguments, f"codec {codec}").for_features(features)
 
 
 _OPEN: WeakValueDictionary[str, Codec] = WeakValueDictionary()
-"""Codecs by the id of their profile, as long as a profile of that id that was opened is in use."""
+"""Codecs by the id of their profile, as long as an opened profile of that id is in use."""
 
 
 def open_codec(profile: Profile) -> Codec:
@@ -198,14 +198,14 @@ def open_codec(profile: Profile) -> Codec:
 
 
 def _prepare(profile: Profile) -> Codec:
-    kind, codec = codec_class(profile.codec), _OPEN.get(profile.id)
-    if codec is None or type(codec) is not kind:
-        codec = _OPEN[profile.id] = kind(profile)
+    expected, codec = codec_class(profile.codec), _OPEN.get(profile.id)
+    if codec is None or type(codec) is not expected:
+        codec = _OPEN[profile.id] = expected(profile)
     return codec
 
 
 def by_name(profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None) -> dict[str, Profile]:
-    """Return profiles by the 32 hex digits that records name them with."""
+    """Return profiles by the first 32 hex digits of their ids, which records contain."""
     if profiles is None:
         return {}
     if isinstance(profiles, Profile):
@@ -216,18 +216,18 @@ def by_name(profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None
 
 
 def codec_for(header: Header, profiles: Mapping[str, Profile]) -> Codec:
-    """Return the codec that decodes a record, by the profile that it names."""
-    kind = CODECS.by_number(header.number)
-    if not kind.needs_profile:
-        return open_codec(_unfitted(kind.id))
+    """Return the codec that decodes a record, bound to the profile that the record names."""
+    writer = CODECS.by_number(header.number)
+    if not writer.needs_profile:
+        return open_codec(_unfitted(writer.id))
     if header.profile not in profiles:
-        given = ", ".join(sorted(name[:12] for name in profiles)) or "none"
+        available = ", ".join(sorted(name[:12] for name in profiles)) or "none"
         raise UnknownProfile(
-            f"the record wants profile {header.profile}; given: {given}", "give the profile of that id"
+            f"the record wants profile {header.profile}; given: {available}", "give the profile of that id"
         )
     codec = open_codec(profiles[header.profile])
     if codec.number != header.number:
-        raise CorruptRecord(f"the record is of codec {kind.id}, its profile {header.profile} of {codec.id}")
+        raise CorruptRecord(f"the record is of codec {writer.id}, its profile {header.profile} of {codec.id}")
     return codec
 
 

@@ -1,4 +1,4 @@
-"""The values that codecs take and return: a surveyed tensor, its encoding, and a request to decode."""
+"""The arguments and results of codecs: a tensor with its sums, its encoding, and a request to decode."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lamofc_codecs.runtime import Floats, convert, describe_lost, lost_in_float3
 from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, total_sums
 
 MAX_EXPANSION = 1 << 18
-"""Bytes of a tensor that one byte of a layer can stand for at most, unless a codec says otherwise."""
+"""Most bytes of a tensor for each byte of a layer, unless a codec overrides `check_length`."""
 CPU = torch.device("cpu")
 LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -27,7 +27,7 @@ class Source:
     tensors: tuple[Tensor, ...]
     """Tokens x channels, contiguous, on the CPU, each in its own dtype: one, or the features of a group."""
     values: Floats
-    """The same in float32, side by side. A complex number counts as two channels; other dtypes are rounded."""
+    """Their values in float32, side by side. A complex number counts as two channels; other dtypes are rounded."""
     sums: Sums
     """Sums over all values."""
     part_sums: tuple[Sums, ...]
@@ -39,7 +39,7 @@ class Source:
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:
-        """Survey a tensor; without a bulk, or with one of another width, about its own channel means."""
+        """Compute the sums over a tensor; without a bulk of its width, about its own channel means."""
         real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
         values = convert(real, torch.float32).numpy()
         fits = bulk is not None and len(bulk.mean) == values.shape[1]
@@ -48,7 +48,7 @@ class Source:
 
     @classmethod
     def of_parts(cls, tensors: Sequence[Tensor], bulk: Bulk) -> Source:
-        """Survey the features of a group, which share their tokens; `bulk` covers the channels of all of them."""
+        """Compute the sums over the features of a group, which share their tokens; `bulk` covers all channels."""
         values = torch.cat([convert(tensor, torch.float32) for tensor in tensors], 1).numpy()
         sums, first = [], 0
         for tensor in tensors:
@@ -59,7 +59,7 @@ class Source:
 
     @property
     def tensor(self) -> Tensor:
-        """The one tensor, or the first of a group."""
+        """The tensor, or the first of a group."""
         return self.tensors[0]
 
     def part(self, number: int) -> Floats:
@@ -85,10 +85,10 @@ class Source:
         return sum(tensor.shape[1] for tensor in self.tensors)
 
     def for_lossy(self, codec: str, channels: int, *, exact: bool = False) -> Source:
-        """Return the source as a lossy codec may code it, or refuse what the codec would lose beyond its quality.
+        """Return the source as a lossy codec may code it, or refuse one that the codec cannot hold.
 
-        Refused are dtypes that are exact, a number of channels other than the profile's, and values that float32
-        cannot hold. With `exact` the codec stores such values as they are: they are not finite in the returned source.
+        It refuses exact dtypes, a number of channels other than the profile's, and values that float32 cannot hold.
+        With `exact` the codec stores such values exactly, and they are not finite in the returned source.
         """
         for tensor in self.tensors:
             if tensor.dtype not in LOSSY_DTYPES:
@@ -104,8 +104,8 @@ class Source:
         lost = [lost_in_float32(tensor) for tensor in self.tensors]
         for tensor, mask in zip(self.tensors, lost, strict=True):
             if not exact and mask.any():
-                kind = UnsupportedInput if torch.isfinite(tensor).all() else NonFiniteInput
-                raise kind(describe_lost(tensor), 'use codec raw, or fit with nonfinite="exact"')
+                error = UnsupportedInput if torch.isfinite(tensor).all() else NonFiniteInput
+                raise error(describe_lost(tensor), 'use codec raw, or fit with nonfinite="exact"')
         return (
             replace(self, values=np.where(torch.cat(lost, 1).numpy(), np.float32(np.nan), self.values))
             if wide
@@ -137,7 +137,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """What a codec shall decode of one record."""
+    """Request to decode some parts of one record."""
 
     layers: Sequence[memoryview]
     tokens: int

@@ -1,7 +1,7 @@
-"""A scalar codebook: rising levels, from values to level indices and back.
+"""A scalar codebook: rising levels, and the mapping of values to level indices and back.
 
-The published code assigns a value to the level below it (`floor`), its paper to the nearest level; a decoder does not
-need to know which.
+The published code assigns a value to the level below it (`floor`), its paper to the nearest level. The decoder is the
+same for both.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ Numbers = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class Levels:
-    """2 ** bits levels, and the assignment of values to them."""
+    """The 2 ** bits levels of a codebook, and the assignment of values to them."""
 
     def __init__(self, levels: Floats, assign: object = "nearest") -> None:
         if assign not in ASSIGN:
             raise UnsupportedInput(f"assign={assign!r}", f"give one of {', '.join(ASSIGN)}")
         self.levels = levels
         self.bits = len(levels).bit_length() - 1
-        # The search takes as many halvings as there are bits, whatever the value: the last edge is past all values.
+        # The search halves the levels once for each bit, whatever the value: the last edge lies above all values.
         self._edges = np.append(_edges(levels, assign), np.float32(np.inf))
 
     @classmethod
     def of(cls, profile: Profile) -> Levels:
-        """Read the levels of a profile, which may come from anybody."""
+        """Read the levels of a profile, and check them, because the profile may come from anybody."""
         levels = checked_levels(profile.tensor("levels", torch.float32, -1).numpy())
         return cls(levels, profile.config.get("assign"))
 
@@ -67,27 +67,32 @@ class Levels:
 
 
 def checked_levels(levels: object, bits: int | None = None) -> Floats:
-    """Return a list of levels, such as the JSON of a published mapping holds, as an array, or refuse it."""
+    """Return a list of levels, such as that of a published mapping, as an array, or refuse it."""
     try:
-        found = np.array(levels, np.float32)
+        checked = np.array(levels, np.float32)
     except (TypeError, ValueError) as error:
         raise UnsupportedInput(f"levels: {error}", "give a list of numbers") from error
     counts = [1 << depth for depth in ([bits] if bits else range(1, MAX_BITS + 1))]
-    if found.shape not in [(count,) for count in counts] or not np.isfinite(found).all() or (np.diff(found) <= 0).any():
+    if (
+        checked.shape not in [(count,) for count in counts]
+        or not np.isfinite(checked).all()
+        or (np.diff(checked) <= 0).any()
+    ):
         count = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}, a power of two,"
         raise UnsupportedInput(
-            f"{found.size} levels from {found.min(initial=np.inf)} to {found.max(initial=-np.inf)}",
+            f"{checked.size} levels from {checked.min(initial=np.inf)} to {checked.max(initial=-np.inf)}",
             f"give {count} finite numbers that rise in float32",
         )
-    return found
+    return checked
 
 
 def fit_levels(
     samples: Iterable[Tensor], levels: object, bits: int | None, device: torch.device | str | None
 ) -> tuple[Floats, Floats, Bulk | None]:
-    """Return levels, given or placed on the samples; the samples' values, sorted; and their bulk.
+    """Return the levels, the sorted values of the samples, and their bulk.
 
-    Without samples the levels must be given, and there is no bulk.
+    The levels are placed on the samples unless `levels` lists them. Without samples `levels` must list them, and there
+    is no bulk.
     """
     collected = collect_statistics(samples)
     if not collected.tokens and levels is not None:
@@ -100,7 +105,7 @@ def fit_levels(
 
 
 def _sorted(values: Floats, device: torch.device | str | None) -> Floats:
-    """Sort values, on a GPU if one is named: sorting is most of the work of a fit."""
+    """Sort values, on a GPU if `device` names one, because sorting is most of the work of a fit."""
     place = devices.usable(device or "cpu")
     if place.type == "cpu":
         return np.sort(values)

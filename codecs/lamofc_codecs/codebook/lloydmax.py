@@ -1,4 +1,4 @@
-"""A scalar codebook for the whole feature, its levels placed by k-means: the quantiser of DT-UFC, entropy-coded."""
+"""The codec `lloydmax`: one scalar codebook for a whole feature, as in DT-UFC, with entropy-coded level indices."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SYMBOLS = 256
 
 
 class LloydMax(Codec):
-    """2 to 1024 levels for all channels, 256 if nothing is said; the rate is what their entropy makes it.
+    """Codec of 2 to 1024 levels, 256 by default, for all channels; the entropy of the levels determines the rate.
 
     Options: `bits`, 1 to 10; `levels`, rising numbers to use instead of placing them; `mapping`, a mapping.json with
-    levels for features, and `family`, whose it is; `assign`, nearest or, as the published code does, floor; `device`,
-    where the values are sorted.
+    levels for features, and `family`, the family of models within it; `assign`, nearest or, as in the published
+    code, floor; `device`, the device that sorts the values.
     """
 
     id = "lloydmax"
@@ -40,11 +40,11 @@ class LloydMax(Codec):
 
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: LevelOptions) -> Profile:
-        """Place the levels on samples, or give the ones in the options an entropy table."""
+        """Place the levels on samples, or take those of the options, and fit their entropy table."""
         refuse_unrouted({"mapping": options.mapping})
         levels, values, bulk = fit_levels(samples, options.levels, options.bits, options.device)
         numbers = Levels(levels, options.assign).numbers(values)
-        # A level that no sample uses may occur later: each keeps a slot.
+        # A level that no sample uses may occur later, so each gets a frequency above 0.
         counts = count_symbols(_high(numbers, levels.size)) * SYMBOLS
         counts[: min(levels.size, SYMBOLS)] += 1
         tensors = {} if bulk is None else bulk.tensors()
@@ -107,7 +107,7 @@ def _high(numbers: Numbers, levels: int) -> np.ndarray[tuple[int, ...], np.dtype
 
 
 def _low(numbers: Numbers, bits: int) -> bytes:
-    """Return the bits below them. Neighbours among so many levels are equally likely, so a table would save none."""
+    """Return the bits below the highest eight, uncoded: adjacent levels among so many are about equally likely."""
     if bits <= 8:
         return b""
     places = np.arange(bits - 8, dtype=np.uint16)

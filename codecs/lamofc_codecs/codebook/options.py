@@ -1,4 +1,4 @@
-"""Options of the levels of a scalar codebook, and how a published mapping gives each feature levels of its own."""
+"""Options of the levels of a scalar codebook, and the choice of a feature's levels from a published mapping."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LevelOptions(Options):
     assign: Assignment = "nearest"
     """Whether a value gets the nearest level or, as in the published code, the one below it."""
     bits: Bits = None
-    """Binary logarithm of the number of levels; 8 if nothing is given."""
+    """Binary logarithm of the number of levels; 8 by default."""
     device: torch.device | str | None = None
     """Device on which the values are sorted."""
     family: str | None = None
@@ -35,7 +35,7 @@ class LevelOptions(Options):
     """A `mapping.json` with levels for features."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a profile's config says of them."""
+        """Return the options as a profile's config holds them."""
         return {"assign": self.assign}
 
     def for_features(self, features: Sequence[str]) -> Self:
@@ -47,10 +47,10 @@ Mapped = TypeVar("Mapped", bound=Options)
 
 
 def with_mapped_levels(options: Mapped, features: Sequence[str]) -> Mapped:
-    """Return options whose `mapping` and `family` are replaced by the `levels` that they have for a feature."""
+    """Replace `mapping` and `family` by the `levels` of a feature in that mapping."""
     if not features:
         return options
     names = ("family", "levels", "mapping")
-    given = {name: getattr(options, name) for name in names}
-    found = dict.fromkeys(names) | dict(routed(features[0], given))
-    return replace(options, **found)
+    current = {name: getattr(options, name) for name in names}
+    mapped = dict.fromkeys(names) | dict(routed(features[0], current))
+    return replace(options, **mapped)

@@ -1,6 +1,6 @@
-"""Weights as CompressAI and its forks save them, whatever the version: names, sizes and values, nothing of their code.
+"""Import the weights that any version of CompressAI or its forks saved: names, sizes and values, but no code.
 
-A checkpoint is read with `weights_only`: tensors, numbers, lists and mappings; anything else in it is refused.
+A checkpoint is read with `weights_only`, so it may hold tensors, numbers, lists and mappings alone.
 """
 
 from __future__ import annotations
@@ -30,55 +30,55 @@ _RENAMED = (
     (re.compile(r"^latent_codec\.y\.latent_codec\.y(\d)\.entropy_parameters\."), r"combine.\1."),
 )
 _PEDESTAL = 2.0**-36
-"""What CompressAI's GDN adds below its square roots."""
-_BETA_LEAST = 1e-6
+"""Constant that CompressAI's GDN adds to its parameters before it takes their square roots."""
+_MIN_BETA = 1e-6
 
 
 def load(file: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint by the names that `networks` has, and the entropy bottleneck's own."""
+    """Load the weights of a checkpoint by the names of `networks`, and those of the entropy bottleneck by its own."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # older checkpoints hold storages of a kind that torch warns of
+            warnings.simplefilter("ignore")  # torch warns of the storage class of older checkpoints
             document = torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # torch raises whatever its unpickler met
+    except Exception as error:  # torch passes on any error of its unpickler
         raise UnsupportedInput(
             f"{file} is no checkpoint of tensors alone: {str(error).splitlines()[0]}",
-            "save its state_dict again with torch.save; what would run code is not read",
+            "save its state_dict again with torch.save; a file that would run code is not read",
         ) from error
     return canonical(_state(document, file))
 
 
 def canonical(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same under the names of `networks`."""
-    found: dict[str, Tensor] = {}
-    for given, tensor in state.items():
-        name = given
+    """Rename the weights of a state dict to the names of `networks`."""
+    renamed: dict[str, Tensor] = {}
+    for original, tensor in state.items():
+        name = original
         for pattern, new in _RENAMED:
             name = pattern.sub(new, name)
-        found[name] = tensor
-    return found
+        renamed[name] = tensor
+    return renamed
 
 
 def _state(document: Any, file: Path) -> dict[str, Tensor]:
-    """The mapping of tensors in it."""
+    """Return the mapping of tensors that a checkpoint holds, or refuse a checkpoint without one."""
     for holder in _HOLDERS:
         if isinstance(document, Mapping) and isinstance(document.get(holder), Mapping):
             document = document[holder]
             break
-    found = (
+    tensors = (
         {str(name): value for name, value in document.items() if isinstance(value, Tensor)}
         if isinstance(document, Mapping)
         else {}
     )
-    if not found:
+    if not tensors:
         raise UnsupportedInput(f"{file} holds no state_dict", f"expected it at the top or under {', '.join(_HOLDERS)}")
-    return found
+    return tensors
 
 
 def sizes_of(state: Mapping[str, Tensor]) -> Sizes:
-    """Architecture and sizes, as the weights tell them."""
+    """Derive the architecture and its sizes from the names and shapes of the weights."""
     try:
         inner = len(state["g_a.0.weight"])
         if state["g_a.0.weight"].shape[1] != 1:
@@ -98,23 +98,23 @@ def sizes_of(state: Mapping[str, Tensor]) -> Sizes:
 
 
 def weights_from(state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
-    """What `networks` runs on: GDN's parameters as they act, masked weights with what the mask leaves."""
-    found = {}
+    """Return the weights as `networks` uses them: effective parameters of GDN, and masked weights after their mask."""
+    weights = {}
     for name, shape in sizes.shapes().items():
         if name not in state or tuple(state[name].shape) != shape:
-            there = tuple(state[name].shape) if name in state else "nothing"
-            raise UnsupportedInput(f"weight {name!r} must be {shape}, the checkpoint has {there}", "give another file")
+            actual = tuple(state[name].shape) if name in state else "nothing"
+            raise UnsupportedInput(f"weight {name!r} must be {shape}, the checkpoint has {actual}", "give another file")
         tensor = state[name].detach().to(torch.float32)
         if name.endswith((".beta", ".gamma")):
-            least = _BETA_LEAST if name.endswith(".beta") else 0.0
-            tensor = tensor.clamp(min=(least + _PEDESTAL) ** 0.5) ** 2 - _PEDESTAL
+            minimum = _MIN_BETA if name.endswith(".beta") else 0.0
+            tensor = tensor.clamp(min=(minimum + _PEDESTAL) ** 0.5) ** 2 - _PEDESTAL
         if name.startswith("spatial.") and name.endswith(".weight"):
             tensor = tensor * _checkerboard(tensor)
-        found[name] = tensor
-    return found
+        weights[name] = tensor
+    return weights
 
 
 def _checkerboard(weight: Tensor) -> Tensor:
-    """1 where a cell of the other colour lies."""
+    """Return a mask of the kernel that is 1 at the cells of the other colour, and 0 elsewhere."""
     side = torch.arange(weight.shape[-1])
     return ((side[:, None] + side) % 2).to(weight.dtype)

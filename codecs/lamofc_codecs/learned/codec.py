@@ -1,7 +1,7 @@
-"""The learned codecs of DT-UFC: a scalar codebook's numbers as the pixels of a plane, coded by a trained network.
+"""The learned codecs of DT-UFC: the level indices of a scalar codebook as the pixels of a plane, coded by a network.
 
-What two machines must agree on, the tables that numbers are read by, comes of layers in float64 on the CPU. Should
-they ever differ all the same, a checksum of the numbers says so; and each record is decoded once before it leaves.
+Two machines must select the same entropy tables, so the layers that select them run in float64 on the CPU. A checksum
+of the coded numbers reveals a machine that differs all the same, and the encoder decodes each record once itself.
 """
 
 from __future__ import annotations
@@ -27,13 +27,17 @@ from lamofc_codecs.runtime import as_dtype, convert, crc32c
 from lamofc_codecs.source import CPU, DecodeRequest, Encoding, Source
 from lamofc_codecs.stats import measure_distortion
 
-_LONGEST, _PIXEL, _WIDE = 1 << 19, 256, 8
-"""Numbers that a byte can hold at the most, pixels that a place of the latent stands for, bytes of the widest dtype."""
-_NEITHER = "another version or another kind of processor wrote it: decode it there, and code it anew"
+_MAX_NUMBERS_PER_BYTE = 1 << 19
+"""Numbers of the latent that one byte of a stream can hold at most."""
+_PIXELS_PER_PLACE = 256
+"""Pixels of the plane for each place of the latent: 16 rows x 16 columns."""
+_MAX_ITEMSIZE = 8
+"""Bytes of an element of the widest dtype."""
+_MISMATCH_HINT = "another version or another kind of processor wrote it: decode it there, and code it anew"
 
 
 class Learned(Codec):
-    """Level indices as a plane of pixels, a trained network for it; the rate is that of the network's training."""
+    """Codec of level indices as a plane of pixels by a trained network, whose training fixes the rate."""
 
     qualities = ("lmbda",)
     options = PlaneOptions
@@ -41,7 +45,7 @@ class Learned(Codec):
 
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: PlaneOptions) -> Profile:
-        """Place the levels on samples and join them with trained weights."""
+        """Place the levels on samples, and join them with the trained weights."""
         refuse_unrouted({"mapping": options.mapping})
         weights = weights_of(options.weights, cls.id)
         trained_for = weights.config.get("lmbda")
@@ -65,14 +69,15 @@ class Learned(Codec):
         self._name = profile.id[:12]
 
     def encode(self, source: Source, quality: Quality | None) -> Encoding:
-        """Code tile after tile, and read them back."""
+        """Code one tile after another, then decode the record to measure its error."""
         if quality is not None and quality.lmbda != self._options.lmbda:
             raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
         source = source.for_lossy(self.id, source.channels if self.bulk is None else len(self.bulk.mean))
         if not source.values.size:
             return Encoding((b"",))
-        found = self._levels.numbers(source.values)
-        plane = torch.from_numpy(found if found.itemsize == 1 else found.astype(np.int16)).view(source.values.shape)
+        numbers = self._levels.numbers(source.values)
+        pixels_dtype = numbers.dtype if numbers.itemsize == 1 else np.dtype(np.int16)
+        plane = torch.from_numpy(numbers.astype(pixels_dtype, copy=False)).view(source.values.shape)
         streams, values = [], []
         for tile in self._tiles(source.values.shape):
             pixels = tile.cut(plane, self._options.fill).to(torch.float32) / len(self._levels.levels)
@@ -96,18 +101,18 @@ class Learned(Codec):
         )
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
-        """Fill `out` with levels, tile after tile."""
+        """Fill `out` with levels, one tile after another."""
         if not out.numel():
             require(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(out.shape)}")
             return
         self._levels.restore(_flat(self._read(layers[0], out.shape, CPU)), out)
 
     def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
-        """Run the networks there; their floats may turn a pixel between two levels into the other one."""
-        return [[as_dtype(self._values(one, device), one.dtypes[0])] for one in requests]
+        """Decode with the networks on a device, whose rounding may change the level of a pixel midway between two."""
+        return [[as_dtype(self._values(request, device), request.dtypes[0])] for request in requests]
 
     def _values(self, request: DecodeRequest, device: torch.device) -> Tensor:
-        """The levels of one record, float32, on a device."""
+        """Return the levels of one record, float32, on a device."""
         shape, data = (request.tokens, request.channels[0]), request.layers[0]
         if not shape[0] * shape[1]:
             require(not len(data), f"{len(data)} bytes for a tensor of {shape}")
@@ -115,11 +120,11 @@ class Learned(Codec):
         return torch.from_numpy(self._levels.levels).to(device)[self._read(data, shape, device).long()]
 
     def _read(self, data: memoryview, shape: Sequence[int], device: torch.device) -> Tensor:
-        """The number of each value's level, on a device: uint8, of more than 256 levels int16."""
-        parts = list(self._tiles(shape))
-        numbers = torch.empty(*shape, dtype=_kind(self._levels.bits), device=device)
+        """Read the level index of each value to a device: uint8, or int16 for more than 256 levels."""
+        plane_tiles = list(self._tiles(shape))
+        numbers = torch.empty(*shape, dtype=_pixel_dtype(self._levels.bits), device=device)
         values: list[Ints] = []
-        for tile, stream in zip(parts, _streams(data, len(parts)), strict=True):
+        for tile, stream in zip(plane_tiles, _streams(data, len(plane_tiles)), strict=True):
             reading = Reading(stream)
             rows, columns = (side // 16 for side in tile.filled)
             with torch.inference_mode():
@@ -128,26 +133,31 @@ class Learned(Codec):
                 tile.put(numbers, self._numbers(self._model.restore(latent, device)))
             values += reading.values
         if _checksum(values) != int.from_bytes(data[:4], "little"):
-            raise CorruptRecord(f"the numbers of profile {self._name} are not those that were written; {_NEITHER}")
+            raise CorruptRecord(
+                f"the numbers of profile {self._name} are not those that were written; {_MISMATCH_HINT}"
+            )
         return numbers
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
-        """Refuse layers too short for a tensor of `size` bytes: a number takes a part of a bit, a tile three words."""
+        """Refuse layers that are too short for a tensor of `size` bytes, by the least size of a number and of a tile.
+
+        A tile takes at least three words: the length of its stream, and the two of the coder's state.
+        """
         length, tile = sum(map(len, layers)), self._options.tile
-        most = length * _LONGEST * _PIXEL * _WIDE // self._options.latent
+        max_size = length * _MAX_NUMBERS_PER_BYTE * _PIXELS_PER_PLACE * _MAX_ITEMSIZE // self._options.latent
         if tile:
-            most = min(most, length // 12 * tile * tile * _WIDE)
-        require(size <= most, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
+            max_size = min(max_size, length // 12 * tile * tile * _MAX_ITEMSIZE)
+        require(size <= max_size, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
     def quantise(self, tensor: Tensor) -> Tensor:
         """Replace each value by its level."""
         return self._levels.quantise(tensor)
 
     def _numbers(self, pixels: Tensor) -> Tensor:
-        """The nearest level's number for each pixel."""
+        """Return the index of the nearest level for each pixel."""
         count = len(self._levels.levels)
-        whole = torch.round(torch.nan_to_num(pixels, 0.0).clamp(0, 1) * count).clamp(0, count - 1)
-        return whole.to(_kind(self._levels.bits))
+        rounded = torch.round(torch.nan_to_num(pixels, 0.0).clamp(0, 1) * count).clamp(0, count - 1)
+        return rounded.to(_pixel_dtype(self._levels.bits))
 
     def _tiles(self, shape: Sequence[int]) -> Iterator[Tile]:
         return tiles(shape[0], shape[1], self._options.tile)
@@ -156,8 +166,8 @@ class Learned(Codec):
 class Hyperprior(Learned):
     """DT-UFC's Hyperprior: 256 levels as a plane, and the scale hyperprior of Balle et al. (2018) with one channel.
 
-    Options: `weights`, the file of trained ones; `tile`, most rows and columns coded at once, 0 for all; `fill`, edge
-    or zero; and of the levels `levels`, `mapping`, `family`, `assign`, `bits`, `device`, as for lloydmax.
+    Options: `weights`, the file of trained weights; `tile`, the most rows and columns coded at once, 0 for all; `fill`,
+    edge or zero; and of the levels `levels`, `mapping`, `family`, `assign`, `bits`, `device`, as for lloydmax.
     """
 
     id = "hyperprior"
@@ -176,14 +186,14 @@ class Elic(Learned):
     summary = "DT-UFC: 256 levels as a plane, coded by a trained ELIC"
 
 
-def _kind(bits: int) -> torch.dtype:
+def _pixel_dtype(bits: int) -> torch.dtype:
     return torch.uint8 if bits <= 8 else torch.int16
 
 
 def _flat(numbers: Tensor) -> Numbers:
-    """As the codebook takes them."""
-    found = numbers.cpu().view(-1).numpy()
-    return found if found.itemsize == 1 else found.astype(np.uint16)
+    """Return level indices as the flat unsigned array that the codebook takes."""
+    flat = numbers.cpu().view(-1).numpy()
+    return flat if flat.itemsize == 1 else flat.astype(np.uint16)
 
 
 def _checksum(values: Sequence[Ints]) -> int:
@@ -191,7 +201,7 @@ def _checksum(values: Sequence[Ints]) -> int:
 
 
 def _streams(data: memoryview, count: int) -> Iterator[memoryview]:
-    """The stream of each tile."""
+    """Yield the stream of each tile."""
     first = 4 + 4 * count
     require(len(data) >= first, f"{len(data)} bytes for {count} tiles")
     lengths = np.frombuffer(data[4:first], "<u4").astype(np.int64) * 4

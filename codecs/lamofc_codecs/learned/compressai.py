@@ -1,4 +1,4 @@
-"""What CompressAI is for: models to train, and entropy tables from trained weights. Decoding does not need it."""
+"""Use CompressAI for models to train and for entropy tables from trained weights. Decoding does not need it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ PAPERS = {
     "hyperprior": Sizes("hyperprior", 128, 192),
     "elic": Sizes("elic", 192, 320, (16, 16, 32, 64, 192)),
 }
-"""The sizes of the papers."""
+"""Sizes of the networks in the papers, by architecture."""
 
 
 def trainable(sizes: Sizes) -> nn.Module:
-    """CompressAI's model of these sizes, with one channel in and out."""
+    """Build CompressAI's model of these sizes, with one channel in and out."""
     models = _compressai("models")
     n = sizes.inner
     if sizes.arch == "hyperprior":
@@ -36,22 +36,22 @@ def trainable(sizes: Sizes) -> nn.Module:
         raise UnsupportedInput(f"no architecture {sizes.arch!r}", f"one of {', '.join(PAPERS)}")
     model.g_a[0] = nn.Conv2d(1, n, 5, 2, 2)
     model.g_s[-1] = nn.ConvTranspose2d(n, 1, 5, 2, 2, 1)
-    found: nn.Module = model
-    return found
+    built: nn.Module = model
+    return built
 
 
 def weights_from_model(model: nn.Module, lmbda: float | None = None) -> Profile:
-    """A trained model's weights as a profile."""
+    """Make a profile of the weights of a trained model."""
     return weights_from_state(model.state_dict(), lmbda)
 
 
 def import_checkpoint(file: str | Path, lmbda: float | None = None) -> Profile:
-    """A published checkpoint's weights as a profile."""
+    """Make a profile of the weights of a published checkpoint."""
     return _profile(load(Path(file)), lmbda)
 
 
 def weights_from_state(state: Mapping[str, Tensor], lmbda: float | None = None) -> Profile:
-    """A state dict's weights as a profile."""
+    """Make a profile of the weights of a state dict."""
     return _profile(canonical(state), lmbda)
 
 
@@ -62,7 +62,7 @@ def _profile(state: Mapping[str, Tensor], lmbda: float | None) -> Profile:
 
 
 def _tables(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
-    """Entropy tables: of the hyper latent from its trained densities, of the latent for 64 spreads."""
+    """Compute the entropy tables: of the hyper latent from its trained densities, of the latent for 64 spreads."""
     entropy, base = _compressai("entropy_models"), _compressai("models.base")
     hyper, latent = entropy.EntropyBottleneck(channels), entropy.GaussianConditional(None)
     own = {
@@ -79,16 +79,16 @@ def _tables(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
     with torch.no_grad():
         hyper.update(force=True)
         latent.update_scale_table(base.get_scale_table())
-    found = {"medians": hyper.quantiles[:, 0, 1], "scales": latent.scale_table}
+    tables = {"medians": hyper.quantiles[:, 0, 1], "scales": latent.scale_table}
     for name, model in (("hyper", hyper), ("latent", latent)):
-        found |= {f"{name}_cdf": model._quantized_cdf, f"{name}_length": model._cdf_length}
-        found |= {f"{name}_offset": model._offset}
-    kinds = {"medians": torch.float32, "scales": torch.float32}
-    return {name: tensor.detach().to(kinds.get(name, torch.int32)) for name, tensor in found.items()}
+        tables |= {f"{name}_cdf": model._quantized_cdf, f"{name}_length": model._cdf_length}
+        tables |= {f"{name}_offset": model._offset}
+    dtypes = {"medians": torch.float32, "scales": torch.float32}
+    return {name: tensor.detach().to(dtypes.get(name, torch.int32)) for name, tensor in tables.items()}
 
 
 def _compressai(module: str) -> Any:
-    """A module of CompressAI; what it drags in warns of things that are not ours to mend."""
+    """Import a module of CompressAI, and ignore the warnings of the packages that it imports."""
     from importlib import import_module
 
     try:

@@ -1,7 +1,7 @@
-"""What is coded of a tile and in which order: one walk for the writer and for the reader, so that they cannot part.
+"""Code the latents of a tile, in one order that the writer and the reader share.
 
-A walk asks its `Coding` for each part of the latents. A writer rounds what it is given and keeps the values; a reader
-takes them from the stream. Either gets back the same numbers, and from these alone follows what comes next.
+`Model.walk` passes each part of the latents to a `Coding`. The writer rounds the part and codes its values; the reader
+takes the values from the stream. Both continue with the same numbers, which alone determine the later parts.
 """
 
 from __future__ import annotations
@@ -18,53 +18,56 @@ from lamofc_codecs.learned.networks import HYPER, Layers, Sizes, Weights, run
 from lamofc_codecs.learned.rans64 import Cdfs, Ints, Reader, Writer
 from lamofc_codecs.source import CPU
 
-_MOST = 1 << 26
-"""No rounded value is beyond; CompressAI's own writer never ends from 2 ** 27 on."""
+_MAX_MAGNITUDE = 1 << 26
+"""Largest magnitude of a coded value. CompressAI's own writer does not terminate from 2 ** 27 on."""
 
 
 class Coding(Protocol):
-    """The direction that a walk goes in."""
+    """One direction of coding: to a stream or from one."""
 
-    def code(self, given: Tensor | None, middles: Tensor, indexes: Tensor, cdfs: Cdfs) -> Tensor:
-        """Numbers as the reader has them; `given` are the writer's own, less `middles` rounded to whole ones."""
+    def code(self, latents: Tensor | None, middles: Tensor, indexes: Tensor, cdfs: Cdfs) -> Tensor:
+        """Code one part of the latents, and return it as the reader decodes it.
+
+        The coded values are `latents`, which only the writer has, less `middles`, rounded to integers.
+        """
 
 
 class Writing:
-    """From latents to a stream."""
+    """Coding of latents to a stream."""
 
     def __init__(self) -> None:
         self._stream = Writer()
         self.values: list[Ints] = []
 
-    def code(self, given: Tensor | None, middles: Tensor, indexes: Tensor, cdfs: Cdfs) -> Tensor:
-        """Round, keep, and give back."""
-        assert given is not None  # noqa: S101 - for the type checker: a walk with a writer has latents
-        whole = torch.round(given - middles).clamp(-_MOST, _MOST)
-        values = whole.flatten().to(torch.int32).numpy()
+    def code(self, latents: Tensor | None, middles: Tensor, indexes: Tensor, cdfs: Cdfs) -> Tensor:
+        """Round a part of the latents, write its values, and return the rounded part."""
+        assert latents is not None  # noqa: S101 - for the type checker: a walk with a writer has latents
+        rounded = torch.round(latents - middles).clamp(-_MAX_MAGNITUDE, _MAX_MAGNITUDE)
+        values = rounded.flatten().to(torch.int32).numpy()
         self.values.append(values)
         self._stream.push(values, indexes.flatten().to(torch.int32).numpy(), cdfs)
-        return whole + middles
+        return rounded + middles
 
     def finish(self) -> bytes:
-        """The stream."""
+        """Return the stream."""
         return self._stream.finish()
 
 
 class Reading:
-    """From a stream to latents."""
+    """Coding of a stream to latents."""
 
     def __init__(self, data: memoryview) -> None:
         self._stream = Reader(data)
         self.values: list[Ints] = []
 
-    def code(self, given: Tensor | None, middles: Tensor, indexes: Tensor, cdfs: Cdfs) -> Tensor:
-        """Take the next values."""
+    def code(self, latents: Tensor | None, middles: Tensor, indexes: Tensor, cdfs: Cdfs) -> Tensor:
+        """Read the next part of the latents."""
         values = self._stream.pull(indexes.flatten().to(torch.int32).numpy(), cdfs)
         self.values.append(values)
         return torch.from_numpy(values).view(indexes.shape).to(middles.dtype) + middles
 
     def finish(self) -> None:
-        """Demand that the stream is at its end."""
+        """Refuse a stream that is not at its end."""
         self._stream.finish()
 
 
@@ -75,37 +78,37 @@ class Model:
     sizes: Sizes
     networks: dict[str, Layers]
     weights: Weights
-    """In float32."""
+    """Weights in float32, of the networks that may run on a device."""
     exact: Weights
-    """In float64, of the networks that must agree everywhere."""
+    """Weights in float64, of the networks whose results must agree on all machines."""
     medians: Tensor
-    """Of the hyper latent, float32 [N]."""
+    """Medians of the hyper latent, float32 [N]."""
     scales: Tensor
-    """Spreads that the tables of the latent are for, float32, rising."""
+    """Spreads of the tables of the latent, float32, rising."""
     hyper: Cdfs
     latent: Cdfs
-    there: dict[torch.device, Weights] = field(default_factory=dict)
-    """Weights on other devices, brought there once."""
+    device_weights: dict[torch.device, Weights] = field(default_factory=dict)
+    """Copies of `weights` on other devices, made at the first use of each."""
 
     def analyse(self, plane: Tensor, device: torch.device = CPU) -> Tensor:
-        """From a tile of the plane, rows x columns, multiples of 64, to the latent; worked out on a device."""
+        """Transform a tile to the latent, on a device. Rows and columns are multiples of 64."""
         with _exact_floats(device):
             return run("g_a", self.networks["g_a"], plane.to(device)[None, None], self._on(device)).cpu()
 
     def restore(self, latent: Tensor, device: torch.device = CPU) -> Tensor:
-        """From the latent to a tile, on a device."""
+        """Transform the latent back to a tile, on a device."""
         with _exact_floats(device):
             return run("g_s", self.networks["g_s"], latent.to(device), self._on(device))[0, 0]
 
     def _on(self, device: torch.device) -> Weights:
         if device == CPU:
             return self.weights
-        if device not in self.there:
-            self.there[device] = {name: tensor.to(device) for name, tensor in self.weights.items()}
-        return self.there[device]
+        if device not in self.device_weights:
+            self.device_weights[device] = {name: tensor.to(device) for name, tensor in self.weights.items()}
+        return self.device_weights[device]
 
     def walk(self, coding: Coding, rows: int, columns: int, latent: Tensor | None = None) -> Tensor:
-        """Write or read a latent of so many rows and columns; what the reader has of it."""
+        """Write or read a latent of these rows and columns, and return it as the reader decodes it."""
         hyper = None
         if latent is not None:
             magnitudes = latent.abs() if self.sizes.arch == "hyperprior" else latent
@@ -119,23 +122,23 @@ class Model:
         return self._walk_groups(coding, side, latent)
 
     def _walk_groups(self, coding: Coding, side: Tensor, latent: Tensor | None) -> Tensor:
-        """ELIC: group after group of channels, in each the cells of a checkerboard's one colour and then the other."""
-        given = [None] * len(self.sizes.groups) if latent is None else torch.split(latent, list(self.sizes.groups), 1)
+        """Code the latent of ELIC by groups of channels, and in each group by the two colours of a checkerboard."""
+        groups = [None] * len(self.sizes.groups) if latent is None else torch.split(latent, list(self.sizes.groups), 1)
         done: list[Tensor] = []
-        for number, (own, size) in enumerate(zip(given, self.sizes.groups, strict=True)):
-            about = side
+        for number, (group, size) in enumerate(zip(groups, self.sizes.groups, strict=True)):
+            condition = side
             if number:
-                about = torch.cat([self._exactly(f"channel.{number}", torch.cat(done, 1)), side], 1)
-            whole = torch.zeros(1, size, *side.shape[2:])
+                condition = torch.cat([self._exactly(f"channel.{number}", torch.cat(done, 1)), side], 1)
+            decoded = torch.zeros(1, size, *side.shape[2:])
             context = torch.zeros(1, 2 * size, *side.shape[2:])
             for colour in (0, 1):
                 if colour:
-                    context = self._exactly(f"spatial.{number}", whole)
-                merged = torch.cat([_pick(context, colour), _pick(about, colour)], 1)
+                    context = self._exactly(f"spatial.{number}", decoded)
+                merged = torch.cat([_pick(context, colour), _pick(condition, colour)], 1)
                 scales, means = self._exactly(f"combine.{number}", merged).chunk(2, 1)
-                half = None if own is None else _pick(own, colour)
-                _put(whole, coding.code(half, means, self._table_of(scales), self.latent), colour)
-            done.append(whole)
+                cells = None if group is None else _pick(group, colour)
+                _put(decoded, coding.code(cells, means, self._table_of(scales), self.latent), colour)
+            done.append(decoded)
         return torch.cat(done, 1)
 
     def _exactly(self, name: str, x: Tensor) -> Tensor:
@@ -147,7 +150,7 @@ class Model:
 
 @contextmanager
 def _exact_floats(device: torch.device) -> Iterator[None]:
-    """No shortened floats in a GPU's convolutions: they would move pixels by whole levels."""
+    """Forbid TF32 in the convolutions of a GPU, because its short mantissas would move pixels by whole levels."""
     if device.type != "cuda":
         yield
         return
@@ -156,7 +159,7 @@ def _exact_floats(device: torch.device) -> Iterator[None]:
 
 
 def _pick(x: Tensor, colour: int) -> Tensor:
-    """Cells of one colour: of even rows the even columns for 0, of odd rows the odd ones."""
+    """Return the cells of one colour: for colour 0 the even columns of even rows and the odd columns of odd rows."""
     out = x.new_empty(*x.shape[:3], x.shape[3] // 2)
     out[..., 0::2, :] = x[..., 0::2, colour::2]
     out[..., 1::2, :] = x[..., 1::2, 1 - colour :: 2]
@@ -164,6 +167,6 @@ def _pick(x: Tensor, colour: int) -> Tensor:
 
 
 def _put(x: Tensor, cells: Tensor, colour: int) -> None:
-    """The inverse."""
+    """Write the cells of one colour into `x`, the inverse of `_pick`."""
     x[..., 0::2, colour::2] = cells[..., 0::2, :]
     x[..., 1::2, 1 - colour :: 2] = cells[..., 1::2, :]

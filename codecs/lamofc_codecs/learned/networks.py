@@ -1,9 +1,9 @@
-"""The networks of the learned codecs, as lists of layers: what runs them, and what shapes their weights have.
+"""The networks of the learned codecs as lists of layers, each with the shapes of its weights and its computation.
 
 Hyperprior is that of Balle et al. (2018), ELIC that of He et al. (2022), both with one channel in and out. The layers
 and their places are those of CompressAI's models, so that weights trained there fit; nothing here needs CompressAI.
-Where two machines must agree to the last symbol, layers run in float64: a difference in how a sum is ordered is then a
-billion times smaller than what could move a symbol.
+Layers whose results must select the same symbols on all machines run in float64: the order of a sum then changes a
+result a billion times less than it takes to move a symbol.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch import Tensor
 Layers = tuple["Layer", ...]
 Weights = Mapping[str, Tensor]
 STRIDE = 64
-"""A number of the hyper latent stands for so many rows and columns of the plane; one of the latent for 16."""
+"""Rows and columns of the plane for each number of the hyper latent; a number of the latent stands for 16."""
 HYPER = 4
-"""Rows and columns of the latent to those of the hyper latent."""
+"""Rows and columns of the latent for each number of the hyper latent."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One step of a network. `kind` is conv, up (a transposed one), gdn, ungdn, relu, bottleneck or attention."""
+    """One step of a network. `kind` is conv, up (transposed), gdn, ungdn, relu, bottleneck or attention."""
 
     kind: str
     into: int = 0
@@ -35,7 +35,7 @@ class Layer:
     stride: int = 1
 
     def shapes(self, name: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-        """Names and shapes of its weights."""
+        """Yield the names and shapes of the layer's weights."""
         n, half = self.into, self.into // 2
         if self.kind in ("conv", "up"):
             first, second = (self.out, self.into) if self.kind == "conv" else (self.into, self.out)
@@ -55,7 +55,7 @@ class Layer:
             yield from Layer("conv", n, n, 1).shapes(f"{name}.conv_b.3")
 
     def run(self, name: str, x: Tensor, weights: Weights) -> Tensor:
-        """What comes out of it."""
+        """Apply the layer."""
         if self.kind == "conv":
             weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
             return F.conv2d(x, weight, bias, self.stride, self.kernel // 2)
@@ -84,7 +84,7 @@ class Layer:
 
 
 def _pinched(n: int, half: int) -> Layers:
-    """To half the channels, about, and back."""
+    """Return the layers of a bottleneck: down to half the channels, a convolution, and back up."""
     return (Layer("conv", n, half, 1), Layer("conv", half, half, 3), Layer("conv", half, n, 1))
 
 
@@ -97,23 +97,23 @@ def _pinch(names: list[str], x: Tensor, n: int, weights: Weights) -> Tensor:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What one network of an architecture has of channels."""
+    """Channel counts of the networks of one architecture."""
 
     arch: str
-    """hyperprior or elic."""
+    """Architecture: `hyperprior` or `elic`."""
     inner: int
-    """N of the papers."""
+    """Channels of the inner layers, N in the papers."""
     latent: int
-    """M of the papers."""
+    """Channels of the latent, M in the papers."""
     groups: tuple[int, ...] = ()
-    """ELIC: channels of the latent's groups."""
+    """Channels of each group of the latent, for ELIC."""
 
     def networks(self) -> dict[str, Layers]:
-        """All networks by name; the first two run on any device, the others must agree on all machines."""
+        """Return all networks by name. The results of the context networks and of `h_s` must agree on all machines."""
         return _hyperprior(self.inner, self.latent) if self.arch == "hyperprior" else _elic(self)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every weight."""
+        """Return the shape of every weight by name."""
         return {
             name: shape
             for network, layers in self.networks().items()
@@ -123,7 +123,7 @@ class Sizes:
 
 
 def run(name: str, layers: Layers, x: Tensor, weights: Weights) -> Tensor:
-    """What comes out of a network."""
+    """Apply a network: all its layers in turn."""
     for number, layer in enumerate(layers):
         x = layer.run(f"{name}.{number}", x, weights)
     return x
@@ -145,14 +145,14 @@ def _elic(sizes: Sizes) -> dict[str, Layers]:
     n, m = sizes.inner, sizes.latent
     relu, wide = Layer("relu"), n * 3 // 2
     down, up = Layer("conv", n, n, 5, 2), Layer("up", n, n, 5, 2)
-    three, look = (Layer("bottleneck", n),) * 3, Layer("attention", n)
-    found: dict[str, Layers] = {
+    three, attention = (Layer("bottleneck", n),) * 3, Layer("attention", n)
+    networks: dict[str, Layers] = {
         "g_a": (
-            *(Layer("conv", 1, n, 5, 2), *three, down, *three, look, down, *three),
+            *(Layer("conv", 1, n, 5, 2), *three, down, *three, attention, down, *three),
             *(Layer("conv", n, m, 5, 2), Layer("attention", m)),
         ),
         "g_s": (
-            *(Layer("attention", m), Layer("up", m, n, 5, 2), *three, up, look, *three),
+            *(Layer("attention", m), Layer("up", m, n, 5, 2), *three, up, attention, *three),
             *(up, *three, Layer("up", n, 1, 5, 2)),
         ),
         "h_a": (Layer("conv", m, n, 3), relu, down, relu, down),
@@ -161,15 +161,15 @@ def _elic(sizes: Sizes) -> dict[str, Layers]:
     for k, (size, before) in enumerate(zip(sizes.groups, accumulate(sizes.groups, initial=0), strict=False)):
         if k:
             middle = (Layer("conv", before, 224), relu, Layer("conv", 224, 128), relu)
-            found[f"channel.{k}"] = (*middle, Layer("conv", 128, 2 * size))
-        found[f"spatial.{k}"] = (Layer("conv", size, 2 * size),)
+            networks[f"channel.{k}"] = (*middle, Layer("conv", 128, 2 * size))
+        networks[f"spatial.{k}"] = (Layer("conv", size, 2 * size),)
         widths = _ramp(2 * n + 2 * size * (1 + (k > 0)), 2 * size, 2 * n)
         steps = [Layer("conv", a, b, 1) for a, b in pairwise(widths)]
-        found[f"combine.{k}"] = (steps[0], relu, steps[1], relu, steps[2])
-    return found
+        networks[f"combine.{k}"] = (steps[0], relu, steps[1], relu, steps[2])
+    return networks
 
 
-def _ramp(first: int, last: int, least: int) -> list[int]:
-    """Widths of three layers, which fall evenly, the inner ones to no less than `least`."""
+def _ramp(first: int, last: int, minimum: int) -> list[int]:
+    """Return the widths of three layers, which fall evenly; the inner ones are at least `minimum`."""
     even = torch.linspace(first, last, 4).floor().int().tolist()
-    return [first, max(even[1], least), max(even[2], least), last]
+    return [first, max(even[1], minimum), max(even[2], minimum), last]

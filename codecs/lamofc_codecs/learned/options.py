@@ -1,4 +1,4 @@
-"""Options of the learned codecs: the weights, the tiles of a plane, and the levels that make values a plane."""
+"""Options of the learned codecs: the weights, the tiles of a plane, and the levels that map values to its pixels."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ class PlaneOptions(Options):
     """Options of `fit("hyperprior", ...)` and `fit("elic", ...)`; those of the levels are as for lloydmax."""
 
     assign: Assignment | None = None
-    """Whether a value gets the nearest level or the one below it; by default as the weights' profile says."""
+    """Whether a value gets the nearest level or the one below it; by default as in the profile of the weights."""
     bits: Bits = None
-    """Binary logarithm of the number of levels; 8 if nothing is given."""
+    """Binary logarithm of the number of levels; 8 by default."""
     device: torch.device | str | None = None
     """Device on which the values are sorted."""
     family: str | None = None
     """Family of models within the mapping."""
     fill: Literal["edge", "zero"] | None = None
-    """What pads a tile; by default as the weights' profile says."""
+    """Padding of a tile: its own edge, or zeros; by default as in the profile of the weights."""
     levels: Any = None
     """Rising numbers to use instead of placing levels on the samples."""
     mapping: Path | str | None = None
     """A `mapping.json` with levels for features."""
     tile: int | None = None
-    """Most rows and columns that are coded at once, 0 for all; by default as the weights' profile says."""
+    """Most rows and columns that are coded at once, 0 for all; by default as in the profile of the weights."""
     weights: Profile | Path | str | None = None
-    """Trained weights, or their file."""
+    """Trained weights, or the path of their file."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a profile's config says of them: what was given, and the id of the weights."""
+        """Return the options as a profile's config holds them: those that were set, and the id of the weights."""
         config: dict[str, Any] = {"assign": self.assign, "tile": self.tile, "fill": self.fill}
         if self.weights is not None:
             config["weights"] = load_weights(self.weights).id
@@ -50,5 +50,5 @@ class PlaneOptions(Options):
 
 
 def load_weights(weights: Profile | Path | str) -> Profile:
-    """Return weights, read from their file if they are given by its name."""
+    """Return trained weights, loaded from their file if only its path is given."""
     return weights if isinstance(weights, Profile) else Profile.load(Path(weights))

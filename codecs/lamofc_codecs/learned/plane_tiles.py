@@ -1,4 +1,4 @@
-"""A plane cut into tiles, each filled up to multiples of what a network halves it by, and put together again."""
+"""Cut a plane into tiles, pad each to a size that the networks can halve, and put the decoded tiles together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lamofc_codecs.learned.networks import STRIDE
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of a plane."""
+    """A rectangle of a plane."""
 
     row: int
     column: int
@@ -23,17 +23,17 @@ class Tile:
 
     @property
     def filled(self) -> tuple[int, int]:
-        """Rows and columns with what fills it up."""
+        """Rows and columns of the padded tile."""
         return -(-self.rows // STRIDE) * STRIDE, -(-self.columns // STRIDE) * STRIDE
 
     @property
     def _margins(self) -> tuple[int, int, int, int]:
-        """Columns to the left and to the right, rows above and below: as the papers' code does, half on each side."""
-        rows, columns = (whole - own for whole, own in zip(self.filled, (self.rows, self.columns), strict=True))
+        """Padding left, right, above and below the tile: as in the papers' code, half of it on either side."""
+        rows, columns = (padded - own for padded, own in zip(self.filled, (self.rows, self.columns), strict=True))
         return columns // 2, columns - columns // 2, rows // 2, rows - rows // 2
 
     def cut(self, plane: Tensor, fill: str) -> Tensor:
-        """The tile of a plane, filled up with zeros or with its own edge."""
+        """Cut the tile out of a plane, and pad it with zeros or with its own edge."""
         part = plane[self.row : self.row + self.rows, self.column : self.column + self.columns]
         if fill == "zero":
             return F.pad(part, self._margins)
@@ -43,14 +43,14 @@ class Tile:
         return part[rows][:, columns]
 
     def put(self, plane: Tensor, tile: Tensor) -> None:
-        """Write a filled tile to where it belongs, without what filled it up."""
+        """Write a decoded tile to its place in the plane, without its padding."""
         left, _, above, _ = self._margins
-        kept = tile[above : above + self.rows, left : left + self.columns]
-        plane[self.row : self.row + self.rows, self.column : self.column + self.columns] = kept
+        unpadded = tile[above : above + self.rows, left : left + self.columns]
+        plane[self.row : self.row + self.rows, self.column : self.column + self.columns] = unpadded
 
 
 def tiles(rows: int, columns: int, size: int) -> Iterator[Tile]:
-    """Tiles of a plane, row by row, of at most `size` rows and columns; 0 for one that is all of it."""
+    """Yield the tiles of a plane, row by row, of at most `size` rows and columns each; 0 makes one tile of all."""
     down, across = (size or rows, size or columns)
     for row in range(0, rows, down):
         for column in range(0, columns, across):

@@ -1,7 +1,7 @@
-"""What a profile of a learned codec holds: its networks' weights and entropy tables, and a feature's levels.
+"""Profiles of the learned codecs: the weights and entropy tables of the networks, and the levels of a feature.
 
-Trained weights are such a profile without levels, of no use by itself: `fit` adds the levels of a feature. The same
-weights may serve many features.
+Trained weights are a profile without levels, which cannot code anything yet: `fit` adds the levels of a feature. The
+same weights may serve many features.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from lamofc_codecs.stats import Bulk
 
 TABLES = ("hyper", "latent")
 _NET = "net."
-_MOST_CHANNELS = 4096
+_MAX_CHANNELS = 4096
 _DEVICE_NETWORKS = ("g_a", "g_s", "h_a")
-"""Those whose outcome is rounded by the writer, or read by nobody else."""
+"""Networks that may run in float32: the writer rounds their results, or no entropy table depends on them."""
 
 
 @dataclass(frozen=True)
 class LearnedOptions:
-    """A profile's config."""
+    """The config of a profile."""
 
     inner: int
     latent: int
     groups: tuple[int, ...] = ()
     lmbda: float | None = None
-    """What the weights were trained for, where it is known."""
+    """Weight of distortion against rate in the training, None if it is not known."""
     weights: str | None = None
-    """The id of the trained weights, in a fitted profile."""
+    """Id of the trained weights, in a fitted profile."""
     channels: int | None = None
     assign: str = "nearest"
     tile: int = 256
     """Most rows and columns that are coded at once; 0 for the whole plane."""
     fill: str = "edge"
-    """What fills a tile up: its own edge, or zero as in the published code."""
+    """Padding of a tile: its own edge, or zeros as in the published code."""
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], cure: str = "train again") -> LearnedOptions:
-        """Check a config."""
+    def of(cls, config: Mapping[str, Any]) -> LearnedOptions:
+        """Read the options from a config, or refuse a config that no codec wrote."""
         try:
             made = cls(**{**config, "groups": tuple(config.get("groups", ()))})
         except TypeError as error:
-            raise CodecError(f"config {dict(config)!r}: {error}", cure) from error
+            raise CodecError(f"config {dict(config)!r}: {error}", "train again") from error
         counts = (made.inner, made.latent, *made.groups)
-        whole = all(type(count) is int and 1 <= count <= _MOST_CHANNELS for count in counts)
-        if not whole or made.inner % 2 or made.latent % 2 or (made.groups and sum(made.groups) != made.latent):
+        in_range = all(type(count) is int and 1 <= count <= _MAX_CHANNELS for count in counts)
+        if not in_range or made.inner % 2 or made.latent % 2 or (made.groups and sum(made.groups) != made.latent):
             raise CodecError(
                 f"inner={made.inner!r}, latent={made.latent!r}, groups={made.groups!r}", "give even numbers"
             )
@@ -70,11 +70,11 @@ class LearnedOptions:
         return made
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a profile's config holds."""
+        """Return the options as a profile's config holds them."""
         return {**asdict(self), "groups": list(self.groups)}
 
     def sizes(self, arch: str) -> Sizes:
-        """What the networks have of channels."""
+        """Return the channel counts of the networks of an architecture."""
         if (arch == "elic") != bool(self.groups):
             raise CodecError(f"groups {list(self.groups)} of codec {arch}", "ELIC has groups, Hyperprior has none")
         return Sizes(arch, self.inner, self.latent, self.groups)
@@ -83,7 +83,10 @@ class LearnedOptions:
 def weights_profile(
     sizes: Sizes, weights: Mapping[str, Tensor], tables: Mapping[str, Tensor], lmbda: float | None = None
 ) -> Profile:
-    """Trained weights. `tables`: medians, scales, and for hyper and latent their cdf, length and offset."""
+    """Make a profile of trained weights.
+
+    `tables` holds the medians, the scales, and the cdf, length and offset of the hyper latent and of the latent.
+    """
     config = LearnedOptions(sizes.inner, sizes.latent, sizes.groups, lmbda)
     named = {f"{_NET}{name}": tensor.to(torch.float32) for name, tensor in weights.items()}
     made = Profile(sizes.arch, config.to_json(), {**named, **tables})
@@ -91,22 +94,22 @@ def weights_profile(
     return made
 
 
-def weights_of(given: object, arch: str) -> Profile:
-    """Trained weights: a profile, or the file of one."""
-    if given is None:
+def weights_of(weights: object, arch: str) -> Profile:
+    """Return trained weights, from a profile or from its file, and check that they are of the architecture."""
+    if weights is None:
         raise UnsupportedInput(
             f"codec {arch} needs trained weights", "give weights=FILE; lamofc codec train and import make one"
         )
-    profile = given if isinstance(given, Profile) else Profile.load(Path(str(given)))
+    profile = weights if isinstance(weights, Profile) else Profile.load(Path(str(weights)))
     if profile.codec != arch:
         raise UnsupportedInput(f"weights of {profile.codec}, not of {arch}", f"give codec {profile.codec}, or others")
     return profile
 
 
 def fitted(weights: Profile, options: Mapping[str, Any], levels: Tensor, bulk: Bulk | None) -> Profile:
-    """The profile of a feature."""
-    known = {field.name for field in fields(LearnedOptions)}
-    chosen = {name: value for name, value in options.items() if name in known}
+    """Make the profile of a feature from trained weights, options and levels."""
+    names = {field.name for field in fields(LearnedOptions)}
+    chosen = {name: value for name, value in options.items() if name in names}
     own = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith(("bulk_", "levels"))}
     channels = None if bulk is None else len(bulk.mean)
     base = weights.config.get("weights") or weights.id
@@ -116,7 +119,7 @@ def fitted(weights: Profile, options: Mapping[str, Any], levels: Tensor, bulk: B
 
 
 def model_of(profile: Profile) -> Model:
-    """The networks, checked."""
+    """Build the networks of a profile, and check their weights and tables."""
     sizes = LearnedOptions.of(profile.config).sizes(profile.codec)
     networks = sizes.networks()
     weights, exact = {}, {}
@@ -139,6 +142,6 @@ def model_of(profile: Profile) -> Model:
 def _cdfs(profile: Profile, name: str) -> Cdfs:
     table = profile.tensor(f"{name}_cdf", torch.int32, -1, -1)
     lengths, offsets = (profile.tensor(f"{name}_{part}", torch.int32, len(table)) for part in ("length", "offset"))
-    found = Cdfs(*(np.ascontiguousarray(part.numpy()) for part in (table, lengths, offsets)))
-    found.check()
-    return found
+    cdfs = Cdfs(*(np.ascontiguousarray(part.numpy()) for part in (table, lengths, offsets)))
+    cdfs.check()
+    return cdfs

@@ -1,7 +1,7 @@
-"""The entropy coder of the learned codecs: the stream that CompressAI writes, read without trust in it.
+"""The entropy coder of the learned codecs: it writes the stream of CompressAI's coder, and checks all that it reads.
 
-One state of 64 bits, words of 32, frequencies of 16 bits in a table for each index. A value outside of its table is the
-table's last symbol and then digits of four bits.
+The coder has one state of 64 bits, words of 32 bits, and frequencies of 16 bits in a table for each index. A value
+outside of its table is coded as the table's last symbol, followed by digits of four bits.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DIGITS = 8
 
 @dataclass(frozen=True)
 class Cdfs:
-    """Cumulative frequencies of some tables: row i has `lengths[i]` of them, for values from `offsets[i]` on."""
+    """Cumulative frequencies of entropy tables: row i has `lengths[i]` of them, for values from `offsets[i]` on."""
 
     table: Ints
     lengths: Ints
@@ -41,7 +41,7 @@ class Cdfs:
 
 
 class Writer:
-    """Values gathered, then written from the last to the first."""
+    """Writer of a stream: it gathers values, and then codes them from the last to the first."""
 
     def __init__(self) -> None:
         self._steps: list[NDArray[np.uint32]] = []
@@ -53,14 +53,14 @@ class Writer:
         self._steps.append(room[:used])
 
     def finish(self) -> bytes:
-        """The stream."""
+        """Return the stream."""
         steps = np.concatenate(self._steps) if self._steps else np.empty((0, 2), np.uint32)
         words = np.empty(len(steps) + 2, np.uint32)
         return words[_write(steps, words) :].tobytes()
 
 
 class Reader:
-    """Values of a stream, in the order in which they were pushed."""
+    """Reader of a stream: it returns the values in the order in which they were pushed."""
 
     def __init__(self, data: memoryview) -> None:
         if len(data) % 4 or len(data) < 8:
@@ -69,14 +69,14 @@ class Reader:
         self._state = np.array([int(self._words[0]) | int(self._words[1]) << 32, 2], np.uint64)
 
     def pull(self, indexes: Ints, cdfs: Cdfs) -> Ints:
-        """The next values, one for each index."""
+        """Return the next values, one for each index."""
         values = np.empty(len(indexes), np.int32)
         if not _read(self._words, self._state, indexes, cdfs.table, cdfs.lengths, cdfs.offsets, values):
             raise CorruptRecord(f"a stream of {4 * len(self._words)} bytes ends before its values do")
         return values
 
     def finish(self) -> None:
-        """Demand that nothing is left."""
+        """Refuse a stream whose words are not used up, or whose final state is wrong."""
         if self._state[0] != _LOW or self._state[1] != len(self._words):
             raise CorruptRecord(
                 f"{len(self._words) - int(self._state[1])} words are left of a stream, or its end is off"
@@ -84,14 +84,14 @@ class Reader:
 
 
 def _outside(values: Ints, indexes: Ints, cdfs: Cdfs) -> int:
-    """How many values have no symbol of their own."""
+    """Count the values that have no symbol of their own."""
     places = values.astype(np.int64) - cdfs.offsets[indexes]
     return int(((places < 0) | (places >= cdfs.lengths[indexes] - 2)).sum())
 
 
 @compiled
 def _steps(values: Ints, indexes: Ints, table: Ints, lengths: Ints, offsets: Ints, room: NDArray[np.uint32]) -> int:
-    """Start and width of each step; width 0 stands for a digit."""
+    """Write the start and the width of each step to `room`, and return their count; width 0 stands for a digit."""
     used = 0
     for i in range(len(values)):
         row = indexes[i]
@@ -123,7 +123,7 @@ def _steps(values: Ints, indexes: Ints, table: Ints, lengths: Ints, offsets: Int
 
 @compiled
 def _write(steps: NDArray[np.uint32], words: NDArray[np.uint32]) -> Int:
-    """Fill `words` from its end; where they begin."""
+    """Write the stream to the end of `words`, and return the index of its first word."""
     state = np.uint64(_LOW)
     at = len(words)
     for i in range(len(steps) - 1, -1, -1):
@@ -145,7 +145,7 @@ def _write(steps: NDArray[np.uint32], words: NDArray[np.uint32]) -> Int:
 
 @compiled
 def _digit(words: NDArray[np.uint32], state: Int, at: Int) -> tuple[Int, Int, Int]:
-    """The next digit, the state and the place after it; the place is below 0 from where the words end."""
+    """Return the next digit, and the state and the word index after it; the index is -1 if the words are used up."""
     digit = np.int64(state & np.uint64(15))
     state >>= np.uint64(4)
     if state < np.uint64(_LOW):

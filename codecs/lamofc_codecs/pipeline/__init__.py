@@ -1,4 +1,4 @@
-"""One record at a time through any codec; many at once, shared among threads or together on a device.
+"""Encode and decode records with any codec: one at a time, many on several threads, or many together on a device.
 
 In: tensors or records with their codecs. Out: records with their figures, or the requested tensors."""
 

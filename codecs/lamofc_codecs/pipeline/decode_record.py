@@ -1,4 +1,4 @@
-"""One record to tensors: the requested cells of its grid, where and in the dtype in which they are requested."""
+"""Decode one record to tensors: the requested cells of its grid, in the requested dtype and memory."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class DecodeJob:
     header: Header
     codec: Codec
     cells: Sequence[int]
-    """Numbers of items, or of a group, of its features."""
+    """Numbers of the requested items, or of the requested parts of a group."""
     verified: bool = False
-    """Whether the record's checksums were compared before."""
+    """Whether the record's checksums were compared already."""
     out: list[Tensor] | None = None
     """Tensors to write to, one for each cell."""
     dtype: torch.dtype | None = None
-    """Dtype of the tensors that are returned; that of the source if None."""
+    """Dtype of the returned tensors; None for that of the source."""
 
     def run(self) -> list[Tensor]:
         """Decode the cells."""
@@ -47,7 +47,7 @@ class DecodeJob:
         return self.cells_of_parts([decoded])
 
     def pooled(self, pool: Pool, codec: Poolable | None) -> list[Tensor]:
-        """Decode the cells to pooled rows; `codec` is the record's if it can pool without decoding the tokens."""
+        """Decode the cells to pooled rows; `codec` is the record's codec if it can pool without decoding the tokens."""
         request = self.request()
         if codec is None or self.header.items > 1 or not (request.tokens and any(request.channels)):
             return [pool.of(tensor) for tensor in self.run()]
@@ -55,7 +55,7 @@ class DecodeJob:
         return codec.pool(request.layers, shapes, request.parts, pool.weights(request.tokens))
 
     def request(self) -> DecodeRequest:
-        """Return what the codec has to decode, or refuse layers that cannot hold it."""
+        """Return the request to the codec, or refuse layers that are too short for it."""
         grid, layers = self.header.grid, sections(self.record, self.header, verified=self.verified)
         dtypes = [getattr(torch, name) for name in grid.dtypes]
         tokens = sum(grid.tokens)
@@ -95,7 +95,7 @@ class DecodeJob:
 
 
 def allocate(shape: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """Return an empty tensor. It is made of bytes, because torch warns of complex32 whenever it makes one."""
+    """Return an empty tensor. It is allocated as bytes, because torch warns when it allocates complex32."""
     return torch.empty(shape[0] * shape[1] * dtype.itemsize, dtype=torch.uint8).view(dtype).view(shape)
 
 
@@ -114,7 +114,7 @@ def _check_out(target: Tensor, piece: Tensor, dtype: torch.dtype | None) -> None
 
 
 def cells_of(header: Header, parts: Sequence[int] | None, items: Sequence[int] | None) -> Sequence[int]:
-    """Return the requested items, or of a group the requested parts; no codec writes several of both."""
+    """Return the requested items, or the requested parts of a group, and refuse a grid that no codec writes."""
     several = header.parts > 1 and header.items > 1
     layers = len(header.partitions)
     if several or any(header.partitions) or (layers != 1 and not issubclass(CODECS.by_number(header.number), Layered)):
@@ -122,10 +122,10 @@ def cells_of(header: Header, parts: Sequence[int] | None, items: Sequence[int] |
             f"{header.items} items x {header.parts} parts in {layers} layers cut {header.partitions}; "
             f"codec number {header.number} writes items or parts, not both, in layers that are whole"
         )
-    for what, requested, count in (("parts", parts, header.parts), ("items", items, header.items)):
+    for axis, requested, count in (("parts", parts, header.parts), ("items", items, header.items)):
         if requested is not None and not all(0 <= number < count for number in requested):
             raise UnsupportedInput(
-                f"{what} {list(requested)} of a record that has {count}", f"give numbers from 0 to {count - 1}"
+                f"{axis} {list(requested)} of a record that has {count}", f"give numbers from 0 to {count - 1}"
             )
     if header.parts > 1:
         return range(header.parts) if parts is None else parts

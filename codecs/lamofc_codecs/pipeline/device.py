@@ -1,4 +1,4 @@
-"""Batches of records decoded to tensors on a device: together if the codec can, else on the CPU and then copied."""
+"""Batches of records decoded to tensors on a device: together if the codec can, or one by one on the CPU."""
 
 from __future__ import annotations
 

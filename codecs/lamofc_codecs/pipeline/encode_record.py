@@ -1,4 +1,4 @@
-"""One record: a tensor, its items or a group of features to bytes, with the figures of what is lost."""
+"""Encode one record: a tensor, several items or a group of features, with the figures of its error."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Encodable = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Encoder:
-    """A profile's codec with what it aims at and where it works."""
+    """The codec of a profile, with the target and the device of its encoding."""
 
     profile: Profile
     codec: Codec
     part_names: tuple[str, ...]
-    """The features that the profile codes jointly; none for a profile of one feature."""
+    """Features that the profile codes jointly; none for a profile of one feature."""
     quality: Quality | None
     """The target; without one, that of the profile."""
     device: torch.device
@@ -54,7 +54,7 @@ class Encoder:
         return self._encode_items(_checked_items(element))
 
     def _encode_items(self, items: Sequence[Tensor]) -> Record:
-        """Code items. The lossless codec takes over if this one gains nothing or misses the quality."""
+        """Code items, with the lossless codec if the profile's codec gains nothing or misses the quality."""
         codec = self.codec
         tensor = items[0] if len(items) == 1 else torch.cat(list(items))
         source = replace(Source.of(tensor, codec.bulk, tuple(map(len, items))), device=self.device)

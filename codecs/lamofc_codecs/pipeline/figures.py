@@ -1,4 +1,4 @@
-"""The figures of a record: of the whole, of each feature of a group, and of each of several items."""
+"""The figures of a record: of all its values, of each feature of a group, and of each item."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def item_figures(source: Source, codec: Codec, encoding: Encoding) -> Iterator[I
 
 
 def _item_sums(source: Source, bulk: Bulk | None) -> list[Sums]:
-    """Survey each item."""
+    """Compute the sums over each item."""
     if bulk is None:
         return [compute_sums(values, None) for values in _split(source.values, source.items)]
     inside, finite = ~bulk.outside(source.values), np.isfinite(source.values)
@@ -70,7 +70,7 @@ def _item_sums(source: Source, bulk: Bulk | None) -> list[Sums]:
 
 
 def _item_errors(source: Source, codec: Codec, encoding: Encoding, bulk: Bulk | None) -> list[tuple[Distortion, ...]]:
-    """Return the error of each item for each prefix of the layers; decode if the codec did not measure it."""
+    """Return the error of each item for each prefix of the layers, by decoding if the codec did not measure it."""
     if encoding.item_errors:
         return list(encoding.item_errors)
     if not encoding.errors[-1].max_error:

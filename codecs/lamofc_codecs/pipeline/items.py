@@ -1,4 +1,4 @@
-"""A record of some items of another record."""
+"""Cut a record down to some of its items."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from lamofc_codecs.registry import codec_for
 
 
 def keep(record: Buffer, profile: Profile, items: Sequence[int]) -> bytes:
-    """Return a record of some items of one that holds several.
+    """Return a record of some items of a record that holds several.
 
-    Each item decodes to the same values as before, and no trace of the others is left. All layers of the record must be
-    there; the new record has as many.
+    Each item decodes to the same values as before, and no trace of the others remains. All layers of the record must be
+    present; the new record has as many.
     """
     header = parse(record)
     codec, grid, layers = codec_for(header, {profile.id[:32]: profile}), header.grid, sections(record, header)
     chosen = list(items)
-    sane = chosen == sorted(set(chosen)) and chosen and chosen[0] >= 0 and chosen[-1] < grid.items
-    if not sane or grid.parts > 1 or len(layers) < len(header.partitions):
+    valid = chosen == sorted(set(chosen)) and chosen and chosen[0] >= 0 and chosen[-1] < grid.items
+    if not valid or grid.parts > 1 or len(layers) < len(header.partitions):
         raise UnsupportedInput(
             f"items {chosen[:9]} of a record of {grid.items} items x {grid.parts} parts, {len(layers)} of its layers",
             "give numbers of items that it has, rising, and all layers of a record of one feature",

@@ -1,4 +1,4 @@
-"""Work on many records, spread over the cores by one pool of threads in each process."""
+"""Spread the work on many records over the cores, by one pool of threads in each process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _MIN_SHARED_ELEMENTS = 1 << 17
-"""Mean elements of a record from which a batch is shared among threads; smaller records cost more to hand over."""
+"""Mean elements of a record from which threads share a batch; passing on smaller records costs more than it saves."""
 _MIN_ELEMENTS_FOR_TORCH = 1 << 20
-"""Elements of a single record from which torch's own threads share the work on it."""
+"""Elements of a single record from which torch's own threads share its work."""
 
 _POOLS: dict[int, ThreadPoolExecutor] = {}
 """The pool of each process, by its id: threads do not survive a fork, so a child makes a pool of its own."""
@@ -27,8 +27,8 @@ _POOLS: dict[int, ThreadPoolExecutor] = {}
 def each(work: Callable[[Job], Result], jobs: Sequence[Job], elements: int) -> list[Result]:
     """Do all jobs and return their results in order; the error of the first job that fails is raised.
 
-    `elements` is the size of all jobs together. The calling thread works as well, so that a full pool delays nobody,
-    and all jobs are over when this returns, even if one of them failed.
+    `elements` is the size of all jobs together. The calling thread works as well, so that a busy pool delays no call,
+    and all jobs have ended when this returns, even if one of them failed.
     """
     if len(jobs) == 1 and elements >= _MIN_ELEMENTS_FOR_TORCH:
         return [work(jobs[0])]
@@ -71,7 +71,7 @@ def _share(work: Callable[[Job], Result], jobs: Sequence[Job], helpers: int) -> 
 
 
 def _pool() -> ThreadPoolExecutor:
-    """Return the pool of this process. No lock is held, which a child forked at that moment would wait for."""
+    """Return the pool of this process, without a lock: a child forked while it is held would wait for ever."""
     pool = _POOLS.get(os.getpid())
     if pool is None:
         made = ThreadPoolExecutor(max(1, _cores() - 1), "lamofc-codecs", initializer=stay_single_threaded)

@@ -1,8 +1,8 @@
-"""Published mappings: which levels a feature has, as a `mapping.json` of DT-UFC and LaMoFCBench tells.
+"""Published mappings: the levels of each feature by a `mapping.json` of DT-UFC and LaMoFCBench.
 
-Such a file names, for each family of models, JSON lists of levels by patterns of feature names. A pattern stands for
-names that have its dotted segments one after another: `layer.1` for `layer.1.k_cache` and not for `layer.19.0`. The
-longest pattern wins; where two of one length tell different levels, the feature has none.
+Such a file names, for each family of models, JSON lists of levels by patterns of feature names. A pattern matches the
+names that contain its dotted segments in a row: `layer.1` matches `layer.1.k_cache` and not `layer.19.0`. The longest
+pattern applies; if two of equal length name different lists, the feature is refused.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 
 from lamofc_codecs.errors import UnsupportedInput
 
-_LARGEST = 1 << 22
-"""Bytes of a JSON that is read at all; 1024 levels take 30 000."""
+_MAX_FILE_BYTES = 1 << 22
+"""Bytes of the largest JSON file that is read; 1024 levels take 30 000."""
 
 
 def routed(feature: str, options: Mapping[str, object]) -> Mapping[str, object]:
-    """Options in which a mapping's levels for a feature take the place of the mapping."""
+    """Return the options with the mapping replaced by its levels for a feature."""
     if options.get("mapping") is None:
         if options.get("family") is not None:
             raise UnsupportedInput(f"family={options['family']!r} without a mapping", "give mapping=FILE, too")
         return options
     if options.get("levels") is not None:
         raise UnsupportedInput("levels beside a mapping", "give one of the two")
-    rest = {name: value for name, value in options.items() if name not in ("mapping", "family")}
-    return {**rest, "levels": levels_for(feature, Path(str(options["mapping"])), options.get("family"))}
+    others = {name: value for name, value in options.items() if name not in ("mapping", "family")}
+    return {**others, "levels": levels_for(feature, Path(str(options["mapping"])), options.get("family"))}
 
 
 def refuse_unrouted(options: Mapping[str, object]) -> None:
-    """Refuse a mapping where no feature's name is known."""
+    """Refuse a mapping that was not replaced, because the name of the feature is not known."""
     if options.get("mapping") is not None:
         raise UnsupportedInput(
             f"mapping={options['mapping']!r} for a feature without a name",
@@ -40,7 +40,7 @@ def refuse_unrouted(options: Mapping[str, object]) -> None:
 
 
 def levels_for(feature: str, file: Path, family: object = None) -> list[float]:
-    """Levels of a feature: from a list of them, which serves all features, or by a file's patterns."""
+    """Return the levels of a feature: those that the file's patterns name, or the file itself if it is a list."""
     document = _read(file)
     if isinstance(document, list):
         return document
@@ -53,7 +53,7 @@ def levels_for(feature: str, file: Path, family: object = None) -> list[float]:
 
 
 def published_levels(file: Path, family: object = None) -> dict[str, list[float]]:
-    """Levels of each pattern of a mapping; of a list of levels, under the pattern `*`."""
+    """Return the levels of each pattern of a mapping; a file that is a list of levels counts as the pattern `*`."""
     document = _read(file)
     if isinstance(document, list):
         return {"*": document}
@@ -61,10 +61,10 @@ def published_levels(file: Path, family: object = None) -> dict[str, list[float]
 
 
 def route(feature: str, patterns: Mapping[str, str]) -> str:
-    """The pattern that a feature goes by."""
-    fits = [pattern for pattern in patterns if _within(pattern.split("."), feature.split("."))]
-    longest = max((len(pattern.split(".")) for pattern in fits), default=0)
-    best = [pattern for pattern in fits if len(pattern.split(".")) == longest]
+    """Return the pattern that applies to a feature."""
+    matches = [pattern for pattern in patterns if _within(pattern.split("."), feature.split("."))]
+    longest = max((len(pattern.split(".")) for pattern in matches), default=0)
+    best = [pattern for pattern in matches if len(pattern.split(".")) == longest]
     if not best:
         raise UnsupportedInput(
             f"no pattern stands for {feature!r}; there are {', '.join(sorted(patterns)[:12])}",
@@ -76,8 +76,10 @@ def route(feature: str, patterns: Mapping[str, str]) -> str:
 
 
 def _within(pattern: list[str], name: list[str]) -> bool:
-    """Whether a name has these segments one after another. The last may be the start of one, at an underscore: two
-    published patterns are cut there."""
+    """Say whether a name contains the segments of a pattern in a row.
+
+    The last segment may end at an underscore within a segment of the name, because two published patterns end there.
+    """
     for first in range(len(name) - len(pattern) + 1):
         part = name[first : first + len(pattern)]
         if part[:-1] == pattern[:-1] and (part[-1] == pattern[-1] or part[-1].startswith(pattern[-1] + "_")):
@@ -86,32 +88,34 @@ def _within(pattern: list[str], name: list[str]) -> bool:
 
 
 def _family(document: Any, file: Path, family: object) -> dict[str, str]:
-    """The patterns of one family; a file of one level has but one."""
+    """Return the patterns of one family; a file that maps patterns directly has only one."""
     if not isinstance(document, dict) or not document:
         raise UnsupportedInput(f"{file} is neither a list of levels nor an object of patterns", "give another file")
     if all(isinstance(value, str) for value in document.values()):
         return document
     if family is None and len(document) == 1:
         family = next(iter(document))
-    found = document.get(str(family)) if family is not None else None
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+    patterns = document.get(str(family)) if family is not None else None
+    if not isinstance(patterns, dict) or not all(isinstance(value, str) for value in patterns.values()):
         raise UnsupportedInput(f"{file} has no family {family!r}", f"family: one of {', '.join(sorted(document))}")
-    return found
+    return patterns
 
 
 def _inside(file: Path, name: str) -> Path:
-    """A path beside the file; what it says is not believed to stay there."""
+    """Return the path of a list that a file names, or refuse one outside of the file's folder."""
     folder = file.parent.resolve()
-    found = (folder / name).resolve()
-    if not found.is_relative_to(folder):
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder):
         raise UnsupportedInput(f"{file} names {name!r}, outside of its own folder", "copy the list into the folder")
-    return found
+    return path
 
 
 def _read(file: Path) -> Any:
     try:
-        if file.stat().st_size > _LARGEST:
-            raise UnsupportedInput(f"{file} has {file.stat().st_size} bytes", f"a mapping has {_LARGEST} at most")
+        if file.stat().st_size > _MAX_FILE_BYTES:
+            raise UnsupportedInput(
+                f"{file} has {file.stat().st_size} bytes", f"a mapping has {_MAX_FILE_BYTES} at most"
+            )
         return json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise UnsupportedInput(

@@ -1,4 +1,4 @@
-"""Where LaMoFC cuts values off before it quantises them: one range for each of its tasks, by coder."""
+"""The ranges that LaMoFC clips values to before it quantises them: one for each of its tasks, by coder."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ TRUNCATION: dict[str, dict[str, Range]] = {
         "tti": (-5.79, 4.46),
     },
 }
-"""LaMoFC, Table 4. `dpt.1` to `dpt.4` are its four layers; `tti` is not cut: its range is that of its values."""
+"""LaMoFC, Table 4. `dpt.1` to `dpt.4` are its four layers; `tti` is not clipped: its range is that of its values."""
 BITS = 10
 
 
 def published_range(name: object) -> Range:
-    """The range of a task: `cls`, or `hyperprior.cls` for what that coder takes; alone it is what VTM takes."""
+    """Return the range of a task, such as `cls`, for VTM, or of a coder and a task, such as `hyperprior.cls`."""
     coder, dot, task = str(name).partition(".")
     tables = TRUNCATION.get(coder) if dot else None
-    found = tables.get(task) if tables else TRUNCATION["vtm"].get(str(name))
-    if found is None:
+    bounds = tables.get(task) if tables else TRUNCATION["vtm"].get(str(name))
+    if bounds is None:
         raise UnsupportedInput(
             f"truncation={name!r}", f"one of {', '.join(TRUNCATION['vtm'])}, or hyperprior. before one of them"
         )
-    return found
+    return bounds

@@ -1,7 +1,8 @@
-"""Numbers split into planes of their bytes, and joined again.
+"""Split numbers into planes of their bytes, and join them again.
 
 The sign of a float is rotated to the lowest bit first. The highest plane is then the exponent, alone or with the first
-bits of the mantissa: the one plane of a feature that has few different values and is worth an entropy coder.
+bits of the mantissa. It is the only plane of a feature with few different values, and so the only one that an entropy
+coder makes smaller.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ _WORDS: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 def word_of(dtype: torch.dtype) -> tuple[int, bool]:
-    """Return the bytes of a dtype's numbers (of half a complex one), and whether their sign is rotated."""
+    """Return the bytes of a dtype's numbers (of half a complex number), and whether their sign is rotated."""
     size = dtype.itemsize // 2 if dtype.is_complex else dtype.itemsize
     return size, dtype.is_complex or (dtype.is_floating_point and size > 1)
 
@@ -53,12 +54,12 @@ def _split(words: NDArray[Any], planes: Bytes) -> None:
 
 @compiled
 def _split_rotated(words: NDArray[Any], planes: Bytes) -> None:
-    one, top = words.dtype.type(1), words.dtype.type(8 * words.itemsize - 1)
+    shift_one, top = words.dtype.type(1), words.dtype.type(8 * words.itemsize - 1)
     for plane in range(planes.shape[0]):
         row = planes[plane]
         shift = words.dtype.type(8 * plane)
         for i in range(len(words)):
-            row[i] = ((words[i] << one) | (words[i] >> top)) >> shift
+            row[i] = ((words[i] << shift_one) | (words[i] >> top)) >> shift
 
 
 @compiled
@@ -75,7 +76,7 @@ def _merge(planes: Bytes, words: NDArray[Any]) -> None:
 @compiled
 def _merge_rotated(planes: Bytes, words: NDArray[Any]) -> None:
     word = words.dtype.type
-    one, top = word(1), word(8 * words.itemsize - 1)
+    shift_one, top = word(1), word(8 * words.itemsize - 1)
     _merge(planes, words)
     for i in range(len(words)):
-        words[i] = (words[i] >> one) | (words[i] << top)
+        words[i] = (words[i] >> shift_one) | (words[i] << top)

@@ -1,4 +1,4 @@
-"""Lossless, for every dtype: the bytes as they are, or planes of bytes of equal rank, each in its shortest form."""
+"""The codec `raw`, lossless for every dtype: the bytes as they are, or byte planes, each in its shortest form."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from lamofc_codecs.raw.byte_planes import bytes_of, merge, split, word_of
 from lamofc_codecs.source import Encoding, Source
 
 _BYTES, _PLANES = b"\x00", b"\x01"
-"""The first byte of a section: the tensor's bytes follow, or planes."""
+"""First byte of a section, which says whether the tensor's bytes or its planes follow."""
 _PLANE = struct.Struct("<BQ")
 _SAMPLED_WORDS = 4096
 """Values from which the size of a record is estimated."""
 
 
 class Raw(Codec):
-    """Every bit comes back, NaN payloads and negative zeros included. Its profile is empty and no decoder needs it."""
+    """Lossless codec that restores every bit, those of NaNs and negative zeros included, without a profile."""
 
     id = "raw"
     number = 1
@@ -41,7 +41,7 @@ class Raw(Codec):
         return Profile(cls.id, {}, {})
 
     def encode(self, source: Source, quality: Quality | None) -> Encoding:
-        """Write planes where that is shorter than the bytes."""
+        """Write byte planes if they are shorter than the bytes themselves."""
         data = bytes_of(source.tensor)
         size, rotated = word_of(source.tensor.dtype)
         planes = [write_plane(plane) for plane in split(data, size, rotated)]
@@ -51,11 +51,11 @@ class Raw(Codec):
         return Encoding((b"".join((_PLANES, heads, *(body for _, body in planes))),))
 
     def keep(self, layers: Sequence[memoryview], decoded: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
-        """Code those rows anew, which loses nothing."""
+        """Code these rows again, without loss."""
         return self.encode(Source.of(decoded[torch.from_numpy(rows)].contiguous(), None), None).layers
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
-        """Refuse plain bytes of another length. Planes may be constant, so that few bytes stand for any number."""
+        """Refuse plain bytes of another length. Planes may be constant, so no length of theirs is too short."""
         if layers[0][:1] == _BYTES:
             require(
                 len(layers[0]) == size + 1, f"{len(layers[0])} bytes of which one is a mark, for a tensor of {size}"

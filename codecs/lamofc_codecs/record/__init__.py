@@ -1,7 +1,7 @@
-"""The container format: what a record says of itself, its sections, and many records in one buffer.
+"""The container format: the header and the sections of a record, and many records in one buffer.
 
-In: the coded layers of a tensor and the grid that they hold. Out: the bytes of a record, and back; every byte is under
-a checksum, and no length in a record is believed before it is checked."""
+In: the coded layers of a tensor and their grid. Out: the bytes of a record, and back. Checksums cover every byte, and
+every length in a record is checked before it is used."""
 
 from lamofc_codecs.record.framing import Buffer, inspect, pack, parse, sections
 from lamofc_codecs.record.grid import DTYPE_CODES, Grid

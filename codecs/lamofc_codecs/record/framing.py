@@ -1,8 +1,8 @@
-"""The framing of records: header, grid, section index, checksums. What the sections hold is the codec's business.
+"""The framing of records: header, grid, section index, checksums. The codec alone interprets the sections.
 
 A record is a grid of items (each with its own token count) x parts (each with its own dtype and channels), coded in
-layers, coarse first. A layer is cut into sections: one whole, or one for each item, part, or cell of the grid. A prefix
-of the bytes that ends where a layer ends is a valid record of a lower rate. The layout is in codecs/README.md.
+layers, coarse first. A layer is cut into sections: one for the whole grid, or one for each item, part or cell of it.
+A prefix of the bytes that ends where a layer ends is a valid record of a lower rate. The layout is in codecs/README.md.
 """
 
 import struct
@@ -29,7 +29,7 @@ _SHORT = struct.Struct("<BII")
 _GRID = struct.Struct("<IH")
 _U32 = struct.Struct("<I")
 _SHORT_END = _START.size + _SHORT.size
-_UPGRADE = "upgrade lamofc-store"
+_UPGRADE_HINT = "upgrade lamofc-store"
 
 
 def pack(
@@ -39,9 +39,10 @@ def pack(
     layers: Sequence[Sequence[Buffer]],
     partitions: Sequence[int] | None = None,
 ) -> bytes:
-    """The bytes of a record from the sections of its layers, coarse first; `profile` may be the whole id or "".
+    """Pack the sections of layers, coarse first, into the bytes of a record.
 
-    Without `partitions` every layer is one whole section.
+    `profile` is the id of the profile, 32 hex digits of it or more, or "" for none. Without `partitions` every layer is
+    one section.
     """
     cuts = tuple(partitions) if partitions is not None else (int(Partition.WHOLE),) * len(layers)
     grid.check()
@@ -62,13 +63,13 @@ def pack(
     if not short:
         flags |= FLAG_GRID | FLAG_SAME_TOKENS * (len(set(grid.tokens)) == 1)
         flags |= FLAG_SAME_PARTS * (len(set(grid.channels)) == len(set(grid.dtypes)) == 1)
-    kind = "<QI" if flags & FLAG_WIDE else "<II"
+    entry = "<QI" if flags & FLAG_WIDE else "<II"
     header = b"".join(
         (
             _START.pack(MAGIC, VERSION, number, flags, len(layers), bytes.fromhex(profile[:32]).ljust(16, b"\0")),
             _pack_grid(grid, flags),
             b"" if short else bytes(cuts),
-            *(struct.pack(kind, n, crc32c(section)) for n, section in zip(lengths, sections, strict=True)),
+            *(struct.pack(entry, n, crc32c(section)) for n, section in zip(lengths, sections, strict=True)),
         )
     )
     return b"".join((header, _U32.pack(crc32c(header)), *sections))
@@ -90,44 +91,44 @@ def _pack_grid(grid: Grid, flags: int) -> bytes:
 
 
 class _Frame(NamedTuple):
-    """What a header says before its section index, and how to read that."""
+    """The fields of a header before its section index, and the struct of that index."""
 
     number: int
     profile: str
     grid: Grid
     partitions: tuple[int, ...]
-    at: int
-    rest: struct.Struct
-    """The section index and the crc32c after it."""
+    index_start: int
+    index_struct: struct.Struct
+    """Struct of the section index and the crc32c after it."""
 
 
 def parse(record: Buffer, *, verified: bool = False) -> Header:
-    """The header of a record, or of a prefix that ends with a layer. Trusts nothing, reads only the header.
+    """Parse and check the header of a record, or of a prefix that ends with a layer; the sections are not read.
 
-    With `verified` its checksum is not computed again, because `verify` has done so.
+    With `verified` the checksum of the header is not computed again, because `verify` has done so.
     """
     view = memoryview(record).cast("B")
     frame = _short_frame(bytes(view[:_SHORT_END])) if len(view) > 6 and not view[6] & FLAG_GRID else _frame(view)
-    size = frame.at + frame.rest.size
+    size = frame.index_start + frame.index_struct.size
     if size > len(view):
         raise CorruptRecord(f"header of {size} bytes in a record of {len(view)} bytes")
-    index = frame.rest.unpack_from(view, frame.at)
-    if not verified and (found := crc32c(view[: size - 4])) != index[-1]:
-        raise CorruptRecord(f"header has crc32c {found:#010x}, it says {index[-1]:#010x}")
+    index = frame.index_struct.unpack_from(view, frame.index_start)
+    if not verified and (computed := crc32c(view[: size - 4])) != index[-1]:
+        raise CorruptRecord(f"header has crc32c {computed:#010x}, it says {index[-1]:#010x}")
     lengths = index[:-1:2]
-    layers, present = _present(len(view) - size, frame, lengths)
+    layers, present = _count_present(len(view) - size, frame, lengths)
     number, profile, grid, partitions = frame[:4]
     return Header(VERSION, number, profile, grid, partitions, lengths, index[1::2], size, layers, present)
 
 
 def _frame(view: memoryview | bytes) -> _Frame:
-    """The fields before the section index, each checked."""
+    """Parse and check the fields of a header before its section index."""
     try:
         magic, version, number, flags, layers, profile = _START.unpack_from(view)
         if magic != MAGIC:
             raise CorruptRecord(f"record begins with {magic!r}, not with {MAGIC!r}")
         if version != VERSION:
-            raise CorruptRecord(f"record of format version {version}; this reader knows {VERSION}", _UPGRADE)
+            raise CorruptRecord(f"record of format version {version}; this reader knows {VERSION}", _UPGRADE_HINT)
         if flags >= 16 or (flags & 12 and not flags & FLAG_GRID) or not 1 <= layers <= MAX_LAYERS:
             raise CorruptRecord(
                 f"record has flags {flags:#04x}, {layers} layers; expected known flags, 1 to {MAX_LAYERS}"
@@ -143,79 +144,82 @@ def _frame(view: memoryview | bytes) -> _Frame:
 
 
 _short_frame = lru_cache(1024)(_frame)
-"""Records of one feature mostly begin with the same bytes."""
+"""`_frame` with a cache, because the short headers of one feature mostly begin with the same bytes."""
 
 
 def _parse_grid(view: memoryview | bytes, flags: int, layers: int) -> tuple[Grid, tuple[int, ...], int]:
-    """The grid, the partition of each layer, and where the section index begins. May raise struct.error."""
+    """Parse the grid and the partition of each layer, and return the start of the section index with them.
+
+    A header that is too short raises struct.error.
+    """
     at = _START.size
     if not flags & FLAG_GRID:
         code, tokens, channels = _SHORT.unpack_from(view, at)
-        grid = _known_grid((tokens,), (channels,), (code,))
+        grid = _checked_grid((tokens,), (channels,), (code,))
         return grid, (0,) * layers, at + _SHORT.size
     items, parts = _GRID.unpack_from(view, at)
     if not 1 <= items <= MAX_ITEMS or not 1 <= parts <= MAX_PARTS:
         raise CorruptRecord(f"grid of {items} items x {parts} parts; expected 1 to {MAX_ITEMS} x 1 to {MAX_PARTS}")
     at += _GRID.size
-    told = 1 if flags & FLAG_SAME_TOKENS else items
-    lengths = struct.unpack_from(f"<{told}I", view, at)
-    at += 4 * told
-    told_parts = 1 if flags & FLAG_SAME_PARTS else parts
-    shapes = struct.unpack_from("<" + "BI" * told_parts, view, at)
-    at += 5 * told_parts
+    token_counts = 1 if flags & FLAG_SAME_TOKENS else items
+    lengths = struct.unpack_from(f"<{token_counts}I", view, at)
+    at += 4 * token_counts
+    part_shapes = 1 if flags & FLAG_SAME_PARTS else parts
+    shapes = struct.unpack_from("<" + "BI" * part_shapes, view, at)
+    at += 5 * part_shapes
     partitions = struct.unpack_from(f"<{layers}B", view, at)
     if max(partitions) > Partition.CELL:
         raise CorruptRecord(f"partitions {partitions}; expected each to be 0 to {int(Partition.CELL)}")
-    grid = _known_grid(
-        lengths * items if told < items else lengths,
-        shapes[1::2] * parts if told_parts < parts else shapes[1::2],
-        shapes[::2] * parts if told_parts < parts else shapes[::2],
+    grid = _checked_grid(
+        lengths * items if token_counts < items else lengths,
+        shapes[1::2] * parts if part_shapes < parts else shapes[1::2],
+        shapes[::2] * parts if part_shapes < parts else shapes[::2],
     )
     return grid, partitions, at + layers
 
 
-def _known_grid(tokens: tuple[int, ...], channels: tuple[int, ...], codes: tuple[int, ...]) -> Grid:
-    """The grid of numbers from a header, once they are known to be sane."""
+def _checked_grid(tokens: tuple[int, ...], channels: tuple[int, ...], codes: tuple[int, ...]) -> Grid:
+    """Return the grid of the numbers in a header, or refuse an unknown dtype or too many elements."""
     try:
         grid = Grid(tokens, channels, tuple([DTYPES[code] for code in codes]))
     except KeyError as unknown:
-        raise CorruptRecord(f"dtype code {unknown}; expected one of {list(DTYPES)}", _UPGRADE) from None
+        raise CorruptRecord(f"dtype code {unknown}; expected one of {list(DTYPES)}", _UPGRADE_HINT) from None
     if grid.elements > MAX_ELEMENTS:
         raise CorruptRecord(f"record claims {grid.elements} elements; the format allows {MAX_ELEMENTS}")
     return grid
 
 
-def _present(payload: int, frame: _Frame, lengths: tuple[int, ...]) -> tuple[int, int]:
-    """How many layers, and how many sections, a payload of that many bytes holds."""
-    count, end, found, ends = 0, 0, (0, 0), []
+def _count_present(payload: int, frame: _Frame, lengths: tuple[int, ...]) -> tuple[int, int]:
+    """Count the layers and the sections that a payload of this many bytes holds."""
+    count, end, present, ends = 0, 0, (0, 0), []
     for layer, partition in enumerate(frame.partitions):
         more = frame.grid.sections(partition)
         end += sum(lengths[count : count + more])
         count += more
         ends.append(end)
         if end == payload:
-            found = layer + 1, count
-    if not found[0]:
+            present = layer + 1, count
+    if not present[0]:
         raise CorruptRecord(f"{payload} bytes follow the header; its layers end after {ends}")
-    return found
+    return present
 
 
 def sections(record: Buffer, header: Header, *, verified: bool = False) -> list[memoryview]:
-    """The sections that the record holds, in order, each checked against its crc32c; views, nothing is copied.
+    """Return views of the sections that a record holds, in order, each checked against its crc32c.
 
     With `verified` no checksum is computed again.
     """
     view = memoryview(record).cast("B")
     bounds = list(accumulate(header.lengths[: header.present], initial=header.size))
-    found = [view[start:stop] for start, stop in pairwise(bounds)]
+    contents = [view[start:stop] for start, stop in pairwise(bounds)]
     if not verified:
-        for number, content in enumerate(found):
+        for number, content in enumerate(contents):
             _check(content, header, number)
-    return found
+    return contents
 
 
 def section(record: Buffer, header: Header, number: int) -> memoryview:
-    """One section, by its number among all, checked against its crc32c."""
+    """Return one section by its number among all sections, checked against its crc32c."""
     if not 0 <= number < header.present:
         raise CorruptRecord(
             f"section {number} is not among the {header.present} here", "read more layers of the record"
@@ -227,11 +231,11 @@ def section(record: Buffer, header: Header, number: int) -> memoryview:
 
 
 def _check(content: memoryview, header: Header, number: int) -> None:
-    found, said = crc32c(content), header.checksums[number]
-    if found != said:
-        raise CorruptRecord(f"section {number} has crc32c {found:#010x}, the header says {said:#010x}")
+    computed, stored = crc32c(content), header.checksums[number]
+    if computed != stored:
+        raise CorruptRecord(f"section {number} has crc32c {computed:#010x}, the header says {stored:#010x}")
 
 
 def inspect(record: Buffer) -> Header:
-    """The header of a record, its own checksum checked, its sections not read."""
+    """Parse the header of a record and check it against its checksum; the sections are not read."""
     return parse(record)

@@ -1,4 +1,4 @@
-"""What a record holds: its grid of items and parts, their dtypes, and how a layer is cut into sections."""
+"""The grid of a record: its items and parts, their dtypes, and the cut of a layer into sections."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -8,7 +8,7 @@ from lamofc_codecs.errors import UnsupportedInput
 MAX_ITEMS = 1 << 20
 MAX_PARTS = 1 << 14
 MAX_ELEMENTS = 1 << 33
-"""Elements of one record, over all items and parts: what a decoder may be asked to allocate."""
+"""Elements of one record, over all items and parts, which bounds what a decoder may have to allocate."""
 
 DTYPES = {
     1: "float64", 2: "float32", 3: "float16", 4: "bfloat16",
@@ -16,57 +16,57 @@ DTYPES = {
     16: "int8", 17: "int16", 18: "int32", 19: "int64", 24: "uint8", 25: "uint16", 26: "uint32", 27: "uint64",
     32: "bool", 40: "complex32", 41: "complex64", 42: "complex128",
 }  # fmt: skip
-"""dtype code -> name of the torch dtype. Codes are never given to another dtype."""
+"""Name of the torch dtype of each dtype code. A code never comes to mean another dtype."""
 
 DTYPE_CODES = {name: code for code, name in DTYPES.items()}
 
 
 class Partition(IntEnum):
-    """How a layer is cut into sections, in the order in which they stand."""
+    """The cut of a layer into sections: one for all, or one for each item, part or cell."""
 
     WHOLE = 0
     ITEM = 1
     PART = 2
     CELL = 3
-    """One for each item and part, the parts of an item side by side."""
+    """One section for each item and part, the parts of an item side by side."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What a record holds: items x parts of tensors, tokens x channels each."""
+    """Items x parts of tensors in a record, tokens x channels each."""
 
     tokens: tuple[int, ...]
-    """Of each item."""
+    """Tokens of each item."""
     channels: tuple[int, ...]
-    """Of each part."""
+    """Channels of each part."""
     dtypes: tuple[str, ...]
-    """Of each part; names of torch dtypes, such as "bfloat16"."""
+    """Names of the torch dtypes of each part, such as "bfloat16"."""
 
     @property
     def items(self) -> int:
-        """How many samples."""
+        """Number of items."""
         return len(self.tokens)
 
     @property
     def parts(self) -> int:
-        """How many features of each."""
+        """Number of parts of each item."""
         return len(self.channels)
 
     @property
     def elements(self) -> int:
-        """Values over all items and parts."""
+        """Number of values over all items and parts."""
         return sum(self.tokens) * sum(self.channels)
 
     def sections(self, partition: int) -> int:
-        """How many sections a layer has that is cut in that way."""
+        """Count the sections of a layer with this partition."""
         return (1, self.items, self.parts, self.items * self.parts)[partition]
 
     def section(self, partition: int, item: int, part: int) -> int:
-        """Which section of such a layer holds that cell."""
+        """Return the index of the section that holds a cell, within a layer with this partition."""
         return (0, item, part, item * self.parts + part)[partition]
 
     def check(self) -> None:
-        """Refuse what no header can say."""
+        """Refuse a grid that the header of a record cannot express."""
         if len(self.dtypes) != self.parts or not 1 <= self.items <= MAX_ITEMS or not 1 <= self.parts <= MAX_PARTS:
             raise UnsupportedInput(
                 f"{self.items} items x {self.parts} parts with {len(self.dtypes)} dtypes; "

@@ -24,19 +24,19 @@ from lamofc_codecs.record.grid import DTYPES, MAX_ELEMENTS, MAX_ITEMS, MAX_PARTS
 from lamofc_codecs.runtime import Int, as_bytes, compiled, crc32c_span
 
 _MAGIC = int.from_bytes(MAGIC, "little")
-_KNOWN = np.isin(np.arange(256), list(DTYPES))
+_IS_DTYPE_CODE = np.isin(np.arange(256), list(DTYPES))
 _CELL = int(Partition.CELL)
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Records in one buffer: one copy to a device, one call for all."""
+    """Records in one buffer, which one copy moves to a device and one call checks or decodes."""
 
     buffer: NDArray[np.uint8]
     offsets: NDArray[np.int64]
-    """n + 1 of them: record i is `buffer[offsets[i] : offsets[i + 1]]`."""
+    """Offsets of n + 1 bounds: record i is `buffer[offsets[i] : offsets[i + 1]]`."""
     verified: bool = False
-    """Whether every checksum was compared; a decoder then computes none again. `verify` returns such a value."""
+    """Whether `verify` compared every checksum, so that a decoder need not compute them again."""
 
     @classmethod
     def of(cls, records: Sequence[Buffer]) -> "Packed":
@@ -49,20 +49,20 @@ class Packed:
         return max(len(self.offsets) - 1, 0)
 
     def __getitem__(self, index: int) -> memoryview:
-        """The bytes of one record, a view."""
+        """Return a view of the bytes of one record."""
         return self.buffer.data[int(self.offsets[index]) : int(self.offsets[index + 1])]
 
     def __iter__(self) -> Iterator[memoryview]:
         return (self[index] for index in range(len(self)))
 
     def take(self, indices: Iterable[int]) -> "PackedView":
-        """Return some of the records, in that order, as verified as all of them are; nothing is copied."""
+        """Return views of some of the records, in the order of `indices`; they count as verified if all of them are."""
         return PackedView(tuple(self[index] for index in indices), self.verified)
 
 
 @dataclass(frozen=True, slots=True)
 class PackedView(Sequence[memoryview]):
-    """Some records of a `Packed`, in an order of their own."""
+    """Views of some records of a `Packed`, in any order."""
 
     records: tuple[memoryview, ...]
     verified: bool
@@ -79,10 +79,10 @@ class PackedView(Sequence[memoryview]):
 
 
 def verify(packed: Packed) -> Packed:
-    """Check the framing, the header's and every section's crc32c of all records; raise at the first that is wrong.
+    """Check the framing and every crc32c of all records, and return them as verified; the first bad record raises.
 
-    The records are returned as verified ones. One compiled call does it all without the GIL; only a failure comes back
-    to Python, which words the error.
+    One compiled call checks all records without the GIL. Only a bad record is parsed again in Python, which words the
+    error.
     """
     buffer = as_bytes(packed.buffer)
     offsets = np.ascontiguousarray(packed.offsets, np.int64)
@@ -103,7 +103,7 @@ def verify(packed: Packed) -> Packed:
 
 @compiled
 def _first_bad(buffer: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Int:
-    """The number of the first record that is not sound, or -1."""
+    """Return the index of the first bad record, or -1."""
     for record in range(offsets.size - 1):
         if not _sound(buffer, offsets[record], offsets[record + 1]):
             return np.int64(record)
@@ -112,7 +112,7 @@ def _first_bad(buffer: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Int:
 
 @compiled
 def _uint(buffer: NDArray[np.uint8], at: Int, size: Int) -> Int:
-    """A little-endian number of up to 8 bytes; negative if it does not fit into a signed one."""
+    """Return a little-endian number of up to 8 bytes; it is negative if it exceeds the range of int64."""
     value = np.int64(0)
     for k in range(size):
         value |= np.int64(buffer[at + k]) << np.int64(8 * k)
@@ -121,7 +121,7 @@ def _uint(buffer: NDArray[np.uint8], at: Int, size: Int) -> Int:
 
 @compiled
 def _sound(buffer: NDArray[np.uint8], start: Int, stop: Int) -> bool:
-    """Whether one record is well framed and every checksum agrees."""
+    """Say whether one record is well framed and every checksum agrees."""
     if stop - start < 45 or _uint(buffer, start, 4) != _MAGIC or buffer[start + 4] != VERSION:
         return False
     flags, layers = np.int64(buffer[start + 6]), np.int64(buffer[start + 7])
@@ -152,42 +152,42 @@ def _sound(buffer: NDArray[np.uint8], start: Int, stop: Int) -> bool:
 
 @compiled
 def _sound_short(buffer: NDArray[np.uint8], at: Int, flags: Int) -> Int:
-    """Where the short form ends, or -1 if it is unsound."""
+    """Return the end of a shape in the short form, or -1 if it is invalid."""
     tokens, channels = _uint(buffer, at + 1, 4), _uint(buffer, at + 5, 4)
-    if flags & ~FLAG_WIDE or not _KNOWN[buffer[at]] or (channels and tokens > MAX_ELEMENTS // channels):
+    if flags & ~FLAG_WIDE or not _IS_DTYPE_CODE[buffer[at]] or (channels and tokens > MAX_ELEMENTS // channels):
         return np.int64(-1)
     return at + 9
 
 
 @compiled
 def _sound_grid(buffer: NDArray[np.uint8], at: Int, stop: Int, flags: Int) -> tuple[Int, Int, Int]:
-    """Where the grid of the long form ends (-1 if it is unsound), its items and its parts."""
+    """Return the end of a grid in the long form (-1 if it is invalid), its items and its parts."""
     items, parts = _uint(buffer, at, 4), _uint(buffer, at + 4, 2)
     if items < 1 or items > MAX_ITEMS or parts < 1 or parts > MAX_PARTS:
         return np.int64(-1), items, parts
     at += 6
-    told = np.int64(1) if flags & FLAG_SAME_TOKENS else items
-    told_parts = np.int64(1) if flags & FLAG_SAME_PARTS else parts
-    if at + 4 * told + 5 * told_parts > stop:
+    token_counts = np.int64(1) if flags & FLAG_SAME_TOKENS else items
+    part_shapes = np.int64(1) if flags & FLAG_SAME_PARTS else parts
+    if at + 4 * token_counts + 5 * part_shapes > stop:
         return np.int64(-1), items, parts
     tokens, channels = np.int64(0), np.int64(0)
-    for item in range(told):
+    for item in range(token_counts):
         tokens += _uint(buffer, at + 4 * item, 4)
-    at += 4 * told
-    for part in range(told_parts):
-        if not _KNOWN[buffer[at + 5 * part]]:
+    at += 4 * token_counts
+    for part in range(part_shapes):
+        if not _IS_DTYPE_CODE[buffer[at + 5 * part]]:
             return np.int64(-1), items, parts
         channels += _uint(buffer, at + 5 * part + 1, 4)
-    tokens *= items // told
-    channels *= parts // told_parts
+    tokens *= items // token_counts
+    channels *= parts // part_shapes
     if channels and tokens > MAX_ELEMENTS // channels:
         return np.int64(-1), items, parts
-    return at + 5 * told_parts, items, parts
+    return at + 5 * part_shapes, items, parts
 
 
 @compiled
 def _sound_sections(buffer: NDArray[np.uint8], index: Int, stop: Int, counts: NDArray[np.int64], width: Int) -> bool:
-    """Whether the sections of some number of whole layers fill the record, each with its crc32c."""
+    """Say whether the sections of some number of complete layers fill the record, and each agrees with its crc32c."""
     start = index + counts.sum() * (width + 4) + 4
     at, present, number = start, np.int64(-1), np.int64(0)
     for layer in range(counts.size):

@@ -1,16 +1,16 @@
-"""The result of encoding: the bytes of a record, and the sums that every later figure is computed from."""
+"""The result of encoding: the bytes of a record, and the sums from which all figures are computed."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer of a record: the bytes that a reader fetches for it and the error that remains."""
+    """One layer of a record: its bytes, and the error that remains once it is decoded."""
 
     bytes: int
     """Bytes of the layer's sections. The first layer counts the header, so that sums are lengths of prefixes."""
     sse: float
-    """Squared error of what this layer and all before it decode to."""
+    """Squared error of the tensor that this layer and all before it decode to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Part(Figures):
     """The figures of one feature of a group that is coded jointly."""
 
     name: str
-    """The feature."""
+    """Name of the feature."""
     layers: tuple[float, ...]
     """Squared error that remains with each layer."""
 
@@ -55,11 +55,11 @@ class Record(Figures):
 
     data: bytes
     codec: str
-    """The codec that wrote it: the lossless one where another gained nothing."""
+    """Id of the codec that wrote the record: the lossless one if the profile's codec gained nothing."""
     layers: tuple[Layer, ...]
     payload_bits: int
     """Bits of the sections, without the header."""
     parts: tuple[Part, ...] = ()
-    """Each feature of a group."""
+    """Figures of each feature of a group."""
     items: tuple[Item, ...] = ()
-    """Each of several items."""
+    """Figures of each item, if the record holds several."""

@@ -1,4 +1,4 @@
-"""Arrays, casts and compiled code on which every codec stands; nothing here knows of codecs.
+"""Arrays, casts and compiled code that every codec uses, and that depend on no codec.
 
 In: arrays and tensors. Out: the same, converted, checksummed or multiplied exactly."""
 

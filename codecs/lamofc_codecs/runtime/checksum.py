@@ -1,9 +1,9 @@
 """crc32c (Castagnoli), the checksum of records: one definition, in Python and inside numba code.
 
-`crc32c(data)` is for Python; `crc32c_span(buffer, start, stop, crc)` may be called from other compiled code, which is
-how a whole batch of records is checked without coming back to Python. On x86 with SSE4.2 and on arm64 with the crc
+`crc32c(data)` is for Python. Compiled code calls `crc32c_span(buffer, start, stop, crc)`, so that a batch of records is
+checked without a return to Python. On x86 with SSE4.2 and on arm64 with the crc
 extension the processor's own instruction is used, three streams at once, because one stream waits three cycles for each
-8 bytes; elsewhere eight tables are read for each 8 bytes. All forms give the same values.
+8 bytes. Other processors look up eight tables for each 8 bytes. All forms give the same values.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ POLYNOMIAL = 0x82F63B78
 
 _LONG = 1024
 _SHORT = 128
-"""Bytes of one of the three streams that run side by side; the long form first, the short one for what is left."""
+"""Bytes of each of the three parallel streams: long ones as far as they go, then short ones."""
 
 
 def _byte_table() -> NDArray[np.uint32]:
-    """The crc of each single byte."""
+    """Return the crc of each single byte."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = np.where(table & 1, (table >> 1) ^ np.uint32(POLYNOMIAL), table >> 1).astype(np.uint32)
@@ -29,7 +29,7 @@ def _byte_table() -> NDArray[np.uint32]:
 
 
 def _slice_tables() -> NDArray[np.uint32]:
-    """8 x 256: row k is the crc of a byte with k zero bytes behind it."""
+    """Return tables of 8 x 256: row k has the crc of each byte with k zero bytes after it."""
     tables = [_byte_table()]
     for _ in range(7):
         tables.append((tables[0][tables[-1] & 0xFF] ^ (tables[-1] >> 8)).astype(np.uint32))
@@ -37,7 +37,10 @@ def _slice_tables() -> NDArray[np.uint32]:
 
 
 def _shift_tables(zeros: int) -> NDArray[np.uint32]:
-    """4 x 256: what `zeros` zero bytes make of each byte of a running crc (a linear map, so four look-ups and xors)."""
+    """Return tables of 4 x 256 that append `zeros` zero bytes to a running crc.
+
+    The map is linear, so the crc of the four bytes of a running crc is the xor of four look-ups.
+    """
     bits = (np.uint32(1) << np.arange(32, dtype=np.uint32)).astype(np.uint32)
     table = _byte_table()
     for _ in range(zeros):
@@ -57,7 +60,7 @@ _ONES = np.uint64(0xFFFFFFFF)
 
 @inlined
 def _after(crc: Int, tables: NDArray[np.uint32]) -> Int:
-    """The running crc as it is once the zero bytes of `tables` have followed."""
+    """Append the zero bytes of `tables` to a running crc."""
     low, high = crc & np.uint64(0xFFFF), crc >> np.uint64(16)
     return np.uint64(
         tables[0, low & np.uint64(255)]
@@ -69,13 +72,13 @@ def _after(crc: Int, tables: NDArray[np.uint32]) -> Int:
 
 @inlined
 def _fold8(crc: Int, byte: Int) -> Int:
-    """Fold one byte into a running crc by the table."""
+    """Append one byte to a running crc by table look-up."""
     return np.uint64(_TABLES[0, (crc ^ np.uint64(byte)) & np.uint64(255)]) ^ (crc >> np.uint64(8))
 
 
 @compiled
 def _by_table(buffer: NDArray[np.uint8], start: Int, stop: Int, crc: Int) -> Int:
-    """Eight table look-ups for each 8 bytes."""
+    """Compute the crc by eight table look-ups for each 8 bytes."""
     at, value = start, np.uint64(crc) ^ _ONES
     while at + 8 <= stop:
         word = load64(buffer, at) ^ value
@@ -91,7 +94,7 @@ def _by_table(buffer: NDArray[np.uint8], start: Int, stop: Int, crc: Int) -> Int
 
 @compiled
 def _by_instruction(buffer: NDArray[np.uint8], start: Int, stop: Int, crc: Int) -> Int:
-    """Three streams of the processor's instruction, joined by table look-ups; then one stream, then single bytes."""
+    """Compute the crc by the processor's instruction: three streams, then one, then single bytes."""
     at, value = start, np.uint64(crc) ^ _ONES
     while at + 3 * _LONG <= stop:
         second, third = np.uint64(0), np.uint64(0)
@@ -126,11 +129,11 @@ The caller keeps start and stop inside the buffer and passes them as signed inte
 
 
 @compiled
-def _whole(buffer: NDArray[np.uint8]) -> Int:
+def _full(buffer: NDArray[np.uint8]) -> Int:
     return crc32c_span(buffer, 0, buffer.size, np.uint32(0))
 
 
 def crc32c(data: Bytes, start: int = 0) -> int:
-    """The crc32c of `data`, going on from `start`, the crc of what stood before it."""
+    """Return the crc32c of `data`, continued from `start`, the crc of the bytes before it."""
     array = as_bytes(data)
-    return int(_whole(array) if start == 0 else crc32c_span(array, 0, array.size, np.uint32(start)))
+    return int(_full(array) if start == 0 else crc32c_span(array, 0, array.size, np.uint32(start)))

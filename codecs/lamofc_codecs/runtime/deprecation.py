@@ -1,4 +1,4 @@
-"""Former names of a module's public names, which work for one release."""
+"""Keep the former names of a module's public names for one release."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def former_names(module: str, names: Mapping[str, tuple[str, Any]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module: for each former name, the words for what replaces it, and the value."""
+    """Return the `__getattr__` of a module; `names` maps a former name to the words for the new one, and the value."""
 
     def find(name: str) -> Any:
         if name not in names:

@@ -1,4 +1,4 @@
-"""Which values of a tensor float32 can hold: lossy codecs compute in it."""
+"""Find the values of a tensor that float32 cannot hold, in which lossy codecs compute."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def lost_in_float32(tensor: Tensor) -> Tensor:
 
 
 def describe_lost(tensor: Tensor) -> str:
-    """Describe which values of tokens x channels float32 cannot hold, and name the first of them."""
+    """Describe the values of tokens x channels that float32 cannot hold, and locate the first of them."""
     values = tensor.to(torch.float32)
     marks = {
         "are not finite numbers": ~torch.isfinite(tensor),
         "are beyond the range of float32": ~torch.isfinite(values),
         "would become zero in float32": _vanishing(tensor, values),
     }
-    what, mark = next((what, mark) for what, mark in marks.items() if mark.any())
+    loss, mark = next((loss, mark) for loss, mark in marks.items() if mark.any())
     token, channel = divmod(int(mark.flatten().int().argmax()), tensor.shape[1])
     first = f"the first, {float(tensor[token, channel]):g}, at token {token}, channel {channel}"
-    return f"{int(mark.sum())} of {tensor.numel()} values {what}, {first}"
+    return f"{int(mark.sum())} of {tensor.numel()} values {loss}, {first}"
 
 
 def _vanishing(tensor: Tensor, values: Tensor) -> Tensor:

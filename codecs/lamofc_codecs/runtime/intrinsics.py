@@ -1,4 +1,4 @@
-"""Single instructions of the processor that numba has no name for, as functions for compiled code."""
+"""Processor instructions that numba does not offer, as functions for compiled code."""
 
 import platform
 from typing import Any
@@ -10,9 +10,9 @@ from numba.extending import intrinsic
 
 
 def _crc32c_instruction() -> str:
-    """The LLVM intrinsic that folds 8 bytes into a crc32c on this processor, or nothing.
+    """Return the LLVM intrinsic that appends 8 bytes to a crc32c on this processor, or "" if there is none.
 
-    Numba may be told to compile for another processor than this one; then nothing is taken for granted.
+    Numba can be set to compile for another processor than this one, whose instructions are then not known.
     """
     if config.CPU_NAME or config.CPU_FEATURES:
         return ""
@@ -29,7 +29,7 @@ CRC32C = _crc32c_instruction()
 
 
 def _store16(typingctx: Any, buffer: Any, at: Any, value: Any) -> Any:
-    """Write the low 16 bits of a number into a uint8 array at `at`, at any alignment. The caller keeps the bounds."""
+    """Write 16 bits of a number to a uint8 array from `at` on, at any alignment. The caller checks the bounds."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -41,7 +41,7 @@ def _store16(typingctx: Any, buffer: Any, at: Any, value: Any) -> Any:
 
 
 def _load64(typingctx: Any, buffer: Any, at: Any) -> Any:
-    """The 8 bytes of a uint8 array from `at`, at any alignment, as a uint64. The caller keeps within the bounds."""
+    """Read 8 bytes of a uint8 array from `at` on, at any alignment, as a uint64. The caller checks the bounds."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -52,7 +52,7 @@ def _load64(typingctx: Any, buffer: Any, at: Any) -> Any:
 
 
 def _load16(typingctx: Any, buffer: Any, at: Any) -> Any:
-    """The 2 bytes of a uint8 array from `at`, at any alignment, as a uint32. The caller keeps within the bounds."""
+    """Read 2 bytes of a uint8 array from `at` on, at any alignment, as a uint32. The caller checks the bounds."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
@@ -63,13 +63,13 @@ def _load16(typingctx: Any, buffer: Any, at: Any) -> Any:
 
 
 def _fold64(typingctx: Any, crc: Any, word: Any) -> Any:
-    """Fold 8 bytes into a running crc32c (uint64 in, uint64 out)."""
+    """Append 8 bytes to a running crc32c (uint64 in, uint64 out)."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         wide, narrow = ir.IntType(64), ir.IntType(32)
         on_x86 = CRC32C.startswith("llvm.x86")
-        kind = ir.FunctionType(wide, [wide, wide]) if on_x86 else ir.FunctionType(narrow, [narrow, wide])
-        fold = builder.module.declare_intrinsic(CRC32C, fnty=kind)
+        signature_type = ir.FunctionType(wide, [wide, wide]) if on_x86 else ir.FunctionType(narrow, [narrow, wide])
+        fold = builder.module.declare_intrinsic(CRC32C, fnty=signature_type)
         if on_x86:
             return builder.call(fold, args)
         return builder.zext(builder.call(fold, [builder.trunc(args[0], narrow), args[1]]), wide)

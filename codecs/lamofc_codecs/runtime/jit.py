@@ -1,4 +1,4 @@
-"""How this package compiles: one decorator, so that the choice is made once, and typed."""
+"""Decorators that compile functions with numba, so that all are compiled alike and keep their types."""
 
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeAlias, TypeVar
@@ -11,26 +11,26 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 Bytes: TypeAlias = bytes | bytearray | memoryview | NDArray[np.uint8]
-"""What holds bytes."""
+"""Types that hold bytes."""
 
 Int: TypeAlias = Any
 """An integer in compiled code: numba infers its width, a type checker cannot."""
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile on first call, keep the machine code on disk, hold no GIL while it runs.
+    """Compile a function at its first call, to machine code that is cached on disk and runs without the GIL.
 
-    No `parallel=True` (its threads do not survive a fork, as in a loader's workers) and no `fastmath` (bytes must not
-    depend on how sums are ordered).
+    `parallel=True` is not used, because its threads do not survive a fork, as in the workers of a loader; nor is
+    `fastmath`, because bytes must not depend on the order of sums.
     """
     return njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """The same for a few lines that stand inside a hot loop."""
+    """Compile a function of a few lines into the code of its callers, for hot loops."""
     return njit(cache=True, nogil=True, inline="always")(function)  # type: ignore[no-any-return]
 
 
 def as_bytes(data: Bytes) -> NDArray[np.uint8]:
-    """The bytes as a read-only array, not copied: numba compiles anew for writable ones, so it is shown no others."""
+    """Return a view of the bytes as a read-only array, because numba would compile once more for writable ones."""
     return np.frombuffer(memoryview(data).toreadonly(), np.uint8)  # type: ignore[arg-type]

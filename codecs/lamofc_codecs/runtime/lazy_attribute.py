@@ -1,7 +1,7 @@
-"""An attribute worked out when it is first asked for, without a lock.
+"""An attribute that is computed at its first access, without a lock.
 
-`functools.cached_property` of Python 3.11 holds one lock for all instances of a class; a process forked while another
-thread holds it waits for ever. Threads that ask at once may both work it out here: the results are equal.
+`functools.cached_property` of Python 3.11 holds one lock for all instances of a class, so a process that is forked
+while another thread holds it waits for ever. Here two threads may both compute the attribute; the results are equal.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ Value = TypeVar("Value")
 
 
 class lazy(Generic[Value]):
-    """Kept in the instance's `__dict__`, where later look-ups find it before they come here."""
+    """Decorator of a method without arguments, whose result is stored in the instance's `__dict__` under its name."""
 
-    def __init__(self, work: Callable[[Any], Value]) -> None:
-        self._work = work
-        self.__doc__ = work.__doc__
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
 
     @overload
     def __get__(self, instance: None, owner: type) -> "lazy[Value]": ...
@@ -24,5 +24,5 @@ class lazy(Generic[Value]):
     def __get__(self, instance: object | None, owner: type) -> "lazy[Value] | Value":
         if instance is None:
             return self
-        value = instance.__dict__[self._work.__name__] = self._work(instance)
+        value = instance.__dict__[self._compute.__name__] = self._compute(instance)
         return value

@@ -1,9 +1,9 @@
-"""The exact product of int8 matrices, on which it rests that decoding gives the same values everywhere.
+"""The exact product of int8 matrices, with which decoding gives the same values on every machine.
 
-`torch._int_mm` is fast but private, and not to be trusted blindly: on the CPU, torch 2.14 returns uninitialised memory
-for an operand with an axis of length 1 whose strides are not those of a row-major matrix, such as one row cut out of a
-column-major array. So operands are brought into row-major form first, and `_int_mm` is checked once for each device.
-Where it is absent or wrong, float64 takes its place: sums of up to 2 ** 38 such products are exact in it, too.
+`torch._int_mm` is fast but private, and has had faults: on the CPU, torch 2.14 returns uninitialised memory for an
+operand with an axis of length 1 whose strides are not those of a row-major matrix, such as one row cut out of a
+column-major array. So operands are brought into row-major form first, and `_int_mm` is checked once for each device. If
+it is absent or wrong, float64 replaces it, in which sums of up to 2 ** 38 such products are exact as well.
 """
 
 from functools import cache
@@ -27,16 +27,16 @@ def int8_matmul(left: Tensor, right: Tensor) -> Tensor:
 
 @cache
 def int_mm_is_exact(device: torch.device) -> bool:
-    """Whether `torch._int_mm` is there and gives exact products on this device; CUDA takes larger shapes only."""
-    draw = torch.Generator().manual_seed(0)
-    least = 1 if device.type == "cpu" else 32
+    """Say whether `torch._int_mm` exists and gives exact products on a device."""
+    generator = torch.Generator().manual_seed(0)
+    multiple = 1 if device.type == "cpu" else 32  # CUDA takes larger shapes only
     try:
         for shape in _SHAPES:
-            rows, inner, columns = (-(-length // least) * least for length in shape)
-            left = torch.randint(-127, 128, (rows, inner), generator=draw).to(torch.int8)
-            right = torch.randint(-127, 128, (inner, columns), generator=draw).to(torch.int8)
-            found = torch._int_mm(left.to(device), right.to(device)).cpu()
-            if not torch.equal(found, _by_floats(left, right)):
+            rows, inner, columns = (-(-length // multiple) * multiple for length in shape)
+            left = torch.randint(-127, 128, (rows, inner), generator=generator).to(torch.int8)
+            right = torch.randint(-127, 128, (inner, columns), generator=generator).to(torch.int8)
+            product = torch._int_mm(left.to(device), right.to(device)).cpu()
+            if not torch.equal(product, _by_floats(left, right)):
                 return False
     except (AttributeError, NotImplementedError, RuntimeError):
         return False

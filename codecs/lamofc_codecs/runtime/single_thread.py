@@ -1,9 +1,9 @@
-"""Keep torch's operators on the calling thread, without touching any other thread.
+"""Keep torch's operators on the calling thread, without an effect on any other thread.
 
 Records are spread over the cores already; the threads that torch adds would wait for each other longer than they work.
-`torch.set_num_threads` is no way to prevent that: beside the calling thread's setting it writes the default of the
-process, which every thread that uses torch for the first time reads later. A library that sets it to 1 and back can
-leave it at 1 for good. The functions of OpenMP and of MKL that are called here concern the calling thread alone.
+`torch.set_num_threads` cannot prevent that: beside the calling thread's setting it writes the default of the process,
+which every thread reads when it first uses torch. A library that sets it to 1 and back can leave it at 1 for good. The
+functions of OpenMP and of MKL that are called here change the calling thread alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SetThreads = Callable[[int], int]
 
 @contextmanager
 def single_threaded() -> Iterator[None]:
-    """Keep torch's operators on the calling thread until the block ends; its own setting then stands again."""
+    """Keep torch's operators on the calling thread until the block ends, which restores the thread's own setting."""
     threads = torch.get_num_threads()
     if threads == 1:
         yield
@@ -48,7 +48,7 @@ def stay_single_threaded() -> None:
 def _setters() -> tuple[SetThreads, SetThreads]:
     """Return `omp_set_num_threads` and `mkl_set_num_threads_local` of the libraries that torch itself uses.
 
-    A build of torch without one of them gets a function that does nothing: its operators then keep their threads.
+    A function that does nothing replaces one that a build of torch lacks; operators then keep their threads.
     """
     suffix = "dylib" if sys.platform == "darwin" else "so"
     library = Path(torch.__file__).parent / "lib" / f"libtorch_cpu.{suffix}"

@@ -1,8 +1,8 @@
 """The bulk of a feature: all its entries but the massive activations.
 
 In some features a few entries at 1e4 hold nearly all the energy, and a signal-to-noise ratio over all entries hides the
-others. So `snr_db` is over the entries within 32 median absolute deviations of their channel's median in the
-calibration samples. The profile stores the bounds; they are the same for every codec.
+others. So `snr_db` counts the entries within 32 median absolute deviations of their channel's median in the
+calibration samples. The profile stores the bounds, which are the same for every codec.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Bulk:
 
     @classmethod
     def of(cls, profile: Profile | None) -> Bulk | None:
-        """Read the bulk from a profile; None where it has no bounds."""
+        """Read the bulk from a profile; None if the profile has no bounds."""
         if profile is None or "bulk_mean" not in profile.tensors:
             return None
         mean = profile.tensor("bulk_mean", torch.float32, -1)

@@ -27,7 +27,7 @@ class ChannelStatistics:
     """
 
     def __init__(self, *, skip_nonfinite: bool = False, elements: int = _MAX_ELEMENTS) -> None:
-        """Hold at most `elements` values. Tokens with non-finite values raise, or are skipped."""
+        """Hold at most `elements` values. Tokens with non-finite values raise an error, or are skipped."""
         self._skip_nonfinite = skip_nonfinite
         self._max_elements = elements
         self._rows: list[Floats] = []

@@ -143,11 +143,11 @@ def _compare(x: Floats, decoded: Floats, bounds: Floats, sums: Doubles, largest:
     low, high = bounds[0], bounds[1]
     sse, inside = sums[0], sums[1]
     for t in range(x.shape[0]):
-        row, other = x[t], decoded[t]
+        row, decoded_row = x[t], decoded[t]
         for c in range(x.shape[1]):
             v = row[c]
             finite = abs(v) <= np.float32(_FLOAT32_MAX)
-            d = np.float64(v) - np.float64(other[c]) if finite else 0.0
+            d = np.float64(v) - np.float64(decoded_row[c]) if finite else 0.0
             sse[c] += d * d
             inside[c] += d * d if (v >= low[c]) & (v <= high[c]) else 0.0
             error = np.float32(abs(np.float64(d)))

@@ -1,4 +1,4 @@
-"""How well a profile matches the tensor that it codes: a record's bits against an estimate without any transform."""
+"""Compare a record's bits with an estimate without any transform, to see whether the profile matches the tensor."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _SAMPLED_TOKENS = 256
 _SCALAR_LOSS_BITS = 0.254
 """Bits a level that scalar quantisation takes beyond the rate-distortion bound, in each column above the error."""
 _SIDE_BITS_PER_TOKEN, _SIDE_BITS_PER_RECORD = 2.0, 400.0
-"""Side information of a token, and of a record."""
+"""Bits of the side information of a token, and of a record."""
 
 
 def relative_bits(tensor: Tensor, record: Record) -> float:
     """Return a record's bits divided by an estimate of those that scalar coding of each channel takes at equal error.
 
-    A matching transform saves bits, so a ratio above 1.1 means that the profile is of other features. Infinite for
-    raw records.
+    A matching transform saves bits, so a ratio above 1.1 means that the profile was fitted on other features. The ratio
+    is infinite for raw records.
     """
     if record.codec == "raw":
         return math.inf

@@ -22,11 +22,11 @@ _MAX_DB = 3000.0
 _MIN_ERROR = 5e-324
 """The smallest float64 above 0."""
 _LOG_OF_ZERO = -1100.0
-"""Doublings that stand for the logarithm of 0: fewer than those of any float64 above it."""
+"""Value that replaces the binary logarithm of 0, below that of any positive float64."""
 _PREDICTION_TOLERANCE = 0.004
 """Doublings within which a predicted step meets its target: half a percent of the error."""
 _MIN_BRACKET = 0.02
-"""Doublings between the finest and the coarsest step that are still worth another candidate."""
+"""Doublings between the two steps of a bracket below which the search ends."""
 
 
 class Outcome(Protocol):
@@ -52,7 +52,7 @@ class StepPolicy(Protocol):
         """Return the step of the next candidate."""
 
     def settled(self, step: float, value: float) -> bool:
-        """Take in the error or the bits of a candidate; return whether no further one is worth its time."""
+        """Note the error or the bits of a candidate; return whether the search can end."""
 
 
 Tried = TypeVar("Tried", bound=Outcome)
@@ -74,9 +74,9 @@ def round_step(step: float) -> float:
     return math.ldexp(round(mantissa * (1 << _STEP_BITS)) / (1 << _STEP_BITS), exponent)
 
 
-def doublings(ratio: float, of_zero: float = _LOG_OF_ZERO) -> float:
+def doublings(ratio: float, log_of_zero: float = _LOG_OF_ZERO) -> float:
     """Return the logarithm of a ratio to the base of two, kept finite."""
-    return math.log2(ratio) if ratio > 0 else of_zero
+    return math.log2(ratio) if ratio > 0 else log_of_zero
 
 
 def coarsest_within(
@@ -84,7 +84,7 @@ def coarsest_within(
 ) -> tuple[Tried, bool]:
     """Return the coarsest of at most `limit` candidates that meets an error budget, and whether one does.
 
-    "Meets" allows 3 % (0.13 dB) above the budget. Where no candidate meets it, the coarsest of all is returned.
+    "Meets" allows 3 % (0.13 dB) above the budget. If no candidate meets it, the coarsest of all is returned.
     """
     best = latest = try_step(steps.next_step())
     met = latest.error <= MAX_ERROR_RATIO * budget
@@ -99,7 +99,7 @@ def coarsest_within(
 
 
 def nearest_rate(budget: float, steps: StepPolicy, try_step: Callable[[float], Tried], limit: int) -> Tried:
-    """Return the one of at most `limit` candidates whose bits are nearest to a budget."""
+    """Return, of at most `limit` candidates, the one whose bits are nearest to a budget."""
     best = latest = try_step(steps.next_step())
     for _ in range(limit - 1):
         if steps.settled(latest.step, latest.bits):
@@ -123,7 +123,7 @@ class DampedSteps:
         return self._step
 
     def settled(self, step: float, value: float) -> bool:
-        """Take in the error of a candidate, which mostly grows with the square of the step."""
+        """Note the error of a candidate, which grows roughly with the square of the step."""
         ratio = value / self._budget
         self._step *= 2.0 ** -min(max(0.5 * doublings(ratio), -1.0), 1.0)
         return 1 - self._tolerance <= ratio <= 1 + self._tolerance or ratio == 0
@@ -138,7 +138,7 @@ class SearchTarget:
     exponent: float
     """Doublings of the step for each doubling of the value: 0.5 for an error, -1 for a rate, roughly."""
     close: Callable[[float], bool]
-    """Whether a candidate of some value is not worth improving."""
+    """Says whether a value is close enough to the target to end the search."""
 
     def in_doublings(self, value: float) -> float:
         """Return a value on a scale that rises by about one with each doubling of the step."""
@@ -146,10 +146,10 @@ class SearchTarget:
 
 
 class SecantSteps:
-    """Steps by the secant through the last two candidates, within the bracket that all of them leave."""
+    """Steps by the secant through the last two candidates, within the bracket of all candidates."""
 
     def __init__(self, target: SearchTarget, predict: Callable[[float], float], start: float) -> None:
-        """Predict the first step: where `predict` meets the target, looked for from `start` on."""
+        """Predict the first step, at which `predict` meets the target, by a search that begins at `start`."""
         self._target, self._goal = target, target.in_doublings(target.value)
         self._predict = predict
         self._points: list[tuple[float, float]] = []
@@ -158,7 +158,7 @@ class SecantSteps:
         """The first step."""
 
     def next_step(self) -> float:
-        """Return the step of the next candidate, never beyond one that was too fine or too coarse."""
+        """Return the step of the next candidate, within the bracket of the earlier ones."""
         if not self._points:
             return self.first
         at, value = self._points[-1]
@@ -171,16 +171,16 @@ class SecantSteps:
         return round_step(math.exp2(to))
 
     def settled(self, step: float, value: float) -> bool:
-        """Take in the error or the bits of a candidate."""
+        """Note the error or the bits of a candidate; return whether the search can end."""
         if self._target.close(value):
             return True
         self._points.append((math.log2(step), self._target.in_doublings(value)))
         fine, coarse = self._bracket()
-        # The value then jumps over the target between two steps that are all but equal.
+        # In a bracket this narrow the value jumps over the target between two nearly equal steps.
         return coarse - fine < _MIN_BRACKET
 
     def _bracket(self) -> tuple[float, float]:
-        """Return the coarsest step that was too fine, and the finest that was too coarse, in doublings."""
+        """Return the coarsest step that was too fine and the finest step that was too coarse, in doublings."""
         fine = max((at for at, value in self._points if value < self._goal), default=-math.inf)
         coarse = min((at for at, value in self._points if value > self._goal), default=math.inf)
         return fine, coarse

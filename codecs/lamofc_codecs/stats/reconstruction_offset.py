@@ -14,7 +14,7 @@ def fit_offset(
     """Return the mean distance of values below the levels that they round to, in fractions of a step.
 
     Both are magnitudes in steps. The offset counts parts of 1 / `denominator` of a step and is at most half a step; it
-    is 0 where there are fewer than `min_count` values.
+    is 0 if there are fewer than `min_count` values.
     """
     if len(levels) < min_count:
         return 0

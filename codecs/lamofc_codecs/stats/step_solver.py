@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 _MAX_OCTAVES = 100.0
-"""Steps are looked for from 2 ** -100 to 2 ** 100."""
+"""The search covers steps from 2 ** -100 to 2 ** 100."""
 _MAX_EVALUATIONS = 40
 """Calls of the function, which may cost milliseconds each."""
 _TOLERANCE = 0.004
@@ -16,7 +16,7 @@ _TOLERANCE = 0.004
 def solve_step(excess: Callable[[float], float], start: float, tolerance: float = _TOLERANCE) -> float:
     """Return a step at which a function that rises by about one with each doubling of the step is 0.
 
-    Secants within a bracket. Where the function jumps over 0, the step before the jump is returned.
+    The search takes secants within a bracket. If the function jumps over 0, it returns the step before the jump.
     """
     at = min(max(math.log2(start), -_MAX_OCTAVES), _MAX_OCTAVES) if start > 0 else 0.0
     low, high = -_MAX_OCTAVES, _MAX_OCTAVES

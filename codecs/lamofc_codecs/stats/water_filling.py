@@ -14,14 +14,14 @@ import numpy as np
 from lamofc_codecs.runtime import Doubles, lazy
 
 _MIN_VARIANCE = 1e-300
-"""Stands for a variance or a count of 0 under a logarithm or a quotient."""
+"""Value that replaces a variance or a count of 0 in a logarithm or as a divisor."""
 _MIN_BUDGET_SHARE = 1e-6
-"""Share of an error budget that is left to the columns where the irreducible error takes more than the rest."""
+"""Least share of an error budget that is left to the columns, however large the irreducible error is."""
 
 
 @dataclass(frozen=True, eq=False)
 class WaterFilling:
-    """Variances of columns in each band of tokens, and how many tokens a band has."""
+    """Variances of columns in each band of tokens, and the number of tokens of each band."""
 
     variance: Doubles
     """Bands x columns."""
@@ -31,12 +31,12 @@ class WaterFilling:
     """Squared error, over all tokens, that remains however fine the step is."""
 
     def bits(self, step: float) -> float:
-        """Bits over all tokens."""
+        """Return the bits over all tokens for a step."""
         level = step * step / 12
         return float(self.tokens @ (0.5 * np.log2(np.maximum(self.variance / level, 1))).sum(1))
 
     def error(self, step: float) -> float:
-        """Squared error over all tokens."""
+        """Return the squared error over all tokens for a step."""
         return float(self.tokens @ np.minimum(self.variance, step * step / 12).sum(1)) + self.irreducible
 
     def columns(self, step: float) -> int:
@@ -46,10 +46,10 @@ class WaterFilling:
 
     @lazy
     def _falling(self) -> tuple[Doubles, Doubles]:
-        """All variances, falling, and the tokens of each."""
-        every = self.variance.reshape(-1)
-        order = np.argsort(-every, kind="stable")
-        return every[order], np.repeat(self.tokens, self.variance.shape[1])[order]
+        """Sort all variances, falling, each with its number of tokens."""
+        variance = self.variance.reshape(-1)
+        order = np.argsort(-variance, kind="stable")
+        return variance[order], np.repeat(self.tokens, self.variance.shape[1])[order]
 
     def step_for_error(self, budget: float) -> float:
         """Return the step that leaves this squared error over all tokens."""
@@ -77,5 +77,5 @@ class WaterFilling:
 
 
 def single_band(variance: Doubles, tokens: int = 1, irreducible: float = 0.0) -> WaterFilling:
-    """Water-filling over columns whose tokens are all of one band."""
+    """Return the water-filling over columns whose tokens are all of one band."""
     return WaterFilling(variance[None], np.array([float(tokens)]), irreducible)

@@ -1,4 +1,4 @@
-"""What every codec promises, as tests to subclass, and the deterministic tensors that they run on."""
+"""Tests to subclass of the contract that every codec fulfils, and the deterministic tensors that they run on."""
 
 from lamofc_codecs.testing.conformance import CodecConformance
 from lamofc_codecs.testing.samples import SHAPES, drawn_weights, feature, picture

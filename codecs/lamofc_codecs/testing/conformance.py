@@ -1,5 +1,5 @@
 # ruff: noqa: S101, D102
-"""The promises of every codec, as tests. A codec's own test is a subclass that names it.
+"""Tests of the contract that every codec fulfils. A codec's own test is a subclass that names the codec.
 
     class TestMine(CodecConformance):
         codec = "mine"
@@ -7,7 +7,7 @@
         noise = 0.011
 
 The class needs no test framework; pytest collects its methods, and a script may call them. A codec that no package
-offers yet is named by its class, `codec = Mine`, whose module another process must be able to import.
+offers yet is given by its class, `codec = Mine`, whose module another process must be able to import.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ print(digest, tuple(tensor.shape), tensor.dtype)
 
 
 class CodecConformance:
-    """Tests of one codec: a subclass names it, and states how much noise it may add."""
+    """Tests of one codec: a subclass names the codec, and states the noise that it may add."""
 
     codec: ClassVar[str | type[Codec]]
     options: ClassVar[dict[str, Any]] = {}
@@ -65,7 +65,7 @@ class CodecConformance:
 
     @classmethod
     def codec_id(cls) -> str:
-        """Return the codec's id, once its class is known to fulfil the contract."""
+        """Check that the codec's class fulfils the contract, and return its id."""
         if isinstance(cls.codec, str):
             check_class(codec_class(cls.codec), foreign=False)
             return cls.codec
@@ -240,20 +240,20 @@ class CodecConformance:
                 _raises(CorruptRecord, partial(decode, [record.data[:place]], self.profile(5)))
 
     def test_forged_sections_do_no_harm(self) -> None:
-        # The checksums of these are right, so it is the codec itself that must not trust a byte.
+        # The checksums of the forged sections are right, so the codec itself must check every byte.
         for tokens, channels in ((40, 5), (400, 31)):
             record, _ = self.coded(feature(tokens, channels, 9))
             header = inspect(record.data)
-            honest = [bytes(part) for part in sections(record.data, header)]
-            draw = np.random.default_rng(10)
+            original = [bytes(part) for part in sections(record.data, header)]
+            random = np.random.default_rng(10)
             for trial in range(200):
-                number = trial % len(honest)
-                forged = bytearray(honest[number])
+                number = trial % len(original)
+                forged = bytearray(original[number])
                 if trial % 4 == 0 and forged:
-                    del forged[draw.integers(len(forged)) :]
+                    del forged[random.integers(len(forged)) :]
                 elif forged:
-                    forged[min(int(draw.exponential(20)), len(forged) - 1)] ^= 1 << draw.integers(8)
-                parts = [*honest[:number], bytes(forged), *honest[number + 1 :]]
+                    forged[min(int(random.exponential(20)), len(forged) - 1)] ^= 1 << random.integers(8)
+                parts = [*original[:number], bytes(forged), *original[number + 1 :]]
                 data = pack(header.number, header.profile, header.grid, [[part] for part in parts])
                 try:
                     decoded = decode([data], self.profile(channels))[0]

@@ -27,7 +27,7 @@ from lamofc_codecs.uniform.block_kernels import find_escapes, gather, place_colu
 
 @dataclass(frozen=True)
 class ColumnLayout:
-    """Where the levels of each column stand, given its class and the tokens of the block."""
+    """Places of the levels of each column in a block, which follow from its class and the number of tokens."""
 
     classes: NDArray[np.uint8]
     tokens: int
@@ -38,7 +38,7 @@ class ColumnLayout:
     order: NDArray[np.int64]
     """Columns as they stand in the symbols: by table, then by class, then by index."""
     starts: NDArray[np.int64]
-    """Where the first token of each column stands in the symbols."""
+    """Place of each column's first token in the symbols."""
     table_of_row: NDArray[np.uint16]
     """The frozen table of each row of symbols: that of its last symbol, the widest in the row."""
     low_bits: int

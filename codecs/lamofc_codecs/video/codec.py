@@ -34,7 +34,7 @@ _GREY = 1 << (BITS - 1)
 _MARGIN = 256
 """Rows and columns that a decoder may count beyond the frame's."""
 _DEFAULT_QP = 32
-_OUTGROWN = ("Error encoding a frame", "Error submitting video frame")
+_STREAM_TOO_LONG = ("Error encoding a frame", "Error submitting video frame")
 Preset = Literal["faster", "fast", "medium", "slow", "slower"]
 _X265 = "keyint=1:log-level=none:pools=1:frame-threads=1:tune=psnr:aq-mode=0:cutree=0:psy-rd=0:psy-rdoq=0:info=0"
 
@@ -44,7 +44,7 @@ class VideoOptions(Options):
     """Options of `fit("vvc", ...)` and `fit("hevc", ...)`."""
 
     preset: Preset = "medium"
-    """How long the encoder searches."""
+    """Effort of the encoder."""
     range: tuple[float, float] | None = None
     """Lowest and highest value that is coded; by default those of the samples' bulk."""
     rounding: Literal["nearest", "floor"] = "nearest"
@@ -55,29 +55,29 @@ class VideoOptions(Options):
     config_keys: ClassVar[Mapping[str, tuple[str, ...]]] = {"truncation": ("range",)}
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a profile's config says of them, but for a range that the samples decide."""
+        """Return the options as a profile's config holds them, without the range if the samples decide it."""
         ends = self.ends()
-        given = {} if ends is None else {"range": list(ends)}
-        return {"preset": self.preset, "rounding": self.rounding, **given}
+        config_range = {} if ends is None else {"range": list(ends)}
+        return {"preset": self.preset, "rounding": self.rounding, **config_range}
 
     def ends(self) -> tuple[float, float] | None:
-        """Return the range that the options give."""
+        """Return the range that the options set."""
         if self.range is None and self.truncation is not None:
             return published_range(self.truncation)
         return None if self.range is None else (float(self.range[0]), float(self.range[1]))
 
 
 class Video(Codec):
-    """One plane as one intra frame; the rate is what the quantisation parameter makes it."""
+    """Codec of one plane as one intra frame, whose rate follows from the quantisation parameter."""
 
     qualities = ("qp",)
     options = VideoOptions
     container: ClassVar[str]
-    """The stream's format by ffmpeg's name."""
+    """Ffmpeg's name of the stream's format."""
 
     @classmethod
     def fit(cls, samples: Iterable[Tensor], quality: Quality | None, options: VideoOptions) -> Profile:
-        """Find the range of the bulk, unless the options give one."""
+        """Fit the range to the bulk, unless the options set one."""
         collected = collect_statistics(samples)
         bulk, _ = collected.finish()
         ends = options.ends()
@@ -114,7 +114,7 @@ class Video(Codec):
         try:
             stream = run(self._encoder(int(qp), _sides(source.values.shape)), _frame(self._numbers(source.values)))
         except CodecError as error:
-            if not any(sign in error.message for sign in _OUTGROWN):
+            if not any(sign in error.message for sign in _STREAM_TOO_LONG):
                 raise
             return Encoding((b"",), reached=False)  # VVenC gives up on a stream that is longer than its frame
         decoded = torch.empty_like(source.tensor)
@@ -124,7 +124,7 @@ class Video(Codec):
         )
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
-        """Decode the frame and scale it back."""
+        """Decode the frame, and map its pixels back to values."""
         data, shape = layers[0], (out.shape[0], out.shape[1])
         if not out.numel():
             require(not len(data), f"{len(data)} bytes for a tensor of {shape}")
@@ -179,16 +179,16 @@ class Video(Codec):
 
     @classmethod
     def overhead(cls, layer: bytes) -> int:
-        """Count the bytes of a stream without pixels: parameter sets, messages, and the marks before all units."""
+        """Count the bytes of a stream that hold no pixels: parameter sets, messages, start codes of all units."""
         units = layer.split(b"\0\0\1")[1:]
         return len(layer) - sum(len(unit) for unit in units if len(unit) > 2 and cls._is_slice(unit))
 
 
 class Vvc(Video):
-    """VVC intra at ten bits, coded by VVenC without its tuning to the eye.
+    """VVC intra at ten bits, coded by VVenC without perceptual tuning.
 
-    Options: `truncation`, a task of LaMoFC's Table 4, such as cls or dpt.2; or `range`, two numbers; else the range of
-    the samples' bulk. `rounding`, nearest or, as the published code does, floor. `preset`, faster to slower.
+    Options: `truncation`, a task of LaMoFC's Table 4, such as cls or dpt.2; or `range`, two numbers; by default the
+    range of the samples' bulk. `rounding`, nearest or, as in the published code, floor. `preset`, faster to slower.
     """
 
     id = "vvc"
@@ -206,7 +206,7 @@ class Vvc(Video):
 
 
 class Hevc(Video):
-    """HEVC intra at ten bits, coded by x265 without its tuning to the eye.
+    """HEVC intra at ten bits, coded by x265 without perceptual tuning.
 
     Options: as for vvc.
     """
@@ -226,7 +226,7 @@ class Hevc(Video):
 
 
 def _checked(profile: Profile) -> Profile:
-    """Return the profile, or refuse a config that is none of this codec."""
+    """Return the profile, or refuse a config that this codec did not write."""
     config, keys = profile.config, {"channels", "preset", "quality", "range", "rounding"}
     ends = config.get("range")
     pair = isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)

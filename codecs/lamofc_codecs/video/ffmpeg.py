@@ -1,4 +1,4 @@
-"""Calls of the ffmpeg that imageio-ffmpeg carries."""
+"""Run the ffmpeg that imageio-ffmpeg brings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIMEOUT_SECONDS = 600
 def run(arguments: Sequence[str], data: bytes) -> bytes:
     """Run ffmpeg on some bytes and return its output."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"  # and not its standard output, on which VVenC prints warnings
+        out = Path(folder) / "out"  # a file, because VVenC prints warnings to standard output
         command = [executable(), "-hide_banner", "-nostdin", "-v", "error", "-xerror", *arguments, str(out)]
         try:
             done = subprocess.run(command, input=data, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str], data: bytes) -> bytes:
 
 @lru_cache(maxsize=1)
 def executable() -> str:
-    """Return the path of the ffmpeg that imageio-ffmpeg carries."""
+    """Return the path of the ffmpeg that imageio-ffmpeg brings."""
     try:
         import imageio_ffmpeg
     except ImportError as error:

@@ -60,10 +60,10 @@ def _by_token(
 ) -> None:
     for group in range(len(bounds) - 1):
         for c in range(levels.shape[0]):
-            one, larger, scale = offsets[group, c, 0], offsets[group, c, 1], step_scale[c]
+            offset_of_1, offset_of_larger, scale = offsets[group, c, 0], offsets[group, c, 1], step_scale[c]
             column = levels[c]
             for t in range(bounds[group], bounds[group + 1]):
-                out[order[t], c] = dequantise(column[t], scale, one, larger)
+                out[order[t], c] = dequantise(column[t], scale, offset_of_1, offset_of_larger)
 
 
 @compiled
@@ -82,10 +82,10 @@ def _as_bytes(  # noqa: PLR0913 - compiled code takes arrays, not objects
         for first in range(bounds[group], bounds[group + 1], 32):
             last = min(first + 32, bounds[group + 1])
             for c in range(levels.shape[0]):
-                one, larger, scale = offsets[group, c, 0], offsets[group, c, 1], step_scale[c]
+                offset_of_1, offset_of_larger, scale = offsets[group, c, 0], offsets[group, c, 1], step_scale[c]
                 column = levels[c]
                 for t in range(first, last):
-                    value = dequantise(column[t], scale, one, larger)
+                    value = dequantise(column[t], scale, offset_of_1, offset_of_larger)
                     if c < two_bytes:
                         below = ((value + np.int32(64)) & np.int32(127)) - np.int32(64)
                         low[order[t], c] = np.int8(below)

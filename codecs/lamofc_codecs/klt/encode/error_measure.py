@@ -1,4 +1,4 @@
-"""How a quality counts the errors of a sample: the weights of parts and directions, the bulk, and the budget."""
+"""The measure of a sample's errors by a quality: the weights of parts and directions, the bulk, and the budget."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def _fit_error_weights(
 ) -> ErrorWeights:
     """Weigh the features of a group so that they count alike, by their signals.
 
-    Where a quality speaks of errors, each error counts as it is.
+    If the quality states an error or a step, all errors have the same weight.
     """
     if weight is not None:
         separate = options.transform == "none" or options.ranges > 1

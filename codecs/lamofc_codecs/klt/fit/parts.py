@@ -32,8 +32,8 @@ def join_parts(samples: Iterable[Any]) -> tuple[Parts, Iterator[Tensor]]:
 def _side_by_side(sample: Tensor | Mapping[str, Tensor], parts: Parts) -> Tensor:
     names = [name for name, _ in parts]
     if not isinstance(sample, Mapping) or sorted(sample) != names:
-        given = sorted(sample) if isinstance(sample, Mapping) else "a tensor"
-        raise CodecError(f"a sample of the group {names} is {given}", "give the same features")
+        names_in_sample = sorted(sample) if isinstance(sample, Mapping) else "a tensor"
+        raise CodecError(f"a sample of the group {names} is {names_in_sample}", "give the same features")
     lengths = [len(sample[name]) for name in names]
     if len(set(lengths)) != 1:
         raise CodecError(f"features of {lengths} tokens; those of a group share their tokens", "fit them apart")

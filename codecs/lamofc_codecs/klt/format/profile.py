@@ -155,7 +155,7 @@ class KltParameters:
     def from_profile(cls, profile: Profile) -> KltParameters:
         """Read and check a profile, which may come from anybody."""
         config = dict(profile.config)
-        tables, quality, channels, parts, terrain = (
+        tables, quality, channels, parts, rule_config = (
             config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain")
         )
         bulk = Bulk.required(profile)
@@ -176,13 +176,13 @@ class KltParameters:
             )
         basis, order = _transform(profile, len(sigma), channels)
         error_weights = ErrorWeights.from_profile(profile, channels)
-        bands = profile.tensor("bands", torch.uint8, BANDS, len(sigma)).numpy() if terrain is not None else None
+        bands = profile.tensor("bands", torch.uint8, BANDS, len(sigma)).numpy() if rule_config is not None else None
         return cls(
             bulk=bulk,
             basis=basis,
             sigma=sigma,
             band_codes=bands,
-            grid_rule=None if terrain is None else _grid_rule(profile, terrain),
+            grid_rule=None if rule_config is None else _grid_rule(profile, rule_config),
             order=order,
             offsets=offsets,
             token_class_table=table,
@@ -217,12 +217,12 @@ def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | N
     return None, order
 
 
-def _grid_rule(profile: Profile, terrain: object) -> TokenGridRule:
-    match terrain:
+def _grid_rule(profile: Profile, rule_config: object) -> TokenGridRule:
+    match rule_config:
         case {"first": int(prefix), "sequence": bool(sequence), **several} if 0 <= prefix < 1 << 31:
             if several in ({}, {"several": True}):
                 return TokenGridRule(prefix, sequence, bool(several))
-    raise CodecError(f"profile {profile.id[:12]} has a token grid rule {terrain}", "fit it again")
+    raise CodecError(f"profile {profile.id[:12]} has a token grid rule {rule_config}", "fit it again")
 
 
 def _parts(profile: Profile, error_weights: ErrorWeights, parts: object) -> tuple[tuple[str, int], ...]:

@@ -31,9 +31,9 @@ def forward_on(device: torch.device, analysis: Analysis, values: Floats, count: 
 def _forward(values: Tensor, upper: Tensor, both: Tensor, scale: Tensor, *, roughly: bool) -> Tensor:
     largest = values.abs().amax(1)
     unit = torch.where(largest > 0, largest / MAX_TWO_BYTES, torch.ones_like(largest))
-    whole = torch.round(values / unit[:, None]).to(torch.int32)
-    high = (whole + 64) >> 7
-    low = whole - high * 128
+    scaled = torch.round(values / unit[:, None]).to(torch.int32)
+    high = (scaled + 64) >> 7
+    low = scaled - high * 128
     first = exact_product(high, upper)
     second = exact_product(low, upper) if roughly else exact_product(torch.cat([high, low], 1), both)
     joined = first.to(torch.float32) * 128 + second.to(torch.float32)

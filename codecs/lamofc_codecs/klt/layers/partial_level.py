@@ -111,14 +111,14 @@ def _reconstruct(  # noqa: PLR0913 - compiled code takes arrays, not objects
     fine_offsets, coarse_offsets = offsets
     for group in range(len(bounds) - 1):
         for c in range(levels.shape[0]):
-            one, larger = fine_offsets[group, c, 0], fine_offsets[group, c, 1]
+            offset_of_1, offset_of_larger = fine_offsets[group, c, 0], fine_offsets[group, c, 1]
             coarse_one, coarse_larger = coarse_offsets[group, c, 0], coarse_offsets[group, c, 1]
             sigma_class = classes[group, c]
             decoded = state[sigma_class]
             for t in range(bounds[group], bounds[group + 1]):
                 moved = levels[c, t] != np.int32(3) * coarse[c, t]
                 if decoded == COMPLETE or (decoded == OUTWARD_READ and moved):
-                    out[c, t] = dequantise(levels[c, t], _WHOLE, one, larger)
+                    out[c, t] = dequantise(levels[c, t], _WHOLE, offset_of_1, offset_of_larger)
                 elif decoded == OUTWARD_READ:
                     out[c, t] = _undecided(coarse[c, t], undecided[sigma_class])
                 else:
@@ -141,13 +141,13 @@ def _errors(  # noqa: PLR0913 - compiled code takes arrays, not objects
     sixteenth = np.float64(1 / 16)
     for group in range(len(bounds) - 1):
         for c in range(fine.shape[0]):
-            one, larger = fine_offsets[group, c, 0], fine_offsets[group, c, 1]
+            offset_of_1, offset_of_larger = fine_offsets[group, c, 0], fine_offsets[group, c, 1]
             coarse_one, coarse_larger = coarse_offsets[group, c, 0], coarse_offsets[group, c, 1]
             sigma_class, gain = classes[group, c], gains[c]
             unread, outward_read, complete = np.float64(0), np.float64(0), np.float64(0)
             for t in range(bounds[group], bounds[group + 1]):
                 value, level, before = np.float64(columns[c, t]), fine[c, t], coarse[c, t]
-                error = value - sixteenth * np.float64(dequantise(level, _WHOLE, one, larger))
+                error = value - sixteenth * np.float64(dequantise(level, _WHOLE, offset_of_1, offset_of_larger))
                 complete += error * error
                 outwards = level != np.int32(3) * before and (level > np.int32(3) * before) == (before >= 0)
                 if not outwards:

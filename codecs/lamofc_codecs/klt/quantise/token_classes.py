@@ -39,7 +39,7 @@ class TokenGroups:
     order: NDArray[np.int64]
     """Tokens by rising band, then class; equal ones stay in order."""
     bounds: NDArray[np.int64]
-    """Where each group begins among the sorted tokens; the last bound is their count."""
+    """First place of each group among the sorted tokens; the last bound is their count."""
     labels: NDArray[np.int64]
     """The groups that occur, rising: band times 16, plus class."""
 
@@ -114,15 +114,15 @@ def _squares(values: Floats, band: NDArray[np.uint8], weights: Floats) -> Double
 def _weighted_squares(values: Floats, band: NDArray[np.uint8], weights: Floats, squares: Doubles) -> None:
     # Sixteen accumulators: the loop vectorises, and the order of the sums is fixed all the same.
     lanes = np.zeros(16)
-    whole = values.shape[1] // 16 * 16
+    vectorised = values.shape[1] // 16 * 16
     for t in range(values.shape[0]):
         row, weight = values[t], weights[band[t]]
         lanes[:] = 0
-        for first in range(0, whole, 16):
+        for first in range(0, vectorised, 16):
             for lane in range(16):
                 value = np.float64(row[first + lane])
                 lanes[lane] += value * value * np.float64(weight[first + lane])
         total = lanes.sum()
-        for c in range(whole, values.shape[1]):
+        for c in range(vectorised, values.shape[1]):
             total += np.float64(row[c]) * np.float64(row[c]) * np.float64(weight[c])
         squares[t] = total

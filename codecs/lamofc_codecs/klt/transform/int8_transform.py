@@ -143,13 +143,13 @@ class Analysis:
         out = np.zeros((len(values), count), np.float32)
         for where, every, upper, both, scale in self.factors if count else ():
             chosen = every[: np.searchsorted(every, count)]
-            whole = len(chosen) == count
-            tokens = out if whole else np.empty((len(values), len(chosen)), np.float32)
+            all_columns = len(chosen) == count
+            tokens = out if all_columns else np.empty((len(values), len(chosen)), np.float32)
             factors = upper[:, : len(chosen)], both[:, : len(chosen)], scale[: len(chosen)]
             for start in range(0, len(values), TILE):
                 tile = np.ascontiguousarray(values[start : start + TILE, where])
                 _forward(tile, *factors, tokens[start : start + TILE], roughly=roughly)
-            if not whole:
+            if not all_columns:
                 out[:, chosen] = tokens
         return out
 
@@ -196,10 +196,10 @@ def _split(rows: Floats, scale: Floats, high: NDArray[np.int8], low: NDArray[np.
     for t in range(rows.shape[0]):
         row, above, below, unit = rows[t], high[t], low[t], scale[t]
         for c in range(rows.shape[1]):
-            whole = np.int32(np.rint(row[c] / unit))
-            upper = (whole + np.int32(64)) >> np.int32(7)
+            scaled = np.int32(np.rint(row[c] / unit))
+            upper = (scaled + np.int32(64)) >> np.int32(7)
             above[c] = np.int8(upper)
-            below[c] = np.int8(whole - upper * np.int32(128))
+            below[c] = np.int8(scaled - upper * np.int32(128))
 
 
 @compiled
@@ -207,5 +207,5 @@ def _join(first: NDArray[np.int32], second: NDArray[np.int32], units: Floats, sc
     for t in range(out.shape[0]):
         unit = units[t] * np.float32(128)
         for k in range(out.shape[1]):
-            whole = np.float32(first[t, k]) * np.float32(128) + np.float32(second[t, k])
-            out[t, k] = whole * (unit * scale[k])
+            total = np.float32(first[t, k]) * np.float32(128) + np.float32(second[t, k])
+            out[t, k] = total * (unit * scale[k])
