@@ -97,9 +97,9 @@ class Benchmark:
         except (Exception, KeyboardInterrupt) as error:
             if chosen.debug:
                 raise
-            found = error_of(error)
-            print_error(found)
-            return found.code
+            cli_error = error_of(error)
+            print_error(cli_error)
+            return cli_error.code
         report.line(json.dumps(document))
         return 0
 

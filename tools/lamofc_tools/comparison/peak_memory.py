@@ -23,14 +23,14 @@ import json, sys, time, torch
 from pathlib import Path
 from safetensors.torch import load_file
 from lamofc_codecs import Profile, decode, encode
-def held(name):
+def resident(name):
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split(name + ":")[1].split()[0])
 def measured(work):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, started = held("VmRSS"), time.perf_counter()
+    before, started = resident("VmRSS"), time.perf_counter()
     result = work()
-    return result, {"added_bytes": held("VmHWM") - before, "seconds": time.perf_counter() - started}
+    return result, {"added_bytes": resident("VmHWM") - before, "seconds": time.perf_counter() - started}
 folder = Path(sys.argv[1])
 profile = Profile.load(folder / "profile.safetensors")
 """
@@ -60,10 +60,10 @@ def coding_memory(profile: Profile, tensor: Tensor) -> dict[str, Any]:
         save_file({"x": tensor.contiguous()}, Path(folder) / "large.safetensors")
         save_file({"x": tensor[:_SMALL_TOKENS].clone()}, Path(folder) / "small.safetensors")
         encoding, decoding = _run(_ENCODE, folder), _run(_DECODE, folder)
-    found = {name: encoding[name] for name in ("codec", "bpfp", "mse")}
+    figures = {name: encoding[name] for name in ("codec", "bpfp", "mse")}
     for verb, peak in (("encode", encoding), ("decode", decoding)):
-        found |= {f"{verb}_bytes": peak["added_bytes"], f"{verb}_seconds": peak["seconds"]}
-    return found
+        figures |= {f"{verb}_bytes": peak["added_bytes"], f"{verb}_seconds": peak["seconds"]}
+    return figures
 
 
 def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[int, int]) -> int:
@@ -77,5 +77,5 @@ def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[i
 
 def _run(program: str, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-c", _MEASURE + program, *arguments]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return found
+    figures: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return figures

@@ -23,7 +23,7 @@ def log_run(store: lamofc.Store, measured: Measurement, config: Mapping[str, Any
             lamofc.Metric(f"sample.{name}", getattr(sample, name), measured.feature, number) for name in _SAMPLE_METRICS
         ]
     name = f"{measured.coder} {measured.setting}".strip()
-    seconds = measured.fit_seconds + sum(one.encode_seconds + one.decode_seconds for one in measured.each)
+    seconds = measured.fit_seconds + sum(sample.encode_seconds + sample.decode_seconds for sample in measured.each)
     return lamofc.add_run(store, "bench", name, config, metrics, seconds=seconds)
 
 

@@ -53,8 +53,8 @@ def _inputs_in_errors(loaded: LoadedModel, items: Sequence[ModelInput]) -> Itera
         reason = (str(error).splitlines() or [""])[0][:200]
         others = f" and {len(items) - 1} more" * (len(items) > 1)
         memory = isinstance(error, torch.OutOfMemoryError)
-        cure = Hint("give [batch] 1") if memory else "check whether it is empty or too short, or leave it out"
-        raise SourceError(f"{items[0].path}{others} cannot go through {loaded.name}: {reason}", cure) from error
+        hint = Hint("give [batch] 1") if memory else "check whether it is empty or too short, or leave it out"
+        raise SourceError(f"{items[0].path}{others} cannot go through {loaded.name}: {reason}", hint) from error
 
 
 @torch.no_grad()

@@ -80,5 +80,5 @@ def model_kind(model_type: str) -> ModelKind:
     for kind in KINDS:
         if model_type in kind.model_types:
             return kind
-    known = ", ".join(name for kind in KINDS for name in kind.model_types)
-    raise BadArgument(f"models of type {model_type!r} are not known here", f"one of {known}")
+    supported = ", ".join(name for kind in KINDS for name in kind.model_types)
+    raise BadArgument(f"models of type {model_type!r} are not known here", f"one of {supported}")

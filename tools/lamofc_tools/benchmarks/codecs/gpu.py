@@ -107,9 +107,9 @@ def _kernel_shares(device: torch.device, work: Callable[[], None], duration: flo
         work()
     spent = {"entropy": 0.0, "products": 0.0, "other": 0.0}
     for event in profiler.key_averages():
-        kind = "entropy" if "decode_kernel" in event.key else "products" if "gemm" in event.key.lower() else "other"
-        spent[kind] += float(event.self_device_time_total) / 1e6
-    shares = {f"{kind}_share": seconds / duration for kind, seconds in spent.items()}
+        part = "entropy" if "decode_kernel" in event.key else "products" if "gemm" in event.key.lower() else "other"
+        spent[part] += float(event.self_device_time_total) / 1e6
+    shares = {f"{part}_share": seconds / duration for part, seconds in spent.items()}
     return {**shares, "waiting_share": max(0.0, 1 - sum(shares.values()))}
 
 

@@ -102,10 +102,10 @@ def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure one list of levels."""
     starts = [int(start) if start.isdigit() else start for start in chosen.starts]
     levels = read_levels(chosen.mapping, chosen.feature, chosen.family)
-    found = measure(levels, chosen.values, starts, chosen.rounds)
-    report.line(f"{found['values']} values, {LEVELS} levels")
-    report.table(COLUMNS, ({**row, "ratio": row["floor"] / row["nearest"]} for row in found["rows"]))
-    return found
+    figures = measure(levels, chosen.values, starts, chosen.rounds)
+    report.line(f"{figures['values']} values, {LEVELS} levels")
+    report.table(COLUMNS, ({**row, "ratio": row["floor"] / row["nearest"]} for row in figures["rows"]))
+    return figures
 
 
 BENCHMARK = Benchmark("levels", __doc__ or "", run, add_arguments, UNITS, SEED)

@@ -38,13 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace, report: Report) -> dict[str, float]:
     """Measure one tensor."""
-    found = peak(chosen.tokens, chosen.channels, chosen.aim)
-    record, output, added = (found[name] / 1e6 for name in ("record_bytes", "output_bytes", "added_bytes"))
+    figures = peak(chosen.tokens, chosen.channels, chosen.aim)
+    record, output, added = (figures[name] / 1e6 for name in ("record_bytes", "output_bytes", "added_bytes"))
     report.line(
         f"{chosen.tokens} x {chosen.channels} at {chosen.aim:g} dB: a record of {record:.2f} MB,"
         f" an output of {output:.1f} MB, and {added:.1f} MB beside it at the peak"
     )
-    return found
+    return figures
 
 
 BENCHMARK = Benchmark("memory", __doc__ or "", run, add_arguments, UNITS)

@@ -143,13 +143,13 @@ def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure both questions."""
     data = FoldedData.read(chosen.data, chosen.folds)
     report.line(f"{chosen.data.name}: {tuple(data.features.shape)}, {chosen.folds} folds")
-    known = list(known_head(data, chosen.rates, report.progress))
-    unknown = list(unknown_head(data, chosen.other_rates, report.progress))
+    for_known_head = list(known_head(data, chosen.rates, report.progress))
+    for_unknown_head = list(unknown_head(data, chosen.other_rates, report.progress))
     report.line("\nA head that the fit may know")
-    report.table(COLUMNS, known)
+    report.table(COLUMNS, for_known_head)
     report.line("\nA head for the second half of the classes")
-    report.table(COLUMNS, unknown)
-    return {"data": chosen.data.name, "folds": chosen.folds, "known": known, "unknown": unknown}
+    report.table(COLUMNS, for_unknown_head)
+    return {"data": chosen.data.name, "folds": chosen.folds, "known": for_known_head, "unknown": for_unknown_head}
 
 
 BENCHMARK = Benchmark("heads", __doc__ or "", run, add_arguments, UNITS)

@@ -156,9 +156,11 @@ def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
 
 def write_results(measured: Sequence[Measurement], folder: Path, report: Report) -> list[dict[str, Any]]:
     """Print the table and draw the plot; return the rows."""
-    rows = [{name: value for name, value in one.to_json().items() if name != "each"} for one in measured]
+    rows = [
+        {name: value for name, value in measurement.to_json().items() if name != "each"} for measurement in measured
+    ]
     report.table(COLUMNS, rows)
-    totals = [{**row, "total": one.total} for row, one in zip(rows, measured, strict=True)]
+    totals = [{**row, "total": measurement.total} for row, measurement in zip(rows, measured, strict=True)]
     plots.draw_rates(totals, folder / "results.png")
     return rows
 

@@ -128,12 +128,12 @@ def on_one_core(work: Callable[[], Any]) -> Any:
 
 def measure_records(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Measure the store and Zarr at every record size."""
-    found = {}
+    figures = {}
     for size, count in SIZES.items():
         store = on_one_core(partial(store_rate, folder, size, count, rounds))
         sharded = on_one_core(partial(zarr_rate, folder, size, count, rounds))
-        found[str(size)] = {"store": store, "zarr": sharded, "times": store / sharded}
-    return found
+        figures[str(size)] = {"store": store, "zarr": sharded, "times": store / sharded}
+    return figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

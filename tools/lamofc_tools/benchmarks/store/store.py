@@ -68,11 +68,11 @@ def build(url: str, records: int, commits: int) -> None:
 
 def measure_fresh(url: str, query: str, rounds: int) -> dict[str, float]:
     """Measure opening and a first query, each time in a fresh process: medians."""
-    found = []
+    runs = []
     for _ in range(rounds):
         command = [sys.executable, "-c", _OPEN_AND_QUERY, url, query]
-        found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-    return {name: statistics.median(times[name] for times in found) for name in ("open", "first_query")}
+        runs.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    return {name: statistics.median(times[name] for times in runs) for name in ("open", "first_query")}
 
 
 def measure_warm(url: str, records: int) -> dict[str, float]:
@@ -80,7 +80,7 @@ def measure_warm(url: str, records: int) -> dict[str, float]:
     with lamofc.open(url) as store:
         numbers = np.random.default_rng(1).integers(0, records // synthetic.FEATURES, LOOKUPS)
         ids = [synthetic.sample_ids(int(number), 1)[0] for number in numbers]
-        found = {
+        figures = {
             name: median_seconds(lambda query=query: store.sql(query).fetchall(), 5, warm=False)  # type: ignore[misc]
             for name, query in QUERIES.items()
         }
@@ -88,9 +88,9 @@ def measure_warm(url: str, records: int) -> dict[str, float]:
             store.catalog.lookup(ids[:1], columns=columns)
             lookups = [partial(store.catalog.lookup, [sample], columns=columns) for sample in ids]
             seconds = [median_seconds(lookup, 1, warm=False) for lookup in lookups]
-            found[f"lookup, {name}"] = statistics.median(seconds)
-            found[f"lookup, {name}, p99"] = float(np.quantile(seconds, 0.99))
-        return found
+            figures[f"lookup, {name}"] = statistics.median(seconds)
+            figures[f"lookup, {name}, p99"] = float(np.quantile(seconds, 0.99))
+        return figures
 
 
 def bytes_per_row(url: str, records: int) -> dict[str, float]:
@@ -117,7 +117,7 @@ def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
         started = time.perf_counter()
         if not Path(url).exists():
             build(url, chosen.records, chosen.commits)
-        found: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "budgets": BUDGETS,
             "records": chosen.records,
             "commits": chosen.commits,
@@ -132,10 +132,10 @@ def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
         (
             {"part": part, "name": name, "value": value, "unit": UNITS[part]}
             for part in ("fresh process", "warm", "bytes a row")
-            for name, value in found[part].items()
+            for name, value in figures[part].items()
         ),
     )
-    return found
+    return figures
 
 
 BENCHMARK = Benchmark("store", __doc__ or "", run, add_arguments, UNITS)

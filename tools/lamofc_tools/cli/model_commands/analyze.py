@@ -69,14 +69,14 @@ def analyze(
     analyzing.check()
     with out.bar("analyze") as bar:
         planes = read_planes(features, analyzing, taking, reading)
-        found = analyse_planes(
+        source_analysis = analyse_planes(
             planes,
             analyzing.snr,
             keep_values=analyzing.png is not None,
             progress=lambda done: bar.update(done, analyzing.samples),
         )
-    draw(found, analyzing, reading)
-    rows = [report.to_json() for report in found.reports]
+    draw(source_analysis, analyzing, reading)
+    rows = [report.to_json() for report in source_analysis.reports]
     log_run(rows, features, analyzing)
     out.show({"what": features, "features": rows}, analysis.features)
 
@@ -100,7 +100,7 @@ def read_planes(
         yield from store_planes(store, spread_samples(store, names, analyzing.samples), names, patterns)
 
 
-def draw(found: "SourceAnalysis", analyzing: AnalyzeOptions, reading: ReadOptions) -> None:
+def draw(source_analysis: "SourceAnalysis", analyzing: AnalyzeOptions, reading: ReadOptions) -> None:
     """Draw the distributions, with those of another store if one is named."""
     import torch
 
@@ -110,10 +110,13 @@ def draw(found: "SourceAnalysis", analyzing: AnalyzeOptions, reading: ReadOption
         return
     curves: Curves
     if analyzing.against is None:
-        curves = {feature: {SOURCE_LABEL: torch.cat(list(values.values()))} for feature, values in found.values.items()}
+        curves = {
+            feature: {SOURCE_LABEL: torch.cat(list(values.values()))}
+            for feature, values in source_analysis.values.items()
+        }
     else:
         with reading.open(analyzing.against) as store:
-            curves = with_decoded(found.values, store, Path(analyzing.against).name)
+            curves = with_decoded(source_analysis.values, store, Path(analyzing.against).name)
     draw_distributions(curves, Path(analyzing.png))
 
 

@@ -132,7 +132,9 @@ class ResultOptions:
         from lamofc_tools import plots
 
         if self.png:
-            plots.draw_rates([{**one.to_json(), "total": one.total} for one in measured], Path(self.png))
+            plots.draw_rates(
+                [{**measurement.to_json(), "total": measurement.total} for measurement in measured], Path(self.png)
+            )
 
 
 @flatten_options

@@ -25,7 +25,7 @@ Live = Annotated[
     float,
     typer.Option("--live", metavar="SHARE", help="Rewrite segments of which a smaller share is still in the store."),
 ]
-_CORRUPT_STORE_CURE = "restore the objects from a copy, or ingest the samples again with --overwrite"
+_CORRUPT_STORE_HINT = "restore the objects from a copy, or ingest the samples again with --overwrite"
 
 
 @flatten_options
@@ -39,7 +39,7 @@ def verify(store: StoreUrl, reading: ReadOptions, out: Output) -> None:
     out.show(report.to_json(), store_text.verification)
     if not report.ok:
         message = f"{len(report.problems)} objects are damaged or missing"
-        print_error(CliError("CorruptStore", message, _CORRUPT_STORE_CURE, CORRUPT))
+        print_error(CliError("CorruptStore", message, _CORRUPT_STORE_HINT, CORRUPT))
         raise typer.Exit(CORRUPT)
 
 
