@@ -141,11 +141,11 @@ class FeatureLoader:
 def _check_device(device: torch.device | str) -> None:
     """BadArgument for a device that torch does not know or this machine does not have."""
     try:
-        found = torch.device(device)
+        torch_device = torch.device(device)
     except (RuntimeError, TypeError):
         raise BadArgument(f"device={device!r} is no device of torch", Hint("give [device] cpu or cuda")) from None
-    count = torch.cuda.device_count() if found.type == "cuda" else 1
-    if count <= (found.index or 0):
+    count = torch.cuda.device_count() if torch_device.type == "cuda" else 1
+    if count <= (torch_device.index or 0):
         raise BadArgument(
             f"device={str(device)!r}, but torch sees {count} CUDA devices here", Hint("give [device] cpu")
         )

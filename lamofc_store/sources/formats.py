@@ -76,7 +76,7 @@ def suffixes_of(name: str) -> set[str]:
     if name == ROWS:
         return {suffix for suffix, format in BY_SUFFIX.items() if format.columns is not None}
     format = BY_NAME[name]
-    return {suffix for kept in (name, *format.keep_as) for suffix in BY_NAME[kept].suffixes}
+    return {suffix for container in (name, *format.keep_as) for suffix in BY_NAME[container].suffixes}
 
 
 def format_of(path: Path) -> Format:

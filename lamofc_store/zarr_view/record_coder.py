@@ -28,7 +28,7 @@ def _profile(store: str, identity: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class RecordCoder:
-    """What is needed beside a record's bytes: where its profile lies, and how tokens x channels become an array."""
+    """All that decoding needs beside a record's bytes: the place of its profile, and the layout of the array."""
 
     store: str = ""
     """The store that holds the profiles; empty where none is needed."""
@@ -59,13 +59,15 @@ class RecordCoder:
         return out
 
     def _part(self, record: bytes, profiles: "list[Profile]") -> int:
-        """Which part of the record the feature is."""
+        """Return the number of the record's part that holds the feature."""
         from lamofc_codecs import inspect
 
         header = inspect(record)
         if header.parts == 1:
             return 0
-        listed = next((one.config.get("parts") or [] for one in profiles if one.id.startswith(header.profile)), [])
+        listed = next(
+            (profile.config.get("parts") or [] for profile in profiles if profile.id.startswith(header.profile)), []
+        )
         names = [name for name, _ in listed]
         if self.feature not in names:
             raise BadArgument(

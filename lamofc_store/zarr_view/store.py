@@ -105,9 +105,9 @@ class DecodedStore(Store):
         return prototype.buffer.from_bytes(_part(data, byte_range))
 
     def _record(self, key: str) -> bytes | None:
-        name, found, place = key.partition("/c/")
+        name, separator, number = key.partition("/c/")
         array = self._arrays.get(name)
-        return array.record(int(place.split("/")[0])) if found and array is not None else None
+        return array.record(int(number.split("/")[0])) if separator and array is not None else None
 
     async def get_partial_values(
         self, prototype: "BufferPrototype", key_ranges: Iterable[tuple[str, ByteRequest | None]]
@@ -117,9 +117,9 @@ class DecodedStore(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether there is such an object."""
-        name, found, place = key.partition("/c/")
+        name, separator, number = key.partition("/c/")
         array = self._arrays.get(name)
-        return key in self._fixed or bool(found and array is not None and array.has(int(place.split("/")[0])))
+        return key in self._fixed or bool(separator and array is not None and array.has(int(number.split("/")[0])))
 
     async def set(self, key: str, value: "Buffer") -> None:
         """Refused: the view is for reading."""
@@ -231,10 +231,14 @@ def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, by
     }
 
 
-def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
-    if wanted is None:
+def _part(data: bytes, byte_range: ByteRequest | None) -> bytes:
+    if byte_range is None:
         return data
-    start, end, suffix = getattr(wanted, "start", None), getattr(wanted, "end", None), getattr(wanted, "suffix", None)
+    start, end, suffix = (
+        getattr(byte_range, "start", None),
+        getattr(byte_range, "end", None),
+        getattr(byte_range, "suffix", None),
+    )
     if suffix is not None:
         return data[-suffix:]
-    return data[getattr(wanted, "offset", start or 0) : end]
+    return data[getattr(byte_range, "offset", start or 0) : end]

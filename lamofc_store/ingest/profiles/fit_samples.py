@@ -40,8 +40,8 @@ def items_to_fit(
 
     gathered: list[Item] = []
     tokens: Counter[str] = Counter()
-    wanted = options.fit_samples or CODECS[options.codec].fit_samples
-    for count, sample in enumerate(islice(_readable(source, options), wanted or MAX_FIT_SAMPLES), 1):
+    sample_count = options.fit_samples or CODECS[options.codec].fit_samples
+    for count, sample in enumerate(islice(_readable(source, options), sample_count or MAX_FIT_SAMPLES), 1):
         try:
             items = [item for item in items_of(sample, options) if not is_settled(item)]
         except StoreError:
@@ -52,7 +52,7 @@ def items_to_fit(
         tokens.update({item.feature: len(item.tokens) for item in items})
         enough = _is_enough(count, max(tokens.values(), default=0), total or 0)
         size = sum(item.raw_bytes for item in gathered)
-        if (enough and not wanted) or not gathered or size > MAX_FIT_BYTES:
+        if (enough and not sample_count) or not gathered or size > MAX_FIT_BYTES:
             break
     return gathered
 
