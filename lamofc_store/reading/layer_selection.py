@@ -1,4 +1,4 @@
-"""Any rate on read: of a record in several layers, only the prefix that a quality needs is read."""
+"""Select the layers to read: a quality needs only a prefix of a record in several layers."""
 
 from typing import TYPE_CHECKING
 

@@ -35,7 +35,7 @@ UNNAMED_FEATURE = "feature"
 def flatten(
     nested: object, where: str = "", name: Callable[[Keys], str] = ".".join, *, ordered: bool = False
 ) -> tuple[dict[str, torch.Tensor], str | None]:
-    """Take nested tensors apart: features by dotted path, and the JSON that restores the nesting.
+    """Flatten nested tensors to features by dotted path, and the JSON that restores the nesting.
 
     The JSON is None for a plain dict of tensors, whose keys come back sorted; with `ordered`, only where they are
     sorted already. `name` makes a feature's name of its path. An error begins with `where`.
@@ -95,7 +95,7 @@ def merge_structures(before: str, now: str) -> str:
 
 
 def is_scalar(value: object) -> bool:
-    """Whether a value is a text, a number, a boolean or None, also as an enum or a scalar of NumPy."""
+    """Return whether a value is a text, a number, a boolean or None, also as an enum or a scalar of NumPy."""
     import numpy as np
 
     return value is None or isinstance(value, str | int | float | np.bool_ | np.integer | np.floating)
@@ -112,7 +112,7 @@ def to_scalar(value: Any) -> Scalar:
 
 
 def _feature_names(root: object) -> Iterator[str]:
-    """Names of the tensors in a tree."""
+    """Yield the names of the tensors in a tree."""
     stack = [root]
     while stack:
         node = stack.pop()
@@ -142,7 +142,7 @@ class _TreeBuilder:
         self._features, self._name = features, name
 
     def node(self, value: object, path: Keys) -> dict[str, Any]:
-        """Build the node of a value, with all below it."""
+        """Build the node of a value and of everything in it."""
         if len(path) > MAX_DEPTH:
             raise SourceError(f"{'.'.join(path[:4])}... is nested deeper than {MAX_DEPTH} levels", CONTENT_HINT)
         if isinstance(value, Mapping):
@@ -168,7 +168,7 @@ class _TreeBuilder:
 
 
 def _torch_node(value: object) -> dict[str, Any] | None:
-    """The node of a size, a dtype or a device; None for any other value."""
+    """Return the node of a size, a dtype or a device; None for any other value."""
     import torch
 
     if isinstance(value, torch.Size):

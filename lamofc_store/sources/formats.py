@@ -46,7 +46,7 @@ class Format:
     columns: ReadColumns | None = None
     """None where rows cannot be read one by one."""
     keep_as: tuple[str, ...] = ()
-    """Formats in whose files this one is kept; such a file is told by its content, not by its suffix."""
+    """Formats whose files may hold this one; such a file is recognised by its content, not by its suffix."""
     recognise: Callable[[Path], bool] | None = None
     """Whether a file of those formats is of this one, by its path."""
 

@@ -1,4 +1,4 @@
-"""One array to one record and back: what the Zarr codec and the numcodecs codec share."""
+"""The coding of one array as one record, which the codecs of Zarr and of numcodecs share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NAME = "lamofc.record"
 
 @lru_cache(maxsize=64)
 def _profile(store: str, identity: str) -> Any:
-    """A profile of a store, opened for it once in a process."""
+    """Load a profile of a store, once in a process."""
     from lamofc_store.commits import Profiles
     from lamofc_store.storage import open_storage
 
@@ -35,12 +35,12 @@ class RecordCoder:
     profiles: tuple[str, ...] = ()
     """Ids of the profiles that records may name; the first is the one to encode with."""
     pattern: str = ""
-    """From an item's own shape to tokens x channels; empty for the default of its shape."""
+    """Pattern from an item's own shape to tokens x channels; empty for the default of its shape."""
     feature: str = ""
     """The feature to take from records that hold several."""
 
     def decode(self, record: bytes, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-        """The array in a record, filled up to `shape` where it has fewer tokens: NaN, or 0 for whole numbers."""
+        """Decode the array in a record; missing tokens up to `shape` are NaN, or 0 for whole numbers."""
         import torch
 
         from lamofc_codecs import decode
@@ -77,7 +77,7 @@ class RecordCoder:
         return names.index(self.feature)
 
     def encode(self, array: Array) -> bytes:
-        """The record of an array; lossless where no profile is named."""
+        """Encode an array to a record; lossless if no profile is named."""
         import torch
 
         from lamofc_codecs import LOSSLESS, encode, fit
@@ -94,7 +94,7 @@ _SHOWN_AS_FLOAT32 = {
 
 
 def own_shape(largest: tuple[int, ...], pattern: str, tokens: int) -> tuple[int, ...]:
-    """An item's shape from the largest of its feature: they differ in one axis at the most, which its tokens tell."""
+    """Compute an item's shape from the largest shape of its feature, from which at most one axis differs."""
     if layout.tokens_of(largest, pattern) == tokens:
         return largest
     for axis, length in enumerate(largest):

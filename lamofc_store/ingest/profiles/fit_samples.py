@@ -33,7 +33,7 @@ def items_to_fit(
 ) -> list[Item]:
     """Gather features without a profile from some samples of a source of `total`.
 
-    Where the first sample has no such feature, no more are read: a feature that appears later is fitted when it does.
+    If the first sample has no such feature, reading stops: a feature that appears later is fitted when it does.
     Samples that cannot be read are passed over unless errors stop the ingest.
     """
     from lamofc_codecs import CODECS

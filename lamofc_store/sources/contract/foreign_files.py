@@ -1,4 +1,4 @@
-"""The border to other people's file formats: their errors become ours."""
+"""Errors of foreign file readers, turned into errors of the store."""
 
 from __future__ import annotations
 
