@@ -1,4 +1,4 @@
-"""Inputs of models: folders of images or sounds, text files, lines of JSON."""
+"""Find the inputs of models: folders of images or sounds, text files, and lines of JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SUFFIXES: dict[InputKind, tuple[str, ...]] = {
     "texts": (".txt", ".jsonl"),
 }
 _TEXT_KEYS = ("text", "caption", "prompt")
-"""Keys of a JSON line under which its text may stand."""
+"""Keys that may hold the text of a JSON line, the preferred one first."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ModelInput:
     path: Path
     text: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
-    """Numbers and texts that stand beside the text in its JSON line."""
+    """The other numbers and texts of the input's JSON line."""
     image_path: Path | None = None
     """Image that belongs to the text, for models that take both."""
 
@@ -128,7 +128,7 @@ def _lines(path: Path, name: str) -> Iterator[ModelInput]:
 
 
 def _image_beside(path: Path, image: object) -> Path | None:
-    """Resolve the image that a line names; an image outside of the file's folder is refused."""
+    """Resolve the path of the image that a line names; SourceError if it lies outside of the file's folder."""
     if not isinstance(image, str):
         return None
     resolved = (path.parent / image).resolve()

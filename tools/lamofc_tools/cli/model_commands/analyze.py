@@ -23,7 +23,7 @@ Features = Annotated[str, typer.Argument(metavar="SOURCE|STORE", help="Features 
 
 @dataclass(frozen=True)
 class AnalyzeOptions:
-    """How many samples are analysed, and what is drawn."""
+    """The number of samples to analyse, and the plot to draw."""
 
     samples: Annotated[
         int,

@@ -102,7 +102,7 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """Where results are kept and what is shown beside them."""
+    """The places to keep results in, and the figures to show beside them."""
 
     store: Annotated[
         str | None,

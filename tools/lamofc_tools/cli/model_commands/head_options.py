@@ -102,7 +102,7 @@ class HeadOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a head is trained."""
+    """The schedule and the settings of a head's training."""
 
     epochs: Annotated[
         int, typer.Option("--epochs", metavar="N", help="Take so many passes; linear and knn need one.")

@@ -16,7 +16,7 @@ Folder = Annotated[
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported, and in which format."""
+    """The samples and features to export, and the format of the files."""
 
     format: Annotated[
         str,

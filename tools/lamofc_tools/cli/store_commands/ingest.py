@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IngestOptions(WriteOptions):
-    """How samples are encoded and committed."""
+    """The coding of the samples, and their commits."""
 
     profile: Annotated[
         str | None, typer.Option("--profile", metavar="FILE", help="Code every feature with the profile in this file.")

@@ -29,7 +29,7 @@ class RowFormat(StrEnum):
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """Where rows are written, in which format, and what a query may do."""
+    """The file for the rows, its format, and the permissions of the query."""
 
     format: Annotated[RowFormat, typer.Option("--format", help="Write rows in this format.")] = RowFormat.TABLE
     output: Annotated[
