@@ -61,6 +61,6 @@ def aligned_tables(rows: "pa.Table", features: Sequence[str]) -> "dict[str, pa.T
         common = tables[features[0]]["sample"]
         for feature in features[1:]:
             common = common.filter(pc.is_in(common, tables[feature]["sample"].combine_chunks()))
-        chosen = common.combine_chunks() if isinstance(common, pa.ChunkedArray) else common
-        tables = {feature: table.filter(pc.is_in(table["sample"], chosen)) for feature, table in tables.items()}
+        shared_samples = common.combine_chunks() if isinstance(common, pa.ChunkedArray) else common
+        tables = {feature: table.filter(pc.is_in(table["sample"], shared_samples)) for feature, table in tables.items()}
     return {feature: table.sort_by("sample").combine_chunks() for feature, table in tables.items()}

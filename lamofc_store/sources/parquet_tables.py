@@ -101,7 +101,7 @@ def _schema(path: Path) -> pa.Schema:
         return read_schema(path)
 
 
-def _columns(path: Path, schema: pa.Schema, id_column: str | None, chosen: FeatureFilter) -> Columns:
+def _columns(path: Path, schema: pa.Schema, id_column: str | None, feature_filter: FeatureFilter) -> Columns:
     """Divide the columns of a table by their types."""
     key = id_column or next((name for name in ID_COLUMNS if name in schema.names), None)
     if key is None or key not in schema.names:
@@ -119,7 +119,7 @@ def _columns(path: Path, schema: pa.Schema, id_column: str | None, chosen: Featu
         )
     attributes = [field.name for field in others if _is_plain(field.type)]
     left_out = [f"{field.name} ({field.type})" for field in others if field.name not in {*features, *attributes}]
-    return Columns(key, tuple(chosen.pick(features, str(path))), tuple(attributes), tuple(left_out))
+    return Columns(key, tuple(feature_filter.pick(features, str(path))), tuple(attributes), tuple(left_out))
 
 
 def _is_tensor(data_type: pa.DataType) -> bool:

@@ -60,18 +60,18 @@ class SourceOptions:
 
 def open_source(model: str, location: str, options: SourceOptions | None = None) -> ModelSource:
     """Load a model, find its inputs, and return the source of its features."""
-    chosen = options or SourceOptions()
+    settings = options or SourceOptions()
     if is_pipeline(model):
         items = find_inputs(location, "texts")
-        return DiffusionSource(items, model, open_pipeline(model, chosen.device, chosen.dtype), chosen.steps)
-    loaded = open_model(model, chosen.device, chosen.dtype)
-    caches = chosen.caches and loaded.kind.cache is not None
-    numbers = tuple(sorted({loaded.require_block(number) for number in chosen.blocks or [len(loaded.blocks) - 1]}))
+        return DiffusionSource(items, model, open_pipeline(model, settings.device, settings.dtype), settings.steps)
+    loaded = open_model(model, settings.device, settings.dtype)
+    caches = settings.caches and loaded.kind.cache is not None
+    numbers = tuple(sorted({loaded.require_block(number) for number in settings.blocks or [len(loaded.blocks) - 1]}))
     if len(numbers) > 1 and caches:
         raise BadArgument(
             f"blocks {', '.join(map(str, numbers))} with caches", Hint("give one [block], or turn [caches] off")
         )
-    return BlockSource(find_inputs(location, loaded.kind.inputs), loaded, numbers, caches, chosen.batch)
+    return BlockSource(find_inputs(location, loaded.kind.inputs), loaded, numbers, caches, settings.batch)
 
 
 def extract_to_store(

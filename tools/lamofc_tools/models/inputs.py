@@ -70,16 +70,16 @@ class ModelInput:
         return resampled
 
 
-def find_inputs(location: str, kind: InputKind) -> list[ModelInput]:
+def find_inputs(location: str, input_kind: InputKind) -> list[ModelInput]:
     """Find the inputs in a folder or a file, sorted by id."""
-    root, suffixes = Path(location), _SUFFIXES[kind]
+    root, suffixes = Path(location), _SUFFIXES[input_kind]
     if not root.exists():
-        raise NotFound(f"{root} does not exist", f"give a folder of {kind}, or a file")
+        raise NotFound(f"{root} does not exist", f"give a folder of {input_kind}, or a file")
     files = find(root, set(suffixes))
     base = root.parent if root.is_file() else root
     inputs = sorted((item for path in files for item in _inputs_of(path, base)), key=lambda item: item.id)
     if not inputs or files[0].suffix.lower() not in suffixes:
-        raise SourceError(f"{root} holds no file of {', '.join(suffixes)}", f"the model takes {kind}")
+        raise SourceError(f"{root} holds no file of {', '.join(suffixes)}", f"the model takes {input_kind}")
     repeated = [item.id for item, following in pairwise(inputs) if item.id == following.id]
     if repeated:
         raise SourceError(f"two inputs have the id {repeated[0]!r}", "give each file, or each line, an id of its own")

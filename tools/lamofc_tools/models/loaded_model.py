@@ -120,7 +120,7 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Load
 
     from safetensors import SafetensorError
 
-    chosen: torch.dtype | str = "auto" if dtype is None else parse_dtype(dtype)
+    torch_dtype: torch.dtype | str = "auto" if dtype is None else parse_dtype(dtype)
     try:
         config = transformers.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -128,7 +128,7 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Load
         raise NotFound(f"{name} is no model: {reason}", "a folder of save_pretrained, or an id on a hub") from error
     kind = model_kind(config.model_type)
     try:
-        model = getattr(transformers, kind.model).from_pretrained(name, dtype=chosen)
+        model = getattr(transformers, kind.model).from_pretrained(name, dtype=torch_dtype)
     except SafetensorError as error:
         raise NotFound(f"{name} holds damaged weights: {error}", "fetch the model again") from error
     model = model.to(device).eval().requires_grad_(False)

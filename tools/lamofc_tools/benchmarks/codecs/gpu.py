@@ -142,19 +142,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every shape at every signal-to-noise ratio."""
-    device = find_device(chosen.device)
+    device = find_device(arguments.device)
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
-    if chosen.save:
+    if arguments.save:
         report.files.append(RESULTS / f"gpu-{device_name.lower().replace(' ', '-')}.json")
     report.line(device_name)
     report.table(COLUMNS)
     rows: list[dict[str, Any]] = []
-    for shape in chosen.shapes:
-        reference = hyperprior_speed(shape, device, max(1, chosen.rounds // 3))
-        for target in chosen.aims:
-            row = row_of(shape, target, device, chosen.batch, chosen.rounds)
+    for shape in arguments.shapes:
+        reference = hyperprior_speed(shape, device, max(1, arguments.rounds // 3))
+        for target in arguments.aims:
+            row = row_of(shape, target, device, arguments.batch, arguments.rounds)
             rows.append(row if reference is None else {**row, "hyperprior_gb_s": reference})
             report.row(rows[-1])
     return {"device": device_name, "torch": torch.__version__, "rows": rows}

@@ -103,11 +103,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-texts", type=int, default=60, metavar="N", help="texts to measure on")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Extract the features and measure them."""
     descriptions, legal = texts()
-    train, test = features(descriptions[: chosen.texts]), features(legal[: chosen.test_texts])
-    return print_rates(rate_points(train, test, chosen.aims), report)
+    train, test = features(descriptions[: arguments.texts]), features(legal[: arguments.test_texts])
+    return print_rates(rate_points(train, test, arguments.aims), report)
 
 
 BENCHMARK = Benchmark("groups", __doc__ or "", run, add_arguments, UNITS)

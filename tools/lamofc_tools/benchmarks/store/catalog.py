@@ -231,12 +231,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, metavar="DIR", help="keep the files here; a temporary folder by default")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Build the files and measure a catalog of them."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = chosen.folder or Path(temporary)
+        folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        plan = Plan(folder, chosen.records, chosen.commits, chosen.ids, chosen.seed)
+        plan = Plan(folder, arguments.records, arguments.commits, arguments.ids, arguments.seed)
         built = build(plan)
         paths = built.pop("paths")
         (folder / "paths.json").write_text(json.dumps(paths))

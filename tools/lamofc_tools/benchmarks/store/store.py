@@ -110,23 +110,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="build the store here, or use the one that exists")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Build the store and measure it."""
     with tempfile.TemporaryDirectory(prefix="lamofc-bench-") as folder:
-        url = str(chosen.keep or Path(folder, "big.lamofc"))
+        url = str(arguments.keep or Path(folder, "big.lamofc"))
         started = time.perf_counter()
         if not Path(url).exists():
-            build(url, chosen.records, chosen.commits)
+            build(url, arguments.records, arguments.commits)
         figures: dict[str, Any] = {
             "budgets": BUDGETS,
-            "records": chosen.records,
-            "commits": chosen.commits,
+            "records": arguments.records,
+            "commits": arguments.commits,
             "build_s": time.perf_counter() - started,
-            "fresh process": measure_fresh(url, QUERIES["avg(bpfp) by feature"], chosen.rounds),
-            "warm": measure_warm(url, chosen.records),
-            "bytes a row": bytes_per_row(url, chosen.records),
+            "fresh process": measure_fresh(url, QUERIES["avg(bpfp) by feature"], arguments.rounds),
+            "warm": measure_warm(url, arguments.records),
+            "bytes a row": bytes_per_row(url, arguments.records),
         }
-    report.line(f"{chosen.records:,} records in {chosen.commits:,} commits")
+    report.line(f"{arguments.records:,} records in {arguments.commits:,} commits")
     report.table(
         COLUMNS,
         (

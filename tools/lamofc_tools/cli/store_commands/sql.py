@@ -42,8 +42,8 @@ class QueryOptions:
 
 
 @flatten_options
-def sql(store: StoreUrl, query: Query, querying: QueryOptions, reading: ReadOptions, out: Output) -> None:
+def sql(store: StoreUrl, query: Query, query_options: QueryOptions, read_options: ReadOptions, out: Output) -> None:
     """Query the catalog of a store in SQL."""
-    format = RowFormat.JSON if out.json else querying.format
-    with reading.open(store) as opened:
-        query_output.write(opened.sql(query, locked=querying.locked), query, format, querying.output)
+    format = RowFormat.JSON if out.json else query_options.format
+    with read_options.open(store) as opened:
+        query_output.write(opened.sql(query, locked=query_options.locked), query, format, query_options.output)
