@@ -147,8 +147,8 @@ class DecodedStore(Store):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """Yield the names directly under a prefix."""
         start = f"{prefix.rstrip('/')}/" if prefix else ""
-        seen = {key[len(start) :].split("/")[0]: None for key in self._fixed if key.startswith(start)}
-        for name in seen:
+        names = {key[len(start) :].split("/")[0]: None for key in self._fixed if key.startswith(start)}
+        for name in names:
             yield name
 
 

@@ -47,8 +47,8 @@ def _sample_of_object(saved: Any, name: str, features: FeatureFilter, where: str
 
     sample = sample_of(name, saved, features, where, name_of=name_of, ordered=bool(names))
     patterns = _patterns(naming, sample.features) if names else {}
-    measured = _measured(saved) if prefix else {}
-    return replace(sample, attributes={**sample.attributes, **measured}, patterns=patterns)
+    bench_figures = _measured(saved) if prefix else {}
+    return replace(sample, attributes={**sample.attributes, **bench_figures}, patterns=patterns)
 
 
 def _measured(saved: Mapping[Any, Any]) -> dict[str, Scalar]:

@@ -97,21 +97,21 @@ def measure(point: Point, split: Split, *, memory: bool = False) -> Measurement:
     fit_seconds = time.perf_counter() - started
     bulk = fit_bulk(split.train)
     first = split.test[0]
-    coder.decode(coder.encode(first), first)  # warms up
+    coder.decode(coder.encode(first), first)  # untimed, because the first call is slower
     each = [_sample_figures(coder, name, tensor, bulk) for name, tensor in zip(split.samples, split.test, strict=True)]
-    measured = _summary(point, split, coder, each, fit_seconds)
+    measurement = _summary(point, split, coder, each, fit_seconds)
     if not memory or not isinstance(coder, CodecCoder):
-        return measured
+        return measurement
     peaks = coding_memory(coder.profile, max(split.test, key=Tensor.numel))
-    return replace(measured, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
+    return replace(measurement, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
 
 
-def measure_reference(reference: Point, measured: Measurement, split: Split) -> Measurement:
-    """Add the ratio of the reference's bits at the squared error of a measurement."""
-    if not measured.mse:
-        return measured
-    same = measure(replace(reference, quality=Quality(mse=measured.mse)), split)
-    return replace(measured, of_reference=same.total / measured.total)
+def measure_reference(reference: Point, measurement: Measurement, split: Split) -> Measurement:
+    """Add the ratio of the reference's bits to those of a measurement, both at the same squared error."""
+    if not measurement.mse:
+        return measurement
+    same = measure(replace(reference, quality=Quality(mse=measurement.mse)), split)
+    return replace(measurement, of_reference=same.total / measurement.total)
 
 
 def _sample_figures(coder: Coder, name: str, tensor: Tensor, bulk: Bulk) -> SampleFigures:

@@ -1,4 +1,4 @@
-"""Peak memory of coding, above that of a fresh process which has coded something small (Linux only).
+"""Peak memory of coding, above that of a fresh process that has coded something small (Linux only).
 
 Encoding and decoding are measured in separate processes, since the second could otherwise reuse the memory that the
 first has freed.
@@ -26,7 +26,7 @@ from lamofc_codecs import Profile, decode, encode
 def resident(name):
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split(name + ":")[1].split()[0])
-def measured(work):
+def measure(work):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before, started = resident("VmRSS"), time.perf_counter()
     result = work()
@@ -36,18 +36,18 @@ profile = Profile.load(folder / "profile.safetensors")
 """
 _ENCODE = """
 small = encode([load_file(folder / "small.safetensors")["x"]], profile)[0]
-record, taken = measured(lambda: encode([load_file(folder / "large.safetensors")["x"]], profile)[0])
+record, cost = measure(lambda: encode([load_file(folder / "large.safetensors")["x"]], profile)[0])
 (folder / "small.bin").write_bytes(small.data)
 (folder / "large.bin").write_bytes(record.data)
 rate, error = 8 * len(record.data) / record.elements, record.sse / record.elements
-print(json.dumps({**taken, "codec": record.codec, "bpfp": rate, "mse": error}))
+print(json.dumps({**cost, "codec": record.codec, "bpfp": rate, "mse": error}))
 """
 _DECODE = """
 decode([(folder / "small.bin").read_bytes()], profile)
 data = (folder / "large.bin").read_bytes()
 out = [torch.zeros(*map(int, sys.argv[2:])).fill_(1.0)] if sys.argv[2:] else None
-_, taken = measured(lambda: decode([data], profile, out=out))
-print(json.dumps(taken))
+_, cost = measure(lambda: decode([data], profile, out=out))
+print(json.dumps(cost))
 """
 _SMALL_TOKENS = 64
 """Tokens of the tensor that is coded before the measurement."""

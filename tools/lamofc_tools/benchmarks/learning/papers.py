@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     split = split_source(arguments.source, choice)[0]
     planes = training_planes(split)
     stages = [stage for arch in STAGES for stage in train_stages(arch, planes, folder, arguments.scale, report)]
-    measured = compare(
+    measurements = compare(
         [split],
         points(folder),
         source=Path(arguments.source).name,
@@ -151,16 +151,16 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
         store=str(folder / "runs.lamofc"),
         progress=lambda number, total, name: report.progress(f"{number} of {total}: {name}"),
     )
-    return {"points": write_results(measured, folder, report), "training": stages}
+    return {"points": write_results(measurements, folder, report), "training": stages}
 
 
-def write_results(measured: Sequence[Measurement], folder: Path, report: Report) -> list[dict[str, Any]]:
+def write_results(measurements: Sequence[Measurement], folder: Path, report: Report) -> list[dict[str, Any]]:
     """Print the table and draw the plot; return the rows."""
     rows = [
-        {name: value for name, value in measurement.to_json().items() if name != "each"} for measurement in measured
+        {name: value for name, value in measurement.to_json().items() if name != "each"} for measurement in measurements
     ]
     report.table(COLUMNS, rows)
-    totals = [{**row, "total": measurement.total} for row, measurement in zip(rows, measured, strict=True)]
+    totals = [{**row, "total": measurement.total} for row, measurement in zip(rows, measurements, strict=True)]
     plots.draw_rates(totals, folder / "results.png")
     return rows
 
