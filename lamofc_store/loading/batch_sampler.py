@@ -44,7 +44,7 @@ class RankShare:
         return self.last or ("short" if self.world == 1 else "repeat")
 
     def batch_count(self, samples: int) -> int:
-        """Count the batches that this rank gets of so many samples."""
+        """Count this rank's batches in an epoch of that many samples."""
         full, left = divmod(samples, self.global_batch_size)
         partial = self.policy == "repeat" or (self.policy == "short" and len(self._slice(left)) > 0)
         return full + int(left > 0 and partial)

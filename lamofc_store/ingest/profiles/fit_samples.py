@@ -17,7 +17,7 @@ FIT_TOKENS, MAX_FIT_TOKENS = 32_768, 131_072
 MIN_FIT_SAMPLES, MAX_FIT_SAMPLES = 64, 4096
 """Bounds on the number of samples where the user sets none."""
 SAMPLE_SHARE = 16
-"""A fit reads at least one in so many samples of a long source, up to `MAX_FIT_TOKENS`."""
+"""A fit reads at least one sample in this number of a long source, up to `MAX_FIT_TOKENS`."""
 
 
 def in_fit_order(source: Iterable[Sample]) -> Iterable[Sample]:

@@ -1,4 +1,4 @@
-"""Load a file of `torch.save`, plain or as one zstd frame: tensors and plain values, nested at will; never code.
+"""Load a file of `torch.save`, plain or as one zstd frame: tensors and plain values at any nesting, but never code.
 
 Tensors are mapped from disk where the file allows it, those of a compressed file from a temporary one, so that a sample
 is in memory only as far as it is read.

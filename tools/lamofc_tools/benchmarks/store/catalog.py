@@ -165,7 +165,7 @@ def _lookups(
 
 
 def open_catalog(paths: dict[str, list[str]], tombstones: int, plan: Plan) -> Catalog:
-    """Open a catalog of the files, with tombstones for the first rows of every commit, so many in all."""
+    """Open a catalog of the files, with tombstones for the first rows of every commit, `tombstones` in total."""
     each = tombstones // plan.commits
     origins = [synthetic.ulid(commit, "R") for commit in range(plan.commits)]
     gone = pa.table(
