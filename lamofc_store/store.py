@@ -167,7 +167,7 @@ class Store(Session):
         return verify(self, progress=progress)
 
     def compact(self, *, live: float = 0.75, small: int = 64 << 20) -> "Compaction":
-        """Move live records out of segments of which less than `live` is live, or that have under `small` bytes."""
+        """Move live records out of segments whose live share is below `live`, or whose size is under `small` bytes."""
         from lamofc_store.maintenance import compact
 
         return compact(self, live=live, small=small)

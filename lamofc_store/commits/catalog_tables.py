@@ -70,12 +70,12 @@ def profile_table(snapshot: Snapshot) -> "pa.Table":
     return pa.Table.from_pylist(list(rows.values()), schema=PROFILES)
 
 
-def rows_of_segment(found: "Catalog", segment: str) -> "pa.Table":
+def rows_of_segment(catalog: "Catalog", segment: str) -> "pa.Table":
     """Look up the live record rows of one segment, with their positions, in the order of the records."""
     from lamofc_catalog import translated
 
     query = "SELECT DISTINCT sample FROM records WHERE segment = ?"
     with translated(query):
-        samples = found.sql(query, [segment]).fetchall()
-    rows = found.lookup([sample for (sample,) in samples])
+        samples = catalog.sql(query, [segment]).fetchall()
+    rows = catalog.lookup([sample for (sample,) in samples])
     return rows.filter(pc.equal(rows["segment"], segment)).sort_by("record")

@@ -128,7 +128,7 @@ def publish(storage: Storage, head: Snapshot, build: ChangeBuilder) -> Snapshot:
     """Commit the change that `build` makes of the newest snapshot, and return the state after it.
 
     A writer that loses the race for a number applies the winner's commit, builds its change anew and tries the next
-    number. Where `build` returns None, there is nothing left to do.
+    number. If `build` returns None, nothing is committed.
     """
     writer = new_ulid()
     for attempt in itertools.count():

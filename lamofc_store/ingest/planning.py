@@ -1,4 +1,4 @@
-"""What an ingest would do, without writing: the features that it lists, the profiles that it fits."""
+"""Plan an ingest without writing: list the features that it would store, and fit the profiles that it would use."""
 
 from dataclasses import asdict, dataclass
 from itertools import islice

@@ -73,7 +73,7 @@ class Ingest:
         return self.report
 
     def _batches(self) -> Iterator[Batch]:
-        """Read the source, so many samples at a time that their features fit into memory."""
+        """Read the source in batches of samples whose features fit into memory."""
         batch: Batch = []
         size = 0
         close_bytes = min(BATCH_BYTES, self.options.segment_bytes)
@@ -180,7 +180,7 @@ class Ingest:
             return False
 
     def _record_samples(self, batch: Batch) -> None:
-        """Add the rows of samples of which something was stored."""
+        """Add the rows of the samples that were stored at least in part."""
         stored = [sample for sample, items in batch if any(item.key in self._segment.stored for item in items)]
         for sample in with_stored_structure(self.session, stored):
             self._segment.add_sample(sample)

@@ -21,7 +21,7 @@ class RankShare:
     rank: int = 0
     world: int = 1
     last: LastBatch | None = None
-    """How the samples are used that do not fill a global batch. `short` divides them evenly, so that some ranks may
+    """Treatment of samples that do not fill a global batch. `short` divides them evenly, so that some ranks may
     get none; `drop` leaves them out; `repeat` fills the batch from the beginning of the epoch. The default is `short`
     for one rank and `repeat` for several."""
 
@@ -40,11 +40,11 @@ class RankShare:
 
     @property
     def policy(self) -> LastBatch:
-        """How the last samples of an epoch are used, once the default is filled in."""
+        """Treatment of the last samples of an epoch, with the default filled in."""
         return self.last or ("short" if self.world == 1 else "repeat")
 
     def batch_count(self, samples: int) -> int:
-        """Count the batches that this rank gets of so many samples."""
+        """Count this rank's batches in an epoch of that many samples."""
         full, left = divmod(samples, self.global_batch_size)
         partial = self.policy == "repeat" or (self.policy == "short" and len(self._slice(left)) > 0)
         return full + int(left > 0 and partial)
@@ -61,7 +61,7 @@ class RankShare:
         return order[seen:][self._slice(left)]
 
     def _slice(self, count: int) -> Numbers:
-        """Positions of this rank among `count` samples; the shares of two ranks differ by at most one sample."""
+        """Return this rank's positions among `count` samples; the shares of two ranks differ by at most one sample."""
         return np.arange(count * self.rank // self.world, count * (self.rank + 1) // self.world)
 
 
@@ -93,15 +93,15 @@ class DistributedBatchSampler(Sampler[list[int]]):
             self._start = (epoch + 1, 0)
 
     def state_at(self, epoch: int, seen: int) -> dict[str, Any]:
-        """The state after `seen` samples of an epoch, for `load_state_dict`."""
+        """Return the state after `seen` samples of an epoch, for `load_state_dict`."""
         return {"order": self.order.name, "epoch": epoch, "seen": seen}
 
     def state_dict(self) -> dict[str, Any]:
-        """The state at the beginning of the next iteration."""
+        """Return the state at the beginning of the next iteration."""
         return self.state_at(*self._start)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin the next iteration where a state was taken; ranks and batch size may differ from then."""
+        """Begin the next iteration at a saved state; the number of ranks and the batch size may have changed since."""
         self._start = self.position_in(state)
 
     def position_in(self, state: dict[str, Any]) -> tuple[int, int]:
@@ -144,10 +144,10 @@ class EpochIterator(Iterator[list[int]]):
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """The state after the last batch."""
+        """Return the state after the last batch."""
         return self.sampler.state_at(self.epoch, self.seen)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where a state was taken."""
+        """Continue from a saved state."""
         self.epoch, self.seen = self.sampler.position_in(state)
         self._indices = self.sampler.order.indices(self.epoch)

@@ -24,11 +24,11 @@ class Joined(NamedTuple):
 
     values: Tensor
     offsets: Tensor
-    """Where each sample begins, and the end: one more than samples."""
+    """Start of each sample, and the end of the last: one number more than there are samples."""
 
 
 def check_ragged(ragged: str) -> None:
-    """BadArgument unless the name is one of `Ragged`."""
+    """Raise BadArgument unless the name is one of `Ragged`."""
     if ragged not in get_args(Ragged):
         raise BadArgument(f"ragged={ragged!r}", f"give one of {', '.join(get_args(Ragged))}")
 
@@ -70,7 +70,7 @@ def _unequal_shapes(feature: str, shapes: "set[tuple[int, ...]]") -> BadArgument
 
 
 def _token_axis(feature: str, shapes: "set[tuple[int, ...]]") -> int:
-    """The axis before the last, or of vectors the only one; all other axes must be equal."""
+    """Return the token axis: the one before the last, or the only one of vectors. All other axes must be equal."""
     ranks = {len(shape) for shape in shapes}
     axis = max(ranks.pop() - 2, 0) if len(ranks) == 1 else -1
     if axis < 0 or len({shape[:axis] + shape[axis + 1 :] for shape in shapes}) > 1 or () in shapes:

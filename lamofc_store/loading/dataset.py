@@ -41,7 +41,7 @@ Example = dict[str, Any]
 
 
 class DatasetOptions(TypedDict, total=False):
-    """How records are read."""
+    """Settings with which records are read."""
 
     quality: "Quality | None"
     max_bpfp: float | None

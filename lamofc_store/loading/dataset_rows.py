@@ -42,11 +42,11 @@ def check_names(store: "Session", features: Sequence[str], target: Target | None
         raise BadArgument(
             f"an item would hold two values named {repeated[0]!r}", "name a target otherwise: lamofc annotate"
         )
-    known = list(store.snapshot.columns)
-    missing = [column for column in columns if column not in (*known, "structure")]
+    store_columns = list(store.snapshot.columns)
+    missing = [column for column in columns if column not in (*store_columns, "structure")]
     if missing:
         raise NotFound(
-            f"there is no column {missing[0]!r}; columns are {', '.join(sorted(known)) or 'none'}",
+            f"there is no column {missing[0]!r}; columns are {', '.join(sorted(store_columns)) or 'none'}",
             f"name one of these, or add it: lamofc annotate {store.url} TABLE",
         )
 
@@ -61,6 +61,6 @@ def aligned_tables(rows: "pa.Table", features: Sequence[str]) -> "dict[str, pa.T
         common = tables[features[0]]["sample"]
         for feature in features[1:]:
             common = common.filter(pc.is_in(common, tables[feature]["sample"].combine_chunks()))
-        chosen = common.combine_chunks() if isinstance(common, pa.ChunkedArray) else common
-        tables = {feature: table.filter(pc.is_in(table["sample"], chosen)) for feature, table in tables.items()}
+        shared_samples = common.combine_chunks() if isinstance(common, pa.ChunkedArray) else common
+        tables = {feature: table.filter(pc.is_in(table["sample"], shared_samples)) for feature, table in tables.items()}
     return {feature: table.sort_by("sample").combine_chunks() for feature, table in tables.items()}

@@ -43,17 +43,17 @@ class FeatureLoader:
     """The dtype that features are converted to; None keeps that of the source."""
     ragged: Ragged = "stack"
     workers: int = 0
-    """Processes that fetch. With 0 a thread of this process does, which is faster where the store is local."""
+    """Worker processes that fetch records. With 0 a thread fetches, which is faster for a local store."""
     start: Start = "forkserver"
     prefetch: int = 2
-    """Batches that are made in advance, and that each worker fetches in advance; 0 makes each when it is asked for."""
+    """Batches that are made in advance, and that each worker fetches in advance; 0 makes each batch on demand."""
     timeout: float = 300.0
     """Seconds to wait for a worker's batch before the worker is killed."""
     rank: int | None = None
     """The part of each global batch that this loader gives, of `world` parts; by default that of torch.distributed."""
     world: int | None = None
     last: LastBatch | None = None
-    """How the samples at the end of an epoch are used that do not fill a batch: see `RankShare`."""
+    """Treatment of the samples at the end of an epoch that do not fill a batch: see `RankShare`."""
 
     deal = Renamed("batch_sampler")
     mixing = Renamed("shuffle_quality")
@@ -91,12 +91,12 @@ class FeatureLoader:
         self._position = None
 
     def state_dict(self) -> dict[str, Any]:
-        """The state after the batch that was given last."""
+        """Return the state after the last batch that was yielded."""
         sampler = self.batch_sampler
         return sampler.state_dict() if self._position is None else sampler.state_at(*self._position)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Begin the next iteration where a state was taken; ranks, workers and batch size may differ from then."""
+        """Begin the next iteration at a saved state; ranks, workers and batch size may have changed since."""
         self.batch_sampler.load_state_dict(dict(state))
         self._position = None
 
@@ -139,20 +139,20 @@ class FeatureLoader:
 
 
 def _check_device(device: torch.device | str) -> None:
-    """BadArgument for a device that torch does not know or this machine does not have."""
+    """Raise BadArgument for a device that torch does not know or this machine does not have."""
     try:
-        found = torch.device(device)
+        torch_device = torch.device(device)
     except (RuntimeError, TypeError):
         raise BadArgument(f"device={device!r} is no device of torch", Hint("give [device] cpu or cuda")) from None
-    count = torch.cuda.device_count() if found.type == "cuda" else 1
-    if count <= (found.index or 0):
+    count = torch.cuda.device_count() if torch_device.type == "cuda" else 1
+    if count <= (torch_device.index or 0):
         raise BadArgument(
             f"device={str(device)!r}, but torch sees {count} CUDA devices here", Hint("give [device] cpu")
         )
 
 
 def _rank_of_world(rank: int | None, world: int | None) -> tuple[int, int]:
-    """Our rank and the number of ranks: as given, else those of torch.distributed, else the only one."""
+    """Return rank and number of ranks: the arguments, else those of torch.distributed, else 0 of 1."""
     if (rank is None) != (world is None):
         raise BadArgument(f"rank={rank!r} with world={world!r}", "give both or neither")
     if rank is not None and world is not None:

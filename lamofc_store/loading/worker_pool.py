@@ -27,7 +27,7 @@ _GUARD = "code that starts workers belongs in a function that is called under `i
 _PIPE_BYTES = 1 << 20
 """Capacity of the pipe for a worker's replies: a smaller reply is written without waiting for the loader."""
 _EXIT_SECONDS = 5.0
-"""How long a worker that is told to end may take before it is killed."""
+"""Seconds that a worker gets to end before it is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class WorkerPool:
 
     @contextlib.contextmanager
     def _exclusive(self, worker: _Worker, iteration: int) -> Iterator[None]:
-        """Use a worker's pipes alone; raise WorkerLost where they fail."""
+        """Use a worker's pipes exclusively; raise WorkerLost if they fail."""
         with self._in_use:
             if iteration != self._iteration:
                 raise BadArgument(

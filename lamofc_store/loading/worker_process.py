@@ -18,9 +18,9 @@ from lamofc_store.errors import StoreError
 from lamofc_store.loading import message_pipe
 
 _PARENT_CHECK_SECONDS = 5.0
-"""How often a worker checks that its parent lives: another child of the parent may hold the pipe open."""
+"""Seconds between checks that the parent lives, because another child of the parent may hold the pipe open."""
 _EXIT_SECONDS = 5.0
-"""How long a worker may go on with a fetch after the loader has closed the pipe."""
+"""Seconds that a worker may continue a fetch after the loader has closed the pipe."""
 
 Request = tuple[int, list[int]]
 """A number that the reply repeats, and the indices of a batch."""

@@ -50,7 +50,7 @@ class _NewSegment:
 
 
 def compact(store: "Session", *, live: float = 0.75, small: int = CLOSE_BYTES // 4) -> Compaction:
-    """Rewrite segments of which less than `live` is live, and those under `small` bytes when there are several."""
+    """Rewrite segments whose live share is below `live`, and segments under `small` bytes if there are several."""
     if not 0 <= live <= 1:
         raise BadArgument(
             f"live={live} is no share", "give a number from 0 to 1; 0.75 rewrites segments that are a quarter dead"

@@ -115,9 +115,9 @@ def _named_by_snapshot(snapshot: Snapshot) -> set[str]:
 
 
 def _paths(rows: Iterable[RowsEntry], profiles: Iterable[ProfileEntry], segments: Iterable[SegmentEntry]) -> set[str]:
-    found = {entry.path for entry in rows} | {paths.profile(entry.id) for entry in profiles}
+    objects = {entry.path for entry in rows} | {paths.profile(entry.id) for entry in profiles}
     inside = (*SMALL_OBJECTS, "payload/c/0")
-    return found | {paths.segment(entry.id, name) for entry in segments for name in inside}
+    return objects | {paths.segment(entry.id, name) for entry in segments for name in inside}
 
 
 def _checkpoints_to_keep(store: "Session", oldest: int) -> list[int]:

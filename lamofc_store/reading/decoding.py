@@ -109,7 +109,11 @@ def _decode_cells(
         batch = packed.take(numbers)
         if parts is None:  # a record of several items is decoded whole
             items = [range(inspect(data).items) for data in batch]
-            keys = [(record, (item, 0)) for record, known in zip(numbers, items, strict=True) for item in known]
+            keys = [
+                (record, (item, 0))
+                for record, record_items in zip(numbers, items, strict=True)
+                for item in record_items
+            ]
             decoded |= zip(keys, decode(batch), strict=True)
         else:
             keys = [(record, (0, part)) for record in numbers for part in parts]

@@ -44,7 +44,7 @@ def fetch_plan(storage: Storage, plan: ReadPlan, cache: "Cache | None" = None) -
 
 
 def _unique_records(locations: RecordLocations) -> tuple[RecordLocations, Numbers]:
-    """List each record once, at the greatest length asked for, and give the index of the record of each location."""
+    """List each record once, at the greatest requested length, and give the index of the record of each location."""
     if len(locations) < 2:
         return locations, np.arange(len(locations))
     keys = np.stack([locations.segment, locations.offset], axis=1)

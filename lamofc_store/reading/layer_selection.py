@@ -1,4 +1,4 @@
-"""Any rate on read: of a record in several layers, only the prefix that a quality needs is read."""
+"""Select the layers to read: a quality needs only a prefix of a record in several layers."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ _READ_QUALITIES = ("snr_db", "mse", "bpfp")
 _UNGROUPED_SHARE = 0.8
 """A row with a larger share of its record's bits is taken to be alone in it: only headers make the difference."""
 _ERROR_TOLERANCE = 1.03
-"""A reader accepts a layer with this much more error than was asked for, as encoders do when they meet a target."""
+"""A reader accepts an error of up to this factor above the requested one, as encoders do for their target."""
 
 
 def read_quality(quality: "Quality | None", max_bpfp: float | None = None) -> "Quality | None":

@@ -22,7 +22,7 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class RecordLocations:
-    """Where records lie, as parallel arrays. `segment` holds indices into `segments`."""
+    """Locations of records, as parallel arrays. `segment` holds indices into `segments`."""
 
     segments: tuple[str, ...]
     segment: Numbers

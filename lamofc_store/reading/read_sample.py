@@ -42,7 +42,7 @@ def read_plan(
 
 
 def _require_features(store: "Session", sample: str, missing: list[str]) -> None:
-    """NotFound unless the sample exists and no feature is missing."""
+    """Raise NotFound unless the sample exists and no feature is missing."""
     names = store.catalog.lookup([sample])["feature"].to_pylist()
     if not names:
         raise NotFound(f"there is no sample {sample!r} in {store.url}", f"lamofc ls {store.url}")

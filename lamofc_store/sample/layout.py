@@ -77,7 +77,7 @@ class Grid:
         return cls(int(match[1] or 0), int(match[2]), int(match[3]))
 
     def check(self, tokens: int) -> None:
-        """Raise BadArgument unless so many tokens are one image of this grid, or several whole ones."""
+        """Raise BadArgument unless the tokens are one or several complete images of this grid."""
         if tokens % self.tokens:
             raise BadArgument(
                 f"{tokens} tokens are not whole images of {self.prefix} + {self.height} x {self.width} = {self.tokens}",
@@ -123,7 +123,7 @@ def pattern_for(
 ) -> str:
     """Select the pattern of a feature; BadArgument where it does not fit the shape.
 
-    `patterns` are the user's, by feature name or glob: the name goes first, then the first glob that matches. Where
+    `patterns` are the user's, by feature name or glob: the name goes first, then the first glob that matches. If
     none matches, the source's own pattern by feature name holds, and else the default.
     """
     chosen = patterns.get(feature)

@@ -35,7 +35,7 @@ UNNAMED_FEATURE = "feature"
 def flatten(
     nested: object, where: str = "", name: Callable[[Keys], str] = ".".join, *, ordered: bool = False
 ) -> tuple[dict[str, torch.Tensor], str | None]:
-    """Take nested tensors apart: features by dotted path, and the JSON that restores the nesting.
+    """Flatten nested tensors to features by dotted path, and the JSON that restores the nesting.
 
     The JSON is None for a plain dict of tensors, whose keys come back sorted; with `ordered`, only where they are
     sorted already. `name` makes a feature's name of its path. An error begins with `where`.
@@ -95,7 +95,7 @@ def merge_structures(before: str, now: str) -> str:
 
 
 def is_scalar(value: object) -> bool:
-    """Whether a value is a text, a number, a boolean or None, also as an enum or a scalar of NumPy."""
+    """Return whether a value is a text, a number, a boolean or None, also as an enum or a scalar of NumPy."""
     import numpy as np
 
     return value is None or isinstance(value, str | int | float | np.bool_ | np.integer | np.floating)
@@ -108,11 +108,11 @@ def to_scalar(value: Any) -> Scalar:
     value = value.item() if isinstance(value, np.generic) else value
     if value is None or type(value) is bool:
         return value
-    return next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
+    return next(plain(value) for plain in (str, int, float) if isinstance(value, plain))
 
 
 def _feature_names(root: object) -> Iterator[str]:
-    """Names of the tensors in a tree."""
+    """Yield the names of the tensors in a tree."""
     stack = [root]
     while stack:
         node = stack.pop()
@@ -142,7 +142,7 @@ class _TreeBuilder:
         self._features, self._name = features, name
 
     def node(self, value: object, path: Keys) -> dict[str, Any]:
-        """Build the node of a value, with all below it."""
+        """Build the node of a value and of everything in it."""
         if len(path) > MAX_DEPTH:
             raise SourceError(f"{'.'.join(path[:4])}... is nested deeper than {MAX_DEPTH} levels", CONTENT_HINT)
         if isinstance(value, Mapping):
@@ -151,8 +151,8 @@ class _TreeBuilder:
         if torch_node is not None:
             return torch_node
         if isinstance(value, list | tuple):
-            kind = "list" if isinstance(value, list) else "tuple"
-            return {kind: [self.node(item, (*path, str(index))) for index, item in enumerate(value)]}
+            tag = "list" if isinstance(value, list) else "tuple"
+            return {tag: [self.node(item, (*path, str(index))) for index, item in enumerate(value)]}
         if is_scalar(value):
             scalar = to_scalar(value)
             has_no_json = isinstance(scalar, float) and not math.isfinite(scalar)
@@ -168,7 +168,7 @@ class _TreeBuilder:
 
 
 def _torch_node(value: object) -> dict[str, Any] | None:
-    """The node of a size, a dtype or a device; None for any other value."""
+    """Return the node of a size, a dtype or a device; None for any other value."""
     import torch
 
     if isinstance(value, torch.Size):
@@ -193,42 +193,42 @@ def _build(node: object, tensors: Mapping[str, torch.Tensor], depth: int, partia
     """Build the value of a node; CorruptStore for a node of any other form."""
     if not isinstance(node, dict) or len(node) != 1 or depth > MAX_DEPTH + 1:
         raise _damaged(node)
-    ((kind, body),) = node.items()
-    if kind == "tensor" and isinstance(body, str):
+    ((tag, body),) = node.items()
+    if tag == "tensor" and isinstance(body, str):
         if body not in tensors and not partial:
             raise NotFound(f"the structure needs feature {body!r}, here are {sorted(tensors)[:8]}", "read all features")
         return tensors.get(body)
-    if kind == "value" and (body is None or isinstance(body, str | int | float)):
+    if tag == "value" and (body is None or isinstance(body, str | int | float)):
         return body
-    if kind == "float" and body in ("nan", "inf", "-inf"):
+    if tag == "float" and body in ("nan", "inf", "-inf"):
         return float(body)
-    if kind in ("size", "dtype", "device", "stack"):
-        return _build_torch(kind, body, tensors, depth, partial)
-    if kind in ("list", "tuple") and isinstance(body, list):
+    if tag in ("size", "dtype", "device", "stack"):
+        return _build_torch(tag, body, tensors, depth, partial)
+    if tag in ("list", "tuple") and isinstance(body, list):
         items = [_build(item, tensors, depth + 1, partial) for item in body]
-        return items if kind == "list" else tuple(items)
-    if kind == "dict" and isinstance(body, list) and all(_is_pair(pair) for pair in body):
+        return items if tag == "list" else tuple(items)
+    if tag == "dict" and isinstance(body, list) and all(_is_pair(pair) for pair in body):
         pairs = [pair for pair in body if not (partial and _is_missing(pair[1], tensors))]
         return {key: _build(item, tensors, depth + 1, partial) for key, item in pairs}
     raise _damaged(node)
 
 
-def _build_torch(kind: str, body: Any, tensors: Mapping[str, torch.Tensor], depth: int, partial: bool) -> Nested:
+def _build_torch(tag: str, body: Any, tensors: Mapping[str, torch.Tensor], depth: int, partial: bool) -> Nested:
     """Build a size, a dtype, a device, or a stack of tensors; None for a stack with missing tensors."""
     import torch
 
     try:
-        if kind == "stack":
+        if tag == "stack":
             axis, nodes = body
             pieces = [_build(node, tensors, depth + 1, partial) for node in nodes]
             return None if any(piece is None for piece in pieces) else torch.stack(pieces, dim=axis)
-        if kind == "size":
+        if tag == "size":
             return torch.Size(body)
-        value = getattr(torch, str(body)) if kind == "dtype" else torch.device(body)
+        value = getattr(torch, str(body)) if tag == "dtype" else torch.device(body)
     except (TypeError, ValueError, RuntimeError, AttributeError, IndexError, OverflowError):
-        raise _damaged({kind: body}) from None
-    if kind == "dtype" and not isinstance(value, torch.dtype):
-        raise _damaged({kind: body})
+        raise _damaged({tag: body}) from None
+    if tag == "dtype" and not isinstance(value, torch.dtype):
+        raise _damaged({tag: body})
     return value
 
 

@@ -110,7 +110,7 @@ class SegmentWriter:
         return self._spools[slot.stream].lengths[slot.number]
 
     def share(self, slot: Slot, sample: str) -> None:
-        """Name one more sample of which a record holds the feature."""
+        """Add a sample to a record that holds its feature."""
         self._spools[slot.stream].samples[slot.number].append(sample)
 
     def close(self) -> "SegmentLayout":

@@ -46,7 +46,7 @@ class Format:
     columns: ReadColumns | None = None
     """None where rows cannot be read one by one."""
     keep_as: tuple[str, ...] = ()
-    """Formats in whose files this one is kept; such a file is told by its content, not by its suffix."""
+    """Formats whose files may hold this one; such a file is recognised by its content, not by its suffix."""
     recognise: Callable[[Path], bool] | None = None
     """Whether a file of those formats is of this one, by its path."""
 
@@ -76,7 +76,7 @@ def suffixes_of(name: str) -> set[str]:
     if name == ROWS:
         return {suffix for suffix, format in BY_SUFFIX.items() if format.columns is not None}
     format = BY_NAME[name]
-    return {suffix for kept in (name, *format.keep_as) for suffix in BY_NAME[kept].suffixes}
+    return {suffix for container in (name, *format.keep_as) for suffix in BY_NAME[container].suffixes}
 
 
 def format_of(path: Path) -> Format:

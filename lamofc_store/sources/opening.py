@@ -24,11 +24,11 @@ def open(what: object, format: str = AUTO, *, features: Sequence[str] = (), id_c
         raise BadArgument(f"{format!r} is no format of sources", f"choose one of {', '.join(FORMATS)}")
     if isinstance(features, str):
         raise BadArgument(f"features={features!r} is one text, a list of globs is needed", f"write [{features!r}]")
-    chosen = FeatureFilter(tuple(features))
+    feature_filter = FeatureFilter(tuple(features))
     if not isinstance(what, str | os.PathLike):
-        if hasattr(what, "describe") and hasattr(what, "reiterable") and not chosen.globs:
+        if hasattr(what, "describe") and hasattr(what, "reiterable") and not feature_filter.globs:
             return what  # type: ignore[return-value]
-        return Items(what, chosen, id_column)
+        return Items(what, feature_filter, id_column)
     root = Path(what)
     if "://" in str(what):
         raise SourceError(
@@ -36,7 +36,7 @@ def open(what: object, format: str = AUTO, *, features: Sequence[str] = (), id_c
         )
     if not root.exists():
         raise NotFound(f"{root} does not exist (looked in {Path.cwd()})", "give a file or a folder of features")
-    return _open_path(root, format, chosen, id_column)
+    return _open_path(root, format, feature_filter, id_column)
 
 
 def _open_path(root: Path, format: str, features: FeatureFilter, id_column: str | None) -> Source:

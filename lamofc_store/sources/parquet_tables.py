@@ -101,7 +101,7 @@ def _schema(path: Path) -> pa.Schema:
         return read_schema(path)
 
 
-def _columns(path: Path, schema: pa.Schema, id_column: str | None, chosen: FeatureFilter) -> Columns:
+def _columns(path: Path, schema: pa.Schema, id_column: str | None, feature_filter: FeatureFilter) -> Columns:
     """Divide the columns of a table by their types."""
     key = id_column or next((name for name in ID_COLUMNS if name in schema.names), None)
     if key is None or key not in schema.names:
@@ -119,26 +119,26 @@ def _columns(path: Path, schema: pa.Schema, id_column: str | None, chosen: Featu
         )
     attributes = [field.name for field in others if _is_plain(field.type)]
     left_out = [f"{field.name} ({field.type})" for field in others if field.name not in {*features, *attributes}]
-    return Columns(key, tuple(chosen.pick(features, str(path))), tuple(attributes), tuple(left_out))
+    return Columns(key, tuple(feature_filter.pick(features, str(path))), tuple(attributes), tuple(left_out))
 
 
-def _is_tensor(kind: pa.DataType) -> bool:
+def _is_tensor(data_type: pa.DataType) -> bool:
     import pyarrow.types as types
 
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
-        inner = kind.value_type
+    if types.is_list(data_type) or types.is_large_list(data_type) or types.is_fixed_size_list(data_type):
+        inner = data_type.value_type
         return types.is_floating(inner) or types.is_integer(inner) or types.is_boolean(inner) or _is_tensor(inner)
     return False
 
 
-def _is_plain(kind: pa.DataType) -> bool:
+def _is_plain(data_type: pa.DataType) -> bool:
     import pyarrow.types as types
 
-    if types.is_dictionary(kind):
-        return _is_plain(kind.value_type)
-    texts = types.is_string(kind) or types.is_large_string(kind)
-    numbers = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-    return bool(texts or numbers or types.is_temporal(kind))
+    if types.is_dictionary(data_type):
+        return _is_plain(data_type.value_type)
+    texts = types.is_string(data_type) or types.is_large_string(data_type)
+    numbers = types.is_integer(data_type) or types.is_floating(data_type) or types.is_boolean(data_type)
+    return bool(texts or numbers or types.is_temporal(data_type))
 
 
 def _unique_ids(files: tuple[Path, ...], column: str) -> None:

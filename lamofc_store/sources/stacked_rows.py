@@ -115,7 +115,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class SpreadRows:
-    """Rows in an order of which every beginning is spread over all files."""
+    """Rows in an order whose every prefix is spread over all files."""
 
     rows: Rows
     reiterable: bool = True

@@ -166,8 +166,8 @@ class RemoteStorage(Storage):
         except (StoreError, *_NOT_TRANSLATED):
             raise
         except PermissionError as error:
-            kind = StoreError if deed == "read" else ReadOnly
-            raise kind(
+            error_class = StoreError if deed == "read" else ReadOnly
+            raise error_class(
                 f"{target} cannot be {deed}: {error}", Hint("check the credentials in [storage_options]")
             ) from error
         except Exception as error:  # some filesystems look at their options only when they first connect

@@ -16,7 +16,7 @@ class Place:
     shared: ClassVar[bool] = True
     """Whether other processes see the objects; False for a storage in a process's memory."""
     rounds: ClassVar[int] = 5
-    """Races for one object: so many among threads, and so many among processes."""
+    """Number of races for one object, first among threads and then among processes."""
 
     def new_storage(self) -> Storage:
         """Make a storage without objects, in a place of its own."""

@@ -21,7 +21,7 @@ _SETTINGS = ("store", "profiles", "pattern", "feature")
 
 @dataclass(frozen=True)
 class RecordCodec(ArrayBytesCodec):
-    """A chunk is one record; its array has a leading axis of length 1 for the sample."""
+    """The codec of Zarr v3. A chunk is one record; its array has a leading axis of length 1 for the sample."""
 
     is_fixed_size = False
 
@@ -32,7 +32,7 @@ class RecordCodec(ArrayBytesCodec):
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RecordCodec":
-        """From the entry in an array's metadata."""
+        """Make the codec from its entry in an array's metadata."""
         settings = dict(data.get("configuration", {}))
         unknown = sorted(set(settings) - set(_SETTINGS))
         if data.get("name") != NAME or unknown:
@@ -41,7 +41,7 @@ class RecordCodec(ArrayBytesCodec):
         return cls(profiles=tuple(settings.get("profiles", ())), **named)
 
     def to_dict(self) -> dict[str, Any]:
-        """The entry in an array's metadata."""
+        """Return the codec's entry in an array's metadata."""
         return {
             "name": NAME,
             "configuration": {
@@ -53,7 +53,7 @@ class RecordCodec(ArrayBytesCodec):
         }
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: "ArraySpec") -> int:
-        """Unknown before coding."""
+        """Raise NotImplementedError: the size of a record is unknown before it is encoded."""
         raise NotImplementedError(f"{NAME} does not know a record's size beforehand")
 
     def _decode_sync(self, chunk_bytes: "Buffer", chunk_spec: "ArraySpec") -> "NDBuffer":
@@ -77,7 +77,7 @@ class RecordCodec(ArrayBytesCodec):
 
 
 class NumcodecsRecord(numcodecs.abc.Codec):  # type: ignore[misc]
-    """The same for numcodecs: a buffer of known shape and dtype to one record and back."""
+    """The codec of numcodecs: a buffer of known shape and dtype to one record and back."""
 
     codec_id = NAME
 
@@ -98,11 +98,11 @@ class NumcodecsRecord(numcodecs.abc.Codec):  # type: ignore[misc]
         self.feature = feature
 
     def encode(self, buf: Any) -> bytes:
-        """The record of the buffer's content."""
+        """Encode the buffer's content to a record."""
         return self._coder.encode(np.frombuffer(memoryview(buf).cast("B"), self.dtype).reshape(self.shape))
 
     def decode(self, buf: Any, out: Any = None) -> Any:
-        """The content again, into `out` where it is given."""
+        """Decode a record, into `out` if it is given."""
         values = np.ascontiguousarray(self._coder.decode(bytes(buf), self.shape, np.dtype(self.dtype)))
         if out is None:
             return values

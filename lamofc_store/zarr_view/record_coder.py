@@ -1,4 +1,4 @@
-"""One array to one record and back: what the Zarr codec and the numcodecs codec share."""
+"""The coding of one array as one record, which the codecs of Zarr and of numcodecs share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NAME = "lamofc.record"
 
 @lru_cache(maxsize=64)
 def _profile(store: str, identity: str) -> Any:
-    """A profile of a store, opened for it once in a process."""
+    """Load a profile of a store, once in a process."""
     from lamofc_store.commits import Profiles
     from lamofc_store.storage import open_storage
 
@@ -28,19 +28,19 @@ def _profile(store: str, identity: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class RecordCoder:
-    """What is needed beside a record's bytes: where its profile lies, and how tokens x channels become an array."""
+    """All that decoding needs beside a record's bytes: the place of its profile, and the layout of the array."""
 
     store: str = ""
     """The store that holds the profiles; empty where none is needed."""
     profiles: tuple[str, ...] = ()
     """Ids of the profiles that records may name; the first is the one to encode with."""
     pattern: str = ""
-    """From an item's own shape to tokens x channels; empty for the default of its shape."""
+    """Pattern from an item's own shape to tokens x channels; empty for the default of its shape."""
     feature: str = ""
     """The feature to take from records that hold several."""
 
     def decode(self, record: bytes, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-        """The array in a record, filled up to `shape` where it has fewer tokens: NaN, or 0 for whole numbers."""
+        """Decode the array in a record; missing tokens up to `shape` are NaN, or 0 for whole numbers."""
         import torch
 
         from lamofc_codecs import decode
@@ -59,13 +59,15 @@ class RecordCoder:
         return out
 
     def _part(self, record: bytes, profiles: "list[Profile]") -> int:
-        """Which part of the record the feature is."""
+        """Return the number of the record's part that holds the feature."""
         from lamofc_codecs import inspect
 
         header = inspect(record)
         if header.parts == 1:
             return 0
-        listed = next((one.config.get("parts") or [] for one in profiles if one.id.startswith(header.profile)), [])
+        listed = next(
+            (profile.config.get("parts") or [] for profile in profiles if profile.id.startswith(header.profile)), []
+        )
         names = [name for name, _ in listed]
         if self.feature not in names:
             raise BadArgument(
@@ -75,7 +77,7 @@ class RecordCoder:
         return names.index(self.feature)
 
     def encode(self, array: Array) -> bytes:
-        """The record of an array; lossless where no profile is named."""
+        """Encode an array to a record; lossless if no profile is named."""
         import torch
 
         from lamofc_codecs import LOSSLESS, encode, fit
@@ -92,7 +94,7 @@ _SHOWN_AS_FLOAT32 = {
 
 
 def own_shape(largest: tuple[int, ...], pattern: str, tokens: int) -> tuple[int, ...]:
-    """An item's shape from the largest of its feature: they differ in one axis at the most, which its tokens tell."""
+    """Compute an item's shape from the largest shape of its feature, from which at most one axis differs."""
     if layout.tokens_of(largest, pattern) == tokens:
         return largest
     for axis, length in enumerate(largest):

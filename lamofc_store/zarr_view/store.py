@@ -1,4 +1,4 @@
-"""The decoded features as a read-only Zarr store: a chunk is a record, served as it lies in the store."""
+"""The decoded features as a read-only Zarr store, whose chunks are the records as they are stored."""
 
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
@@ -39,16 +39,16 @@ _NUMBERS = {
 
 
 def group(store: "Session") -> zarr.Group:
-    """All features of a store's snapshot as arrays, one entry a sample along the first axis, samples sorted by id.
+    """Open all features of a snapshot as arrays, one entry a sample along the first axis, samples sorted by id.
 
-    Shorter samples are filled up with NaN (whole numbers: 0), samples without the feature wholly so; `lengths/FEATURE`
-    holds each sample's tokens, -1 where there is none. Types that NumPy lacks are shown as float32.
+    Shorter samples, and samples without the feature, are padded with NaN (whole numbers: 0). `lengths/FEATURE` holds
+    the number of tokens of each sample, -1 for a sample without the feature. Types that NumPy lacks become float32.
     """
     return zarr.open_group(DecodedStore(store), mode="r", zarr_format=3)
 
 
 def node_name(feature: str) -> str:
-    """A feature's name as one Zarr node: `/` and what Zarr reserves are percent-encoded."""
+    """Name the Zarr node of a feature: `/` and reserved names are percent-encoded."""
     name = quote(feature, safe="._-+=,@ ")
     return (
         name.replace(".", "%2E")
@@ -60,7 +60,7 @@ def node_name(feature: str) -> str:
 
 
 class DecodedStore(Store):
-    """Answers Zarr's questions from the catalog and the segments; nothing is decoded here."""
+    """A Zarr store that reads from the catalog and the segments; the codec decodes."""
 
     supports_writes = False
     supports_deletes = False
@@ -94,7 +94,7 @@ class DecodedStore(Store):
     async def get(
         self, key: str, prototype: "BufferPrototype", byte_range: ByteRequest | None = None
     ) -> "Buffer | None":
-        """An object's bytes, or None."""
+        """Return an object's bytes; None if there is no such object."""
         import asyncio
 
         data = self._fixed.get(key)
@@ -105,32 +105,32 @@ class DecodedStore(Store):
         return prototype.buffer.from_bytes(_part(data, byte_range))
 
     def _record(self, key: str) -> bytes | None:
-        name, found, place = key.partition("/c/")
+        name, separator, number = key.partition("/c/")
         array = self._arrays.get(name)
-        return array.record(int(place.split("/")[0])) if found and array is not None else None
+        return array.record(int(number.split("/")[0])) if separator and array is not None else None
 
     async def get_partial_values(
         self, prototype: "BufferPrototype", key_ranges: Iterable[tuple[str, ByteRequest | None]]
     ) -> "list[Buffer | None]":
-        """Parts of several objects."""
+        """Return parts of several objects."""
         return [await self.get(key, prototype, part) for key, part in key_ranges]
 
     async def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
-        name, found, place = key.partition("/c/")
+        """Return whether there is such an object."""
+        name, separator, number = key.partition("/c/")
         array = self._arrays.get(name)
-        return key in self._fixed or bool(found and array is not None and array.has(int(place.split("/")[0])))
+        return key in self._fixed or bool(separator and array is not None and array.has(int(number.split("/")[0])))
 
     async def set(self, key: str, value: "Buffer") -> None:
-        """Refused: the view is for reading."""
+        """Raise ReadOnly: the view is for reading."""
         raise ReadOnly(f"{key}: the decoded view is for reading", "lamofc ingest takes features in")
 
     async def delete(self, key: str) -> None:
-        """Refused: the view is for reading."""
+        """Raise ReadOnly: the view is for reading."""
         raise ReadOnly(f"{key}: the decoded view is for reading", "lamofc forget takes samples out")
 
     async def list(self) -> AsyncIterator[str]:
-        """Every object."""
+        """Yield the keys of all objects."""
         for key in self._fixed:
             yield key
         for name, array in self._arrays.items():
@@ -139,16 +139,16 @@ class DecodedStore(Store):
                     yield array.key(name, index)
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        """Every object whose key begins so."""
+        """Yield the keys of all objects that begin with a prefix."""
         async for key in self.list():
             if key.startswith(prefix):
                 yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """The names right under a prefix."""
+        """Yield the names directly under a prefix."""
         start = f"{prefix.rstrip('/')}/" if prefix else ""
-        seen = {key[len(start) :].split("/")[0]: None for key in self._fixed if key.startswith(start)}
-        for name in seen:
+        names = {key[len(start) :].split("/")[0]: None for key in self._fixed if key.startswith(start)}
+        for name in names:
             yield name
 
 
@@ -158,7 +158,7 @@ class _Array:
     def __init__(self, store: "Session", feature: str, samples: Iterable[str]) -> None:
         fields = ("segment", "offset", "length", "shape", "dtype", "pattern", "profile", "item")
         rows: pa.Table = store.catalog.select([feature], fields=fields)
-        self._storage, self._known = store.storage, store.profiles
+        self._storage, self._profile_by_id = store.storage, store.profiles
         self._places, self._items = RecordLocations.from_rows(rows), rows["item"].to_numpy()
         self._profile: list[str] = rows["profile"].to_pylist()
         self._feature = feature
@@ -173,25 +173,29 @@ class _Array:
         self._shape, self._pattern = _shared(shapes, patterns, counts)
 
     def has(self, index: int) -> bool:
-        """Whether that sample has the feature."""
+        """Return whether a sample has the feature."""
         return 0 <= index < len(self._row) and self._row[index] >= 0
 
     def record(self, index: int) -> bytes | None:
-        """The sample's record as it is stored; of one that holds several samples, a record of this one."""
+        """Return a sample's record as it is stored; a record of several samples is reduced to this one."""
         from lamofc_codecs import inspect, keep
 
         if not self.has(index):
             return None
         row = int(self._row[index])
         data = bytes(fetch_records(self._storage, self._places.take([row])).buffer.data)
-        return keep(data, self._known[self._profile[row]], [int(self._items[row])]) if inspect(data).items > 1 else data
+        return (
+            keep(data, self._profile_by_id[self._profile[row]], [int(self._items[row])])
+            if inspect(data).items > 1
+            else data
+        )
 
     def key(self, name: str, index: int) -> str:
-        """The object that holds that sample's chunk."""
+        """Return the key of the object that holds a sample's chunk."""
         return f"{name}/c/{'/'.join(str(part) for part in (index, *[0] * len(self._shape)))}"
 
     def metadata(self, url: str, name: str) -> bytes:
-        """The array's `zarr.json`."""
+        """Write the array's `zarr.json`."""
         fill: Any = (
             "NaN" if self._dtype.startswith("float") else ["NaN", "NaN"] if self._dtype.startswith("complex") else 0
         )
@@ -206,7 +210,7 @@ class _Array:
 
 
 def _shared(shapes: list[list[int]], patterns: list[str], counts: list[int]) -> tuple[tuple[int, ...], str]:
-    """The largest shape and the pattern of a feature; tokens x channels where samples differ in more than one axis."""
+    """Return the largest shape and the pattern of a feature; tokens x channels if samples differ in several axes."""
     ranks = {(len(shape), pattern) for shape, pattern in zip(shapes, patterns, strict=True)}
     if len(ranks) == 1:
         columns = list(zip(*shapes, strict=True))
@@ -231,10 +235,14 @@ def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, by
     }
 
 
-def _part(data: bytes, wanted: ByteRequest | None) -> bytes:
-    if wanted is None:
+def _part(data: bytes, byte_range: ByteRequest | None) -> bytes:
+    if byte_range is None:
         return data
-    start, end, suffix = getattr(wanted, "start", None), getattr(wanted, "end", None), getattr(wanted, "suffix", None)
+    start, end, suffix = (
+        getattr(byte_range, "start", None),
+        getattr(byte_range, "end", None),
+        getattr(byte_range, "suffix", None),
+    )
     if suffix is not None:
         return data[-suffix:]
-    return data[getattr(wanted, "offset", start or 0) : end]
+    return data[getattr(byte_range, "offset", start or 0) : end]

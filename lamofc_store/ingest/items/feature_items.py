@@ -34,7 +34,7 @@ class Item:
     source_hash: int
     """64 bits over dtype, shape and bytes, as the catalog stores them; compared under one key only."""
     second_hash: int
-    """64 further bits, so that equal content can be told across samples."""
+    """64 further bits, so that equal content of different samples can be recognised."""
 
     @property
     def key(self) -> tuple[str, str]:

@@ -17,7 +17,7 @@ FIT_TOKENS, MAX_FIT_TOKENS = 32_768, 131_072
 MIN_FIT_SAMPLES, MAX_FIT_SAMPLES = 64, 4096
 """Bounds on the number of samples where the user sets none."""
 SAMPLE_SHARE = 16
-"""A fit reads at least one in so many samples of a long source, up to `MAX_FIT_TOKENS`."""
+"""A fit reads at least one sample in this number of a long source, up to `MAX_FIT_TOKENS`."""
 
 
 def in_fit_order(source: Iterable[Sample]) -> Iterable[Sample]:
@@ -33,15 +33,15 @@ def items_to_fit(
 ) -> list[Item]:
     """Gather features without a profile from some samples of a source of `total`.
 
-    Where the first sample has no such feature, no more are read: a feature that appears later is fitted when it does.
+    If the first sample has no such feature, reading stops: a feature that appears later is fitted when it does.
     Samples that cannot be read are passed over unless errors stop the ingest.
     """
     from lamofc_codecs import CODECS
 
     gathered: list[Item] = []
     tokens: Counter[str] = Counter()
-    wanted = options.fit_samples or CODECS[options.codec].fit_samples
-    for count, sample in enumerate(islice(_readable(source, options), wanted or MAX_FIT_SAMPLES), 1):
+    sample_count = options.fit_samples or CODECS[options.codec].fit_samples
+    for count, sample in enumerate(islice(_readable(source, options), sample_count or MAX_FIT_SAMPLES), 1):
         try:
             items = [item for item in items_of(sample, options) if not is_settled(item)]
         except StoreError:
@@ -52,7 +52,7 @@ def items_to_fit(
         tokens.update({item.feature: len(item.tokens) for item in items})
         enough = _is_enough(count, max(tokens.values(), default=0), total or 0)
         size = sum(item.raw_bytes for item in gathered)
-        if (enough and not wanted) or not gathered or size > MAX_FIT_BYTES:
+        if (enough and not sample_count) or not gathered or size > MAX_FIT_BYTES:
             break
     return gathered
 

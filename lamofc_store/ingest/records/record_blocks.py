@@ -15,7 +15,7 @@ ELEMENTS_PER_ITEM = 1 << 10
 
 
 def blocks(items: "Sequence[Item]", profile: "Profile", max_items: int) -> "Iterator[list[Item]]":
-    """Yield the items of one feature as they are to share records: small ones together, up to `max_items`."""
+    """Yield the items of one feature grouped by record: up to `max_items` small ones share a record."""
     from lamofc_codecs import Blockable, open_codec
 
     codec = open_codec(profile)

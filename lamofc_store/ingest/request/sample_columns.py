@@ -60,6 +60,6 @@ class SampleColumns:
             f" none for {self._first_unmatched!r}{unused}"
         ]
 
-    def _no_match(self, sample: str, cure: str) -> NotFound:
+    def _no_match(self, sample: str, hint: str) -> NotFound:
         ids = f"its {len(self._rows)} rows name samples such as {min(self._rows)!r}" if self._rows else "it has no rows"
-        return NotFound(f"table {self._table} has a row for none of the samples, such as {sample!r}: {ids}", cure)
+        return NotFound(f"table {self._table} has a row for none of the samples, such as {sample!r}: {ids}", hint)

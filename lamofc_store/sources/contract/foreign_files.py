@@ -1,4 +1,4 @@
-"""The border to other people's file formats: their errors become ours."""
+"""Errors of foreign file readers, turned into errors of the store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lamofc_store.errors import SourceError, StoreError
 
 
 @contextmanager
-def reading(path: Path, kind: str) -> Iterator[None]:
+def reading(path: Path, file_format: str) -> Iterator[None]:
     """Turn any exception of a foreign reader at a bad file into a SourceError that names the file.
 
     Every exception is caught, because no parser documents what it raises at hostile bytes.
@@ -22,7 +22,7 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise SourceError(
-            f"{path} ({path.stat().st_size if path.exists() else 'no'} bytes) is no readable {kind}:"
+            f"{path} ({path.stat().st_size if path.exists() else 'no'} bytes) is no readable {file_format}:"
             f" {type(error).__name__}: {reason}",
             "fetch or write the file again, or leave it out; a file cut short is the usual reason",
         ) from error

@@ -53,7 +53,7 @@ class Spreadable(Protocol):
     """A source that can be read in another order."""
 
     def spread(self) -> Source:
-        """Return the same samples in an order whose every beginning is spread over the source, as a fit reads them."""
+        """Return the same samples in an order whose every prefix is spread over the source, as a fit needs it."""
 
 
 @runtime_checkable

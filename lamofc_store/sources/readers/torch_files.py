@@ -32,8 +32,8 @@ def of_family(payload: Any, name: str, family: str) -> Sample:
 def _sample_of_object(saved: Any, name: str, features: FeatureFilter, where: str, family: str | None) -> Sample:
     """Make a sample: tensors by their family's names, or by dotted path; plain values are attributes."""
     payload, prefix = _payload(saved)
-    kind = family_of(payload) if family is None else FAMILIES[family]
-    names = (kind.names(payload) if kind is not None and isinstance(payload, Mapping) else None) or {}
+    naming = family_of(payload) if family is None else FAMILIES[family]
+    names = (naming.names(payload) if naming is not None and isinstance(payload, Mapping) else None) or {}
     if family is not None and not names:
         keys = ", ".join(map(str, payload))[:120] if isinstance(payload, Mapping) else type(payload).__name__
         raise SourceError(
@@ -46,9 +46,9 @@ def _sample_of_object(saved: Any, name: str, features: FeatureFilter, where: str
         return by_path.get(path) or ".".join(path[len(prefix) :] if inside else path)
 
     sample = sample_of(name, saved, features, where, name_of=name_of, ordered=bool(names))
-    patterns = _patterns(kind, sample.features) if names else {}
-    measured = _measured(saved) if prefix else {}
-    return replace(sample, attributes={**sample.attributes, **measured}, patterns=patterns)
+    patterns = _patterns(naming, sample.features) if names else {}
+    bench_figures = _measured(saved) if prefix else {}
+    return replace(sample, attributes={**sample.attributes, **bench_figures}, patterns=patterns)
 
 
 def _measured(saved: Mapping[Any, Any]) -> dict[str, Scalar]:

@@ -1,4 +1,4 @@
-"""Load a file of `torch.save`, plain or as one zstd frame: tensors and plain values, nested at will; never code.
+"""Load a file of `torch.save`, plain or as one zstd frame: tensors and plain values at any nesting, but never code.
 
 Tensors are mapped from disk where the file allows it, those of a compressed file from a temporary one, so that a sample
 is in memory only as far as it is read.
@@ -80,9 +80,9 @@ def _unpack(path: Path, target: BinaryIO) -> None:
             target.write(chunk)
 
 
-def _refuse_expansion(path: Path, size: int, cure: str) -> None:
+def _refuse_expansion(path: Path, size: int, hint: str) -> None:
     """Raise SourceError where a file expands to more bytes than features do."""
     compressed = path.stat().st_size
     limit = max(LARGE_BYTES, MAX_EXPANSION * compressed)
     if size > limit:
-        raise SourceError(f"{path} of {compressed} bytes would become more than {limit}", cure)
+        raise SourceError(f"{path} of {compressed} bytes would become more than {limit}", hint)

@@ -98,35 +98,39 @@ def test_every_error_of_ours_has_its_code() -> None:
     expected |= {"CorruptRecord": 5, "BadArgument": 2, "BadQuality": 2, "BadQuery": 2, "UnknownCodec": 2}
     for package in ("lamofc_store", "lamofc_codecs", "lamofc_catalog"):
         module = importlib.import_module(f"{package}.errors")
-        kinds = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Exception)]
-        assert kinds
-        for kind in kinds:
-            found = error_of(kind("what is wrong", ""))
-            assert (found.message, found.code) == ("what is wrong", expected.get(kind.__name__, 1))
-            assert found.cure
-            assert error_of(kind("what is wrong", "the cure")).cure == "the cure"
+        classes = [
+            error_class
+            for error_class in vars(module).values()
+            if isinstance(error_class, type) and issubclass(error_class, Exception)
+        ]
+        assert classes
+        for error_class in classes:
+            cli_error = error_of(error_class("what is wrong", ""))
+            assert (cli_error.message, cli_error.code) == ("what is wrong", expected.get(error_class.__name__, 1))
+            assert cli_error.hint
+            assert error_of(error_class("what is wrong", "the hint")).hint == "the hint"
 
 
 def test_the_table_names_classes_that_exist() -> None:
     for name in TABLE:
-        module, _, kind = name.rpartition(".")
-        assert issubclass(getattr(importlib.import_module(module), kind), BaseException)
+        module, _, error_class = name.rpartition(".")
+        assert issubclass(getattr(importlib.import_module(module), error_class), BaseException)
 
 
-def test_cures_name_arguments_as_options() -> None:
-    assert error_of(Conflict("'a' differs", Hint("give [overwrite] or [on_error] skip"))).cure == (
+def test_hints_name_arguments_as_options() -> None:
+    assert error_of(Conflict("'a' differs", Hint("give [overwrite] or [on_error] skip"))).hint == (
         "give --overwrite or --on-error skip"
     )
-    assert error_of(Conflict("no features", Hint("correct [features]"))).cure == "correct --feature"
+    assert error_of(Conflict("no features", Hint("correct [features]"))).hint == "correct --feature"
 
 
-def test_a_cure_that_begins_with_try_is_not_doubled() -> None:
+def test_a_hint_that_begins_with_try_is_not_doubled() -> None:
     error = importlib.import_module("lamofc_codecs.errors").BadQuality("snr_db=nan", "try Quality(snr_db=1.0)")
     assert error_of(error).lines()[1] == "try: Quality(snr_db=1.0)"
 
 
 @pytest.mark.parametrize(
-    ("error", "cure"),
+    ("error", "hint"),
     [
         (RuntimeError("Found no NVIDIA driver on your system.\nPlease check"), "--device cpu"),
         (RuntimeError("CUDA error: no kernel image is available\nCUDA kernel errors might"), "--device cpu"),
@@ -134,31 +138,31 @@ def test_a_cure_that_begins_with_try_is_not_doubled() -> None:
         (RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: not enough memory"), "fewer"),
     ],
 )
-def test_errors_of_torch_name_their_cure(error: Exception, cure: str) -> None:
-    found = error_of(error)
-    assert found.code == 1
-    assert cure in found.cure
-    assert "--debug" not in found.cure
-    assert str(error).splitlines()[0] in found.message
-    assert all("\n" not in line for line in found.lines())
+def test_errors_of_torch_have_a_hint(error: Exception, hint: str) -> None:
+    cli_error = error_of(error)
+    assert cli_error.code == 1
+    assert hint in cli_error.hint
+    assert "--debug" not in cli_error.hint
+    assert str(error).splitlines()[0] in cli_error.message
+    assert all("\n" not in line for line in cli_error.lines())
 
 
 def test_a_gpu_without_memory_is_named() -> None:
     import torch
 
-    found = error_of(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."))
-    assert "--device cpu" in found.cure
-    assert "20.00 GiB" in found.message
+    cli_error = error_of(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."))
+    assert "--device cpu" in cli_error.hint
+    assert "20.00 GiB" in cli_error.message
 
 
 def test_an_object_store_that_cannot_be_reached_is_named() -> None:
     botocore = pytest.importorskip("botocore.exceptions")
-    found = error_of(botocore.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"))
-    assert found.code == 1
-    assert "http://127.0.0.1:1" in found.message
-    assert "--storage-option" in found.cure
+    cli_error = error_of(botocore.EndpointConnectionError(endpoint_url="http://127.0.0.1:1"))
+    assert cli_error.code == 1
+    assert "http://127.0.0.1:1" in cli_error.message
+    assert "--storage-option" in cli_error.hint
 
 
 def test_system_errors_name_the_file() -> None:
-    found = error_of(FileNotFoundError(2, "No such file or directory", "a.bin"))
-    assert (found.message, found.code) == ("a.bin: No such file or directory", 3)
+    cli_error = error_of(FileNotFoundError(2, "No such file or directory", "a.bin"))
+    assert (cli_error.message, cli_error.code) == ("a.bin: No such file or directory", 3)

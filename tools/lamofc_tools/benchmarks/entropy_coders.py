@@ -93,15 +93,15 @@ def compressai_tables() -> tuple[list[list[int]], list[int], list[int]]:
 
 def measure_entropy_coders(rounds: int) -> dict[str, Any]:
     """Measure both coders on every range of tables; without CompressAI (extra `learned`) only this package's."""
-    found: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name, (first, last) in TABLE_RANGES.items():
         sampled = sample_symbols(first, last)
-        found[name] = measure_rans(sampled, rounds)
+        figures[name] = measure_rans(sampled, rounds)
         try:
             peer = measure_compressai(sampled, rounds)
         except ImportError:
             continue
-        found[f"{name}, CompressAI"] = peer
-        found[name]["decode_times"] = found[name]["decode"] / peer["decode"]
-        found[name]["encode_times"] = found[name]["encode"] / peer["encode"]
-    return found
+        figures[f"{name}, CompressAI"] = peer
+        figures[name]["decode_times"] = figures[name]["decode"] / peer["decode"]
+        figures[name]["encode_times"] = figures[name]["encode"] / peer["encode"]
+    return figures

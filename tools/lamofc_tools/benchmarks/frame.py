@@ -85,21 +85,21 @@ class Benchmark:
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run the benchmark with the arguments of the command line, and return the exit code."""
-        chosen = self.parser().parse_args(arguments)
-        report = Report([chosen.output] if chosen.output else [])
+        namespace = self.parser().parse_args(arguments)
+        report = Report([namespace.output] if namespace.output else [])
         report.line(machine())
         try:
-            figures = self.run(chosen, report)
-            document = {**self._conditions(chosen), **figures}
+            figures = self.run(namespace, report)
+            document = {**self._conditions(namespace), **figures}
             for file in report.files:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(json.dumps(document, indent=1) + "\n")
         except (Exception, KeyboardInterrupt) as error:
-            if chosen.debug:
+            if namespace.debug:
                 raise
-            found = error_of(error)
-            print_error(found)
-            return found.code
+            cli_error = error_of(error)
+            print_error(cli_error)
+            return cli_error.code
         report.line(json.dumps(document))
         return 0
 
@@ -113,7 +113,7 @@ class Benchmark:
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
         return parser
 
-    def _conditions(self, chosen: argparse.Namespace) -> dict[str, Any]:
+    def _conditions(self, namespace: argparse.Namespace) -> dict[str, Any]:
         return {
             "bench": self.name,
             "machine": machine(),
@@ -121,10 +121,10 @@ class Benchmark:
             "commit": commit(),
             "arguments": {
                 key: value if _is_plain(value) else str(value)
-                for key, value in vars(chosen).items()
+                for key, value in vars(namespace).items()
                 if key not in ("output", "debug")
             },
-            "seed": getattr(chosen, "seed", self.seed),
+            "seed": getattr(namespace, "seed", self.seed),
             "units": dict(self.units),
         }
 

@@ -99,22 +99,22 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(group=[])
 
 
-def source_splits(chosen: argparse.Namespace) -> Iterator[GroupSplit]:
+def source_splits(arguments: argparse.Namespace) -> Iterator[GroupSplit]:
     """Split the samples of each feature and group by a column, or measure the last quarter of the source."""
-    samples = list(lamofc.sources.open(chosen.source))
-    if chosen.held_out_by:
-        held_out = held_out_values(samples, chosen.held_out_by)
-        is_test = [str(sample.attributes[chosen.held_out_by]) in held_out for sample in samples]
+    samples = list(lamofc.sources.open(arguments.source))
+    if arguments.held_out_by:
+        held_out = held_out_values(samples, arguments.held_out_by)
+        is_test = [str(sample.attributes[arguments.held_out_by]) in held_out for sample in samples]
     else:
         is_test = [number >= 3 * len(samples) // 4 for number in range(len(samples))]
     names = sorted({name for sample in samples for name in sample.features})
-    groups = [] if chosen.group else [(name, [name]) for name in names if fnmatchcase(name, chosen.feature)]
-    groups += [(glob, [name for name in names if fnmatchcase(name, glob)]) for glob in chosen.group]
+    groups = [] if arguments.group else [(name, [name]) for name in names if fnmatchcase(name, arguments.feature)]
+    groups += [(glob, [name for name in names if fnmatchcase(name, glob)]) for glob in arguments.group]
     for title, members in groups:
         elements = [_element(sample, members) for sample in samples]
         train = [element for element, test in zip(elements, is_test, strict=True) if not test]
         test = [element for element, test in zip(elements, is_test, strict=True) if test]
-        yield GroupSplit(title, train[: chosen.fit_samples], test[: chosen.test_samples])
+        yield GroupSplit(title, train[: arguments.fit_samples], test[: arguments.test_samples])
 
 
 def _element(sample: lamofc.Sample, features: Sequence[str]) -> Element:

@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if "--debug" in flags:
             traceback.print_exc()
-        found = error_of(error)
-        print_error(found, as_json="--json" in flags)
-        return found.code
+        cli_error = error_of(error)
+        print_error(cli_error, as_json="--json" in flags)
+        return cli_error.code
     return 0

@@ -29,7 +29,7 @@ def compare(  # noqa: PLR0913 - one verb; the options are keywords
     `reference` is measured at the squared error of each point. `store` keeps every measurement as a run, under the name
     of the source, and those that it has are read instead of measured.
     """
-    done: list[Measurement] = []
+    measurements: list[Measurement] = []
     with ExitStack() as stack:
         runs = stack.enter_context(lamofc.open(store, "a")) if store else None
         for split, point in product(splits, points):
@@ -45,14 +45,14 @@ def compare(  # noqa: PLR0913 - one verb; the options are keywords
                 "memory": memory,
                 "machine": machine(),
             }
-            measured = find_run(runs, config) if runs is not None else None
-            if measured is None:
-                measured = measure(point, split, memory=memory)
+            measurement = find_run(runs, config) if runs is not None else None
+            if measurement is None:
+                measurement = measure(point, split, memory=memory)
                 if reference is not None and point.codec != reference.codec:
-                    measured = measure_reference(reference, measured, split)
+                    measurement = measure_reference(reference, measurement, split)
                 if runs is not None:
-                    log_run(runs, measured, config)
-            done.append(measured)
+                    log_run(runs, measurement, config)
+            measurements.append(measurement)
             if progress is not None:
-                progress(len(done), len(splits) * len(points), f"{point.coder} {point.setting}")
-    return done
+                progress(len(measurements), len(splits) * len(points), f"{point.coder} {point.setting}")
+    return measurements

@@ -97,21 +97,21 @@ def measure(point: Point, split: Split, *, memory: bool = False) -> Measurement:
     fit_seconds = time.perf_counter() - started
     bulk = fit_bulk(split.train)
     first = split.test[0]
-    coder.decode(coder.encode(first), first)  # warms up
+    coder.decode(coder.encode(first), first)  # untimed, because the first call is slower
     each = [_sample_figures(coder, name, tensor, bulk) for name, tensor in zip(split.samples, split.test, strict=True)]
-    measured = _summary(point, split, coder, each, fit_seconds)
+    measurement = _summary(point, split, coder, each, fit_seconds)
     if not memory or not isinstance(coder, CodecCoder):
-        return measured
+        return measurement
     peaks = coding_memory(coder.profile, max(split.test, key=Tensor.numel))
-    return replace(measured, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
+    return replace(measurement, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
 
 
-def measure_reference(reference: Point, measured: Measurement, split: Split) -> Measurement:
-    """Add the ratio of the reference's bits at the squared error of a measurement."""
-    if not measured.mse:
-        return measured
-    same = measure(replace(reference, quality=Quality(mse=measured.mse)), split)
-    return replace(measured, of_reference=same.total / measured.total)
+def measure_reference(reference: Point, measurement: Measurement, split: Split) -> Measurement:
+    """Add the ratio of the reference's bits to those of a measurement, both at the same squared error."""
+    if not measurement.mse:
+        return measurement
+    same = measure(replace(reference, quality=Quality(mse=measurement.mse)), split)
+    return replace(measurement, of_reference=same.total / measurement.total)
 
 
 def _sample_figures(coder: Coder, name: str, tensor: Tensor, bulk: Bulk) -> SampleFigures:
@@ -144,25 +144,25 @@ def _squared_error(x: Floats, y: Floats) -> float:
 def _summary(
     point: Point, split: Split, coder: Coder, each: Sequence[SampleFigures], fit_seconds: float
 ) -> Measurement:
-    elements = sum(one.elements for one in each)
-    coding_seconds = sum(one.encode_seconds + one.decode_seconds for one in each)
-    saved_bits = sum(one.source_bits - one.stored_bits for one in each)
-    noise_share = statistics.fmean(one.bulk_sse / max(one.signal, _MIN_SIGNAL) for one in each)
+    elements = sum(sample.elements for sample in each)
+    coding_seconds = sum(sample.encode_seconds + sample.decode_seconds for sample in each)
+    saved_bits = sum(sample.source_bits - sample.stored_bits for sample in each)
+    noise_share = statistics.fmean(sample.bulk_sse / max(sample.signal, _MIN_SIGNAL) for sample in each)
     return Measurement(
         feature=split.feature,
         coder=point.coder,
         setting=point.setting,
         samples=len(each),
-        bpfp=statistics.fmean(one.stored_bits / one.elements for one in each),
-        payload_bpfp=statistics.fmean(one.payload_bits / one.elements for one in each),
-        framing_bpfp=statistics.fmean(one.framing_bits / one.elements for one in each),
-        ebpfp=statistics.fmean(32 * one.stored_bits / one.source_bits for one in each),
+        bpfp=statistics.fmean(sample.stored_bits / sample.elements for sample in each),
+        payload_bpfp=statistics.fmean(sample.payload_bits / sample.elements for sample in each),
+        framing_bpfp=statistics.fmean(sample.framing_bits / sample.elements for sample in each),
+        ebpfp=statistics.fmean(32 * sample.stored_bits / sample.source_bits for sample in each),
         profile_bpfp=8 * coder.profile_bytes / (PROFILE_SAMPLES * elements / len(each)),
-        mse=statistics.fmean(one.sse / one.elements for one in each),
-        quantised_mse=statistics.fmean(one.quantised_sse / one.elements for one in each),
+        mse=statistics.fmean(sample.sse / sample.elements for sample in each),
+        quantised_mse=statistics.fmean(sample.quantised_sse / sample.elements for sample in each),
         snr_db=float(-10 * np.log10(max(noise_share, _MIN_NOISE_SHARE))),
-        encode_seconds=statistics.median(one.encode_seconds for one in each),
-        decode_seconds=statistics.median(one.decode_seconds for one in each),
+        encode_seconds=statistics.median(sample.encode_seconds for sample in each),
+        decode_seconds=statistics.median(sample.decode_seconds for sample in each),
         b_max_mbps=saved_bits / coding_seconds / 1e6,
         fit_seconds=fit_seconds,
         of_reference=None,

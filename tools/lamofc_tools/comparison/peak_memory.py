@@ -1,4 +1,4 @@
-"""Peak memory of coding, above that of a fresh process which has coded something small (Linux only).
+"""Peak memory of coding, above that of a fresh process that has coded something small (Linux only).
 
 Encoding and decoding are measured in separate processes, since the second could otherwise reuse the memory that the
 first has freed.
@@ -23,31 +23,31 @@ import json, sys, time, torch
 from pathlib import Path
 from safetensors.torch import load_file
 from lamofc_codecs import Profile, decode, encode
-def held(name):
+def resident(name):
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split(name + ":")[1].split()[0])
-def measured(work):
+def measure(work):
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, started = held("VmRSS"), time.perf_counter()
+    before, started = resident("VmRSS"), time.perf_counter()
     result = work()
-    return result, {"added_bytes": held("VmHWM") - before, "seconds": time.perf_counter() - started}
+    return result, {"added_bytes": resident("VmHWM") - before, "seconds": time.perf_counter() - started}
 folder = Path(sys.argv[1])
 profile = Profile.load(folder / "profile.safetensors")
 """
 _ENCODE = """
 small = encode([load_file(folder / "small.safetensors")["x"]], profile)[0]
-record, taken = measured(lambda: encode([load_file(folder / "large.safetensors")["x"]], profile)[0])
+record, cost = measure(lambda: encode([load_file(folder / "large.safetensors")["x"]], profile)[0])
 (folder / "small.bin").write_bytes(small.data)
 (folder / "large.bin").write_bytes(record.data)
 rate, error = 8 * len(record.data) / record.elements, record.sse / record.elements
-print(json.dumps({**taken, "codec": record.codec, "bpfp": rate, "mse": error}))
+print(json.dumps({**cost, "codec": record.codec, "bpfp": rate, "mse": error}))
 """
 _DECODE = """
 decode([(folder / "small.bin").read_bytes()], profile)
 data = (folder / "large.bin").read_bytes()
 out = [torch.zeros(*map(int, sys.argv[2:])).fill_(1.0)] if sys.argv[2:] else None
-_, taken = measured(lambda: decode([data], profile, out=out))
-print(json.dumps(taken))
+_, cost = measure(lambda: decode([data], profile, out=out))
+print(json.dumps(cost))
 """
 _SMALL_TOKENS = 64
 """Tokens of the tensor that is coded before the measurement."""
@@ -60,10 +60,10 @@ def coding_memory(profile: Profile, tensor: Tensor) -> dict[str, Any]:
         save_file({"x": tensor.contiguous()}, Path(folder) / "large.safetensors")
         save_file({"x": tensor[:_SMALL_TOKENS].clone()}, Path(folder) / "small.safetensors")
         encoding, decoding = _run(_ENCODE, folder), _run(_DECODE, folder)
-    found = {name: encoding[name] for name in ("codec", "bpfp", "mse")}
+    figures = {name: encoding[name] for name in ("codec", "bpfp", "mse")}
     for verb, peak in (("encode", encoding), ("decode", decoding)):
-        found |= {f"{verb}_bytes": peak["added_bytes"], f"{verb}_seconds": peak["seconds"]}
-    return found
+        figures |= {f"{verb}_bytes": peak["added_bytes"], f"{verb}_seconds": peak["seconds"]}
+    return figures
 
 
 def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[int, int]) -> int:
@@ -77,5 +77,5 @@ def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[i
 
 def _run(program: str, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-c", _MEASURE + program, *arguments]
-    found: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    return found
+    figures: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return figures

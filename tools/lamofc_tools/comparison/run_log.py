@@ -14,16 +14,19 @@ _SAMPLE_METRICS = [field.name for field in fields(SampleFigures) if field.name !
 _METRICS = [field.name for field in fields(Measurement) if field.name not in (*_TEXT_FIELDS, "each")]
 
 
-def log_run(store: lamofc.Store, measured: Measurement, config: Mapping[str, Any]) -> str:
+def log_run(store: lamofc.Store, measurement: Measurement, config: Mapping[str, Any]) -> str:
     """Commit a measurement: means under their names, figures of sample i as `sample.NAME` with step i."""
-    means = {name: getattr(measured, name) for name in _METRICS}
-    metrics = [lamofc.Metric(name, value, measured.feature) for name, value in means.items() if value is not None]
-    for number, sample in enumerate(measured.each):
+    means = {name: getattr(measurement, name) for name in _METRICS}
+    metrics = [lamofc.Metric(name, value, measurement.feature) for name, value in means.items() if value is not None]
+    for number, sample in enumerate(measurement.each):
         metrics += [
-            lamofc.Metric(f"sample.{name}", getattr(sample, name), measured.feature, number) for name in _SAMPLE_METRICS
+            lamofc.Metric(f"sample.{name}", getattr(sample, name), measurement.feature, number)
+            for name in _SAMPLE_METRICS
         ]
-    name = f"{measured.coder} {measured.setting}".strip()
-    seconds = measured.fit_seconds + sum(one.encode_seconds + one.decode_seconds for one in measured.each)
+    name = f"{measurement.coder} {measurement.setting}".strip()
+    seconds = measurement.fit_seconds + sum(
+        sample.encode_seconds + sample.decode_seconds for sample in measurement.each
+    )
     return lamofc.add_run(store, "bench", name, config, metrics, seconds=seconds)
 
 

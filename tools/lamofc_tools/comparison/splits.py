@@ -12,7 +12,7 @@ from lamofc_store.errors import BadArgument
 from lamofc_store.sample import pattern_for, to_tokens
 
 _TEST_STRIDE = 4
-"""Without a column, one sample of so many is measured."""
+"""Without a column, one sample in this number is measured."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Choice:
     features: tuple[str, ...] = ()
     patterns: dict[str, str] = field(default_factory=dict)
     held_out_by: str | None = None
-    """Column of which a quarter of the values is measured, so that no fit has seen a sample with such a value."""
+    """Column that divides the samples: those with a quarter of its values are measured, the others are fitted on."""
     fit_samples: int = 160
     test_samples: int = 40
 

@@ -90,7 +90,7 @@ def evaluate_head(head: HeadEvaluation, store: dict[str, Store], reads: Sequence
 
 
 def train_networks(features: Tensor, lmbda: float, steps: int) -> lamofc.Profile:
-    """Train small networks for one lambda; return their weights, the same every time."""
+    """Train small networks for one lambda; return their weights, which are deterministic."""
     from lamofc_tools.codec_training import CodecTrainingConfig, Planes, train
 
     planes = Planes()

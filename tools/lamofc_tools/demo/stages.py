@@ -105,7 +105,7 @@ def store_name(codec: str, decibels: float | None) -> str:
 
 
 def fill_store(store: Store, features: Features, data: Digits, codec: str, decibels: float | None) -> None:
-    """Ingest the training digits, on the first 512 of which the profile is fitted, and then those held out."""
+    """Ingest the training digits, with a profile fitted on the first 512, and then the held-out digits."""
     quality = None if decibels is None else Quality(snr_db=decibels)
     for numbers in (range(data.training), range(data.training, len(data.labels))):
         store.ingest(data.samples(features, numbers), codec, quality, fit_samples=_FIT_SAMPLES)

@@ -24,7 +24,7 @@ READS: tuple[tuple[str, str, Quality | None], ...] = (
 )
 """Name, store and quality of each way to read the features."""
 _FIT_SAMPLES = 512
-"""Training digits on which the profile is fitted, and which its store holds beside those held out."""
+"""Number of training digits that fit the profile and that the store holds beside the held-out ones."""
 _FEATURES = tuple(f"block.{number}" for number in BLOCKS)
 
 

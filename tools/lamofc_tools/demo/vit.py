@@ -73,9 +73,9 @@ def train(digits: Digits, epochs: int, seed: int, progress: Callable[[int, int],
         optimiser = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=steps)
         for epoch in range(epochs):
-            for chosen in torch.split(torch.randperm(len(images)), _BATCH):
+            for batch in torch.split(torch.randperm(len(images)), _BATCH):
                 optimiser.zero_grad()
-                cross_entropy(model(images[chosen]), labels[chosen]).backward()  # type: ignore[no-untyped-call]
+                cross_entropy(model(images[batch]), labels[batch]).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
             progress(epoch + 1, epochs)

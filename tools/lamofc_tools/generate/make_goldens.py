@@ -132,7 +132,9 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     lines = tuple(picture(70, 1, 12, seed) for seed in range(8))
     item, waves = picture(75, 1, 12, 20).to(torch.float16), {"waves": True, "transform": "none"}
     yield Case("klt-waves-plain-float16", "klt", (item,), Quality(snr_db=12), waves, like=lines)
-    *pairs, item = (torch.cat([picture(9, 8, 24, 2 * seed + one, first=5) for one in (0, 1)]) for seed in range(9))
+    *pairs, item = (
+        torch.cat([picture(9, 8, 24, 2 * seed + offset, first=5) for offset in (0, 1)]) for seed in range(9)
+    )
     yield Case("klt-waves-several", "klt", (item,), Quality(snr_db=15), {"waves": True}, like=tuple(pairs))
     weight = torch.randn(4, 24, generator=torch.Generator().manual_seed(3))
     weighted: dict[str, Any] = {"weight": weight, "layer_bytes": 64, "means": 0}

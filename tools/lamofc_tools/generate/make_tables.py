@@ -20,7 +20,7 @@ from lamofc_codecs.entropy import histogram, sigma_classes, tables
 LAPLACE_SHARE = 0.5
 ESCAPE_BITS = 12
 SCALE = 1 << 30
-"""Probabilities are first rounded to so many parts, so the last digit of `exp` or `erf` cannot change a table."""
+"""Probabilities are first rounded to multiples of its inverse, so the last digit of `exp` or `erf` changes no table."""
 
 
 def probability_above(edge: float, sigma: float) -> float:

@@ -97,11 +97,11 @@ def cheapest_points(points: Sequence[RatePoint], head: Head, tolerance: float) -
     """
     meter = head.task.meter()
     for protocol in dict.fromkeys(point.trained_on for point in points):
-        measured = [point for point in points if point.trained_on == protocol and meter.main in point.values]
-        first = measured[0].values[meter.main] if measured else 0.0
+        comparable = [point for point in points if point.trained_on == protocol and meter.main in point.values]
+        first = comparable[0].values[meter.main] if comparable else 0.0
         sign = 1 if meter.more_is_better else -1
         bound = first - tolerance if meter.more_is_better else -first * (1 + tolerance)
-        sufficient = [point for point in measured if sign * point.values[meter.main] >= bound]
+        sufficient = [point for point in comparable if sign * point.values[meter.main] >= bound]
         cheapest = min(sufficient, key=lambda point: point.bpfp, default=None)
         if cheapest is not None:
             yield {"metric": meter.main, "of_first": first, **cheapest.to_json()}

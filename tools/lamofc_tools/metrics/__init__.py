@@ -1,4 +1,4 @@
-"""The papers' metrics, as meters that accumulate batches and as functions."""
+"""The metrics of the papers. Some are meters, which accumulate batches; the others are functions of complete sets."""
 
 from lamofc_tools.metrics.accuracy import Accuracy
 from lamofc_tools.metrics.depth import Depth

@@ -4,12 +4,12 @@ from torch import Tensor
 
 from lamofc_tools.metrics.meter import Meter
 
-_TOP = 5
-"""Highest scores among which a class counts for `accuracy_of_5`."""
+_TOP_SCORES = 5
+"""Number of highest scores that count for `accuracy_of_5`."""
 
 
 class Accuracy(Meter):
-    """Share of samples whose class has the highest score, or is among the five highest."""
+    """Share of samples whose class has the highest score, or one of the five highest scores."""
 
     main = "accuracy"
 
@@ -19,7 +19,7 @@ class Accuracy(Meter):
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Add scores, samples x classes, and the classes of the samples."""
-        ranked = outputs.topk(min(_TOP, outputs.shape[1]), dim=1).indices
+        ranked = outputs.topk(min(_TOP_SCORES, outputs.shape[1]), dim=1).indices
         hit = ranked == targets[:, None]
         self._first += int(hit[:, 0].sum())
         self._in_top += int(hit.any(1).sum())
@@ -27,6 +27,6 @@ class Accuracy(Meter):
         self._classes = outputs.shape[1]
 
     def values(self) -> dict[str, float]:
-        """Return `accuracy`, and `accuracy_of_5` where there are more classes."""
+        """Return `accuracy`; with more than five classes also `accuracy_of_5`."""
         values = {"accuracy": self._first / max(self._count, 1)}
-        return values | ({"accuracy_of_5": self._in_top / max(self._count, 1)} if self._classes > _TOP else {})
+        return values | ({"accuracy_of_5": self._in_top / max(self._count, 1)} if self._classes > _TOP_SCORES else {})

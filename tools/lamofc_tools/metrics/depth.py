@@ -1,4 +1,4 @@
-"""Depth: the errors that NYUv2 is judged by, per image and then averaged, with and without alignment."""
+"""Errors of depth maps as benchmarks on NYUv2 report them: computed per image, then averaged over images."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,14 @@ from torch import Tensor
 from lamofc_tools.metrics.meter import Meter
 
 EIGEN_CROP = (45, 471, 41, 601)
-"""Rows and columns of a 480 x 640 image that count; of other sizes the same share."""
+"""Rows and columns of a 480 x 640 image that count. The crop is scaled to images of other sizes."""
 
 
 class Depth(Meter):
-    """RMSE, absolute relative error and the share within a quarter; depths out of range count for nothing.
+    """Root mean square error, mean absolute relative error, and the share of ratios below 1.25 (`delta1`).
 
-    `aligned` ones are of predictions to which a scale and a shift are fitted by least squares, image by image.
+    Pixels whose true depth is out of range are left out. Each `_aligned` metric is computed after a scale and a shift
+    of the prediction are fitted to the image by least squares.
     """
 
     main = "rmse"
@@ -25,46 +26,46 @@ class Depth(Meter):
         self._count = 0
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Depths, samples x height x width each."""
-        for found, told in zip(outputs.detach().cpu().double(), targets.cpu().double(), strict=True):
-            counts = (told > self._range[0]) & (told < self._range[1])
+        """Add predicted and true depths, samples x height x width each."""
+        for predicted_map, target_map in zip(outputs.detach().cpu().double(), targets.cpu().double(), strict=True):
+            valid = (target_map > self._range[0]) & (target_map < self._range[1])
             if self._eigen_crop:
-                counts &= _cropped(told)
-            if not bool(counts.any()):
+                valid &= _eigen_mask(target_map)
+            if not bool(valid.any()):
                 continue
-            one, other = found[counts], told[counts]
-            numbers = self._errors(one, other, "")
-            numbers |= self._errors(_aligned(one, other), other, "_aligned")
-            for name, value in numbers.items():
+            predicted, target = predicted_map[valid], target_map[valid]
+            errors = self._errors(predicted, target, "")
+            errors |= self._errors(_aligned(predicted, target), target, "_aligned")
+            for name, value in errors.items():
                 self._sums[name] = self._sums.get(name, 0.0) + value
             self._count += 1
 
-    def _errors(self, found: Tensor, told: Tensor, suffix: str) -> dict[str, float]:
-        found = found.clamp(*self._range)
-        ratio = torch.maximum(found / told, told / found)
+    def _errors(self, predicted: Tensor, target: Tensor, suffix: str) -> dict[str, float]:
+        predicted = predicted.clamp(*self._range)
+        ratio = torch.maximum(predicted / target, target / predicted)
         return {
-            f"rmse{suffix}": float((found - told).square().mean().sqrt()),
-            f"abs_rel{suffix}": float(((found - told).abs() / told).mean()),
+            f"rmse{suffix}": float((predicted - target).square().mean().sqrt()),
+            f"abs_rel{suffix}": float(((predicted - target).abs() / target).mean()),
             f"delta1{suffix}": float((ratio < 1.25).double().mean()),
         }
 
     def values(self) -> dict[str, float]:
-        """Means over the images that have any depth in range."""
+        """Return the means over all images that have a depth in range."""
         return {name: value / self._count for name, value in self._sums.items()}
 
 
-def _cropped(told: Tensor) -> Tensor:
-    """Where the crop lies, scaled to the image."""
-    height, width = told.shape
+def _eigen_mask(depths: Tensor) -> Tensor:
+    """Mask the pixels inside the crop, scaled to the size of the image."""
+    height, width = depths.shape
     top, bottom, left, right = EIGEN_CROP
-    inside = torch.zeros_like(told, dtype=torch.bool)
+    inside = torch.zeros_like(depths, dtype=torch.bool)
     inside[height * top // 480 : height * bottom // 480, width * left // 640 : width * right // 640] = True
     return inside
 
 
-def _aligned(found: Tensor, told: Tensor) -> Tensor:
-    """`scale * found + shift`, nearest to what is told."""
-    middle, mean = found - found.mean(), told.mean()
-    power = middle.square().sum()
-    scale = (middle * (told - mean)).sum() / power if power > 0 else torch.zeros(())
-    return scale * middle + mean
+def _aligned(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return `scale * predicted + shift` with the smallest squared error."""
+    centred, mean = predicted - predicted.mean(), target.mean()
+    power = centred.square().sum()
+    scale = (centred * (target - mean)).sum() / power if power > 0 else torch.zeros(())
+    return scale * centred + mean

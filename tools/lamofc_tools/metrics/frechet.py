@@ -1,4 +1,4 @@
-"""FID: the distance between two sets of images by the features that a network has for them."""
+"""Fréchet inception distance (FID) between two sets of images, or between two sets of their features."""
 
 import torch
 from torch import Tensor, nn
@@ -7,34 +7,36 @@ from lamofc_codecs import MissingExtra
 from lamofc_store.errors import BadArgument
 
 
-def frechet_distance(found: Tensor, told: Tensor) -> float:
-    """Fréchet distance of two sets, samples x features each, as of normal distributions; for FID, 2048 of Inception.
+def frechet_distance(generated: Tensor, real: Tensor) -> float:
+    """Compute the Fréchet distance between the normal distributions that are fitted to two sets.
 
-    Or of two sets of images, samples x 3 x height x width of bytes: torchmetrics then fetches Inception's weights.
+    A set is samples x features, for FID the 2048 features of Inception; or it is images, samples x 3 x height x width
+    of bytes, of which torchmetrics computes these features. It downloads Inception's weights for that.
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
     except ImportError as error:
         raise MissingExtra(f"FID is torchmetrics': {error}", "pip install 'lamofc-store[heads]'") from error
-    if found.shape[1:] != told.shape[1:] or min(len(found), len(told)) < 2:
+    if generated.shape[1:] != real.shape[1:] or min(len(generated), len(real)) < 2:
         raise BadArgument(
-            f"sets of shapes {tuple(found.shape)} and {tuple(told.shape)}", "give two or more of each, of one shape"
+            f"sets of shapes {tuple(generated.shape)} and {tuple(real.shape)}", "give two or more of each, of one shape"
         )
-    given = found.dim() == 2
-    meter = FrechetInceptionDistance(feature=_Given(found.shape[1]) if given else 2048, normalize=given)
+    are_features = generated.dim() == 2
+    feature = _Identity(generated.shape[1]) if are_features else 2048
+    meter = FrechetInceptionDistance(feature=feature, normalize=are_features)
     meter.set_dtype(torch.float64)
-    meter.update(told, real=True)
-    meter.update(found, real=False)
+    meter.update(real, real=True)
+    meter.update(generated, real=False)
     return float(meter.compute())
 
 
-class _Given(nn.Module):
-    """Features that are there already."""
+class _Identity(nn.Module):
+    """A stand-in for Inception that returns features which are computed already."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
         self.num_features = features
 
     def forward(self, values: Tensor) -> Tensor:
-        """As they are."""
+        """Return the features unchanged."""
         return values

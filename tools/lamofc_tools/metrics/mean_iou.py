@@ -1,4 +1,4 @@
-"""Mean intersection over union, pooled over all images as the papers' scripts do."""
+"""Mean intersection over union, pooled over all images, as the papers' scripts compute it."""
 
 import torch
 from torch import Tensor
@@ -6,11 +6,11 @@ from torch import Tensor
 from lamofc_tools.metrics.meter import Meter
 
 IGNORED = 255
-"""Label of pixels that are left out."""
+"""Label of pixels that do not count."""
 
 
 class MeanIoU(Meter):
-    """Intersections over unions, both summed over all images before they are divided."""
+    """Mean over classes of intersection over union, each summed over all images before the division."""
 
     main = "miou"
 

@@ -1,4 +1,4 @@
-"""The interface of the metrics of a head."""
+"""The interface of metrics."""
 
 from abc import ABC, abstractmethod
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Meter(ABC):
-    """An accumulator of a head's outputs and their targets, batch by batch; its metrics are over all of them."""
+    """Accumulates outputs and targets batch by batch, and computes metrics over all batches."""
 
     main: str
     """Name of the metric that a rate curve shows."""

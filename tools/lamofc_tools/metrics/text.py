@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from lamofc_store.errors import BadArgument
 
 
-def word_error_rate(found: Sequence[str], told: Sequence[str]) -> float:
-    """Words put in, left out or changed, of all words that were said."""
-    _same_length(found, told)
-    edits = sum(_distance(one.split(), other.split()) for one, other in zip(found, told, strict=True))
-    return edits / max(sum(len(text.split()) for text in told), 1)
+def word_error_rate(predictions: Sequence[str], references: Sequence[str]) -> float:
+    """Number of words inserted, deleted or substituted, divided by the number of words in the references."""
+    _require_equal_length(predictions, references)
+    pairs = zip(predictions, references, strict=True)
+    edits = sum(_edit_distance(prediction.split(), reference.split()) for prediction, reference in pairs)
+    return edits / max(sum(len(reference.split()) for reference in references), 1)
 
 
-def exact_match(found: Sequence[str], told: Sequence[str], *, pattern: str | None = None, loose: bool = False) -> float:
-    """Share of texts that are as told; loose, case and a full stop aside.
+def exact_match(
+    predictions: Sequence[str], references: Sequence[str], *, pattern: str | None = None, loose: bool = False
+) -> float:
+    """Share of predictions that equal their references; with `loose`, case and final full stops are ignored.
 
-    With a `pattern`, the last that it finds in each text; where it finds none, a text is no answer and is wrong.
+    With a `pattern`, its last match in each text is compared. A prediction without a match is wrong.
     """
-    _same_length(found, told)
+    _require_equal_length(predictions, references)
 
     def answer(text: str) -> str | None:
         hits = (
@@ -27,19 +30,23 @@ def exact_match(found: Sequence[str], told: Sequence[str], *, pattern: str | Non
         last = hits[-1] if hits else None
         return last.strip().rstrip(".").lower() if loose and last is not None else last
 
-    pairs = [(answer(one), answer(other)) for one, other in zip(found, told, strict=True)]
-    return sum(one is not None and one == other for one, other in pairs) / max(len(pairs), 1)
+    answers = [answer(text) for text in predictions]
+    expected = [answer(text) for text in references]
+    correct = sum(text is not None and text == right for text, right in zip(answers, expected, strict=True))
+    return correct / max(len(answers), 1)
 
 
-def _same_length(found: Sequence[str], told: Sequence[str]) -> None:
-    if len(found) != len(told):
-        raise BadArgument(f"{len(found)} texts against {len(told)}", "give one for each")
+def _require_equal_length(predictions: Sequence[str], references: Sequence[str]) -> None:
+    if len(predictions) != len(references):
+        raise BadArgument(f"{len(predictions)} texts against {len(references)}", "give one for each")
 
 
-def _distance(one: Sequence[str], other: Sequence[str]) -> int:
-    row = list(range(len(other) + 1))
-    for number, word in enumerate(one, 1):
-        before, row[0] = row[0], number
-        for at, said in enumerate(other, 1):
-            before, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, before + (word != said))
+def _edit_distance(words: Sequence[str], reference: Sequence[str]) -> int:
+    """Compute the Levenshtein distance, one row of the table at a time."""
+    row = list(range(len(reference) + 1))
+    for number, word in enumerate(words, 1):
+        diagonal, row[0] = row[0], number
+        for column, right in enumerate(reference, 1):
+            substituted = diagonal + (word != right)
+            diagonal, row[column] = row[column], min(row[column] + 1, row[column - 1] + 1, substituted)
     return row[-1]

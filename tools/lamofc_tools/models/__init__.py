@@ -1,4 +1,4 @@
-"""Frozen models: features are extracted between their blocks, and put back to run the rest of the model.
+"""Extract features between the blocks of a frozen model, and run the rest of the model on stored features.
 
 In: a model of transformers or a pipeline of diffusers, and images, sounds or texts. Out: samples, in a store or in
 files, and the model's answer computed from stored features.

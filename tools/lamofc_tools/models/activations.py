@@ -1,4 +1,4 @@
-"""Features after blocks of a model, recorded by forward hooks. Blocks after the last one of interest are not run."""
+"""Record features after blocks of a model by forward hooks. Blocks after the last requested one are not run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from lamofc_tools.models.loaded_model import Inputs, LoadedModel
 from lamofc_tools.models.registry import ModelKind
 
 States = Mapping[BlockState, Sequence[Tensor]]
-"""Tensors that the blocks keep for later tokens, one for each block up to the last one of interest."""
+"""Tensors that the blocks keep for later tokens, one for each block up to the last requested one."""
 
 
 class _LastBlockReached(Exception):
-    """Ends a forward pass: all outputs of interest are recorded."""
+    """Ends a forward pass early, because all requested outputs are recorded."""
 
 
 def extract_features(
@@ -46,15 +46,15 @@ def extract_features(
 
 @contextmanager
 def _inputs_in_errors(loaded: LoadedModel, items: Sequence[ModelInput]) -> Iterator[None]:
-    """Turn an exception that a model raises at its inputs into an error that names them."""
+    """Turn an exception that a model raises for its inputs into an error that names the inputs."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         others = f" and {len(items) - 1} more" * (len(items) > 1)
         memory = isinstance(error, torch.OutOfMemoryError)
-        cure = Hint("give [batch] 1") if memory else "check whether it is empty or too short, or leave it out"
-        raise SourceError(f"{items[0].path}{others} cannot go through {loaded.name}: {reason}", cure) from error
+        hint = Hint("give [batch] 1") if memory else "check whether it is empty or too short, or leave it out"
+        raise SourceError(f"{items[0].path}{others} cannot go through {loaded.name}: {reason}", hint) from error
 
 
 @torch.no_grad()
@@ -77,7 +77,7 @@ def block_outputs(
 
 @contextmanager
 def _recorded_outputs(loaded: LoadedModel, blocks: Sequence[int]) -> Iterator[dict[int, Tensor]]:
-    """Record the outputs of blocks in the mapping, and end the pass after the last one."""
+    """Record the outputs of blocks in the mapping, and end the forward pass after the last of these blocks."""
     outputs: dict[int, Tensor] = {}
 
     def hook_of(block: int) -> Any:
@@ -105,7 +105,7 @@ def _row_of_states(states: States, row: int) -> dict[BlockState, list[Tensor]]:
 def _sample(
     kind: ModelKind, item: ModelInput, outputs: dict[int, Tensor], states: dict[BlockState, list[Tensor]]
 ) -> Sample:
-    """Make a sample, nested as the files of the model's family are if these can hold it."""
+    """Make a sample, with the nesting of the family's files if these can hold it."""
     if kind.family is not None and (kind.cache is None or (len(outputs) == 1 and states)):
         payload: dict[str, Any] = {kind.file_key.format(block): output for block, output in outputs.items()}
         payload |= {state.file_key: tensors for state, tensors in states.items()}

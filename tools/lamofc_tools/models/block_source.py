@@ -1,4 +1,4 @@
-"""Features after blocks of a model of transformers, as a source of samples."""
+"""Samples with the features after blocks of a model of transformers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from lamofc_tools.models.loaded_model import LoadedModel
 from lamofc_tools.models.model_source import ModelSource, weights_digest
 
 _BATCHES_PER_WINDOW = 64
-"""Batches of inputs among which those of equal length are collected: more wait longer, fewer leave batches short."""
+"""Number of batches whose inputs are grouped by length at a time.
+
+A larger window delays the first samples; a smaller one leaves more batches incomplete.
+"""
 
 
 @dataclass(frozen=True)
 class BlockSource(ModelSource):
-    """Samples of a model's blocks, in the order of the inputs as far as batches of equal length allow."""
+    """A source with the outputs of a model's blocks. Batches of equal length may change the order of the inputs."""
 
     loaded: LoadedModel
     blocks: tuple[int, ...]
-    """Counted from zero."""
+    """Numbers of the blocks, counted from zero."""
     caches: bool = True
     """Whether samples have the tensors that blocks keep for later tokens, if the model has any."""
     batch: int = 8
@@ -33,7 +36,7 @@ class BlockSource(ModelSource):
         return extract_features(self.loaded, batch, self.blocks, caches=self.caches)
 
     def describe(self) -> str:
-        """Say in one line which inputs go through which model."""
+        """Describe the inputs and the model in one line."""
         return f"{len(self)} items through {self.loaded.name}, blocks {', '.join(map(str, self.blocks))} from zero"
 
     @property
@@ -68,7 +71,7 @@ class BlockSource(ModelSource):
                 try:
                     length = self.loaded.length(item)
                 except SourceError:
-                    yield [item]  # alone, so that the error is met where it names this input only
+                    yield [item]  # a batch of its own, so that the error names this input alone
                     continue
                 by_length.setdefault(length, []).append(item)
                 if len(by_length[length]) == self.batch:

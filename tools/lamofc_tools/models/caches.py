@@ -1,7 +1,7 @@
-"""Caches of transformers: what blocks keep of earlier tokens, read out of a model's cache and put back into one.
+"""Read the states that blocks keep of earlier tokens from a cache of transformers, and restore them in a cache.
 
-Tried with transformers 5.16 to 5.24. The parameter by which a model takes its cache has changed its name between these
-versions, and so has the argument of a block; hence the first is found by the model's signature, the second by its type.
+Tested with transformers 5.16 to 5.24. Between these versions the names of the cache parameters of models and of blocks
+have changed. A model's parameter is therefore found by its signature, and a block's argument by its type.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PARAMETERS = ("cache", "past_key_values", "cache_params")
-"""Names of a model's cache parameter, newest first: a renamed one is still accepted by its old name, with a warning."""
+"""Names of a model's cache parameter, newest first: an old name still works where it was renamed, with a warning."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BlockState:
     """A tensor that each block keeps of earlier tokens."""
 
     feature: str
-    """Last part of the feature's name, after `layer.N.`."""
+    """Last part of the feature's name, which follows `layer.N.`."""
     file_key: str
     """Key of the list of all blocks' tensors in published files."""
     attribute: str
@@ -45,7 +45,7 @@ class BlockState:
 
 @dataclass(frozen=True)
 class CacheLayout:
-    """Tensors that a block keeps, and the function that puts them back: cache, number of the block, its tensors."""
+    """The states of a block, and the function that restores them: (cache, block, tensors)."""
 
     states: tuple[BlockState, ...]
     restore: Callable[[Any, int, Sequence[Tensor]], None]

@@ -1,4 +1,4 @@
-"""Extraction: the features of a model go into a store or into files, and what is there already is left out."""
+"""Extract the features of a model into a store or into files. Samples that exist already are skipped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExtractionReport:
     samples: int
     """Samples that were written."""
     already: int
-    """Samples that were there before."""
+    """Samples that existed before."""
     skipped: int
     """Inputs that the model could not take."""
     raw_bytes: int
@@ -39,12 +39,12 @@ class ExtractionReport:
 
 
 Progress = Callable[[int, int], None]
-"""Called with the samples that are done, and their number in all."""
+"""A callback that receives the number of samples done and the total."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """Where a model is split, and how it runs."""
+    """Options of a source: the blocks after which a model is split, and the settings with which it runs."""
 
     blocks: Sequence[int] = ()
     """Blocks after which features are taken, counted from zero; the last block if none is named."""
@@ -59,19 +59,19 @@ class SourceOptions:
 
 
 def open_source(model: str, location: str, options: SourceOptions | None = None) -> ModelSource:
-    """Load a model and find its inputs: the source of its features."""
-    chosen = options or SourceOptions()
+    """Load a model, find its inputs, and return the source of its features."""
+    settings = options or SourceOptions()
     if is_pipeline(model):
         items = find_inputs(location, "texts")
-        return DiffusionSource(items, model, open_pipeline(model, chosen.device, chosen.dtype), chosen.steps)
-    loaded = open_model(model, chosen.device, chosen.dtype)
-    caches = chosen.caches and loaded.kind.cache is not None
-    numbers = tuple(sorted({loaded.require_block(number) for number in chosen.blocks or [len(loaded.blocks) - 1]}))
+        return DiffusionSource(items, model, open_pipeline(model, settings.device, settings.dtype), settings.steps)
+    loaded = open_model(model, settings.device, settings.dtype)
+    caches = settings.caches and loaded.kind.cache is not None
+    numbers = tuple(sorted({loaded.require_block(number) for number in settings.blocks or [len(loaded.blocks) - 1]}))
     if len(numbers) > 1 and caches:
         raise BadArgument(
             f"blocks {', '.join(map(str, numbers))} with caches", Hint("give one [block], or turn [caches] off")
         )
-    return BlockSource(find_inputs(location, loaded.kind.inputs), loaded, numbers, caches, chosen.batch)
+    return BlockSource(find_inputs(location, loaded.kind.inputs), loaded, numbers, caches, settings.batch)
 
 
 def extract_to_store(
@@ -97,7 +97,7 @@ def extract_to_files(
 ) -> ExtractionReport:
     """Write a file for each sample that has none yet, in a folder with the marker and the index of an export.
 
-    Each file is written whole or not at all. With `skip` an input that the model cannot take is left out.
+    Each file is written completely or not at all. With `skip`, an input that the model cannot take is left out.
     """
     form = format_named(file_format)
     files = dict(export_files((item.id for item in source.items), form.suffix))
@@ -136,7 +136,10 @@ def complete_samples(store: Store, features: Sequence[str], quality: str) -> set
 
 
 def record_run(store: Store, source: ModelSource) -> None:
-    """Record the extraction in the catalog, once; Conflict if features of its names come from elsewhere."""
+    """Record the extraction in the catalog once.
+
+    Raise Conflict if the store has features of the same names from another model, or from no extraction.
+    """
     config = json.loads(json.dumps(source.run_config()))
     runs = [json.loads(text) for (text,) in store.sql("SELECT config FROM runs WHERE kind = ?", [RUN_KIND]).fetchall()]
     earlier = [run for run in runs if isinstance(run.get("features"), list)]

@@ -1,4 +1,4 @@
-"""Inputs of models: folders of images or sounds, text files, lines of JSON."""
+"""Find the inputs of models: folders of images or sounds, text files, and lines of JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SUFFIXES: dict[InputKind, tuple[str, ...]] = {
     "texts": (".txt", ".jsonl"),
 }
 _TEXT_KEYS = ("text", "caption", "prompt")
-"""Keys of a JSON line under which its text may stand."""
+"""Keys that may hold the text of a JSON line, the preferred one first."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ModelInput:
     path: Path
     text: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
-    """Numbers and texts that stand beside the text in its JSON line."""
+    """The other numbers and texts of the input's JSON line."""
     image_path: Path | None = None
     """Image that belongs to the text, for models that take both."""
 
@@ -70,16 +70,16 @@ class ModelInput:
         return resampled
 
 
-def find_inputs(location: str, kind: InputKind) -> list[ModelInput]:
+def find_inputs(location: str, input_kind: InputKind) -> list[ModelInput]:
     """Find the inputs in a folder or a file, sorted by id."""
-    root, suffixes = Path(location), _SUFFIXES[kind]
+    root, suffixes = Path(location), _SUFFIXES[input_kind]
     if not root.exists():
-        raise NotFound(f"{root} does not exist", f"give a folder of {kind}, or a file")
+        raise NotFound(f"{root} does not exist", f"give a folder of {input_kind}, or a file")
     files = find(root, set(suffixes))
     base = root.parent if root.is_file() else root
     inputs = sorted((item for path in files for item in _inputs_of(path, base)), key=lambda item: item.id)
     if not inputs or files[0].suffix.lower() not in suffixes:
-        raise SourceError(f"{root} holds no file of {', '.join(suffixes)}", f"the model takes {kind}")
+        raise SourceError(f"{root} holds no file of {', '.join(suffixes)}", f"the model takes {input_kind}")
     repeated = [item.id for item, following in pairwise(inputs) if item.id == following.id]
     if repeated:
         raise SourceError(f"two inputs have the id {repeated[0]!r}", "give each file, or each line, an id of its own")
@@ -128,7 +128,7 @@ def _lines(path: Path, name: str) -> Iterator[ModelInput]:
 
 
 def _image_beside(path: Path, image: object) -> Path | None:
-    """Resolve the image that a line names; an image outside of the file's folder is refused."""
+    """Resolve the path of the image that a line names; SourceError if it lies outside of the file's folder."""
     if not isinstance(image, str):
         return None
     resolved = (path.parent / image).resolve()

@@ -1,8 +1,8 @@
-"""Kimi-Audio: hidden states, keys and values after its first layers, recorded and put back.
+"""Record hidden states, keys and values after the first layers of Kimi-Audio, and substitute stored ones for them.
 
-Its code is not in transformers: the authors' package loads a model, two tokenizers of sounds and a vocoder. Only `alm`
-is needed here, the language model of a loaded KimiAudio. Each of its layers returns a tuple: hidden states first, keys
-and values last. The authors' package prepares the inputs.
+The model is not part of transformers. The authors' package loads it with two tokenizers of sounds and a vocoder, and
+prepares the inputs. Only the language model of a loaded KimiAudio, `alm`, is needed here. Each of its layers returns a
+tuple: hidden states first, keys and values last.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,10 @@ from lamofc_tools.models.substitution import Features, replaced_forward, require
 
 @contextmanager
 def record_kimiaudio(alm: Any, layers: int = 5) -> Iterator[dict[str, Any]]:
-    """Record the next pass of `alm` in a mapping, nested as published files are; `of_family` makes a sample of it."""
+    """Record the next pass of `alm` in a mapping, nested like the published files.
+
+    `of_family` makes a sample of the mapping.
+    """
     payload: dict[str, Any] = {}
 
     def hook_of(number: int) -> Callable[..., None]:
@@ -35,7 +38,7 @@ def record_kimiaudio(alm: Any, layers: int = 5) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def substitute_kimiaudio(alm: Any, features: Features, layers: int = 5) -> Iterator[None]:
-    """Make the next pass of `alm` within the context run from after its first layers, on the stored features.
+    """Make the next pass of `alm` within the context start after its first layers, on the stored features.
 
     Tokens that are generated afterwards go through every layer.
     """
@@ -50,7 +53,7 @@ def substitute_kimiaudio(alm: Any, features: Features, layers: int = 5) -> Itera
 def _substitute_once(
     original: Callable[..., Any], output: Tensor | None, caches: tuple[Tensor, ...]
 ) -> Callable[..., Any]:
-    """Return a forward that gives stored tensors at its first call, and is the original one afterwards."""
+    """Return a forward that returns stored tensors in its first call and calls the original one afterwards."""
     passed = False
 
     def forward(hidden: Tensor, *arguments: Any, **options: Any) -> Any:

@@ -26,7 +26,7 @@ _BLOCK_LISTS = ("layers", "layer", "blocks", "h", "stages")
 
 @dataclass
 class LoadedModel:
-    """A frozen model."""
+    """A frozen model with its config, its preprocessor and the device that it runs on."""
 
     name: str
     """A local folder, or an id on a hub."""
@@ -44,7 +44,7 @@ class LoadedModel:
 
     @property
     def prefix(self) -> int:
-        """Tokens before the patches: the class token and registers."""
+        """Number of tokens before the patches: the class token and registers."""
         return 1 + int(getattr(self.config, "num_register_tokens", 0) or 0)
 
     def require_block(self, number: int) -> int:
@@ -77,10 +77,10 @@ class LoadedModel:
         return hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:16]
 
     def length(self, item: ModelInput) -> int:
-        """Return a number that is equal for inputs that may share a batch, as they are equally large when prepared.
+        """Return a number that is equal for inputs of the same prepared size, which may share a batch.
 
-        It is the tokens of a text, the values of a sound, the size of an image that is not resized; 0 where the
-        preprocessor makes all inputs equally large.
+        It is the number of tokens of a text or of values of a sound, or encodes the size of an image that is not
+        resized. It is 0 if the preprocessor makes all inputs equally large.
         """
         if self.kind.inputs == "texts":
             return len(self.processor(item.text)["input_ids"])
@@ -106,7 +106,7 @@ class LoadedModel:
         return values
 
     def grid(self, inputs: Inputs) -> str | None:
-        """Return the token grid of a batch of images, `P+HxW`; None if tokens are no patches."""
+        """Return the token grid of a batch of images as `P+HxW`; None for models whose tokens are not patches."""
         size = getattr(self.config, "patch_size", None)
         if not self.kind.patches or not isinstance(size, int):
             return None
@@ -115,12 +115,12 @@ class LoadedModel:
 
 
 def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> LoadedModel:
-    """Load a model for inference, in the dtype of its weights if none is named."""
+    """Load a model for inference; without `dtype` it keeps the dtype of its weights."""
     transformers = _import_transformers()
 
     from safetensors import SafetensorError
 
-    chosen: torch.dtype | str = "auto" if dtype is None else parse_dtype(dtype)
+    torch_dtype: torch.dtype | str = "auto" if dtype is None else parse_dtype(dtype)
     try:
         config = transformers.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
@@ -128,7 +128,7 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Load
         raise NotFound(f"{name} is no model: {reason}", "a folder of save_pretrained, or an id on a hub") from error
     kind = model_kind(config.model_type)
     try:
-        model = getattr(transformers, kind.model).from_pretrained(name, dtype=chosen)
+        model = getattr(transformers, kind.model).from_pretrained(name, dtype=torch_dtype)
     except SafetensorError as error:
         raise NotFound(f"{name} holds damaged weights: {error}", "fetch the model again") from error
     model = model.to(device).eval().requires_grad_(False)
@@ -140,7 +140,7 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Load
 
 
 def parse_dtype(name: str) -> torch.dtype:
-    """Return the dtype of a name."""
+    """Return the torch dtype of that name; BadArgument for a dtype that models do not run in."""
     import torch
 
     if name not in _DTYPES:
@@ -159,7 +159,7 @@ def _import_transformers() -> Any:
 
 
 def find_blocks(model: nn.Module, count: int | None) -> nn.ModuleList:
-    """Find the list of a model's blocks, of the length `count` if that is known."""
+    """Find the list of a model's blocks; with `count`, only a list of that length."""
     from torch import nn
 
     lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}

@@ -1,4 +1,4 @@
-"""Inputs of a model as a source of samples, which can be read again, in another order, or without what is done."""
+"""The base of sources that run a model on inputs; they can be read again, in another order, or in part."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from lamofc_store.sources import UnreadableSample, spread_order
 from lamofc_tools.models.inputs import ModelInput
 
 _VALUES_PER_TENSOR = 1024
-"""Values of each tensor that go into a digest of weights, evenly spaced."""
+"""Number of evenly spaced values of each tensor that a digest of weights covers."""
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A source that makes each sample by running a model on an input. A subclass brings the model."""
+    """A source that makes each sample by running a model on an input. A subclass supplies the model."""
 
     items: Sequence[ModelInput]
 
     @property
     def reiterable(self) -> bool:
-        """Samples can be made again."""
+        """True, because samples can be extracted again."""
         return True
 
     def __len__(self) -> int:
@@ -38,7 +38,7 @@ class ModelSource:
         return (sample for batch in self.batches() for sample in self.extract(batch))
 
     def attempts(self) -> Iterator[Sample | UnreadableSample]:
-        """Yield like an iteration, but an `UnreadableSample` for an input that the model cannot take."""
+        """Yield the samples, and an `UnreadableSample` in place of each input that the model cannot take."""
         return (sample for batch in self.batches() for sample in self._attempts(batch))
 
     def _attempts(self, batch: Sequence[ModelInput]) -> Iterator[Sample | UnreadableSample]:
@@ -53,7 +53,7 @@ class ModelSource:
                 yield from self._attempts([item])
 
     def batches(self) -> Iterator[list[ModelInput]]:
-        """Yield the inputs that go through the model together."""
+        """Yield batches of inputs that go through the model together; by default each input alone."""
         return ([item] for item in self.items)
 
     @abstractmethod
@@ -62,7 +62,7 @@ class ModelSource:
 
     @abstractmethod
     def describe(self) -> str:
-        """Say in one line which inputs go through which model."""
+        """Describe the inputs and the model in one line."""
 
     @property
     @abstractmethod
@@ -78,16 +78,16 @@ class ModelSource:
         return item.attributes
 
     def spread(self) -> Self:
-        """Return the same source in an order whose every beginning is spread over the whole, for a fit."""
+        """Return the source in an order whose every prefix is spread over all inputs, as a fit needs it."""
         return replace(self, items=[self.items[place] for place in spread_order(len(self.items))])
 
     def without(self, done: set[str]) -> Self:
-        """Return the same source without the inputs of these ids."""
+        """Return the source without the inputs of these ids."""
         return replace(self, items=[item for item in self.items if item.id not in done])
 
 
 def weights_digest(modules: Iterable[nn.Module]) -> str:
-    """Return a digest of names, shapes and some values of all weights, which tells models apart."""
+    """Return a digest of names, shapes, dtypes and some values of all weights, which differs between models."""
     digest = hashlib.sha256()
     for module in modules:
         for name, tensor in module.state_dict().items():

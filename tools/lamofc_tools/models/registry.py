@@ -1,4 +1,4 @@
-"""Kinds of models. One entry of the table holds all that generic code needs to know of a kind."""
+"""Kinds of models, in one table. An entry holds everything that generic code needs to know about a kind."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from lamofc_tools.models.inputs import InputKind
 
 @dataclass(frozen=True)
 class ModelKind:
-    """Models that take the same inputs and have the same kind of features between their blocks."""
+    """A class of models with the same kind of inputs and the same layout of features between their blocks."""
 
     inputs: InputKind
     model_types: tuple[str, ...]
@@ -19,17 +19,17 @@ class ModelKind:
     model: str = "AutoModel"
     """Class of transformers that loads the model."""
     output: str = "layer.{}"
-    """Name of the feature after a block."""
+    """Name of the feature after a block; `{}` stands for the block's number."""
     family: str | None = None
-    """Published family of features whose names the samples get; None if there is none."""
+    """Published family of features, whose names the samples get; None if there is none."""
     file_key: str = ""
     """Key of a block's output in the files of the family."""
     pattern: str | None = None
-    """Pattern of the features after blocks, if it is not the default one."""
+    """Pattern of the features after blocks; None for the default one."""
     patches: bool = False
-    """Whether tokens are a class token, registers, and the patches of an image."""
+    """Whether the tokens are a class token, registers and the patches of an image."""
     cache: CacheLayout | None = None
-    """Tensors that blocks keep of earlier tokens, for models that generate text."""
+    """States that blocks keep of earlier tokens; None for models that generate no text."""
 
 
 KINDS = (
@@ -76,9 +76,9 @@ KINDS = (
 
 
 def model_kind(model_type: str) -> ModelKind:
-    """Return the kind of a model by its config's `model_type`."""
+    """Return the kind of a model by the `model_type` of its config; BadArgument if no kind has it."""
     for kind in KINDS:
         if model_type in kind.model_types:
             return kind
-    known = ", ".join(name for kind in KINDS for name in kind.model_types)
-    raise BadArgument(f"models of type {model_type!r} are not known here", f"one of {known}")
+    supported = ", ".join(name for kind in KINDS for name in kind.model_types)
+    raise BadArgument(f"models of type {model_type!r} are not known here", f"one of {supported}")

@@ -1,4 +1,4 @@
-"""Split inference as the papers define it: features are put back at the split, and the rest of the model runs on them.
+"""Split inference as the papers define it: the rest of a model runs on the features that were stored at the split.
 
 Blocks up to the split are not computed. Each passes its input on and restores the keys and values, or states, that
 were stored for it; the last one returns the stored feature. This holds for one forward pass, that of the whole input;
@@ -34,7 +34,7 @@ def replay(
 
 @contextmanager
 def substitute_features(loaded: LoadedModel, block: int, samples: Sequence[Features]) -> Iterator[None]:
-    """Make the model's next pass within the context run from after `block`, on the features of these samples."""
+    """Make the model's next pass within the context start after `block`, on the features of these samples."""
     split = _Split(loaded, loaded.require_block(block), samples)
     with ExitStack() as stack:
         for number, module in enumerate(loaded.blocks[: block + 1]):
@@ -43,7 +43,7 @@ def substitute_features(loaded: LoadedModel, block: int, samples: Sequence[Featu
 
 
 class _Split:
-    """Forwards that stand for the blocks up to the split, once each."""
+    """Replacement forwards of the blocks up to the split, each of which is used once."""
 
     def __init__(self, loaded: LoadedModel, block: int, samples: Sequence[Features]) -> None:
         self._loaded, self._block, self._samples = loaded, block, samples
@@ -51,7 +51,7 @@ class _Split:
         self._passed: set[int] = set()
 
     def forward_of(self, number: int, original: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the forward that stands for a block."""
+        """Return the replacement forward of a block."""
 
         def forward(hidden: Tensor, *arguments: Any, **options: Any) -> Any:
             if number in self._passed:
@@ -66,5 +66,5 @@ class _Split:
         return forward
 
     def _batched(self, name: str) -> Tensor:
-        """Concatenate a feature of all samples."""
+        """Concatenate one feature of all samples to a batch."""
         return torch.cat([require_feature(sample, name) for sample in self._samples])

@@ -1,8 +1,8 @@
-"""Stable Diffusion 3: outputs of the text encoders, an image for a ControlNet, and latents before the decoder.
+"""Features of Stable Diffusion 3: outputs of the text encoders, a ControlNet's image, and latents before the decoder.
 
-All are recorded by forward hooks, and can be put back. Calls of the encoders are numbered in the order of a pipeline:
-those of the prompt, then those of the negative prompt. An encoder may be of any class, as only what pipelines of
-diffusers read of its output is used.
+Forward hooks record all of them, and stored ones can be substituted. The calls of the encoders are numbered in a
+pipeline's order: those of the prompt, then those of the negative prompt. An encoder may be of any class, because only
+the parts of its output that pipelines of diffusers read are used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
 FAMILY = "sd35"
 _CLIP_OUTPUTS, _T5_OUTPUTS = ("clip_pooled_prompt_embeds", "clip_prompt_embeds"), ("t5_prompt_embeds",)
 _CONTROL = "vae.encoder"
-"""Features of the image for a ControlNet, one for each row of the batch: two rows where guidance is used."""
+"""Prefix of the features of a ControlNet's image, one for each row of the batch; with guidance there are two rows."""
 _LATENTS = "vae.decoder"
 _CLIP_HIDDEN_STATE = -2
 """Index of the hidden state of a CLIP encoder that is the prompt's embedding."""
@@ -37,7 +37,7 @@ _CLIP_HIDDEN_STATE = -2
 
 @dataclass(frozen=True)
 class DiffusionSource(ModelSource):
-    """Samples of prompts that go through a pipeline."""
+    """A source that runs a pipeline of diffusers on each prompt."""
 
     name: str
     pipeline: Any
@@ -45,16 +45,16 @@ class DiffusionSource(ModelSource):
     seed: int = 0
 
     def extract(self, batch: Sequence[ModelInput]) -> Sequence[Sample]:
-        """Return what the parts of the pipeline pass on for each prompt."""
+        """Run the pipeline on each prompt and return the recorded features."""
         return [self._sample(item) for item in batch]
 
     def describe(self) -> str:
-        """Say in one line which inputs go through which model."""
+        """Describe the inputs and the pipeline in one line."""
         return f"{len(self)} prompts through {self.name}, {self.steps} steps"
 
     @property
     def features(self) -> list[str]:
-        """Names of the features that every sample has; with guidance there are those of a negative prompt as well."""
+        """Names of features that every sample has; with guidance, samples also have those of a negative prompt."""
         control = [f"{_CONTROL}_f0"] if self.controlled else []
         return ["text_encoder-item0.clip_prompt_embeds", *control, _LATENTS]
 
@@ -76,7 +76,7 @@ class DiffusionSource(ModelSource):
         }
 
     def run(self, item: ModelInput) -> Any:
-        """Generate the image of a prompt, an array: the same for the same seed, on the same kind of machine."""
+        """Generate the image of a prompt as an array. A seed gives the same image on the same kind of machine."""
         generator = torch.Generator().manual_seed(self.seed)
         options: dict[str, Any] = {"control_image": item.image()} if self.controlled else {}
         with torch.random.fork_rng():
@@ -97,7 +97,7 @@ class DiffusionSource(ModelSource):
         return {**item.attributes, "prompt": item.text}
 
     def decode_latents(self, features: Features) -> Any:
-        """Decode stored latents to an image; no other part of the pipeline is run."""
+        """Decode stored latents to an image, without running any other part of the pipeline."""
         latents = require_feature(features, _LATENTS)[None].to(self.pipeline.vae.device)
         with torch.no_grad():
             image = self.pipeline.vae.decode(latents, return_dict=False)[0]
@@ -105,7 +105,7 @@ class DiffusionSource(ModelSource):
 
     @contextmanager
     def substitute_conditioning(self, features: Features) -> Iterator[None]:
-        """Make the next run within the context use stored outputs of all encoders; no encoder is run."""
+        """Make the next run within the context use the stored outputs of all encoders, so that no encoder is run."""
         calls = iter(range(2 * len(ENCODERS)))
         with ExitStack() as stack:
             for name in ENCODERS:
@@ -120,7 +120,7 @@ class DiffusionSource(ModelSource):
 
     @contextmanager
     def _recorded_activations(self, payload: dict[str, Any]) -> Iterator[None]:
-        """Record a run in the payload, nested as the published files are."""
+        """Record a run within the context in the payload, with the nesting of the published files."""
 
         def prompt_hook(name: str) -> Callable[..., None]:
             def hook(module: Any, arguments: Any, output: Any) -> None:
@@ -164,7 +164,7 @@ class _EncoderOutput:
 
 
 def _stored_prompt(features: Features, name: str, calls: Iterator[int]) -> Callable[..., _EncoderOutput]:
-    """Return a forward for an encoder that gives what was stored of its next call."""
+    """Return a forward for an encoder that returns the stored outputs of its next call."""
 
     def forward(tokens: Tensor, *arguments: Any, **options: Any) -> _EncoderOutput:
         call = f"{name}-item{next(calls)}"
@@ -176,18 +176,18 @@ def _stored_prompt(features: Features, name: str, calls: Iterator[int]) -> Calla
 
 
 def _stored_control(features: Features) -> Callable[..., Tensor]:
-    """Return a forward for the VAE's encoder that gives what was stored of the image."""
+    """Return a forward for the VAE's encoder that returns the stored features of the image."""
     rows = [require_feature(features, f"{_CONTROL}_f{number}") for number in range(1 + (f"{_CONTROL}_f1" in features))]
     return lambda image: torch.stack(rows).to(image.device)
 
 
 def is_pipeline(name: str) -> bool:
-    """Return whether a folder holds a pipeline of diffusers; for an id on a hub, whether its name says so."""
+    """Return whether a folder holds a pipeline of diffusers; for an id on a hub, whether it names Stable Diffusion."""
     return (Path(name) / "model_index.json").is_file() or "stable-diffusion" in Path(name).name.lower()
 
 
 def open_pipeline(name: str, device: str = "cpu", dtype: str | None = None) -> Any:
-    """Load a pipeline of diffusers, in the dtype of its text encoder if none is named."""
+    """Load a pipeline of diffusers; without `dtype` it gets the dtype of its first text encoder."""
     try:
         import diffusers
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Substitution: a module's forward is replaced for a while, so that stored features stand for what it would compute."""
+"""Replace a module's forward for a while, so that it returns stored features instead of computing them."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ Features = Mapping[str, Tensor]
 
 
 def require_feature(features: Features, name: str) -> Tensor:
-    """Return a feature; NotFound if the sample does not have it."""
+    """Return a feature of a sample; NotFound if the sample lacks it."""
     if name not in features:
         raise NotFound(
             f"a sample has no {name!r} to put back; it has {', '.join(sorted(features)[:8])}",
@@ -24,7 +24,7 @@ def require_feature(features: Features, name: str) -> Tensor:
 
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
-    """Replace the forward of a module within the context."""
+    """Replace the forward of a module within the context, and restore the former one afterwards."""
     before = vars(module).get("forward")
     module.forward = forward
     try:

@@ -107,13 +107,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shapes", type=names, default=",".join(synthetic.SHAPES), metavar="SHAPE,...", help="shapes")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every shape."""
     report.table(COLUMNS)
     rows: list[dict[str, Any]] = []
-    for shape in chosen.shapes:
+    for shape in arguments.shapes:
         reference = 0.0
-        for row in rows_of(shape, chosen.aims, chosen.rounds, chosen.fitted):
+        for row in rows_of(shape, arguments.aims, arguments.rounds, arguments.fitted):
             reference = row["decode_gb_s"] if row["coder"] == "hyperprior" else reference
             if reference and "decode_gb_s" in row:
                 row["times_hyperprior"] = row["decode_gb_s"] / reference

@@ -107,9 +107,9 @@ def _kernel_shares(device: torch.device, work: Callable[[], None], duration: flo
         work()
     spent = {"entropy": 0.0, "products": 0.0, "other": 0.0}
     for event in profiler.key_averages():
-        kind = "entropy" if "decode_kernel" in event.key else "products" if "gemm" in event.key.lower() else "other"
-        spent[kind] += float(event.self_device_time_total) / 1e6
-    shares = {f"{kind}_share": seconds / duration for kind, seconds in spent.items()}
+        part = "entropy" if "decode_kernel" in event.key else "products" if "gemm" in event.key.lower() else "other"
+        spent[part] += float(event.self_device_time_total) / 1e6
+    shares = {f"{part}_share": seconds / duration for part, seconds in spent.items()}
     return {**shares, "waiting_share": max(0.0, 1 - sum(shares.values()))}
 
 
@@ -142,19 +142,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every shape at every signal-to-noise ratio."""
-    device = find_device(chosen.device)
+    device = find_device(arguments.device)
     device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
-    if chosen.save:
+    if arguments.save:
         report.files.append(RESULTS / f"gpu-{device_name.lower().replace(' ', '-')}.json")
     report.line(device_name)
     report.table(COLUMNS)
     rows: list[dict[str, Any]] = []
-    for shape in chosen.shapes:
-        reference = hyperprior_speed(shape, device, max(1, chosen.rounds // 3))
-        for target in chosen.aims:
-            row = row_of(shape, target, device, chosen.batch, chosen.rounds)
+    for shape in arguments.shapes:
+        reference = hyperprior_speed(shape, device, max(1, arguments.rounds // 3))
+        for target in arguments.aims:
+            row = row_of(shape, target, device, arguments.batch, arguments.rounds)
             rows.append(row if reference is None else {**row, "hyperprior_gb_s": reference})
             report.row(rows[-1])
     return {"device": device_name, "torch": torch.__version__, "rows": rows}

@@ -44,15 +44,15 @@ def texts() -> tuple[list[str], list[str]]:
 
 def paragraphs(pages: Iterable[str]) -> list[str]:
     """Extract long paragraphs of prose without repetition, in a random order that is always the same."""
-    found: dict[str, str] = {}
+    paragraphs: dict[str, str] = {}
     for page in pages:
         for part in re.split(r"\n\s*\n", page):
             text = " ".join(part.split())
             is_prose = sum(letter.isalpha() or letter == " " for letter in text) > 0.85 * len(text)
             if len(text) > _MIN_PARAGRAPH_LETTERS and is_prose:
-                found.setdefault(text[:80], text)
-    order = np.random.default_rng(0).permutation(len(found))
-    return [list(found.values())[place] for place in order]
+                paragraphs.setdefault(text[:80], text)
+    order = np.random.default_rng(0).permutation(len(paragraphs))
+    return [list(paragraphs.values())[place] for place in order]
 
 
 def features(pages: Sequence[str]) -> list[dict[str, Tensor]]:
@@ -103,11 +103,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--test-texts", type=int, default=60, metavar="N", help="texts to measure on")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Extract the features and measure them."""
     descriptions, legal = texts()
-    train, test = features(descriptions[: chosen.texts]), features(legal[: chosen.test_texts])
-    return print_rates(rate_points(train, test, chosen.aims), report)
+    train, test = features(descriptions[: arguments.texts]), features(legal[: arguments.test_texts])
+    return print_rates(rate_points(train, test, arguments.aims), report)
 
 
 BENCHMARK = Benchmark("groups", __doc__ or "", run, add_arguments, UNITS)

@@ -143,13 +143,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every feature of a source."""
     report.table(COLUMNS)
     rows: list[Row] = []
-    for split in source_splits(chosen):
+    for split in source_splits(arguments):
         with tempfile.TemporaryDirectory() as folder:
-            for row in measure(split, chosen.aim, Path(folder)):
+            for row in measure(split, arguments.aim, Path(folder)):
                 report.row({**asdict(row), "feature": row.feature[:15]})
                 rows.append(row)
     return {"rows": [asdict(row) for row in rows]}

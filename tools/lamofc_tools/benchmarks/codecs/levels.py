@@ -98,14 +98,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds in which lloydmax is timed")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure one list of levels."""
-    starts = [int(start) if start.isdigit() else start for start in chosen.starts]
-    levels = read_levels(chosen.mapping, chosen.feature, chosen.family)
-    found = measure(levels, chosen.values, starts, chosen.rounds)
-    report.line(f"{found['values']} values, {LEVELS} levels")
-    report.table(COLUMNS, ({**row, "ratio": row["floor"] / row["nearest"]} for row in found["rows"]))
-    return found
+    starts = [int(start) if start.isdigit() else start for start in arguments.starts]
+    levels = read_levels(arguments.mapping, arguments.feature, arguments.family)
+    figures = measure(levels, arguments.values, starts, arguments.rounds)
+    report.line(f"{figures['values']} values, {LEVELS} levels")
+    report.table(COLUMNS, ({**row, "ratio": row["floor"] / row["nearest"]} for row in figures["rows"]))
+    return figures
 
 
 BENCHMARK = Benchmark("levels", __doc__ or "", run, add_arguments, UNITS, SEED)

@@ -36,15 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--aim", type=float, default=10.0, metavar="DB", help="signal-to-noise ratio")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, float]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, float]:
     """Measure one tensor."""
-    found = peak(chosen.tokens, chosen.channels, chosen.aim)
-    record, output, added = (found[name] / 1e6 for name in ("record_bytes", "output_bytes", "added_bytes"))
+    figures = peak(arguments.tokens, arguments.channels, arguments.aim)
+    record, output, added = (figures[name] / 1e6 for name in ("record_bytes", "output_bytes", "added_bytes"))
     report.line(
-        f"{chosen.tokens} x {chosen.channels} at {chosen.aim:g} dB: a record of {record:.2f} MB,"
+        f"{arguments.tokens} x {arguments.channels} at {arguments.aim:g} dB: a record of {record:.2f} MB,"
         f" an output of {output:.1f} MB, and {added:.1f} MB beside it at the peak"
     )
-    return found
+    return figures
 
 
 BENCHMARK = Benchmark("memory", __doc__ or "", run, add_arguments, UNITS)

@@ -37,15 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw rate against signal-to-noise ratio")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every feature and group of a source."""
     points: list[RatePoint] = []
-    for split in source_splits(chosen):
-        points.extend(measure_rates(split, chosen.aims))
+    for split in source_splits(arguments):
+        points.extend(measure_rates(split, arguments.aims))
         report.progress(split.name)
     document = print_rates(points, report)
-    if chosen.png:
-        plots.draw_rates([{**asdict(point), "total": point.total} for point in points], chosen.png)
+    if arguments.png:
+        plots.draw_rates([{**asdict(point), "total": point.total} for point in points], arguments.png)
     return document
 
 

@@ -72,15 +72,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", type=int, default=4096, metavar="N", help="channels of each plane")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every tile size."""
-    source = large_sample(chosen.source, chosen.planes * chosen.tokens, chosen.channels)
-    weights = Profile.load(chosen.weights)
+    source = large_sample(arguments.source, arguments.planes * arguments.tokens, arguments.channels)
+    weights = Profile.load(arguments.weights)
     report.line(f"{weights.codec} {dict(weights.config)}")
-    report.line(f"{chosen.planes} x {chosen.tokens} x {chosen.channels}: {source.nbytes / 1e6:.0f} MB")
+    report.line(f"{arguments.planes} x {arguments.tokens} x {arguments.channels}: {source.nbytes / 1e6:.0f} MB")
     report.table(COLUMNS)
     rows = []
-    for tile in map(int, chosen.tiles):
+    for tile in map(int, arguments.tiles):
         row = measure(weights, source, tile)
         rows.append(row)
         megabytes = {f"{verb}_mb": row[f"{verb}_bytes"] / 1e6 for verb in ("encode", "decode")}

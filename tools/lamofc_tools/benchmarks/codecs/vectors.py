@@ -127,19 +127,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--snr", type=float, default=12.0, metavar="DB", help="signal-to-noise ratio")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every block size."""
-    synthetic = chosen.source is None
+    synthetic = arguments.source is None
     vectors = (
-        synthetic_vectors(chosen.count, chosen.channels) if synthetic else read_vectors(chosen.source, chosen.count)
+        synthetic_vectors(arguments.count, arguments.channels)
+        if synthetic
+        else read_vectors(arguments.source, arguments.count)
     )
     channels = len(vectors[0][1])
-    report.line(f"{channels} channels, {chosen.snr:g} dB")
+    report.line(f"{channels} channels, {arguments.snr:g} dB")
     report.table(COLUMNS)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for block in BLOCKS:
-            rows.append(asdict(measure(vectors, block, Quality(snr_db=chosen.snr), Path(folder))))
+            rows.append(asdict(measure(vectors, block, Quality(snr_db=arguments.snr), Path(folder))))
             report.row(rows[-1])
     return {"channels": channels, "rows": rows}
 

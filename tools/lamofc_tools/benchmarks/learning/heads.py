@@ -62,10 +62,10 @@ class FoldedData:
         return int(self.fold.max()) + 1
 
 
-def fit_head(data: FoldedData, chosen: Tensor) -> LinearHead:
+def fit_head(data: FoldedData, arguments: Tensor) -> LinearHead:
     """Train a head on some samples."""
-    rows = data.features[chosen].float().mean(1)
-    return fit_linear(rows, data.labels[chosen], classes=int(data.labels.max()) + 1)
+    rows = data.features[arguments].float().mean(1)
+    return fit_linear(rows, data.labels[arguments], classes=int(data.labels.max()) + 1)
 
 
 def count_correct(head: LinearHead, features: Tensor, labels: Tensor) -> int:
@@ -74,19 +74,19 @@ def count_correct(head: LinearHead, features: Tensor, labels: Tensor) -> int:
         return int((head.scores(features.float().mean(1)).argmax(1) == labels).sum())
 
 
-def fit_profile(data: FoldedData, chosen: Tensor, rate: float, heads: Heads) -> Profile:
+def fit_profile(data: FoldedData, arguments: Tensor, rate: float, heads: Heads) -> Profile:
     """Fit a profile on some samples, with errors weighted for some heads."""
-    samples = list(data.features[chosen])
+    samples = list(data.features[arguments])
     options: dict[str, Any] = {}
     if heads:
-        batches = [[data.features[chosen]]]
+        batches = [[data.features[arguments]]]
         options["weight"] = combined_weights([sensitivity(head, batches)[0] for head in heads])
     return fit("klt", samples, Quality(bpfp=rate), **options)
 
 
-def decoded_features(data: FoldedData, chosen: Tensor, profile: Profile) -> tuple[Tensor, int]:
+def decoded_features(data: FoldedData, arguments: Tensor, profile: Profile) -> tuple[Tensor, int]:
     """Encode and decode some samples; return them with the bits of their records."""
-    records = [record.data for record in encode(list(data.features[chosen]), profile)]
+    records = [record.data for record in encode(list(data.features[arguments]), profile)]
     return torch.stack(decode(records, profile)), 8 * sum(map(len, records))
 
 
@@ -139,17 +139,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure both questions."""
-    data = FoldedData.read(chosen.data, chosen.folds)
-    report.line(f"{chosen.data.name}: {tuple(data.features.shape)}, {chosen.folds} folds")
-    known = list(known_head(data, chosen.rates, report.progress))
-    unknown = list(unknown_head(data, chosen.other_rates, report.progress))
+    data = FoldedData.read(arguments.data, arguments.folds)
+    report.line(f"{arguments.data.name}: {tuple(data.features.shape)}, {arguments.folds} folds")
+    for_known_head = list(known_head(data, arguments.rates, report.progress))
+    for_unknown_head = list(unknown_head(data, arguments.other_rates, report.progress))
     report.line("\nA head that the fit may know")
-    report.table(COLUMNS, known)
+    report.table(COLUMNS, for_known_head)
     report.line("\nA head for the second half of the classes")
-    report.table(COLUMNS, unknown)
-    return {"data": chosen.data.name, "folds": chosen.folds, "known": known, "unknown": unknown}
+    report.table(COLUMNS, for_unknown_head)
+    return {"data": arguments.data.name, "folds": arguments.folds, "known": for_known_head, "unknown": for_unknown_head}
 
 
 BENCHMARK = Benchmark("heads", __doc__ or "", run, add_arguments, UNITS)

@@ -66,9 +66,9 @@ class Memmap(Peer):
         mapped, labels = np.load(self.folder / "x.npy", mmap_mode="r"), np.load(self.folder / "y.npy")
         order = np.random.default_rng(seed).permutation(len(labels))
         for start in range(0, len(order), batch):
-            chosen = order[start : start + batch]
-            self.bucket.take(mapped[0].nbytes * len(chosen), len(chosen))
-            yield torch.from_numpy(mapped[chosen]), torch.from_numpy(labels[chosen])
+            indices = order[start : start + batch]
+            self.bucket.take(mapped[0].nbytes * len(indices), len(indices))
+            yield torch.from_numpy(mapped[indices]), torch.from_numpy(labels[indices])
 
 
 class Safetensors(Peer):
@@ -90,10 +90,10 @@ class Safetensors(Peer):
             features, labels = opened.get_slice("x"), opened.get_tensor("y")
             order = np.random.default_rng(seed).permutation(len(labels))
             for start in range(0, len(order), batch):
-                chosen = order[start : start + batch].tolist()
-                samples = torch.cat([features[index : index + 1] for index in chosen])
-                self.bucket.take(samples.nbytes, len(chosen))
-                yield samples, labels[chosen]
+                indices = order[start : start + batch].tolist()
+                samples = torch.cat([features[index : index + 1] for index in indices])
+                self.bucket.take(samples.nbytes, len(indices))
+                yield samples, labels[indices]
 
 
 class _ThrottledFile(io.RawIOBase):

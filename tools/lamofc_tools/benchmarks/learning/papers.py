@@ -134,31 +134,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="factor of all training steps, for a trial")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Train and compare."""
-    folder: Path = chosen.folder
+    folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
     report.files.append(folder / "results.json")
-    choice = Choice(held_out_by=chosen.held_out_by, fit_samples=1000, test_samples=chosen.test_samples)
-    split = split_source(chosen.source, choice)[0]
+    choice = Choice(held_out_by=arguments.held_out_by, fit_samples=1000, test_samples=arguments.test_samples)
+    split = split_source(arguments.source, choice)[0]
     planes = training_planes(split)
-    stages = [stage for arch in STAGES for stage in train_stages(arch, planes, folder, chosen.scale, report)]
-    measured = compare(
+    stages = [stage for arch in STAGES for stage in train_stages(arch, planes, folder, arguments.scale, report)]
+    measurements = compare(
         [split],
         points(folder),
-        source=Path(chosen.source).name,
+        source=Path(arguments.source).name,
         reference=Point("klt", "", "klt", quality=Quality(snr_db=10)),
         store=str(folder / "runs.lamofc"),
         progress=lambda number, total, name: report.progress(f"{number} of {total}: {name}"),
     )
-    return {"points": write_results(measured, folder, report), "training": stages}
+    return {"points": write_results(measurements, folder, report), "training": stages}
 
 
-def write_results(measured: Sequence[Measurement], folder: Path, report: Report) -> list[dict[str, Any]]:
+def write_results(measurements: Sequence[Measurement], folder: Path, report: Report) -> list[dict[str, Any]]:
     """Print the table and draw the plot; return the rows."""
-    rows = [{name: value for name, value in one.to_json().items() if name != "each"} for one in measured]
+    rows = [
+        {name: value for name, value in measurement.to_json().items() if name != "each"} for measurement in measurements
+    ]
     report.table(COLUMNS, rows)
-    totals = [{**row, "total": one.total} for row, one in zip(rows, measured, strict=True)]
+    totals = [{**row, "total": measurement.total} for row, measurement in zip(rows, measurements, strict=True)]
     plots.draw_rates(totals, folder / "results.png")
     return rows
 

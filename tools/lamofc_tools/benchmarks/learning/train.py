@@ -180,8 +180,8 @@ def from_memory(job: Job) -> Epochs:
 
     def epoch(seed: int) -> Batches:
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(job.labels)))
-        for chosen in torch.split(order, BATCH):
-            yield job.features[chosen].unbind(1), job.labels[chosen]
+        for arguments in torch.split(order, BATCH):
+            yield job.features[arguments].unbind(1), job.labels[arguments]
 
     return epoch
 
@@ -275,21 +275,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every job."""
     register()
     rows: list[dict[str, Any]] = []
-    for job in jobs(chosen.data, chosen.count, chosen.jobs):
+    for job in jobs(arguments.data, arguments.count, arguments.jobs):
         report.line(f"\n{job.name}, {job.features.nbytes / 1e6:.1f} MB of float16")
         report.table(COLUMNS)
         memmap_seconds = 1.0
         with tempfile.TemporaryDirectory() as folder:
-            for row in rows_of(job, Path(folder), chosen.places, chosen.rounds):
+            for row in rows_of(job, Path(folder), arguments.places, arguments.rounds):
                 memmap_seconds = row["seconds"] if row["reader"] == "npy memmap" else memmap_seconds
                 row["of_memmap"] = memmap_seconds / row["seconds"]
                 report.row({**row, "read_mb": row["bytes"] / 1e6})
                 rows.append(row)
-    return {"rounds": chosen.rounds, "rows": rows}
+    return {"rounds": arguments.rounds, "rows": rows}
 
 
 BENCHMARK = Benchmark("train", __doc__ or "", run, add_arguments, UNITS)

@@ -121,23 +121,23 @@ def measure(plan: Plan, paths: dict[str, list[str]]) -> dict[str, float]:
     """Take all timings in this process; the first Catalog is opened cold, with a warm page cache."""
     started = time.perf_counter()
     catalog = open_catalog(paths, 0, plan)
-    found = {"open_s": time.perf_counter() - started}
+    figures = {"open_s": time.perf_counter() - started}
     for name, query in QUERIES.items():
-        found[f"{name}_s"] = shortest_seconds(partial(run_query, catalog, query), 3)
+        figures[f"{name}_s"] = shortest_seconds(partial(run_query, catalog, query), 3)
     generator = np.random.default_rng(plan.seed + 1)
     count = plan.records // FEATURES
     samples = [plan.sample_ids(int(number), 1) for number in generator.integers(0, count, 200)]
-    found |= _lookups(catalog, plan, samples, generator)
+    figures |= _lookups(catalog, plan, samples, generator)
     where = "label < 100"
-    found["select_s"] = shortest_seconds(
+    figures["select_s"] = shortest_seconds(
         lambda: catalog.select(["layer.3"], where, ["label"], fields=list(FETCH_COLUMNS)), 1
     )
     catalog.close()
     catalog = open_catalog(paths, min(100_000, plan.records // 10), plan)
-    found["features_view_100k_gone_s"] = shortest_seconds(partial(run_query, catalog, QUERIES["features_view"]), 3)
-    found["lookup_one_100k_gone_ms"] = _median_ms(partial(catalog.lookup, ids) for ids in samples)
-    found["read_peak_mb"] = peak_mb()
-    return found
+    figures["features_view_100k_gone_s"] = shortest_seconds(partial(run_query, catalog, QUERIES["features_view"]), 3)
+    figures["lookup_one_100k_gone_ms"] = _median_ms(partial(catalog.lookup, ids) for ids in samples)
+    figures["read_peak_mb"] = peak_mb()
+    return figures
 
 
 def _lookups(
@@ -165,7 +165,7 @@ def _lookups(
 
 
 def open_catalog(paths: dict[str, list[str]], tombstones: int, plan: Plan) -> Catalog:
-    """Open a catalog of the files, with tombstones for the first rows of every commit, so many in all."""
+    """Open a catalog of the files, with tombstones for the first rows of every commit, `tombstones` in total."""
     each = tombstones // plan.commits
     origins = [synthetic.ulid(commit, "R") for commit in range(plan.commits)]
     gone = pa.table(
@@ -231,20 +231,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, metavar="DIR", help="keep the files here; a temporary folder by default")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Build the files and measure a catalog of them."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = chosen.folder or Path(temporary)
+        folder = arguments.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        plan = Plan(folder, chosen.records, chosen.commits, chosen.ids, chosen.seed)
+        plan = Plan(folder, arguments.records, arguments.commits, arguments.ids, arguments.seed)
         built = build(plan)
         paths = built.pop("paths")
         (folder / "paths.json").write_text(json.dumps(paths))
-        found = {**built, **measure_in_child(plan, paths)}
+        figures = {**built, **measure_in_child(plan, paths)}
     report.table(
-        COLUMNS, ({"name": name, "value": value, "budget": BUDGETS.get(name)} for name, value in found.items())
+        COLUMNS, ({"name": name, "value": value, "budget": BUDGETS.get(name)} for name, value in figures.items())
     )
-    return {"records": plan.records, "commits": plan.commits, "ids": plan.ids, "seed": plan.seed, **found}
+    return {"records": plan.records, "commits": plan.commits, "ids": plan.ids, "seed": plan.seed, **figures}
 
 
 _CHILD = "--measure"

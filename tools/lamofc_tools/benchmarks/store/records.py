@@ -128,12 +128,12 @@ def on_one_core(work: Callable[[], Any]) -> Any:
 
 def measure_records(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Measure the store and Zarr at every record size."""
-    found = {}
+    figures = {}
     for size, count in SIZES.items():
         store = on_one_core(partial(store_rate, folder, size, count, rounds))
         sharded = on_one_core(partial(zarr_rate, folder, size, count, rounds))
-        found[str(size)] = {"store": store, "zarr": sharded, "times": store / sharded}
-    return found
+        figures[str(size)] = {"store": store, "zarr": sharded, "times": store / sharded}
+    return figures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -141,14 +141,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="rounds of each measurement")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure records, entropy coders and ingest."""
     with tempfile.TemporaryDirectory(prefix="lamofc-bench-") as temporary:
         folder = Path(temporary)
-        records = measure_records(folder, chosen.rounds)
+        records = measure_records(folder, arguments.rounds)
         report.line("verified records by sample id, one core, page cache")
         report.table(RECORD_COLUMNS, ({"size": int(size), **row} for size, row in records.items()))
-        coders = on_one_core(lambda: measure_entropy_coders(chosen.rounds))
+        coders = on_one_core(lambda: measure_entropy_coders(arguments.rounds))
         report.table(
             CODER_COLUMNS,
             (
@@ -157,14 +157,14 @@ def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
             ),
         )
         ingest = {
-            codec: ingest_rate(folder, codec, quality, max(3, chosen.rounds // 2)) / 1e9
+            codec: ingest_rate(folder, codec, quality, max(3, arguments.rounds // 2)) / 1e9
             for codec, quality in INGESTED.items()
         }
         report.table(INGEST_COLUMNS, ({"codec": codec, "rate": rate} for codec, rate in ingest.items()))
     return {
         "budgets": BUDGETS,
         "python": platform.python_version(),
-        "rounds": chosen.rounds,
+        "rounds": arguments.rounds,
         "records": records,
         "coder": coders,
         "ingest_gb_a_second": ingest,

@@ -55,16 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="runs of each command")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Measure every command."""
     with tempfile.TemporaryDirectory(prefix="lamofc-bench-") as folder:
-        seconds = measure(Path(folder), chosen.rounds)
+        seconds = measure(Path(folder), arguments.rounds)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     report.table(
         COLUMNS,
         ({"command": f"lamofc {name}", "seconds": medians[name], "budget": BUDGETS[name]} for name in medians),
     )
-    return {"python": platform.python_version(), "rounds": chosen.rounds, "budgets": BUDGETS, "seconds": medians}
+    return {"python": platform.python_version(), "rounds": arguments.rounds, "budgets": BUDGETS, "seconds": medians}
 
 
 BENCHMARK = Benchmark("startup", __doc__ or "", run, add_arguments, {"seconds": "s", "budgets": "s"})

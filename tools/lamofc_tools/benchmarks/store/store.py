@@ -68,11 +68,11 @@ def build(url: str, records: int, commits: int) -> None:
 
 def measure_fresh(url: str, query: str, rounds: int) -> dict[str, float]:
     """Measure opening and a first query, each time in a fresh process: medians."""
-    found = []
+    runs = []
     for _ in range(rounds):
         command = [sys.executable, "-c", _OPEN_AND_QUERY, url, query]
-        found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-    return {name: statistics.median(times[name] for times in found) for name in ("open", "first_query")}
+        runs.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    return {name: statistics.median(times[name] for times in runs) for name in ("open", "first_query")}
 
 
 def measure_warm(url: str, records: int) -> dict[str, float]:
@@ -80,7 +80,7 @@ def measure_warm(url: str, records: int) -> dict[str, float]:
     with lamofc.open(url) as store:
         numbers = np.random.default_rng(1).integers(0, records // synthetic.FEATURES, LOOKUPS)
         ids = [synthetic.sample_ids(int(number), 1)[0] for number in numbers]
-        found = {
+        figures = {
             name: median_seconds(lambda query=query: store.sql(query).fetchall(), 5, warm=False)  # type: ignore[misc]
             for name, query in QUERIES.items()
         }
@@ -88,9 +88,9 @@ def measure_warm(url: str, records: int) -> dict[str, float]:
             store.catalog.lookup(ids[:1], columns=columns)
             lookups = [partial(store.catalog.lookup, [sample], columns=columns) for sample in ids]
             seconds = [median_seconds(lookup, 1, warm=False) for lookup in lookups]
-            found[f"lookup, {name}"] = statistics.median(seconds)
-            found[f"lookup, {name}, p99"] = float(np.quantile(seconds, 0.99))
-        return found
+            figures[f"lookup, {name}"] = statistics.median(seconds)
+            figures[f"lookup, {name}, p99"] = float(np.quantile(seconds, 0.99))
+        return figures
 
 
 def bytes_per_row(url: str, records: int) -> dict[str, float]:
@@ -110,32 +110,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=Path, metavar="DIR", help="build the store here, or use the one that exists")
 
 
-def run(chosen: argparse.Namespace, report: Report) -> dict[str, Any]:
+def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Build the store and measure it."""
     with tempfile.TemporaryDirectory(prefix="lamofc-bench-") as folder:
-        url = str(chosen.keep or Path(folder, "big.lamofc"))
+        url = str(arguments.keep or Path(folder, "big.lamofc"))
         started = time.perf_counter()
         if not Path(url).exists():
-            build(url, chosen.records, chosen.commits)
-        found: dict[str, Any] = {
+            build(url, arguments.records, arguments.commits)
+        figures: dict[str, Any] = {
             "budgets": BUDGETS,
-            "records": chosen.records,
-            "commits": chosen.commits,
+            "records": arguments.records,
+            "commits": arguments.commits,
             "build_s": time.perf_counter() - started,
-            "fresh process": measure_fresh(url, QUERIES["avg(bpfp) by feature"], chosen.rounds),
-            "warm": measure_warm(url, chosen.records),
-            "bytes a row": bytes_per_row(url, chosen.records),
+            "fresh process": measure_fresh(url, QUERIES["avg(bpfp) by feature"], arguments.rounds),
+            "warm": measure_warm(url, arguments.records),
+            "bytes a row": bytes_per_row(url, arguments.records),
         }
-    report.line(f"{chosen.records:,} records in {chosen.commits:,} commits")
+    report.line(f"{arguments.records:,} records in {arguments.commits:,} commits")
     report.table(
         COLUMNS,
         (
             {"part": part, "name": name, "value": value, "unit": UNITS[part]}
             for part in ("fresh process", "warm", "bytes a row")
-            for name, value in found[part].items()
+            for name, value in figures[part].items()
         ),
     )
-    return found
+    return figures
 
 
 BENCHMARK = Benchmark("store", __doc__ or "", run, add_arguments, UNITS)

@@ -12,18 +12,18 @@ OK, FAILED, USAGE, NOT_FOUND, CONFLICT, CORRUPT, INTERRUPTED = 0, 1, 2, 3, 4, 5,
 class CliError:
     """An error for the terminal: what is wrong, what to do, and the exit code."""
 
-    kind: str
+    error_type: str
     message: str
-    cure: str
+    hint: str
     code: int
 
     def lines(self) -> tuple[str, str]:
         """Format the two lines."""
-        return f"error: {self.message}", f"try: {self.cure}"
+        return f"error: {self.message}", f"try: {self.hint}"
 
     def to_json(self) -> dict[str, object]:
         """Convert to the document of a failed command."""
-        return {"error": {"type": self.kind, "message": self.message, "try": self.cure, "exit_code": self.code}}
+        return {"error": {"type": self.error_type, "message": self.message, "try": self.hint, "exit_code": self.code}}
 
 
 _REPEATABLE = {"features": "feature", "groups": "group", "patterns": "pattern", "grids": "grid"}
@@ -46,7 +46,7 @@ TABLE: dict[str, tuple[int, str]] = {
     "builtins.MemoryError": (FAILED, "process fewer or smaller features at a time"),
     "builtins.KeyboardInterrupt": (INTERRUPTED, "run the same command again: it continues after the last commit"),
 }
-"""Exit code of each class, and the cure for an error that brings none. Store errors bring their own codes.
+"""Exit code of each class, and the hint for an error that has none of its own. Store errors bring their own codes.
 
 Classes are named, not imported: importing the codecs would load torch for `lamofc --help`.
 """
@@ -89,26 +89,27 @@ FOREIGN: tuple[tuple[str, re.Pattern[str], str, str], ...] = (
         "check the bucket, its permissions and --storage-option",
     ),
 )
-"""Errors of other libraries: class, pattern of the message, what to say of it, and the cure."""
+"""Errors of other libraries: class, pattern of its message, the message to show instead, and the hint."""
 
 
 def error_of(error: BaseException) -> CliError:
     """Convert an exception to an error for the terminal."""
-    kind = type(error).__name__
+    error_type = type(error).__name__
     if hasattr(error, "format_message"):  # a usage error of typer, whichever click it bundles
         return CliError("Usage", _line(error.format_message()), f"{_command_path(error)} --help", USAGE)
     classes = [_qualified(ancestor) for ancestor in type(error).__mro__]
-    for name, pattern, message, cure in FOREIGN:
+    for name, pattern, message, hint in FOREIGN:
         if name in classes and pattern.search(str(error)):
-            return CliError(kind, f"{message}: {_first_line(str(error))}", cure, FAILED)
+            return CliError(error_type, f"{message}: {_first_line(str(error))}", hint, FAILED)
     row = next((TABLE[name] for name in classes if name in TABLE), None)
     if row is None:
-        message = f"{kind}: {_line(str(error))}" if str(error) else kind
-        return CliError(kind, message, "the same command with --debug shows where it happened", FAILED)
-    code, default_cure = row
-    cure = getattr(error, "cure", "") or default_cure
-    worded = cure.worded(option_name) if isinstance(cure, Hint) else cure
-    return CliError(kind, _message(error), _line(worded).removeprefix("try "), int(getattr(error, "exit_code", code)))
+        message = f"{error_type}: {_line(str(error))}" if str(error) else error_type
+        return CliError(error_type, message, "the same command with --debug shows where it happened", FAILED)
+    code, default_hint = row
+    hint = getattr(error, "cure", "") or default_hint
+    text = hint.worded(option_name) if isinstance(hint, Hint) else hint
+    exit_code = int(getattr(error, "exit_code", code))
+    return CliError(error_type, _message(error), _line(text).removeprefix("try "), exit_code)
 
 
 def option_name(argument: str) -> str:
@@ -116,8 +117,8 @@ def option_name(argument: str) -> str:
     return f"--{_REPEATABLE.get(argument, argument.replace('_', '-'))}"
 
 
-def _qualified(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _qualified(error_class: type) -> str:
+    return f"{error_class.__module__}.{error_class.__qualname__}"
 
 
 def _message(error: BaseException) -> str:

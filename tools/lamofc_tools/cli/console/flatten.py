@@ -16,8 +16,8 @@ def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
         if parameter.name in groups:
             parameters += _field_parameters(groups[parameter.name])
         else:
-            kind = inspect.Parameter.KEYWORD_ONLY
-            parameters.append(parameter.replace(annotation=hints[parameter.name], kind=kind))
+            keyword_only = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(annotation=hints[parameter.name], kind=keyword_only))
 
     @functools.wraps(command)
     def flattened(**options: Any) -> None:
@@ -34,8 +34,8 @@ def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _field_parameters(group: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
-    kind = inspect.Parameter.KEYWORD_ONLY
+    keyword_only = inspect.Parameter.KEYWORD_ONLY
     return [
-        inspect.Parameter(field.name, kind, default=field.default, annotation=hints[field.name])
+        inspect.Parameter(field.name, keyword_only, default=field.default, annotation=hints[field.name])
         for field in fields(group)
     ]

@@ -74,7 +74,7 @@ def _open_store(url: str, mode: Literal["r", "r+", "a"], storage_option: list[st
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a store is opened for reading."""
+    """Options of opening a store for reading."""
 
     as_of: Annotated[
         int | None, typer.Option("--as-of", metavar="N", help="Read the state after commit N instead of the newest.")
@@ -88,7 +88,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """How a store is opened for writing."""
+    """Options of opening a store for writing."""
 
     storage_option: StorageOptions = None
 
@@ -99,7 +99,7 @@ class WriteOptions:
 
 @dataclass(frozen=True)
 class RatedReadOptions(ReadOptions):
-    """How a store is opened for reading, and how much of layered records is read."""
+    """Options of opening a store for reading, and of reading layered records in part."""
 
     snr: Annotated[
         float | None,
@@ -118,7 +118,7 @@ class RatedReadOptions(ReadOptions):
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """Which features of a source are taken, and in what layout."""
+    """The features to take from a source, and their layout."""
 
     format: Annotated[
         str,

@@ -48,18 +48,20 @@ def parse_quality(targets: Mapping[str, tuple[str, Any]]) -> "Quality | None":
 
     `targets` gives the option and the value for each argument of `Quality`.
     """
-    given = {name: (option, value) for name, (option, value) in targets.items() if value is not None}
-    if not given:
+    chosen_targets = {name: (option, value) for name, (option, value) in targets.items() if value is not None}
+    if not chosen_targets:
         return None
-    if len(given) > 1:
-        named = " beside ".join(option if value is True else f"{option} {value:g}" for option, value in given.values())
+    if len(chosen_targets) > 1:
+        named = " beside ".join(
+            option if value is True else f"{option} {value:g}" for option, value in chosen_targets.values()
+        )
         raise BadArgument(f"{named}: only one quality can be met", "give one of them")
-    ((name, (option, value)),) = given.items()
+    ((name, (option, value)),) = chosen_targets.items()
     try:
         return lamofc.Quality(**{name: value})
     except ValueError as error:
-        kind = "a number above 0" if math.isfinite(value) else "a finite number"
-        raise BadArgument(f"{option} {value:g} is not {kind}", f"give {option} {kind}") from error
+        expected = "a number above 0" if math.isfinite(value) else "a finite number"
+        raise BadArgument(f"{option} {value:g} is not {expected}", f"give {option} {expected}") from error
 
 
 def resolve_device(text: str) -> str:

@@ -23,7 +23,7 @@ Features = Annotated[str, typer.Argument(metavar="SOURCE|STORE", help="Features 
 
 @dataclass(frozen=True)
 class AnalyzeOptions:
-    """How many samples are analysed, and what is drawn."""
+    """The number of samples to analyse, and the plot to draw."""
 
     samples: Annotated[
         int,
@@ -56,7 +56,11 @@ class AnalyzeOptions:
 
 @flatten_options
 def analyze(
-    features: Features, analyzing: AnalyzeOptions, taking: SourceOptions, reading: ReadOptions, out: Output
+    features: Features,
+    analyze_options: AnalyzeOptions,
+    source_options: SourceOptions,
+    read_options: ReadOptions,
+    out: Output,
 ) -> None:
     """Measure redundancy and distribution of every feature; nothing is coded.
 
@@ -66,60 +70,63 @@ def analyze(
     """
     from lamofc_tools.analysis import analyse_planes
 
-    analyzing.check()
+    analyze_options.check()
     with out.bar("analyze") as bar:
-        planes = read_planes(features, analyzing, taking, reading)
-        found = analyse_planes(
+        planes = read_planes(features, analyze_options, source_options, read_options)
+        source_analysis = analyse_planes(
             planes,
-            analyzing.snr,
-            keep_values=analyzing.png is not None,
-            progress=lambda done: bar.update(done, analyzing.samples),
+            analyze_options.snr,
+            keep_values=analyze_options.png is not None,
+            progress=lambda done: bar.update(done, analyze_options.samples),
         )
-    draw(found, analyzing, reading)
-    rows = [report.to_json() for report in found.reports]
-    log_run(rows, features, analyzing)
+    draw(source_analysis, analyze_options, read_options)
+    rows = [report.to_json() for report in source_analysis.reports]
+    log_run(rows, features, analyze_options)
     out.show({"what": features, "features": rows}, analysis.features)
 
 
 def read_planes(
-    features: str, analyzing: AnalyzeOptions, taking: SourceOptions, reading: ReadOptions
+    features: str, analyze_options: AnalyzeOptions, source_options: SourceOptions, read_options: ReadOptions
 ) -> "Iterator[tuple[str, dict[str, Tensor]]]":
     """Read samples of a store, or of a source where there is no store, as planes: tokens x channels."""
     from lamofc_tools.analysis import source_planes, spread_samples, store_planes
 
-    patterns = taking.options()["patterns"]
+    patterns = source_options.options()["patterns"]
     try:
-        opened = reading.open(features)
+        opened = read_options.open(features)
     except NotFound:
         if "://" in features:
             raise
-        yield from source_planes(taking.source(features), patterns, analyzing.samples)
+        yield from source_planes(source_options.source(features), patterns, analyze_options.samples)
         return
     with opened as store:
-        names = list(FeatureFilter(tuple(taking.feature or ())).pick(dict.fromkeys(store.features), features))
-        yield from store_planes(store, spread_samples(store, names, analyzing.samples), names, patterns)
+        names = list(FeatureFilter(tuple(source_options.feature or ())).pick(dict.fromkeys(store.features), features))
+        yield from store_planes(store, spread_samples(store, names, analyze_options.samples), names, patterns)
 
 
-def draw(found: "SourceAnalysis", analyzing: AnalyzeOptions, reading: ReadOptions) -> None:
+def draw(source_analysis: "SourceAnalysis", analyze_options: AnalyzeOptions, read_options: ReadOptions) -> None:
     """Draw the distributions, with those of another store if one is named."""
     import torch
 
     from lamofc_tools.analysis import SOURCE_LABEL, draw_distributions, with_decoded
 
-    if analyzing.png is None:
+    if analyze_options.png is None:
         return
     curves: Curves
-    if analyzing.against is None:
-        curves = {feature: {SOURCE_LABEL: torch.cat(list(values.values()))} for feature, values in found.values.items()}
+    if analyze_options.against is None:
+        curves = {
+            feature: {SOURCE_LABEL: torch.cat(list(values.values()))}
+            for feature, values in source_analysis.values.items()
+        }
     else:
-        with reading.open(analyzing.against) as store:
-            curves = with_decoded(found.values, store, Path(analyzing.against).name)
-    draw_distributions(curves, Path(analyzing.png))
+        with read_options.open(analyze_options.against) as store:
+            curves = with_decoded(source_analysis.values, store, Path(analyze_options.against).name)
+    draw_distributions(curves, Path(analyze_options.png))
 
 
-def log_run(rows: list[dict[str, Any]], features: str, analyzing: AnalyzeOptions) -> None:
+def log_run(rows: list[dict[str, Any]], features: str, analyze_options: AnalyzeOptions) -> None:
     """Record the figures as a run, if a store is named for it."""
-    if analyzing.run_in is None:
+    if analyze_options.run_in is None:
         return
     metrics = [
         lamofc.Metric(name, value, feature=row["feature"])
@@ -127,6 +134,6 @@ def log_run(rows: list[dict[str, Any]], features: str, analyzing: AnalyzeOptions
         for name, value in row.items()
         if isinstance(value, int | float)
     ]
-    config = {"what": features, "samples": analyzing.samples, "snr_db": analyzing.snr}
-    with lamofc.open(analyzing.run_in, "r+") as store:
+    config = {"what": features, "samples": analyze_options.samples, "snr_db": analyze_options.snr}
+    with lamofc.open(analyze_options.run_in, "r+") as store:
         lamofc.add_run(store, "analyze", Path(features).name, config, metrics)

@@ -102,7 +102,7 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """Where results are kept and what is shown beside them."""
+    """The places to keep results in, and the figures to show beside them."""
 
     store: Annotated[
         str | None,
@@ -127,12 +127,14 @@ class ResultOptions:
 
         return [paper_table(name) for name in self.paper or ()]
 
-    def draw(self, measured: "Sequence[Measurement]") -> None:
+    def draw(self, measurements: "Sequence[Measurement]") -> None:
         """Draw the plot, if a file is named."""
         from lamofc_tools import plots
 
         if self.png:
-            plots.draw_rates([{**one.to_json(), "total": one.total} for one in measured], Path(self.png))
+            plots.draw_rates(
+                [{**measurement.to_json(), "total": measurement.total} for measurement in measurements], Path(self.png)
+            )
 
 
 @flatten_options
@@ -151,18 +153,18 @@ def bench(
     options: dict[str, Any] = {"reference": reference, "memory": results.memory, "store": results.store}
     with out.bar("bench") as bar:
         splits = split_source(source, sampling.choice())
-        measured = compare(splits, points, source=source, progress=bar.update, **options)
-    results.draw(measured)
-    out.show(describe(source, measured, papers), codec_text.comparison)
+        measurements = compare(splits, points, source=source, progress=bar.update, **options)
+    results.draw(measurements)
+    out.show(describe(source, measurements, papers), codec_text.comparison)
 
 
-def describe(source: str, measured: "Sequence[Measurement]", papers: list[dict[str, Any]]) -> dict[str, Any]:
+def describe(source: str, measurements: "Sequence[Measurement]", papers: list[dict[str, Any]]) -> dict[str, Any]:
     """Make the document of a comparison."""
     from lamofc_tools.machine import machine
 
     return {
         "machine": machine(),
         "source": source,
-        "points": [measurement.to_json() for measurement in measured],
+        "points": [measurement.to_json() for measurement in measurements],
         "papers": papers,
     }

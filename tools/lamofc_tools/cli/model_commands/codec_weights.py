@@ -90,7 +90,7 @@ class NetworkOptions:
 
 @dataclass(frozen=True)
 class CodecTrainingOptions:
-    """How the network is trained, and where the training is recorded."""
+    """The schedule of the training, and the store that records it."""
 
     steps: Annotated[
         int, typer.Option("--steps", metavar="N", help="Take at most so many steps; fewer when nothing improves.")

@@ -101,7 +101,7 @@ def evaluate(
     stores: Stores,
     evaluating: EvaluationOptions,
     rates: RateOptions,
-    reading: ReadOptions,
+    read_options: ReadOptions,
     out: Output,
 ) -> None:
     """Evaluate a head on stores, at full rate and at several rates on read.
@@ -113,7 +113,7 @@ def evaluate(
 
     evaluation = evaluating.evaluation(head)
     with ExitStack() as stack, out.bar("eval") as bar:
-        opened = {name: stack.enter_context(reading.open(name)) for name in stores}
+        opened = {name: stack.enter_context(read_options.open(name)) for name in stores}
         points = evaluate_at_rates(evaluation, opened, rates.qualities(), evaluating.protocols(), bar.update)
     metric = evaluation.head.task.meter().main
     log_runs(evaluating.run_in, evaluation, points)

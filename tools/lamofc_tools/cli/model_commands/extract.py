@@ -105,7 +105,7 @@ class ExtractOptions:
 
 @dataclass(frozen=True)
 class StoreOptions(CodingOptions, WriteOptions):
-    """How features are coded and stored."""
+    """The coding and the storage of the features."""
 
 
 @flatten_options

@@ -36,13 +36,13 @@ class HeadDataOptions:
     ] = None
 
     def training_set(
-        self, store: "Store", reading: RatedReadOptions, where: str | None, names: tuple[str, ...] = ()
+        self, store: "Store", read_options: RatedReadOptions, where: str | None, names: tuple[str, ...] = ()
     ) -> "TrainingSet":
         """Return the samples of a store, at the rate that is asked for."""
         from lamofc_tools.heads import TrainingSet
 
         inputs = self.feature or [name for name in store.features if name != self.target]
-        return TrainingSet.of(store, inputs, self.target, where=where, quality=reading.quality, names=names)
+        return TrainingSet.of(store, inputs, self.target, where=where, quality=read_options.quality, names=names)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class HeadOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How a head is trained."""
+    """The schedule and the settings of a head's training."""
 
     epochs: Annotated[
         int, typer.Option("--epochs", metavar="N", help="Take so many passes; linear and knn need one.")

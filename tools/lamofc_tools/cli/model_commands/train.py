@@ -26,7 +26,7 @@ def train(
     store: StoreUrl,
     output: OutputFile,
     training: TrainOptions,
-    reading: RatedReadOptions,
+    read_options: RatedReadOptions,
     out: Output,
 ) -> None:
     """Train a head on the decoded features of a store.
@@ -34,11 +34,11 @@ def train(
     -o names its file, a safetensors file that also describes the training; `lamofc eval` evaluates it on any store.
     Without --test only the training loss is printed.
     """
-    with reading.open(store) as opened, out.bar("train") as bar:
-        samples = training.training_set(opened, reading, training.where)
+    with read_options.open(store) as opened, out.bar("train") as bar:
+        samples = training.training_set(opened, read_options, training.where)
         result = train_head(kind, samples, training, bar)
         origin = describe_training(samples, training, store)
-        values = evaluate_head(result["head"], opened, training, reading, samples.names)
+        values = evaluate_head(result["head"], opened, training, read_options, samples.names)
         document = describe_result(result, origin, values)
     save_head(result["head"], Path(output), origin, document, training.run_in)
     out.show({**document, "file": output}, heads.head)
@@ -76,14 +76,14 @@ def describe_training(samples: "TrainingSet", training: TrainOptions, store: str
 
 
 def evaluate_head(
-    head: "Head", store: "Store", training: TrainOptions, reading: RatedReadOptions, names: tuple[str, ...]
+    head: "Head", store: "Store", training: TrainOptions, read_options: RatedReadOptions, names: tuple[str, ...]
 ) -> dict[str, float]:
     """Evaluate the head on the test samples, if --test names any."""
     from lamofc_tools.heads import evaluate
 
     if training.test is None:
         return {}
-    return evaluate(head, training.training_set(store, reading, training.test, names), training.config())
+    return evaluate(head, training.training_set(store, read_options, training.test, names), training.config())
 
 
 def describe_result(result: dict[str, Any], origin: dict[str, Any], values: dict[str, float]) -> dict[str, Any]:

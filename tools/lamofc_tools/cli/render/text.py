@@ -18,7 +18,7 @@ def size(count: float) -> Amount:
 
 
 def number(value: float | None, digits: int = 2) -> Amount:
-    """Format a number with so many digits after the point; `-` for None."""
+    """Format a number with `digits` digits after the point; `-` for None."""
     return Amount("-" if value is None else f"{value:.{digits}f}")
 
 

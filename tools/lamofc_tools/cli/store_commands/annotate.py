@@ -10,11 +10,11 @@ Table = Annotated[str, typer.Argument(metavar="TABLE", help="A Parquet or CSV fi
 
 
 @flatten_options
-def annotate(store: StoreUrl, table: Table, writing: WriteOptions, out: Output) -> None:
+def annotate(store: StoreUrl, table: Table, write_options: WriteOptions, out: Output) -> None:
     """Add columns or values to samples.
 
     The samples must exist in the store. A value replaces an earlier one; an absent value leaves it.
     """
-    with writing.open(store) as opened:
+    with write_options.open(store) as opened:
         commit = opened.annotate(table)
     out.show({"commit": commit}, lambda document: f"annotated in commit {document['commit']}")

@@ -16,7 +16,7 @@ Folder = Annotated[
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported, and in which format."""
+    """The samples and features to export, and the format of the files."""
 
     format: Annotated[
         str,
@@ -46,13 +46,15 @@ class ExportOptions:
 
 
 @flatten_options
-def export(store: StoreUrl, folder: Folder, exporting: ExportOptions, reading: RatedReadOptions, out: Output) -> None:
+def export(
+    store: StoreUrl, folder: Folder, export_options: ExportOptions, read_options: RatedReadOptions, out: Output
+) -> None:
     """Decode everything into files that other programs read.
 
     Each sample becomes a file, and index.parquet holds the columns. The same command again continues where it stopped.
     With --snr or --bpfp, layered records are read only as far as needed.
     """
-    with reading.open(store) as opened, out.bar("export") as bar:
-        options = {**exporting.options(), "quality": reading.quality}
-        report = lamofc.export(opened, folder, exporting.format, progress=bar.update, **options)
+    with read_options.open(store) as opened, out.bar("export") as bar:
+        options = {**export_options.options(), "quality": read_options.quality}
+        report = lamofc.export(opened, folder, export_options.format, progress=bar.update, **options)
     out.show({"folder": folder, **asdict(report)}, store_text.export)

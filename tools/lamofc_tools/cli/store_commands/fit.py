@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def fit(
     source: SourcePath,
     output: OutputFile,
-    taking: SourceOptions,
-    coding: CodingOptions,
+    source_options: SourceOptions,
+    coding_options: CodingOptions,
     heads: HeadWeightOptions,
     out: Output,
 ) -> None:
@@ -33,8 +33,10 @@ def fit(
 
     With one feature, -o names the file; with several, a folder that gets a file for each.
     """
-    options = heads.with_weights({**taking.options(), **coding.options()}, taking.source(source))
-    profiles = lamofc.fit_profiles(taking.source(source), **options)
+    options = heads.with_weights(
+        {**source_options.options(), **coding_options.options()}, source_options.source(source)
+    )
+    profiles = lamofc.fit_profiles(source_options.source(source), **options)
     out.show({"profiles": save_profiles(profiles, Path(output))}, store_text.profiles)
 
 

@@ -12,11 +12,11 @@ SampleIds = Annotated[list[str], typer.Argument(metavar="SAMPLE...", help="Ids o
 
 
 @flatten_options
-def forget(store: StoreUrl, samples: SampleIds, writing: WriteOptions, out: Output) -> None:
+def forget(store: StoreUrl, samples: SampleIds, write_options: WriteOptions, out: Output) -> None:
     """Remove samples from a store.
 
     Their bytes stay in older snapshots until `lamofc compact` and `lamofc gc`.
     """
-    with writing.open(store) as opened:
+    with write_options.open(store) as opened:
         report = opened.forget(samples)
     out.show(asdict(report), store_text.forget)

@@ -30,7 +30,7 @@ File = Annotated[
 def get(
     store: StoreUrl,
     sample: SampleId,
-    reading: RatedReadOptions,
+    read_options: RatedReadOptions,
     out: Output,
     feature: Feature = None,
     output: File = None,
@@ -40,8 +40,8 @@ def get(
     The suffix of the file chooses the format. Without a file, shapes and ranges of the values are printed. With --snr
     or --bpfp, layered records are read only as far as needed.
     """
-    with reading.open(store) as opened:
-        tensors = opened.tensors(sample, None if feature is None else [feature], reading.quality)
+    with read_options.open(store) as opened:
+        tensors = opened.tensors(sample, None if feature is None else [feature], read_options.quality)
         if output is not None:
             structure = find_structure(opened, sample) if feature is None else None
             tensor_files.write(Path(output), tensors, structure)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IngestOptions(WriteOptions):
-    """How samples are encoded and committed."""
+    """The coding of the samples, and their commits."""
 
     profile: Annotated[
         str | None, typer.Option("--profile", metavar="FILE", help="Code every feature with the profile in this file.")
@@ -72,8 +72,8 @@ class IngestOptions(WriteOptions):
 def ingest(
     source: SourcePath,
     store: StoreUrl,
-    taking: SourceOptions,
-    coding: CodingOptions,
+    source_options: SourceOptions,
+    coding_options: CodingOptions,
     ingesting: IngestOptions,
     out: Output,
 ) -> None:
@@ -82,8 +82,8 @@ def ingest(
     The store is created if there is none. Samples that it has are skipped, so the same command again continues where
     it stopped. --dry-run prints the patterns that would be used.
     """
-    options = {**taking.options(), **coding.options(), **ingesting.options()}
-    samples = taking.source(source)
+    options = {**source_options.options(), **coding_options.options(), **ingesting.options()}
+    samples = source_options.source(source)
     if ingesting.dry_run:
         out.show(describe_plan(samples, options), store_text.plan)
         return

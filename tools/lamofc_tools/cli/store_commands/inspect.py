@@ -15,32 +15,32 @@ Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="
 
 
 @flatten_options
-def info(store: StoreUrl, reading: ReadOptions, out: Output) -> None:
+def info(store: StoreUrl, read_options: ReadOptions, out: Output) -> None:
     """Show rate, distortion and bytes of every feature.
 
     bpfp is bits per feature point: bits of the records, headers included, per element. ebpfp is the same as if every
     element of the source had 32 bits. snr_db leaves out massive activations; mse counts them.
     """
-    with reading.open(store) as opened:
+    with read_options.open(store) as opened:
         out.show(opened.info(), store_text.store)
 
 
 @flatten_options
 def ls(
     store: StoreUrl,
-    reading: ReadOptions,
+    read_options: ReadOptions,
     out: Output,
     sample: SampleOrGlob = None,
     where: Where = None,
     limit: Limit = None,
 ) -> None:
     """List samples, or the features of one sample."""
-    with reading.open(store) as opened:
+    with read_options.open(store) as opened:
         out.rows(*listing.samples_or_features(opened, sample, where, limit))
 
 
 @flatten_options
-def log(store: StoreUrl, reading: ReadOptions, out: Output, limit: Limit = None) -> None:
+def log(store: StoreUrl, read_options: ReadOptions, out: Output, limit: Limit = None) -> None:
     """List the commits, newest first."""
-    with reading.open(store) as opened:
+    with read_options.open(store) as opened:
         out.rows(*listing.commits(opened, limit))

@@ -25,38 +25,38 @@ Live = Annotated[
     float,
     typer.Option("--live", metavar="SHARE", help="Rewrite segments of which a smaller share is still in the store."),
 ]
-_CORRUPT_STORE_CURE = "restore the objects from a copy, or ingest the samples again with --overwrite"
+_CORRUPT_STORE_HINT = "restore the objects from a copy, or ingest the samples again with --overwrite"
 
 
 @flatten_options
-def verify(store: StoreUrl, reading: ReadOptions, out: Output) -> None:
+def verify(store: StoreUrl, read_options: ReadOptions, out: Output) -> None:
     """Read everything and compare every checksum.
 
     The exit code is 5 if any object is damaged or missing; each such object is listed.
     """
-    with reading.open(store) as opened, out.bar("verify") as bar:
+    with read_options.open(store) as opened, out.bar("verify") as bar:
         report = opened.verify(progress=bar.update)
     out.show(report.to_json(), store_text.verification)
     if not report.ok:
         message = f"{len(report.problems)} objects are damaged or missing"
-        print_error(CliError("CorruptStore", message, _CORRUPT_STORE_CURE, CORRUPT))
+        print_error(CliError("CorruptStore", message, _CORRUPT_STORE_HINT, CORRUPT))
         raise typer.Exit(CORRUPT)
 
 
 @flatten_options
-def compact(store: StoreUrl, writing: WriteOptions, out: Output, live: Live = 0.75) -> None:
+def compact(store: StoreUrl, write_options: WriteOptions, out: Output, live: Live = 0.75) -> None:
     """Rewrite segments that are small, or whose samples are mostly forgotten."""
-    with writing.open(store) as opened:
+    with write_options.open(store) as opened:
         report = opened.compact(live=live)
     out.show(asdict(report), store_text.compaction)
 
 
 @flatten_options
-def gc(store: StoreUrl, writing: WriteOptions, out: Output, keep: Keep = "7d", dry_run: DryRun = False) -> None:
+def gc(store: StoreUrl, write_options: WriteOptions, out: Output, keep: Keep = "7d", dry_run: DryRun = False) -> None:
     """Delete objects that no recent snapshot needs.
 
     Snapshots that were replaced longer than --keep ago can no longer be read afterwards.
     """
-    with writing.open(store) as opened:
+    with write_options.open(store) as opened:
         report = opened.gc(keep, dry_run=dry_run)
     out.show(asdict(report), store_text.collection)

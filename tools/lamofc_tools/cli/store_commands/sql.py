@@ -29,7 +29,7 @@ class RowFormat(StrEnum):
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """Where rows are written, in which format, and what a query may do."""
+    """The file for the rows, its format, and the permissions of the query."""
 
     format: Annotated[RowFormat, typer.Option("--format", help="Write rows in this format.")] = RowFormat.TABLE
     output: Annotated[
@@ -42,8 +42,8 @@ class QueryOptions:
 
 
 @flatten_options
-def sql(store: StoreUrl, query: Query, querying: QueryOptions, reading: ReadOptions, out: Output) -> None:
+def sql(store: StoreUrl, query: Query, query_options: QueryOptions, read_options: ReadOptions, out: Output) -> None:
     """Query the catalog of a store in SQL."""
-    format = RowFormat.JSON if out.json else querying.format
-    with reading.open(store) as opened:
-        query_output.write(opened.sql(query, locked=querying.locked), query, format, querying.output)
+    format = RowFormat.JSON if out.json else query_options.format
+    with read_options.open(store) as opened:
+        query_output.write(opened.sql(query, locked=query_options.locked), query, format, query_options.output)

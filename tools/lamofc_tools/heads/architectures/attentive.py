@@ -30,9 +30,9 @@ class AttentiveHead(Head):
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__(widths, task, **options)
-        chosen = AttentiveOptions(**options)
+        settings = AttentiveOptions(**options)
         # parameters keep the names that they have in files
-        self.looks = nn.ModuleList(_AttentivePooling(width, chosen.heads) for width in widths)
+        self.looks = nn.ModuleList(_AttentivePooling(width, settings.heads) for width in widths)
         self.classify = nn.Linear(sum(widths), task.outputs)
 
     def forward(self, features: Sequence[BatchFeature]) -> Tensor:

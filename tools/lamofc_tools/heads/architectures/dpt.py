@@ -37,12 +37,13 @@ class DptHead(Head):
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__(widths, task, **options)
-        chosen = DptOptions(**options)
+        settings = DptOptions(**options)
         if len(widths) != LAYERS:
             raise BadArgument(f"{len(widths)} features for a DPT head", f"give {LAYERS}, of layers from early to late")
-        self._prefix, self._grid = chosen.prefix, None if chosen.grid is None else (chosen.grid[0], chosen.grid[1])
-        inner = chosen.inner
-        self.readouts = nn.ModuleList(_Readout(width) if chosen.prefix else nn.Identity() for width in widths)
+        self._prefix = settings.prefix
+        self._grid = None if settings.grid is None else (settings.grid[0], settings.grid[1])
+        inner = settings.inner
+        self.readouts = nn.ModuleList(_Readout(width) if settings.prefix else nn.Identity() for width in widths)
         self.resize = nn.ModuleList(_resampling(width, inner, place) for place, width in enumerate(widths))
         self.fuse = nn.ModuleList(_Fusion(inner) for _ in widths)
         self.finish = nn.Sequential(

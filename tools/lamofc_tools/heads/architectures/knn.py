@@ -34,12 +34,12 @@ class KnnHead(PooledHead):
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__(widths, task, **options)
-        chosen = KnnOptions(**options)
-        self._neighbours = chosen.neighbours
+        settings = KnnOptions(**options)
+        self._neighbours = settings.neighbours
         self.bank: Tensor
         self.labels: Tensor
-        self.register_buffer("bank", torch.zeros(chosen.rows, self.inputs))
-        self.register_buffer("labels", torch.zeros(chosen.rows, dtype=torch.int64))
+        self.register_buffer("bank", torch.zeros(settings.rows, self.inputs))
+        self.register_buffer("labels", torch.zeros(settings.rows, dtype=torch.int64))
 
     def remember(self, rows: Tensor, labels: Tensor) -> None:
         """Store pooled rows and their classes in place of earlier ones."""

@@ -29,8 +29,9 @@ class SegmentationHead(Head):
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__(widths, task, **options)
-        chosen = SegmentationOptions(**options)
-        self._prefix, self._grid = chosen.prefix, None if chosen.grid is None else (chosen.grid[0], chosen.grid[1])
+        settings = SegmentationOptions(**options)
+        self._prefix = settings.prefix
+        self._grid = None if settings.grid is None else (settings.grid[0], settings.grid[1])
         self.before = nn.BatchNorm2d(sum(widths))
         self.classify = nn.Conv2d(sum(widths), task.outputs, 1)
 

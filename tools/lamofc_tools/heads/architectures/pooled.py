@@ -57,9 +57,9 @@ class PooledHead(Head):
         return pool_tokens(feature, self.pool).float()
 
 
-def _pool_of(kind: str, prefix: int) -> Pool:
+def _pool_of(tokens: str, prefix: int) -> Pool:
     try:
-        return Pool(kind, prefix)  # type: ignore[arg-type]
+        return Pool(tokens, prefix)  # type: ignore[arg-type]
     except UnsupportedInput as error:
         raise BadArgument(error.args[0], error.cure) from None
 

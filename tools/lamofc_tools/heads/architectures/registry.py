@@ -49,13 +49,13 @@ def new_head(
     The task is the architecture's default if none is given; classes are counted if their number is not given.
     """
     head, defaults = head_type(kind), option_defaults(kind)
-    chosen = next((usual for usual in head.tasks if task in (None, usual)), None)
-    if chosen is None:
+    task_kind = next((usual for usual in head.tasks if task in (None, usual)), None)
+    if task_kind is None:
         raise BadArgument(f"a {kind} head for {task}", Hint(f"give [task] {' or '.join(head.tasks)}"))
     for name, value in (options or {}).items():
         if name not in defaults:
             raise BadArgument(f"the head {kind} has no option {name!r}", f"it has {', '.join(defaults) or 'none'}")
         if defaults[name] is not None and type(value) is not type(defaults[name]):
             raise BadArgument(f"{name}={value!r} for the head {kind}", f"give it as {type(defaults[name]).__name__}")
-    outputs = 1 if chosen == "depth" else classes or samples.classes()
-    return head(samples.widths(), Task(chosen, outputs), **(options or {}))
+    outputs = 1 if task_kind == "depth" else classes or samples.classes()
+    return head(samples.widths(), Task(task_kind, outputs), **(options or {}))

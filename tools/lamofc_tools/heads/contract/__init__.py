@@ -1,4 +1,4 @@
-"""What all heads share: the interface, the task, the samples to train on and the training's configuration.
+"""The contract of all heads: interface, task, training set and training configuration.
 
 In: features and targets of a store. Out: batches for a head, and the loss and metrics of its outputs.
 """

@@ -26,7 +26,7 @@ class TrainingConfig:
     decays: tuple[float, ...] = DECAYS
     """Weight decays from which a linear head chooses one on held-out samples."""
     sweep: bool = False
-    """Whether a linear head is trained by SGD, at many learning rates side by side, of which it keeps the best."""
+    """Whether a linear head is trained by SGD at many learning rates side by side and keeps the best result."""
     seed: int = 0
     device: str = "cpu"
     half: bool = False
