@@ -29,7 +29,7 @@ def place_levels(values: Floats, count: int) -> Floats:
     edges = np.concatenate([edges, np.full(count + 1 - len(edges), len(values))])
     sizes = np.diff(edges)
     levels = np.diff(sums[edges]) / np.maximum(sizes, 1)
-    levels[sizes == 0] = values[-1]  # empty runs all stand at the end
+    levels[sizes == 0] = values[-1]  # all empty runs stand at the end
     last = np.inf
     for _ in range(_MAX_ITERATIONS):
         edges = np.concatenate([[0], np.searchsorted(values, (levels[1:] + levels[:-1]) / 2), [len(values)]])
@@ -46,7 +46,7 @@ def place_levels(values: Floats, count: int) -> Floats:
 def _power_sums(values: Floats, power: int) -> Doubles:
     """Return the sums of powers of the values up to each place, counted from the middle place.
 
-    Massive values stand at the ends, so that they are not part of the sums of the others, whose digits they would cost.
+    The massive values stand at the ends, so the sums of the other values do not lose digits to them.
     """
     middle = len(values) // 2
     terms = np.power(values, power, dtype=np.float64)

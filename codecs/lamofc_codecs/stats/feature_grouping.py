@@ -67,7 +67,7 @@ def find_groups(samples: Iterable[Mapping[str, Tensor]], aim_db: float = 10.0, s
 
 @dataclass(frozen=True)
 class _Products:
-    """Products of the tokens of one feature or several, scaled to a mean square of 1 for each channel."""
+    """Products of the tokens of one feature or several, scaled to a mean square of 1 over each feature."""
 
     train: Tensor
     """Products of training tokens with each other."""
