@@ -71,6 +71,8 @@ class Database:
 
     def statements(self, query: str) -> list[duckdb.Statement]:
         """Parse `query` and return its statements."""
+        if not isinstance(query, str):
+            raise BadQuery(f"the query {query!r} is no text", "write a statement, for instance SELECT * FROM features")
         statements: list[duckdb.Statement] = self.cursor().extract_statements(query)
         return statements
 

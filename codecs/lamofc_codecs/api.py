@@ -149,6 +149,8 @@ def _jobs(
 
 def _check_quality(codec: str, quality: Quality | None, targets: tuple[str, ...]) -> None:
     """Refuse a target that the codec cannot aim at."""
+    if not isinstance(quality, Quality | None):
+        raise BadQuality(f"quality={quality!r} is no Quality", "give Quality(snr_db=15)")
     if quality is not None and quality.kind not in targets:
         raise BadQuality(
             f"codec {codec} cannot aim at {quality}; its targets: {', '.join(targets) or 'none, its quality is fixed'}",

@@ -48,7 +48,7 @@ class Quality:
             if value is not True:
                 raise BadQuality(f"lossless={value!r} is no target", "give lossless=True, or another target")
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
             raise BadQuality(f"{name}={value!r} is no finite number", f"give Quality({name}=1.0)")
         if value <= 0 and name not in _MAY_BE_NEGATIVE:
             raise BadQuality(f"{name}={value!r} is not greater than 0", f"give Quality({name}=1.0)")
@@ -82,3 +82,11 @@ class Quality:
         if not isinstance(mapping, Mapping) or not set(mapping) <= names:
             raise BadQuality(f"quality {mapping!r} names none of {sorted(names)}", 'write it as {"snr_db": 15}')
         return cls(**mapping)
+
+
+def _is_finite(value: float) -> bool:
+    """Whether a float64 holds the number; an integer may be too large."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -153,6 +153,9 @@ class FeatureDataset(Dataset[Example]):
 
     def __getitems__(self, indices: list[int]) -> list[Example]:
         """Read many items in one fetch and one decode; torch's DataLoader calls this with the indices of a batch."""
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise IndexError(f"item {index} of a dataset of {len(self)}")
         if self._pools:
             batch = self.decode_batch(self.fetch_batch(indices), ragged="list")
             columns = {feature: batch[feature] for feature in self.features}

@@ -144,11 +144,15 @@ def _check_device(device: torch.device | str) -> None:
         torch_device = torch.device(device)
     except (RuntimeError, TypeError):
         raise BadArgument(f"device={device!r} is no device of torch", Hint("give [device] cpu or cuda")) from None
-    count = torch.cuda.device_count() if torch_device.type == "cuda" else 1
-    if count <= (torch_device.index or 0):
+    count = torch.cuda.device_count()
+    if torch_device.type == "cuda" and count <= (torch_device.index or 0):
         raise BadArgument(
             f"device={str(device)!r}, but torch sees {count} CUDA devices here", Hint("give [device] cpu")
         )
+    try:
+        torch.empty(0, device=torch_device)
+    except (RuntimeError, AssertionError) as error:
+        raise BadArgument(f"device={str(device)!r} does not work here: {error}", Hint("give [device] cpu")) from error
 
 
 def _rank_of_world(rank: int | None, world: int | None) -> tuple[int, int]:

@@ -50,6 +50,8 @@ class RecordCoder:
         if dtype.kind != "c" and tokens.dtype not in (torch.bool,) and str(tokens.dtype) in _SHOWN_AS_FLOAT32:
             tokens = tokens.to(torch.float32)
         pattern = self.pattern or layout.default_pattern(shape)
+        if tokens.dtype == torch.complex32:
+            tokens = tokens.to(torch.complex64)
         own = own_shape(tuple(shape), pattern, tokens.shape[0])
         values = layout.from_tokens(tokens, pattern, own).numpy().astype(dtype, copy=False)
         if own == tuple(shape):

@@ -42,7 +42,8 @@ def group(store: "Session") -> zarr.Group:
     """Open all features of a snapshot as arrays, one entry a sample along the first axis, samples sorted by id.
 
     Shorter samples, and samples without the feature, are padded with NaN (whole numbers: 0). `lengths/FEATURE` holds
-    the number of tokens of each sample, -1 for a sample without the feature. Types that NumPy lacks become float32.
+    the number of tokens of each sample, -1 for a sample without the feature. Types that NumPy lacks become float32, or
+    complex64.
     """
     return zarr.open_group(DecodedStore(store), mode="r", zarr_format=3)
 
@@ -223,8 +224,15 @@ def _shared(shapes: list[list[int]], patterns: list[str], counts: list[int]) -> 
 
 
 def _common_dtype(dtypes: set[str]) -> str:
-    shown = {dtype if dtype in _NUMBERS else "float32" for dtype in dtypes}
+    shown = {_shown_dtype(dtype) for dtype in dtypes}
     return shown.pop() if len(shown) == 1 else str(np.result_type(*sorted(shown)))
+
+
+def _shown_dtype(dtype: str) -> str:
+    """Name the NumPy dtype that shows a feature's own."""
+    if dtype in _NUMBERS:
+        return dtype
+    return "complex64" if dtype == "complex32" else "float32"
 
 
 def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, bytes]:

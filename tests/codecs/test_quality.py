@@ -33,6 +33,7 @@ def test_lossless() -> None:
         {"mse": -1},
         {"bpfp": float("nan")},
         {"step": float("inf")},
+        {"step": 10**400},
         {"step": "1"},
         {"step": True},
         {"lossless": False},

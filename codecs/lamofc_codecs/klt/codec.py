@@ -48,7 +48,13 @@ class Klt(Codec):
         weight = options.weight
         if weight is not None and not isinstance(weight, Tensor):
             raise UnsupportedInput(f"weight={weight!r}", "give a tensor: a weight for each channel, or rows of them")
-        return fit_profile(samples, quality, options, weight)
+        try:
+            return fit_profile(samples, quality, options, weight)
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+            raise UnsupportedInput(
+                "the samples to fit have no usable covariance: the squares of their values are beyond float32",
+                "scale them, or use codec uniform or raw",
+            ) from error
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)

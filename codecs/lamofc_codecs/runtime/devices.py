@@ -18,12 +18,23 @@ def usable(device: torch.device | str) -> torch.device:
         parsed = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise UnsupportedInput(f"device={device!r} is no device", f"give one of {', '.join(_available())}") from error
-    if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
+    if not _works(parsed):
         raise UnsupportedInput(
             f"device {str(device)!r} is not available; this machine has {', '.join(_available())}",
             f"give {' or '.join(map(repr, _available()))}",
         )
     return parsed
+
+
+def _works(device: torch.device) -> bool:
+    """Whether this machine, and this build of torch, has a device."""
+    if device.type == "cuda":
+        return (device.index or 0) < torch.cuda.device_count()
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        return False
+    return True
 
 
 def _available() -> list[str]:

@@ -75,7 +75,13 @@ def _is_selected(name: str, globs: Sequence[str]) -> bool:
 
 
 def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
-    tensor = sample.features[feature].detach().contiguous()
+    tensor = sample.features[feature].detach()
+    if tensor.is_meta:
+        raise SourceError(
+            f"sample {sample.id!r}, feature {feature!r} is a tensor of the device meta, which holds no values",
+            "compute the features on a real device",
+        )
+    tensor = tensor.contiguous()
     shape = tuple(tensor.shape)
     pattern = layout.pattern_for(feature, shape, options.patterns, sample.patterns)
     dtype = str(tensor.dtype).removeprefix("torch.")

@@ -90,6 +90,10 @@ class IngestOptions:
 
     def _check_values(self) -> None:
         """Raise BadArgument for a value that is wrong by itself."""
+        from lamofc_codecs import Quality
+
+        if not isinstance(self.quality, Quality | None):
+            raise BadArgument(f"quality={self.quality!r} is no Quality", "give lamofc_store.Quality(snr_db=15)")
         for name in ("features", "groups"):
             value = getattr(self, name)
             if isinstance(value, str):

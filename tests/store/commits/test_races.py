@@ -34,12 +34,13 @@ def _create(url: str, options: dict[str, object]) -> None:
 def _contend_forked(url: str, options: dict[str, object], steps: int) -> Deeds:
     """Let three forks of this process work for some steps, so that none has to import torch; gives their deeds."""
     _create(url, options)
+    before = list(contend(url, options, 0, ["ingest"], lambda step: step == 1))  # there is something to forget
 
     def work(number: int) -> Deeds:
         return list(contend(url, options, number, THREE[number], lambda step: step == steps))
 
     children = [start_forked(partial(work, number)) for number in range(len(THREE))]
-    return [deed for child in children for deed in child.result()]
+    return before + [deed for child in children for deed in child.result()]
 
 
 def _contend(url: str, options: dict[str, object], seconds: float) -> Deeds:

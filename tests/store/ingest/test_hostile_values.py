@@ -98,3 +98,30 @@ def test_plain_values_never_take_the_place_of_what_the_catalog_tells(tmp_path: P
         assert store.get("s1")["sample"] == 7 and store.get("s1")["structure"] == "abc"
         query = "SELECT DISTINCT my_sample, my_structure FROM samples"
         assert store.sql(query).fetchall() == [(7, "abc")]
+
+
+def of_float32(scale: float) -> list[Sample]:
+    noise = torch.Generator().manual_seed(5)
+    return [Sample(f"s{n}", {"x": scale * torch.randn(32, 16, generator=noise)}) for n in range(4)]
+
+
+@pytest.mark.parametrize("scale", [1e-40, 1e-36])
+def test_values_whose_squares_vanish_come_back_as_they_are(tmp_path: Path, scale: float) -> None:
+    samples = of_float32(scale)
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        store.ingest(samples, quality=lamofc.Quality(snr_db=15))
+        assert all(torch.equal(store[sample.id, "x"], sample.features["x"]) for sample in samples)
+
+
+def test_values_whose_squares_overflow_have_two_lines(tmp_path: Path) -> None:
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        with pytest.raises(SourceError, match="no usable covariance") as refused:
+            store.ingest(of_float32(3e37), quality=lamofc.Quality(snr_db=15))
+        assert refused.value.cure == "scale them, or use codec uniform or raw"
+
+
+def test_a_tensor_without_values_is_refused(tmp_path: Path) -> None:
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        with pytest.raises(SourceError, match="the device meta, which holds no values") as refused:
+            store.ingest([Sample("s", {"x": torch.empty(4, 4, device="meta")})])
+        assert refused.value.cure

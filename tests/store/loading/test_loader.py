@@ -213,6 +213,20 @@ def test_a_device_that_is_not_there_is_refused_at_once(store: lamofc.Store) -> N
     assert refused.value.cure == "give device= cpu"
 
 
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason="has the device that is to be absent")
+def test_a_device_that_torch_was_built_without_is_refused_at_once(store: lamofc.Store) -> None:
+    with pytest.raises(BadArgument, match="device='mps' does not work here") as refused:
+        FeatureLoader(store.dataset(["pooled"]), device="mps")
+    assert refused.value.cure == "give device= cpu"
+
+
+def test_indices_outside_a_dataset_are_named(store: lamofc.Store) -> None:
+    dataset = store.dataset(["pooled"])
+    for index in (-1, len(dataset)):
+        with pytest.raises(IndexError, match=f"item {index} of a dataset of {len(dataset)}"):
+            dataset.__getitems__([0, index])
+
+
 def test_former_names_work_and_warn(store: lamofc.Store) -> None:
     loader = FeatureLoader(store.dataset(["pooled"]), 4, shuffle=True)
     with pytest.warns(DeprecationWarning, match=r"FeatureLoader\.deal .* use batch_sampler"):

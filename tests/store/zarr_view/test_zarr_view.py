@@ -150,3 +150,13 @@ def test_numcodecs_finds_the_same_codec() -> None:
     codec.decode(codec.encode(values), out)
     np.testing.assert_array_equal(out, values)
     assert numcodecs.get_codec(codec.get_config()) == codec
+
+
+@pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
+def test_numbers_of_two_halves_are_shown_as_complex64(tmp_path: Path) -> None:
+    values = torch.complex(torch.arange(6.0), -torch.arange(6.0)).reshape(3, 2)
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        store.ingest([Sample("s", {"x": values.to(torch.complex32)})], codec="raw")
+        shown = store.zarr["x"][0]
+    assert shown.dtype == np.complex64
+    assert np.array_equal(shown, values.numpy())

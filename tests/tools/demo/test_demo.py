@@ -88,7 +88,7 @@ def test_pages_fit_eighty_columns(steps: tuple[Path, list[Step]]) -> None:
 def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     monkeypatch.setattr(
-        "lamofc_tools.demo.Settings", lambda epochs, picture: replace(SHORT, head_epochs=0, picture=picture)
+        "lamofc_tools.demo.Settings", lambda epochs, picture: replace(SHORT, count=120, head_epochs=0, picture=picture)
     )
     document = lamofc("demo", "--json", "--keep", tmp_path / "kept").document
     assert set(document) == {"model", "rates", "accuracy", "tasks"}
@@ -99,7 +99,9 @@ def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyP
 def test_a_picture_of_codecs_is_drawn_where_that_is_asked_for(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("compressai")
-    settings = replace(SHORT, codings=(("raw", None),), head_epochs=0, picture=Picture(tmp_path / "a.png", steps=2))
+    settings = replace(
+        SHORT, count=120, codings=(("raw", None),), head_epochs=0, picture=Picture(tmp_path / "a.png", steps=2)
+    )
     *_, step = tour(tmp_path, settings, lambda done, total: None)
     found = [(row["curve"], row["setting"]) for row in step.document["rows"]]
     assert {curve for curve, _ in found} == {"raw", "klt", "uniform", "hyperprior"} and len(set(found)) == len(found)

@@ -23,7 +23,7 @@ from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 Lamofc: TypeAlias = Callable[..., Any]
-COUNT = 60
+COUNT = 40
 
 
 def test_layers_are_named_from_one_and_blocks_from_zero(lamofc: Lamofc, tmp_path: Path) -> None:

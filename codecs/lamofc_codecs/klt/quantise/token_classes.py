@@ -91,7 +91,7 @@ def classify_tokens(
     telling = sigma > step * _MIN_SIGMA_OVER_STEP
     count = telling.sum(1)
     weights = np.zeros(sigma.shape, np.float32)
-    weights[telling] = 1 / np.square(sigma[telling], dtype=np.float32)
+    weights[telling] = 1 / np.maximum(np.square(sigma[telling], dtype=np.float32), np.finfo(np.float32).tiny)
     with np.errstate(divide="ignore"):
         rounded = np.rint(np.log2(_squares(coefficients, band, weights) / np.maximum(count, 1)[band])) + AVERAGE_CLASS
     chosen = np.where(count[band] > 0, np.clip(rounded, 0, TOKEN_CLASSES - 1), AVERAGE_CLASS)

@@ -185,7 +185,8 @@ def _forward(values: Floats, upper: Tensor, both: Tensor, scale: Floats, out: Fl
 def _two_bytes(rows: Floats) -> tuple[NDArray[np.int8], NDArray[np.int8], Floats]:
     """Write each row as 128 times a byte plus a byte, in units of a scale of its own."""
     largest = np.abs(rows).max(axis=1, initial=0)
-    scale = np.where(largest > 0, largest / np.float32(MAX_TWO_BYTES), np.float32(1)).astype(np.float32)
+    smallest = np.finfo(np.float32).tiny  # a quotient below it may be 0
+    scale = np.where(largest > 0, np.maximum(largest / np.float32(MAX_TWO_BYTES), smallest), 1).astype(np.float32)
     high, low = np.empty(rows.shape, np.int8), np.empty(rows.shape, np.int8)
     _split(rows, scale, high, low)
     return high, low, scale

@@ -98,3 +98,10 @@ def test_a_type_checker_sees_a_misspelt_option(tmp_path: Path) -> None:
     expected += [number for number, line in enumerate(SNIPPET.splitlines(), 1) if "jump" in line or "progres" in line]
     expected += [number for number, line in enumerate(SNIPPET.splitlines(), 1) if "life" in line]
     assert sorted(set(wrong)) == sorted(expected), checked.stdout + checked.stderr
+
+
+def test_a_number_is_no_quality(tmp_path: Path) -> None:
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        with pytest.raises(BadArgument, match="quality=15 is no Quality") as refused:
+            store.ingest([], quality=15)  # type: ignore[arg-type]
+        assert refused.value.cure == "give lamofc_store.Quality(snr_db=15)"
