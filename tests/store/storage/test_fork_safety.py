@@ -173,7 +173,7 @@ def test_forty_children_forked_while_other_threads_read(store: lamofc.Store) -> 
 
 
 def _end_as_programs_do(store: lamofc.Store, *arguments: str) -> None:
-    command = [sys.executable, str(PROGRAM), store.url, *arguments]
+    command = [sys.executable, "-W", "ignore:This process:DeprecationWarning", str(PROGRAM), store.url, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     expected = "child read 72\nchild ended with 0\nparent read 72\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")

@@ -117,8 +117,9 @@ def test_what_is_wrong_is_said(lamofc: Lamofc, tmp_path: Path) -> None:
     assert ran.code == 3 and "none is no model" in ran.err and len(ran.lines()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["dinov3", pytest.param("qwen3", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["dinov3", "qwen3"])
 def test_killed_and_gone_on_with_in_an_object_store(tmp_path: Path, s3: dict[str, Any], kind: str) -> None:
     sees = kind == "dinov3"
     model = (tiny_models.vision if sees else tiny_models.language)(tmp_path / kind, kind)
