@@ -73,8 +73,7 @@ def test_the_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path
         lambda epochs, picture: Settings(epochs=1, count=200, head_epochs=0, codings=codings),
     )
     monkeypatch.chdir(tmp_path)
-    page = (ROOT / "tools/README.md").read_text()
-    typed = re.findall(r"^\$ lamofc (.*)$", section(page, "A tour"), re.MULTILINE)
+    typed = re.findall(r"^\$ lamofc (.*)$", (ROOT / "tools/TOUR.md").read_text(), re.MULTILINE)
     assert len(typed) > 8
     for line in typed:
         ran = lamofc(*shlex.split(line))
@@ -83,7 +82,7 @@ def test_the_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_console_blocks_show_what_commands_print() -> None:
     """Each command of a page is followed by its output, and by no complaint that it is not there."""
-    for page in ("README.md", "tools/README.md"):
+    for page in ("tools/README.md", "tools/TOUR.md"):
         for found in BLOCK.findall((ROOT / page).read_text()):
             lines = found.splitlines()
             assert not any("lamofc: not found" in line or "Traceback" in line for line in lines)
