@@ -26,7 +26,13 @@ class CliError:
         return {"error": {"type": self.error_type, "message": self.message, "try": self.hint, "exit_code": self.code}}
 
 
-_REPEATABLE = {"features": "feature", "groups": "group", "patterns": "pattern", "grids": "grid"}
+_REPEATABLE = {
+    "features": "feature",
+    "groups": "group",
+    "patterns": "pattern",
+    "grids": "grid",
+    "storage_options": "storage-option",
+}
 """Arguments that take several values, each with the name of the option that is repeated."""
 
 TABLE: dict[str, tuple[int, str]] = {
