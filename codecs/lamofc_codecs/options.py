@@ -6,7 +6,6 @@ bounds are checked before the dataclass is made; its own `__post_init__` checks 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from lamofc_codecs.errors import UnsupportedInput
+from lamofc_codecs.quality import is_finite_number
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _fits_one(value: object, hint: Any) -> bool:
         ends = get_args(hint)
         return isinstance(value, list | tuple) and len(value) == len(ends) and all(map(_fits, value, ends))
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return is_finite_number(value)
     if hint is int:
         return type(value) is int
     return hint is Any or isinstance(value, origin or hint)

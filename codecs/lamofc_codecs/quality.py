@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import TypeGuard
 
 from lamofc_codecs.errors import BadQuality
 
@@ -48,7 +49,7 @@ class Quality:
             if value is not True:
                 raise BadQuality(f"lossless={value!r} is no target", "give lossless=True, or another target")
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not _is_finite(value):
+        if not is_finite_number(value):
             raise BadQuality(f"{name}={value!r} is no finite number", f"give Quality({name}=1.0)")
         if value <= 0 and name not in _MAY_BE_NEGATIVE:
             raise BadQuality(f"{name}={value!r} is not greater than 0", f"give Quality({name}=1.0)")
@@ -84,8 +85,10 @@ class Quality:
         return cls(**mapping)
 
 
-def _is_finite(value: float) -> bool:
-    """Whether a float64 holds the number; an integer may be too large."""
+def is_finite_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number, and no truth value, that a float64 holds; an integer may be too large for it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
     try:
         return math.isfinite(value)
     except OverflowError:

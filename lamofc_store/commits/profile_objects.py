@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lamofc_store.commits.commit import ProfileEntry
 from lamofc_store.commits.snapshot import Snapshot
-from lamofc_store.errors import CorruptStore, NotFound
+from lamofc_store.errors import CorruptStore
 from lamofc_store.storage import Storage, paths
 
 if TYPE_CHECKING:
@@ -63,15 +63,3 @@ def newest_for(snapshot: Snapshot, feature: str, codec: str, quality: str) -> st
     candidates = [entry for entry in snapshot.profiles.values() if entry.feature == feature and entry.codec == codec]
     same_quality = [entry for entry in candidates if entry.quality == quality]
     return (same_quality or candidates)[-1].id if candidates else None
-
-
-def find_id(snapshot: Snapshot, identity: str) -> str:
-    """Complete the id of a profile from its first characters."""
-    matches = sorted({entry.id for entry in snapshot.profiles.values() if entry.id.startswith(identity)})
-    if len(matches) != 1:
-        ids = ", ".join(sorted({entry.id[:12] for entry in snapshot.profiles.values()})) or "none"
-        raise NotFound(
-            f"profile {identity!r} names {len(matches)} profiles; the store holds {ids}",
-            "give more of its id; store.snapshot.profiles holds them",
-        )
-    return matches[0]

@@ -116,9 +116,7 @@ class FeatureDataset(Dataset[Example]):
                 f"dataset[{index!r}]: an index is one whole number",
                 "dataset.__getitems__([0, 1]) reads several, torch.utils.data.Subset(dataset, range(2)) holds them",
             ) from None
-        if not -len(self) <= position < len(self):
-            raise IndexError(f"item {position} of a dataset of {len(self)}")
-        return self.__getitems__([position % len(self)])[0]
+        return self.__getitems__([position + len(self) if -len(self) <= position < 0 else position])[0]
 
     def bpfp(self, features: Sequence[str] | None = None) -> float:
         """Bits per element of those features, or of all, counting only the layers that are read."""

@@ -144,15 +144,12 @@ def _check_device(device: torch.device | str) -> None:
         torch_device = torch.device(device)
     except (RuntimeError, TypeError):
         raise BadArgument(f"device={device!r} is no device of torch", Hint("give [device] cpu or cuda")) from None
-    count = torch.cuda.device_count()
-    if torch_device.type == "cuda" and count <= (torch_device.index or 0):
-        raise BadArgument(
-            f"device={str(device)!r}, but torch sees {count} CUDA devices here", Hint("give [device] cpu")
-        )
-    try:
-        torch.empty(0, device=torch_device)
-    except (RuntimeError, AssertionError) as error:
-        raise BadArgument(f"device={str(device)!r} does not work here: {error}", Hint("give [device] cpu")) from error
+    from lamofc_codecs.runtime import devices
+
+    if not devices.is_usable(torch_device):
+        seen = f", but torch sees {torch.cuda.device_count()} CUDA devices here"
+        fault = seen if torch_device.type == "cuda" else " does not work here"
+        raise BadArgument(f"device={str(device)!r}{fault}", Hint("give [device] cpu"))
 
 
 def _rank_of_world(rank: int | None, world: int | None) -> tuple[int, int]:

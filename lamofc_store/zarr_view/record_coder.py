@@ -15,6 +15,22 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 NAME = "lamofc.record"
+_NUMPY_DTYPES = {
+    "bool",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+    "uint64",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+}
 
 
 @lru_cache(maxsize=64)
@@ -47,11 +63,10 @@ class RecordCoder:
 
         profiles = [_profile(self.store, identity) for identity in self.profiles]
         tokens = decode([record], profiles, parts=[self._part(record, profiles)])[0]
-        if dtype.kind != "c" and tokens.dtype not in (torch.bool,) and str(tokens.dtype) in _SHOWN_AS_FLOAT32:
-            tokens = tokens.to(torch.float32)
+        own_dtype = str(tokens.dtype).removeprefix("torch.")
+        if shown_dtype(own_dtype) != own_dtype:
+            tokens = tokens.to(getattr(torch, shown_dtype(own_dtype)))
         pattern = self.pattern or layout.default_pattern(shape)
-        if tokens.dtype == torch.complex32:
-            tokens = tokens.to(torch.complex64)
         own = own_shape(tuple(shape), pattern, tokens.shape[0])
         values = layout.from_tokens(tokens, pattern, own).numpy().astype(dtype, copy=False)
         if own == tuple(shape):
@@ -90,9 +105,11 @@ class RecordCoder:
         return bytes(encode([tokens], profile)[0].data)
 
 
-_SHOWN_AS_FLOAT32 = {
-    f"torch.{name}" for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz")
-}
+def shown_dtype(dtype: str) -> str:
+    """Name the NumPy dtype in which values of a torch dtype are shown: their own where NumPy has it."""
+    if dtype in _NUMPY_DTYPES:
+        return dtype
+    return "complex64" if dtype == "complex32" else "float32"
 
 
 def own_shape(largest: tuple[int, ...], pattern: str, tokens: int) -> tuple[int, ...]:

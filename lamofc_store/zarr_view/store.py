@@ -12,30 +12,13 @@ from lamofc_store.errors import ReadOnly
 from lamofc_store.reading import RecordLocations, fetch_records
 from lamofc_store.sample import layout
 from lamofc_store.storage import zarr_metadata
-from lamofc_store.zarr_view.record_coder import NAME
+from lamofc_store.zarr_view.record_coder import NAME, shown_dtype
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from zarr.core.buffer import Buffer, BufferPrototype
 
     from lamofc_store.session import Session
-
-_NUMBERS = {
-    "bool",
-    "uint8",
-    "int8",
-    "uint16",
-    "int16",
-    "uint32",
-    "int32",
-    "uint64",
-    "int64",
-    "float16",
-    "float32",
-    "float64",
-    "complex64",
-    "complex128",
-}
 
 
 def group(store: "Session") -> zarr.Group:
@@ -224,15 +207,8 @@ def _shared(shapes: list[list[int]], patterns: list[str], counts: list[int]) -> 
 
 
 def _common_dtype(dtypes: set[str]) -> str:
-    shown = {_shown_dtype(dtype) for dtype in dtypes}
+    shown = {shown_dtype(dtype) for dtype in dtypes}
     return shown.pop() if len(shown) == 1 else str(np.result_type(*sorted(shown)))
-
-
-def _shown_dtype(dtype: str) -> str:
-    """Name the NumPy dtype that shows a feature's own."""
-    if dtype in _NUMBERS:
-        return dtype
-    return "complex64" if dtype == "complex32" else "float32"
 
 
 def _plain(name: str, values: "np.ndarray[Any, Any]", axis: str) -> dict[str, bytes]:
