@@ -43,7 +43,7 @@ from lamofc_codecs.published import published_levels
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Figures, Header, Item, Layer, Packed, Part, Record, inspect, verify
 from lamofc_codecs.registry import CODECS, LOSSLESS, codec_ids, describe, open_codec
-from lamofc_codecs.runtime import former_names
+from lamofc_codecs.runtime import former_names, is_usable_device
 from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Source
 from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
 
@@ -98,6 +98,7 @@ __all__ = [
     "framing",
     "import_checkpoint",
     "inspect",
+    "is_usable_device",
     "keep",
     "levels_of",
     "number_planes",

@@ -144,9 +144,9 @@ def _check_device(device: torch.device | str) -> None:
         torch_device = torch.device(device)
     except (RuntimeError, TypeError):
         raise BadArgument(f"device={device!r} is no device of torch", Hint("give [device] cpu or cuda")) from None
-    from lamofc_codecs.runtime import devices
+    from lamofc_codecs import is_usable_device
 
-    if not devices.is_usable(torch_device):
+    if not is_usable_device(torch_device):
         seen = f", but torch sees {torch.cuda.device_count()} CUDA devices here"
         fault = seen if torch_device.type == "cuda" else " does not work here"
         raise BadArgument(f"device={str(device)!r}{fault}", Hint("give [device] cpu"))

@@ -6,6 +6,7 @@ from lamofc_codecs.runtime.arrays import Doubles, Floats
 from lamofc_codecs.runtime.casts import LARGEST_HALF, as_dtype, convert, convert_into
 from lamofc_codecs.runtime.checksum import crc32c, crc32c_span
 from lamofc_codecs.runtime.deprecation import former_names
+from lamofc_codecs.runtime.devices import is_usable_device
 from lamofc_codecs.runtime.float32_range import describe_lost, lost_in_float32
 from lamofc_codecs.runtime.intrinsics import load16, store16
 from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
@@ -30,6 +31,7 @@ __all__ = [
     "former_names",
     "inlined",
     "int8_matmul",
+    "is_usable_device",
     "lazy",
     "load16",
     "lost_in_float32",

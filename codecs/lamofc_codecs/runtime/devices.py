@@ -18,7 +18,7 @@ def usable(device: torch.device | str) -> torch.device:
         parsed = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise UnsupportedInput(f"device={device!r} is no device", f"give one of {', '.join(_available())}") from error
-    if not is_usable(parsed):
+    if not is_usable_device(parsed):
         raise UnsupportedInput(
             f"device {str(device)!r} is not available; this machine has {', '.join(_available())}",
             f"give {' or '.join(map(repr, _available()))}",
@@ -26,7 +26,7 @@ def usable(device: torch.device | str) -> torch.device:
     return parsed
 
 
-def is_usable(device: torch.device) -> bool:
+def is_usable_device(device: torch.device) -> bool:
     """Whether this machine, and this build of torch, has a device."""
     if device.type == "cuda":
         return (device.index or 0) < torch.cuda.device_count()
