@@ -26,6 +26,7 @@ from lamofc_codecs.codebook import number_planes
 from lamofc_codecs.codec import Codec, require
 from lamofc_codecs.errors import (
     BadQuality,
+    BeyondFloat32,
     CodecError,
     CorruptRecord,
     MissingExtra,
@@ -43,7 +44,7 @@ from lamofc_codecs.published import published_levels
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Figures, Header, Item, Layer, Packed, Part, Record, inspect, verify
 from lamofc_codecs.registry import CODECS, LOSSLESS, codec_ids, describe, open_codec
-from lamofc_codecs.runtime import former_names, is_usable_device
+from lamofc_codecs.runtime import former_names, is_usable_device, lost_in_float32
 from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Source
 from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
 
@@ -53,6 +54,7 @@ __all__ = [
     "PAPERS",
     "BadQuality",
     "Between",
+    "BeyondFloat32",
     "Blockable",
     "Codec",
     "CodecError",
@@ -101,6 +103,7 @@ __all__ = [
     "is_usable_device",
     "keep",
     "levels_of",
+    "lost_in_float32",
     "number_planes",
     "open_codec",
     "published_levels",

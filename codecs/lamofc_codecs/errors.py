@@ -4,6 +4,7 @@
     ├── CorruptRecord      the bytes are damaged, cut short, or contradict themselves
     ├── NonFiniteInput     a NaN or an infinity reached a codec that would lose it
     ├── UnsupportedInput   a tensor, a grid or a table that the format cannot hold
+    │   └── BeyondFloat32  a finite value outside the range of float32, in which lossy codecs compute
     ├── UnknownCodec       no codec has that id or number
     ├── UnknownProfile     the record names a profile that was not given
     ├── BadQuality         a quality that is invalid, or that the codec cannot aim at
@@ -37,6 +38,10 @@ class NonFiniteInput(CodecError):
 
 class UnsupportedInput(CodecError):
     """A tensor, a grid or a table that the format cannot hold."""
+
+
+class BeyondFloat32(UnsupportedInput):
+    """A finite value that float32, in which lossy codecs compute, cannot hold or would round to zero."""
 
 
 class UnknownCodec(CodecError, LookupError):

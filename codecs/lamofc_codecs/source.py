@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.errors import NonFiniteInput, UnsupportedInput
+from lamofc_codecs.errors import BeyondFloat32, NonFiniteInput, UnsupportedInput
 from lamofc_codecs.runtime import Floats, convert, describe_lost, lost_in_float32
 from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, total_sums
 
@@ -104,7 +104,7 @@ class Source:
         lost = [lost_in_float32(tensor) for tensor in self.tensors]
         for tensor, mask in zip(self.tensors, lost, strict=True):
             if not exact and mask.any():
-                error = UnsupportedInput if torch.isfinite(tensor).all() else NonFiniteInput
+                error = BeyondFloat32 if torch.isfinite(tensor).all() else NonFiniteInput
                 raise error(describe_lost(tensor), 'use codec raw, or fit with nonfinite="exact"')
         return (
             replace(self, values=np.where(torch.cat(lost, 1).numpy(), np.float32(np.nan), self.values))

@@ -10,12 +10,14 @@ from lamofc_store.ingest.commit_segment import commit_segment
 from lamofc_store.ingest.items import Item, by_feature, by_group_name, items_of
 from lamofc_store.ingest.profiles import NothingToFit, ProfileCheck, ProfileChoice
 from lamofc_store.ingest.records import (
+    CodedContent,
     Encoded,
     EncodedBatch,
     Failed,
     OpenSegment,
     StoredItem,
     Task,
+    coded_content,
     distinct,
     encode,
     encode_group,
@@ -63,7 +65,6 @@ class Ingest:
             self._close_segment()
         except BaseException:
             self._segment.abandon()
-            self.session.storage.clear_scratch_dir()
             raise
         self.report.warnings = self._check.warnings()
         if self.request.columns is not None:
@@ -99,8 +100,13 @@ class Ingest:
     def _store(self, batch: Batch) -> None:
         """Store what is new of a batch, and close the segment when it is full."""
         new = self._select_new(batch)
-        records = self._encode_new(new)
-        self._share_duplicates(new, records)
+        encoded = self._encode_new(new)
+        for failure in encoded.failed:
+            self._skip(failure)
+        for record in encoded.records:
+            self._add(record)
+        for item in encoded.without_record(new):
+            self._share(item)
         self._record_samples(batch)
         if self._segment.is_full:
             self._close_segment()
@@ -114,15 +120,30 @@ class Ingest:
         return selection.new
 
     def _encode_new(self, items: list[Item]) -> EncodedBatch:
-        """Encode items, each content once: groups jointly, then what is left feature by feature."""
+        """Encode items, each content once: groups jointly, then what is left feature by feature.
+
+        A sample is left out whole where one of its items fails. Items that shared a record with it, or pointed at its
+        equal content, are encoded again without it.
+        """
         self._profiles.prepare(items)
-        grouped = list(self._encode_groups(items))
-        for encoded in grouped:
-            self._add(encoded)
-        single = EncodedBatch(grouped, []).without_record(items)
-        self._profiles.prepare_alone(single)
-        batch = self._encode_alone(distinct(single, self._is_in_segment))
-        return EncodedBatch(grouped + batch.records, batch.failed)
+        batch = EncodedBatch(list(self._encode_groups(items)))
+        self._profiles.prepare_alone(batch.without_record(items))
+        while alone := self._to_encode(items, batch):
+            batch = batch.with_results(self._encode_alone(alone))
+        return batch
+
+    def _to_encode(self, items: list[Item], batch: EncodedBatch) -> list[Item]:
+        """Return the items whose content no record holds, each content once."""
+        coded = batch.coded_contents()
+
+        def is_stored(item: Item) -> bool:
+            try:
+                content = self._coded_content(item)
+            except NothingToFit:
+                return False
+            return content in coded or self._segment.holds(content)
+
+        return distinct(batch.without_record(items), is_stored)
 
     def _encode_groups(self, items: list[Item]) -> Iterator[Encoded]:
         """Encode groups, a record each; the features of a group that its codec refuses are left to be coded apart."""
@@ -135,23 +156,15 @@ class Ingest:
                 except CodecError:
                     continue
 
-    def _encode_alone(self, items: list[Item]) -> EncodedBatch:
-        """Encode items feature by feature and add their records; skip samples that cannot be encoded."""
-        tasks, failed = [], []
+    def _encode_alone(self, items: list[Item]) -> Iterator[Encoded | Failed]:
+        """Encode items feature by feature."""
         for alike in by_feature(items):
             try:
                 profile = self._profiles.profile_for(alike[0])
             except NothingToFit as error:
-                failed += [Failed(item.sample, item.feature, _of_sample(item, error)) for item in alike]
+                yield from (Failed(item.sample, item.feature, _of_sample(item, error)) for item in alike)
             else:
-                tasks.append(Task(alike, profile, self._profiles.coding_of(alike[0])))
-        batch = encode(tasks, failed)
-        for failure in batch.failed:
-            self._skip(failure)
-        for encoded in batch.records:
-            self._add(encoded)
-            self._check.observe(encoded.items, encoded.profile, encoded.record)
-        return batch
+                yield from encode(Task(alike, profile, self._profiles.coding_of(alike[0])))
 
     def _add(self, encoded: Encoded) -> None:
         """Add a record to the open segment, and name its profile."""
@@ -160,24 +173,19 @@ class Ingest:
         self.report.raw_bytes += sum(item.raw_bytes for item in encoded.items)
         self.report.records += len(encoded.items)
         self.report.stored_bytes += len(encoded.record.data)
+        if not encoded.record.parts:
+            self._check.observe(encoded.items, encoded.profile, encoded.record)
 
-    def _share_duplicates(self, items: list[Item], records: EncodedBatch) -> None:
-        """Add rows for the items whose content a record holds; encode those whose twin was left out after all."""
-        for item in records.without_record(items):
-            if not self._is_in_segment(item):
-                self._encode_alone([item])
-                continue
-            self.report.shared += 1
-            self.report.shared_bytes += self._segment.share(item, *self._profiles.coded_as(item))
-            self.report.raw_bytes += item.raw_bytes
-            self.report.records += 1
+    def _share(self, item: Item) -> None:
+        """Add a row for an item whose content a record of the open segment holds."""
+        self.report.shared += 1
+        self.report.shared_bytes += self._segment.share(item, self._coded_content(item))
+        self.report.raw_bytes += item.raw_bytes
+        self.report.records += 1
 
-    def _is_in_segment(self, item: Item) -> bool:
-        """Whether the open segment holds the content of an item, coded alike."""
-        try:
-            return self._segment.holds(item, *self._profiles.coded_as(item))
-        except NothingToFit:
-            return False
+    def _coded_content(self, item: Item) -> CodedContent:
+        """Return content and coding of an item that is coded by itself; NothingToFit where it has no profile yet."""
+        return coded_content(item, *self._profiles.coded_as(item))
 
     def _record_samples(self, batch: Batch) -> None:
         """Add the rows of the samples that were stored at least in part."""

@@ -131,14 +131,20 @@ class SegmentWriter:
         return layout
 
     def abandon(self) -> None:
-        """Close the spools without writing a segment; the storage clears their files."""
+        """Remove the spools without writing a segment."""
         for spool in self._spools.values():
             with contextlib.suppress(OSError):  # a full disk, which is why the segment is abandoned
                 spool.out.close()
+            spool.file.unlink(missing_ok=True)
+        self._payload_file().unlink(missing_ok=True)
+
+    def _payload_file(self) -> Path:
+        """The file in which the payload is put together."""
+        return self._storage.scratch_dir() / f"{self.id}.payload"
 
     def _assemble(self) -> Path:
         """Write the payload to one file: the streams' records, padding, the shard's index."""
-        target = self._storage.scratch_dir() / f"{self.id}.payload"
+        target = self._payload_file()
         with translate_disk_errors(target), target.open("xb") as out:
             for spool in self._spools.values():
                 with spool.file.open("rb") as source:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.errors import CodecError, NonFiniteInput, UnsupportedInput
+from lamofc_codecs.errors import BeyondFloat32, CodecError, NonFiniteInput
 from lamofc_codecs.runtime import Floats, describe_lost, lost_in_float32
 from lamofc_codecs.stats.bulk import BOUND_DEVIATIONS, Bulk
 
@@ -60,7 +60,7 @@ class ChannelStatistics:
         finite = np.isfinite(rows).all(1)
         wide = values.dtype == torch.float64 and not self._skip_nonfinite
         if wide and torch.isfinite(values).all() and lost_in_float32(values).any():
-            raise UnsupportedInput(
+            raise BeyondFloat32(
                 f"of a sample to fit, {describe_lost(values)}", 'use codec raw, or fit with nonfinite="exact"'
             )
         if not finite.all():

@@ -43,7 +43,7 @@ def fit(items: Sequence[Item], options: IngestOptions, total: int | None = None)
         return fit_codec(options.codec, tensors, options.quality, features=[feature], **_codec_options(options, total))
 
     same_width = _of_one_width(items, options)
-    return _fit_finite([[item] for item in same_width], options, fit_tensors)
+    return _fit_usable([[item] for item in same_width], options, fit_tensors)
 
 
 def fit_group(groups: Sequence[Sequence[Item]], options: IngestOptions, total: int | None = None) -> "Profile":
@@ -55,7 +55,7 @@ def fit_group(groups: Sequence[Sequence[Item]], options: IngestOptions, total: i
         features = sorted(samples[0])
         return fit_codec(options.codec, samples, options.quality, features=features, **_codec_options(options, total))
 
-    return _fit_finite(groups, options, fit_tensors)
+    return _fit_usable(groups, options, fit_tensors)
 
 
 def _of_one_width(items: Sequence[Item], options: IngestOptions) -> Sequence[Item]:
@@ -71,34 +71,38 @@ def _of_one_width(items: Sequence[Item], options: IngestOptions) -> Sequence[Ite
     return [item for item in items if item.tokens.shape[1] == width]
 
 
-def _fit_finite(
+def _fit_usable(
     groups: Sequence[Sequence[Item]],
     options: IngestOptions,
     fit_tensors: "Callable[[Sequence[Sequence[Item]]], Profile]",
 ) -> "Profile":
-    """Fit; where the codec refuses non-finite values, fit again without the items that hold them."""
-    from lamofc_codecs import CodecError, NonFiniteInput
+    """Fit; where float32 cannot hold values of some items, fit again without these items."""
+    from lamofc_codecs import BeyondFloat32, CodecError, NonFiniteInput
 
     try:
         return fit_tensors(groups)
-    except NonFiniteInput as error:
-        finite = [group for group in groups if all(is_finite(item) for item in group)]
-        refused = next((item for group in groups for item in group if not is_finite(item)), None)
+    except (BeyondFloat32, NonFiniteInput) as error:
+        usable = [group for group in groups if all(fits_float32(item) for item in group)]
+        refused = next((item for group in groups for item in group if not fits_float32(item)), None)
         if refused is None:
             raise _refused(groups[0], error) from error
         hint = Hint('leave it out, give [on_error] skip or raw, or give the codec the option nonfinite="exact"')
         if options.on_error == "stop":
             raise SourceError(f"sample {refused.sample!r}, feature {refused.feature!r}: {error}", hint) from error
-        if not finite:
-            raise NothingToFit(f"feature {refused.feature!r}: no sample to fit on is finite", hint) from error
-        return _fit_finite(finite, options, fit_tensors)
+        if not usable:
+            raise NothingToFit(
+                f"feature {refused.feature!r}: no sample to fit on has only finite values that float32 can hold", hint
+            ) from error
+        return _fit_usable(usable, options, fit_tensors)
     except CodecError as error:
         raise _refused(groups[0], error) from error
 
 
-def is_finite(item: Item) -> bool:
-    """Whether an item, as float32, holds neither NaN nor infinity."""
-    return bool(item.tokens.float().isfinite().all())
+def fits_float32(item: Item) -> bool:
+    """Whether all values of an item are finite numbers that float32 can hold."""
+    from lamofc_codecs import lost_in_float32
+
+    return not lost_in_float32(item.tokens).any()
 
 
 def _refused(items: Sequence[Item], error: "CodecError") -> SourceError:
@@ -129,7 +133,7 @@ def find_groups(
         if not item.is_exact and group_index(item.feature, groups) is None:
             samples.setdefault(item.sample, {})[item.feature] = item.tokens
     if options.on_error != "stop":
-        for sample in {item.sample for item in items if not item.is_exact and not is_finite(item)}:
+        for sample in {item.sample for item in items if not item.is_exact and not fits_float32(item)}:
             samples.pop(sample, None)
     snr_db = options.quality.snr_db if options.quality is not None else None
     shared = {"shared_by": max(total, MIN_SHARED_BY)} if total is not None else {}

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lamofc_codecs import Profile, Record
 
 
+CodedContent = tuple[object, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """Items of one feature, and how they are encoded."""
@@ -54,8 +57,19 @@ class Failed:
 class EncodedBatch:
     """The records of whole samples, and the samples left out."""
 
-    records: list[Encoded]
-    failed: list[Failed]
+    records: Sequence[Encoded] = ()
+    failed: Sequence[Failed] = ()
+
+    def with_results(self, results: Iterable[Encoded | Failed]) -> "EncodedBatch":
+        """Add records and failures; records that hold an item of a sample that failed are left out."""
+        results = list(results)
+        failures = {failure.sample: failure for failure in self.failed}
+        for result in results:
+            if isinstance(result, Failed):
+                failures.setdefault(result.sample, result)
+        records = [*self.records, *(result for result in results if isinstance(result, Encoded))]
+        whole = [record for record in records if not any(item.sample in failures for item in record.items)]
+        return EncodedBatch(whole, list(failures.values()))
 
     def without_record(self, items: Iterable[Item]) -> list[Item]:
         """Return the items of samples that did not fail which are in none of the records."""
@@ -63,38 +77,22 @@ class EncodedBatch:
         encoded = {item.key for record in self.records for item in record.items}
         return [item for item in items if item.sample not in failed and item.key not in encoded]
 
-
-def encode(tasks: Sequence[Task], failed: Iterable[Failed] = ()) -> EncodedBatch:
-    """Encode items; a sample is left out whole where one of its features fails, or is known to.
-
-    Records that hold an item of such a sample are encoded again without it.
-    """
-    failures = {failure.sample: failure for failure in failed}
-    done: list[tuple[Task, Encoded]] = []
-    waiting = [remaining for task in tasks if (remaining := _without(task, failures)).items]
-    while waiting:
-        for task in waiting:
-            for result in _encode_task(task):
-                if isinstance(result, Failed):
-                    failures[result.sample] = result
-                else:
-                    done.append((task, result))
-        spoiled = [(task, result) for task, result in done if _holds_any(result, failures)]
-        done = [(task, result) for task, result in done if not _holds_any(result, failures)]
-        again = [_without(replace(task, items=result.items), failures) for task, result in spoiled]
-        waiting = [task for task in again if task.items]
-    return EncodedBatch([result for _, result in done], list(failures.values()))
+    def coded_contents(self) -> set[CodedContent]:
+        """Return the contents of the records of single features, coded alike."""
+        return {
+            coded_content(item, record.profile.id, record.quality)
+            for record in self.records
+            if not record.record.parts
+            for item in record.items
+        }
 
 
-def _holds_any(result: Encoded, failures: dict[str, Failed]) -> bool:
-    return any(item.sample in failures for item in result.items)
+def coded_content(item: Item, profile: str, quality: str) -> CodedContent:
+    """Equal for equal content that is coded alike."""
+    return *item.content, profile, quality
 
 
-def _without(task: Task, failures: dict[str, Failed]) -> Task:
-    return replace(task, items=[item for item in task.items if item.sample not in failures])
-
-
-def _encode_task(task: Task) -> Iterator[Encoded | Failed]:
+def encode(task: Task) -> Iterator[Encoded | Failed]:
     """Encode in blocks; where one fails, halve the work until the item that cannot be encoded is alone."""
     from lamofc_codecs import CodecError
 
@@ -106,7 +104,7 @@ def _encode_task(task: Task) -> Iterator[Encoded | Failed]:
             yield _fall_back(error, task)
             return
         for items in of_records if len(of_records) > 1 else [[item] for item in task.items]:
-            yield from _encode_task(replace(task, items=items))
+            yield from encode(replace(task, items=items))
 
 
 def _fall_back(error: Exception, task: Task) -> Encoded | Failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lamofc_store.commits import ProfileEntry, Segment, changes, row_objects
 from lamofc_store.ingest.items import Item
 from lamofc_store.ingest.records.deduplicate import divide_payloads
-from lamofc_store.ingest.records.encode_items import Encoded, Failed
+from lamofc_store.ingest.records.encode_items import CodedContent, Encoded, Failed, coded_content
 from lamofc_store.ingest.records.segment_rows import record_rows, sample_rows, skipped_row
 from lamofc_store.sample import Sample
 from lamofc_store.segments import SegmentLayout, SegmentWriter, Slot, Stream
@@ -41,7 +41,7 @@ class OpenSegment:
         self._close_bytes = close_bytes
         self._writer = SegmentWriter(storage)
         self._rows: list[tuple[dict[str, Any], Slot]] = []
-        self._row_of: dict[tuple[object, ...], int] = {}
+        self._row_of: dict[CodedContent, int] = {}
         """Index of the row of a content, by the content, its profile and its quality."""
         self._samples: dict[str, Sample] = {}
         self._skipped: list[dict[str, Any]] = []
@@ -80,17 +80,17 @@ class OpenSegment:
         slot = self._writer.add(stream, samples, record.data)
         for item, row in zip(items, record_rows(encoded), strict=True):
             if not record.parts:
-                self._row_of.setdefault(_coded_content(item, encoded.profile.id, encoded.quality), len(self._rows))
+                self._row_of.setdefault(coded_content(item, encoded.profile.id, encoded.quality), len(self._rows))
             self._rows.append((row, slot))
             self._stored[item.key] = StoredItem(item.source_hash, item.raw_bytes, None)
 
-    def holds(self, item: Item, profile: str, quality: str) -> bool:
+    def holds(self, content: CodedContent) -> bool:
         """Whether a record of the same content, coded alike, is in this segment."""
-        return _coded_content(item, profile, quality) in self._row_of
+        return content in self._row_of
 
-    def share(self, item: Item, profile: str, quality: str) -> int:
+    def share(self, item: Item, content: CodedContent) -> int:
         """Add a row that points at the record of equal content; return the bytes that this saves."""
-        row, slot = self._rows[self._row_of[_coded_content(item, profile, quality)]]
+        row, slot = self._rows[self._row_of[content]]
         self._writer.share(slot, item.sample)
         self._rows.append(({**row, "sample": item.sample, "encode_seconds": 0.0}, slot))
         saved = self._writer.length(slot)
@@ -110,7 +110,7 @@ class OpenSegment:
         self._skipped.append(skipped_row(failure, source))
 
     def abandon(self) -> None:
-        """Close the spooled files without writing; the storage clears them."""
+        """Remove the spooled files without writing a segment."""
         self._writer.abandon()
 
     def close(self) -> Segment:
@@ -147,8 +147,3 @@ class OpenSegment:
         schema = TABLES["records"]
         fields = [schema.field(name) for name in schema.names if name in rows[0]]
         return pa.Table.from_pylist(rows, schema=pa.schema(fields))
-
-
-def _coded_content(item: Item, profile: str, quality: str) -> tuple[object, ...]:
-    """Equal for equal content that is coded alike."""
-    return *item.content, profile, quality

@@ -67,7 +67,9 @@ def test_a_feature_of_which_no_sample_can_be_fitted_on(store: lamofc.Store, on_e
     if on_error == "skip":
         assert (report.samples, report.skipped) == (0, COUNT)
         messages = [row[0] for row in store.sql("SELECT message FROM skipped ORDER BY sample").fetchall()]
-        assert messages[4] == "sample 's04', feature 'x': no sample to fit on is finite"
+        assert (
+            messages[4] == "sample 's04', feature 'x': no sample to fit on has only finite values that float32 can hold"
+        )
     else:
         assert report.samples == COUNT
         codecs = "SELECT feature, codec FROM records GROUP BY ALL ORDER BY 1"
@@ -99,3 +101,67 @@ def test_options_that_are_wrong_for_all_samples_stop_whatever_on_error_says(stor
 def test_feature_names_are_text(name: object) -> None:
     with pytest.raises(SourceError, match="sample 'a'"):
         Sample("a", {name: torch.ones(2, 3)})  # type: ignore[dict-item]
+
+
+def test_a_group_of_a_skipped_sample_is_not_stored(store: lamofc.Store) -> None:
+    """Its joint record is made before its other feature fails."""
+    samples = features()
+    for sample in samples:
+        sample.features["z"] = torch.randn(5, 8)
+    samples[3].features["z"][0, 0] = float("nan")
+    report = store.ingest(samples, quality=Quality(snr_db=10), on_error="skip", groups=["[xy]"])
+    assert (report.samples, report.skipped) == (COUNT - 1, 1)
+    assert "s03" not in store
+    assert store.sql("SELECT count(*) FROM records WHERE sample = 's03'").fetchall() == [(0,)]
+    assert report.records == 3 * (COUNT - 1)
+
+
+def test_a_sample_with_the_content_of_one_that_was_skipped_is_skipped_whole(store: lamofc.Store) -> None:
+    samples = features(2, 5)
+    samples[5].features["x"] = samples[2].features["x"].clone()
+    report = store.ingest(samples, "uniform", on_error="skip")
+    assert (report.samples, report.skipped) == (COUNT - 2, 2)
+    rows = "SELECT sample FROM skipped ORDER BY 1"
+    assert store.sql(rows).fetchall() == [("s02",), ("s05",)]
+    assert store.sql("SELECT count(*) FROM records WHERE sample IN ('s02', 's05')").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("block", [1, 8])
+def test_content_shared_with_a_skipped_sample_is_stored_for_the_others(store: lamofc.Store, block: int) -> None:
+    samples = features(2, name="y")
+    for number in (5, 9):
+        samples[number].features["x"] = samples[2].features["x"].clone()
+    report = store.ingest(samples, "uniform", on_error="skip", block=block)
+    assert (report.samples, report.skipped, report.shared) == (COUNT - 1, 1, 1)
+    assert torch.equal(store["s05", "x"], store["s09", "x"])
+    assert (store["s05", "x"] - samples[2].features["x"]).square().mean() < 0.1
+
+
+@pytest.mark.parametrize("value", [1e300, 1e-300])
+def test_a_value_beyond_float32_is_one_samples_fault(store: lamofc.Store, value: float) -> None:
+    samples = [
+        Sample(sample.id, {name: tensor.double() for name, tensor in sample.features.items()}) for sample in features()
+    ]
+    samples[4].features["x"][3, 2] = value
+    with pytest.raises(SourceError, match=r"sample 's04', feature 'x': .*token 3, channel 2"):
+        store.ingest(samples, "uniform")
+    report = store.ingest(samples, "uniform", on_error="skip")
+    assert (report.samples, report.skipped, "s04" in store) == (COUNT - 1, 1, False)
+    store.ingest(samples, "uniform", on_error="raw")
+    assert store["s04", "x"][3, 2] == value
+
+
+def test_an_ingest_that_fails_leaves_the_records_of_another_alone(store: lamofc.Store) -> None:
+    """Both spool their records in one folder until their segments are full."""
+    samples = features()
+
+    def source() -> Iterable[Sample]:
+        for number, sample in enumerate(samples):
+            if number == COUNT // 2:
+                with pytest.raises(SourceError):
+                    store.ingest([Sample("bad", {"w": torch.full((20, 8), torch.nan)})], "uniform")
+            yield sample
+
+    report = store.ingest(source(), "uniform", segment_bytes=4096)
+    assert report.samples == COUNT
+    assert store.verify().ok and set(store) == {sample.id for sample in samples}
