@@ -1,10 +1,14 @@
 """A real process killed with SIGKILL at random moments: a store opens at its last commit; another run completes it."""
 
+import json
+import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +18,7 @@ from safetensors.torch import save_file
 import lamofc_store as lamofc
 
 PROGRAM = Path(__file__).parents[1] / "programs" / "ingest_folder.py"
-SAMPLES = 160
+SAMPLES = 96
 
 
 @pytest.fixture(scope="module")
@@ -27,20 +31,38 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _run(source: Path, url: Path, verb: str, kill_after: float | None) -> float:
-    """Run the program, kill it so long after it said `ready`; gives the seconds from there to its end."""
-    command = [sys.executable, str(PROGRAM), str(source), str(url), verb]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        started = time.monotonic()
-        try:
-            process.wait(kill_after)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-        seconds = time.monotonic() - started
-        assert process.wait() in ((0,) if kill_after is None else (0, -signal.SIGKILL))
-        return seconds
+class Worker:
+    """A program that forks a process for each task, so that a task begins at once and can be killed."""
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._program = subprocess.Popen(
+            [sys.executable, str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, url: Path, verb: str = "ingest", kill_after: float | None = None) -> float:
+        """Run a task, and kill its process that long after it began; gives the seconds that it ran."""
+        assert self._program.stdin is not None and self._program.stdout is not None
+        print(json.dumps([str(self._source), str(url), verb]), file=self._program.stdin, flush=True)
+        process, started = int(self._program.stdout.readline()), time.monotonic()
+        killing = threading.Timer(kill_after or 0, os.kill, (process, signal.SIGKILL))
+        if kill_after is not None:
+            killing.start()
+        code = int(self._program.stdout.readline())
+        killing.cancel()
+        assert code in ((0,) if kill_after is None else (0, -signal.SIGKILL))
+        return time.monotonic() - started
+
+    def close(self) -> None:
+        """End the program."""
+        self._program.communicate()
+
+
+@pytest.fixture(scope="module")
+def worker(source: Path) -> Iterator[Worker]:
+    worker = Worker(source)
+    yield worker
+    worker.close()
 
 
 def _content(url: Path) -> dict[tuple[str, str], torch.Tensor]:
@@ -54,16 +76,16 @@ def _equal(one: dict[tuple[str, str], torch.Tensor], other: dict[tuple[str, str]
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
 
 
-def _killed_and_completed(source: Path, folder: Path, kills: int, seed: int) -> list[tuple[float, int]]:
+def _killed_and_completed(worker: Worker, folder: Path, kills: int, seed: int) -> list[tuple[float, int]]:
     """Kill ingests until that many kills have hit; gives the moment of each and the features found there after it."""
-    _run(source, folder / "whole", "ingest", None)
-    takes = _run(source, folder / "timed", "ingest", None)  # compiled kernels are cached by now
+    worker.run(folder / "whole")
+    takes = worker.run(folder / "timed")  # compiled kernels are cached by now
     whole = _content(folder / "whole")
     assert len(whole) == 2 * SAMPLES
     moments, hits, stores = random.Random(seed), [], 0
     url = folder / "store0"
     for _ in range(8 * kills):
-        ran = _run(source, url, "ingest", moments.uniform(0, takes))
+        ran = worker.run(url, kill_after=moments.uniform(0, takes))
         if not (url / "lamofc.json").exists():
             continue
         partly = _content(url)
@@ -77,32 +99,32 @@ def _killed_and_completed(source: Path, folder: Path, kills: int, seed: int) -> 
             url = folder / f"store{stores}"
         if len(hits) == kills:
             break
-    _run(source, url, "ingest", None)
+    worker.run(url)
     assert _equal(_content(url), whole)
     return hits
 
 
 @pytest.mark.timeout(600)
-def test_three_kills(source: Path, tmp_path: Path) -> None:
-    assert len(_killed_and_completed(source, tmp_path, 3, seed=5)) == 3
+def test_three_kills(worker: Worker, tmp_path: Path) -> None:
+    assert len(_killed_and_completed(worker, tmp_path, 3, seed=5)) == 3
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_thirty_kills(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    hits = _killed_and_completed(source, tmp_path, 30, seed=30)
+def test_thirty_kills(worker: Worker, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hits = _killed_and_completed(worker, tmp_path, 30, seed=30)
     with capsys.disabled():
         print("\nkilled after (s), features found:", ", ".join(f"{moment:.2f}: {found}" for moment, found in hits))
     assert len({found for _, found in hits}) > 5
 
 
 @pytest.mark.timeout(600)
-def test_kills_of_compact_and_gc_lose_nothing(source: Path, tmp_path: Path) -> None:
+def test_kills_of_compact_and_gc_lose_nothing(worker: Worker, tmp_path: Path) -> None:
     url = tmp_path / "s"
-    _run(source, url, "ingest", None)
+    worker.run(url)
     whole = _content(url)
     for moment in (0.02, 0.08, 0.2):
-        _run(source, url, "compact", moment)
+        worker.run(url, "compact", kill_after=moment)
         assert _equal(_content(url), whole)
-    _run(source, url, "compact", None)
+    worker.run(url, "compact")
     assert _equal(_content(url), whole)
