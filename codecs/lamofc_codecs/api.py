@@ -15,7 +15,16 @@ from torch import Tensor
 from lamofc_codecs.abilities import Framed, Layered, Poolable, Quantising
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
-from lamofc_codecs.pipeline import DecodeJob, Encodable, Encoder, cells_of, decode_on, each, elements_of
+from lamofc_codecs.pipeline import (
+    DecodeJob,
+    Encodable,
+    Encoder,
+    cells_of,
+    decode_on,
+    each,
+    elements_of,
+    require_tensors,
+)
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -42,7 +51,7 @@ def fit(
     """
     codec_type, parsed = codec_class(codec), options_of(codec, options, features)
     _check_quality(codec, quality, parsed.targets(codec_type.qualities))
-    return codec_type.fit(samples, quality, parsed)
+    return codec_type.fit(map(require_tensors, samples), quality, parsed)
 
 
 def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:
@@ -137,6 +146,8 @@ def _jobs(
     items: Sequence[int] | None,
 ) -> list[DecodeJob]:
     """Return each record with its codec and the cells to decode."""
+    if isinstance(records, Record | Buffer):
+        raise UnsupportedInput(f"records is one {type(records).__name__}, not a list", "give [record.data]")
     by_id = by_name(profiles)
     verified = isinstance(records, Packed | PackedView) and records.verified
     headers = [parse(record, verified=verified) for record in records]
