@@ -210,6 +210,18 @@ def test_locked_sql_reads_views_only(lamofc: Lamofc, made: Path, tmp_path: Path)
     assert len(lamofc("sql", made, "FROM commits", "--locked", "--json").document) == 2
 
 
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT sum(a.range * b.range) FROM range(1000000000) a, range(1000000000) b", "FROM range(1000000000000)"],
+)
+def test_sql_ends_with_its_seconds(lamofc: Lamofc, made: Path, tmp_path: Path, query: str) -> None:
+    ran = lamofc("sql", made, query, "--locked", "--seconds", 0.2, "--format", "csv", "-o", tmp_path / "rows.csv")
+    assert (ran.code, ran.out) == (2, "")
+    assert "Interrupted" in ran.lines()[0]
+    assert "more seconds" in ran.lines()[1]
+    assert not (tmp_path / "rows.csv").exists()
+
+
 def test_control_characters_stay_out_of_the_terminal(lamofc: Lamofc, made: Path) -> None:
     out = lamofc("sql", made, "SELECT chr(27) || '[31mred' AS a").out
     assert "\x1b" not in out
