@@ -96,14 +96,16 @@ class Session:
         return [row[0] for row in self._rows(query)]
 
     def sql(
-        self, query: str, params: Sequence[Any] | None = None, *, locked: bool = False
+        self, query: str, params: Sequence[Any] | None = None, *, locked: bool = False, seconds: float | None = None
     ) -> "duckdb.DuckDBPyRelation":
         """Query the catalog: views samples records features profiles commits runs metrics skipped.
 
-        `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings.
+        `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings. After
+        `seconds`, by default 60 of a locked query, it is stopped and the relation gives no more rows. A statement that
+        has none, such as CREATE TABLE, answers `done = true`; it changes a database in memory, never the store.
         """
         with log.detect_expiry(self.storage, self.head):
-            return (self.catalog.locked() if locked else self.catalog).sql(query, params)
+            return (self.catalog.locked() if locked else self.catalog).sql(query, params, seconds=seconds)
 
     def _rows(self, query: str, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Fetch all rows of a query at once."""

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from lamofc_codecs import Quality
     from lamofc_store.commits import Segment
     from lamofc_store.ingest import IngestKeywords, Report
-    from lamofc_store.loading import DatasetOptions, FeatureDataset, Target
+    from lamofc_store.loading import FeatureDataset, Target
     from lamofc_store.maintenance import Collection, Compaction, Forgotten, Verification
+    from lamofc_store.storage import Cache
 
 
 class Store(Session):
@@ -90,16 +91,21 @@ class Store(Session):
         features: Sequence[str],
         target: "Target | None" = None,
         where: str | None = None,
-        **options: "Unpack[DatasetOptions]",
+        *,
+        quality: "Quality | None" = None,
+        max_bpfp: float | None = None,
+        cache: "Cache | None" = None,
     ) -> "FeatureDataset":
         """Return a map-style torch Dataset of the samples that have all those features, decoded when read.
 
-        Options: `quality` or `max_bpfp` to read only the layers of a record that they need; `cache`, a local folder
-        for what is read from a remote store.
+        With `quality` or `max_bpfp` only the layers of a record that they need are read. A `cache` keeps in a local
+        folder what is read from a remote store.
         """
         from lamofc_store.loading import FeatureDataset
 
-        return FeatureDataset(self, features, target=target, where=where, **options)
+        return FeatureDataset(
+            self, features, target=target, where=where, quality=quality, max_bpfp=max_bpfp, cache=cache
+        )
 
     @property
     def zarr(self) -> "zarr.Group":

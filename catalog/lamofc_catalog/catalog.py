@@ -16,7 +16,7 @@ from lamofc_catalog.merging import user_columns, widen_rows
 from lamofc_catalog.rows import fold_samples, sort_by_sample
 from lamofc_catalog.schemas import POSITION, RECORDS, SAMPLES, TOMBSTONES
 from lamofc_catalog.stored_form import STORED_BITS, stored_columns, to_plain
-from lamofc_catalog.views import Contents, quote_name
+from lamofc_catalog.views import LOCKED_SECONDS, Contents, quote_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,8 +28,11 @@ class LockedCatalog:
     def __init__(self, contents: Contents) -> None:
         self._database = Database(contents, locked=True)
 
-    def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
-        """Return the rows of one SELECT over the views, lazily; raise `BadQuery` for anything else."""
+    def sql(self, query: str, params: object = None, *, seconds: float | None = None) -> duckdb.DuckDBPyRelation:
+        """Return the rows of one SELECT over the views, lazily; raise `BadQuery` for anything else.
+
+        After `seconds`, by default LOCKED_SECONDS, the query is stopped, and the relation gives no more rows.
+        """
         import duckdb
 
         with translated(query):
@@ -40,7 +43,7 @@ class LockedCatalog:
                 raise BadQuery(
                     f"a locked catalog runs a single SELECT only, not: {query.strip()[:200]}", "write one SELECT"
                 )
-            return self._database.sql(query, params)
+            return self._database.sql(query, params, LOCKED_SECONDS if seconds is None else seconds)
 
     def close(self) -> None:
         """Free the database; relations that were not fetched yet are lost."""
@@ -84,11 +87,14 @@ class Catalog:
         """Return the same views in a database of their own, for SQL from people who are not trusted."""
         return LockedCatalog(self._contents)
 
-    def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
-        """Return the rows of one statement over the views, lazily; without rows, one row `done = true`."""
+    def sql(self, query: str, params: object = None, *, seconds: float | None = None) -> duckdb.DuckDBPyRelation:
+        """Return the rows of one statement over the views, lazily; without rows, one row `done = true`.
+
+        With `seconds` the query is stopped after this time, and the relation gives no more rows.
+        """
         with translated(query):
             require_one_statement(query, self._database.statements(query))
-            return self._database.sql(query, params)
+            return self._database.sql(query, params, seconds)
 
     def lookup(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -51,15 +52,36 @@ class Database:
             cursor = self._local.cursor = self.connection.cursor()
         return cursor
 
-    def sql(self, query: str, params: object = None) -> duckdb.DuckDBPyRelation:
+    def sql(self, query: str, params: object = None, seconds: float | None = None) -> duckdb.DuckDBPyRelation:
         """Return the rows of one statement, lazily. A statement without rows is executed; its row is `done = true`.
+
+        With `seconds` the relation has a cursor of its own, which is stopped after this time.
+        """
+        if seconds is None:
+            return self._sql(self.cursor(), query, params)
+        if not isinstance(seconds, int | float) or not seconds > 0:
+            raise BadQuery(f"seconds={seconds!r} is no number above 0", "give a limit such as 60")
+        cursor = self.connection.cursor()
+        clock = threading.Timer(min(seconds, threading.TIMEOUT_MAX), _stop, [cursor])
+        clock.daemon = True
+        clock.start()
+        try:
+            relation = self._sql(cursor, query, params)
+        except BaseException:
+            clock.cancel()
+            raise
+        weakref.finalize(relation, clock.cancel)
+        return relation
+
+    def _sql(self, cursor: duckdb.DuckDBPyConnection, query: str, params: object) -> duckdb.DuckDBPyRelation:
+        """Bind a statement.
 
         The views over the log lack their table at first, so DuckDB refuses to bind a query that reads them. The log is
         then read and the query is bound again. No other query reads the log, whatever its text.
         """
         import duckdb
 
-        cursor, had_log = self.cursor(), self._has_log
+        had_log = self._has_log
         try:
             relation = cursor.sql(query, params=params)
         except duckdb.CatalogException:
@@ -67,7 +89,8 @@ class Database:
                 raise
             self._read_log()
             relation = cursor.sql(query, params=params)
-        return cursor.sql("SELECT true AS done") if relation is None else relation
+        has_rows = relation is not None and _has_rows(cursor.extract_statements(query)[-1])
+        return relation if has_rows else cursor.sql("SELECT true AS done")
 
     def statements(self, query: str) -> list[duckdb.Statement]:
         """Parse `query` and return its statements."""
@@ -98,6 +121,30 @@ class Database:
             if not self._has_log:
                 create_log(connection, self._contents)
                 self._has_log = True
+
+
+def _has_rows(statement: duckdb.Statement) -> bool:
+    """Whether a statement answers with rows, and not only that it was executed, as CREATE and SET do."""
+    import duckdb
+
+    may_have_none = duckdb.ExpectedResultType.NOTHING in statement.expected_result_type
+    return not may_have_none or statement.type.name == "MULTI"  # a PIVOT, from DuckDB 2.0 on
+
+
+def _stop(cursor: duckdb.DuckDBPyConnection) -> None:
+    """Interrupt the query of a cursor and close it, so that no more rows are read through it."""
+    import duckdb
+
+    while True:
+        try:
+            cursor.interrupt()
+            cursor.close()
+        except duckdb.ConnectionException:
+            return  # it is closed
+        except duckdb.Error:
+            time.sleep(0.01)  # it is busy until its query notices the interrupt
+        else:
+            return
 
 
 _DATABASES: weakref.WeakSet[Database] = weakref.WeakSet()

@@ -62,6 +62,8 @@ def _hint(error: Exception) -> str:
         return "this connection is locked: it reads the views only (" + ", ".join(VIEWS) + ")"
     if isinstance(error, duckdb.OutOfMemoryException):
         return "select fewer rows or columns, or aggregate them; DuckDB's memory_limit bounds what a query may hold"
+    if isinstance(error, duckdb.InterruptException | duckdb.ConnectionException):
+        return "ask for fewer rows or allow more seconds; a closed catalog is to be opened again"
     if isinstance(error, duckdb.IOException):
         return "the rows files may have been removed meanwhile: refresh the store and ask again"
     return "the views are " + ", ".join(VIEWS) + '; "DESCRIBE records" lists the columns of one'

@@ -26,6 +26,8 @@ FILE_TABLES = ("samples", "records", "runs", "metrics", "skipped")
 
 LOCKED_MEMORY = "2GiB"
 """Memory that the queries of a locked database may use together; they spill nothing to disk."""
+LOCKED_SECONDS = 60.0
+"""Time after which a query of a locked database is stopped, unless another is given."""
 
 _IN_ORDER = ("macros", "commits", "profiles", "records", "features", "runs", "metrics", "skipped")
 """Files of `sql/`; a view comes after the macros and views that it names."""

@@ -15,7 +15,16 @@ from torch import Tensor
 from lamofc_codecs.abilities import Framed, Layered, Poolable, Quantising
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
-from lamofc_codecs.pipeline import DecodeJob, Encodable, Encoder, cells_of, decode_on, each, elements_of
+from lamofc_codecs.pipeline import (
+    DecodeJob,
+    Encodable,
+    Encoder,
+    cells_of,
+    decode_on,
+    each,
+    elements_of,
+    require_tensors,
+)
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -37,12 +46,12 @@ def fit(
 ) -> Profile:
     """Fit a codec's parameters on samples, tokens x channels each, read once. `describe(codec)` lists the options.
 
-    Samples may be mappings of features that share their tokens if the codec codes such groups, as `klt` does.
+    Samples may be mappings of features that share their tokens if the codec is `Grouped`.
     `features` names the features of the samples, for options that differ from feature to feature.
     """
     codec_type, parsed = codec_class(codec), options_of(codec, options, features)
     _check_quality(codec, quality, parsed.targets(codec_type.qualities))
-    return codec_type.fit(samples, quality, parsed)
+    return codec_type.fit(map(require_tensors, samples), quality, parsed)
 
 
 def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:
@@ -88,7 +97,7 @@ def decode(  # noqa: PLR0913 - one function for all reading; the options are key
     Tensors are tokens x channels in the source's dtype, or converted to `dtype`. `parts` and `items` choose cells
     of every record. Checksums are compared unless `verify` has compared them.
     With `out` the results are written to these tensors, in order, and converted to their dtypes. On a GPU, that of
-    `device` or of `out`, records of `klt` are decoded together, and learned codecs run their networks.
+    `device` or of `out`, the records of a codec that is `OnDevice` are decoded together.
     """
     jobs = _jobs(records, profiles, parts, items)
     count = sum(len(job.cells) for job in jobs)
@@ -115,7 +124,7 @@ def decode_pooled(
 ) -> list[Tensor]:
     """Decode records to pooled tokens: one tensor of rows x channels, float32, for each tensor of `decode`.
 
-    Codecs such as `klt` pool the coefficients, and transform the pooled rows alone.
+    On the CPU a codec that is `Poolable`, as `klt` is, decodes the rows alone; every token of other codecs is decoded.
     """
     place = devices.usable(device or "cpu")
     if place.type in devices.ACCELERATORS:
@@ -137,6 +146,8 @@ def _jobs(
     items: Sequence[int] | None,
 ) -> list[DecodeJob]:
     """Return each record with its codec and the cells to decode."""
+    if isinstance(records, Record | Buffer):
+        raise UnsupportedInput(f"records is one {type(records).__name__}, not a list", "give [record.data]")
     by_id = by_name(profiles)
     verified = isinstance(records, Packed | PackedView) and records.verified
     headers = [parse(record, verified=verified) for record in records]

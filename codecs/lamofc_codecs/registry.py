@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 from lamofc_codecs.codebook import LloydMax
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.contract import LAST_OWN_NUMBER, check_class
-from lamofc_codecs.errors import CodecError, CorruptRecord, UnknownCodec, UnknownProfile
+from lamofc_codecs.errors import CodecError, CorruptRecord, UnknownCodec, UnknownProfile, UnsupportedInput
 from lamofc_codecs.klt import Klt
 from lamofc_codecs.learned import Elic, Hyperprior
 from lamofc_codecs.options import Options, names_of, parse_options
@@ -194,7 +194,7 @@ _OPEN: WeakValueDictionary[str, Codec] = WeakValueDictionary()
 
 def open_codec(profile: Profile) -> Codec:
     """Return the codec of a profile, prepared once for all threads. It lives as long as the profile."""
-    return profile.prepared(_prepare)
+    return _require_profile(profile).prepared(_prepare)
 
 
 def _prepare(profile: Profile) -> Codec:
@@ -208,11 +208,18 @@ def by_name(profiles: Profile | Mapping[str, Profile] | Iterable[Profile] | None
     """Return profiles by the first 32 hex digits of their ids, which records contain."""
     if profiles is None:
         return {}
-    if isinstance(profiles, Profile):
-        profiles = [profiles]
-    elif isinstance(profiles, Mapping):
+    if isinstance(profiles, Mapping):
         profiles = profiles.values()
-    return {profile.id[:32]: profile for profile in profiles}
+    elif isinstance(profiles, str) or not isinstance(profiles, Iterable):
+        profiles = [profiles]
+    return {_require_profile(profile).id[:32]: profile for profile in profiles}
+
+
+def _require_profile(profile: Profile) -> Profile:
+    """Return a profile, or refuse another value, such as the path of one."""
+    if not isinstance(profile, Profile):
+        raise UnsupportedInput(f"{profile!r} is no Profile", "give Profile.load(path)")
+    return profile
 
 
 def codec_for(header: Header, profiles: Mapping[str, Profile]) -> Codec:

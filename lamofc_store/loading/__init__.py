@@ -4,12 +4,11 @@ In: a session, features, targets. Out: batches of tensors, in an order that is a
 """
 
 from lamofc_store.loading.collate import Joined, Padded
-from lamofc_store.loading.dataset import DatasetOptions, FeatureDataset
+from lamofc_store.loading.dataset import FeatureDataset
 from lamofc_store.loading.dataset_rows import Target
 from lamofc_store.loading.loader import FeatureLoader
 
 __all__ = [
-    "DatasetOptions",
     "FeatureDataset",
     "FeatureLoader",
     "Joined",

@@ -5,7 +5,7 @@ import functools
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -31,21 +31,13 @@ from lamofc_store.reading import (
     layer_selection,
     read_plan,
 )
+from lamofc_store.storage import Cache
 
 if TYPE_CHECKING:
     from lamofc_codecs import Packed, Pool, Quality
     from lamofc_store.session import Session
-    from lamofc_store.storage import Cache
 
 Example = dict[str, Any]
-
-
-class DatasetOptions(TypedDict, total=False):
-    """Settings with which records are read."""
-
-    quality: "Quality | None"
-    max_bpfp: float | None
-    cache: "Cache | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +58,27 @@ class FeatureDataset(Dataset[Example]):
     at that snapshot. It opens no file before an item is read, and may be pickled.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two are keywords
         self,
         store: "Session",
         features: Sequence[str],
         *,
         target: Target | None = None,
         where: str | None = None,
-        **options: Unpack[DatasetOptions],
+        quality: "Quality | None" = None,
+        max_bpfp: float | None = None,
+        cache: Cache | None = None,
     ) -> None:
-        quality = layer_selection.read_quality(options.get("quality"), options.get("max_bpfp"))
+        quality = layer_selection.read_quality(quality, max_bpfp)
+        if not isinstance(cache, Cache | None):
+            raise BadArgument(f"cache={cache!r} is no Cache", f"give lamofc_store.Cache({str(cache)!r}, 50 * 2**30)")
         self.features = tuple([features] if isinstance(features, str) else features)
         self.commit = store.head
         check_names(store, self.features, target)
         columns = target_columns(target)
         self._target_function = target if callable(target) else None
         self._storage = store.storage
-        self._cache = options.get("cache")
+        self._cache = cache
         self._profiles = Profiles(store.storage)
         layers = layer_selection.SIZE_COLUMNS if quality is None else layer_selection.LAYER_COLUMNS
         with log.detect_expiry(store.storage, store.head):
@@ -126,7 +122,7 @@ class FeatureDataset(Dataset[Example]):
     def pooled(self, pool: "Pool", features: Sequence[str] | None = None) -> "FeatureDataset":
         """The same dataset with those features, or all, read as pooled float32 vectors.
 
-        Features coded by `klt` are pooled before the inverse transform, which takes a fraction of the time.
+        On the CPU a codec that is `Poolable`, as `klt` is, decodes the vectors alone, in a fraction of the time.
         """
         unknown = sorted(set(features or ()) - set(self.features))
         if unknown:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from lamofc_store.session import Session
 
+_MAPPING_HINT = "write {'img_0001': {'label': 3}}"
+
 
 def annotate(store: "Session", table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> int:
     """Commit rows of the table `samples` for existing samples; returns the number of the commit."""
@@ -35,18 +37,32 @@ def annotate(store: "Session", table: "str | Path | pa.Table | Mapping[str, Mapp
 
 def _sample_table(table: "str | Path | pa.Table | Mapping[str, Mapping[str, Any]]") -> "pa.Table":
     """Bring a file, a mapping or a table into the form of one row a sample."""
+    import pyarrow as pa
+
     from lamofc_store.sources import read_table
 
     if isinstance(table, str | Path):
         return read_table(str(table))
     if isinstance(table, Mapping):
-        rows = sample_rows({name: Sample(name, {}, dict(columns)) for name, columns in table.items()})
-        return rows.drop_columns(["structure"])
+        return _rows_of_mapping(table)
+    if not isinstance(table, pa.Table):
+        raise BadArgument(
+            f"{table!r} is a {type(table).__name__}, neither a file nor a mapping nor an Arrow table", _MAPPING_HINT
+        )
     if "sample" not in table.column_names:
         raise BadArgument(
             f"the table has no column 'sample' but {table.column_names}", "name the column of ids `sample`"
         )
     return table
+
+
+def _rows_of_mapping(table: "Mapping[str, Mapping[str, Any]]") -> "pa.Table":
+    """Make one row a sample of the columns of each."""
+    for name, columns in table.items():
+        if not isinstance(columns, Mapping):
+            raise BadArgument(f"the columns of sample {name!r} are {columns!r}, not a mapping", _MAPPING_HINT)
+    rows = sample_rows({name: Sample(name, {}, dict(columns)) for name, columns in table.items()})
+    return rows.drop_columns(["structure"])
 
 
 def _with_structure(rows: "pa.Table") -> "pa.Table":

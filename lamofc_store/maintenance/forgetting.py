@@ -1,6 +1,6 @@
 """Forgetting: a commit removes samples from the state; compact and gc remove their bytes later."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ class Forgotten:
 
 def forget(store: "Session", samples: Sequence[str]) -> Forgotten:
     """Commit the removal of samples; all of them must exist."""
-    identities = list(dict.fromkeys([samples] if isinstance(samples, str) else samples))
+    identities = _unique_ids(samples)
     if not identities:
         raise BadArgument("no sample is named", "give at least one sample id")
     records: list[int] = []
@@ -35,3 +35,11 @@ def forget(store: "Session", samples: Sequence[str]) -> Forgotten:
 
     commit = store.publish(build)
     return Forgotten(len(identities), records[-1], commit)
+
+
+def _unique_ids(samples: Sequence[str]) -> list[str]:
+    """Return each sample's id once, in order, or refuse what is no list of ids."""
+    named = [samples] if isinstance(samples, str) or not isinstance(samples, Iterable) else list(samples)
+    if not all(isinstance(sample, str) for sample in named):
+        raise BadArgument(f"samples={samples!r} is no list of ids", "write ['img_0001']; list(store) gives the ids")
+    return list(dict.fromkeys(named))

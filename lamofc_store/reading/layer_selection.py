@@ -30,6 +30,8 @@ def read_quality(quality: "Quality | None", max_bpfp: float | None = None) -> "Q
         if quality is not None:
             raise BadArgument(f"max_bpfp={max_bpfp} beside {quality}", "give one of the two")
         quality = Quality(bpfp=max_bpfp)
+    if not isinstance(quality, Quality | None):
+        raise BadArgument(f"quality={quality!r} is no Quality", "give lamofc_store.Quality(snr_db=15)")
     if quality is not None and quality.kind not in _READ_QUALITIES:
         raise BadArgument(f"{quality} cannot be chosen on reading", f"give one of {', '.join(_READ_QUALITIES)}")
     return quality

@@ -20,27 +20,28 @@ if TYPE_CHECKING:
 
     from lamofc_store.session import Session
 
+_OTHER_NODES = ("lengths", "sample_ids", "zarr.json")
+"""Names at the root of the view that are not features."""
+
 
 def group(store: "Session") -> zarr.Group:
     """Open all features of a snapshot as arrays, one entry a sample along the first axis, samples sorted by id.
 
     Shorter samples, and samples without the feature, are padded with NaN (whole numbers: 0). `lengths/FEATURE` holds
-    the number of tokens of each sample, -1 for a sample without the feature. Types that NumPy lacks become float32, or
-    complex64.
+    the number of tokens of each sample, -1 for a sample without the feature; `sample_ids` holds the ids, separated by
+    line feeds. A feature with one of these names has its first character percent-encoded. Types that NumPy lacks become
+    float32, or complex64.
     """
     return zarr.open_group(DecodedStore(store), mode="r", zarr_format=3)
 
 
 def node_name(feature: str) -> str:
-    """Name the Zarr node of a feature: `/` and reserved names are percent-encoded."""
+    """Name the Zarr node of a feature: `/` and the first character of a reserved name are percent-encoded."""
     name = quote(feature, safe="._-+=,@ ")
-    return (
-        name.replace(".", "%2E")
-        if set(feature) == {"."}
-        else f"%{ord(name[0]):02X}{name[1:]}"
-        if name.startswith("__")
-        else name
-    )
+    if set(feature) == {"."}:
+        return name.replace(".", "%2E")
+    reserved = name.startswith("__") or name in _OTHER_NODES
+    return f"%{ord(name[0]):02X}{name[1:]}" if reserved else name
 
 
 class DecodedStore(Store):

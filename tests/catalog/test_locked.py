@@ -1,5 +1,7 @@
 """Queries that a locked catalog runs, and those that it refuses."""
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,41 @@ def test_memory_is_limited(rows_file: Path, open_catalog: Any, monkeypatch: pyte
     with pytest.raises(BadQuery, match="Out of Memory"), translated(query):
         locked.sql(query).fetchall()
     assert locked.sql("SELECT count(*) FROM records").fetchall() == [(2,)]
+
+
+ENDLESS = "SELECT sum(a.range * b.range) FROM range(1000000000) AS a, range(1000000000) AS b"
+
+
+def test_time_is_limited(locked: LockedCatalog) -> None:
+    with pytest.raises(BadQuery, match="Interrupted") as caught, translated(ENDLESS):
+        locked.sql(ENDLESS, seconds=0.05).fetchall()
+    assert "more seconds" in caught.value.cure
+    assert locked.sql("SELECT count(*) FROM records").fetchall() == [(2,)]
+
+
+def test_a_query_is_over_when_its_time_is(locked: LockedCatalog) -> None:
+    relation = locked.sql("SELECT 1", seconds=0.001)
+    time.sleep(0.05)
+    with pytest.raises(BadQuery, match="closed") as caught, translated("SELECT 1"):
+        relation.fetchall()
+    assert "more seconds" in caught.value.cure
+
+
+def test_no_clock_runs_for_a_relation_that_is_gone(locked: LockedCatalog) -> None:
+    before = threading.active_count()
+    assert locked.sql("SELECT 1").fetchall() == [(1,)]
+    with pytest.raises(BadQuery):
+        locked.sql("SELECT nothing")
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), "1"])
+def test_a_limit_is_a_number_of_seconds(locked: LockedCatalog, seconds: Any) -> None:
+    with pytest.raises(BadQuery, match=r"seconds=.* is no number above 0"):
+        locked.sql("SELECT 1", seconds=seconds)
 
 
 def test_the_owner_is_not_locked(rows_file: Path, open_catalog: Any, tmp_path: Path) -> None:

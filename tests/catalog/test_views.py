@@ -185,8 +185,11 @@ def test_too_much_memory_is_answered_by_a_hint(open_catalog: Any) -> None:
 
 def test_statements_without_rows_are_done(tmp_path: Path, open_catalog: Any) -> None:
     catalog = open_catalog({})
-    assert catalog.sql("CREATE TABLE mine AS SELECT 1 AS a").fetchall() == [(True,)]
+    for statement in ("CREATE TABLE mine AS SELECT 1 AS a", "CREATE TABLE other (a INT)", "SET threads = 1"):
+        done = catalog.sql(statement)
+        assert (done.columns, done.fetchall()) == (["done"], [(True,)])
     assert catalog.sql("SELECT a FROM mine").fetchall() == [(1,)]
+    assert catalog.sql("PIVOT mine ON a").columns == ["1"]
 
 
 def test_no_python_variable_is_read(open_catalog: Any) -> None:

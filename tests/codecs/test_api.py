@@ -1,5 +1,7 @@
 """fit, encode and decode: many records, mixed codecs, and errors that name what is wrong."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ from lamofc_codecs import (
     decode,
     encode,
     fit,
+    framing,
+    inspect,
     verify,
 )
 from lamofc_codecs.record.framing import pack
@@ -116,6 +120,36 @@ def test_inputs_that_are_not_tokens_by_channels_are_refused() -> None:
         encode([[torch.ones(3, 48), torch.ones(3, 47)]], UNIFORM)
     with pytest.raises(UnsupportedInput, match="no item"):
         encode([[]], UNIFORM)
+
+
+def test_values_of_another_kind_are_refused() -> None:
+    record = encode([feature(3, 48, 1)], UNIFORM)[0]
+    array = feature(3, 48, 1).numpy()
+    for given in (array, [array]):
+        with pytest.raises(UnsupportedInput, match=r"a numpy\.ndarray where a tensor is expected") as caught:
+            encode([given], UNIFORM)  # type: ignore[list-item]
+        assert "torch.from_numpy(array)" in caught.value.cure
+    for codec in ("uniform", "klt", "lloydmax"):
+        with pytest.raises(UnsupportedInput, match=r"a numpy\.ndarray where a tensor is expected"):
+            fit(codec, [array])  # type: ignore[list-item]
+    for single in (record, record.data):
+        with pytest.raises(UnsupportedInput, match=r"records is one \w+, not a list") as caught:
+            decode(single, UNIFORM)  # type: ignore[arg-type]
+        assert caught.value.cure == "give [record.data]"
+    for read in (lambda: decode([record], UNIFORM), lambda: inspect(record), lambda: framing(record)):  # type: ignore[list-item, arg-type]
+        with pytest.raises(UnsupportedInput, match="a record is a Record, not bytes") as caught:
+            read()
+        assert caught.value.cure == "give its data"
+
+
+def test_a_path_is_no_profile() -> None:
+    path = Path("a.safetensors")
+    for profiles in (str(path), path, [str(path)], {"a": path}):
+        with pytest.raises(UnsupportedInput, match=r"'a\.safetensors'\)? is no Profile") as caught:
+            decode(encode_one(feature(3, 48, 1)), profiles)  # type: ignore[arg-type]
+        assert caught.value.cure == "give Profile.load(path)"
+    with pytest.raises(UnsupportedInput, match="'p' is no Profile"):
+        encode([feature(3, 48, 1)], "p")  # type: ignore[arg-type]
 
 
 def test_gradients_are_left_alone() -> None:

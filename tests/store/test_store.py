@@ -201,6 +201,19 @@ def test_annotate_adds_columns_and_the_last_value_wins(store: lamofc.Store) -> N
         store.annotate({"nobody": {"score": 1.0}})
 
 
+def test_what_names_no_samples_is_refused(store: lamofc.Store) -> None:
+    for table in ([1, 2], [{"sample": "s/0001", "score": 1.0}]):
+        with pytest.raises(BadArgument, match="is a list, neither a file nor a mapping nor an Arrow table") as caught:
+            store.annotate(table)  # type: ignore[arg-type]
+        assert caught.value.cure == "write {'img_0001': {'label': 3}}"
+    with pytest.raises(BadArgument, match=r"the columns of sample 'sample' are \['s/0001'\], not a mapping"):
+        store.annotate({"sample": ["s/0001"], "score": [1.0]})  # type: ignore[dict-item]
+    for samples in ([3], 3):
+        with pytest.raises(BadArgument, match=r"samples=.*3.* is no list of ids") as caught:
+            store.forget(samples)  # type: ignore[arg-type]
+        assert caught.value.cure == "write ['img_0001']; list(store) gives the ids"
+
+
 def test_a_column_never_turns_into_text_silently(store: lamofc.Store, tmp_path: Path) -> None:
     with pytest.raises(SchemaConflict, match="label"):
         store.annotate({"s/0001": {"label": "cat"}})

@@ -1,6 +1,7 @@
 """Former names still work, and say by a warning what they are called now."""
 
 import importlib
+import runpy
 import sys
 import warnings
 
@@ -9,7 +10,7 @@ import pytest
 from lamofc_tools.deprecated_names import former_method, former_names
 
 pytest.importorskip("transformers")
-from lamofc_tools import models
+from lamofc_tools import comparison, models
 
 
 @pytest.mark.parametrize("former", models.FORMER_NAMES)
@@ -52,6 +53,33 @@ def test_the_former_module_of_replay_warns_and_gives_the_same() -> None:
         former = importlib.import_module("lamofc_tools.replay")
     assert former.replay is models.replay
     assert former.replaying is models.substitute_features
+
+
+def test_the_former_module_of_the_papers_tables_warns_and_gives_the_same() -> None:
+    sys.modules.pop("lamofc_tools.paper_tables", None)
+    with pytest.warns(DeprecationWarning, match=r"use paper_table of lamofc_tools\.comparison"):
+        former = importlib.import_module("lamofc_tools.paper_tables")
+    assert former.paper_table is comparison.paper_table
+
+
+@pytest.mark.parametrize(
+    ("former", "module"),
+    [
+        ("lamofc_tools.make_tables", "lamofc_tools.generate.make_tables"),
+        ("lamofc_tools.bench_catalog", "lamofc_tools.benchmarks.store.catalog"),
+    ],
+)
+def test_the_former_name_of_a_program_warns_and_runs_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], former: str, module: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [former, "--help"])
+    with (
+        pytest.warns(DeprecationWarning, match=f"{former} is removed in .* use python -m {module}$"),
+        pytest.raises(SystemExit) as ended,
+    ):
+        runpy.run_module(former, run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage: " in capsys.readouterr().out
 
 
 def test_present_names_do_not_warn() -> None:

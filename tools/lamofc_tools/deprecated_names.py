@@ -1,6 +1,7 @@
 """Former names. They give the same objects until the next minor version, with a warning that names the new ones."""
 
 import functools
+import runpy
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -17,6 +18,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 def warn_renamed(former: str, name: str) -> None:
     """Warn the caller's caller that a name has changed."""
     warnings.warn(f"{former} is removed in version {REMOVAL}: use {name}", DeprecationWarning, stacklevel=_CALLER)
+
+
+def run_renamed(former: str, module: str) -> None:
+    """Run a program, `python -m module`, that was started by its former name, and warn."""
+    warnings.warn(
+        f"python -m {former} is removed in version {REMOVAL}: use python -m {module}", DeprecationWarning, stacklevel=2
+    )
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def former_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:

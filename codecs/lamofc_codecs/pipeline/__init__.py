@@ -4,7 +4,7 @@ In: tensors or records with their codecs. Out: records with their figures, or th
 
 from lamofc_codecs.pipeline.decode_record import DecodeJob, cells_of
 from lamofc_codecs.pipeline.device import decode_on
-from lamofc_codecs.pipeline.encode_record import Encodable, Encoder, elements_of
+from lamofc_codecs.pipeline.encode_record import Encodable, Encoder, elements_of, require_tensors
 from lamofc_codecs.pipeline.items import keep
 from lamofc_codecs.pipeline.threads import each
 
@@ -17,4 +17,5 @@ __all__ = [
     "each",
     "elements_of",
     "keep",
+    "require_tensors",
 ]

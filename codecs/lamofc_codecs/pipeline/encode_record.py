@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -96,11 +96,24 @@ class Encoder:
         return replace(record, parts=tuple(part_figures(names, source, encoding)))
 
 
+def require_tensors(element: Encodable) -> Encodable:
+    """Return the tensors of one record or sample, or refuse other values, such as NumPy arrays."""
+    for tensor in _tensors_in(element):
+        if not isinstance(tensor, Tensor):
+            kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
+            raise UnsupportedInput(f"a {kind} where a tensor is expected", "torch.from_numpy(array) makes a tensor")
+    return element
+
+
 def elements_of(element: Encodable) -> int:
     """Count the elements of all tensors of one record."""
-    if isinstance(element, Tensor):
-        return element.numel()
-    return sum(tensor.numel() for tensor in (element.values() if isinstance(element, Mapping) else element))
+    return sum(tensor.numel() for tensor in _tensors_in(require_tensors(element)))
+
+
+def _tensors_in(element: Encodable) -> Collection[Tensor]:
+    if isinstance(element, Mapping):
+        return element.values()
+    return element if isinstance(element, Sequence) else [element]
 
 
 def _dtype_name(tensor: Tensor) -> str:

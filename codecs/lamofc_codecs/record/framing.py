@@ -107,7 +107,10 @@ def parse(record: Buffer, *, verified: bool = False) -> Header:
 
     With `verified` the checksum of the header is not computed again, because `verify` has done so.
     """
-    view = memoryview(record).cast("B")
+    try:
+        view = memoryview(record).cast("B")
+    except TypeError:
+        raise UnsupportedInput(f"a record is a {type(record).__name__}, not bytes", "give its data") from None
     frame = _short_frame(bytes(view[:_SHORT_END])) if len(view) > 6 and not view[6] & FLAG_GRID else _frame(view)
     size = frame.index_start + frame.index_struct.size
     if size > len(view):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from lamofc_store.defaults import DEFAULT_CODEC, DEFAULT_SNR_DB
@@ -90,22 +91,26 @@ class IngestOptions:
 
     def _check_values(self) -> None:
         """Raise BadArgument for a value that is wrong by itself."""
-        from lamofc_codecs import Quality
+        from lamofc_codecs import Profile, Quality
 
         if not isinstance(self.quality, Quality | None):
             raise BadArgument(f"quality={self.quality!r} is no Quality", "give lamofc_store.Quality(snr_db=15)")
-        for name in ("features", "groups"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                raise BadArgument(f"{name}={value!r} is one text, a list of globs is needed", f"write [{value!r}]")
+        if not isinstance(self.profile, Profile | None):
+            raise BadArgument(f"profile={self.profile!r} is no Profile", "give lamofc_store.Profile.load(path)")
+        if not isinstance(self.codec_options, Mapping):
+            raise BadArgument(
+                f"codec_options={self.codec_options!r} is no mapping of names", "write {'nonfinite': 'exact'}"
+            )
+        _check_globs("features", self.features)
+        _check_globs("groups", self.groups)
+        _check_texts("patterns", self.patterns, "h w c -> (h w) c")
+        _check_texts("grids", self.grids, "1+16x16")
         if self.on_error not in ON_ERROR:
             raise BadArgument(f"on_error={self.on_error!r} is none of {', '.join(ON_ERROR)}", "give one of them")
-        if self.fit_samples is not None and self.fit_samples < 1:
-            raise BadArgument(f"fit_samples={self.fit_samples} is less than 1", "64 samples are a good start")
-        if self.block < 1:
-            raise BadArgument(f"block={self.block} is less than 1", f"{DEFAULT_BLOCK} samples are a good size")
-        if self.segment_bytes < 1:
-            raise BadArgument(f"segment_bytes={self.segment_bytes} is less than 1", "256 MiB is a good size")
+        if self.fit_samples is not None:
+            _check_count("fit_samples", self.fit_samples, "64 samples are a good start")
+        _check_count("block", self.block, f"{DEFAULT_BLOCK} samples are a good size")
+        _check_count("segment_bytes", self.segment_bytes, "256 MiB is a good size")
 
     def _check_codec(self) -> None:
         """Raise BadArgument for options that the codec does not have."""
@@ -140,6 +145,26 @@ class IngestOptions:
     def quality_text(self) -> str:
         """The quality as catalog rows spell it."""
         return "" if self.quality is None else str(self.quality)
+
+
+def _check_globs(name: str, value: object) -> None:
+    """Raise BadArgument unless an option is a list of globs."""
+    if isinstance(value, str):
+        raise BadArgument(f"{name}={value!r} is one text, a list of globs is needed", f"write [{value!r}]")
+    if not isinstance(value, Sequence) or not all(isinstance(glob, str) for glob in value):
+        raise BadArgument(f"{name}={value!r} is no list of globs", "write ['layer.*']")
+
+
+def _check_texts(name: str, value: object, example: str) -> None:
+    """Raise BadArgument unless an option maps globs to texts."""
+    if not isinstance(value, Mapping) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        raise BadArgument(f"{name}={value!r} is no mapping of texts", f"write {{'layer.*': {example!r}}}")
+
+
+def _check_count(name: str, value: object, cure: str) -> None:
+    """Raise BadArgument unless an option is a whole number from 1."""
+    if not isinstance(value, Integral) or value < 1:
+        raise BadArgument(f"{name}={value!r} is no whole number from 1", cure)
 
 
 def usual_quality(

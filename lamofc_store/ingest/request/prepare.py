@@ -35,13 +35,11 @@ class IngestRequest:
 
 def prepare(source: Any, codec: str, quality: "Quality | None", keywords: Mapping[str, Any]) -> IngestRequest:
     """Open the source, check the options, and read the table; BadArgument names an option that does not exist."""
-    try:
-        options = IngestOptions(codec=codec, quality=quality, **keywords)
-    except TypeError as error:
-        names = ", ".join(IngestOptions.__dataclass_fields__)
-        raise BadArgument(
-            f"{error}".replace("IngestOptions.__init__()", "ingest"), f"the options are {names}"
-        ) from error
+    names = IngestOptions.__dataclass_fields__
+    unknown = [name for name in keywords if name not in names]
+    if unknown:
+        raise BadArgument(f"there is no option {unknown[0]!r} of an ingest", f"the options are {', '.join(names)}")
+    options = IngestOptions(codec=codec, quality=quality, **keywords)
     samples = open_source(source)
     columns = None if options.table is None else SampleColumns.of_table(options.table, samples)
     return IngestRequest(samples, options, columns)

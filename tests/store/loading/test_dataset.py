@@ -59,6 +59,20 @@ def test_wrong_names_are_answered_with_the_right_ones(store: lamofc.Store) -> No
     assert store.dataset(["hidden"], target="structure").targets["structure"]
 
 
+def test_a_misspelt_keyword_is_refused(store: lamofc.Store) -> None:
+    for make in (store.dataset, lambda *names, **options: lamofc.FeatureDataset(store, *names, **options)):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'wher'"):
+            make(["hidden"], wher="label = 1")
+
+
+def test_settings_of_another_kind_are_refused(store: lamofc.Store) -> None:
+    with pytest.raises(BadArgument, match="quality=15 is no Quality"):
+        store.dataset(["hidden"], quality=15)  # type: ignore[arg-type]
+    with pytest.raises(BadArgument, match="cache='/tmp' is no Cache") as refused:
+        store.dataset(["hidden"], cache="/tmp")  # type: ignore[arg-type]  # noqa: S108 - nothing is written
+    assert "lamofc_store.Cache('/tmp', 50 * 2**30)" in refused.value.cure
+
+
 def test_an_index_is_one_whole_number(store: lamofc.Store) -> None:
     dataset = store.dataset(["pooled"])
     for index in (torch.tensor(3), np.int64(3)):

@@ -89,4 +89,7 @@ def test_wishes_that_cannot_be_met_on_reading_are_refused(layered: lamofc.Store)
         layered.get("s3", quality=Quality(step=0.5))
     with pytest.raises(BadArgument, match=r"max_bpfp=1\.0 beside snr_db=5"):
         layered.dataset(["x"], quality=Quality(snr_db=5), max_bpfp=1.0)
+    with pytest.raises(BadArgument, match="quality=15 is no Quality") as refused:
+        layered.get("s3", quality=15)  # type: ignore[arg-type]
+    assert refused.value.cure == "give lamofc_store.Quality(snr_db=15)"
     assert layer_selection.read_quality(None) is None

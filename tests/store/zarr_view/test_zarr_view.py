@@ -96,6 +96,18 @@ def test_names_with_slashes_become_one_node(tmp_path: Path) -> None:
         assert store.zarr["blocks%2F3%2Fout"][0].tolist() == [1, 1]
 
 
+def test_a_feature_named_like_an_object_of_the_view_has_its_first_letter_encoded(tmp_path: Path) -> None:
+    names = ("sample_ids", "lengths", "zarr.json", "__x")
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        store.ingest([Sample("a", {name: torch.full((2,), float(at)) for at, name in enumerate(names)})], codec="raw")
+        view = store.zarr
+        assert view["sample_ids"][:].tobytes() == b"a"
+        nodes = ["%73ample_ids", "%6Cengths", "%7Aarr.json", "%5F_x"]
+        assert sorted(view.array_keys()) == sorted(["sample_ids", *nodes])
+        assert sorted(view["lengths"].array_keys()) == sorted(nodes)
+        assert [view[node][0].tolist() for node in nodes] == [[at, at] for at in range(4)]
+
+
 def test_xarray_reads_the_view(store: lamofc.Store) -> None:
     import xarray
 

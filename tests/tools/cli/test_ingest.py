@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pytest
 import torch
 from safetensors.torch import save_file
 
@@ -42,10 +43,20 @@ def test_report_counts_the_whole_store(lamofc: Lamofc, features_of: FeaturesOf, 
     assert lamofc("ingest", source, place, "--json").document["store"]["raw_bytes"] == raw
 
 
-def test_a_device_that_is_not_there_is_a_usage_error(lamofc: Lamofc, source: Path, tmp_path: Path) -> None:
-    ran = lamofc("ingest", source, tmp_path / "s", "--device", "warp")
-    assert (ran.code, len(ran.lines())) == (2, 2)
-    assert "--device warp" in ran.lines()[0]
+@pytest.mark.parametrize(
+    ("device", "fault"),
+    [
+        ("warp", "--device warp is no device of torch"),
+        ("cuda:99", "--device cuda:99 is not there: torch sees 0 CUDA devices"),
+    ],
+)
+def test_a_device_that_is_not_there_is_a_usage_error(
+    lamofc: Lamofc, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, fault: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    ran = lamofc("ingest", source, tmp_path / "s", "--device", device)
+    assert (ran.code, ran.lines()[0]) == (2, f"error: {fault}")
+    assert ran.lines()[1:] == ["try: --device auto or cpu, or cuda where there is a GPU"]
     assert not (tmp_path / "s").exists()
 
 

@@ -201,6 +201,21 @@ def test_bad_sql_is_two_lines(lamofc: Lamofc, made: Path, query: str) -> None:
     assert (ran.code, len(ran.lines()), ran.out.count("\n") <= 1) == (2, 2, True)
 
 
+@pytest.mark.parametrize("words", [("get", "img_1", "-o", "x.npz"), ("sql", "FROM samples", "-o", "x.csv")])
+def test_a_file_in_a_folder_that_is_not_there_is_refused(
+    lamofc: Lamofc, made: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    verb, *rest, file = words
+    folder = tmp_path / "nowhere"
+    ran = lamofc(verb, made, *rest, folder / file)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.lines() == [
+        f"error: there is no folder {folder} for {file}",
+        "try: make the folder, or name another file",
+    ]
+    assert not folder.exists()
+
+
 def test_locked_sql_reads_views_only(lamofc: Lamofc, made: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("a\n1\n")
     query = f"SELECT * FROM '{tmp_path}/secret.csv'"
@@ -208,6 +223,18 @@ def test_locked_sql_reads_views_only(lamofc: Lamofc, made: Path, tmp_path: Path)
     refused = lamofc("sql", made, query, "--locked")
     assert (refused.code, refused.out) == (2, "")
     assert len(lamofc("sql", made, "FROM commits", "--locked", "--json").document) == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["SELECT sum(a.range * b.range) FROM range(1000000000) a, range(1000000000) b", "FROM range(1000000000000)"],
+)
+def test_sql_ends_with_its_seconds(lamofc: Lamofc, made: Path, tmp_path: Path, query: str) -> None:
+    ran = lamofc("sql", made, query, "--locked", "--seconds", 0.2, "--format", "csv", "-o", tmp_path / "rows.csv")
+    assert (ran.code, ran.out) == (2, "")
+    assert "Interrupted" in ran.lines()[0]
+    assert "more seconds" in ran.lines()[1]
+    assert not (tmp_path / "rows.csv").exists()
 
 
 def test_control_characters_stay_out_of_the_terminal(lamofc: Lamofc, made: Path) -> None:

@@ -30,7 +30,13 @@ from lamofc_tools.cli.console.options import (
 from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, print_error, table
 from lamofc_tools.cli.console.progress import Bar
 from lamofc_tools.cli.console.tensor_files import file_name
-from lamofc_tools.cli.console.values import load_profile, parse_json_pairs, parse_patterns, resolve_device
+from lamofc_tools.cli.console.values import (
+    load_profile,
+    parse_json_pairs,
+    parse_patterns,
+    require_folder,
+    resolve_device,
+)
 
 __all__ = [
     "CORRUPT",
@@ -66,6 +72,7 @@ __all__ = [
     "parse_json_pairs",
     "parse_patterns",
     "print_error",
+    "require_folder",
     "resolve_device",
     "table",
     "tensor_files",

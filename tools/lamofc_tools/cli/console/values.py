@@ -3,16 +3,16 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lamofc_store as lamofc
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, NotFound
 
 if TYPE_CHECKING:
     from lamofc_store import Profile, Quality
 
-_MAX_MESSAGE_LETTERS = 100
-"""Letters of another library's message that fit into an error."""
+_DEVICE_HINT = "--device auto or cpu, or cuda where there is a GPU"
 
 
 def parse_pairs(texts: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
@@ -68,14 +68,24 @@ def resolve_device(text: str) -> str:
     """Return the device that --device names; `auto` is a GPU where there is one."""
     import torch
 
+    from lamofc_codecs import is_usable_device
+
     if text == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError) as error:
-        reason = (str(error).splitlines() or [""])[0][:_MAX_MESSAGE_LETTERS]
-        raise BadArgument(f"--device {text}: {reason}", "--device auto or cpu, or cuda where there is a GPU") from error
+        device = torch.device(text)
+    except RuntimeError:
+        raise BadArgument(f"--device {text} is no device of torch", _DEVICE_HINT) from None
+    if not is_usable_device(device):
+        seen = f"is not there: torch sees {torch.cuda.device_count()} CUDA devices"
+        raise BadArgument(f"--device {text} {seen if device.type == 'cuda' else 'does not work here'}", _DEVICE_HINT)
     return text
+
+
+def require_folder(file: Path) -> None:
+    """Raise NotFound unless the folder of a file to write is there."""
+    if not file.parent.is_dir():
+        raise NotFound(f"there is no folder {file.parent} for {file.name}", "make the folder, or name another file")
 
 
 def load_profile(path: str | None) -> "Profile | None":

@@ -84,4 +84,5 @@ def _read_batches(relation: "duckdb.DuckDBPyRelation", query: str) -> Iterator[S
         for batch in batches:
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
     except (pa.ArrowException, OSError) as error:  # errors of DuckDB come through Arrow once rows are being read
-        raise BadQuery(f"{str(error).splitlines()[0]} (in: {query})") from error
+        cure = "ask for fewer rows or allow more seconds" if "Interrupted" in str(error) else ""
+        raise BadQuery(f"{str(error).splitlines()[0]} (in: {query})", cure) from error

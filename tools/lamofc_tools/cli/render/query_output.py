@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.console import cell, has_colour, json_rows, table
+from lamofc_tools.cli.console import cell, has_colour, json_rows, require_folder, table
 from lamofc_tools.cli.render.listing import Rows, fetch
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def write(relation: "duckdb.DuckDBPyRelation", query: str, format: str, output: str | None) -> None:
     """Write all rows to a file or to stdout."""
+    if output is not None:
+        require_folder(Path(output))
     if format == "parquet":
         _write_parquet(relation, query, output)
         return

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamofc_tools.cli.console import Output, RatedReadOptions, SampleId, StoreUrl, flatten_options, tensor_files
+from lamofc_tools.cli.console import (
+    Output,
+    RatedReadOptions,
+    SampleId,
+    StoreUrl,
+    flatten_options,
+    require_folder,
+    tensor_files,
+)
 from lamofc_tools.cli.render import store_text
 
 if TYPE_CHECKING:
@@ -40,6 +48,8 @@ def get(
     The suffix of the file chooses the format. Without a file, shapes and ranges of the values are printed. With --snr
     or --bpfp, layered records are read only as far as needed.
     """
+    if output is not None:
+        require_folder(Path(output))
     with read_options.open(store) as opened:
         tensors = opened.tensors(sample, None if feature is None else [feature], read_options.quality)
         if output is not None:

@@ -29,7 +29,7 @@ class RowFormat(StrEnum):
 
 @dataclass(frozen=True)
 class QueryOptions:
-    """The file for the rows, its format, and the permissions of the query."""
+    """The file for the rows, its format, and the permissions and the time of the query."""
 
     format: Annotated[RowFormat, typer.Option("--format", help="Write rows in this format.")] = RowFormat.TABLE
     output: Annotated[
@@ -39,6 +39,10 @@ class QueryOptions:
     locked: Annotated[
         bool, typer.Option("--locked", help="Forbid access to files and network, for queries of other people.")
     ] = False
+    seconds: Annotated[
+        float | None,
+        typer.Option("--seconds", metavar="S", help="Stop the query after so many seconds; with --locked after 60."),
+    ] = None
 
 
 @flatten_options
@@ -46,4 +50,5 @@ def sql(store: StoreUrl, query: Query, query_options: QueryOptions, read_options
     """Query the catalog of a store in SQL."""
     format = RowFormat.JSON if out.json else query_options.format
     with read_options.open(store) as opened:
-        query_output.write(opened.sql(query, locked=query_options.locked), query, format, query_options.output)
+        relation = opened.sql(query, locked=query_options.locked, seconds=query_options.seconds)
+        query_output.write(relation, query, format, query_options.output)
