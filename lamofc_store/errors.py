@@ -9,8 +9,8 @@
     ├── CorruptStore      an object is missing, damaged or contradicts another        exit 5
     ├── NewerFormat       written by a later version than this one
     ├── ReadOnly          a write through a store opened for reading
-    âââ WorkerLost        a loader's worker died, or answered too late
-.encode    └── BadArgument       a value that cannot be meant                                exit 2
+    ├── WorkerLost        a loader's worker died, or answered too late
+    └── BadArgument       a value that cannot be meant                                exit 2
 
 Every error has two lines: its message, which shows what is wrong with the value, and `cure`, which names the next step;
 a traceback shows both. A cure that names arguments is a `Hint`.
