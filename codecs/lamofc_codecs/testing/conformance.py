@@ -28,16 +28,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.abilities import Layered
 from lamofc_codecs.api import decode, encode, fit
 from lamofc_codecs.codec import Codec
-from lamofc_codecs.contract import check_class
+from lamofc_codecs.contract import check_class, check_encoding
 from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record, inspect, pack, sections
 from lamofc_codecs.registry import CODECS, codec_class, open_codec
-from lamofc_codecs.source import Encoding, Source
+from lamofc_codecs.source import Source
 from lamofc_codecs.stats import Bulk
 from lamofc_codecs.testing.samples import SHAPES, feature
 
@@ -120,20 +119,9 @@ class CodecConformance:
     def test_encode_and_decode_return_what_they_promise(self) -> None:
         codec, source = open_codec(self.profile(5)), feature(12, 5, 8)
         encoding = codec.encode(Source.of(source, codec.bulk), None)
-        purpose = "encode returns the layers of a record and the errors that they leave"
-        assert isinstance(encoding, Encoding), f"{purpose}, as a lamofc_codecs.Encoding; it returned {encoding!r}"
-        layers = encoding.layers
-        assert isinstance(layers, tuple) and layers and all(isinstance(layer, bytes) for layer in layers), (
-            f"{purpose}: `layers` is a tuple of bytes, one at least; it is {layers!r}"
-        )
-        assert len(encoding.errors) == len(layers), (
-            f"{purpose}: `errors` has the error of each prefix of the {len(layers)} layers; it has {encoding.errors!r}"
-        )
-        assert len(layers) == 1 or isinstance(codec, Layered), (
-            f"encode returned {len(layers)} layers: a codec of several layers has the method `layers_per_level`"
-        )
+        check_encoding(codec, encoding)
         out = torch.full((12, 5), 7.0)
-        answer: object = codec.decode([memoryview(layer) for layer in layers], out)
+        answer: object = codec.decode([memoryview(layer) for layer in encoding.layers], out)
         assert answer is None, f"decode fills `out` and returns nothing; it returned {answer!r}"
 
     def test_shapes_come_back(self) -> None:
