@@ -1,22 +1,25 @@
-"""Check a codec's class against the contract, and name each missing or wrong member with its purpose."""
+"""Check a codec's class and its encodings against the contract, and name each wrong member with its purpose."""
 
 from __future__ import annotations
 
 import inspect
 import re
+import reprlib
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from lamofc_codecs.abilities import ABILITIES
+from lamofc_codecs.abilities import ABILITIES, Layered
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.options import Options
 from lamofc_codecs.quality import Quality
+from lamofc_codecs.source import Encoding
 
 LAST_OWN_NUMBER = 127
 """The highest number of a codec of this package; those of other packages follow."""
 _LAST_NUMBER = 255
+_README = "see `How to add a codec` in tools/README.md"
 _ID = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 
@@ -25,7 +28,41 @@ def check_class(codec: object, *, foreign: bool) -> None:
     problems = list(_problems(codec, foreign))
     if problems:
         name = getattr(codec, "__qualname__", repr(codec))
-        raise CodecError(f"codec class {name}: {'; '.join(problems)}", "see `How to add a codec` in tools/README.md")
+        raise CodecError(f"codec class {name}: {'; '.join(problems)}", _README)
+
+
+def check_instance(codec: Codec) -> None:
+    """Refuse a codec whose `__init__` left out that of `Codec`."""
+    if not hasattr(codec, "bulk"):
+        raise CodecError(
+            f"codec {codec.id}: `__init__` of {type(codec).__qualname__} does not set `bulk`",
+            "begin it with super().__init__(profile)",
+        )
+
+
+def check_encoding(codec: Codec, encoding: object) -> None:
+    """Refuse a result of `encode` that is no encoding, or one whose layers and errors do not match."""
+    problem = _wrong_encoding(codec, encoding)
+    if problem:
+        raise CodecError(f"codec {codec.id}: `encode` {problem}; its purpose is: {_purpose(Codec, 'encode')}", _README)
+
+
+def _wrong_encoding(codec: Codec, encoding: object) -> str:
+    if not isinstance(encoding, Encoding):
+        return f"returned {_short(encoding)}, not a lamofc_codecs.Encoding of layers and errors"
+    layers, errors = encoding.layers, encoding.errors
+    if not (isinstance(layers, tuple) and layers and all(isinstance(layer, bytes) for layer in layers)):
+        return f"returned an Encoding whose `layers` is {_short(layers)}, not a tuple of bytes, one at least"
+    if len(errors) != len(layers):
+        return f"returned {len(layers)} layers and {len(errors)} `errors`, not one for each prefix of the layers"
+    if len(layers) > 1 and not isinstance(codec, Layered):
+        return f"returned {len(layers)} layers, but the codec has no method `layers_per_level`"
+    return ""
+
+
+def _short(value: object) -> str:
+    """Show a value in a few words."""
+    return f"{type(value).__name__} {reprlib.repr(value)}"
 
 
 def _problems(codec: object, foreign: bool) -> Iterator[str]:
@@ -35,7 +72,7 @@ def _problems(codec: object, foreign: bool) -> Iterator[str]:
     yield from _wrong_attributes(codec, foreign)
     for name in sorted(codec.__abstractmethods__ & {"decode", "encode"}):
         yield f"it has no method `{name}`, whose purpose is: {_purpose(Codec, name)}"
-    for name in ("fit", "encode", "decode", "check_length"):
+    for name in ("__init__", "fit", "encode", "decode", "check_length"):
         yield from _wrong_signature(codec, Codec, name)
     for ability in ABILITIES:
         yield from _half_an_ability(codec, ability)

@@ -3,7 +3,7 @@
     CodecError
     ├── CorruptRecord      the bytes are damaged, cut short, or contradict themselves
     ├── NonFiniteInput     a NaN or an infinity reached a codec that would lose it
-    ├── UnsupportedInput   a tensor, a grid or a table that the format cannot hold
+    ├── UnsupportedInput   a tensor, a grid or a table that the format cannot hold, or a value of another kind
     │   └── BeyondFloat32  a finite value outside the range of float32, in which lossy codecs compute
     ├── UnknownCodec       no codec has that id or number
     ├── UnknownProfile     the record names a profile that was not given
@@ -37,7 +37,7 @@ class NonFiniteInput(CodecError):
 
 
 class UnsupportedInput(CodecError):
-    """A tensor, a grid or a table that the format cannot hold."""
+    """A tensor, a grid or a table that the format cannot hold, or a value of another kind."""
 
 
 class BeyondFloat32(UnsupportedInput):

@@ -80,12 +80,12 @@ class Profile:
         """The file's bytes."""
         return self._data
 
-    def prepared(self, prepare: Callable[[Profile], Prepared]) -> Prepared:
-        """Return the result of `prepare`, computed at the first call and kept as long as the profile.
+    def prepared(self, kind: type[Prepared], prepare: Callable[[Profile], Prepared]) -> Prepared:
+        """Return the result of `prepare`, of class `kind`: computed at the first call and kept as long as the profile.
 
-        Threads that call at once may each compute it; the results are equal.
+        It is computed anew for another class. Threads that call at once may each compute it; the results are equal.
         """
-        if self._prepared is None:
+        if type(self._prepared) is not kind:
             self._prepared = prepare(self)
         made: Prepared = self._prepared
         return made

@@ -15,12 +15,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
 
 from lamofc_codecs.codebook import LloydMax
 from lamofc_codecs.codec import Codec
-from lamofc_codecs.contract import LAST_OWN_NUMBER, check_class
+from lamofc_codecs.contract import LAST_OWN_NUMBER, check_class, check_instance
 from lamofc_codecs.errors import CodecError, CorruptRecord, UnknownCodec, UnknownProfile, UnsupportedInput
 from lamofc_codecs.klt import Klt
 from lamofc_codecs.learned import Elic, Hyperprior
@@ -40,7 +41,8 @@ class Registry(Mapping[str, type[Codec]]):
 
     def __init__(self, codecs: Iterable[type[Codec]], find_offers: Callable[[], Iterable[EntryPoint]]) -> None:
         self._codecs = {codec.id: codec for codec in codecs}
-        self._numbered = {codec.number: codec for codec in self._codecs.values()}
+        self._numbered = _by_number(self._codecs)
+        self._lock = Lock()
         self._find_offers = find_offers
         self._offers: dict[str, EntryPoint] | None = None
         """Entry points that are not loaded yet; None until they are needed."""
@@ -51,16 +53,13 @@ class Registry(Mapping[str, type[Codec]]):
         An installed package offers its codec by an entry point instead.
         """
         check_class(codec, foreign=True)
-        for other in self._codecs.values():
-            same = other is codec or (_place(other) == _place(codec) and other.id == codec.id)
-            if not same and (other.id == codec.id or other.number == codec.number):
-                raise CodecError(
-                    f"codec {codec.id!r}, number {codec.number}, of {_place(codec)} clashes with "
-                    f"codec {other.id!r}, number {other.number}, of {_place(other)}",
-                    "give each an id and a number of its own, or uninstall one of the packages",
-                )
-        self._codecs = {**self._codecs, codec.id: codec}
-        self._numbered = {**self._numbered, codec.number: codec}
+        with self._lock:
+            for other in self._codecs.values():
+                same = other is codec or (_place(other) == _place(codec) and other.id == codec.id)
+                if not same and (other.id == codec.id or other.number == codec.number):
+                    raise _clash(codec, other)
+            self._codecs = {**self._codecs, codec.id: codec}
+            self._numbered = _by_number(self._codecs)
 
     def by_number(self, number: int) -> type[Codec]:
         """Return the codec of a number, which records contain."""
@@ -78,8 +77,9 @@ class Registry(Mapping[str, type[Codec]]):
     def __getitem__(self, codec: str) -> type[Codec]:
         if codec not in self._codecs:
             offers = self._read_offers()
-            self.register(_load(offers[codec]))
-            offers.pop(codec, None)
+            if point := offers.get(codec):  # unless another thread has just loaded it
+                self.register(_load(point))
+                offers.pop(codec, None)
         return self._codecs[codec]
 
     def __contains__(self, codec: object) -> bool:
@@ -144,6 +144,22 @@ def _package(point: EntryPoint) -> str:
     return f"{point.value} in {point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
+def _by_number(codecs: Mapping[str, type[Codec]]) -> dict[int, type[Codec]]:
+    return {codec.number: codec for codec in codecs.values()}
+
+
+def _clash(codec: type[Codec], other: type[Codec]) -> CodecError:
+    """Describe two codecs of one id or number."""
+    again = _place(codec) == _place(other)
+    return CodecError(
+        f"codec {codec.id!r}, number {codec.number}, of {_place(codec)} clashes with "
+        f"codec {other.id!r}, number {other.number}, of {_place(other)}",
+        "keep the id of a class that is defined again, or start Python anew"
+        if again
+        else "give each an id and a number of its own, or uninstall one of the packages",
+    )
+
+
 def _place(codec: type[Codec]) -> str:
     return f"{codec.__module__}.{codec.__qualname__}"
 
@@ -194,13 +210,14 @@ _OPEN: WeakValueDictionary[str, Codec] = WeakValueDictionary()
 
 def open_codec(profile: Profile) -> Codec:
     """Return the codec of a profile, prepared once for all threads. It lives as long as the profile."""
-    return _require_profile(profile).prepared(_prepare)
+    return _require_profile(profile).prepared(codec_class(profile.codec), _prepare)
 
 
 def _prepare(profile: Profile) -> Codec:
     expected, codec = codec_class(profile.codec), _OPEN.get(profile.id)
     if codec is None or type(codec) is not expected:
         codec = _OPEN[profile.id] = expected(profile)
+        check_instance(codec)
     return codec
 
 

@@ -76,7 +76,8 @@ class FeatureDataset(Dataset[Example]):
         self.commit = store.head
         check_names(store, self.features, target)
         columns = target_columns(target)
-        self._target_function = target if callable(target) else None
+        self.target_function = target if callable(target) else None
+        """A callable that returns the target of a sample's id, if one was given."""
         self._storage = store.storage
         self._cache = cache
         self._profiles = Profiles(store.storage)
@@ -97,7 +98,7 @@ class FeatureDataset(Dataset[Example]):
         return len(self.samples)
 
     def __repr__(self) -> str:
-        targets = [*self.targets, *([FUNCTION_TARGET] if self._target_function is not None else [])]
+        targets = [*self.targets, *([FUNCTION_TARGET] if self.target_function is not None else [])]
         with_targets = f", targets {', '.join(targets)}" if targets else ""
         return (
             f"<{type(self).__name__} of {len(self)} samples, features {', '.join(self.features)}{with_targets},"
@@ -231,6 +232,6 @@ class FeatureDataset(Dataset[Example]):
 
     def _targets(self, indices: Sequence[int]) -> dict[str, list[Any]]:
         targets = {name: [values[index] for index in indices] for name, values in self.targets.items()}
-        if self._target_function is not None:
-            targets[FUNCTION_TARGET] = [self._target_function(self.samples[index]) for index in indices]
+        if self.target_function is not None:
+            targets[FUNCTION_TARGET] = [self.target_function(self.samples[index]) for index in indices]
         return targets

@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
@@ -50,7 +51,8 @@ class WorkerPool:
         self._ahead = ahead
         self._workers: list[_Worker] = []
         self._iteration = 0
-        self._in_use = threading.Lock()
+        self._closed = False
+        self._in_use = threading.RLock()  # a signal handler may close the loader within an exchange
         self._process = os.getpid()
         weakref.finalize(self, _end, self._workers, self._process)
 
@@ -71,7 +73,16 @@ class WorkerPool:
         return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers for good; an iteration that goes on afterwards is an error.
+
+        Another thread may first complete its exchange with a worker, unless the worker hangs.
+        """
+        self._closed = True
+        if self._process == os.getpid():
+            if not self._in_use.acquire(timeout=_EXIT_SECONDS):
+                self._kill()  # which ends the exchange
+                self._in_use.acquire()
+            self._in_use.release()
         _end(self._workers, self._process)
 
     def _fetched(self, batches: Iterator[list[int]], workers: list[_Worker], iteration: int) -> Iterator[FetchedBatch]:
@@ -105,17 +116,30 @@ class WorkerPool:
 
     @contextlib.contextmanager
     def _exclusive(self, worker: _Worker, iteration: int) -> Iterator[None]:
-        """Use a worker's pipes exclusively; raise WorkerLost if they fail."""
+        """Use a worker's pipes exclusively. Any exception ends the workers; that of a failing pipe is a WorkerLost."""
         with self._in_use:
-            if iteration != self._iteration:
-                raise BadArgument(
-                    "the loader's workers serve another iteration that began later",
-                    "finish one iteration before the next, or make a FeatureLoader for each",
-                )
+            self._check_serves(iteration)
             try:
                 yield
             except (EOFError, OSError) as error:
+                self._check_serves(iteration)
                 raise self._lost(worker, error) from error
+            except BaseException:  # which may leave part of a message in the pipe
+                self._abort()
+                raise
+
+    def _check_serves(self, iteration: int) -> None:
+        """Raise BadArgument unless the workers serve this iteration."""
+        if self._closed:
+            raise BadArgument(
+                "the loader was closed within this iteration",
+                "close it after the last batch, or resume from state_dict() in a new iteration",
+            )
+        if iteration != self._iteration:
+            raise BadArgument(
+                "the loader's workers serve another iteration that began later",
+                "finish one iteration before the next, or make a FeatureLoader for each",
+            )
 
     def _lost(self, worker: _Worker, error: Exception) -> WorkerLost:
         if isinstance(error, TimeoutError):
@@ -123,9 +147,7 @@ class WorkerPool:
         else:
             worker.process.join(_EXIT_SECONDS)
             event = f"is gone: {_ending(worker.process.exitcode)}"
-        for other in self._workers:
-            other.process.kill()
-        self.close()
+        self._abort()
         return WorkerLost(
             f"a worker {event}",
             Hint(
@@ -133,6 +155,15 @@ class WorkerPool:
                 f" could not start, {_GUARD}"
             ),
         )
+
+    def _abort(self) -> None:
+        """End the workers at once; a later iteration starts new ones."""
+        self._kill()
+        _end(self._workers, self._process)
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.process.kill()
 
     def _started(self) -> _Worker:
         context: Any = multiprocessing.get_context(self._start)
@@ -145,12 +176,24 @@ class WorkerPool:
         process = context.Process(target=run, args=arguments, daemon=True)
         try:
             process.start()
+        except (AttributeError, TypeError, pickle.PicklingError) as error:
+            raise _unpicklable(self._dataset, error) from error
         except (RuntimeError, AssertionError) as error:
             # A worker that imports an unguarded program may not start processes; nor may any daemonic process.
             raise WorkerLost(f"a worker cannot be started: {error}", f"{_GUARD}; workers=0 starts none") from error
         their_requests.close()
         their_replies.close()  # only the worker holds the writing end now, so that its death ends the reading
         return _Worker(process, requests, message_pipe.Receiver(replies))
+
+
+def _unpicklable(dataset: FeatureDataset, error: Exception) -> BadArgument:
+    target = dataset.target_function
+    if target is None:
+        return BadArgument(f"the dataset cannot be pickled for a worker: {error}", Hint("give 0 [workers]"))
+    return BadArgument(
+        f"target={getattr(target, '__qualname__', repr(target))} cannot be pickled for a worker: {error}",
+        Hint("give a [target] that is defined at the top level of a module, or 0 [workers]"),
+    )
 
 
 def _ending(code: int | None) -> str:

@@ -25,6 +25,11 @@ def register(resource: ForkAware) -> None:
     _REGISTERED.add(resource)
 
 
+def is_registered(resource: ForkAware) -> bool:
+    """Whether `register` was called for an object."""
+    return resource in _REGISTERED
+
+
 def _reset_after_fork() -> None:
     for resource in list(_REGISTERED):
         resource.reset_after_fork()

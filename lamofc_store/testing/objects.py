@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from lamofc_store.storage import Range
-from lamofc_store.testing.place import OBJECT, THREADS, Place, must_raise
+from lamofc_store.testing.place import OBJECT, THREADS, Place, must_raise, must_return
 
 
 class ObjectTests(Place):
@@ -16,7 +16,7 @@ class ObjectTests(Place):
     # Objects
 
     def test_objects_come_back(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         for number, data in enumerate((b"", b"\0", b"text", bytes(range(256)) * 5000)):
             path = f"folder/{number}/deep/object"
             storage.write(path, data)
@@ -26,7 +26,7 @@ class ObjectTests(Place):
         assert storage.read(OBJECT) == b"from elsewhere", "read: it does not see an object that another writer wrote"
 
     def test_a_local_file_is_written_and_gone(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         file = storage.scratch_dir() / "unfinished"
         file.write_bytes(b"from a file")
         storage.write(OBJECT, file)
@@ -34,13 +34,13 @@ class ObjectTests(Place):
         assert not file.exists(), "write: the local file must be removed or moved into place"
 
     def test_a_write_replaces_an_object(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         for data in (b"long and old", b"new"):
             storage.write(OBJECT, data)
             assert storage.read(OBJECT) == data, "write: it must replace the object whole"
 
     def test_nobody_reads_half_an_object(self) -> None:
-        storage, stop = self.new_storage(), Event()
+        storage, stop = self.empty_storage(), Event()
         contents = [letter * 300_000 for letter in (b"a", b"b")]
         storage.write(OBJECT, contents[0])
 
@@ -56,7 +56,7 @@ class ObjectTests(Place):
             writer.result()
 
     def test_a_missing_object_is_file_not_found(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         storage.write("there/object", b"data")
         for path in ("missing", "there/missing", "there/object2", "missing/object"):
             must_raise(FileNotFoundError, "read of a missing object", storage.read, path)
@@ -67,7 +67,7 @@ class ObjectTests(Place):
     # Ranges
 
     def test_ranges_come_in_the_order_of_the_request(self) -> None:
-        storage, data = self.new_storage(), bytes(range(200))
+        storage, data = self.empty_storage(), bytes(range(200))
         storage.write("a", data)
         storage.write("b", data[::-1])
         ranges = [("b", 10, 5), ("a", 0, 200), ("a", 150, 20), ("a", 160, 20), ("a", 150, 20), ("b", 0, 1)]
@@ -78,7 +78,7 @@ class ObjectTests(Place):
         assert storage.read_ranges([]) == [], "read_ranges: no range, no bytes"
 
     def test_ranges_end_where_the_object_ends(self) -> None:
-        storage, data = self.new_storage(), b"0123456789"
+        storage, data = self.empty_storage(), b"0123456789"
         storage.write(OBJECT, data)
         for start, length in ((5, 0), (0, 0), (8, 2), (8, 5), (0, 1000), (10, 1), (10, 0), (50, 3)):
             (content,) = storage.read_ranges([Range(OBJECT, start, length)])
@@ -88,7 +88,7 @@ class ObjectTests(Place):
             )
 
     def test_threads_read_at_once(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         for number in range(THREADS):
             storage.write(f"objects/{number}", bytes([number]) * 1000)
 
@@ -103,7 +103,7 @@ class ObjectTests(Place):
     # Listing and deleting
 
     def test_listing(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         assert (storage.names(""), list(storage.walk(""))) == ([], []), "a new storage must have no objects"
         paths = ["a/2", "a/1", "a/deep/er/1", "ab/1", "top", "a/%20 ü+=~@,()"]
         for path in paths:
@@ -118,10 +118,11 @@ class ObjectTests(Place):
         assert list(storage.walk("missing")) == [], "walk: nothing for a folder that is not there"
 
     def test_delete(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         for path in ("a/1", "a/2", "a/deep/1", "b"):
             storage.write(path, b"data")
-        storage.delete(path for path in ("a/1", "missing", "a/deep/1", "missing/too"))
+        paths = (path for path in ("a/1", "missing", "a/deep/1", "missing/too"))
+        must_return("delete of objects, of which some are missing", storage.delete, paths)
         assert [stored.path for stored in storage.walk("a")] == ["a/2"], "delete: these objects and no others"
         must_raise(FileNotFoundError, "read of a deleted object", storage.read, "a/1")
         storage.delete(["a/2"])
@@ -129,7 +130,7 @@ class ObjectTests(Place):
         assert storage.read("b") == b"data", "delete: it removed an object that was not named"
 
     def test_clock_stamps_objects(self) -> None:
-        storage = self.new_storage()
+        storage = self.empty_storage()
         before = storage.clock()
         storage.write(OBJECT, b"data")
         after = storage.clock()

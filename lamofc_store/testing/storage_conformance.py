@@ -31,7 +31,7 @@ class StorageConformance(ObjectTests, SharingTests):
         from lamofc_store.opening import open as open_store
         from lamofc_store.sample import Sample
 
-        storage = self.new_storage()
+        storage = self.empty_storage()
         tensors = [torch.arange(12.0).reshape(3, 4) + number for number in range(3)]
         with open_store(storage, "w-") as store:
             store.ingest([Sample(f"s{n}", {"x": tensor}) for n, tensor in enumerate(tensors)], codec="raw")

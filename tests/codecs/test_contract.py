@@ -8,8 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from lamofc_codecs import CODECS, Codec, CodecError, Encoding, Options, Profile, Quality, Source
+from lamofc_codecs import (
+    CODECS,
+    Codec,
+    CodecError,
+    Encoding,
+    Options,
+    Profile,
+    Quality,
+    Source,
+    encode,
+    fit,
+    open_codec,
+)
 from lamofc_codecs.contract import check_class
+from lamofc_codecs.stats import NO_DISTORTION
 from lamofc_codecs.testing.conformance import CodecConformance
 
 
@@ -56,6 +69,7 @@ def test_the_codecs_here_fulfil_the_contract() -> None:
             r"`encode` cannot be called as encode\(source, quality\).*Code one",
         ),
         (variant(fit=classmethod(lambda cls, samples: None)), r"`fit` cannot be called as fit\(samples, quality, opt"),
+        (variant(__init__=lambda self: None), r"`__init__` cannot be called as __init__\(profile\).*Check the profile"),
         (variant(id="Sound!"), r"`id` is 'Sound!'"),
         (variant(id=None), r"`id` is None"),
         (variant(number=7), "`number` is 7, not a whole number from 128 to 255"),
@@ -101,17 +115,37 @@ def test_every_conformance_test_names_a_missing_method() -> None:
 
 @pytest.mark.usefixtures("codecs")
 @pytest.mark.parametrize(
-    ("method", "words"),
+    ("encoding", "words"),
     [
-        ({"encode": lambda self, source, quality: b"bytes"}, "encode returns the layers.*it returned b'bytes'"),
-        ({"encode": lambda self, source, quality: Encoding(())}, "`layers` is a tuple of bytes, one at least"),
-        ({"encode": lambda self, source, quality: Encoding((b"", b""))}, "`errors` has the error of each prefix"),
-        ({"decode": lambda self, layers, out: out}, "decode fills `out` and returns nothing"),
+        (b"bytes", "codec variant: `encode` returned bytes b'bytes', not a lamofc_codecs.Encoding.*: Code one tensor"),
+        (Encoding(()), r"`layers` is tuple \(\), not a tuple of bytes, one at least"),
+        (Encoding(b"bytes"), "`layers` is bytes b'bytes', not a tuple of bytes"),  # type: ignore[arg-type]
+        (Encoding((b"", b"")), "returned 2 layers and 1 `errors`, not one for each prefix"),
+        (Encoding((b"", b""), (NO_DISTORTION,) * 2), "returned 2 layers, but the codec has no method `lay"),
     ],
 )
-def test_wrong_results_are_named(method: dict[str, Any], words: str) -> None:
-    with pytest.raises(AssertionError, match=words):
-        conformance(variant(id="variant", **method)).test_encode_and_decode_return_what_they_promise()
+def test_what_encode_returns_is_checked(encoding: object, words: str) -> None:
+    kind = variant(id="variant", encode=lambda self, source, quality: encoding)
+    with pytest.raises(CodecError, match=words):
+        conformance(kind).test_encode_and_decode_return_what_they_promise()
+    with pytest.raises(CodecError, match=words) as refused:
+        encode([torch.zeros(2, 3)], fit("variant", []))
+    assert "README" in refused.value.cure
+
+
+@pytest.mark.usefixtures("codecs")
+def test_decode_returns_nothing() -> None:
+    kind = variant(id="variant", decode=lambda self, layers, out: out)
+    with pytest.raises(AssertionError, match="decode fills `out` and returns nothing"):
+        conformance(kind).test_encode_and_decode_return_what_they_promise()
+
+
+@pytest.mark.usefixtures("codecs")
+def test_a_codec_that_is_not_initialised_is_named() -> None:
+    CODECS.register(variant(id="variant", __init__=lambda self, profile: None))
+    with pytest.raises(CodecError, match="codec variant: `__init__` of Variant does not set `bulk`") as refused:
+        open_codec(fit("variant", []))
+    assert "super().__init__(profile)" in refused.value.cure
 
 
 @pytest.mark.usefixtures("codecs")
@@ -129,8 +163,6 @@ class Depth(Options):
 
 @pytest.mark.usefixtures("codecs")
 def test_without_a_fit_of_its_own_the_profile_holds_options_and_quality() -> None:
-    from lamofc_codecs import fit
-
     CODECS.register(variant(id="deep", options=Depth, qualities=("step",)))
     assert dict(fit("deep", []).config) == {"depth": 3}
     assert dict(fit("deep", [], Quality(step=0.5), depth=9).config) == {"depth": 9, "quality": {"step": 0.5}}

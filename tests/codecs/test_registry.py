@@ -1,12 +1,16 @@
 """Every codec is registered once and written down; codecs of other packages are found when they are needed."""
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
 import torch
@@ -149,11 +153,57 @@ def test_a_codec_with_the_id_of_another_is_refused() -> None:
 
     registry = Registry([Raw, Mine], list)
     registry.register(Mine)
-    anew = type("Mine", (Mine,), {"__module__": Mine.__module__, "__qualname__": Mine.__qualname__})
+    with pytest.raises(CodecError, match=r"of .*Other clashes with codec 'mine', number 200, of .*\.Mine\b") as clash:
+        registry.register(Other)
+    assert "an id and a number of its own" in clash.value.cure
+
+
+def again(**attributes: object) -> type[Codec]:
+    """Define the class `Mine` again, as a cell of a notebook that is run twice does."""
+    place = {"__module__": Mine.__module__, "__qualname__": Mine.__qualname__}
+    return type("Mine", (Mine,), place | attributes)
+
+
+def test_a_class_that_is_defined_again_replaces_the_former() -> None:
+    registry, anew, renumbered = Registry([Raw, Mine], list), again(), again(number=210)
     registry.register(anew)
     assert registry["mine"] is registry.by_number(200) is anew
-    with pytest.raises(CodecError, match="clashes with codec 'mine', number 200"):
-        registry.register(Other)
+    registry.register(renumbered)
+    assert registry["mine"] is registry.by_number(210) is renumbered
+    with pytest.raises(UnknownCodec, match="number 200"):
+        registry.by_number(200)
+    with pytest.raises(CodecError, match=r"'other', number 210.* clashes with codec 'mine', number 210") as clash:
+        registry.register(again(id="other", number=210))
+    assert "keep the id of a class that is defined again" in clash.value.cure
+
+
+def test_an_open_profile_gets_the_codec_that_is_defined_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_codecs", "_numbered"):
+        monkeypatch.setattr(CODECS, name, getattr(CODECS, name))
+    CODECS.register(Mine)
+    profile, anew = fit("mine", []), again()
+    assert type(open_codec(profile)) is Mine
+    CODECS.register(anew)
+    assert type(open_codec(profile)) is anew and open_codec(profile) is open_codec(profile)
+
+
+def test_threads_may_register_at_once() -> None:
+    barrier = Barrier(2)
+
+    class Meeting(dict[str, type[Codec]]):
+        """Codecs that two threads would read at once, were there no lock."""
+
+        def values(self) -> Any:
+            with contextlib.suppress(BrokenBarrierError):
+                barrier.wait(0.1)
+            return super().values()
+
+    registry = Registry([Raw], list)
+    registry._codecs = Meeting(registry._codecs)
+    with ThreadPoolExecutor(2) as threads:
+        registered = [threads.submit(registry.register, codec) for codec in (Mine, SameNumber)]
+    (clash,) = filter(None, (future.exception() for future in registered))
+    assert "clashes" in str(clash)
 
 
 def test_a_codec_that_cannot_be_loaded_spoils_no_other() -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lamofc_codecs.abilities import Grouped
 from lamofc_codecs.codec import Codec
+from lamofc_codecs.contract import check_encoding
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.pipeline.figures import figures_of, item_figures, part_figures
 from lamofc_codecs.profile import Profile
@@ -60,7 +61,7 @@ class Encoder:
         source = replace(Source.of(tensor, codec.bulk, tuple(map(len, items))), device=self.device)
         grid = Grid(tuple(map(len, items)), (tensor.shape[1],), (_dtype_name(tensor),))
         grid.check()
-        encoding = codec.encode(source, self.quality)
+        encoding = self._encoding(source)
         record = _record(self.profile, codec, grid, source, encoding)
         gains = encoding.reached and len(record.data) <= least_size(source.tensor)
         if not gains and codec.id != LOSSLESS:
@@ -70,6 +71,12 @@ class Encoder:
             if not encoding.reached or len(record.data) > len(exact_record.data):
                 record, encoding = exact_record, exact
         return replace(record, items=tuple(item_figures(source, codec, encoding))) if len(items) > 1 else record
+
+    def _encoding(self, source: Source) -> Encoding:
+        """Return the codec's encoding, or refuse one that breaks the contract of codecs."""
+        encoding = self.codec.encode(source, self.quality)
+        check_encoding(self.codec, encoding)
+        return encoding
 
     def _encode_group(self, features: Mapping[str, Tensor]) -> Record:
         """Code features that share their tokens into one record."""
@@ -89,7 +96,7 @@ class Encoder:
         grid = Grid((len(tensors[0]),), widths, dtypes)
         grid.check()
         source = replace(Source.of_parts(tensors, codec.bulk), device=self.device)
-        encoding = codec.encode(source, self.quality)
+        encoding = self._encoding(source)
         if not encoding.reached:
             raise UnsupportedInput(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
         record = _record(self.profile, codec, grid, source, encoding)

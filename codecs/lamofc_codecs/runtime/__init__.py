@@ -7,7 +7,7 @@ from lamofc_codecs.runtime.casts import LARGEST_HALF, as_dtype, convert, convert
 from lamofc_codecs.runtime.checksum import crc32c, crc32c_span
 from lamofc_codecs.runtime.deprecation import former_names
 from lamofc_codecs.runtime.devices import is_usable_device
-from lamofc_codecs.runtime.float32_range import describe_lost, lost_in_float32
+from lamofc_codecs.runtime.float32_range import describe_lost, lost_in_float32, scale_of_tiny
 from lamofc_codecs.runtime.intrinsics import load16, store16
 from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
 from lamofc_codecs.runtime.lazy_attribute import lazy
@@ -35,6 +35,7 @@ __all__ = [
     "lazy",
     "load16",
     "lost_in_float32",
+    "scale_of_tiny",
     "single_threaded",
     "stay_single_threaded",
     "store16",

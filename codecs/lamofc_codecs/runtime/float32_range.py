@@ -1,9 +1,20 @@
-"""Find the values of a tensor that float32 cannot hold, in which lossy codecs compute."""
+"""The range of float32, in which lossy codecs compute: values that it cannot hold, and squares that it would lose."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+_TINY = 2.0**-40
+"""A largest value below which squares are computed at another scale."""
+_MAX_SCALE_EXPONENT = 126
+
+
+def scale_of_tiny(largest: float) -> float:
+    """Return the power of two that brings a tiny largest value near 1, so that float32 holds squares; 1 for others."""
+    return 2.0 ** min(-math.frexp(largest)[1], _MAX_SCALE_EXPONENT) if 0 < largest < _TINY else 1.0
 
 
 def lost_in_float32(tensor: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ class WaterFilling:
         variance, tokens = self._falling
         reducible = max(budget - self.irreducible, _MIN_BUDGET_SHARE * budget)
         tails = tokens @ variance - np.cumsum(tokens * variance)
-        return self._step((reducible - tails) / np.maximum(np.cumsum(tokens), _MIN_VARIANCE))
+        with np.errstate(over="ignore"):  # columns of no token have an infinite level, which fits none
+            return self._step((reducible - tails) / np.maximum(np.cumsum(tokens), _MIN_VARIANCE))
 
     def step_for_bits(self, budget: float) -> float:
         """Return the step that takes this many bits over all tokens."""

@@ -15,10 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import reprlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import accumulate
 from pathlib import Path
@@ -28,17 +28,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.abilities import Layered
 from lamofc_codecs.api import decode, encode, fit
 from lamofc_codecs.codec import Codec
-from lamofc_codecs.contract import check_class
+from lamofc_codecs.contract import check_class, check_encoding
 from lamofc_codecs.errors import CorruptRecord, UnknownProfile, UnsupportedInput
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record, inspect, pack, sections
 from lamofc_codecs.registry import CODECS, codec_class, open_codec
-from lamofc_codecs.source import Encoding, Source
+from lamofc_codecs.source import Source
 from lamofc_codecs.stats import Bulk
+from lamofc_codecs.testing.assertions import must_be_at_most, must_equal, must_match, must_raise
 from lamofc_codecs.testing.samples import SHAPES, feature
 
 _DECODE_ELSEWHERE = """
@@ -84,9 +84,13 @@ class CodecConformance:
         record = encode([tensor], profile)[0]
         return record, decode([record.data], profile)[0]
 
+    def compressible(self) -> Tensor:
+        """Make a tensor for which the codec takes fewer bytes than `raw`; override it if this one is none."""
+        return feature(900, 64, 900)
+
     def check_figures(self, source: Tensor, decoded: Tensor, record: Record) -> None:
         """Compare the figures of the record with those computed from the tensors."""
-        assert (decoded.dtype, decoded.shape) == (source.dtype, source.shape)
+        must_equal("decode, dtype and shape", (decoded.dtype, decoded.shape), (source.dtype, source.shape))
         x, y = (tensor.to(torch.float32).numpy().astype(np.float64) for tensor in (source, decoded))
         bulk = Bulk.of(self.profile(source.shape[1]))
         mean = x.mean(0) if bulk is None and len(x) else (0 if bulk is None else bulk.mean.astype(np.float64))
@@ -102,39 +106,46 @@ class CodecConformance:
         }
         scale = max(1.0, float(np.abs(x).max(initial=0))) ** 2
         for name, expected in figures.items():
-            assert abs(getattr(record, name) - expected) <= 1e-6 * abs(expected) + 1e-12 * scale, (
-                name,
-                expected,
-                record,
+            measured = getattr(record, name)
+            assert abs(measured - expected) <= 1e-6 * abs(expected) + 1e-12 * scale, (
+                f"{name} of the record: expected {expected:.9g}, measured {measured:.9g}"
             )
-        assert record.bulk_sse <= self.noise * 1.03 * record.signal, (record.bulk_sse, record.signal)
-        assert sum(layer.bytes for layer in record.layers) == len(record.data)
-        assert record.layers[-1].sse == record.sse
+        must_be_at_most("bulk_sse of the record", record.bulk_sse, self.noise * 1.03 * record.signal)
+        must_equal("bytes of all layers", sum(layer.bytes for layer in record.layers), len(record.data))
+        must_equal("sse of the last layer", record.layers[-1].sse, record.sse)
 
     def test_the_class_fulfils_the_contract(self) -> None:
         codec = open_codec(self.profile(5))
-        assert type(codec) is CODECS[self.codec_id()]
-        assert codec.bulk is None or len(codec.bulk.mean) == 5
-        assert self.quality is None or self.quality.kind in codec.qualities
+        must_equal("class of the opened codec", type(codec), CODECS[self.codec_id()])
+        if codec.bulk is not None:
+            must_equal("channels of the profile's bulk", len(codec.bulk.mean), 5)
+        if self.quality is not None:
+            kind = self.quality.kind
+            assert kind in codec.qualities, f"qualities: expected {kind!r} among them, measured {codec.qualities}"
 
     def test_encode_and_decode_return_what_they_promise(self) -> None:
         codec, source = open_codec(self.profile(5)), feature(12, 5, 8)
         encoding = codec.encode(Source.of(source, codec.bulk), None)
-        purpose = "encode returns the layers of a record and the errors that they leave"
-        assert isinstance(encoding, Encoding), f"{purpose}, as a lamofc_codecs.Encoding; it returned {encoding!r}"
-        layers = encoding.layers
-        assert isinstance(layers, tuple) and layers and all(isinstance(layer, bytes) for layer in layers), (
-            f"{purpose}: `layers` is a tuple of bytes, one at least; it is {layers!r}"
-        )
-        assert len(encoding.errors) == len(layers), (
-            f"{purpose}: `errors` has the error of each prefix of the {len(layers)} layers; it has {encoding.errors!r}"
-        )
-        assert len(layers) == 1 or isinstance(codec, Layered), (
-            f"encode returned {len(layers)} layers: a codec of several layers has the method `layers_per_level`"
-        )
+        check_encoding(codec, encoding)
         out = torch.full((12, 5), 7.0)
-        answer: object = codec.decode([memoryview(layer) for layer in layers], out)
-        assert answer is None, f"decode fills `out` and returns nothing; it returned {answer!r}"
+        answer: object = codec.decode([memoryview(layer) for layer in encoding.layers], out)
+        assert answer is None, f"decode fills `out` and returns nothing; it returned {reprlib.repr(answer)}"
+
+    def test_encoding_again_gives_the_same_bytes(self) -> None:
+        codec = open_codec(self.profile(31))
+        source = Source.of(feature(60, 31, 11), codec.bulk)
+        first, second = (codec.encode(source, None) for _ in range(2))
+        must_equal("layers of a second encode", second.layers, first.layers)
+        must_equal("errors of a second encode", second.errors, first.errors)
+
+    def test_a_record_is_of_this_codec(self) -> None:
+        source = self.compressible()
+        record, _ = self.coded(source)
+        written = CODECS.by_number(inspect(record.data).number)
+        assert written is CODECS[self.codec_id()], (
+            f"codec of a record: expected {self.codec_id()}, measured {written.id}, which replaces a codec that"
+            " misses the quality or saves no byte"
+        )
 
     def test_shapes_come_back(self) -> None:
         for tokens, channels in SHAPES:
@@ -142,8 +153,9 @@ class CodecConformance:
             record, decoded = self.coded(source)
             self.check_figures(source, decoded, record)
             header = inspect(record.data)
-            assert (header.tokens, header.channels, header.dtype) == ((tokens,), (channels,), "float32")
-            assert header.payload_bits == record.payload_bits
+            form = (header.tokens, header.channels, header.dtype)
+            must_equal("tokens, channels and dtype of the header", form, ((tokens,), (channels,), "float32"))
+            must_equal("payload_bits of the record", record.payload_bits, header.payload_bits)
 
     def test_dtypes_come_back(self) -> None:
         for dtype in self.dtypes:
@@ -155,7 +167,7 @@ class CodecConformance:
         for dtype in self.dtypes:
             noise = torch.randint(0, 256, (11, 5 * dtype.itemsize), generator=torch.Generator().manual_seed(3))
             for source in (noise.to(torch.float32).to(dtype), feature(1, 3, 4, dtype), torch.zeros(0, 4, dtype=dtype)):
-                assert len(self.coded(source)[0].data) <= source.nbytes + 64
+                must_be_at_most("bytes of a record", len(self.coded(source)[0].data), source.nbytes + 64)
 
     def test_a_record_does_not_depend_on_its_batch_or_the_threads(self) -> None:
         sources = [feature(tokens, 64, tokens) for tokens in (900, 1, 900, 0, 700)]
@@ -165,9 +177,10 @@ class CodecConformance:
         try:
             for number in (1, 2, 4):
                 torch.set_num_threads(number)
-                assert [record.data for record in encode(sources, profile)] == alone
+                together = [record.data for record in encode(sources, profile)]
+                must_equal(f"records of a batch, {number} threads", together, alone)
                 for data, decoded in zip(alone, decode(alone, profile), strict=True):
-                    assert torch.equal(decode([data], profile)[0], decoded)
+                    must_match(f"decoded in a batch, {number} threads", decoded, decode([data], profile)[0])
         finally:
             torch.set_num_threads(threads)
 
@@ -185,25 +198,25 @@ class CodecConformance:
         assert ran.returncode == 0, f"another process cannot decode the record:\n{ran.stderr}"
         answer = ran.stdout.strip()
         digest = hashlib.sha256(decoded.view(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
-        assert answer == f"{digest} {tuple(source.shape)} {source.dtype}"
+        must_equal("decoded by another process", answer, f"{digest} {tuple(source.shape)} {source.dtype}")
 
     def test_the_profile_survives_its_file_and_its_config_is_json(self) -> None:
         profile = self.profile(31)
         again = Profile.load(profile.data)
-        assert (again, again.codec, dict(again.config)) == (profile, self.codec_id(), dict(profile.config))
-        assert json.loads(json.dumps(dict(profile.config))) == dict(profile.config)
+        must_equal("profile read from its file", (again.id, again.codec), (profile.id, self.codec_id()))
+        must_equal("config after JSON", json.loads(json.dumps(dict(again.config))), dict(profile.config))
         fitted_again = fit(
             self.codec_id(), [feature(90, 31, -seed) for seed in (1, 2, 3)], self.quality, **self.options
         )
-        assert fitted_again.id == profile.id
+        must_equal("profile of a second fit", fitted_again.id, profile.id)
 
     def test_another_codec_and_another_profile_are_refused(self) -> None:
         record, _ = self.coded(feature(50, 31, 6))
         if codec_class(record.codec).needs_profile:
-            _raises(UnknownProfile, partial(decode, [record.data], None))
+            must_raise(UnknownProfile, "decode without a profile", partial(decode, [record.data], None))
             other = self.profile(5)
             if other != self.profile(31):
-                _raises(UnknownProfile, partial(decode, [record.data], other))
+                must_raise(UnknownProfile, "decode with another profile", partial(decode, [record.data], other))
 
     def test_out_and_dtype(self) -> None:
         source = feature(50, 31, 7)
@@ -211,22 +224,23 @@ class CodecConformance:
         profile = self.profile(31)
         for dtype in (torch.float32, torch.float16):
             out = torch.full((50, 31), 7.0, dtype=dtype)
-            assert decode([record.data], profile, out=[out])[0] is out
-            assert torch.equal(out, decoded.to(dtype))
-            assert torch.equal(decode([record.data], profile, dtype=dtype)[0], decoded.to(dtype))
-        _raises(UnsupportedInput, partial(decode, [record.data], profile, out=[torch.empty(31, 50)]))
+            assert decode([record.data], profile, out=[out])[0] is out, "decode(out=...): expected `out` itself"
+            must_match(f"decoded into `out` of {dtype}", out, decoded.to(dtype))
+            must_match(f"decoded to {dtype}", decode([record.data], profile, dtype=dtype)[0], decoded.to(dtype))
+        wrong = partial(decode, [record.data], profile, out=[torch.empty(31, 50)])
+        must_raise(UnsupportedInput, "decode into another shape", wrong)
 
     def test_items_of_one_record(self) -> None:
         items = [feature(tokens, 31, tokens) for tokens in (3, 0, 1, 40)]
         profile = self.profile(31)
         record = encode([items], profile)[0]
-        assert inspect(record.data).tokens == (3, 0, 1, 40)
+        must_equal("tokens of the items", inspect(record.data).tokens, (3, 0, 1, 40))
         decoded = decode([record.data], profile)
-        assert [tuple(tensor.shape) for tensor in decoded] == [(3, 31), (0, 31), (1, 31), (40, 31)]
-        chosen = decode([record.data], profile, items=[3, 0])
-        assert torch.equal(chosen[0], decoded[3])
-        assert torch.equal(chosen[1], decoded[0])
-        _raises(UnsupportedInput, partial(decode, [record.data], profile, items=[4]))
+        shapes = [tuple(tensor.shape) for tensor in decoded]
+        must_equal("shapes of the items", shapes, [(3, 31), (0, 31), (1, 31), (40, 31)])
+        for item, chosen in zip((3, 0), decode([record.data], profile, items=[3, 0]), strict=True):
+            must_match(f"item {item} by itself", chosen, decoded[item])
+        must_raise(UnsupportedInput, "decode of item 4 of 4", partial(decode, [record.data], profile, items=[4]))
 
     def test_every_damaged_byte_is_found(self) -> None:
         record, _ = self.coded(feature(12, 5, 8))
@@ -235,9 +249,11 @@ class CodecConformance:
             for bit in (0, 7):
                 damaged = bytearray(record.data)
                 damaged[place] ^= 1 << bit
-                _raises(CorruptRecord, partial(decode, [damaged], self.profile(5)))
+                act = partial(decode, [damaged], self.profile(5))
+                must_raise(CorruptRecord, f"decode with bit {bit} of byte {place} changed", act)
             if place not in ends:
-                _raises(CorruptRecord, partial(decode, [record.data[:place]], self.profile(5)))
+                act = partial(decode, [record.data[:place]], self.profile(5))
+                must_raise(CorruptRecord, f"decode of the first {place} bytes", act)
 
     def test_forged_sections_do_no_harm(self) -> None:
         # The checksums of the forged sections are right, so the codec itself must check every byte.
@@ -259,13 +275,4 @@ class CodecConformance:
                     decoded = decode([data], self.profile(channels))[0]
                 except CorruptRecord:
                     continue
-                assert decoded.shape == (tokens, channels)
-
-
-def _raises(expected: type[Exception], act: Callable[[], object]) -> None:
-    """Fail unless the call raises this error; another error passes through."""
-    try:
-        act()
-    except expected:
-        return
-    raise AssertionError(f"expected {expected.__name__}, but nothing was raised")
+                must_equal("shape decoded from forged sections", tuple(decoded.shape), (tokens, channels))

@@ -66,6 +66,32 @@ SAMPLES = [correlated(-seed) for seed in range(1, 9)]
 PROFILE = fit("klt", SAMPLES)
 
 
+@pytest.mark.parametrize("exponent", [-20, -25, -30, -38, -44])
+@pytest.mark.parametrize("quality", [{"snr_db": 20}, {"bpfp": 3.0}])
+def test_tiny_features_keep_their_quality(quality: dict[str, float], exponent: int) -> None:
+    target = Quality(**quality)  # type: ignore[arg-type]
+    samples = [sample * 10.0**exponent for sample in SAMPLES[:4]]
+    record = encode(samples[:1], fit("klt", samples[1:], target))[0]
+    usual = encode(SAMPLES[:1], fit("klt", SAMPLES[1:4], target))[0]
+    if exponent >= -25:
+        assert record.codec == "klt" and len(record.data) == pytest.approx(len(usual.data), rel=0.05)
+        assert snr_db(record) == pytest.approx(snr_db(usual), abs=0.3)
+    else:  # the step would be below the least one of records
+        assert (record.codec, record.sse) == ("raw", 0)
+
+
+def test_a_step_below_the_least_of_records_loses_nothing() -> None:
+    sample = SAMPLES[0] * 1e-30
+    record = encode([sample], fit("klt", [sample], Quality(step=1e-31)))[0]
+    assert (record.codec, record.sse) == ("raw", 0)
+
+
+def test_a_group_of_which_one_feature_is_all_but_zero_is_fitted() -> None:
+    groups = [{"tiny": sample * 1e-39, "usual": sample} for sample in SAMPLES[:4]]
+    record = encode(groups[:1], fit("klt", groups[1:], Quality(snr_db=20)))[0]
+    assert snr_db(record) > 19.8
+
+
 def snr_db(record: Record) -> float:
     return float(10 * np.log10(record.signal / record.bulk_sse))
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from lamofc_codecs.stats.rate_control import (
@@ -19,6 +20,7 @@ from lamofc_codecs.stats.rate_control import (
     nearest_rate,
     round_step,
 )
+from lamofc_codecs.stats.water_filling import WaterFilling
 
 
 @dataclass(frozen=True)
@@ -114,3 +116,10 @@ def test_decibels_become_a_finite_budget() -> None:
     assert doublings(8.0) == 3.0
     assert math.isfinite(doublings(0.0))
     assert doublings(0.0, -16.0) == -16.0
+
+
+def test_bands_without_tokens_do_not_count_in_the_prediction_of_a_step() -> None:
+    variance = np.array([[4e12, 1e12], [1e12, 1e11]])
+    with_empty = WaterFilling(variance, np.array([0.0, 5.0]))
+    alone = WaterFilling(variance[1:], np.array([5.0]))
+    assert with_empty.step_for_error(1e10) == pytest.approx(alone.step_for_error(1e10))

@@ -1,14 +1,20 @@
 """The conformance class finds what it is there to find."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 import torch
 
-from lamofc_codecs import Encoding, Quality, Source
+from lamofc_codecs import CorruptRecord, Encoding, Quality, Source
 from lamofc_codecs.raw.codec import Raw
 from lamofc_codecs.stats.distortion import Distortion
+from lamofc_codecs.testing.assertions import must_match, must_raise
 from lamofc_codecs.testing.conformance import CodecConformance
 from lamofc_codecs.uniform.codec import Uniform
 
@@ -24,7 +30,7 @@ class Plain(CodecConformance):
 
 
 def test_more_noise_than_promised() -> None:
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match=r"bulk_sse of the record: expected at most [\d.e+]+, measured [\d.e+]+$"):
         Noisier().test_shapes_come_back()
 
 
@@ -32,7 +38,7 @@ def test_a_false_figure() -> None:
     honest = Raw.encode
     with (
         patch.object(Raw, "encode", lambda *given: Encoding(honest(*given).layers, (Distortion(1.0, 0.0, 0.0),))),
-        pytest.raises(AssertionError, match="sse"),
+        pytest.raises(AssertionError, match=r"^sse of the record: expected \S+, measured 1$"),
     ):
         Plain().test_shapes_come_back()
 
@@ -45,8 +51,49 @@ def test_a_record_that_depends_on_what_came_before() -> None:
         seen += 1
         return Encoding((b"\0" + bytes([seen % 256]) * source.tensor.nbytes,))
 
-    with patch.object(Raw, "encode", encode), pytest.raises(AssertionError):
-        Plain().test_a_record_does_not_depend_on_its_batch_or_the_threads()
+    with patch.object(Raw, "encode", encode):
+        with pytest.raises(AssertionError, match=r"^records of a batch, 1 threads: expected .*, measured "):
+            Plain().test_a_record_does_not_depend_on_its_batch_or_the_threads()
+        with pytest.raises(AssertionError, match=r"^layers of a second encode: expected .*, measured "):
+            Plain().test_encoding_again_gives_the_same_bytes()
+
+
+def test_errors_that_differ_from_call_to_call() -> None:
+    honest, calls = Raw.encode, count(1.0)
+
+    def encode(*given: Any) -> Encoding:
+        return Encoding(honest(*given).layers, (Distortion(next(calls), 0.0, 0.0),))
+
+    with patch.object(Raw, "encode", encode), pytest.raises(AssertionError, match=r"^errors of a second encode: "):
+        Plain().test_encoding_again_gives_the_same_bytes()
+
+
+@pytest.mark.parametrize(
+    "change", [{"reached": False}, {"layers": (bytes(1 << 20),)}], ids=["misses the quality", "saves no byte"]
+)
+def test_a_codec_whose_records_are_raw(change: dict[str, Any]) -> None:
+    honest = Uniform.encode
+    with (
+        patch.object(Uniform, "encode", lambda *given: replace(honest(*given), **change)),
+        pytest.raises(AssertionError, match=r"^codec of a record: expected uniform, measured raw"),
+    ):
+        Noisier().test_a_record_is_of_this_codec()
+
+
+def test_assertions_name_the_figure_what_was_expected_and_what_was_measured() -> None:
+    failing = {
+        "shape decoded: expected (2,), measured (3,)": partial(must_match, "decoded", torch.zeros(3), torch.zeros(2)),
+        "values decoded: expected 0 different ones, measured 1": partial(
+            must_match, "decoded", torch.tensor([0.0, 1.0]), torch.zeros(2)
+        ),
+        "decode: expected CorruptRecord, measured no error": partial(must_raise, CorruptRecord, "decode", dict),
+        "decode: expected CorruptRecord, measured KeyError: 1": partial(
+            must_raise, CorruptRecord, "decode", partial({}.__getitem__, 1)
+        ),
+    }
+    for words, act in failing.items():
+        with pytest.raises(AssertionError, match=f"^{re.escape(words)}$"):
+            act()
 
 
 def test_a_decoder_that_trusts_its_bytes() -> None:

@@ -184,6 +184,13 @@ def test_an_iteration_that_is_broken_off_leaves_nothing_for_the_next(store: lamo
     assert all(map(_has_ended, pids))
 
 
+def test_a_target_that_cannot_be_pickled_is_named(store: lamofc.Store) -> None:
+    loader = FeatureLoader(store.dataset(["pooled"], target=lambda sample: 0), 2, workers=1, start="spawn")
+    with pytest.raises(BadArgument, match=r"target=.*<lambda> cannot be pickled for a worker: ") as refused:
+        next(iter(loader))
+    assert "at the top level of a module, or 0 workers=" in refused.value.cure
+
+
 def _has_ended(pid: int) -> bool:
     """Whether a process is gone, within seconds; a zombie is."""
     for _ in range(200):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from unittest import SkipTest
 
 import fsspec
 import pytest
@@ -158,6 +159,11 @@ class KeyErrors(DictStorage):
         return self.objects[path][0]
 
 
+class Uninitialised(DictStorage):
+    def __init__(self) -> None:
+        self.objects = {}
+
+
 class Padding(DictStorage):
     def read_ranges(self, ranges: list[Range]) -> list[bytes]:
         return [data.ljust(part.length) for part, data in zip(ranges, super().read_ranges(ranges), strict=True)]
@@ -213,25 +219,56 @@ class Piecewise(DictStorage):
     [
         (Overwriting, "test_create_writes_once", "create: False where there is an object"),
         (Racing, "test_one_of_many_threads_creates", r"create: True for \d of 8 concurrent calls"),
-        (KeyErrors, "test_a_missing_object_is_file_not_found", None),
+        (
+            KeyErrors,
+            "test_a_missing_object_is_file_not_found",
+            r"read of a missing object: FileNotFoundError is expected, the error was KeyError\('missing'\)",
+        ),
+        (Uninitialised, "test_objects_come_back", r"Uninitialised.__init__: it must call super\(\).__init__\(url\)"),
         (Padding, "test_ranges_end_where_the_object_ends", r"read_ranges: 5 bytes at 8 of 10 are b'89', not b'89   '"),
         (Unordered, "test_listing", "names: direct names of a folder, sorted"),
         (ByPrefix, "test_listing", "walk: objects under a folder, no others"),
-        (Lazy, "test_delete", None),
+        (Lazy, "test_delete", r"delete of objects, .* missing: no error is expected, the error was KeyError"),
         (WrongClock, "test_clock_stamps_objects", "both must be the same clock"),
         (Unverifying, "test_a_verified_file_is_verified_once", "verified_file whose check fails: ArithmeticError"),
         (SharedScratch, "test_a_forked_child_works_beside_its_parent", "the child needs a scratch folder of its own"),
-        (Forgetful, "test_it_works_on_after_close", None),
+        (Forgetful, "test_it_works_on_after_close", "read after close: no error is expected, .* FileNotFoundError"),
         (Piecewise, "test_nobody_reads_half_an_object", "write: a reader saw an object half written"),
     ],
 )
-def test_a_broken_storage_is_told_its_promise(storage: type[DictStorage], test: str, promise: str | None) -> None:
+def test_a_broken_storage_is_told_its_promise(storage: type[DictStorage], test: str, promise: str) -> None:
     class Broken(TestOwnStorage):
         def new_storage(self) -> Storage:
             return storage()
 
-    with pytest.raises(AssertionError if promise else Exception, match=promise):
+    with pytest.raises(AssertionError, match=promise):
         getattr(Broken(), test)()
+
+
+@pytest.mark.parametrize("method", ["new_storage", "raw_read", "raw_write"])
+def test_a_subclass_that_lacks_a_method_is_told_its_purpose(method: str) -> None:
+    lacking = type("Lacking", (TestOwnStorage,), {method: getattr(StorageConformance, method)})
+    with pytest.raises(NotImplementedError, match=rf"Lacking has no method {method}\(self.*\): "):
+        lacking().test_objects_come_back()
+
+
+def test_a_class_that_is_no_storage_is_told() -> None:
+    foreign = type("Foreign", (TestOwnStorage,), {"new_storage": lambda self: {}})
+    with pytest.raises(AssertionError, match=r"new_storage: dict is no subclass of lamofc_store.storage.Storage"):
+        foreign().test_objects_come_back()
+
+
+def test_checks_that_need_other_processes_are_skipped_by_name() -> None:
+    left_out = {}
+    for name in (name for name in dir(TestOwnStorage) if "process" in name or "pickled" in name or "wrote" in name):
+        with pytest.raises(SkipTest, match=r"TestOwnStorage.shared is False, so this is not checked: ") as skipped:
+            getattr(TestOwnStorage(), name)()
+        left_out[name] = str(skipped.value).partition(": ")[2]
+    assert left_out == {
+        "test_a_parent_reads_what_its_forked_child_wrote": "a parent reads what its forked child wrote",
+        "test_a_pickled_copy_is_the_same_place": "a pickled copy sees the same objects",
+        "test_one_of_many_processes_creates": "of several processes exactly one creates an object",
+    }
 
 
 @pytest.mark.parametrize("url", ["s3://bucket//store", "s3://bucket/a///b", "simplecache::s3://bucket//store"])

@@ -14,6 +14,7 @@ from lamofc_codecs.klt.encode.coefficients import Coefficients
 from lamofc_codecs.klt.encode.distortion import decode_level, restore_exact
 from lamofc_codecs.klt.encode.quantised import clamp_step
 from lamofc_codecs.klt.encode.rate_model import RateModel, side_bits
+from lamofc_codecs.klt.format import MIN_STEP
 from lamofc_codecs.klt.layers import STEP_RATIO
 from lamofc_codecs.runtime import convert
 from lamofc_codecs.stats import MAX_ERROR_RATIO, SearchTarget, SecantSteps, coarsest_within, nearest_rate
@@ -41,15 +42,19 @@ _MAX_COARSE_SHARE = 10**-0.35
 def encode_to_target(coefficients: Coefficients) -> tuple[Candidate, bool]:
     """Return the candidate of the coarsest step that meets the quality, and whether it does.
 
-    An error budget is met by at most 3 % (0.13 dB) above it.
+    An error budget is met by at most 3 % (0.13 dB) above it. A step is missed if it is below the least one of records,
+    and a rate if that least step is so coarse that the bits cannot be spent.
     """
     quality, model = coefficients.measure.quality, RateModel(coefficients)
     if quality.kind == "max_error":
         return _within_limit(model, quality.value), True
     if quality.kind == "step":
-        return _candidates(model, quality.value)(quality.value), True
+        return _candidates(model, quality.value)(quality.value), quality.value >= MIN_STEP
     if quality.kind == "bpfp":
-        return _at_rate(model, quality.value * coefficients.source.values.size), True
+        budget = quality.value * coefficients.source.values.size
+        candidate = _at_rate(model, budget)
+        spent = candidate.bits >= (1 - _RATE_TOLERANCE) * budget
+        return candidate, candidate.step > MIN_STEP or spent or candidate.error == 0
     return _within_error(model, coefficients.measure.budget)
 
 

@@ -180,9 +180,9 @@ def _fit_spreads(columns: Floats, band: NDArray[np.uint8], target_db: float) -> 
 
 def _fit_offsets(columns: Floats, band: NDArray[np.uint8], spreads: _Spreads) -> NDArray[np.uint8]:
     rows = slice(None, None, max(1, columns.size // _MAX_OFFSET_VALUES))
-    used = spreads.sigma > 0
-    spread = spreads.by_band[band[rows]][:, used] * CLASS_FACTORS[spreads.token_class[rows]][:, None]
-    return fit_offsets(columns[rows, used] / spread)
+    spread = spreads.by_band[band[rows]] * CLASS_FACTORS[spreads.token_class[rows]][:, None]
+    used = (spread > 0).all(0)  # which the product of a tiny spread and its factors may not be
+    return fit_offsets(columns[rows, used] / spread[:, used])
 
 
 def _token_class_table(token_class: NDArray[np.uint8]) -> NDArray[np.uint16]:

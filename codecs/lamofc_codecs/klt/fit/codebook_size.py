@@ -14,6 +14,7 @@ from lamofc_codecs.klt.fit.pca import principal_by_range
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality
+from lamofc_codecs.runtime import scale_of_tiny
 from lamofc_codecs.stats import WaterFilling, error_share, single_band
 
 _SIZES = (256, 512, 1024, 2048, 4096, 8192)
@@ -46,6 +47,8 @@ class Calibration:
     """Bits of a token where a rate is asked for, which then settles the signal-to-noise ratio."""
     tokens_shared: float
     """Tokens that the profile's bytes are spread over."""
+    scale: float
+    """Factor of the tokens, a power of two: above 1 only for values so small that float32 loses their squares."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,9 @@ def calibration_of(
     train: Tensor, test: Tensor, options: KltOptions, quality: Quality | None, per_sample: float
 ) -> Calibration:
     """Rotate to principal directions; of many channels, leave out those far below the finest target."""
+    scale = scale_of_tiny(float(train.abs().max()) if train.numel() else 0.0)
+    if scale > 1:
+        train, test = train * scale, test * scale
     ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
     rows, range_of = principal_by_range(train, ranges, options.components)
     signal, targets = float(test.square().sum(1).mean()), targets_of(quality)
@@ -93,7 +99,7 @@ def calibration_of(
     if quality is not None and quality.kind == "bpfp":
         budget = quality.value * train.shape[1] - _TOKEN_CLASS_BITS - 8 * _FRAME_BYTES / max(per_sample, 1)
     shared = options.shared_by * max(per_sample, 1)
-    return Calibration(train @ rows.T, test @ rows.T, rows, range_of, signal, targets, budget, shared)
+    return Calibration(train @ rows.T, test @ rows.T, rows, range_of, signal, targets, budget, shared, scale)
 
 
 def codebook_choices(calibration: Calibration, options: KltOptions) -> list[CodebookChoice]:

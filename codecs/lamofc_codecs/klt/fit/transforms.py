@@ -73,4 +73,5 @@ def search_transforms(
 
 
 def _in_channels(means: Tensor | None, rotation: Tensor, calibration: Calibration) -> Transform:
-    return Transform(rotation @ calibration.rows, None if means is None else means @ calibration.rows)
+    typical = None if means is None else means @ calibration.rows
+    return Transform(rotation @ calibration.rows, typical if typical is None else typical / calibration.scale)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.runtime import Doubles, Floats, compiled
+from lamofc_codecs.runtime import Doubles, Floats, compiled, scale_of_tiny
 
 TOKEN_CLASSES = 16
 AVERAGE_CLASS = 8
@@ -91,9 +91,12 @@ def classify_tokens(
     telling = sigma > step * _MIN_SIGMA_OVER_STEP
     count = telling.sum(1)
     weights = np.zeros(sigma.shape, np.float32)
-    weights[telling] = 1 / np.maximum(np.square(sigma[telling], dtype=np.float32), np.finfo(np.float32).tiny)
+    scale = scale_of_tiny(float(sigma.max(initial=0)))
+    variance = np.square(sigma[telling] * np.float32(scale), dtype=np.float32)
+    weights[telling] = 1 / np.maximum(variance, np.finfo(np.float32).tiny)
+    energies = scale**2 * _squares(coefficients, band, weights)
     with np.errstate(divide="ignore"):
-        rounded = np.rint(np.log2(_squares(coefficients, band, weights) / np.maximum(count, 1)[band])) + AVERAGE_CLASS
+        rounded = np.rint(np.log2(energies / np.maximum(count, 1)[band])) + AVERAGE_CLASS
     chosen = np.where(count[band] > 0, np.clip(rounded, 0, TOKEN_CLASSES - 1), AVERAGE_CLASS)
     classes: NDArray[np.uint8] = chosen.astype(np.uint8)
     return classes
