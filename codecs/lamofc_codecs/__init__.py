@@ -35,6 +35,7 @@ from lamofc_codecs.errors import (
     UnknownProfile,
     UnsupportedInput,
 )
+from lamofc_codecs.klt import Rotary
 from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
 from lamofc_codecs.options import Between, Options
 from lamofc_codecs.pipeline import keep
@@ -84,6 +85,7 @@ __all__ = [
     "Quality",
     "Quantising",
     "Record",
+    "Rotary",
     "Sizes",
     "Sliceable",
     "Source",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.errors import BeyondFloat32, NonFiniteInput, UnsupportedInput
@@ -34,6 +35,8 @@ class Source:
     """Sums over each tensor."""
     items: tuple[int, ...] = ()
     """Tokens of each item, if the tensor holds several one after another."""
+    first_positions: tuple[int, ...] = ()
+    """Position of the first token of each item in its sequence; 0 where none are given."""
     device: torch.device = CPU
     """The device that a codec may use."""
 
@@ -56,6 +59,12 @@ class Source:
             sums.append(compute_sums(np.ascontiguousarray(values[:, first:last]), bulk.of_channels(first, last)))
             first = last
         return cls(tuple(tensors), values, total_sums(sums), tuple(sums))
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Position of each token in its sequence."""
+        items, starts = self.items or (self.tokens,), self.first_positions or (0,) * max(len(self.items), 1)
+        return np.concatenate([np.arange(start, start + count) for start, count in zip(starts, items, strict=True)])
 
     @property
     def tensor(self) -> Tensor:

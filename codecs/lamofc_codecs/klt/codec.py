@@ -45,11 +45,12 @@ class Klt(Codec):
     @classmethod
     def fit(cls, samples: Iterable[Any], quality: Quality | None, options: KltOptions) -> Profile:
         """Fit the token codebook, the transform and the spreads, on tensors or on mappings of features."""
-        weight = options.weight
-        if weight is not None and not isinstance(weight, Tensor):
-            raise UnsupportedInput(f"weight={weight!r}", "give a tensor: a weight for each channel, or rows of them")
+        if isinstance(options.weight, str):
+            raise UnsupportedInput(
+                f"weight={options.weight!r}", "give a tensor: a weight for each channel, or rows of them"
+            )
         try:
-            return fit_profile(samples, quality, options, weight)
+            return fit_profile(samples, quality, options)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise UnsupportedInput(
                 "the samples to fit have no usable covariance: the squares of their values are beyond float32",
@@ -80,7 +81,7 @@ class Klt(Codec):
         target = target_of(self, quality)
         if not source.values.size:
             return Encoding((b"",), part_errors=((NO_DISTORTION,) * len(parameters.parts),))
-        outside = parameters.bulk.outside(source.values)
+        outside = parameters.space.outside(source.values, source.positions)
         encoding = encode_source(source, outside, parameters, target)
         if source.sums.signal > 0 and outside.size * _MIN_SHARE_OUTSIDE < outside.sum() < outside.size / 2:
             other = encode_source(source, ~np.isfinite(source.values), parameters, target)

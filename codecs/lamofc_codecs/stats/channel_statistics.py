@@ -32,6 +32,7 @@ class ChannelStatistics:
         self._max_elements = elements
         self._rows: list[Floats] = []
         self._hashes: list[NDArray[np.uint64]] = []
+        self._positions: list[NDArray[np.int64]] = []
         self._hash_limit = np.uint64(0xFFFFFFFFFFFFFFFF)
         self._count = 0
         self.tokens = 0
@@ -72,6 +73,7 @@ class ChannelStatistics:
             rows, selected = rows[finite], np.flatnonzero(selected)[finite]
         self._rows.append(rows)
         self._hashes.append(hashes[selected])
+        self._positions.append(np.arange(len(sample))[selected])
         self._count += len(rows)
         while self._count * self.channels > self._max_elements and self._count > 1:
             self._halve()
@@ -81,6 +83,7 @@ class ChannelStatistics:
         rows, hashes = np.concatenate(self._rows), np.concatenate(self._hashes)
         selected = hashes <= self._hash_limit
         self._rows, self._hashes = [rows[selected]], [hashes[selected]]
+        self._positions = [np.concatenate(self._positions)[selected]]
         self._count = int(selected.sum())
 
     def values(self) -> Floats:
@@ -90,6 +93,10 @@ class ChannelStatistics:
                 f"nothing to fit on: the samples hold {self.tokens} tokens, none of which can be used", "give samples"
             )
         return np.concatenate(self._rows)
+
+    def positions(self) -> NDArray[np.int64]:
+        """Return the position of each selected token in its sample."""
+        return np.concatenate(self._positions)
 
     def finish(self) -> tuple[Bulk, Floats]:
         """Return the bulk, and the standard deviation of each channel within it."""

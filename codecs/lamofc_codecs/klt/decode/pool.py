@@ -37,8 +37,10 @@ def pooled(
 ) -> list[Tensor] | None:
     """Pool the tokens of some parts by `weights`, tokens x rows, into rows x channels, float32.
 
-    None where too many tokens have entries that are stored exactly.
+    None where tokens are turned by their positions, or too many have entries that are stored exactly.
     """
+    if parameters.space.rotary:
+        return None
     rows, tokens = weights.shape[1], len(weights)
     shapes = [(tokens, last - first) for first, last in pairwise(parameters.bounds)]
     exact = exact_values_by_part(read.exact, shapes, dtypes, parts)
@@ -71,7 +73,10 @@ def _channels(read: ReadLayers, parameters: KltParameters, weights: Doubles) -> 
     token_weights *= inverse_gain_factors(side.item_gains, len(token_weights))[:, None]
     unit = float(level.step / np.float32(SIXTEENTHS))
     sums = _weighted_sums(sixteenths_of(level, parameters), token_weights) * unit
-    out = np.outer(weights.sum(0), parameters.bulk.mean.astype(np.float64))
+    space, positions = parameters.space, side.positions
+    out = np.outer(weights.sum(0), space.centre.astype(np.float64))
+    first = space.is_first(positions)
+    out += weights[first].T @ (space.first_tokens[positions[first]] - space.centre).astype(np.float64)
     if parameters.basis is None:
         chosen = parameters.order[: sums.shape[1]]
         out[:, chosen] += sums / parameters.error_weights.weight[chosen]
@@ -79,7 +84,8 @@ def _channels(read: ReadLayers, parameters: KltParameters, weights: Doubles) -> 
         out += _product(sums, parameters.basis.scaled_rows[: sums.shape[1]])
     if parameters.codebook is not None and side.index is not None:
         typical = parameters.codebook.basis.scaled_rows
-        counts = [np.bincount(side.index, weight, len(typical)) for weight in weights.T]
+        taken = side.index >= 0
+        counts = [np.bincount(side.index[taken], weight[taken], len(typical)) for weight in weights.T]
         out += _product(np.stack(counts), typical)
     return out
 

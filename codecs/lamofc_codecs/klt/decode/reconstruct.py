@@ -54,6 +54,7 @@ def _fill(
         if codebook is not None and side.index is not None:
             rows, row_scale = codebook.basis.rows[:, channels].numpy(), codebook.basis.scale[channels].numpy()
             _add_typical(side.index[tile.start : tile.stop], rows, row_scale, floats)
+        parameters.space.leave(floats, channels, side.positions[tile.start : tile.stop])
         if not direct:
             if piece.dtype == torch.float16:
                 np.clip(floats, -LARGEST_HALF, LARGEST_HALF, out=floats)
@@ -91,7 +92,7 @@ class _ChannelColumns:
         values = tile.inverse_dct(self._values[tile.start : tile.stop].astype(np.float32))
         weight = self._parameters.error_weights.weight
         floats[:, chosen] = values * factors[:, None] * (unit / weight[chosen])
-        np.add(floats[:, channels], self._parameters.bulk.mean[channels], out=out)
+        np.add(floats[:, channels], self._parameters.space.centre[channels], out=out)
 
 
 class _ExactProducts:
@@ -100,7 +101,7 @@ class _ExactProducts:
     def __init__(self, sixteenths: Sixteenths, parameters: KltParameters, basis: Basis, two_bytes: int) -> None:
         """Hold the first `two_bytes` columns in two bytes, the others in one."""
         self._low, self._high = sixteenths.as_bytes(two_bytes)
-        self._basis, self._mean = basis, parameters.bulk.mean
+        self._basis, self._mean = basis, parameters.space.centre
 
     def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
         """Multiply, then scale each channel."""
@@ -118,7 +119,7 @@ class _FloatProducts:
     """Through the matrix by floats, for values that two bytes do not hold."""
 
     def __init__(self, sixteenths: Sixteenths, parameters: KltParameters, basis: Basis) -> None:
-        self._values, self._basis, self._mean = sixteenths.by_token(), basis, parameters.bulk.mean
+        self._values, self._basis, self._mean = sixteenths.by_token(), basis, parameters.space.centre
         self._rows = basis.rows[: self._values.shape[1]].to(torch.float32)
 
     def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
@@ -149,6 +150,7 @@ def _scale_and_shift(
 @compiled
 def _add_typical(index: NDArray[np.int64], rows: NDArray[np.int8], scale: Floats, out: Floats) -> None:
     for t in range(out.shape[0]):
-        row, out_row = rows[index[t]], out[t]
-        for c in range(out.shape[1]):
-            out_row[c] += np.float32(row[c]) * scale[c]
+        if index[t] >= 0:
+            row, out_row = rows[index[t]], out[t]
+            for c in range(out.shape[1]):
+                out_row[c] += np.float32(row[c]) * scale[c]

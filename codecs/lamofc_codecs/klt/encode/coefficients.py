@@ -19,7 +19,7 @@ from lamofc_codecs.klt.encode.subsample import Subsample
 from lamofc_codecs.klt.format import KltParameters, SideInformation
 from lamofc_codecs.klt.gpu import forward
 from lamofc_codecs.klt.quantise import ItemGains, TokenGroups
-from lamofc_codecs.klt.transform import TokenGrid, choose_grid, forward_dct
+from lamofc_codecs.klt.transform import NO_TYPICAL_TOKEN, TokenGrid, choose_grid, forward_dct
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, devices, lazy
 from lamofc_codecs.source import Source
@@ -73,18 +73,17 @@ class Coefficients:
 
     def side(self, tokens: TokenGroups) -> SideInformation:
         """All that is stored of each token besides its levels."""
-        return SideInformation(tokens, self.index, self.grid, self.item_gains)
+        return SideInformation(tokens, self.index, self.grid, self.source.positions, self.item_gains)
 
 
 def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameters, quality: Quality) -> Coefficients:
     """Transform a source; entries `outside` the bulk, tokens x channels, will be stored exactly."""
-    residual = source.values - parameters.bulk.mean
-    residual[outside] = 0
-    parameters.error_weights.apply(residual)
+    residual = parameters.space.enter(source.values, outside, source.positions)
     measure = ErrorMeasure.from_centred(residual, source, parameters, quality)
     index = None
     if parameters.weighted_codebook is not None:
         index = parameters.weighted_codebook.nearest(residual)
+        index[parameters.space.is_first(source.positions)] = NO_TYPICAL_TOKEN
         residual -= parameters.weighted_codebook.take(index)
     values, irreducible, subsample = _project(residual, measure)
     grid = TokenGrid() if len(source.items) > 1 else choose_grid(values, parameters.grids(len(values)))

@@ -67,7 +67,7 @@ class _GainSearch:
         """Weighted squared error of each item."""
         decoded = decode_level(self.current, candidate.quantised, len(candidate.quantised.levels) - 1)
         restore_exact(self.current, self.current.exact, decoded)
-        return sum_by_item(self.current.measure.token_errors(decoded[0]), self.current.source.items)
+        return sum_by_item(self.current.measure.token_errors(decoded), self.current.source.items)
 
     def smallest(self, gains: ItemGains, errors: Doubles, budgets: Doubles) -> ItemGains:
         """Return the smallest gains that suffice, given the errors that those before led to."""

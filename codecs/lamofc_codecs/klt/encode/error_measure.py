@@ -67,15 +67,16 @@ class ErrorMeasure:
     def error(self, decoded: Sequence[Tensor], distortion: Sequence[Distortion]) -> float:
         """The squared error as the quality counts it: of the bulk for `snr_db`, the rest being no worse on average."""
         if self.parameters.weighted:
-            return float(self.token_errors(decoded[0]).sum())
+            return float(self.token_errors(decoded).sum())
         errors = [part.sse for part in distortion]
         if self.quality.kind == "snr_db":
             parts = zip(distortion, self.source.part_sums, self.source.tensors, strict=True)
             errors = [max(part.bulk_sse, part.sse * sums.bulk / max(t.numel(), 1)) for part, sums, t in parts]
         return float(sum(self.parameters.importance * errors))
 
-    def token_errors(self, decoded: Tensor) -> Doubles:
+    def token_errors(self, decoded: Sequence[Tensor]) -> Doubles:
         """The weighted squared error of each token."""
-        error = self.source.values - convert(decoded, torch.float32).numpy()
+        values = [convert(tensor, torch.float32).numpy() for tensor in decoded]
+        error = self.source.values - (values[0] if len(values) == 1 else np.concatenate(values, axis=1))
         np.nan_to_num(error, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return token_energies(self.parameters.error_weights.apply(error))
+        return token_energies(self.parameters.space.weigh_errors(error, self.source.positions))

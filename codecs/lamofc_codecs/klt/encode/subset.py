@@ -29,7 +29,7 @@ def keep_rows(
         levels.insert(0, np.ascontiguousarray(previous_level(levels[0])[:width]))
     coded = [(every, head.runs_of(depth, tokens, parameters)) for depth, every in enumerate(levels)]
     exact = _exact_of_rows(read.exact, decoded, rows)
-    side = SideInformation(tokens, index, side.grid, gains)
+    side = SideInformation(tokens, index, side.grid, side.positions[rows], gains)
     return write_layers(head, coded, side, parameters, exact, min_first_layer(decoded.nbytes))
 
 

@@ -14,11 +14,11 @@ from lamofc_codecs.entropy import SIGMA_TABLES, SYMBOLS, Tables, normalise
 from lamofc_codecs.klt.fit.grid_search import fit_band_codes, transform_on_grid
 from lamofc_codecs.klt.format import BAND_FACTORS, UNIT_BAND_CODE, KltOptions
 from lamofc_codecs.klt.quantise import AVERAGE_CLASS, CLASS_FACTORS, TOKEN_CLASSES, classify_tokens, fit_offsets
-from lamofc_codecs.klt.transform import BANDS, Analysis, Basis, ErrorWeights, TokenCodebook, TokenGridRule
+from lamofc_codecs.klt.transform import BANDS, Analysis, Basis, CodingSpace, TokenCodebook, TokenGridRule
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats
-from lamofc_codecs.stats import Bulk, error_share
+from lamofc_codecs.stats import error_share
 
 _MAX_OFFSET_VALUES = 1 << 19
 """Values that the reconstruction offsets are fitted to."""
@@ -29,8 +29,7 @@ _SPREAD_ROUNDS = 4
 class FitContext:
     """All that a fit settles before the transform."""
 
-    bulk: Bulk
-    error_weights: ErrorWeights
+    space: CodingSpace
     parts: tuple[tuple[str, int], ...]
     quality: Quality | None
     options: KltOptions
@@ -89,7 +88,8 @@ def make_profile(
         columns, band = transform_on_grid(test.samples(), rule)
     spreads = _fit_spreads(columns, band, context.target_db)
     tensors: dict[str, Tensor] = {
-        **context.bulk.tensors(),
+        **context.space.bulk.tensors(),
+        **context.space.tensors(),
         **_codebook_tensors(context, test, final),
         "sigma": torch.from_numpy(spreads.sigma),
         "drawn": torch.from_numpy(_fit_offsets(columns, band, spreads)),
@@ -97,8 +97,8 @@ def make_profile(
         **({} if rule is None else {"bands": torch.from_numpy(spreads.band_codes)}),
         **_transform_tensors(context, test, final),
     }
-    if context.parts or not context.error_weights.uniform:
-        tensors |= context.error_weights.tensors()
+    if context.parts or not context.space.error_weights.uniform:
+        tensors |= context.space.error_weights.tensors()
     return Profile("klt", _config(context, rule), tensors)
 
 
@@ -106,28 +106,30 @@ def _config(context: FitContext, rule: TokenGridRule | None) -> dict[str, object
     config: dict[str, object] = {
         **context.options.to_json(),
         "tables": SIGMA_TABLES,
-        "channels": len(context.bulk.mean),
+        "channels": context.space.channels,
         "quality": context.quality.to_json() if context.quality else None,
     }
     if rule is not None:
         config["terrain"] = rule.to_json()
     if context.parts:
         config["parts"] = [[name, channels] for name, channels in context.parts]
+    if context.space.rotary:
+        config["rotary"] = context.space.rotary_json([channels for _, channels in context.parts])
     return config
 
 
 def _codebook_tensors(context: FitContext, test: HeldOutColumns, final: Transform | None) -> dict[str, Tensor]:
     if test.index_table is None or final is None or final.means is None:
         return {}
-    stored = Basis.from_floats(context.error_weights.unweigh_rows(final.means))
+    stored = Basis.from_floats(context.space.error_weights.unweigh_rows(final.means))
     return {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(test.index_table)}
 
 
 def _transform_tensors(context: FitContext, test: HeldOutColumns, final: Transform | None) -> dict[str, Tensor]:
     if final is None:
         return {"order": torch.from_numpy(test.order.astype(np.int32))}
-    rows = context.error_weights.unweigh_rows(final.rows)
-    stretched = len(context.error_weights.directions) > 0
+    rows = context.space.error_weights.unweigh_rows(final.rows)
+    stretched = len(context.space.error_weights.stretches) > 0
     basis = Basis.with_strides(rows) if stretched else Basis.from_floats(rows)
     tensors = {"basis": basis.rows, "basis_scale": basis.scale}
     return tensors if basis.stride is None else {**tensors, "basis_stride": basis.stride.to(torch.uint8)}

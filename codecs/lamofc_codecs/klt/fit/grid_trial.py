@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lamofc_codecs.klt.encode import analyse, encode_to_target
 from lamofc_codecs.klt.fit.build_profile import FitContext, HeldOutColumns, make_profile
-from lamofc_codecs.klt.fit.centring import centre
+from lamofc_codecs.klt.fit.centring import enter_sample
 from lamofc_codecs.klt.fit.grid_search import find_grid_rule
 from lamofc_codecs.klt.fit.transforms import FittedTransform
 from lamofc_codecs.klt.format import KltParameters
@@ -38,8 +38,8 @@ def try_grid(
     A token codebook may not pay any more with a block DCT, so both transforms are tried. The one without a codebook
     takes a while to fit: it is left alone where a block DCT makes records much larger.
     """
-    rows = [centre(sample.detach().cpu().to(torch.float32).numpy().copy(), context.bulk) for sample in samples]
-    centred = [torch.from_numpy(context.error_weights.apply(row.numpy())) for row in rows if len(row)]
+    rows = [enter_sample(sample, context.space) for sample in samples]
+    centred = [torch.from_numpy(row) for row in rows if len(row)]
     best, least = plain, math.inf
     for transform in transforms if centred else ():
         lengths = [len(row) for row in centred]
@@ -67,7 +67,7 @@ def _bits(profile: Profile, samples: Sequence[Tensor], context: FitContext, targ
     for sample in chosen:
         parts = torch.split(sample.detach().cpu().to(torch.float32), parameters.widths, 1)
         source = Source.of_parts([part.contiguous() for part in parts], parameters.bulk)
-        outside = parameters.bulk.outside(source.values)
+        outside = parameters.space.outside(source.values, source.positions)
         for target in targets_db:
             coefficients = analyse(source, outside, parameters, Quality(snr_db=target))
             total += encode_to_target(coefficients)[0].bits

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import Form, read_numbers, read_plane, write_numbers, write_plane
+from lamofc_codecs.klt.format.positions import read_positions, write_positions
 from lamofc_codecs.klt.format.profile import KltParameters
 from lamofc_codecs.klt.layers import (
     STEP_RATIO,
@@ -27,15 +28,15 @@ from lamofc_codecs.klt.layers import (
     write_refinement,
 )
 from lamofc_codecs.klt.quantise import TOKEN_CLASSES, ItemGains, TokenGroups, read_gains, write_gains
-from lamofc_codecs.klt.transform import TokenGrid
+from lamofc_codecs.klt.transform import NO_TYPICAL_TOKEN, Positions, TokenGrid
 
 MAX_REFINEMENT_LEVELS = 7
 """Each after the first may be four layers, and a record has at most 32."""
 MIN_STEP = 2.0**-100
 """Steps from here to the inverse of this, and their inverses, stay well within float32."""
 _START = struct.Struct("<fBB")
-_EXACT, _SPLIT, _PRUNED, _GAINS, _SEVERAL_IMAGES = 1, 2, 4, 8, 16
-_ALL_FLAGS = _EXACT | _SPLIT | _PRUNED | _GAINS | _SEVERAL_IMAGES
+_EXACT, _SPLIT, _PRUNED, _GAINS, _SEVERAL_IMAGES, _POSITIONS = 1, 2, 4, 8, 16, 32
+_ALL_FLAGS = _EXACT | _SPLIT | _PRUNED | _GAINS | _SEVERAL_IMAGES | _POSITIONS
 _LENGTHS = 3
 """Listed lengths of parts of the first layer: token classes, codebook indices, levels."""
 
@@ -74,6 +75,8 @@ class SideInformation:
     """Codebook index of each token, where the profile has a codebook."""
     grid: TokenGrid
     """Grid of the block DCT."""
+    positions: Positions
+    """Position of each token in its sequence."""
     item_gains: ItemGains | None = None
     """Gain of each token, where items share a step."""
 
@@ -118,14 +121,15 @@ def write_layers(
     if len(plane) + len(index) + len(first) < min_bytes:
         form, plane = Form.STORED, side.tokens.token_class.tobytes()
     gains = b"" if side.item_gains is None else write_gains(side.item_gains)
+    positions = write_positions(side.positions) if parameters.space.positioned else b""
     splits = b"".join(bytes((split.outward, split.remaining)) for split in head.splits)
     several = side.grid.images > 1
     flags = _EXACT * bool(exact) | _SPLIT * any(splits) | _PRUNED * head.pruned | _GAINS * bool(gains)
-    flags |= _SEVERAL_IMAGES * several
+    flags |= _SEVERAL_IMAGES * several | _POSITIONS * bool(positions)
     grid = () if parameters.grid_rule is None else astuple(side.grid)[: 3 + several]
     listed = write_numbers(np.array([*head.columns, len(plane), len(index), len(first), *grid], np.int64))
     start = _START.pack(head.step, len(head.columns), flags) + splits * any(splits) + listed
-    layers = [b"".join((start, bytes((form,)), plane, index, gains, first, exact))]
+    layers = [b"".join((start, bytes((form,)), plane, index, gains, positions, first, exact))]
     for ((coarse, _), (levels, runs)), split in zip(pairwise(coded), head.splits, strict=True):
         layers += write_refinement(levels, coarse, runs, split.passes)
     return tuple(layers)
@@ -173,21 +177,21 @@ def open_layers(
     lengths = listed[depth : depth + _LENGTHS].tolist()
     require(at + 1 + sum(lengths) <= len(data), f"parts of {lengths} bytes in a first layer of {len(data)}")
     require(not (flags & _GAINS and grid.rows), f"item gains of tokens on {grid}")
-    (token_class, index, gains), at = _read_tokens(data, at, flags, lengths, tokens, parameters)
-    side = SideInformation(TokenGroups.from_classes(token_class, grid.bands(tokens)), index, grid, gains)
+    (token_class, index, gains, positions), at = _read_tokens(data, at, flags, lengths, tokens, parameters)
+    side = SideInformation(TokenGroups.from_classes(token_class, grid.bands(tokens)), index, grid, positions, gains)
     end = at + lengths[2]
     filled = (end < len(data)) == bool(flags & _EXACT) and end <= len(data)
     require(filled, f"flags {flags}, {len(data)} bytes, not {end}")
     return OpenedLayers(head, side, data[at:end], _by_refinement(layers[1:], splits), data[end:])
 
 
-_PerToken = tuple[NDArray[np.uint8], NDArray[np.int64] | None, ItemGains | None]
+_PerToken = tuple[NDArray[np.uint8], NDArray[np.int64] | None, ItemGains | None, Positions]
 
 
 def _read_tokens(
     data: memoryview, at: int, flags: int, lengths: list[int], tokens: int, parameters: KltParameters
 ) -> tuple[_PerToken, int]:
-    """Read token classes, codebook indices and item gains; return also where they end."""
+    """Read token classes, codebook indices, item gains and positions; return also where they end."""
     token_class = np.empty(tokens, np.uint8)
     form, at = data[at], at + 1
     read_plane(form, data[at : at + lengths[0]], token_class, parameters.token_class_table)
@@ -198,10 +202,17 @@ def _read_tokens(
     require((lengths[1] > 0) == (codebook is not None), f"{lengths[1]} bytes of codebook indices")
     index = None if codebook is None else codebook.read(data[at : at + lengths[1]], tokens)
     at += lengths[1]
-    if not flags & _GAINS:
-        return (token_class, index, None), at
-    gains, used = read_gains(data[at:], tokens)
-    return (token_class, index, gains), at + used
+    gains, positions = None, np.arange(tokens)
+    if flags & _GAINS:
+        gains, used = read_gains(data[at:], tokens)
+        at += used
+    require(parameters.space.positioned or not flags & _POSITIONS, f"flags {flags}; the profile knows no positions")
+    if flags & _POSITIONS:
+        positions, used = read_positions(data[at:], tokens)
+        at += used
+    if index is not None:
+        index[parameters.space.is_first(positions)] = NO_TYPICAL_TOKEN
+    return (token_class, index, gains, positions), at
 
 
 def _by_refinement(layers: Sequence[memoryview], splits: Sequence[LayerSplit]) -> tuple[tuple[memoryview, ...], ...]:

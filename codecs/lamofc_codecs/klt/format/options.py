@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from torch import Tensor
 
-from lamofc_codecs.klt.transform import MAX_TYPICAL_TOKENS, digest_of
+from lamofc_codecs.klt.transform import MAX_TYPICAL_TOKENS, Rotary, digest_of
 from lamofc_codecs.options import Between, Options
 
 
@@ -39,7 +39,9 @@ class KltOptions(Options):
     ] = None
     """Weights of errors: one for each channel, a matrix of rows of them, or one of these for each of several features;
     a profile bears the digest. Qualities then speak of weighted errors, whose weights are 1 on average over all
-    directions."""
+    directions. A group takes the weights of all its features, whose sizes relative to each other count."""
+    rotary: Annotated[Rotary | Mapping[str, Rotary] | None, "a Rotary, or a mapping of features to them"] = None
+    """Rotary positions of keys, which are undone before the transform: of one feature, or of each of several."""
     weight_floor: Annotated[float, Between(1e-4, 1)] = 0.03
     """Least weight of an error in any direction, where there is a weight."""
     nonfinite: Literal["raise", "exact"] = "raise"
@@ -49,7 +51,8 @@ class KltOptions(Options):
         """Return what a profile's config says of them: a weight as its digest, no options without effect."""
         left_out = {"weight", "weight_floor"} if self.weight is None else set()
         left_out |= {"ranges"} if self.ranges == 1 else set()
-        digest = digest_of(self.weight) if isinstance(self.weight, Tensor) else self.weight
+        left_out |= {"rotary"}
+        digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
         return {
             name: digest if name == "weight" else value
             for name, value in super().to_json().items()
@@ -57,8 +60,13 @@ class KltOptions(Options):
         }
 
     def for_features(self, features: Sequence[str]) -> Self:
-        """Return the options with the weight of these features, if there is a weight for each of several."""
-        weights = self.weight
-        if not (features and isinstance(weights, Mapping)):
-            return self
-        return replace(self, weight=next((weights[name] for name in features if name in weights), None))
+        """Return the options with the weight and the rotation of these features, where there are several."""
+        return replace(self, weight=_of_features(self.weight, features), rotary=_of_features(self.rotary, features))
+
+
+def _of_features(values: Any, features: Sequence[str]) -> Any:
+    """Return what a mapping holds of one feature or of the features of a group; anything else as it is."""
+    if not (features and isinstance(values, Mapping)):
+        return values
+    chosen = {name: values[name] for name in features if name in values}
+    return chosen.get(features[0]) if len(features) == 1 else chosen or None

@@ -18,6 +18,7 @@ from lamofc_codecs.klt.transform import (
     MAX_TYPICAL_TOKENS,
     Analysis,
     Basis,
+    CodingSpace,
     ErrorWeights,
     TokenCodebook,
     TokenGrid,
@@ -40,7 +41,7 @@ BAND_FACTORS: Floats = np.exp2((np.arange(256) - UNIT_BAND_CODE) / 6).astype(np.
 class KltParameters:
     """All that coding needs besides the sample."""
 
-    bulk: Bulk
+    space: CodingSpace
     basis: Basis | None
     """None where each channel is a column by itself."""
     sigma: Floats
@@ -57,12 +58,20 @@ class KltParameters:
     token_class_table: Tables
     """Table of the token classes."""
     codebook: TokenCodebook | None
-    error_weights: ErrorWeights
-    """Uniform but for groups and where a weight was given."""
     parts: tuple[tuple[str, int], ...]
     """Names and channels of the features of a group; empty for a single feature."""
     options: KltOptions
     quality: Quality | None
+
+    @property
+    def bulk(self) -> Bulk:
+        """The bulk of the features' own values."""
+        return self.space.bulk
+
+    @property
+    def error_weights(self) -> ErrorWeights:
+        """Weights of errors: uniform but for groups and where a weight was given."""
+        return self.space.error_weights
 
     @property
     def channels(self) -> int:
@@ -97,8 +106,8 @@ class KltParameters:
 
     @property
     def weighted(self) -> bool:
-        """Whether the errors of one feature's channels do not count alike."""
-        return not self.parts and not self.error_weights.uniform
+        """Whether the errors of a feature's channels do not count alike."""
+        return bool(self.error_weights.stretches) or (not self.parts and not self.error_weights.uniform)
 
     def grids(self, tokens: int) -> tuple[TokenGrid, ...]:
         """Grids that so many tokens may lie on; the empty one without a block DCT."""
@@ -124,7 +133,7 @@ class KltParameters:
         """The transform from weighted channels to columns."""
         if self.basis is None:
             return None
-        stretched = len(self.error_weights.directions) > 0
+        stretched = len(self.error_weights.stretches) > 0
         ranges = single_range(self.columns, self.channels) if stretched else self.basis.ranges
         return Analysis(self.error_weights.weigh_rows(self.basis.floats()), ranges)
 
@@ -155,8 +164,8 @@ class KltParameters:
     def from_profile(cls, profile: Profile) -> KltParameters:
         """Read and check a profile, which may come from anybody."""
         config = dict(profile.config)
-        tables, quality, channels, parts, rule_config = (
-            config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain")
+        tables, quality, channels, listed, rule_config, rotary = (
+            config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain", "rotary")
         )
         bulk = Bulk.required(profile)
         if tables != SIGMA_TABLES or channels != len(bulk.mean):
@@ -175,10 +184,12 @@ class KltParameters:
                 "fit it again",
             )
         basis, order = _transform(profile, len(sigma), channels)
-        error_weights = ErrorWeights.from_profile(profile, channels)
+        parts = _parts(profile, channels, listed)
+        widths = [count for _, count in parts] or [channels]
+        error_weights = ErrorWeights.from_profile(profile, widths)
         bands = profile.tensor("bands", torch.uint8, BANDS, len(sigma)).numpy() if rule_config is not None else None
         return cls(
-            bulk=bulk,
+            space=CodingSpace.from_profile(profile, bulk, error_weights, rotary, widths),
             basis=basis,
             sigma=sigma,
             band_codes=bands,
@@ -187,8 +198,7 @@ class KltParameters:
             offsets=offsets,
             token_class_table=table,
             codebook=_codebook(profile, channels),
-            error_weights=error_weights,
-            parts=_parts(profile, error_weights, parts),
+            parts=parts,
             options=options,
             quality=Quality.from_json(quality) if quality else None,
         )
@@ -225,14 +235,13 @@ def _grid_rule(profile: Profile, rule_config: object) -> TokenGridRule:
     raise CodecError(f"profile {profile.id[:12]} has a token grid rule {rule_config}", "fit it again")
 
 
-def _parts(profile: Profile, error_weights: ErrorWeights, parts: object) -> tuple[tuple[str, int], ...]:
-    """Read the parts of a group's profile, each with a weight of its own; none for a single feature."""
+def _parts(profile: Profile, channels: int, parts: object) -> tuple[tuple[str, int], ...]:
+    """Read the parts of a group's profile, which has weights; none for a single feature."""
     if parts is None:
         return ()
-    channels = len(error_weights.weight)
     listed = parts if isinstance(parts, list) else []
     named = tuple((str(part[0]), int(part[1])) for part in listed if isinstance(part, list) and len(part) == 2)
-    by_channel = "weight" in profile.tensors and not len(error_weights.directions)
+    by_channel = "weight" in profile.tensors
     valid = len({name for name, _ in named}) == len(listed) > 1 and min(count for _, count in named) > 0
     if not valid or sum(count for _, count in named) != channels or not by_channel:
         raise CodecError(f"profile {profile.id[:12]} names parts {parts} of {channels} channels", "fit it again")

@@ -96,13 +96,17 @@ def values_of(batch: Sequence[BatchEntry], parameters: KltParameters, sixteenths
         basis, weight = parameters.basis, parameters.error_weights.weight
         scale = unit / weight if basis is None else basis.scale.numpy() * unit
         values *= torch.from_numpy(np.ascontiguousarray(scale[channels])).to(device)
-    sums += torch.from_numpy(parameters.bulk.mean[channels]).to(device)
+    sums += torch.from_numpy(parameters.space.centre[channels]).to(device)
     if parameters.codebook is not None:
         indices = [entry.opened.side.index for entry in batch if entry.opened.side.index is not None]
         index = torch.from_numpy(np.concatenate(indices)).to(device)
         typical = parameters.codebook.basis
-        sums += typical.rows[:, channels].to(device)[index].to(torch.float32) * typical.scale[channels].to(device)
-    return sums
+        rows = typical.rows[:, channels].to(device)[index.clamp(min=0)] * (index >= 0)[:, None]
+        sums += rows.to(torch.float32) * typical.scale[channels].to(device)
+    if not parameters.space.positioned:
+        return sums
+    positions = np.concatenate([entry.opened.side.positions for entry in batch])
+    return parameters.space.leave_on_device(sums, channels, positions)
 
 
 def _channel_sums(parameters: KltParameters, sixteenths: Tensor, channels: slice) -> Tensor:

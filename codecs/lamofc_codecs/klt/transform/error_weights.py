@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -20,14 +22,76 @@ from lamofc_codecs.runtime import Floats, lazy
 
 _MIN_WEIGHT_RATIO = 1.01
 """Directions whose squared errors count for no more than so many times the least are not stretched."""
+_MIN_PART_AVERAGE = 1e-4
+"""Average weight of the errors of a feature of a group, at the least, of which its floor is a share."""
 _TILE = 256
 """Tokens weighed at once: always as many, so that the result of a token does not depend on its neighbours."""
 
 
-def digest_of(weight: Tensor) -> str:
-    """Digest that names a weight in a profile's config."""
+def digest_of(weight: Tensor | Mapping[str, Tensor]) -> str:
+    """Digest that names a weight, or those of a group, in a profile's config."""
+    if isinstance(weight, Mapping):
+        listed = repr([(name, digest_of(weight[name])) for name in sorted(weight)])
+        return hashlib.sha256(listed.encode()).hexdigest()[:16]
     values = weight.detach().cpu().to(torch.float64).contiguous()
     return hashlib.sha256(repr(tuple(values.shape)).encode() + values.numpy().tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Stretched directions among neighbouring channels: all of them, or those of one feature of a group."""
+
+    first: int
+    """The first of the channels."""
+    directions: Tensor
+    """Directions x channels, float32, of length 1 and about orthogonal."""
+    factors: Tensor
+    """Factor by which each direction is stretched, less 1."""
+    of_group: bool = False
+    """Whether this is one feature of a group; its directions are then many, and stretched by one product."""
+
+    @property
+    def channels(self) -> slice:
+        """The channels among which the directions lie."""
+        return slice(self.first, self.first + self.directions.shape[1])
+
+    def added(self, values: Tensor) -> Tensor:
+        """Return the part that stretching adds to tokens x channels."""
+        if self.of_group:
+            return values @ self._added
+        return (values @ self.directions.T * self.factors) @ self.directions
+
+    @lazy
+    def _added(self) -> Tensor:
+        """Channels x channels: the matrix of `added`."""
+        wide = self.directions.to(torch.float64)
+        added: Tensor = (wide.T * self.factors.to(torch.float64) @ wide).to(torch.float32)
+        return added
+
+    @property
+    def valid(self) -> bool:
+        """Whether directions and factors, which may come from anybody, can be used."""
+        count, channels = self.directions.shape
+        finite = bool(self.factors.isfinite().all() and (self.factors > 0).all())
+        return finite and count <= channels and bool((self.directions.abs() <= 1).all())
+
+    def stretch_rows(self, rows: Tensor) -> Tensor:
+        """Stretch rows of these channels, in their own precision."""
+        directions, factors = self.directions.to(rows.dtype), self.factors.to(rows.dtype)
+        return rows + (rows @ directions.T * factors) @ directions
+
+    def shrink_rows(self, rows: Tensor) -> Tensor:
+        """Invert `stretch_rows`."""
+        surplus: Tensor = rows.to(torch.float64) @ self._inverse @ self.directions.to(torch.float64)
+        return rows - surplus.to(rows.dtype)
+
+    @lazy
+    def _inverse(self) -> Tensor:
+        """Channels x directions: share of each direction that shrinking takes away."""
+        directions = self.directions.to(torch.float64)
+        inner = torch.diag(1 / self.factors.to(torch.float64)) + directions @ directions.T
+        solved: Tensor = torch.linalg.solve(inner, directions).T
+        return solved
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +100,8 @@ class ErrorWeights:
 
     weight: Floats
     """Weight of each channel."""
-    directions: Tensor
-    """Directions x channels, float32, of length 1 and about orthogonal; there may be none."""
-    stretch: Tensor
-    """Factor by which each direction is stretched, less 1."""
-
-    @classmethod
-    def of_channels(cls, weight: Floats) -> ErrorWeights:
-        """Weights of channels alone."""
-        return cls(weight, torch.zeros(0, len(weight)), torch.zeros(0))
+    stretches: tuple[Stretch, ...] = ()
+    """Stretched directions of all channels, or of each feature of a group; there may be none."""
 
     @classmethod
     def from_values(cls, weight: Tensor, floor: float, channels: int) -> ErrorWeights:
@@ -52,93 +109,119 @@ class ErrorWeights:
 
         Errors count for 1 on average over all directions, and for `floor` at the least.
         """
-        values = weight.detach().cpu().to(torch.float64)
-        if values.dim() not in (1, 2) or values.shape[-1] != channels or not values.numel():
-            raise UnsupportedInput(
-                f"a weight of shape {tuple(weight.shape)} for {channels} channels",
-                f"give one for each channel, or a matrix of rows of {channels}",
-            )
-        power = values.square().sum() if bool(values.isfinite().all()) else torch.tensor(math.nan)
-        if not math.isfinite(power) or not power > 0:
-            raise UnsupportedInput(f"a weight whose squares add up to {float(power)}", "give finite ones, not all 0")
-        share = (1 - floor) * channels / power
+        values = _checked(weight, channels)
+        share = (1 - floor) * channels / values.square().sum()
         if values.dim() == 1:
-            return cls.of_channels((share * values.square() + floor).sqrt().to(torch.float32).numpy())
-        sizes, vectors = torch.linalg.eigh(values @ values.T if len(values) < channels else values.T @ values)
-        sizes, vectors = sizes.flip(0), vectors.flip(1)
-        chosen = (share * sizes + floor) > _MIN_WEIGHT_RATIO * floor
-        rows = vectors[:, chosen].T
-        if len(values) < channels:
-            rows = (rows @ values) / sizes[chosen].sqrt()[:, None]
-        stretch = ((share * sizes[chosen] + floor) / floor).sqrt() - 1
+            return cls((share * values.square() + floor).sqrt().to(torch.float32).numpy())
         least = np.full(channels, math.sqrt(floor), np.float32)
-        return cls(least, rows.to(torch.float16).to(torch.float32), stretch.to(torch.float32))
+        return cls(least, (_stretch(values, float(share), floor, 0),))
+
+    @classmethod
+    def of_parts(cls, weights: Sequence[Tensor], floor: float, widths: Sequence[int]) -> ErrorWeights:
+        """Normalise the weights of the features of a group, whose sizes relative to each other are kept.
+
+        Errors count for 1 on average over all directions of all features; of each feature, for `floor` of its own
+        average at the least.
+        """
+        checked = [_checked(weight, width) for weight, width in zip(weights, widths, strict=True)]
+        share = sum(widths) / float(sum(values.square().sum() for values in checked))
+        least, stretches, first = [], [], 0
+        for values, width in zip(checked, widths, strict=True):
+            average = share * float(values.square().sum()) / width
+            smallest = floor * max(average, _MIN_PART_AVERAGE)
+            if values.dim() == 1:
+                least.append(((1 - floor) * share * values.square() + smallest).sqrt().to(torch.float32).numpy())
+            else:
+                least.append(np.full(width, math.sqrt(smallest), np.float32))
+                stretches.append(_stretch(values, (1 - floor) * share, smallest, first, of_group=True))
+            first += width
+        return cls(np.concatenate(least), tuple(stretches))
 
     @property
     def uniform(self) -> bool:
         """Whether all errors count alike."""
-        return not len(self.directions) and bool((self.weight == 1).all())
+        return not self.stretches and bool((self.weight == 1).all())
 
     def apply(self, values: Floats) -> Floats:
         """Weigh tokens x channels, in place."""
         if (self.weight != 1).any():
             values *= self.weight
-        for start in range(0, len(values) if len(self.directions) else 0, _TILE):
-            part = torch.from_numpy(values[start : start + _TILE])
-            tile = torch.zeros(_TILE, part.shape[1])
-            tile[: len(part)] = part
-            part += self._stretched(tile)[: len(part)]
+        for stretch in self.stretches:
+            for start in range(0, len(values), _TILE):
+                part = torch.from_numpy(values[start : start + _TILE, stretch.channels])
+                tile = torch.zeros(_TILE, part.shape[1])
+                tile[: len(part)] = part
+                part += stretch.added(tile)[: len(part)]
         return values
-
-    def _stretched(self, values: Tensor) -> Tensor:
-        """Part that stretching adds to the values."""
-        return (values @ self.directions.T * self.stretch) @ self.directions
 
     def weigh_rows(self, rows: Tensor) -> Tensor:
         """Weigh the rows of a basis of channels."""
         weighted = rows * torch.from_numpy(self.weight).to(rows.dtype)
-        if not len(self.directions):
-            return weighted
-        directions, stretch = self.directions.to(rows.dtype), self.stretch.to(rows.dtype)
-        return weighted + (weighted @ directions.T * stretch) @ directions
+        for stretch in self.stretches:
+            weighted[:, stretch.channels] = stretch.stretch_rows(weighted[:, stretch.channels])
+        return weighted
 
     def unweigh_rows(self, rows: Tensor) -> Tensor:
         """Invert `weigh_rows`."""
-        if len(self.directions):
-            surplus = rows.to(torch.float64) @ self._inverse_stretch @ self.directions.to(torch.float64)
-            rows = rows - surplus.to(rows.dtype)
+        if self.stretches:
+            rows = rows.clone()
+        for stretch in self.stretches:
+            rows[:, stretch.channels] = stretch.shrink_rows(rows[:, stretch.channels])
         return rows / torch.from_numpy(self.weight)
 
-    @lazy
-    def _inverse_stretch(self) -> Tensor:
-        """Channels x directions: share of each direction that unstretching takes away."""
-        directions = self.directions.to(torch.float64)
-        inner = torch.diag(1 / self.stretch.to(torch.float64)) + directions @ directions.T
-        solved: Tensor = torch.linalg.solve(inner, directions).T
-        return solved
-
     def tensors(self) -> dict[str, Tensor]:
-        """Return what a profile stores, by name."""
+        """Return what a profile stores, by name; directions of a feature of a group bear its first channel."""
         stored = {"weight": torch.from_numpy(self.weight)}
-        if len(self.directions):
-            stored |= {"directions": self.directions.to(torch.float16), "stretch": self.stretch}
+        for stretch in self.stretches:
+            suffix = f".{stretch.first}" if stretch.of_group else ""
+            stored[f"directions{suffix}"] = stretch.directions.to(torch.float16)
+            stored[f"stretch{suffix}"] = stretch.factors
         return stored
 
     @classmethod
-    def from_profile(cls, profile: Profile, channels: int) -> ErrorWeights:
-        """Read and check what a profile stores; weights of 1 where it stores none."""
+    def from_profile(cls, profile: Profile, widths: Sequence[int]) -> ErrorWeights:
+        """Read and check what a profile stores of the features of these widths; weights of 1 where it stores none."""
+        channels = sum(widths)
         if "weight" not in profile.tensors:
-            return cls.of_channels(np.ones(channels, np.float32))
+            return cls(np.ones(channels, np.float32))
         weight = profile.tensor("weight", torch.float32, channels).numpy()
-        weights = cls.of_channels(weight)
-        if "directions" in profile.tensors:
-            directions = profile.tensor("directions", torch.float16, -1, channels).to(torch.float32)
-            weights = cls(weight, directions, profile.tensor("stretch", torch.float32, len(directions)))
-        stretch = weights.stretch
-        valid = bool((np.isfinite(weight) & (weight > 0)).all()) and len(stretch) <= channels
-        valid &= bool((weights.directions.abs() <= 1).all() and stretch.isfinite().all() and (stretch > 0).all())
-        if not valid:
+        stretches = []
+        for first, width in zip(accumulate(widths[:-1], initial=0), widths, strict=True):
+            of_group = len(widths) > 1
+            suffix = f".{first}" if of_group else ""
+            if f"directions{suffix}" in profile.tensors:
+                directions = profile.tensor(f"directions{suffix}", torch.float16, -1, width).to(torch.float32)
+                factors = profile.tensor(f"stretch{suffix}", torch.float32, len(directions))
+                stretches.append(Stretch(first, directions, factors, of_group))
+        if not (np.isfinite(weight) & (weight > 0)).all() or not all(stretch.valid for stretch in stretches):
             raise CodecError(
                 f"profile {profile.id[:12]} has error weights that are not positive and finite", "fit it again"
             )
-        return weights
+        return cls(weight, tuple(stretches))
+
+
+def _checked(weight: Tensor, channels: int) -> Tensor:
+    """Return a weight in float64, or refuse one that is not of these channels or not finite."""
+    values = weight.detach().cpu().to(torch.float64)
+    if values.dim() not in (1, 2) or values.shape[-1] != channels or not values.numel():
+        raise UnsupportedInput(
+            f"a weight of shape {tuple(weight.shape)} for {channels} channels",
+            f"give one for each channel, or a matrix of rows of {channels}",
+        )
+    power = values.square().sum() if bool(values.isfinite().all()) else torch.tensor(math.nan)
+    if not math.isfinite(power) or not power > 0:
+        raise UnsupportedInput(f"a weight whose squares add up to {float(power)}", "give finite ones, not all 0")
+    return values
+
+
+def _stretch(values: Tensor, share: float, floor: float, first: int, *, of_group: bool = False) -> Stretch:
+    """Find the directions of a matrix whose squared errors, times `share`, count for much more than `floor`."""
+    channels = values.shape[1]
+    sizes, vectors = torch.linalg.eigh(values @ values.T if len(values) < channels else values.T @ values)
+    sizes, vectors = sizes.flip(0), vectors.flip(1)
+    chosen = (share * sizes + floor) > _MIN_WEIGHT_RATIO * floor
+    rows = vectors[:, chosen].T
+    if len(values) < channels:
+        rows = (rows @ values) / sizes[chosen].sqrt()[:, None]
+    factors = ((share * sizes[chosen] + floor) / floor).sqrt() - 1
+    return Stretch(first, rows.to(torch.float16).to(torch.float32), factors.to(torch.float32), of_group)

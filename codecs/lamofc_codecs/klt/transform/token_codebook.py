@@ -29,6 +29,8 @@ _TOKENS_PER_PRODUCT = 4096
 """Tokens compared with the whole codebook in one product of a fit."""
 
 Index = NDArray[np.int64]
+NO_TYPICAL_TOKEN = -1
+"""Index of a token from which none is subtracted; it is stored as 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +82,15 @@ class TokenCodebook:
         return index
 
     def take(self, index: Index) -> Floats:
-        """Typical tokens of these indices."""
-        chosen = self.basis.rows[torch.from_numpy(index)].to(torch.float32) * self.basis.scale
+        """Typical tokens of these indices, and 0 where there is none."""
+        chosen = self.basis.rows[torch.from_numpy(np.maximum(index, 0))].to(torch.float32) * self.basis.scale
         rows: Floats = self._weighted(chosen).numpy()
+        rows[index < 0] = 0
         return rows
 
     def write(self, index: Index) -> bytes:
         """Code the indices of all tokens."""
+        index = np.maximum(index, 0)
         form, plane = write_plane((index >> self.shift).astype(np.uint8), self.table)
         low = np.unpackbits(index.astype("<u4").view(np.uint8).reshape(-1, 4), axis=1, bitorder="little")
         return bytes((form,)) + np.packbits(low[:, : self.shift], bitorder="little").tobytes() + plane

@@ -144,10 +144,11 @@ def test_what_does_not_go_together_is_refused(options: dict[str, object]) -> Non
         fit("klt", SAMPLES, weight=HEAD, **options)
 
 
-def test_groups_are_not_weighted() -> None:
+@pytest.mark.parametrize("weight", [torch.ones(2 * CHANNELS), {"a": HEAD}, {"a": HEAD, "b": HEAD[:, :9]}])
+def test_a_group_has_a_weight_for_each_feature(weight: object) -> None:
     group = [{"a": sample, "b": sample} for sample in SAMPLES]
-    with pytest.raises(UnsupportedInput, match="2 features"):
-        fit("klt", group, weight=torch.ones(2 * CHANNELS))
+    with pytest.raises(UnsupportedInput, match="weight"):
+        fit("klt", group, weight=weight)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""Rotary positions: turned as models turn keys, undone by the codec, and free where they are told."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+
+from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit
+from lamofc_codecs.klt.format import KltParameters
+
+HEADS, HEAD, TURNED = 2, 24, 16
+Pairs = Literal["halves", "neighbours"]
+
+
+def rotary(pairs: Pairs = "halves", heads: int = HEADS) -> Rotary:
+    return Rotary(tuple(100.0 ** (-2 * i / TURNED) for i in range(TURNED // 2)), pairs, heads)
+
+
+def by_definition(values: torch.Tensor, told: Rotary, positions: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
+    """Multiply pairs of channels as complex numbers."""
+    out = values.double().reshape(len(values), told.heads, -1).clone()
+    count = len(told.frequencies)
+    first = slice(0, count) if told.pairs == "halves" else slice(0, 2 * count, 2)
+    second = slice(count, 2 * count) if told.pairs == "halves" else slice(1, 2 * count, 2)
+    angles = torch.from_numpy(positions)[:, None].double() * torch.tensor(told.frequencies, dtype=torch.float64)
+    numbers = torch.complex(out[..., first], out[..., second]) * torch.polar(torch.ones_like(angles), angles)[:, None]
+    out[..., first], out[..., second] = numbers.real, numbers.imag
+    return out.reshape(len(values), -1)
+
+
+def keys(seed: int, told: Rotary | None, tokens: int = 90, start: int = 0) -> torch.Tensor:
+    """Keys of few directions, turned by their positions."""
+    mixing = torch.randn(6, HEADS * HEAD, generator=torch.Generator().manual_seed(1))
+    noise = torch.Generator().manual_seed(100 + seed)
+    values = torch.randn(tokens, 6, generator=noise) @ mixing + 0.02 * torch.randn(
+        tokens, HEADS * HEAD, generator=noise
+    )
+    return values if told is None else by_definition(values, told, np.arange(start, start + tokens)).float()
+
+
+@pytest.mark.parametrize("pairs", ["halves", "neighbours"])
+@pytest.mark.parametrize("start", [0, 5, 100_000])
+def test_it_turns_as_complex_numbers_do_and_back(pairs: Pairs, start: int) -> None:
+    told, values, positions = rotary(pairs), torch.randn(40, HEADS * HEAD), np.arange(start, start + 40)
+    turned = values.numpy().copy()
+    told.turn(turned, positions)
+    assert np.abs(turned - by_definition(values, told, positions).numpy()).max() < 2e-6
+    assert torch.equal(told.turned(values, positions), torch.from_numpy(turned))
+    told.turn(turned, positions, back=True)
+    assert np.abs(turned - values.numpy()).max() < 2e-6
+
+
+@pytest.mark.parametrize("pairs", ["halves", "neighbours"])
+def test_turned_keys_take_the_bits_of_keys_before_they_were_turned(pairs: Pairs) -> None:
+    told, quality = rotary(pairs), Quality(snr_db=15)
+    plain = fit("klt", [keys(seed, None) for seed in range(12)], quality)
+    turned = fit("klt", [keys(seed, told) for seed in range(12)], quality, rotary=told)
+    unaware = fit("klt", [keys(seed, told) for seed in range(12)], quality)
+    sizes = {}
+    for name, profile, source in (("plain", plain, None), ("turned", turned, told), ("unaware", unaware, told)):
+        tensors = [keys(seed, source) for seed in range(20, 24)]
+        records = encode(tensors, profile)
+        sizes[name] = sum(len(record.data) for record in records)
+        for tensor, record, decoded in zip(tensors, records, decode([r.data for r in records], profile), strict=True):
+            assert float((tensor - decoded).square().sum()) == pytest.approx(record.sse, rel=1e-3)
+            assert record.signal / record.bulk_sse > 0.97 * 10**1.5
+    assert sizes["turned"] < 1.05 * sizes["plain"] < 0.6 * sizes["unaware"]
+
+
+def test_a_record_reads_alike_on_every_path() -> None:
+    told, quality = rotary(), Quality(snr_db=20)
+    samples = [{"k": keys(seed, told), "v": keys(seed + 50, None)} for seed in range(12)]
+    profile = fit("klt", samples, quality, rotary={"k": told}, waves=False)
+    assert KltParameters.from_profile(profile).space.rotary
+    data = [record.data for record in encode([samples[3], samples[4]], profile)]
+    whole = decode(data, profile)
+    assert all(
+        torch.equal(one, other) for one, other in zip(decode(data, profile, parts=[0]), whole[0::2], strict=True)
+    )
+    assert all(
+        torch.equal(one, other) for one, other in zip(decode(data, profile, parts=[1]), whole[1::2], strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("told", "channels"),
+    [(rotary(heads=5), 48), (rotary(heads=4), 48), (Rotary((1.0,) * 25), 48)],
+)
+def test_a_rotation_that_does_not_fit_is_refused(told: Rotary, channels: int) -> None:
+    with pytest.raises(UnsupportedInput, match="rotary positions"):
+        fit("klt", [torch.randn(20, channels)], rotary=told)
+
+
+@pytest.mark.parametrize("frequencies", [(), (float("nan"),), (float("inf"),)])
+def test_frequencies_are_finite_numbers(frequencies: tuple[float, ...]) -> None:
+    with pytest.raises(UnsupportedInput, match="rotary positions"):
+        Rotary(frequencies)
