@@ -31,6 +31,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, Packed, PackedView, Record, parse, sections
 from lamofc_codecs.registry import CODECS, by_name, codec_class, codec_for, open_codec, options_of
 from lamofc_codecs.runtime import devices
+from lamofc_codecs.source import MAX_POSITION
 
 Profiles: TypeAlias = Profile | Mapping[str, Profile] | Iterable[Profile] | None
 """Profiles that records may name: one, several, or a mapping of several by any key."""
@@ -70,16 +71,26 @@ def encode(
     profile: Profile,
     *,
     quality: Quality | None = None,
+    first_positions: Sequence[int] | None = None,
     device: torch.device | str | None = None,
 ) -> list[Record]:
     """Code each element into a record of its own; `quality` replaces that of the profile.
+
+    `first_positions` gives the position in its sequence of the first token of each element, for a profile that undoes
+    rotary positions; without it, elements begin at 0.
 
     On a GPU `klt` computes its transform, to the same bytes as on the CPU, and learned codecs run their networks, with
     rare differences in the bytes. All other work runs on the CPU.
     """
     encoder = Encoder.of(profile, quality, devices.usable(device or "cpu"))
     _check_quality(profile.codec, quality, encoder.codec.qualities)
-    return each(encoder.encode, tensors, sum(map(elements_of, tensors)))
+    starts = [0] * len(tensors) if first_positions is None else first_positions
+    if len(starts) != len(tensors) or not all(type(start) is int and 0 <= start <= MAX_POSITION for start in starts):
+        raise UnsupportedInput(
+            f"first_positions={list(starts)[:8]} for {len(tensors)} elements", "give a whole number from 0 on for each"
+        )
+    elements = list(zip(tensors, starts, strict=True))
+    return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
 
 
 def decode(  # noqa: PLR0913 - one function for all reading; the options are keywords

@@ -18,6 +18,8 @@ from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_s
 MAX_EXPANSION = 1 << 18
 """Most bytes of a tensor for each byte of a layer, unless a codec overrides `check_length`."""
 CPU = torch.device("cpu")
+MAX_POSITION = 1 << 40
+"""Largest position of a token in its sequence."""
 LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -35,8 +37,8 @@ class Source:
     """Sums over each tensor."""
     items: tuple[int, ...] = ()
     """Tokens of each item, if the tensor holds several one after another."""
-    first_positions: tuple[int, ...] = ()
-    """Position of the first token of each item in its sequence; 0 where none are given."""
+    first_position: int = 0
+    """Position in its sequence of the first token, of every item."""
     device: torch.device = CPU
     """The device that a codec may use."""
 
@@ -63,8 +65,8 @@ class Source:
     @property
     def positions(self) -> NDArray[np.int64]:
         """Position of each token in its sequence."""
-        items, starts = self.items or (self.tokens,), self.first_positions or (0,) * max(len(self.items), 1)
-        return np.concatenate([np.arange(start, start + count) for start, count in zip(starts, items, strict=True)])
+        items = self.items or (self.tokens,)
+        return np.concatenate([np.arange(self.first_position, self.first_position + count) for count in items])
 
     @property
     def tensor(self) -> Tensor:

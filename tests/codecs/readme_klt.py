@@ -1,5 +1,6 @@
 """The part of the decoder written from codecs/README.md that reads `klt`; `plain` is the rest of it."""
 
+import json
 import struct
 from types import ModuleType
 from typing import Any
@@ -28,6 +29,12 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     lifts, used = plain.numbers(data[at:], tokens) if flags & 8 else ([0] * tokens, 0)
     lower = np.array([2 ** (-(-(n + 1) // 2 if n & 1 else n // 2) / 16) for n in lifts], F)
     at += used
+    positions = list(range(tokens))
+    if flags & 32:
+        (runs_of,), used = plain.numbers(data[at:], 1)
+        told, more = plain.numbers(data[at + used :], 2 * runs_of)
+        positions = [start + k for length, start in zip(told[0::2], told[1::2], strict=True) for k in range(length)]
+        at += used + more
     band = Waves(*field).bands(tokens) if field else [0] * tokens
     finest = F(step) if flags & 4 else None
     runs = Runs(sigma[:, : columns[0]], F(step) * F(3 ** (count - 1)), (band, energy), tables, finest)
@@ -39,7 +46,11 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
             runs = Runs(sigma[:, : columns[level]], s, (band, energy), tables, finest)
             layers, later = list(zip(later, told, strict=False)), later[len(told) :]
             numbers, sixteenths = refined(layers, (numbers, sixteenths), runs, tensors, tables, plain)
+    known = tensors.get("first_tokens", np.empty((0, 0), F))
+    if index is not None:
+        index = np.where(np.array(positions) < len(known), -1, index)
     values = synthesis(sixteenths, s, tensors, index, Waves(*field) if field else lower)
+    values = placed(values, positions, rotations(profile), channels, tensors)
     exact = exact_values(data[at + lengths[2] :], len(channels), plain) if flags & 1 else [{} for _ in channels]
     return values, exact
 
@@ -235,9 +246,45 @@ def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array |
         stride = tensors.get("basis_stride", np.ones(len(tensors["basis"]))).astype(np.int64)[: parts.shape[1]]
         sums, scale = parts * stride @ tensors["basis"][: parts.shape[1]].astype(np.int64), tensors["basis_scale"]
     values: Array = back.back(sums.astype(F)) if isinstance(back, Waves) else sums.astype(F) * back[:, None]
-    values = values * (scale * unit) + tensors["bulk_mean"]
+    values = values * (scale * unit) + tensors.get("centre", tensors["bulk_mean"])
     if index is not None:
-        values = values + tensors["means"][index].astype(F) * tensors["means_scale"]
+        values = values + (index >= 0)[:, None] * tensors["means"][index].astype(F) * tensors["means_scale"]
+    return values
+
+
+def rotations(profile: bytes) -> list[Any]:
+    """What the config says of the rotation of each part."""
+    header = json.loads(profile[8 : 8 + int.from_bytes(profile[:8], "little")])
+    found: list[Any] = json.loads(header["__metadata__"]["lamofc"])["config"].get("rotary", [])
+    return found
+
+
+def placed(
+    values: Array, positions: list[int], told: list[Any], channels: list[int], tensors: dict[str, Array]
+) -> Array:
+    """Tokens turned to their positions, those that the profile knows added."""
+    values = turned(values, positions, told, channels)
+    known, middle = tensors.get("first_tokens", []), tensors.get("centre", tensors["bulk_mean"])
+    for token, position in enumerate(positions):
+        if position < len(known):
+            values[token] += known[position] - turned(middle[None], [position], told, channels)[0]
+    return values
+
+
+def turned(values: Array, positions: list[int], told: list[Any], channels: list[int]) -> Array:
+    """Each pair of channels of each head turned."""
+    values, first = values.copy(), 0
+    for part, width in zip(told, channels, strict=False):
+        for head in range(part["heads"] if part else 0):
+            start = first + head * width // part["heads"]
+            for i, frequency in enumerate(part["frequencies"]):
+                pair = (i, i + len(part["frequencies"])) if part["pairs"] == "halves" else (2 * i, 2 * i + 1)
+                a, b = start + pair[0], start + pair[1]
+                for token, position in enumerate(positions):
+                    cos, sin = F(np.cos(position * frequency)), F(np.sin(position * frequency))
+                    x, y = values[token, a], values[token, b]
+                    values[token, a], values[token, b] = x * cos - y * sin, y * cos + x * sin
+        first += width
     return values
 
 

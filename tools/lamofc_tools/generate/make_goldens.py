@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from lamofc_codecs import Profile, Quality, Sizes, decode, encode, fit
+from lamofc_codecs import Profile, Quality, Rotary, Sizes, decode, encode, fit
 from lamofc_codecs.testing import drawn_weights, feature, picture
 
 
@@ -32,8 +33,10 @@ class Case:
     quality: Quality | None = None
     options: dict[str, Any] = field(default_factory=dict)
     together: bool = False
-    like: tuple[torch.Tensor, ...] = ()
+    like: tuple[Any, ...] = ()
     """Samples to fit on, if not synthetic features."""
+    first_position: int = 0
+    """Position of the first token in its sequence."""
     promise: Literal["bytes", "values", "numbers"] = "bytes"
     """What must stay the same for ever: `bytes` means everything; `values` means the decoded values, since an external
     encoder writes the bytes; `numbers` means the level indices, since the floats of another processor may choose a
@@ -46,7 +49,7 @@ class Case:
     def profile(self) -> Profile:
         """Fit a profile on samples like the items."""
         if self.together:
-            samples = [
+            samples = list(self.like) or [
                 {name: feature(90, item.shape[1], -seed) for name, item in self.element().items()}  # type: ignore[union-attr]
                 for seed in (1, 2)
             ]
@@ -139,7 +142,42 @@ def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
     weight = torch.randn(4, 24, generator=torch.Generator().manual_seed(3))
     weighted: dict[str, Any] = {"weight": weight, "layer_bytes": 64, "means": 0}
     yield Case("klt-weighted", "klt", (feature(150, 24, 2),), Quality(snr_db=20), weighted)
+    yield from _rotary_cases()
     yield Case("klt-empty", "klt", (feature(0, 12, 4),), Quality(snr_db=20))
+
+
+def _rotary_cases() -> Iterator[Case]:
+    """Turned keys; and a group whose first tokens are alike, with a weight for each feature."""
+    angles = (1.0, 0.31, 0.1, 0.03)
+    halves, neighbours = Rotary(angles, "halves", 2), Rotary(angles, "neighbours")
+    *like, item = (_turned(feature(90, 24, seed), halves) for seed in (-1, -2, -3, 5))
+    rotary: dict[str, Any] = {"rotary": halves, "means": 30, "layer_bytes": 64}
+    yield Case("klt-rotary", "klt", (item,), Quality(snr_db=20), rotary, like=tuple(like))
+    late = _turned(feature(70, 12, 6), neighbours, 1000).to(torch.float16)
+    rotary = {"rotary": neighbours, "transform": "none"}
+    like = [_turned(feature(90, 12, -seed), neighbours) for seed in (1, 2)]
+    yield Case(
+        "klt-rotary-late-float16", "klt", (late,), Quality(snr_db=12), rotary, like=tuple(like), first_position=1000
+    )
+    noise = torch.Generator().manual_seed(7)
+    weight = {"part0": torch.randn(30, 24, generator=noise), "part1": torch.rand(12, generator=noise)}
+    *samples, group = (
+        (_turned(_begun(feature(50, 24, seed)), halves), _begun(feature(50, 12, seed + 20))) for seed in range(12)
+    )
+    like_groups = tuple({"part0": keys, "part1": values} for keys, values in samples)
+    options: dict[str, Any] = {"rotary": {"part0": halves}, "weight": weight, "means": 20, "layer_bytes": 128}
+    yield Case("klt-group-weighted", "klt", group, Quality(snr_db=18), options, together=True, like=like_groups)
+
+
+def _turned(values: torch.Tensor, rotary: Rotary, first: int = 0) -> torch.Tensor:
+    """Turn tokens by their positions, as a model turns keys."""
+    return rotary.turned(values, np.arange(first, first + len(values)))
+
+
+def _begun(values: torch.Tensor) -> torch.Tensor:
+    """Begin with two tokens that are the same in all samples, and large."""
+    values[:2] = 40 * torch.randn(2, values.shape[1], generator=torch.Generator().manual_seed(2))
+    return values
 
 
 def digest(tensors: list[torch.Tensor]) -> str:
@@ -155,7 +193,7 @@ def write(case: Case, folder: Path) -> None:
     """Write one golden: profile, source, record, and the digest of the decoded tensors."""
     folder.mkdir(parents=True, exist_ok=True)
     profile = case.profile()
-    record = encode([case.element()], profile)[0]
+    record = encode([case.element()], profile, first_positions=[case.first_position])[0]
     if case.promise != "numbers":
         profile.save(folder / "profile.safetensors")
     save_file({f"item{number}": item for number, item in enumerate(case.items)}, folder / "source.safetensors")

@@ -82,7 +82,7 @@ def _shared_first_tokens(values: Floats, positions: Positions, space: CodingSpac
     limit = _MAX_UNLIKE_SHARE * float(np.median(energies))
     for position in range(MAX_FIRST_TOKENS):
         tokens = values[positions == position]
-        if len(tokens) < _MIN_ALIKE_SAMPLES:
+        if len(tokens) < _MIN_ALIKE_SAMPLES or 2 * (positions > position).sum() < len(positions):
             break
         mean = tokens.mean(0, dtype=np.float64).astype(np.float32)
         unlike = space.weigh_errors(tokens - mean, np.full(len(tokens), position))

@@ -40,7 +40,7 @@ class KltOptions(Options):
     """Weights of errors: one for each channel, a matrix of rows of them, or one of these for each of several features;
     a profile bears the digest. Qualities then speak of weighted errors, whose weights are 1 on average over all
     directions. A group takes the weights of all its features, whose sizes relative to each other count."""
-    rotary: Annotated[Rotary | Mapping[str, Rotary] | None, "a Rotary, or a mapping of features to them"] = None
+    rotary: Annotated[Rotary | Mapping[str, Rotary | None] | None, "a Rotary, or a mapping of features to them"] = None
     """Rotary positions of keys, which are undone before the transform: of one feature, or of each of several."""
     weight_floor: Annotated[float, Between(1e-4, 1)] = 0.03
     """Least weight of an error in any direction, where there is a weight."""
@@ -51,17 +51,19 @@ class KltOptions(Options):
         """Return what a profile's config says of them: a weight as its digest, no options without effect."""
         left_out = {"weight", "weight_floor"} if self.weight is None else set()
         left_out |= {"ranges"} if self.ranges == 1 else set()
-        left_out |= {"rotary"}
+        left_out |= {"rotary"} if self.rotary is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
-        return {
-            name: digest if name == "weight" else value
-            for name, value in super().to_json().items()
-            if name not in left_out
-        }
+        turned = [self.rotary] if isinstance(self.rotary, Rotary) else list((self.rotary or {}).values())
+        rotary = [None if part is None else part.to_json() for part in turned]
+        stored = {**super().to_json(), "weight": digest, "rotary": rotary}
+        return {name: value for name, value in stored.items() if name not in left_out}
 
     def for_features(self, features: Sequence[str]) -> Self:
         """Return the options with the weight and the rotation of these features, where there are several."""
-        return replace(self, weight=_of_features(self.weight, features), rotary=_of_features(self.rotary, features))
+        rotary = _of_features(self.rotary, features)
+        if features and isinstance(rotary, Mapping):
+            rotary = {name: rotary.get(name) for name in sorted(features)}
+        return replace(self, weight=_of_features(self.weight, features), rotary=rotary)
 
 
 def _of_features(values: Any, features: Sequence[str]) -> Any:

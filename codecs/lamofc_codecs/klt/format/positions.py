@@ -7,8 +7,7 @@ import numpy as np
 from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import read_numbers, write_numbers
 from lamofc_codecs.klt.transform import Positions
-
-MAX_POSITION = 1 << 40
+from lamofc_codecs.source import MAX_POSITION
 
 
 def write_positions(positions: Positions) -> bytes:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lamofc_codecs
-from lamofc_codecs import Profile, Quality, fit
+from lamofc_codecs import Profile, Quality, Rotary, fit
 from lamofc_codecs.klt.format.profile import KltParameters
 from lamofc_codecs.testing.samples import feature, picture
 
@@ -23,10 +23,12 @@ def profiles() -> list[Profile]:
     """Profiles that between them hold every optional tensor."""
     pictures = [picture(8, 8, 24, seed) for seed in range(12)]
     stretched = torch.randn(3, 24, generator=torch.Generator().manual_seed(1))
+    begun = [torch.cat([torch.ones(1, 6), feature(40, 6, seed)]) for seed in range(8)]
     return [
         fit("klt", pictures, Quality(snr_db=15), waves=True, means=8),
         fit("klt", pictures, Quality(snr_db=15), weight=stretched, means=0, waves=False),
         fit("klt", [feature(40, 6, 1)], Quality(snr_db=15), transform="none"),
+        fit("klt", begun, Quality(snr_db=15), rotary=Rotary((1.0, 0.1))),
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit
+from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit, keep
 from lamofc_codecs.klt.format import KltParameters
 
 HEADS, HEAD, TURNED = 2, 24, 16
@@ -96,3 +96,31 @@ def test_a_rotation_that_does_not_fit_is_refused(told: Rotary, channels: int) ->
 def test_frequencies_are_finite_numbers(frequencies: tuple[float, ...]) -> None:
     with pytest.raises(UnsupportedInput, match="rotary positions"):
         Rotary(frequencies)
+
+
+def test_a_late_sequence_is_coded_by_its_positions() -> None:
+    """A cache of a window begins late; told so, it takes no more bits than one that begins at 0."""
+    told, quality = rotary(), Quality(snr_db=15)
+    profile = fit("klt", [keys(seed, told) for seed in range(12)], quality, rotary=told)
+    early, late = keys(30, told), keys(30, told, start=700)
+    (at_zero,) = encode([early], profile)
+    (known,) = encode([late], profile, first_positions=[700])
+    (unknown,) = encode([late], profile)
+    assert len(known.data) <= len(at_zero.data) + 8 < 0.8 * len(unknown.data)
+    (decoded,) = decode([known.data], profile)
+    assert float((late - decoded).square().sum()) == pytest.approx(known.sse, rel=1e-3)
+    with pytest.raises(UnsupportedInput, match="first_positions"):
+        encode([late], profile, first_positions=[-1])
+
+
+def test_items_in_one_record_each_begin_at_their_first_position() -> None:
+    told, quality = rotary(), Quality(snr_db=15)
+    profile = fit("klt", [keys(seed, told) for seed in range(12)], quality, rotary=told)
+    items = [keys(seed, told, tokens, start=9) for seed, tokens in ((40, 30), (41, 1), (42, 60))]
+    (record,) = encode([items], profile, first_positions=[9])
+    for item, figures, decoded in zip(items, record.items, decode([record.data], profile), strict=True):
+        assert float((item - decoded).square().sum()) == pytest.approx(figures.sse, rel=1e-3)
+        assert figures.signal / figures.bulk_sse > 0.97 * 10**1.5
+    kept = keep(record.data, profile, [0, 2])
+    whole = decode([record.data], profile)
+    assert all(torch.equal(*pair) for pair in zip(decode([kept], profile), whole[0::2], strict=True))
