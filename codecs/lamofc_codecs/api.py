@@ -174,9 +174,12 @@ def _check_quality(codec: str, quality: Quality | None, targets: tuple[str, ...]
     if not isinstance(quality, Quality | None):
         raise BadQuality(f"quality={quality!r} is no Quality", "give Quality(snr_db=15)")
     if quality is not None and quality.kind not in targets:
+        cure = "leave the quality out"
+        if quality.kind == "kl":
+            cure = "fit with the weights of a consumer in nats, as --for-model does, or give snr_db"
         raise BadQuality(
             f"codec {codec} cannot aim at {quality}; its targets: {', '.join(targets) or 'none, its quality is fixed'}",
-            "leave the quality out",
+            cure,
         )
 
 

@@ -32,6 +32,10 @@ class Quality:
     """Distance between neighbouring reconstruction levels, in the source's own units."""
     max_error: float | None = None
     """Largest error of any element, in the source's own units; never exceeded."""
+    kl: float | None = None
+    """Expected divergence of the consumer's answers, in nats a token; up to 3 % more is accepted.
+
+    The profile must weigh errors by a Fisher matrix of that consumer."""
     lmbda: float | None = None
     """Weight of distortion against rate that the weights of a learned codec were trained for."""
     qp: float | None = None

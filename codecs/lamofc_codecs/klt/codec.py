@@ -39,7 +39,7 @@ class Klt(Codec):
     id = "klt"
     number = 4
     summary = "channels decorrelated, token means off, layers for any rate on read"
-    qualities = ("snr_db", "mse", "bpfp", "step", "max_error")
+    qualities: tuple[str, ...] = ("snr_db", "mse", "bpfp", "step", "max_error", "kl")
     options = KltOptions
 
     @classmethod
@@ -60,6 +60,7 @@ class Klt(Codec):
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)
         self.parameters = KltParameters.from_profile(profile)
+        self.qualities = self.parameters.options.targets(self.qualities)
 
     def part_names(self) -> tuple[str, ...]:
         """Return the features that the profile codes jointly."""

@@ -121,7 +121,7 @@ def _predict_columns(residual: Floats, measure: ErrorMeasure) -> tuple[int, floa
     grid = parameters.grids(len(residual))[0]
     prediction = parameters.water_filling(energy, grid.bands(len(residual)), parameters.columns)
     step = quality.value
-    if quality.kind in ("mse", "snr_db"):
+    if quality.kind in ("mse", "snr_db", "kl"):
         step = prediction.step_for_error(measure.budget)
     elif quality.kind == "bpfp":
         step = prediction.step_for_bits(quality.value * residual.size)

@@ -33,7 +33,7 @@ def equalise_items(coefficients: Coefficients, candidate: Candidate) -> tuple[Co
     An item meets it by at most 3 % (0.13 dB) above its error budget.
     """
     measure, items = coefficients.measure, coefficients.source.items
-    if len(items) < 2 or measure.quality.kind not in ("snr_db", "mse"):
+    if len(items) < 2 or measure.quality.kind not in ("snr_db", "mse", "kl"):
         return coefficients, candidate
     budgets = measure.item_budgets()
     search = _GainSearch(coefficients, coefficients, coefficients.values.shape[1], candidate.step)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lamofc_codecs.errors import BadQuality
 from lamofc_codecs.klt.format import KltParameters
 from lamofc_codecs.klt.quantise import token_energies
 from lamofc_codecs.quality import Quality
@@ -53,15 +54,30 @@ class ErrorMeasure:
             sizes = [tensor.numel() for tensor in self.source.tensors]
             even = self.parameters.weighted
             return self.quality.value * float(sum(sizes) if even else sum(self.parameters.importance * sizes))
+        if self.quality.kind == "kl":
+            return self._per_token * self.source.tokens
         if self.quality.kind != "snr_db":
             return math.inf
         return error_budget(self.signal, self.quality.value)
+
+    @property
+    def _per_token(self) -> float:
+        """Weighted squared error of a token that leads to the divergence of the quality."""
+        nats = self.parameters.nats
+        if nats is None:
+            raise BadQuality(
+                f"the profile does not know errors in nats, got {self.quality}",
+                "fit with weight= the root of a Fisher matrix and weight_nats=0.5",
+            )
+        return self.quality.value / nats
 
     def item_budgets(self) -> Doubles:
         """The squared error that the quality allows each item."""
         items = self.source.items
         if self.quality.kind == "mse":
             return self.quality.value * self.source.channels * np.array(items, np.float64)
+        if self.quality.kind == "kl":
+            return self._per_token * np.array(items, np.float64)
         return sum_by_item(self.energies, items) * error_share(self.quality.value)
 
     def error(self, decoded: Sequence[Tensor], distortion: Sequence[Distortion]) -> float:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from torch import Tensor
 
+from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.klt.transform import MAX_TYPICAL_TOKENS, Rotary, digest_of
 from lamofc_codecs.options import Between, Options
 
@@ -44,6 +45,9 @@ class KltOptions(Options):
     """Rotary positions of keys, which are undone before the transform: of one feature, or of each of several."""
     weight_floor: Annotated[float, Between(1e-4, 1)] = 0.03
     """Least weight of an error in any direction, where there is a weight."""
+    weight_nats: Annotated[float, Between(1e-30, 1e30)] | None = None
+    """Divergence in nats for each unit of squared error of a token as `weight` weighs it, 0.5 for the root of a Fisher
+    matrix; it makes `Quality(kl=...)` a target."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """Whether values that float32 cannot hold, such as NaN, are refused or stored as they are."""
 
@@ -51,12 +55,21 @@ class KltOptions(Options):
         """Return what a profile's config says of them: a weight as its digest, no options without effect."""
         left_out = {"weight", "weight_floor"} if self.weight is None else set()
         left_out |= {"ranges"} if self.ranges == 1 else set()
+        left_out |= {"weight_nats"} if self.weight_nats is None else set()
         left_out |= {"rotary"} if self.rotary is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
         turned = [self.rotary] if isinstance(self.rotary, Rotary) else list((self.rotary or {}).values())
         rotary = [None if part is None else part.to_json() for part in turned]
         stored = {**super().to_json(), "weight": digest, "rotary": rotary}
         return {name: value for name, value in stored.items() if name not in left_out}
+
+    def targets(self, qualities: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the targets: a divergence is one only where errors are known in nats."""
+        return tuple(kind for kind in qualities if kind != "kl" or self.weight_nats is not None)
+
+    def __post_init__(self) -> None:
+        if self.weight_nats is not None and self.weight is None:
+            raise UnsupportedInput(f"weight_nats={self.weight_nats} without a weight", "give the weight, too")
 
     def for_features(self, features: Sequence[str]) -> Self:
         """Return the options with the weight and the rotation of these features, where there are several."""

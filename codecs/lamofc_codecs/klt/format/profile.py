@@ -27,7 +27,7 @@ from lamofc_codecs.klt.transform import (
 )
 from lamofc_codecs.options import parse_options
 from lamofc_codecs.profile import Profile
-from lamofc_codecs.quality import Quality
+from lamofc_codecs.quality import Quality, is_finite_number
 from lamofc_codecs.runtime import Doubles, Floats, lazy
 from lamofc_codecs.stats import Bulk, WaterFilling
 
@@ -62,6 +62,8 @@ class KltParameters:
     """Names and channels of the features of a group; empty for a single feature."""
     options: KltOptions
     quality: Quality | None
+    nats: float | None
+    """Expected divergence for each unit of weighted squared error of a token; None where it is not known."""
 
     @property
     def bulk(self) -> Bulk:
@@ -164,8 +166,8 @@ class KltParameters:
     def from_profile(cls, profile: Profile) -> KltParameters:
         """Read and check a profile, which may come from anybody."""
         config = dict(profile.config)
-        tables, quality, channels, listed, rule_config, rotary = (
-            config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain", "rotary")
+        tables, quality, channels, listed, rule_config, rotary, nats = (
+            config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain", "rotary", "nats")
         )
         bulk = Bulk.required(profile)
         if tables != SIGMA_TABLES or channels != len(bulk.mean):
@@ -201,7 +203,15 @@ class KltParameters:
             parts=parts,
             options=options,
             quality=Quality.from_json(quality) if quality else None,
+            nats=None if nats is None else _positive(profile, "nats", nats),
         )
+
+
+def _positive(profile: Profile, name: str, value: object) -> float:
+    """Read a number of the config that must be above 0."""
+    if not is_finite_number(value) or value <= 0:
+        raise CodecError(f"profile {profile.id[:12]} has {name}={value!r}; expected a number above 0", "fit it again")
+    return float(value)
 
 
 def _falling(sigma: Floats) -> bool:

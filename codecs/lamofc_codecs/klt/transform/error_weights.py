@@ -102,6 +102,8 @@ class ErrorWeights:
     """Weight of each channel."""
     stretches: tuple[Stretch, ...] = ()
     """Stretched directions of all channels, or of each feature of a group; there may be none."""
+    share: float = 1.0
+    """Factor from squared errors as the weights were given to those that count here, the floor aside."""
 
     @classmethod
     def from_values(cls, weight: Tensor, floor: float, channels: int) -> ErrorWeights:
@@ -112,9 +114,9 @@ class ErrorWeights:
         values = _checked(weight, channels)
         share = (1 - floor) * channels / values.square().sum()
         if values.dim() == 1:
-            return cls((share * values.square() + floor).sqrt().to(torch.float32).numpy())
+            return cls((share * values.square() + floor).sqrt().to(torch.float32).numpy(), share=float(share))
         least = np.full(channels, math.sqrt(floor), np.float32)
-        return cls(least, (_stretch(values, float(share), floor, 0),))
+        return cls(least, (_stretch(values, float(share), floor, 0),), float(share))
 
     @classmethod
     def of_parts(cls, weights: Sequence[Tensor], floor: float, widths: Sequence[int]) -> ErrorWeights:
@@ -135,7 +137,7 @@ class ErrorWeights:
                 least.append(np.full(width, math.sqrt(smallest), np.float32))
                 stretches.append(_stretch(values, (1 - floor) * share, smallest, first, of_group=True))
             first += width
-        return cls(np.concatenate(least), tuple(stretches))
+        return cls(np.concatenate(least), tuple(stretches), (1 - floor) * share)
 
     @property
     def uniform(self) -> bool:

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from lamofc_codecs import CodecError, Profile, Quality, Record, UnsupportedInput, decode, encode, fit, testing
+from lamofc_codecs import (
+    CodecError,
+    Profile,
+    Quality,
+    Record,
+    UnsupportedInput,
+    decode,
+    encode,
+    fit,
+    testing,
+)
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform.error_weights import ErrorWeights
 

@@ -1,0 +1,79 @@
+"""Groups whose features have weights of their own, errors in nats, and first tokens that all samples share."""
+
+import pytest
+import torch
+
+from lamofc_codecs import BadQuality, Quality, Rotary, UnsupportedInput, decode, encode, fit, testing
+
+WIDTHS = {"a": 20, "b": 12}
+TOKENS = 90
+
+
+def group(seed: int) -> dict[str, torch.Tensor]:
+    return {name: testing.feature(TOKENS, width, seed) for name, width in WIDTHS.items()}
+
+
+def matrix_of(channels: int, seed: int) -> torch.Tensor:
+    noise = torch.Generator().manual_seed(seed)
+    return torch.randn(3 * channels, channels, generator=noise) * torch.rand(channels, generator=noise)
+
+
+WEIGHT = {"a": matrix_of(20, 1), "b": 0.1 * matrix_of(12, 2)}
+SAMPLES, NEW = [group(-seed) for seed in range(1, 13)], [group(seed) for seed in range(1, 4)]
+PROFILE = fit("klt", SAMPLES, Quality(snr_db=15), weight=WEIGHT, weight_nats=0.5, weight_floor=0.001)
+
+
+def weighted(source: dict[str, torch.Tensor], decoded: list[torch.Tensor]) -> float:
+    """Weighted squared error of a token, as the weights were given."""
+    parts = zip(WIDTHS, decoded, strict=True)
+    errors = [(source[name] - part).double() @ WEIGHT[name].double().T for name, part in parts]
+    return sum(float(error.square().sum()) for error in errors) / TOKENS
+
+
+@pytest.mark.parametrize("kl", [0.5, 5.0])
+def test_a_divergence_is_half_the_weighted_error(kl: float) -> None:
+    for source in NEW:
+        (record,) = encode([source], PROFILE, quality=Quality(kl=kl))
+        found = weighted(source, decode([record.data], PROFILE)) / 2
+        assert 0.9 * kl < found < 1.03 * kl
+
+
+def test_bits_go_where_the_consumer_looks() -> None:
+    plain, rate = fit("klt", SAMPLES, Quality(snr_db=15)), Quality(bpfp=0.7)
+    lost = []
+    for profile in (PROFILE, plain):
+        data = [record.data for record in encode(NEW, profile, quality=rate)]
+        lost.append(sum(weighted(s, decode([d], profile)) for s, d in zip(NEW, data, strict=True)))
+    assert lost[0] < 0.7 * lost[1]
+
+
+def test_parts_read_as_the_whole() -> None:
+    (record,) = encode(NEW[:1], PROFILE)
+    whole = decode([record.data], PROFILE)
+    for number, part in enumerate(record.parts):
+        assert torch.equal(decode([record.data], PROFILE, parts=[number])[0], whole[number])
+        assert float((NEW[0][part.name] - whole[number]).square().sum()) == pytest.approx(part.sse, rel=1e-3)
+
+
+def test_a_divergence_needs_errors_in_nats() -> None:
+    without = fit("klt", SAMPLES, Quality(snr_db=15), weight=WEIGHT)
+    with pytest.raises(BadQuality, match=r"kl=0\.02") as caught:
+        encode(NEW, without, quality=Quality(kl=0.02))
+    assert "consumer" in caught.value.cure
+    with pytest.raises(UnsupportedInput, match="weight_nats"):
+        fit("klt", SAMPLES, Quality(snr_db=15), weight_nats=0.5)
+
+
+def test_first_tokens_that_all_samples_share_cost_next_to_nothing() -> None:
+    begin = 100 * torch.randn(1, 24, generator=torch.Generator().manual_seed(5))
+    samples = [torch.cat([begin, testing.feature(60, 24, seed)]) for seed in range(13)]
+    turned = Rotary((1e-9,))
+    known = fit("klt", samples[:12], Quality(snr_db=15), rotary=turned)
+    unknown = fit("klt", samples[:12], Quality(snr_db=15))
+    assert known.tensors["first_tokens"].shape == (1, 24)
+    (one,), (other,) = encode(samples[12:], known), encode(samples[12:], unknown)
+    assert len(one.data) < len(other.data) - 24
+    assert torch.allclose(decode([one.data], known)[0][0], begin[0], atol=0.5)
+    unlike = torch.cat([-begin, samples[12][1:]])
+    (record,) = encode([unlike], known)
+    assert float((unlike - decode([record.data], known)[0]).square().sum()) == pytest.approx(record.sse, rel=1e-3)
