@@ -49,7 +49,8 @@ class ProfileChoice:
         new: list[ProfileEntry] = []
         for name, alike in by_group_name(group for group in groups if len(group) > 1):
             if (name, self._options.codec) not in self._profiles:
-                profile = self._existing(name, self._options) or self._fit_group(alike)
+                features = [item.feature for item in alike[0]]
+                profile = self._existing(features, self._options) or self._fit_group(alike)
                 if profile is not None:
                     new.append(self._settle(name, profile, self._options))
         self._commit(new)
@@ -61,7 +62,7 @@ class ProfileChoice:
         for alike in by_feature(items):
             feature, coding = alike[0].feature, self.coding_of(alike[0])
             if (feature, coding.codec) not in self._profiles:
-                profile = self._existing(feature, coding) or self._fit_alone(alike, coding)
+                profile = self._existing([feature], coding) or self._fit_alone(alike, coding)
                 if profile is not None:
                     new.append(self._settle(feature, profile, coding))
         self._commit(new)
@@ -101,10 +102,10 @@ class ProfileChoice:
 
     def _is_settled(self, item: Item) -> bool:
         """Whether an item has a profile, here or in the store."""
-        return self._key(item) in self._profiles or self._existing(item.feature, self.coding_of(item)) is not None
+        return self._key(item) in self._profiles or self._existing([item.feature], self.coding_of(item)) is not None
 
-    def _existing(self, name: str, coding: IngestOptions) -> "Profile | None":
-        return existing_profile(self._session.snapshot, self._session.profiles, name, coding)
+    def _existing(self, features: Sequence[str], coding: IngestOptions) -> "Profile | None":
+        return existing_profile(self._session.snapshot, self._session.profiles, features, coding)
 
     def _settled_features(self) -> list[list[str]]:
         """Features that the store has profiles for: those of a group together, others by themselves."""

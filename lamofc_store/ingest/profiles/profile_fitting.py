@@ -161,27 +161,28 @@ def channels_differ(item: Item, expected: int) -> SourceError:
 
 
 def existing_profile(
-    snapshot: "Snapshot", profiles: "Profiles", feature: str, options: IngestOptions
+    snapshot: "Snapshot", profiles: "Profiles", features: Sequence[str], options: IngestOptions
 ) -> "Profile | None":
-    """Return the profile that the user gives, or the store's newest for this feature and codec.
+    """Return the profile that the user gives, or the store's newest for this feature, or these of a group, and codec.
 
     BadArgument where the store's was fitted with other options.
     """
     if options.profile is not None:
         return options.profile
-    identity = profile_objects.newest_for(snapshot, feature, options.codec, options.quality_text)
+    name = "+".join(features)
+    identity = profile_objects.newest_for(snapshot, name, options.codec, options.quality_text)
     if identity is None:
         return None
     from lamofc_codecs import recorded_options
 
     profile = profiles[identity]
-    recorded = recorded_options(options.codec, options.codec_options, [feature])
+    recorded = recorded_options(options.codec, options.codec_options, features)
     unlike = {name for name, value in recorded.items() if profile.config.get(name) != value}
     if unlike:
-        name = min(unlike)
+        option = min(unlike)
         raise BadArgument(
-            f"the store's profile of {feature!r} was fitted with {name}={profile.config.get(name)!r}, "
-            f"not {recorded[name]!r}",
+            f"the store's profile of {name!r} was fitted with {option}={profile.config.get(option)!r}, "
+            f"not {recorded[option]!r}",
             "leave the option out, or take the features into another store",
         )
     return profile
