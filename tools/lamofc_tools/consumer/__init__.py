@@ -4,12 +4,17 @@ In: a model, texts and a block to split it after. Out: the metric of the rest of
 errors; the rotary positions of its keys; and how far its answers to decoded features are from those to the original.
 """
 
+from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter
 from lamofc_tools.consumer.rotary import Rotary, find_rotary, rotate, unrotate
 from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages
 
 __all__ = [
     "CONTINUATION",
     "PREFIX",
+    "Agreement",
+    "Decoded",
+    "Fidelity",
+    "FidelityMeter",
     "Passages",
     "Rotary",
     "Split",
