@@ -114,7 +114,8 @@ class FidelityMeter:
 
     @cached_property
     def _answers_fit(self) -> bool:
-        texts, vocabulary = len(self.passages.ids), self.split.loaded.config.vocab_size
+        vocabulary: int = self.split.loaded.config.vocab_size
+        texts = len(self.passages.ids)
         return texts * len(self._places) * vocabulary * _BYTES_OF_AN_ANSWER <= _MOST_BYTES_OF_ANSWERS
 
     def _answers(self, hidden: Tensor) -> Tensor:
