@@ -62,7 +62,7 @@ FLOORS = {
         heads.architectures
         heads
         demo cli.console
-        benchmarks cli.render
+        benchmarks benchmarks.learning.peers cli.render
         benchmarks.codecs benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay
         cli
     """,
