@@ -56,12 +56,13 @@ FLOORS = {
     "lamofc_tools": """
         machine plots torch_checkpoint metrics deprecated_names
         models generate make_tables bench_catalog
+        consumer
         training_loop
         comparison heads.contract codec_training analysis
         heads.architectures
         heads
         demo cli.console
-        benchmarks cli.render
+        benchmarks benchmarks.learning.peers cli.render
         benchmarks.codecs benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay paper_tables
         cli
     """,

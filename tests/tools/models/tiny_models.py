@@ -84,6 +84,10 @@ def language(folder: Path, kind: str) -> str:
         model = transformers.FalconMambaForCausalLM(config)
     elif kind == "llama":
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape, **heads))
+    elif kind == "gemma3":
+        types = [f"{scope}_attention" for scope in ("sliding", "full", "sliding", "full")]
+        config = transformers.Gemma3TextConfig(**shape, **heads, head_dim=16, sliding_window=64, layer_types=types)
+        model = transformers.Gemma3ForCausalLM(config)
     else:
         model = transformers.Qwen3ForCausalLM(transformers.Qwen3Config(**shape, **heads, head_dim=16))
     model.to(torch.bfloat16).save_pretrained(folder)

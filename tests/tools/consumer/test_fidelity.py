@@ -1,0 +1,79 @@
+"""Answers of the rest of a model to coded features, against answers computed in one pass."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lamofc_store.errors import BadArgument, NotFound
+from lamofc_tools.consumer import FidelityMeter, Split, cut_passages
+from lamofc_tools.models import Features, LoadedModel, ModelInput, open_model
+from tests.tools.models import tiny_models
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
+
+
+def test_unchanged_features_lose_nothing(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    passages = cut_passages(opened, texts, 16, 6)
+    assert list(passages.ids) == [f"text {number}" for number in range(2, 7)]
+    meter = FidelityMeter(Split(opened, 1), passages, batch=2)
+    fidelity = meter.measure(lambda name, features: features)
+    for part, positions in ((fidelity.prefix, 16), (fidelity.continuation, 6)):
+        assert part.top1 == 1 and abs(part.kl) < 1e-6 and part.positions == 5 * positions
+        assert part.perplexity == pytest.approx(part.unbroken_perplexity, rel=1e-5)
+    ids = torch.stack(list(passages.ids.values()))
+    with torch.no_grad():
+        logs = opened.model(input_ids=ids).logits.log_softmax(-1)
+    losses = -logs[:, :-1].gather(2, ids[:, 1:, None])[..., 0]
+    assert fidelity.prefix.unbroken_perplexity == pytest.approx(losses[:, :16].mean().exp().item(), rel=1e-4)
+    assert fidelity.continuation.unbroken_perplexity == pytest.approx(losses[:, 16:].mean().exp().item(), rel=1e-4)
+
+
+def test_fewer_positions_and_answers_computed_twice_give_the_same(
+    opened: LoadedModel, texts: list[ModelInput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passages, split = cut_passages(opened, texts, 16, 6), Split(opened, 1)
+    noise = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(0))
+
+    def noisy(name: str, features: Features) -> Features:
+        return {"layer.1.output": features["layer.1.output"] + noise}
+
+    whole = FidelityMeter(split, passages).measure(noisy)
+    assert whole.prefix.kl > 0.01 and whole.prefix.top1 < 1
+    some = FidelityMeter(split, passages, every=5).measure(noisy)
+    assert some.prefix.positions == 5 * 4 and some.continuation == whole.continuation
+    monkeypatch.setattr("lamofc_tools.consumer.fidelity._MOST_BYTES_OF_ANSWERS", 0)
+    monkeypatch.setattr("lamofc_tools.consumer.split._LOGITS_AT_ONCE", 64)
+    again = FidelityMeter(split, passages).measure(noisy)
+    assert again.prefix.kl == pytest.approx(whole.prefix.kl, rel=1e-5)
+    assert again.prefix.perplexity == pytest.approx(whole.prefix.perplexity, rel=1e-5)
+
+
+def test_caches_are_felt_by_the_continuation_alone(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    meter = FidelityMeter(Split(opened, 1), cut_passages(opened, texts, 16, 6))
+    noisy = {
+        name: {feature: x + 0.5 * torch.randn_like(x) for feature, x in features.items() if "cache" in feature}
+        for name, features in meter.features.items()
+    }
+    fidelity = meter.measure(noisy)
+    assert fidelity.prefix.kl == pytest.approx(0, abs=1e-6)
+    assert fidelity.continuation.kl > 1e-4
+    with pytest.raises(NotFound, match="of 'text 2' among 0 texts"):
+        meter.measure({})
+
+
+def test_splits_that_answer_nothing_are_refused(opened: LoadedModel, texts: list[ModelInput], tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="its last one"):
+        Split(opened, 3)
+    with pytest.raises(BadArgument, match="no text of 46 tokens: the longest of 7 has 26"):
+        cut_passages(opened, texts, 40, 6)
+    mamba = open_model(tiny_models.language(tmp_path / "mamba", "falconmamba"))
+    with pytest.raises(BadArgument, match="falcon_mamba, which keeps no keys"):
+        Split(mamba, 1)
+
+
+def test_a_prefix_longer_than_the_window_is_refused(texts: list[ModelInput], tmp_path: Path) -> None:
+    opened = open_model(tiny_models.language(tmp_path / "gemma3", "gemma3"))
+    long = ModelInput("long", Path(), " ".join([texts[0].text] * 5))
+    with pytest.raises(BadArgument, match="keeps keys of 63 tokens, and the prefix has 80"):
+        FidelityMeter(Split(opened, 1), cut_passages(opened, [long], 80, 6))

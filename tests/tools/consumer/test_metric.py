@@ -1,0 +1,86 @@
+"""The metric of the rest of a model: it foretells divergences, adds up, and survives a file."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lamofc_store.errors import BadArgument, SourceError
+from lamofc_tools.consumer import (
+    FidelityMeter,
+    ModelMetric,
+    Split,
+    cut_passages,
+    find_rotary,
+    measure_metric,
+    unrotate,
+)
+from lamofc_tools.models import LoadedModel, ModelInput
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
+
+
+def test_the_metric_foretells_the_divergence_of_small_errors(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    """Errors of one feature that are as large in every token but the first."""
+    passages = cut_passages(opened, texts, 12, 8)
+    many = measure_metric(opened, passages, 1)
+    for seed in range(1, 16):
+        many += measure_metric(opened, passages, 1, seed=seed, batch=4)
+    split = Split(opened, 1)
+    assert many.consumer == split.consumer and many.tokens == 16 * 7 * 11 and many.positions == 16 * 7 * 20
+    meter, rotary = FidelityMeter(split, passages), find_rotary(opened)
+    draw = torch.Generator().manual_seed(0)
+    for feature in ("layer.1.output", "layer.0.k_cache", "layer.1.v_cache"):
+        foretold, decoded = [], {}
+        for name, original in meter.features.items():
+            noise = torch.randn(original[feature].shape, generator=draw) * 0.1
+            noise[..., 0, :] = 0
+            decoded[name] = {feature: original[feature] + noise}
+            rows = noise[0] if noise.dim() == 3 else noise[0].transpose(0, 1).flatten(1)
+            plain = unrotate(rows, rotary[feature]) if feature in rotary else rows
+            foretold.append(many.divergence({feature: plain[1:]}))
+        fidelity = meter.measure(decoded)
+        measured = (12 * fidelity.prefix.kl + 8 * fidelity.continuation.kl) / 20
+        assert measured == pytest.approx(sum(foretold) / len(foretold), rel=0.3), feature
+
+
+def test_a_metric_is_the_same_however_it_is_measured(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    passages = cut_passages(opened, texts, 12, 8)
+    one, other = (measure_metric(opened, passages, 1, seed=5, batch=batch) for batch in (1, 3))
+    for name, matrix in one.matrices.items():
+        torch.testing.assert_close(matrix, other.matrices[name], rtol=1e-3, atol=1e-4 * float(matrix.abs().max()))
+        assert matrix.trace() > 0
+    with torch.no_grad():
+        again = measure_metric(opened, passages, 1, seed=5)
+    assert again.digest == one.digest != measure_metric(opened, passages, 1, seed=6).digest
+    assert set(one.matrices) == {"layer.1.output", *(f"layer.{block}.{kv}_cache" for block in (0, 1) for kv in "kv")}
+    assert measure_metric(opened, passages, 1, sink_ratio=1.0).tokens < one.tokens
+    with pytest.raises(BadArgument, match=r"sink_ratio=0\.0 leaves no token"):
+        measure_metric(opened, passages, 1, sink_ratio=0.0)
+
+
+def made(consumer: str, features: dict[str, float], tokens: int) -> ModelMetric:
+    return ModelMetric(consumer, {name: size * torch.eye(2) for name, size in features.items()}, tokens, 2 * tokens)
+
+
+def test_metrics_are_pooled_by_tokens() -> None:
+    both = made("m@1", {"a": 1.0, "b": 4.0}, 30) + made("n@1", {"a": 5.0}, 10) + made("m@1", {"a": 2.0, "b": 3.0}, 40)
+    assert both.consumer == "m@1 + n@1" and (both.tokens, both.positions) == (80, 160)
+    torch.testing.assert_close(both.matrices["a"], 2.0 * torch.eye(2))
+    torch.testing.assert_close(both.matrices["b"], 3.0 * torch.eye(2))
+    assert both.divergence({"a": torch.ones(5, 2)}) == pytest.approx(2 * 2 / 2 * 80 / 160)
+    root = both.weights(floor=0.125)["a"]
+    torch.testing.assert_close(root @ root.T, 2.25 * torch.eye(2, dtype=torch.float64))
+    wider = ModelMetric("w@1", {"a": torch.eye(3)}, 1, 1)
+    with pytest.raises(BadArgument, match="'a' has 2 channels for m@1, and 3 for w@1"):
+        made("m@1", {"a": 1.0}, 1) + wider
+
+
+def test_a_metric_survives_a_file(tmp_path: Path) -> None:
+    metric = made("m@1", {"a": 1.0, "b": 4.0}, 30)
+    metric.save(tmp_path / "metric.safetensors")
+    loaded = ModelMetric.load(tmp_path / "metric.safetensors")
+    assert loaded.digest == metric.digest and loaded.consumer == "m@1" and loaded.positions == 60
+    (tmp_path / "no").write_text("no")
+    with pytest.raises(SourceError, match="holds no metric"):
+        ModelMetric.load(tmp_path / "no")

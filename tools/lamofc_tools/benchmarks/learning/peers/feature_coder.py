@@ -1,0 +1,82 @@
+"""The contract of the coders that are compared on the features of a language model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lamofc_tools.consumer import ModelMetric, Rotary
+
+Sample = Mapping[str, Tensor]
+"""Features of one text, tokens x channels float32 each."""
+ALL = "all"
+"""Name of the bytes that hold all features together."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Facts about the model that a coder may use."""
+
+    rotary: Mapping[str, Rotary] = field(default_factory=dict)
+    metric: ModelMetric | None = None
+
+
+class FeatureCoder(ABC):
+    """A coder of all features of a text, at one setting. Its bytes hold all that is decoded, but the token count."""
+
+    codec: str
+    setting: str
+    profile_bytes: int = 0
+    """Bytes of what was fitted, which are shared by all texts."""
+
+    def fit(self, samples: Sequence[Sample], facts: ModelFacts) -> None:
+        """Learn from features of texts that are not measured; by default how many channels each has."""
+        self.widths = {name: value.shape[1] for name, value in samples[0].items()}
+        self.facts, self.profile_bytes = facts, 0
+
+    @abstractmethod
+    def encode(self, sample: Sample) -> dict[str, bytes]:
+        """Return the bytes by feature, or of all features as `ALL`."""
+
+    @abstractmethod
+    def decode(self, record: Mapping[str, bytes], tokens: int) -> dict[str, Tensor]:
+        """Return the features of a text of so many tokens."""
+
+
+class SingleFeatureCoder(FeatureCoder):
+    """A coder of each feature by itself."""
+
+    def encode(self, sample: Sample) -> dict[str, bytes]:
+        """Code each feature."""
+        return {name: self.pack(name, value.numpy()) for name, value in sample.items()}
+
+    def decode(self, record: Mapping[str, bytes], tokens: int) -> dict[str, Tensor]:
+        """Decode each feature."""
+        return {name: torch.from_numpy(self.unpack(name, data, tokens)) for name, data in record.items()}
+
+    @abstractmethod
+    def pack(self, name: str, values: NDArray[np.float32]) -> bytes:
+        """Code one feature."""
+
+    @abstractmethod
+    def unpack(self, name: str, data: bytes, tokens: int) -> NDArray[np.float32]:
+        """Decode one feature."""
+
+
+def pack_levels(levels: NDArray[np.uint8], bits: int) -> bytes:
+    """Write levels of so many bits each, end to end."""
+    planes = levels.reshape(-1, 1) >> np.arange(bits, dtype=np.uint8) & 1
+    return np.packbits(planes.astype(np.uint8)).tobytes()
+
+
+def unpack_levels(data: bytes, count: int, bits: int) -> NDArray[np.uint8]:
+    """Read levels that `pack_levels` wrote."""
+    planes = np.unpackbits(np.frombuffer(data, np.uint8), count=count * bits).reshape(count, bits)
+    levels: NDArray[np.uint8] = (planes << np.arange(bits, dtype=np.uint8)).sum(1, dtype=np.uint8)
+    return levels

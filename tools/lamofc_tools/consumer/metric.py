@@ -1,0 +1,106 @@
+"""The metric of a consumer of features: how much each direction of an error at a token changes its answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lamofc_store.errors import BadArgument, SourceError
+
+FLOOR = 0.02
+"""Share of a matrix's mean diagonal that is added to its diagonal, so that no direction counts nothing."""
+_KEY = "model_metric"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelMetric:
+    """The Fisher matrices of a consumer, by feature: E[g g'] over tokens, g the gradient of a log-likelihood.
+
+    The labels of the likelihood are drawn from the consumer's own answers. Half of e' M e, summed over tokens and
+    features, is then the Kullback-Leibler divergence in nats that errors e make, to second order and as far as errors
+    of different tokens are independent.
+    """
+
+    consumer: str
+    """Who reads the features, `MODEL@BLOCK`; several are joined by ` + `."""
+    matrices: Mapping[str, Tensor]
+    """Channels x channels, float32, on the CPU; of keys, for keys without their rotation."""
+    tokens: int
+    """Tokens over which the mean is taken."""
+    positions: int
+    """Answers that these tokens had a part in."""
+
+    def __add__(self, other: ModelMetric) -> ModelMetric:
+        """Pool two metrics over all of their tokens; a consumer does not see a feature that it has no matrix for."""
+        for name in set(self.matrices) & set(other.matrices):
+            if self.matrices[name].shape != other.matrices[name].shape:
+                raise BadArgument(
+                    f"{name!r} has {len(self.matrices[name])} channels for {self.consumer},"
+                    f" and {len(other.matrices[name])} for {other.consumer}",
+                    "add metrics of the same features",
+                )
+        tokens = self.tokens + other.tokens
+        names = list(dict.fromkeys([*self.matrices, *other.matrices]))
+        parts = [(metric.tokens / tokens, metric.matrices) for metric in (self, other)]
+        pooled = {name: sum(share * kept[name].double() for share, kept in parts if name in kept) for name in names}
+        consumers = dict.fromkeys([*self.consumer.split(" + "), *other.consumer.split(" + ")])
+        return ModelMetric(
+            " + ".join(consumers),
+            {name: torch.as_tensor(matrix).float() for name, matrix in pooled.items()},
+            tokens,
+            self.positions + other.positions,
+        )
+
+    @property
+    def digest(self) -> str:
+        """A digest of everything in the metric, which differs between metrics."""
+        digest = hashlib.sha256(f"{self.consumer} {self.tokens} {self.positions}".encode())
+        for name in sorted(self.matrices):
+            digest.update(name.encode())
+            digest.update(self.matrices[name].contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def weights(self, floor: float = FLOOR) -> dict[str, Tensor]:
+        """Return error weights for a fit: the symmetric root of each matrix after `floor` is added to its diagonal."""
+        return {name: _root(matrix.double(), floor) for name, matrix in self.matrices.items()}
+
+    def divergence(self, errors: Mapping[str, Tensor]) -> float:
+        """Return the divergence in nats an answer that is expected of errors, tokens x channels each, of all tokens."""
+        total = sum(
+            float(((e.double() @ self.matrices[name].double()) * e).sum()) / len(e) for name, e in errors.items()
+        )
+        return total / 2 * self.tokens / self.positions
+
+    def save(self, path: Path) -> None:
+        """Write the metric to one file of safetensors."""
+        about = {"consumer": self.consumer, "tokens": self.tokens, "positions": self.positions}
+        tensors = {name: matrix.contiguous() for name, matrix in self.matrices.items()}
+        save_file(tensors, path, {_KEY: json.dumps(about)})
+
+    @classmethod
+    def load(cls, path: Path) -> ModelMetric:
+        """Read a metric that `save` wrote."""
+        try:
+            with safe_open(path, "pt") as file:
+                about = json.loads((file.metadata() or {})[_KEY])
+                matrices = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        except (OSError, SafetensorError, KeyError) as error:
+            raise SourceError(
+                f"{path} holds no metric of a model: {error}", "give a file of ModelMetric.save"
+            ) from error
+        return cls(about["consumer"], matrices, about["tokens"], about["positions"])
+
+
+def _root(matrix: Tensor, floor: float) -> Tensor:
+    mean = matrix.diagonal().mean()
+    sizes, vectors = torch.linalg.eigh(matrix + torch.eye(len(matrix), dtype=matrix.dtype) * floor * mean)
+    root: Tensor = (vectors * sizes.clamp_min(0).sqrt()) @ vectors.T
+    return root
