@@ -13,7 +13,6 @@ from lamofc_tools.consumer import (
     cut_passages,
     find_rotary,
     measure_metric,
-    unrotate,
 )
 from lamofc_tools.models import LoadedModel, ModelInput
 
@@ -37,7 +36,7 @@ def test_the_metric_foretells_the_divergence_of_small_errors(opened: LoadedModel
             noise[..., 0, :] = 0
             decoded[name] = {feature: original[feature] + noise}
             rows = noise[0] if noise.dim() == 3 else noise[0].transpose(0, 1).flatten(1)
-            plain = unrotate(rows, rotary[feature]) if feature in rotary else rows
+            plain = rotary[feature].turned(rows, back=True) if feature in rotary else rows
             foretold.append(many.divergence({feature: plain[1:]}))
         fidelity = meter.measure(decoded)
         measured = (12 * fidelity.prefix.kl + 8 * fidelity.continuation.kl) / 20

@@ -3,11 +3,13 @@
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer import Rotary, find_rotary, rotate, unrotate
+from lamofc_tools.consumer import find_rotary
 from lamofc_tools.models import LoadedModel, model_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -65,12 +67,13 @@ def test_keys_are_rotated_as_the_model_rotates_them(name: str) -> None:
         _, wanted = code.apply_rotary_pos_emb(keys, keys, cos, sin)
         scaling = float(cos.square()[0, 0, 0] + sin.square()[0, 0, 0]) ** 0.5
         rows = keys[0].transpose(0, 1).flatten(1)
-        turned = rotate(rows, rotary, 3)
+        places = np.arange(3, 43)
+        turned = rotary.turned(rows, places)
         width = 2 * len(rotary.frequencies)
         ours = turned.unflatten(1, (rotary.heads, size)).transpose(0, 1)
         torch.testing.assert_close(ours[..., :width] * scaling, wanted[0, ..., :width], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(ours[..., width:], wanted[0, ..., width:])
-        torch.testing.assert_close(unrotate(turned, rotary, 3), rows)
+        torch.testing.assert_close(rotary.turned(turned, places, back=True), rows)
 
 
 def test_what_models_differ_in_is_found() -> None:
@@ -95,6 +98,6 @@ def test_keys_without_positions_are_no_rotary_ones_and_unknown_positions_are_an_
 def test_pairs_turn_by_their_frequency() -> None:
     one = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]])
     quarter = Rotary((torch.pi / 2,), "neighbours", 1)
-    torch.testing.assert_close(rotate(one, quarter, 1), torch.tensor([[-2.0, 1.0, 3.0, 4.0, 5.0]]))
+    torch.testing.assert_close(quarter.turned(one, np.array([1])), torch.tensor([[-2.0, 1.0, 3.0, 4.0, 5.0]]))
     both = Rotary((torch.pi / 2, 0.0), "halves", 1)
-    torch.testing.assert_close(rotate(one, both, 1), torch.tensor([[-3.0, 2.0, 1.0, 4.0, 5.0]]))
+    torch.testing.assert_close(both.turned(one, np.array([1])), torch.tensor([[-3.0, 2.0, 1.0, 4.0, 5.0]]))

@@ -7,7 +7,7 @@ errors; the rotary positions of its keys; and how far its answers to decoded fea
 from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter
 from lamofc_tools.consumer.fisher import measure_metric
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
-from lamofc_tools.consumer.rotary import Rotary, find_rotary, rotate, unrotate
+from lamofc_tools.consumer.rotary import find_rotary
 from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages
 
 __all__ = [
@@ -20,11 +20,8 @@ __all__ = [
     "FidelityMeter",
     "ModelMetric",
     "Passages",
-    "Rotary",
     "Split",
     "cut_passages",
     "find_rotary",
     "measure_metric",
-    "rotate",
-    "unrotate",
 ]

@@ -9,9 +9,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.rotary import Rotary, find_rotary, unrotate
+from lamofc_tools.consumer.rotary import find_rotary
 from lamofc_tools.consumer.split import Passages, Split
 from lamofc_tools.models import LoadedModel
 
@@ -87,7 +88,7 @@ def _gradient_of_answers(split: Split, hidden: Tensor, generator: torch.Generato
 def _by_token(gradients: Mapping[str, Tensor], split: Split, rotary: Mapping[str, Rotary]) -> dict[str, Tensor]:
     """Return gradients as tokens x channels, those by keys for keys without their rotation."""
     rows = {name: rearrange(gradients[name], pattern).double().cpu() for name, pattern in split.patterns.items()}
-    return {name: unrotate(value, rotary[name]) if name in rotary else value for name, value in rows.items()}
+    return {name: rotary[name].turned(value, back=True) if name in rotary else value for name, value in rows.items()}
 
 
 def _add_squares(sums: dict[str, Tensor], rows: Mapping[str, Tensor], kept: Tensor) -> None:

@@ -72,12 +72,17 @@ class ModelMetric:
         """Return error weights for a fit: the symmetric root of each matrix after `floor` is added to its diagonal."""
         return {name: _root(matrix.double(), floor) for name, matrix in self.matrices.items()}
 
+    @property
+    def nats(self) -> float:
+        """Divergence an answer, in nats, of a unit of weighted squared error of a token."""
+        return self.tokens / (2 * self.positions)
+
     def divergence(self, errors: Mapping[str, Tensor]) -> float:
         """Return the divergence in nats an answer that is expected of errors, tokens x channels each, of all tokens."""
         total = sum(
             float(((e.double() @ self.matrices[name].double()) * e).sum()) / len(e) for name, e in errors.items()
         )
-        return total / 2 * self.tokens / self.positions
+        return total * self.nats
 
     def save(self, path: Path) -> None:
         """Write the metric to one file of safetensors."""

@@ -7,65 +7,25 @@ with the rotation undone, and an error keeps its size when they are rotated agai
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
+from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
 from lamofc_store.sources import CACHE
 from lamofc_tools.consumer.split import require_attention
 from lamofc_tools.models import LoadedModel, block_outputs
 
-Pairs = Literal["halves", "neighbours"]
-_PAIRS: tuple[Pairs, ...] = ("halves", "neighbours")
+_PAIRS: tuple[Literal["halves", "neighbours"], ...] = ("halves", "neighbours")
 _BUFFER = "inv_freq"
 _PROBE_TOKENS = 8
 _TOLERANCE = {torch.float32: 1e-3}
 """Largest difference between equal keys, relative to their size, by the model's dtype."""
 _COARSE_TOLERANCE = 0.05
 """The same for dtypes of eight and eleven significant bits."""
-
-
-@dataclass(frozen=True)
-class Rotary:
-    """Rotary positions of a feature of keys: each pair of channels is a plane that turns with the token's index."""
-
-    frequencies: tuple[float, ...]
-    """Radians a token, one for each pair of a head; the first two channels a frequency of each head are rotated."""
-    pairs: Pairs
-    """Whether the channels of a pair are half the rotated channels apart, as in Llama, or next to each other."""
-    heads: int
-    """Heads that stand side by side in the channels."""
-
-
-def rotate(keys: Tensor, rotary: Rotary, first: int = 0) -> Tensor:
-    """Rotate keys, tokens x channels after any other axes, the first token being at position `first`."""
-    return _turned(keys, rotary, first, 1)
-
-
-def unrotate(keys: Tensor, rotary: Rotary, first: int = 0) -> Tensor:
-    """Undo `rotate`; a gradient by rotated keys becomes one by unrotated keys in the same way."""
-    return _turned(keys, rotary, first, -1)
-
-
-def _turned(keys: Tensor, rotary: Rotary, first: int, sign: int) -> Tensor:
-    heads = keys.double().reshape(*keys.shape[:-1], rotary.heads, -1).clone()
-    frequencies = torch.tensor(rotary.frequencies, dtype=torch.float64, device=keys.device)
-    positions = torch.arange(first, first + keys.shape[-2], dtype=torch.float64, device=keys.device)
-    angles = sign * positions[:, None, None] * frequencies
-    rotated = heads[..., : 2 * len(frequencies)]
-    if rotary.pairs == "halves":
-        one, other = rotated.chunk(2, -1)
-    else:
-        one, other = rotated[..., ::2], rotated[..., 1::2]
-    cos, sin = angles.cos(), angles.sin()
-    turned = one * cos - other * sin, other * cos + one * sin
-    one.copy_(turned[0])
-    other.copy_(turned[1])
-    return heads.reshape(keys.shape).to(keys.dtype)
 
 
 def find_rotary(loaded: LoadedModel) -> dict[str, Rotary]:
@@ -98,9 +58,9 @@ def _fitting(loaded: LoadedModel, block: int, keys: Tensor) -> Rotary | None:
     if _spread(rows) < tolerance:
         return None
     for frequencies in _candidates(loaded, block):
-        for pairs in _PAIRS:
+        for pairs in _PAIRS if 2 * len(frequencies) <= size else ():
             rotary = Rotary(frequencies, pairs, heads)
-            if 2 * len(frequencies) <= size and _spread(unrotate(rows, rotary)) < tolerance:
+            if _spread(rotary.turned(rows, back=True)) < tolerance:
                 return rotary
     raise BadArgument(
         f"the keys of block {block} of {loaded.name} depend on positions in an unknown way",

@@ -75,20 +75,24 @@ class Rotary:
         step, apart = (1, len(self.frequencies)) if self.pairs == "halves" else (2, 1)
         _turn(values, cosines, -sines if back else sines, (self.heads, head, step, apart))
 
-    def turned(self, values: Tensor, positions: Positions) -> Tensor:
-        """Return tokens x channels turned, on their device: the same floats as `turn` gives."""
-        cosines, sines = (torch.from_numpy(table)[:, None].to(values.device) for table in self._table(positions))
-        tokens, count = len(values), len(self.frequencies)
-        heads = values.view(tokens, self.heads, -1).clone()
+    def turned(self, values: Tensor, positions: Positions | None = None, *, back: bool = False) -> Tensor:
+        """Return tokens x channels, after any other axes, turned on their device: the same floats as `turn` gives.
+
+        Without positions, tokens begin at 0.
+        """
+        places = np.arange(values.shape[-2]) if positions is None else positions
+        cosines, sines = (torch.from_numpy(table)[:, None].to(values) for table in self._table(places))
+        heads, count = values.reshape(*values.shape[:-1], self.heads, -1).clone(), len(self.frequencies)
         paired = heads[..., : 2 * count]
         if self.pairs == "halves":
             first, second = paired[..., :count], paired[..., count:]
         else:
             first, second = paired[..., 0::2], paired[..., 1::2]
-        turned = first * cosines - second * sines, second * cosines + first * sines
-        first.copy_(turned[0])
-        second.copy_(turned[1])
-        return heads.view(tokens, -1)
+        sines = -sines if back else sines
+        both = first * cosines - second * sines, second * cosines + first * sines
+        first.copy_(both[0])
+        second.copy_(both[1])
+        return heads.reshape(values.shape)
 
     def _table(self, positions: Positions) -> tuple[Floats, Floats]:
         """Cosines and sines, tokens x pairs; those of consecutive positions are kept."""

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from lamofc_store.sample import layout, to_tokens
-from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, FeatureCoder
+from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder
 from lamofc_tools.comparison import PROFILE_SAMPLES
 from lamofc_tools.consumer import FidelityMeter, Split
 
@@ -25,7 +25,6 @@ UNITS = {
     "top1_continued": "share of positions",
     "seconds": "s, coding and decoding of all texts",
 }
-_CACHES = "caches"
 _HIDDEN = "hidden"
 
 
@@ -49,10 +48,10 @@ class CodedTexts:
 
     def row(self, scope: str, meter: FidelityMeter) -> dict[str, Any]:
         """Return the row of the table; in the scope `caches` the hidden state stays as it was and counts no bits."""
-        only_caches = scope == _CACHES
+        only_caches = scope == CACHES
         fidelity = meter.measure(
             {
-                text: {name: value for name, value in features.items() if _part_of(name) == _CACHES or not only_caches}
+                text: {name: value for name, value in features.items() if _part_of(name) == CACHES or not only_caches}
                 for text, features in self.decoded.items()
             }
         )
@@ -62,7 +61,7 @@ class CodedTexts:
             "codec": self.coder.codec,
             "setting": self.coder.setting,
             "scope": scope,
-            "bits": parts[_CACHES] if only_caches else sum(self.bits.values()) / total,
+            "bits": parts[CACHES] if only_caches else sum(self.bits.values()) / total,
             "profile_bits": 8 * self.coder.profile_bytes / (PROFILE_SAMPLES * total / len(self.decoded)),
             "kl_prefix": fidelity.prefix.kl,
             "top1_prefix": fidelity.prefix.top1,
@@ -70,7 +69,7 @@ class CodedTexts:
             "kl_continued": fidelity.continuation.kl,
             "top1_continued": fidelity.continuation.top1,
             "perplexity_continued": fidelity.continuation.perplexity,
-            "bits_caches": parts[_CACHES],
+            "bits_caches": parts[CACHES],
             "bits_hidden": parts[_HIDDEN],
             "seconds": self.seconds,
         }
@@ -79,7 +78,7 @@ class CodedTexts:
 def code_texts(coder: FeatureCoder, meter: FidelityMeter) -> CodedTexts:
     """Code the features of every text, and decode them from the bytes alone."""
     started = time.perf_counter()
-    bits, elements = dict.fromkeys((_CACHES, _HIDDEN, ALL), 0), dict.fromkeys((_CACHES, _HIDDEN), 0)
+    bits, elements = dict.fromkeys((CACHES, _HIDDEN, ALL), 0), dict.fromkeys((CACHES, _HIDDEN), 0)
     decoded = {}
     for text, features in meter.features.items():
         sample = rows_of(features, meter.split)
@@ -92,6 +91,7 @@ def code_texts(coder: FeatureCoder, meter: FidelityMeter) -> CodedTexts:
         decoded[text] = {
             name: layout.from_tokens(restored[name], pattern, features[name].shape)
             for name, pattern in meter.split.patterns.items()
+            if name in restored
         }
     return CodedTexts(coder, bits, elements, decoded, time.perf_counter() - started)
 
@@ -103,4 +103,4 @@ def rows_of(features: Mapping[str, Tensor], split: Split) -> dict[str, Tensor]:
 
 def _part_of(name: str) -> str:
     """Return which part of the features the bytes of this name hold."""
-    return ALL if name == ALL else _CACHES if "cache" in name else _HIDDEN
+    return ALL if name == ALL else CACHES if "cache" in name else _HIDDEN

@@ -28,7 +28,7 @@ from lamofc_tools.benchmarks.learning.own_texts import fit_texts, measured_texts
 from lamofc_tools.benchmarks.learning.peers.cachegen import CacheGen
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts
 from lamofc_tools.benchmarks.learning.peers.kivi import Kivi
-from lamofc_tools.benchmarks.learning.peers.klt_for_model import KltForModel
+from lamofc_tools.benchmarks.learning.peers.klt_for_model import KltForModel, OneFit
 from lamofc_tools.benchmarks.learning.peers.kvtc import Kvtc
 from lamofc_tools.benchmarks.learning.peers.lamofc_codec import LamofcCodec
 from lamofc_tools.benchmarks.learning.peers.scaled_tokens import Fp8, Int8
@@ -46,8 +46,8 @@ from lamofc_tools.consumer import (
 )
 from lamofc_tools.models import LoadedModel, ModelInput, find_inputs, open_model
 
-CODERS: tuple[FeatureCoder, ...] = (
-    *(KltForModel(snr_db) for snr_db in (8, 12, 16, 20)),
+_DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
+PEERS: tuple[FeatureCoder, ...] = (
     *(LamofcCodec("klt", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
     *(LamofcCodec("uniform", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
     LamofcCodec("lloydmax"),
@@ -115,7 +115,7 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
         coder.fit(samples, facts)
         coded = code_texts(coder, meter)
         for scope in arguments.scopes:
-            if scope == "all" or not coded.joint:
+            if scope in coder.scopes:
                 rows.append(coded.row(scope, meter))
                 report.row(rows[-1])
     if arguments.png:
@@ -132,8 +132,14 @@ def _first(passages: Passages, count: int) -> Passages:
     return Passages(dict(list(passages.ids.items())[:count]), passages.prefix)
 
 
+def coders() -> list[FeatureCoder]:
+    """Return all coders, not fitted yet."""
+    fits = OneFit(), OneFit(only_caches=True)
+    return [*(KltForModel(kl, one_fit) for one_fit in fits for kl in _DIVERGENCES), *PEERS]
+
+
 def _chosen(globs: Sequence[str] | None) -> list[FeatureCoder]:
-    return [coder for coder in CODERS if globs is None or any(fnmatchcase(coder.codec, glob) for glob in globs)]
+    return [coder for coder in coders() if globs is None or any(fnmatchcase(coder.codec, glob) for glob in globs)]
 
 
 def _features(split: Split, passages: Passages, texts: Sequence[str]) -> list[dict[str, Tensor]]:

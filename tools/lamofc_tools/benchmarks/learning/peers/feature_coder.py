@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_tools.consumer import ModelMetric, Rotary
+from lamofc_codecs import Rotary
+from lamofc_tools.consumer import ModelMetric
 
 Sample = Mapping[str, Tensor]
 """Features of one text, tokens x channels float32 each."""
-ALL = "all"
-"""Name of the bytes that hold all features together."""
+ALL, CACHES = "all", "caches"
+"""Names of the bytes that hold all features, or all keys and values, together."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class FeatureCoder(ABC):
 
     codec: str
     setting: str
+    scopes: tuple[str, ...] = (ALL, CACHES)
+    """Features whose coding is judged: all of them, or keys and values while the hidden state stays as it was."""
     profile_bytes: int = 0
     """Bytes of what was fitted, which are shared by all texts."""
 

@@ -28,7 +28,6 @@ from lamofc_tools.benchmarks.learning.peers.feature_coder import (
     unpack_levels,
 )
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import Group, allot_bits, least_and_step
-from lamofc_tools.consumer import rotate, unrotate
 
 Floats = NDArray[np.float32]
 _SINKS = 4
@@ -104,7 +103,9 @@ class Kvtc(FeatureCoder):
         return _Projection(names, mean, scale, np.ascontiguousarray(components[:, :used]), groups)
 
     def _side_by_side(self, names: Sequence[str], sample: Sample) -> Floats:
-        plain = [unrotate(sample[n], self.facts.rotary[n]) if n in self.facts.rotary else sample[n] for n in names]
+        plain = [
+            self.facts.rotary[n].turned(sample[n], back=True) if n in self.facts.rotary else sample[n] for n in names
+        ]
         return torch.cat(plain, 1).numpy()
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
@@ -130,5 +131,5 @@ class Kvtc(FeatureCoder):
             widths = [self.widths[name] for name in projection.names]
             for name, part in zip(projection.names, torch.split(whole, widths, 1), strict=True):
                 rotary = self.facts.rotary.get(name)
-                decoded[name] = part.contiguous() if rotary is None else rotate(part, rotary)
+                decoded[name] = part.contiguous() if rotary is None else rotary.turned(part)
         return decoded
