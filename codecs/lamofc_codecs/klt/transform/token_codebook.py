@@ -22,6 +22,8 @@ from lamofc_codecs.runtime import Floats, lazy
 MAX_TYPICAL_TOKENS = 1 << 16
 _SEARCH_DIRECTIONS = 64
 """Directions, those of largest variance among the typical tokens, in which the nearest one is searched."""
+_MAX_EXACT_CHANNELS, _PROJECTION_ROUNDS = 2048, 4
+"""Channels up to which these directions are found exactly, and rounds by which they are found for more."""
 _KMEANS_ROUNDS, _REFIT_ROUNDS = 10, 3
 _TILE = 128
 """Tokens searched for at once: always as many, so that the result of a token does not depend on its neighbours."""
@@ -111,11 +113,22 @@ class TokenCodebook:
 
 
 def _search_matrices(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    wide = rows.to(torch.float64)
-    _, vectors = torch.linalg.eigh(wide.T @ wide)
-    directions = vectors.flip(1)[:, :_SEARCH_DIRECTIONS].to(torch.float32).contiguous()
+    directions = _leading_directions(rows.to(torch.float64)).to(torch.float32).contiguous()
     projected = rows @ directions
     return directions, projected.T.contiguous(), 0.5 * (projected * projected).sum(1)
+
+
+def _leading_directions(rows: Tensor) -> Tensor:
+    """Channels x directions of largest energy: exactly, or of many channels by repeated projection."""
+    directions: Tensor
+    if rows.shape[1] <= _MAX_EXACT_CHANNELS:
+        directions = torch.linalg.eigh(rows.T @ rows)[1].flip(1)[:, :_SEARCH_DIRECTIONS]
+        return directions
+    noise = torch.randn(len(rows), _SEARCH_DIRECTIONS, generator=torch.Generator().manual_seed(0), dtype=rows.dtype)
+    directions = torch.linalg.qr(rows.T @ noise).Q
+    for _ in range(_PROJECTION_ROUNDS):
+        directions = torch.linalg.qr(rows.T @ (rows @ directions)).Q
+    return directions
 
 
 def fit_codebook(values: Tensor, count: int, start: Tensor | None = None) -> Tensor:
