@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from typing import Any, TypeAlias
 
 import torch
@@ -84,12 +85,7 @@ def encode(
     """
     encoder = Encoder.of(profile, quality, devices.usable(device or "cpu"))
     _check_quality(profile.codec, quality, encoder.codec.qualities)
-    starts = [0] * len(tensors) if first_positions is None else first_positions
-    if len(starts) != len(tensors) or not all(type(start) is int and 0 <= start <= MAX_POSITION for start in starts):
-        raise UnsupportedInput(
-            f"first_positions={list(starts)[:8]} for {len(tensors)} elements", "give a whole number from 0 on for each"
-        )
-    elements = list(zip(tensors, starts, strict=True))
+    elements = list(zip(tensors, _first_positions(first_positions, len(tensors)), strict=True))
     return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
 
 
@@ -167,6 +163,16 @@ def _jobs(
         DecodeJob(record, header, codec, cells_of(header, parts, items), verified)
         for record, header, codec in zip(records, headers, codecs, strict=True)
     ]
+
+
+def _first_positions(given: Sequence[int] | None, count: int) -> list[int]:
+    """Return the position of the first token of each element, or refuse those that are none."""
+    starts = [0] * count if given is None else list(given) if isinstance(given, Iterable) else []
+    if len(starts) != count or not all(isinstance(at, Integral) and 0 <= at <= MAX_POSITION for at in starts):
+        raise UnsupportedInput(
+            f"first_positions={given!r:.80} for {count} elements", "give a whole number from 0 on for each"
+        )
+    return list(map(int, starts))
 
 
 def _check_quality(codec: str, quality: Quality | None, targets: tuple[str, ...]) -> None:

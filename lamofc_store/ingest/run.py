@@ -128,12 +128,18 @@ class Ingest:
         self._profiles.prepare(items)
         batch = EncodedBatch(list(self._encode_groups(items)))
         self._profiles.prepare_alone(batch.without_record(items))
-        while alone := self._to_encode(items, batch):
-            batch = batch.with_results(self._encode_alone(alone))
+        refused: set[tuple[object, ...]] = set()
+        while alone := self._to_encode(items, batch, refused):
+            results = list(self._encode_alone(alone))
+            failed = {(one.sample, one.feature) for one in results if isinstance(one, Failed)}
+            refused |= {item.content for item in alone if item.key in failed}
+            batch = batch.with_results(results)
+            if batch.failed and self.options.on_error == "stop":
+                break
         return batch
 
-    def _to_encode(self, items: list[Item], batch: EncodedBatch) -> list[Item]:
-        """Return the items whose content no record holds, each content once."""
+    def _to_encode(self, items: list[Item], batch: EncodedBatch, refused: set[tuple[object, ...]]) -> list[Item]:
+        """Return the items whose content no record holds: each content once, or all of a content that was refused."""
         coded = batch.coded_contents()
 
         def is_stored(item: Item) -> bool:
@@ -143,7 +149,9 @@ class Ingest:
                 return False
             return content in coded or self._segment.holds(content)
 
-        return distinct(batch.without_record(items), is_stored)
+        waiting = batch.without_record(items)
+        again = [item for item in waiting if item.content in refused]
+        return again + distinct((item for item in waiting if item.content not in refused), is_stored)
 
     def _encode_groups(self, items: list[Item]) -> Iterator[Encoded]:
         """Encode groups, a record each; the features of a group that its codec refuses are left to be coded apart."""

@@ -9,6 +9,7 @@ import torch
 import lamofc_store as lamofc
 from lamofc_store import Quality, Sample
 from lamofc_store.errors import SourceError
+from lamofc_store.ingest.run import Ingest
 
 COUNT = 12
 
@@ -165,3 +166,14 @@ def test_an_ingest_that_fails_leaves_the_records_of_another_alone(store: lamofc.
     report = store.ingest(source(), "uniform", segment_bytes=4096)
     assert report.samples == COUNT
     assert store.verify().ok and set(store) == {sample.id for sample in samples}
+
+
+def test_equal_contents_that_are_refused_are_tried_together(
+    store: lamofc.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, to_encode = [], Ingest._to_encode
+    monkeypatch.setattr(Ingest, "_to_encode", lambda self, *given: rounds.append(1) or to_encode(self, *given))
+    bad = [Sample(f"t{number:03d}", {"x": torch.full((2, 8), torch.nan)}) for number in range(60)]
+    report = store.ingest([*features(), *bad], "uniform", on_error="skip")
+    assert (report.samples, report.skipped) == (COUNT, 60)
+    assert len(rounds) <= 3

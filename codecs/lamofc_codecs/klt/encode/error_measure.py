@@ -78,7 +78,15 @@ class ErrorMeasure:
             return self.quality.value * self.source.channels * np.array(items, np.float64)
         if self.quality.kind == "kl":
             return self._per_token * np.array(items, np.float64)
-        return sum_by_item(self.energies, items) * error_share(self.quality.value)
+        return self._item_signals() * error_share(self.quality.value)
+
+    def _item_signals(self) -> Doubles:
+        """The energy that signal-to-noise ratios of each item refer to: about the means of the bulk, or weighted."""
+        source, space = self.source, self.parameters.space
+        if self.parameters.weighted or not space.positioned:
+            return sum_by_item(self.energies, source.items)
+        centred = np.where(space.bulk.outside(source.values), 0, source.values - space.bulk.mean)
+        return sum_by_item(token_energies(centred), source.items)
 
     def error(self, decoded: Sequence[Tensor], distortion: Sequence[Distortion]) -> float:
         """The squared error as the quality counts it: of the bulk for `snr_db`, the rest being no worse on average."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,24 +33,43 @@ class FitTokens:
     """Weighted residuals, tokens x channels."""
 
 
+@dataclass(frozen=True, eq=False)
+class SampledTokens:
+    """Tokens that a fit selected from its samples, and all first tokens of some samples."""
+
+    values: Floats
+    positions: Positions
+    """Position of each token in its sample."""
+    first: Sequence[Tensor]
+    """The first tokens of some samples."""
+
+    def without_first(self, count: int) -> SampledTokens:
+        """Leave out the tokens at the first positions."""
+        rest = self.positions >= count
+        return SampledTokens(self.values[rest], self.positions[rest], self.first)
+
+
 def prepare_tokens(
-    values: Floats, positions: Positions, bulk: Bulk, parts: Parts, quality: Quality | None, options: KltOptions
+    tokens: SampledTokens, bulk: Bulk, parts: Parts, quality: Quality | None, options: KltOptions
 ) -> FitTokens:
-    """Settle the coding space of a profile, and bring the tokens of the fit into it, in place."""
-    widths = [count for _, count in parts] or [values.shape[1]]
+    """Settle the coding space of a profile, and bring the tokens of the fit into it.
+
+    First tokens are looked for only in fits with rotary positions or a weighted group, which are of language models.
+    """
+    widths = [count for _, count in parts] or [tokens.values.shape[1]]
     weights, rotary = _weights_of(options, parts), rotary_parts(_rotations_of(options, parts), widths)
-    space = CodingSpace.plain(bulk, ErrorWeights(np.ones(values.shape[1], np.float32)))
+    space = CodingSpace.plain(bulk, ErrorWeights(np.ones(sum(widths), np.float32)))
     if parts and weights:
         space = replace(space, error_weights=ErrorWeights.of_parts(weights, options.weight_floor, widths))
     elif weights:
         space = replace(space, error_weights=ErrorWeights.from_values(weights[0], options.weight_floor, widths[0]))
-    if rotary:
-        space = replace(space, rotary=rotary, centre=_centre_of(values, positions, replace(space, rotary=rotary)))
     if rotary or (parts and weights):
-        space = replace(space, first_tokens=_shared_first_tokens(values, positions, space))
-        rest = ~space.is_first(positions)
-        values, positions = values[rest], positions[rest]
-    residual = space.enter(values, space.outside(values, positions), positions)
+        space = _centred(tokens, replace(space, rotary=rotary))
+        space = replace(space, first_tokens=_shared_first_tokens(tokens, space))
+        tokens = tokens.without_first(len(space.first_tokens))
+        space = _centred(tokens, space)
+    outside = space.outside(tokens.values, tokens.positions)
+    residual = space.enter(tokens.values, outside, tokens.positions)
     if not weights:
         space = replace(space, error_weights=_even_weights(residual, parts, quality))
         space.error_weights.apply(residual)
@@ -64,28 +83,31 @@ def enter_sample(sample: Tensor, space: CodingSpace) -> Floats:
     return space.enter(values, space.outside(values, positions), positions)[len(space.first_tokens) :]
 
 
-def _centre_of(values: Floats, positions: Positions, space: CodingSpace) -> Floats:
-    """Return the mean of the tokens once they are turned back, exact entries aside."""
-    turned = np.where(space.bulk.outside(values), space.bulk.mean, values)
-    space.turn_back(turned, positions)
-    mean: Floats = turned.mean(0, dtype=np.float64).astype(np.float32)
-    return mean
+def _centred(tokens: SampledTokens, space: CodingSpace) -> CodingSpace:
+    """Return the space with the mean of the tokens once they are turned back, exact entries aside."""
+    if not space.rotary:
+        return space
+    turned = np.where(space.bulk.outside(tokens.values), space.bulk.mean, tokens.values)
+    space.turn_back(turned, tokens.positions)
+    return replace(space, centre=turned.mean(0, dtype=np.float64).astype(np.float32))
 
 
-def _shared_first_tokens(values: Floats, positions: Positions, space: CodingSpace) -> Floats:
+def _shared_first_tokens(tokens: SampledTokens, space: CodingSpace) -> Floats:
     """Return the means of the first tokens that are alike in all samples: positions x channels.
 
     A model that reads from left to right makes the same of the same first token, such as the one that begins each text.
     """
-    means: list[Floats] = []
+    values, positions = tokens.values, tokens.positions
     energies = token_energies(space.enter(values, space.outside(values, positions), positions))
     limit = _MAX_UNLIKE_SHARE * float(np.median(energies))
+    means: list[Floats] = []
     for position in range(MAX_FIRST_TOKENS):
-        tokens = values[positions == position]
-        if len(tokens) < _MIN_ALIKE_SAMPLES or 2 * (positions > position).sum() < len(positions):
+        alike = [first[position].numpy() for first in tokens.first if len(first) > position]
+        if len(alike) < _MIN_ALIKE_SAMPLES or 2 * (positions > position).sum() < len(positions):
             break
-        mean = tokens.mean(0, dtype=np.float64).astype(np.float32)
-        unlike = space.weigh_errors(tokens - mean, np.full(len(tokens), position))
+        stacked = np.stack(alike)
+        mean = stacked.mean(0, dtype=np.float64).astype(np.float32)
+        unlike = space.weigh_errors(stacked - mean, np.full(len(stacked), position))
         if not float(token_energies(unlike).mean()) <= limit:
             break
         means.append(mean)
@@ -110,14 +132,17 @@ def _even_weights(residual: Floats, parts: Parts, quality: Quality | None) -> Er
 
 def _rotations_of(options: KltOptions, parts: Parts) -> list[Rotary | None]:
     """Return the rotation of each part, where one is given."""
-    rotary = options.rotary
-    if isinstance(rotary, Mapping):
-        return [rotary.get(name) for name, _ in parts]
-    if rotary is not None and parts:
+    rotary, names = options.rotary, [name for name, _ in parts]
+    if rotary is None:
+        return [None] * max(len(parts), 1)
+    given = dict(rotary) if isinstance(rotary, Mapping) else {"": rotary}
+    known = set(given) <= set(names) if parts else isinstance(rotary, Rotary)
+    if not known or not all(isinstance(one, Rotary | None) for one in given.values()):
         raise UnsupportedInput(
-            f"one rotation for {[name for name, _ in parts]}", "give a mapping of the features that are turned"
+            f"rotary={str(rotary)[:100]} for {names or 'one feature'}",
+            "give a Rotary for one feature, and a mapping of features to Rotary for a group",
         )
-    return [rotary] * max(len(parts), 1)
+    return [given.get(name) for name in names or [""]]
 
 
 def _weights_of(options: KltOptions, parts: Parts) -> list[Tensor]:
@@ -128,7 +153,9 @@ def _weights_of(options: KltOptions, parts: Parts) -> list[Tensor]:
     listed = [weight.get(name) for name in names] if isinstance(weight, Mapping) else [weight]
     tensors = [one for one in listed if isinstance(one, Tensor)]
     if len(tensors) != max(len(parts), 1):
-        given = sorted(weight) if isinstance(weight, Mapping) else type(weight).__name__
+        given = (
+            {name: type(one).__name__ for name, one in weight.items()} if isinstance(weight, Mapping) else "a tensor"
+        )
         raise UnsupportedInput(
             f"weights {given} for {names or 'one feature'}",
             "give a tensor for one feature, and a mapping with all features of a group",

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from lamofc_codecs.klt.fit.build_profile import FitContext, HeldOutColumns, make_profile
-from lamofc_codecs.klt.fit.centring import prepare_tokens
+from lamofc_codecs.klt.fit.centring import SampledTokens, prepare_tokens
 from lamofc_codecs.klt.fit.grid_search import RecentSamples
 from lamofc_codecs.klt.fit.grid_trial import try_grid
 from lamofc_codecs.klt.fit.parts import join_parts
@@ -31,7 +31,8 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     skip = options.nonfinite == "exact"
     collected = collect_statistics(recent.watch(joined), skip_nonfinite=skip, elements=_MAX_ELEMENTS)
     bulk, _ = collected.finish()
-    tokens = prepare_tokens(collected.values(), collected.positions(), bulk, parts, quality, options)
+    sampled = SampledTokens(collected.values(), collected.positions(), recent.first_tokens())
+    tokens = prepare_tokens(sampled, bulk, parts, quality, options)
     search = search_transforms(tokens.values, options, quality, collected.tokens / max(collected.samples, 1))
     context = FitContext(tokens.space, parts, quality, options, search.targets_db[0])
     first = next(search.transforms)

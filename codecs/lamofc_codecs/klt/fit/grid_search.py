@@ -6,12 +6,14 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.klt.format import UNIT_BAND_CODE
 from lamofc_codecs.klt.transform import (
     BANDS,
+    MAX_FIRST_TOKENS,
     TokenGrid,
     TokenGridRule,
     choose_grid,
@@ -27,6 +29,8 @@ _MAX_ELEMENTS = 1 << 25
 """Values of the samples that are kept whole."""
 _MIN_SAMPLES, _MAX_SAMPLES = 3, 64
 """Samples that are kept whole."""
+_FIRST_SAMPLES = 16
+"""Samples whose first tokens are kept."""
 _PREFIXES = range(9)
 """Tokens before the rows of an image that are tried."""
 _MIN_SAVED_BITS = 0.02
@@ -38,10 +42,11 @@ _NEIGHBOUR_WEIGHT = 64
 
 
 class RecentSamples:
-    """The last samples of a stream, whole: a fit holds them out."""
+    """The last samples of a stream, whole, which a fit holds out; and the first tokens of the first ones."""
 
     def __init__(self) -> None:
         self._samples: deque[Tensor] = deque(maxlen=_MAX_SAMPLES)
+        self._first: list[Tensor] = []
         self._elements = 0
         self._count = 0
 
@@ -51,11 +56,17 @@ class RecentSamples:
             if len(self._samples) == _MAX_SAMPLES:
                 self._elements -= self._samples[0].numel()
             self._samples.append(sample)
+            if len(self._first) < _FIRST_SAMPLES:
+                self._first.append(sample[:MAX_FIRST_TOKENS].detach().cpu().to(torch.float32))
             self._elements += sample.numel()
             self._count += 1
             while self._elements > _MAX_ELEMENTS and len(self._samples) > _MIN_SAMPLES:
                 self._elements -= self._samples.popleft().numel()
             yield sample
+
+    def first_tokens(self) -> list[Tensor]:
+        """Return the first tokens of the first samples."""
+        return self._first
 
     def held_out(self) -> list[Tensor]:
         """Return those of the last quarter of the stream."""

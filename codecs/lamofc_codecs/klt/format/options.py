@@ -40,7 +40,8 @@ class KltOptions(Options):
     ] = None
     """Weights of errors: one for each channel, a matrix of rows of them, or one of these for each of several features;
     a profile bears the digest. Qualities then speak of weighted errors, whose weights are 1 on average over all
-    directions. A group takes the weights of all its features, whose sizes relative to each other count."""
+    directions. A group takes the weights of all its features, whose sizes relative to each other count. Where positions
+    are undone, a weight is for errors of features without their rotation."""
     rotary: Annotated[Rotary | Mapping[str, Rotary | None] | None, "a Rotary, or a mapping of features to them"] = None
     """Rotary positions of keys, which are undone before the transform: of one feature, or of each of several."""
     weight_floor: Annotated[float, Between(1e-4, 1)] = 0.03
@@ -68,15 +69,20 @@ class KltOptions(Options):
         return tuple(kind for kind in qualities if kind != "kl" or self.weight_nats is not None)
 
     def __post_init__(self) -> None:
-        if self.weight_nats is not None and self.weight is None:
-            raise UnsupportedInput(f"weight_nats={self.weight_nats} without a weight", "give the weight, too")
+        if self.weight_nats is not None and (self.weight is None or self.weight_floor == 1):
+            raise UnsupportedInput(
+                f"weight_nats={self.weight_nats} without a weight, or with weight_floor=1, which leaves nothing of it",
+                "give the weight, too, and a floor below 1",
+            )
 
     def for_features(self, features: Sequence[str]) -> Self:
         """Return the options with the weight and the rotation of these features, where there are several."""
         rotary = _of_features(self.rotary, features)
         if features and isinstance(rotary, Mapping):
             rotary = {name: rotary.get(name) for name in sorted(features)}
-        return replace(self, weight=_of_features(self.weight, features), rotary=rotary)
+        weight = _of_features(self.weight, features)
+        nats = None if weight is None else self.weight_nats
+        return replace(self, weight=weight, weight_nats=nats, rotary=rotary)
 
 
 def _of_features(values: Any, features: Sequence[str]) -> Any:

@@ -109,7 +109,7 @@ class KltParameters:
     @property
     def weighted(self) -> bool:
         """Whether the errors of a feature's channels do not count alike."""
-        return bool(self.error_weights.stretches) or (not self.parts and not self.error_weights.uniform)
+        return self.options.weight is not None and not self.error_weights.uniform
 
     def grids(self, tokens: int) -> tuple[TokenGrid, ...]:
         """Grids that so many tokens may lie on; the empty one without a block DCT."""

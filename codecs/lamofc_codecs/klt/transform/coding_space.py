@@ -23,6 +23,8 @@ from lamofc_codecs.runtime import Floats, lazy
 from lamofc_codecs.stats import Bulk
 
 MAX_FIRST_TOKENS = 64
+_MAX_VALUE = 2.0**120
+"""Bound of what a profile says of tokens, so that sums of it stay within float32."""
 
 PartRotary = tuple[int, int, Rotary]
 """First channel, end, and rotation of the channels between."""
@@ -144,10 +146,11 @@ class CodingSpace:
             centre = profile.tensor("centre", torch.float32, channels).numpy()
         if "first_tokens" in profile.tensors:
             first_tokens = profile.tensor("first_tokens", torch.float32, -1, channels).numpy()
-        if not (np.isfinite(centre).all() and np.isfinite(first_tokens).all()) or len(first_tokens) > MAX_FIRST_TOKENS:
+        bounded = all((np.abs(values) < _MAX_VALUE).all() for values in (centre, first_tokens))
+        if not bounded or len(first_tokens) > MAX_FIRST_TOKENS:
             raise CodecError(
-                f"profile {profile.id[:12]} has a centre or first tokens that are not finite, or {len(first_tokens)} "
-                f"first tokens; expected at most {MAX_FIRST_TOKENS}",
+                f"profile {profile.id[:12]} has a centre or first tokens that are not below {_MAX_VALUE}, or "
+                f"{len(first_tokens)} first tokens; expected at most {MAX_FIRST_TOKENS}",
                 "fit it again",
             )
         return cls(bulk, parts, centre, first_tokens, error_weights)

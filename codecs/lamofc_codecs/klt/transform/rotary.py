@@ -7,7 +7,7 @@ rotation changes no length, so errors keep their size.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -24,7 +24,9 @@ Positions = NDArray[np.int64]
 """Position of each token in its sequence."""
 
 _MAX_HEADS, _MAX_PAIRS = 1 << 16, 1 << 14
-_KEPT_TABLES = 16
+_MAX_FREQUENCY = 1e6
+_KEPT_TABLES, _MAX_KEPT_TOKENS = 16, 4096
+"""Tables of cosines and sines that are kept, and the tokens of the longest one."""
 _HINT = "give the model's own inverse frequencies, and as many heads as the channels hold"
 
 
@@ -40,8 +42,10 @@ class Rotary:
     """Heads that lie side by side in the channels."""
 
     def __post_init__(self) -> None:
-        valid = 0 < len(self.frequencies) <= _MAX_PAIRS and 0 < self.heads <= _MAX_HEADS
-        if not valid or not all(map(math.isfinite, self.frequencies)) or self.pairs not in ("halves", "neighbours"):
+        object.__setattr__(self, "frequencies", tuple(map(float, self.frequencies)))
+        valid = 0 < len(self.frequencies) <= _MAX_PAIRS and type(self.heads) is int and 0 < self.heads <= _MAX_HEADS
+        bounded = all(math.isfinite(frequency) and abs(frequency) <= _MAX_FREQUENCY for frequency in self.frequencies)
+        if not (valid and bounded) or self.pairs not in ("halves", "neighbours"):
             raise UnsupportedInput(
                 f"rotary positions of {len(self.frequencies)} frequencies, pairs={self.pairs!r}, heads={self.heads}",
                 _HINT,
@@ -63,13 +67,14 @@ class Rotary:
     def from_json(cls, stored: object) -> Rotary:
         """Read what a profile's config holds, which may come from anybody."""
         match stored:
-            case {"frequencies": list(frequencies), "pairs": "halves" | "neighbours" as pairs, "heads": int(heads)}:
+            case {"frequencies": list(frequencies), "pairs": "halves" | "neighbours" as pairs, "heads": heads}:
                 if isinstance(stored, Mapping) and len(stored) == 3 and all(type(f) is float for f in frequencies):
                     return cls(tuple(frequencies), pairs, heads)
         raise UnsupportedInput(f"rotary positions {str(stored)[:100]}", "fit the profile again")
 
     def turn(self, values: Floats, positions: Positions, *, back: bool = False) -> None:
         """Turn tokens x channels in place, or turn them back."""
+        self._check_positions(values.shape, positions)
         cosines, sines = self._table(positions)
         head = values.shape[1] // self.heads
         step, apart = (1, len(self.frequencies)) if self.pairs == "halves" else (2, 1)
@@ -81,8 +86,11 @@ class Rotary:
         Without positions, tokens begin at 0.
         """
         places = np.arange(values.shape[-2]) if positions is None else positions
-        cosines, sines = (torch.from_numpy(table)[:, None].to(values) for table in self._table(places))
-        heads, count = values.reshape(*values.shape[:-1], self.heads, -1).clone(), len(self.frequencies)
+        self._check_positions(values.shape, places)
+        wide = values if values.dtype == torch.float64 else values.to(torch.float32)
+        cosines, sines = (torch.from_numpy(table)[:, None].to(wide) for table in self._table(places))
+        size, count = values.shape[-1] // self.heads, len(self.frequencies)
+        heads = wide.reshape(*values.shape[:-1], self.heads, size).clone()
         paired = heads[..., : 2 * count]
         if self.pairs == "halves":
             first, second = paired[..., :count], paired[..., count:]
@@ -92,12 +100,18 @@ class Rotary:
         both = first * cosines - second * sines, second * cosines + first * sines
         first.copy_(both[0])
         second.copy_(both[1])
-        return heads.reshape(values.shape)
+        return heads.reshape(values.shape).to(values.dtype)
+
+    def _check_positions(self, shape: Sequence[int], positions: Positions) -> None:
+        """Refuse tokens x channels of another number of tokens than there are positions, or of unfit channels."""
+        self.check(shape[-1])
+        if len(positions) != shape[-2]:
+            raise UnsupportedInput(f"{len(positions)} positions of {shape[-2]} tokens", "give a position for each")
 
     def _table(self, positions: Positions) -> tuple[Floats, Floats]:
         """Cosines and sines, tokens x pairs; those of consecutive positions are kept."""
         first, count = int(positions[0]) if len(positions) else 0, len(positions)
-        if np.array_equal(positions, np.arange(first, first + count)):
+        if count <= _MAX_KEPT_TOKENS and np.array_equal(positions, np.arange(first, first + count)):
             return _consecutive(self.frequencies, first, count)
         return _cosines_and_sines(self.frequencies, positions)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit, keep
+from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit, keep, testing
 from lamofc_codecs.klt.format import KltParameters
 
 HEADS, HEAD, TURNED = 2, 24, 16
@@ -81,6 +81,36 @@ def test_a_record_reads_alike_on_every_path() -> None:
     assert all(
         torch.equal(one, other) for one, other in zip(decode(data, profile, parts=[1]), whole[1::2], strict=True)
     )
+
+
+def test_items_of_one_record_meet_the_ratio_of_records_of_their_own() -> None:
+    """Keys have a mean before they are turned, which is part of the signal after it."""
+    told = rotary()
+    offset = 8 * torch.randn(1, HEADS * HEAD, generator=torch.Generator().manual_seed(2))
+    samples = [told.turned(testing.feature(tokens, HEADS * HEAD, tokens) + offset) for tokens in range(60, 74)]
+    profile = fit("klt", samples[2:], Quality(snr_db=15), rotary=told, waves=False)
+    (joint,) = encode([samples[:2]], profile)
+    for item, alone in zip(joint.items, encode(samples[:2], profile), strict=True):
+        assert item.signal / item.bulk_sse == pytest.approx(alone.signal / alone.bulk_sse, rel=0.1)
+
+
+def test_turning_refuses_what_it_would_write_beyond() -> None:
+    told = Rotary([1, 0.1, 0.01])  # type: ignore[arg-type]
+    assert told.frequencies == (1.0, 0.1, 0.01)
+    with pytest.raises(UnsupportedInput, match="3 pairs a head"):
+        told.turn(np.ones((1, 4), np.float32), np.array([1]))
+    with pytest.raises(UnsupportedInput, match="1 positions of 2 tokens"):
+        told.turned(torch.ones(2, 6), np.array([1]))
+    assert told.turned(torch.empty(0, 6)).shape == (0, 6)
+    halves = told.turned(torch.ones(3, 6, dtype=torch.bfloat16))
+    assert torch.equal(halves, told.turned(torch.ones(3, 6)).to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("told", [{"q": rotary()}, {"k": "x"}, rotary()])
+def test_a_group_has_rotations_of_its_own_features(told: object) -> None:
+    samples = [{"k": keys(seed, None), "v": keys(seed, None)} for seed in range(3)]
+    with pytest.raises(UnsupportedInput, match="rotary="):
+        fit("klt", samples, Quality(snr_db=15), rotary=told)
 
 
 @pytest.mark.parametrize(

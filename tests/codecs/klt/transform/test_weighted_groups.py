@@ -23,18 +23,26 @@ SAMPLES, NEW = [group(-seed) for seed in range(1, 13)], [group(seed) for seed in
 PROFILE = fit("klt", SAMPLES, Quality(snr_db=15), weight=WEIGHT, weight_nats=0.5, weight_floor=0.001)
 
 
-def weighted(source: dict[str, torch.Tensor], decoded: list[torch.Tensor]) -> float:
+def weighted(
+    source: dict[str, torch.Tensor], decoded: list[torch.Tensor], weight: dict[str, torch.Tensor] = WEIGHT
+) -> float:
     """Weighted squared error of a token, as the weights were given."""
     parts = zip(WIDTHS, decoded, strict=True)
-    errors = [(source[name] - part).double() @ WEIGHT[name].double().T for name, part in parts]
+    rows = {name: one if one.dim() > 1 else torch.diag(one) for name, one in weight.items()}
+    errors = [(source[name] - part).double() @ rows[name].double().T for name, part in parts]
     return sum(float(error.square().sum()) for error in errors) / TOKENS
 
 
+VECTOR = {name: torch.rand(width, generator=torch.Generator().manual_seed(width)) for name, width in WIDTHS.items()}
+
+
 @pytest.mark.parametrize("kl", [0.5, 5.0])
-def test_a_divergence_is_half_the_weighted_error(kl: float) -> None:
+@pytest.mark.parametrize("weight", [WEIGHT, VECTOR, {**WEIGHT, "b": VECTOR["b"]}], ids=["matrices", "vectors", "mixed"])
+def test_a_divergence_is_half_the_weighted_error(weight: dict[str, torch.Tensor], kl: float) -> None:
+    profile = fit("klt", SAMPLES, Quality(snr_db=15), weight=weight, weight_nats=0.5, weight_floor=0.001)
     for source in NEW:
-        (record,) = encode([source], PROFILE, quality=Quality(kl=kl))
-        found = weighted(source, decode([record.data], PROFILE)) / 2
+        (record,) = encode([source], profile, quality=Quality(kl=kl))
+        found = weighted(source, decode([record.data], profile), weight) / 2
         assert 0.9 * kl < found < 1.03 * kl
 
 
@@ -60,8 +68,9 @@ def test_a_divergence_needs_errors_in_nats() -> None:
     with pytest.raises(BadQuality, match=r"kl=0\.02") as caught:
         encode(NEW, without, quality=Quality(kl=0.02))
     assert "consumer" in caught.value.cure
-    with pytest.raises(UnsupportedInput, match="weight_nats"):
-        fit("klt", SAMPLES, Quality(snr_db=15), weight_nats=0.5)
+    for options in ({}, {"weight": WEIGHT, "weight_floor": 1.0}):
+        with pytest.raises(UnsupportedInput, match="weight_nats"):
+            fit("klt", SAMPLES, Quality(snr_db=15), weight_nats=0.5, **options)
 
 
 def test_first_tokens_that_all_samples_share_cost_next_to_nothing() -> None:
@@ -77,3 +86,12 @@ def test_first_tokens_that_all_samples_share_cost_next_to_nothing() -> None:
     unlike = torch.cat([-begin, samples[12][1:]])
     (record,) = encode([unlike], known)
     assert float((unlike - decode([record.data], known)[0]).square().sum()) == pytest.approx(record.sse, rel=1e-3)
+
+
+@pytest.mark.parametrize("share", [1, 16])
+def test_first_tokens_are_known_however_few_tokens_a_fit_keeps(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = 30 * torch.randn(1, 24, generator=torch.Generator().manual_seed(5))
+    samples = [torch.cat([begin, testing.feature(100, 24, seed)]) for seed in range(40)]
+    monkeypatch.setattr("lamofc_codecs.klt.fit.fit._MAX_ELEMENTS", 40 * 101 * 24 // share)
+    profile = fit("klt", samples, Quality(snr_db=15), rotary=Rotary((1e-9,)), waves=False)
+    assert profile.tensors["first_tokens"].shape == (1, 24)

@@ -175,18 +175,21 @@ def test_bits_of_a_range_need_no_quality(tmp_path: Path) -> None:
 def test_a_group_is_weighed_turned_and_known_again(tmp_path: Path) -> None:
     draw = torch.Generator().manual_seed(3)
     samples = [
-        lamofc.Sample(f"s{n}", {name: torch.randn(40, 8, generator=draw) for name in ("k", "v")}) for n in range(12)
+        lamofc.Sample(f"s{n}", {name: torch.randn(40, 8, generator=draw) for name in ("k", "v", "w")})
+        for n in range(12)
     ]
     weight = {"k": torch.randn(5, 8, generator=draw), "v": torch.randn(9, 8, generator=draw)}
     turned = Rotary((1.0, 0.1))
     options = {"weight": weight, "weight_floor": 0.001, "weight_nats": 0.5, "rotary": {"k": turned}}
     with lamofc.open(tmp_path / "s", "a") as store:
-        arguments = {"quality": Quality(kl=0.5), "groups": ["*"]}
+        arguments = {"quality": Quality(kl=0.5), "groups": ["*"], "features": ["k", "v"]}
         assert store.ingest(samples, codec_options=options, **arguments).records == 24  # type: ignore[arg-type]
         assert store.ingest(samples, codec_options=options, **arguments).already == 24  # type: ignore[arg-type]
         unlike = {**options, "rotary": {"v": turned}}
         with pytest.raises(BadArgument, match=r"of 'k\+v' was fitted with rotary"):
             store.ingest(samples, codec_options=unlike, **arguments)  # type: ignore[arg-type]
+        other = store.ingest(samples, quality=Quality(snr_db=9), codec_options=options, features=["w"])
+        assert other.records == 12
         errors = {name: (samples[0].features[name] - store["s0", name]).numpy() for name in ("k", "v")}
         turned.turn(errors["k"], np.arange(40), back=True)
         weighted = [torch.from_numpy(error) @ weight[name].T for name, error in errors.items()]
