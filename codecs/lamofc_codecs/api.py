@@ -182,7 +182,7 @@ def _check_quality(codec: str, quality: Quality | None, targets: tuple[str, ...]
     if quality is not None and quality.kind not in targets:
         cure = "leave the quality out"
         if quality.kind == "kl":
-            cure = "fit with the weights of a consumer in nats, as --for-model does, or give snr_db"
+            cure = "fit with the weights of a consumer and weight_nats=0.5, or give Quality(snr_db=15)"
         raise BadQuality(
             f"codec {codec} cannot aim at {quality}; its targets: {', '.join(targets) or 'none, its quality is fixed'}",
             cure,

@@ -73,6 +73,7 @@ def test_the_former_name_of_a_program_warns_and_runs_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], former: str, module: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", [former, "--help"])
+    monkeypatch.delitem(sys.modules, module, raising=False)  # a program is not imported before it is run
     with (
         pytest.warns(DeprecationWarning, match=f"{former} is removed in .* use python -m {module}$"),
         pytest.raises(SystemExit) as ended,
