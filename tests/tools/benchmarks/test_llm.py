@@ -26,7 +26,7 @@ WORST_SHARE = {
     "kvtc 2 bits, 4+0 raw": 0.8,
     "turboquant 2 bits": 0.2,
     "kvtc 1 bits, 4+0 raw": 0.9,
-    **{f"klt for model kl={kl:g}": 0.9 for kl in (0.2, 0.1, 0.05, 0.02, 0.01)},
+    **{f"klt for model kl={kl:g}": 0.9 for kl in (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)},
 }
 """Largest share of the features' energy that may be lost, where it is above a tenth."""
 

@@ -22,11 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are u
 def test_the_metric_foretells_the_divergence_of_small_errors(opened: LoadedModel, texts: list[ModelInput]) -> None:
     """Errors of one feature that are as large in every token but the first."""
     passages = cut_passages(opened, texts, 12, 8)
-    many = measure_metric(opened, passages, 1)
-    for seed in range(1, 16):
-        many += measure_metric(opened, passages, 1, seed=seed, batch=4)
+    many = measure_metric(opened, passages, 1, draws=8) + measure_metric(opened, passages, 1, seed=1, batch=4, draws=8)
     split = Split(opened, 1)
-    assert many.consumer == split.consumer and many.tokens == 16 * 7 * 11 and many.positions == 16 * 7 * 20
+    assert many.consumer == split.consumer and many.tokens == 2 * 7 * 11 and many.positions == 2 * 7 * 24
     meter, rotary = FidelityMeter(split, passages), find_rotary(opened)
     draw = torch.Generator().manual_seed(0)
     for feature in ("layer.1.output", "layer.0.k_cache", "layer.1.v_cache"):
@@ -39,8 +37,8 @@ def test_the_metric_foretells_the_divergence_of_small_errors(opened: LoadedModel
             plain = rotary[feature].turned(rows, back=True) if feature in rotary else rows
             foretold.append(many.divergence({feature: plain[1:]}))
         fidelity = meter.measure(decoded)
-        measured = (12 * fidelity.prefix.kl + 8 * fidelity.continuation.kl) / 20
-        assert measured == pytest.approx(sum(foretold) / len(foretold), rel=0.3), feature
+        measured = (fidelity.prefix.kl + fidelity.continuation.kl) / 2
+        assert measured == pytest.approx(sum(foretold) / len(foretold), rel=0.5), feature
 
 
 def test_a_metric_is_the_same_however_it_is_measured(opened: LoadedModel, texts: list[ModelInput]) -> None:

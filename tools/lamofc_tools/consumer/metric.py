@@ -36,7 +36,7 @@ class ModelMetric:
     tokens: int
     """Tokens over which the mean is taken."""
     positions: int
-    """Answers that these tokens had a part in."""
+    """Answers that these tokens had a part in, half of them to the continuations."""
 
     def __add__(self, other: ModelMetric) -> ModelMetric:
         """Pool two metrics over all of their tokens; a consumer does not see a feature that it has no matrix for."""

@@ -47,6 +47,7 @@ from lamofc_tools.consumer import (
 from lamofc_tools.models import LoadedModel, ModelInput, find_inputs, open_model
 
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
+_DIVERGENCES_OF_CACHES = (0.02, 0.01, 0.005, 0.002, 0.001)
 PEERS: tuple[FeatureCoder, ...] = (
     *(LamofcCodec("klt", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
     *(LamofcCodec("uniform", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
@@ -135,7 +136,9 @@ def _first(passages: Passages, count: int) -> Passages:
 def coders() -> list[FeatureCoder]:
     """Return all coders, not fitted yet."""
     fits = OneFit(), OneFit(only_caches=True)
-    return [*(KltForModel(kl, one_fit) for one_fit in fits for kl in _DIVERGENCES), *PEERS]
+    ours = [KltForModel(kl, fits[0]) for kl in _DIVERGENCES]
+    ours += [KltForModel(kl, fits[1]) for kl in _DIVERGENCES_OF_CACHES]
+    return [*ours, *PEERS]
 
 
 def _chosen(globs: Sequence[str] | None) -> list[FeatureCoder]:
