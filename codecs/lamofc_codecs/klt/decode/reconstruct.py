@@ -54,7 +54,8 @@ def _fill(
         if codebook is not None and side.index is not None:
             rows, row_scale = codebook.basis.rows[:, channels].numpy(), codebook.basis.scale[channels].numpy()
             _add_typical(side.index[tile.start : tile.stop], rows, row_scale, floats)
-        parameters.space.leave(floats, channels, side.positions[tile.start : tile.stop])
+        if parameters.space.positioned:
+            parameters.space.leave(floats, channels, side.positions[tile.start : tile.stop])
         if not direct:
             if piece.dtype == torch.float16:
                 np.clip(floats, -LARGEST_HALF, LARGEST_HALF, out=floats)

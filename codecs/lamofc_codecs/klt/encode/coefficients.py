@@ -78,7 +78,7 @@ class Coefficients:
 
 def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameters, quality: Quality) -> Coefficients:
     """Transform a source; entries `outside` the bulk, tokens x channels, will be stored exactly."""
-    residual = parameters.space.enter(source.values, outside, source.positions)
+    residual = parameters.space.enter(source.values, source.positions, outside)
     measure = ErrorMeasure.from_centred(residual, source, parameters, quality)
     index = None
     if parameters.weighted_codebook is not None:

@@ -68,8 +68,7 @@ def prepare_tokens(
         space = replace(space, first_tokens=_shared_first_tokens(tokens, space))
         tokens = tokens.without_first(len(space.first_tokens))
         space = _centred(tokens, space)
-    outside = space.outside(tokens.values, tokens.positions)
-    residual = space.enter(tokens.values, outside, tokens.positions)
+    residual = space.enter(tokens.values, tokens.positions)
     if not weights:
         space = replace(space, error_weights=_even_weights(residual, parts, quality))
         space.error_weights.apply(residual)
@@ -79,8 +78,7 @@ def prepare_tokens(
 def enter_sample(sample: Tensor, space: CodingSpace) -> Floats:
     """Bring a sample into the coding space, from position 0 on, without the first tokens that all samples share."""
     values = sample.detach().cpu().to(torch.float32).numpy()
-    positions = np.arange(len(values))
-    return space.enter(values, space.outside(values, positions), positions)[len(space.first_tokens) :]
+    return space.enter(values, np.arange(len(values)))[len(space.first_tokens) :]
 
 
 def _centred(tokens: SampledTokens, space: CodingSpace) -> CodingSpace:
@@ -98,7 +96,7 @@ def _shared_first_tokens(tokens: SampledTokens, space: CodingSpace) -> Floats:
     A model that reads from left to right makes the same of the same first token, such as the one that begins each text.
     """
     values, positions = tokens.values, tokens.positions
-    energies = token_energies(space.enter(values, space.outside(values, positions), positions))
+    energies = token_energies(space.enter(values, positions))
     limit = _MAX_UNLIKE_SHARE * float(np.median(energies))
     means: list[Floats] = []
     for position in range(MAX_FIRST_TOKENS):

@@ -70,8 +70,9 @@ class CodingSpace:
             outside[first] = self.bulk.outside(values[first] - self._first_offsets[positions[first]])
         return outside
 
-    def enter(self, values: Floats, outside: NDArray[np.bool_], positions: Positions) -> Floats:
-        """Return the weighted residuals of tokens x channels, which are 0 for entries `outside` the bulk."""
+    def enter(self, values: Floats, positions: Positions, outside: NDArray[np.bool_] | None = None) -> Floats:
+        """Return the weighted residuals of tokens x channels, 0 for entries that are stored exactly."""
+        outside = self.outside(values, positions) if outside is None else outside
         residual = np.where(outside, self.bulk.mean, values)
         first = self.is_first(positions)
         if first.any():
