@@ -54,13 +54,13 @@ FLOORS = {
         testing
     """,
     "lamofc_tools": """
-        machine plots torch_checkpoint metrics deprecated_names
+        machine plots torch_checkpoint metrics deprecated_names read_rates
         models generate make_tables bench_catalog
         consumer
         training_loop
         comparison heads.contract codec_training analysis
         heads.architectures
-        heads
+        heads evaluation
         demo cli.console
         benchmarks benchmarks.learning.peers cli.render
         benchmarks.codecs benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay paper_tables

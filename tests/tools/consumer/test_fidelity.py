@@ -49,6 +49,36 @@ def test_fewer_positions_and_answers_computed_twice_give_the_same(
     assert again.prefix.perplexity == pytest.approx(whole.prefix.perplexity, rel=1e-5)
 
 
+def test_texts_of_several_lengths_are_compared_as_each_length_alone(
+    opened: LoadedModel, texts: list[ModelInput]
+) -> None:
+    split, noise = Split(opened, 1), torch.randn(1, 20, 32, generator=torch.Generator().manual_seed(0))
+    groups = [cut_passages(opened, texts[:3], 12, 8), cut_passages(opened, texts[3:], 16, 6)]
+    seen: list[int] = []
+
+    def noisy(name: str, features: Features) -> Features:
+        return {"layer.1.output": features["layer.1.output"] + noise[:, : features["layer.1.output"].shape[1]]}
+
+    both = FidelityMeter(split, groups, batch=2, progress=seen.append).measure(noisy)
+    assert seen == [2, 1, 2, 2]
+    alone = [FidelityMeter(split, group).measure(noisy) for group in groups]
+    for part in ("prefix", "continuation"):
+        whole, parts = getattr(both, part), [getattr(fidelity, part) for fidelity in alone]
+        assert whole.positions == sum(found.positions for found in parts)
+        for name in ("kl", "top1"):
+            mean = sum(getattr(found, name) * found.positions for found in parts) / whole.positions
+            assert getattr(whole, name) == pytest.approx(mean, rel=1e-5)
+
+
+def test_the_likeliest_tokens_follow_one_another(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    split, ids = Split(opened, 1), cut_passages(opened, texts, 14, 6).batch(["text 0", "text 3"])
+    with torch.no_grad():
+        hidden, cache = split.begin(ids)
+        found = split.likeliest(hidden[:, -1], cache, 5)
+        whole = torch.cat([ids, found], 1)
+        assert torch.equal(opened.model(input_ids=whole).logits.argmax(-1)[:, 19:-1], found)
+
+
 def test_caches_are_felt_by_the_continuation_alone(opened: LoadedModel, texts: list[ModelInput]) -> None:
     meter = FidelityMeter(Split(opened, 1), cut_passages(opened, texts, 16, 6))
     noisy = {
@@ -75,5 +105,6 @@ def test_splits_that_answer_nothing_are_refused(opened: LoadedModel, texts: list
 def test_a_prefix_longer_than_the_window_is_refused(texts: list[ModelInput], tmp_path: Path) -> None:
     opened = open_model(tiny_models.language(tmp_path / "gemma3", "gemma3"))
     long = ModelInput("long", Path(), " ".join([texts[0].text] * 5))
+    meter = FidelityMeter(Split(opened, 1), cut_passages(opened, [long], 80, 6))
     with pytest.raises(BadArgument, match="keeps keys of 63 tokens, and the prefix has 80"):
-        FidelityMeter(Split(opened, 1), cut_passages(opened, [long], 80, 6))
+        meter.measure({})

@@ -38,7 +38,7 @@ for command in (
     maintain.gc,
 ):
     app.command()(command)
-app.command("eval")(evaluate.evaluate)
+app.add_typer(evaluate.app, name="eval")
 app.add_typer(codec.app, name="codec")
 
 

@@ -4,11 +4,12 @@ In: a model, texts and a block to split it after. Out: the metric of the rest of
 errors; the rotary positions of its keys; and how far its answers to decoded features are from those to the original.
 """
 
-from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter
+from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter, FidelityTally
 from lamofc_tools.consumer.fisher import measure_metric
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
+from lamofc_tools.consumer.questions import Question, QuestionTally
 from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages
+from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages, token_ids
 
 __all__ = [
     "CONTINUATION",
@@ -18,10 +19,14 @@ __all__ = [
     "Decoded",
     "Fidelity",
     "FidelityMeter",
+    "FidelityTally",
     "ModelMetric",
     "Passages",
+    "Question",
+    "QuestionTally",
     "Split",
     "cut_passages",
     "find_rotary",
     "measure_metric",
+    "token_ids",
 ]

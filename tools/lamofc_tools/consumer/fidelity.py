@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -83,57 +83,100 @@ class _Sums:
 
 
 @dataclass
+class FidelityTally:
+    """What was compared so far of the answers to decoded features."""
+
+    prefix: _Sums = field(default_factory=_Sums)
+    continuation: _Sums = field(default_factory=_Sums)
+
+    def fidelity(self) -> Fidelity:
+        """Return the means."""
+        return Fidelity(self.prefix.agreement(), self.continuation.agreement())
+
+
+@dataclass
 class FidelityMeter:
     """Compares the answers to decoded features with those of the unbroken model, which is run once for all codecs."""
 
     split: Split
-    passages: Passages
+    passages: Passages | Sequence[Passages]
+    """Texts of one length, or several groups of such texts."""
     batch: int = 4
     every: int = 1
     """Of the prefix, answers are compared at every so many-th token, the first one included."""
-    features: dict[str, dict[str, Tensor]] = field(init=False, default_factory=dict)
-    """The original features of each text's prefix."""
+    progress: Callable[[int], None] | None = None
+    """Receives the number of texts that the unbroken model has answered to since the last call."""
     _unbroken: dict[str, Tensor] = field(init=False, default_factory=dict)
     """What the last block leaves at the compared tokens of each text, or the answers if all of these fit in memory."""
 
+    @torch.no_grad()
     def __post_init__(self) -> None:
-        prefix = self.passages.prefix
+        for passages, names in self.batches():
+            hidden = self.split.run(passages.batch(names), passages.prefix)[:, self._places(passages)]
+            kept = map(self._answers, hidden) if self._answers_fit else hidden
+            self._unbroken |= zip(names, kept, strict=True)
+            if self.progress is not None:
+                self.progress(len(names))
+
+    @cached_property
+    def groups(self) -> tuple[Passages, ...]:
+        """The texts, in groups of one length."""
+        return (self.passages,) if isinstance(self.passages, Passages) else tuple(self.passages)
+
+    @cached_property
+    def features(self) -> dict[str, dict[str, Tensor]]:
+        """The original features of each text's prefix."""
+        found: dict[str, dict[str, Tensor]] = {}
         with torch.no_grad():
-            for names in self.passages.batches(self.batch):
-                ids = self.passages.batch(names)
-                self.features |= zip(names, self.split.features(ids[:, :prefix]), strict=True)
-                self._unbroken |= zip(names, self.split.run(ids, prefix)[:, self._places], strict=True)
-            if self._answers_fit:
-                self._unbroken = {name: self._answers(hidden) for name, hidden in self._unbroken.items()}
+            for passages, names in self.batches():
+                ids = passages.batch(names)[:, : passages.prefix]
+                found |= zip(names, self.split.features(ids), strict=True)
+        return found
 
-    @cached_property
-    def _places(self) -> Tensor:
-        """The compared tokens of each text."""
-        prefix = torch.arange(0, self.passages.prefix, self.every)
-        return torch.cat([prefix, torch.arange(self.passages.prefix, self.passages.length)])
-
-    @cached_property
-    def _answers_fit(self) -> bool:
-        vocabulary: int = self.split.loaded.config.vocab_size
-        texts = len(self.passages.ids)
-        return texts * len(self._places) * vocabulary * _BYTES_OF_AN_ANSWER <= _MOST_BYTES_OF_ANSWERS
-
-    def _answers(self, hidden: Tensor) -> Tensor:
-        """Return log-probabilities, positions x vocabulary."""
-        return torch.cat([self.split.logits(chunk).log_softmax(-1) for chunk in self.split.chunks(hidden)])
+    def batches(self) -> Iterator[tuple[Passages, list[str]]]:
+        """Yield the ids of texts that go through the model together, each time with the group that they belong to."""
+        return ((passages, names) for passages in self.groups for names in passages.batches(self.batch))
 
     @torch.no_grad()
     def measure(self, decoded: Decoded) -> Fidelity:
         """Run the rest of the model on decoded features of every text, in their own shapes."""
-        prefix, continuation = _Sums(), _Sums()
-        boundary = int((self._places < self.passages.prefix).sum())
-        for names in self.passages.batches(self.batch):
+        tally = FidelityTally()
+        for passages, names in self.batches():
             samples = [self._decoded(decoded, name) for name in names]
-            hidden = self.split.run(self.passages.batch(names), self.passages.prefix, samples)
-            for name, found in zip(names, hidden[:, self._places], strict=True):
-                self._compare(prefix, name, found, slice(0, boundary))
-                self._compare(continuation, name, found, slice(boundary, None))
-        return Fidelity(prefix.agreement(), continuation.agreement())
+            self.compare(tally, passages, names, self.split.run(passages.batch(names), passages.prefix, samples))
+        return tally.fidelity()
+
+    def compare(self, tally: FidelityTally, passages: Passages, names: Sequence[str], hidden: Tensor) -> None:
+        """Add some texts of a group to a tally, given what the last block leaves at all of their tokens."""
+        places = self._places(passages)
+        boundary = int((places < passages.prefix).sum())
+        for name, found in zip(names, hidden[:, places], strict=True):
+            following = places[places + 1 < passages.length] + 1
+            labels = passages.ids[name][following]
+            for sums, part in ((tally.prefix, slice(0, boundary)), (tally.continuation, slice(boundary, None))):
+                self._add(sums, self._unbroken[name][part], found[part], labels[part])
+
+    def _add(self, sums: _Sums, unbroken: Tensor, found: Tensor, labels: Tensor) -> None:
+        """Add some compared tokens of a text to the sums; the last of them may be without a label."""
+        for wanted, got in zip(self.split.chunks(unbroken), self.split.chunks(found), strict=True):
+            logs = wanted if self._answers_fit else self._answers(wanted)
+            sums.add(logs, self._answers(got), labels[: len(got)])
+            labels = labels[len(got) :]
+
+    def _places(self, passages: Passages) -> Tensor:
+        """Return the compared tokens of each text of a group."""
+        prefix = torch.arange(0, passages.prefix, self.every)
+        return torch.cat([prefix, torch.arange(passages.prefix, passages.length)])
+
+    @cached_property
+    def _answers_fit(self) -> bool:
+        vocabulary: int = self.split.loaded.config.vocab_size
+        positions = sum(len(passages.ids) * len(self._places(passages)) for passages in self.groups)
+        return positions * vocabulary * _BYTES_OF_AN_ANSWER <= _MOST_BYTES_OF_ANSWERS
+
+    def _answers(self, hidden: Tensor) -> Tensor:
+        """Return log-probabilities, positions x vocabulary."""
+        return torch.cat([self.split.logits(chunk).log_softmax(-1) for chunk in self.split.chunks(hidden)])
 
     def _decoded(self, decoded: Decoded, name: str) -> Features:
         original = self.features[name]
@@ -141,13 +184,3 @@ class FidelityMeter:
             raise NotFound(f"no decoded features of {name!r} among {len(decoded)} texts", "decode every text")
         given = decoded(name, original) if callable(decoded) else decoded[name]
         return {feature: given[feature].to(value) if feature in given else value for feature, value in original.items()}
-
-    def _compare(self, sums: _Sums, name: str, found: Tensor, part: slice) -> None:
-        """Add some of the compared tokens of a text to the sums."""
-        places, ids = self._places[part], self.passages.ids[name]
-        labels = ids[places[places + 1 < len(ids)] + 1]
-        chunks = zip(self.split.chunks(self._unbroken[name][part]), self.split.chunks(found[part]), strict=True)
-        for wanted, got in chunks:
-            logs = wanted if self._answers_fit else self._answers(wanted)
-            sums.add(logs, self._answers(got), labels[: len(got)])
-            labels = labels[len(got) :]

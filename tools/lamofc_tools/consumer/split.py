@@ -71,12 +71,17 @@ def cut_passages(
         raise BadArgument(f"a prefix of {prefix} tokens and {continuation} after it", "give two or more of each")
     require_attention(loaded)
     length = prefix + continuation
-    rows = {text.id: loaded.inputs([text])["input_ids"][0] for text in texts}
+    rows = {text.id: token_ids(loaded, text.text) for text in texts}
     ids = {name: row[:length] for name, row in rows.items() if len(row) >= length}
     if not ids:
         longest = max(map(len, rows.values()), default=0)
         raise BadArgument(f"no text of {length} tokens: the longest of {len(rows)} has {longest}", "give longer texts")
     return Passages(ids, prefix)
+
+
+def token_ids(loaded: LoadedModel, text: str) -> Tensor:
+    """Return the tokens of a text, as the model's own tokenizer makes them."""
+    return loaded.inputs([ModelInput("", Path(), text)])["input_ids"][0]
 
 
 def require_attention(loaded: LoadedModel) -> CacheLayout:
@@ -112,11 +117,16 @@ class Split:
         return f"{Path(self.loaded.name).name}@{self.block}"
 
     @property
+    def output(self) -> str:
+        """Name of the hidden state at the split."""
+        return self.loaded.output_name(self.block)
+
+    @property
     def patterns(self) -> dict[str, str]:
         """The features at the split, each with the pattern that makes it tokens x channels."""
         states = require_attention(self.loaded).states
         caches = [f"layer.{number}.{state.feature}" for number in range(self.block + 1) for state in states]
-        return dict.fromkeys(caches, CACHE) | {self.loaded.output_name(self.block): _OUTPUT}
+        return dict.fromkeys(caches, CACHE) | {self.output: _OUTPUT}
 
     def features(self, ids: Tensor) -> list[dict[str, Tensor]]:
         """Return the features of each text, given its token ids, texts x tokens."""
@@ -126,7 +136,7 @@ class Split:
             for state, tensors in states.items()
             for number, tensor in enumerate(tensors)
         }
-        named[self.loaded.output_name(self.block)] = outputs[self.block]
+        named[self.output] = outputs[self.block]
         tokens = next(iter(states.values()))[0].shape[2]
         if tokens < ids.shape[1]:
             raise BadArgument(
@@ -140,12 +150,34 @@ class Split:
 
         With `samples`, the features of the prefix of each text, nothing before the split is computed for the prefix.
         """
-        base = self._base
-        options: dict[str, Any] = {cache_parameter(base): new_cache(self.loaded.config), "use_cache": True}
+        before, cache = self.begin(ids[:, :prefix], samples)
+        return torch.cat([before, self.go_on(ids[:, prefix:], cache)], 1)
+
+    def begin(self, ids: Tensor, samples: Sequence[Features] | None = None) -> tuple[Tensor, Any]:
+        """Return what the last block leaves at every token of the prefixes, and the caches that tokens after them read.
+
+        With `samples`, the features of each text, nothing before the split is computed.
+        """
+        cache = new_cache(self.loaded.config)
         with nullcontext() if samples is None else substitute_features(self.loaded, self.block, samples):
-            before = base(input_ids=ids[:, :prefix], **options).last_hidden_state
-        after = base(input_ids=ids[:, prefix:], **options).last_hidden_state
-        return torch.cat([before, after], 1)
+            return self.go_on(ids, cache), cache
+
+    def go_on(self, ids: Tensor, cache: Any) -> Tensor:
+        """Return what the last block leaves at further tokens, which read the caches and are added to them."""
+        base = self._base
+        options: dict[str, Any] = {cache_parameter(base): cache, "use_cache": True}
+        hidden: Tensor = base(input_ids=ids, **options).last_hidden_state
+        return hidden
+
+    def likeliest(self, hidden: Tensor, cache: Any, count: int) -> Tensor:
+        """Return the likeliest tokens after texts, one after another, texts x count; the caches take all but the last.
+
+        `hidden` is what the last block leaves at the last token of each text, texts x channels.
+        """
+        tokens = [self.logits(hidden).argmax(-1)]
+        while len(tokens) < count:
+            tokens.append(self.logits(self.go_on(tokens[-1][:, None], cache)[:, -1]).argmax(-1))
+        return torch.stack(tokens, 1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the model's answers, positions x vocabulary, float32, to what its last block leaves at positions."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from lamofc_store import Quality, Store
 from lamofc_tools.heads.contract import Head, TrainingConfig, TrainingSet
 from lamofc_tools.heads.trainer import evaluate, train
+from lamofc_tools.read_rates import distinct_reads, rate_name
 
 Protocol = Literal["original", "decoded"]
 """Features that a head was trained on: those of its file, or those of the store that it is evaluated on."""
@@ -58,8 +60,9 @@ class HeadEvaluation:
             torch.manual_seed(self.config.seed)
             head = type(head)(head.widths, head.task, **head.options)
             train(head, self.samples(store, quality, self.provenance["where"]), self.config)
-        rate = "whole" if quality is None else f"{quality.kind}={quality.value:g}"
-        return RatePoint(name, rate, samples.bpfp, protocol, len(samples), evaluate(head, samples, self.config))
+        return RatePoint(
+            name, rate_name(quality), samples.bpfp, protocol, len(samples), evaluate(head, samples, self.config)
+        )
 
 
 def evaluate_at_rates(
@@ -71,23 +74,18 @@ def evaluate_at_rates(
 ) -> list[RatePoint]:
     """Evaluate on every store, read whole and at each quality that reads fewer bits, by each protocol."""
     points: list[RatePoint] = []
-    reads = [(name, *read) for name, store in stores.items() for read in _distinct_reads(evaluation, store, qualities)]
+    reads = [
+        (name, quality, samples)
+        for name, store in stores.items()
+        for quality, samples in distinct_reads(
+            partial(evaluation.samples, store, where=evaluation.where), lambda samples: samples.bpfp, qualities
+        )
+    ]
     for name, quality, samples in reads:
         for protocol in protocols:
             points.append(evaluation.at(stores[name], name, quality, samples, protocol))
             progress(len(points), len(reads) * len(protocols))
     return points
-
-
-def _distinct_reads(
-    evaluation: HeadEvaluation, store: Store, qualities: Sequence[Quality]
-) -> list[tuple[Quality | None, TrainingSet]]:
-    """Return the qualities that read different numbers of bits, with their samples; None, which reads all, is first."""
-    reads: dict[float, tuple[Quality | None, TrainingSet]] = {}
-    for quality in (None, *qualities):
-        samples = evaluation.samples(store, quality, evaluation.where)
-        reads.setdefault(samples.bpfp, (quality, samples))
-    return list(reads.values())
 
 
 def cheapest_points(points: Sequence[RatePoint], head: Head, tolerance: float) -> Iterator[dict[str, Any]]:

@@ -7,8 +7,9 @@ files, and the model's answer computed from stored features.
 from lamofc_tools.deprecated_names import former_names
 from lamofc_tools.models.activations import block_outputs, extract_features
 from lamofc_tools.models.block_source import BlockSource
-from lamofc_tools.models.caches import ATTENTION, CacheLayout, cache_parameter, find_cache, new_cache
+from lamofc_tools.models.caches import ATTENTION, CacheLayout, cache_parameter, copy_rows, find_cache, new_cache
 from lamofc_tools.models.extraction import (
+    RUN_KIND,
     ExtractionReport,
     SourceOptions,
     complete_samples,
@@ -28,6 +29,7 @@ from lamofc_tools.models.substitution import Features, replaced_forward, require
 
 __all__ = [
     "ATTENTION",
+    "RUN_KIND",
     "BlockSource",
     "CacheLayout",
     "DiffusionSource",
@@ -41,6 +43,7 @@ __all__ = [
     "block_outputs",
     "cache_parameter",
     "complete_samples",
+    "copy_rows",
     "extract_features",
     "extract_to_files",
     "extract_to_store",

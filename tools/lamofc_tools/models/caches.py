@@ -6,6 +6,7 @@ have changed. A model's parameter is therefore found by its signature, and a blo
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,14 @@ def new_cache(config: Any) -> Any:
     from transformers import DynamicCache
 
     return DynamicCache(config=config)
+
+
+def copy_rows(cache: Any, rows: Tensor) -> Any:
+    """Return a new cache with some rows of a batch, any of them several times; the given one stays as it is."""
+    copied = copy.copy(cache)
+    copied.layers = [copy.copy(layer) for layer in cache.layers]
+    copied.batch_select_indices(rows)
+    return copied
 
 
 def cache_parameter(model: nn.Module) -> str:

@@ -63,7 +63,8 @@ def open_source(model: str, location: str, options: SourceOptions | None = None)
     settings = options or SourceOptions()
     if is_pipeline(model):
         items = find_inputs(location, "texts")
-        return DiffusionSource(items, model, open_pipeline(model, settings.device, settings.dtype), settings.steps)
+        pipeline = open_pipeline(model, settings.device, settings.dtype)
+        return DiffusionSource(items, model, pipeline, settings.steps, location=location)
     loaded = open_model(model, settings.device, settings.dtype)
     caches = settings.caches and loaded.kind.cache is not None
     numbers = tuple(sorted({loaded.require_block(number) for number in settings.blocks or [len(loaded.blocks) - 1]}))
@@ -71,7 +72,8 @@ def open_source(model: str, location: str, options: SourceOptions | None = None)
         raise BadArgument(
             f"blocks {', '.join(map(str, numbers))} with caches", Hint("give one [block], or turn [caches] off")
         )
-    return BlockSource(find_inputs(location, loaded.kind.inputs), loaded, numbers, caches, settings.batch)
+    items = find_inputs(location, loaded.kind.inputs)
+    return BlockSource(items, loaded, numbers, caches, settings.batch, location=location)
 
 
 def extract_to_store(
@@ -141,6 +143,8 @@ def record_run(store: Store, source: ModelSource) -> None:
     Raise Conflict if the store has features of the same names from another model, or from no extraction.
     """
     config = json.loads(json.dumps(source.run_config()))
+    if source.location is not None:
+        config["inputs"] = str(Path(source.location).resolve())
     runs = [json.loads(text) for (text,) in store.sql("SELECT config FROM runs WHERE kind = ?", [RUN_KIND]).fetchall()]
     earlier = [run for run in runs if isinstance(run.get("features"), list)]
     for run in earlier:

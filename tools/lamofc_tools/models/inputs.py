@@ -39,6 +39,8 @@ class ModelInput:
     """The other numbers and texts of the input's JSON line."""
     image_path: Path | None = None
     """Image that belongs to the text, for models that take both."""
+    choices: tuple[str, ...] = ()
+    """Answers to choose from, if the input's JSON line has a list of them."""
 
     def image(self) -> Any:
         """Load the image as RGB."""
@@ -124,7 +126,14 @@ def _lines(path: Path, name: str) -> Iterator[ModelInput]:
             for column, value in row.items()
             if column not in (key, "id") and isinstance(value, str | int | float)
         }
-        yield ModelInput(str(identity), path, row[key], attributes, _image_beside(path, row.get("image")))
+        image, choices = _image_beside(path, row.get("image")), _choices(row.get("choices"))
+        yield ModelInput(str(identity), path, row[key], attributes, image, choices)
+
+
+def _choices(choices: object) -> tuple[str, ...]:
+    """Return the answers to choose from; none if the line holds anything but a list of texts."""
+    texts = isinstance(choices, list) and all(isinstance(choice, str) for choice in choices)
+    return tuple(choices) if texts and isinstance(choices, list) else ()
 
 
 def _image_beside(path: Path, image: object) -> Path | None:

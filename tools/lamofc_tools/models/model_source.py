@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import torch
@@ -25,6 +25,8 @@ class ModelSource:
     """A source that makes each sample by running a model on an input. A subclass supplies the model."""
 
     items: Sequence[ModelInput]
+    location: str | None = field(default=None, kw_only=True)
+    """Folder or file in which the inputs were found, if they come from one."""
 
     @property
     def reiterable(self) -> bool:

@@ -87,7 +87,7 @@ def code_texts(coder: FeatureCoder, meter: FidelityMeter) -> CodedTexts:
             bits[_part_of(name)] += 8 * len(data)
         for name, value in sample.items():
             elements[_part_of(name)] += value.numel()
-        restored = coder.decode(record, meter.passages.prefix)
+        restored = coder.decode(record, len(sample[meter.split.output]))
         decoded[text] = {
             name: layout.from_tokens(restored[name], pattern, features[name].shape)
             for name, pattern in meter.split.patterns.items()

@@ -20,7 +20,6 @@ from typing import Any
 from torch import Tensor
 
 from lamofc_codecs import Quality
-from lamofc_tools import plots
 from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
 from lamofc_tools.benchmarks.learning.coded_texts import UNITS, code_texts, rows_of
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
@@ -45,6 +44,7 @@ from lamofc_tools.consumer import (
     measure_metric,
 )
 from lamofc_tools.models import LoadedModel, ModelInput, find_inputs, open_model
+from lamofc_tools.plots import draw_divergences
 
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
 _DIVERGENCES_OF_CACHES = (0.02, 0.01, 0.005, 0.002, 0.001)
@@ -164,22 +164,16 @@ def _facts(loaded: LoadedModel, fitting: Passages, arguments: argparse.Namespace
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write a PNG of divergence against bits: a panel for the prefix and one for the continuation, a line a coder."""
-    plot = plots.pyplot()
     panels = (
         ("all", "kl_prefix", "prefix"),
         ("all", "kl_continued", "continuation"),
         ("caches", "kl_continued", "continuation, hidden state exact"),
     )
-    figure, axes = plot.subplots(1, len(panels), figsize=(6 * len(panels), 5))
-    for axis, (scope, key, title) in zip(axes, panels, strict=True):
-        shown = [row for row in rows if row["scope"] == scope and row[key] > 0]
-        for codec in dict.fromkeys(row["codec"] for row in shown):
-            points = sorted((row["bits"], row[key]) for row in shown if row["codec"] == codec)
-            axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=codec)
-        axis.set(title=title, xlabel="bits per element", ylabel="KL, nats", xscale="log", yscale="log")
-        axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=8)
-    plots.save_figure(figure, path)
+    points = {
+        title: [(str(row["codec"]), row["bits"], row[key]) for row in rows if row["scope"] == scope and row[key] > 0]
+        for scope, key, title in panels
+    }
+    draw_divergences(points, path)
 
 
 BENCHMARK = Benchmark("llm", __doc__ or "", run, add_arguments, UNITS)

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, get_type_hints
 
 
@@ -34,8 +34,13 @@ def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _field_parameters(group: Any) -> list[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
-    keyword_only = inspect.Parameter.KEYWORD_ONLY
+    required = inspect.Parameter.empty
     return [
-        inspect.Parameter(field.name, keyword_only, default=field.default, annotation=hints[field.name])
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=required if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
         for field in fields(group)
     ]

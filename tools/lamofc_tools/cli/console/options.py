@@ -117,6 +117,33 @@ class RatedReadOptions(ReadOptions):
 
 
 @dataclass(frozen=True)
+class RateOptions:
+    """Rates at which stores are read, beside reading everything."""
+
+    snr: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--snr",
+            metavar="DB",
+            help="Read also only the layers that this signal-to-noise ratio in dB needs. Repeatable.",
+        ),
+    ] = None
+    bpfp: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--bpfp", metavar="BITS", help="Read also at most so many bits per feature point (element). Repeatable."
+        ),
+    ] = None
+
+    def qualities(self) -> "list[Quality]":
+        """Return the qualities to read at."""
+        return [
+            *(lamofc.Quality(snr_db=db) for db in self.snr or ()),
+            *(lamofc.Quality(bpfp=rate) for rate in self.bpfp or ()),
+        ]
+
+
+@dataclass(frozen=True)
 class SourceOptions:
     """The features to take from a source, and their layout."""
 

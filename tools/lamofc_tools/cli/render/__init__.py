@@ -3,7 +3,7 @@
 `listing` and `query_output` write rows while they read them.
 """
 
-from lamofc_tools.cli.render import analysis, codec_text, heads, listing, query_output, store_text, text
+from lamofc_tools.cli.render import analysis, codec_text, heads, listing, query_output, rest_of_model, store_text, text
 
 __all__ = [
     "analysis",
@@ -11,6 +11,7 @@ __all__ = [
     "heads",
     "listing",
     "query_output",
+    "rest_of_model",
     "store_text",
     "text",
 ]
