@@ -45,10 +45,10 @@ COMMANDS = dict(commands())
 
 
 def test_all_commands_are_there() -> None:
-    wanted = (
-        "demo ingest extract fit analyze bench train eval annotate info ls log get export verify forget compact gc sql"
-    )
-    assert set(COMMANDS) == {*wanted.split(), *(f"codec {verb}" for verb in ("list", "show", "train", "import"))}
+    wanted = "demo ingest extract fit analyze bench train annotate info ls log get export verify forget compact gc sql"
+    evaluations = ("eval head", "eval model")
+    codecs = (f"codec {verb}" for verb in ("list", "show", "train", "import"))
+    assert set(COMMANDS) == {*wanted.split(), *evaluations, *codecs}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -1,4 +1,4 @@
-"""`lamofc train`, `lamofc eval` and `lamofc fit --for-head`, from features to a curve."""
+"""`lamofc train`, `lamofc eval head` and `lamofc fit --for-head`, from features to a curve."""
 
 import contextlib
 import io
@@ -117,6 +117,7 @@ def test_a_head_is_judged_at_every_rate_and_the_cheapest_is_named(
     rates = ("--snr", "1", "--snr", "30", "--bpfp", "0.001")
     asked = (
         "eval",
+        "head",
         head,
         raw,
         coded,
@@ -148,8 +149,10 @@ def test_a_head_is_judged_at_every_rate_and_the_cheapest_is_named(
         assert ("eval", len(points)) in kinds
         rows = store.sql("SELECT value FROM metrics WHERE name = 'accuracy'").fetchall()
         assert len(rows) >= len(points)
-    shown = lamofc(*asked[:4], "--where", "fold = 0").out
+    shown = lamofc(*asked[:5], "--where", "fold = 0").out
     assert "cheapest, trained on original" in shown and "bits/element" in shown
+    former = lamofc("eval", *asked[2:5], "--where", "fold = 0")
+    assert former.out == shown and former.err.startswith("lamofc eval HEAD is removed in version 0.2")
 
 
 def test_a_fit_that_knows_the_head_keeps_what_it_looks_at(
@@ -162,7 +165,7 @@ def test_a_fit_that_knows_the_head_keeps_what_it_looks_at(
         assert lamofc("fit", place / "features", "-o", profile, *rate, *options).code == 0
         assert lamofc("ingest", place / "features", store, *rate, "--profile", profile).code == 0
         assert lamofc("annotate", store, place / "labels.parquet").code == 0
-        found = lamofc("eval", head, store, "--where", "fold = 0", "--json").document["points"][0]
+        found = lamofc("eval", "head", head, store, "--where", "fold = 0", "--json").document["points"][0]
         assert found["bpfp"] < 1.4
         accuracies[name] = found["values"]["accuracy"]
     assert accuracies["aware"] > 0.95 > 0.6 > accuracies["plain"]
@@ -231,7 +234,7 @@ def test_a_head_that_is_registered_is_trained_and_evaluated_with_its_options(
     command = ("train", "bias", raw, "--feature", "h", "--epochs", 1, "-o", tmp_path / "head")
     assert lamofc(*command, "--json").document["options"] == {"scale": 3}
     assert lamofc(*command, "--head-option", "scale=2", "--json").document["options"] == {"scale": 2}
-    ran = lamofc("eval", tmp_path / "head", raw, "--json")
+    ran = lamofc("eval", "head", tmp_path / "head", raw, "--json")
     assert ran.document["points"][0]["values"]["accuracy"] == pytest.approx(0.25)
 
 
@@ -250,10 +253,10 @@ WRONG = [
     (("train", "attentive", "{raw}", "-o", "x", "--head-option", "arms=2"), "has no option 'arms'", 2),
     (("train", "attentive", "{raw}", "-o", "x", "--head-option", "heads=two"), "heads='two' for the head attentive", 2),
     (("train", "dpt", "{raw}", "-o", "x", "--feature", "h"), "1 features for a DPT head", 2),
-    (("eval", "{raw}/lamofc.json", "{raw}"), "is no head", 2),
-    (("eval", "nowhere", "{raw}"), "there is no head nowhere", 2),
-    (("eval", "{head}", "{raw}", "--trained-on", "both", "--where", "fold = 9"), "no sample to evaluate on", 2),
-    (("eval", "{head}", "{raw}", "--trained-on", "luck"), "--trained-on luck", 2),
+    (("eval", "head", "{raw}/lamofc.json", "{raw}"), "is no head", 2),
+    (("eval", "head", "nowhere", "{raw}"), "there is no head nowhere", 2),
+    (("eval", "head", "{head}", "{raw}", "--trained-on", "both", "--where", "fold = 9"), "no sample to evaluate on", 2),
+    (("eval", "head", "{head}", "{raw}", "--trained-on", "luck"), "--trained-on luck", 2),
     (("fit", "{features}", "-o", "x", "--for-head", "nowhere"), "there is no head nowhere", 2),
     (("fit", "{features}", "-o", "x", "--for-head", "{head}", "--codec", "lloydmax"), "weight", 2),
     (("fit", "{features}", "-o", "x", "--for-head", "{head}", "--feature", "other"), "reads h: no sample", 2),

@@ -60,8 +60,6 @@ class LanguageModel:
     """Number of tokens of each text whose features are stored."""
     options: TextOptions = field(default_factory=TextOptions)
     batch: int = 4
-    generated: list[str] = field(init=False, default_factory=list)
-    """Ids of the texts that end with their stored tokens; the unbroken model continues them when it is prepared."""
 
     @classmethod
     def of(
@@ -110,7 +108,9 @@ class LanguageModel:
 
     def prepare(self, progress: Callable[[int], None]) -> None:
         """Run the unbroken model on all texts; it continues those that end with their stored tokens."""
-        self.passages = self._passages()
+        self.passages = [
+            Passages(ids if own else self._continued(ids), prefix) for (prefix, own), ids in self._cuts.items()
+        ]
         self.meter = FidelityMeter(self.split, self.passages, self.batch, progress=progress)
         tally = QuestionTally(self.questions)
         with torch.no_grad():
@@ -136,9 +136,14 @@ class LanguageModel:
     def _prefix(self, name: str) -> int:
         return min(self.stored[name], self.options.tokens or self.stored[name])
 
-    @torch.no_grad()
-    def _passages(self) -> list[Passages]:
-        """Cut the texts; those of one length of prefix and of continuation form a group."""
+    @property
+    def generated(self) -> list[str]:
+        """Ids of the texts that end with their prefix, which the unbroken model continues."""
+        return [name for (_, own), ids in self._cuts.items() if not own for name in ids]
+
+    @cached_property
+    def _cuts(self) -> dict[tuple[int, int], dict[str, Tensor]]:
+        """Tokens of the texts, grouped by the length of their prefix and of what they have after it."""
         groups: dict[tuple[int, int], dict[str, Tensor]] = {}
         for text in self.texts:
             ids, prefix = token_ids(self.split.loaded, text.text), self._prefix(text.id)
@@ -150,8 +155,9 @@ class LanguageModel:
             after = min(len(ids) - prefix, self.options.continued)
             own = after if after >= _LEAST_CONTINUATION else 0
             groups.setdefault((prefix, own), {})[text.id] = ids[: prefix + own]
-        return [Passages(ids if own else self._continued(ids), prefix) for (prefix, own), ids in groups.items()]
+        return groups
 
+    @torch.no_grad()
     def _continued(self, ids: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Let the unbroken model continue texts of one length."""
         ended = Passages(ids, 0)
@@ -161,7 +167,6 @@ class LanguageModel:
             hidden, cache = self.split.begin(batch)
             after = self.split.likeliest(hidden[:, -1], cache, self.options.continued)
             continued |= zip(names, torch.cat([batch, after], 1), strict=True)
-        self.generated += continued
         return continued
 
 

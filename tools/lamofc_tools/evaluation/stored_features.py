@@ -61,7 +61,7 @@ class StoredFeatures:
             raise BadArgument(
                 f"{feature!r} of {sample!r} in {self.store.url} is {_sized(found)}, and {self.rest.name} has"
                 f" {_sized(expected)} there",
-                "give the model and the texts that the features were extracted from",
+                "give the model and the texts that the features were extracted from, texts no longer than its windows",
             )
 
 

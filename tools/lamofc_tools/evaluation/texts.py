@@ -43,9 +43,8 @@ def _require_split(store: Store, split: Split) -> None:
         str(block) for block in range(len(split.loaded.blocks)) if split.loaded.output_name(block) in store.features
     ]
     cure = Hint(f"give [block] {there[0]}") if there else f"extract it into the store: lamofc info {store.url}"
-    raise NotFound(
-        f"{store.url} has no {split.output!r}; it has the outputs of blocks {', '.join(there) or 'none'}", cure
-    )
+    has = f"it has the outputs of blocks {', '.join(there)}" if there else "nor the output of another block"
+    raise NotFound(f"{store.url} has no {split.output!r}; {has}", cure)
 
 
 def _extraction(store: Store, feature: str) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def evaluate_model(
     read_options: ReadOptions,
     out: Output,
 ) -> None:
-    """Evaluate the rest of a model on stores, at full rate and at several rates on read.
+    """Evaluate the rest of a model on stores, at several rates on read.
 
     Decoded features are put back after a block, and the answers of the blocks behind it are compared with those of the
     unbroken model: at the tokens whose features are stored, the prefix, and at tokens that continue them and read the
@@ -121,8 +121,8 @@ def evaluate_model(
 
 def report(model: str, rest: "LanguageModel", points: "Sequence[ModelPoint]") -> dict[str, Any]:
     """Return the document of an evaluation."""
-    cut = {"block": rest.split.block, "samples": len(rest.samples), **asdict(rest.options)}
-    return {"model": model, **cut, "points": [point.to_json() for point in points]}
+    texts = {"samples": len(rest.samples), **asdict(rest.options), "generated": len(rest.generated)}
+    return {"model": model, "block": rest.split.block, **texts, "points": [point.to_json() for point in points]}
 
 
 def draw(points: "Sequence[ModelPoint]", file: str | None) -> None:

@@ -31,8 +31,8 @@ def train(
 ) -> None:
     """Train a head on the decoded features of a store.
 
-    -o names its file, a safetensors file that also describes the training; `lamofc eval` evaluates it on any store.
-    Without --test only the training loss is printed.
+    -o names its file, a safetensors file that also describes the training; `lamofc eval head` evaluates it on any
+    store. Without --test only the training loss is printed.
     """
     with read_options.open(store) as opened, out.bar("train") as bar:
         samples = training.training_set(opened, read_options, training.where)

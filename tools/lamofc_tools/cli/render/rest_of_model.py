@@ -3,43 +3,41 @@
 from pathlib import Path
 
 from lamofc_tools.cli.console import Amount
-from lamofc_tools.cli.render.text import Document, tables
+from lamofc_tools.cli.render.text import Document, counted, tables
 
-_FIGURES = {"kl": ("KL", ".4g"), "top1": ("top-1", ".4f"), "perplexity": ("ppl.", ".4g")}
-_PARTS = {"prefix": "prefix", "continued": "continuation"}
-_ANSWERS = ("accuracy", "accuracy_norm", "accuracy_bytes", "exact_match")
+_PARTS = {"prefix": "prefix", "continued": "cont."}
+_ANSWERS = ("accuracy", "accuracy_norm", "exact_match")
 
 
 def evaluation(document: Document) -> str:
-    """Format the evaluation in a few lines, a table of both parts, and a table of right answers where there are any."""
+    """Format a line about the texts, a table of divergences, and one of perplexities and right answers."""
     points = document["points"]
     values = points[0]["values"]
-    unbroken = [f"{values[f'unbroken_perplexity_{part}']:.4g} at the {name}" for part, name in _PARTS.items()]
-    tokens = [f"{values[f'positions_{part}']:.0f} tokens of the {name}" for part, name in _PARTS.items()]
-    lines = [
-        f"{document['model']} after block {document['block']}, {document['samples']} texts: {', '.join(tokens)}",
-        f"perplexity of the unbroken model: {', '.join(unbroken)}",
-    ]
-    rows = [(*_rate(point), *(_figure(point, part, name) for part in _PARTS for name in _FIGURES)) for point in points]
-    titles = [f"{title} {mark}" for mark in ("pre", "con") for title, _ in _FIGURES.values()]
-    parts = ["\n".join(lines), tables(("store", "read", "bits", "profile", *titles), rows)]
+    tokens = f"{values['positions_prefix']:.0f} tokens and {values['positions_continued']:.0f} after them"
+    heading = f"{document['model']} after block {document['block']}: {counted(document['samples'], 'text')}, {tokens}"
+    measures = [f"{name} {part}" for part in _PARTS.values() for name in ("KL", "top-1")]
+    divergences = tables(("store", "read", "bits", "profile", *measures), [_divergences(point) for point in points])
     answers = [name for name in _ANSWERS if name in values]
-    if answers:
-        parts.append(tables(("store", "read", *answers), [_answers(point, answers) for point in points]))
-    return "\n\n".join(parts)
+    rows = [("unbroken", None, *_answers(points[0], answers, "unbroken_"))]
+    rows += [(*_place(point), *_answers(point, answers)) for point in points]
+    perplexities = [f"ppl. {part}" for part in _PARTS.values()]
+    return "\n\n".join((heading, divergences, tables(("store", "read", *perplexities, *answers), rows)))
 
 
-def _rate(point: Document) -> tuple[str, str, Amount, Amount]:
-    bits, profile = (Amount(f"{point[name]:.4g}") for name in ("bpfp", "profile_bpfp"))
-    return Path(point["store"]).name, point["rate"], bits, profile
+def _place(point: Document) -> tuple[str, str]:
+    return Path(point["store"]).name, point["rate"]
 
 
-def _figure(point: Document, part: str, name: str) -> Amount:
-    return Amount(format(point["values"][f"{name}_{part}"], _FIGURES[name][1]))
-
-
-def _answers(point: Document, names: list[str]) -> tuple[str, ...]:
-    """Format the shares of right answers, each with that of the unbroken model."""
+def _divergences(point: Document) -> tuple[str, ...]:
+    rates = (Amount(f"{point['bpfp']:.4g}"), Amount(f"{point['profile_bpfp']:.3g}"))
+    shown = {"kl": ".3g", "top1": ".4f"}
     values = point["values"]
-    shares = (Amount(f"{values[name]:.4f} of {values[f'unbroken_{name}']:.4f}") for name in names)
-    return Path(point["store"]).name, point["rate"], *shares
+    figures = (Amount(format(values[f"{name}_{part}"], form)) for part in _PARTS for name, form in shown.items())
+    return *_place(point), *rates, *figures
+
+
+def _answers(point: Document, names: list[str], of: str = "") -> tuple[str, ...]:
+    """Format perplexities and shares of right answers, those of the point or of the unbroken model."""
+    values = point["values"]
+    perplexities = (Amount(f"{values[f'{of}perplexity_{part}']:.4g}") for part in _PARTS)
+    return *perplexities, *(Amount(f"{values[f'{of}{name}']:.4f}") for name in names)
