@@ -162,6 +162,7 @@ def test_answers_are_chosen_by_their_likelihood(lamofc: Lamofc, model: str, stor
         line |= {"choices": offered, "answer": scores.index(max(scores))}
         normalised = [score / len(choice) for score, choice in zip(scores, offered, strict=True)]
         right["accuracy_norm"] += normalised.index(max(normalised)) == line["answer"]
+    asked[1]["answer"] = asked[1]["choices"][asked[1]["answer"]]
     with torch.no_grad():
         found = [loaded.model(**loaded.processor(line["text"], return_tensors="pt")).logits[0, -1] for line in asked]
     asked[3]["answer"] = loaded.processor.decode(found[3].argmax())

@@ -84,7 +84,7 @@ class _Sums:
 
 @dataclass
 class FidelityTally:
-    """What was compared so far of the answers to decoded features."""
+    """Sums over the answers to decoded features that were compared so far."""
 
     prefix: _Sums = field(default_factory=_Sums)
     continuation: _Sums = field(default_factory=_Sums)

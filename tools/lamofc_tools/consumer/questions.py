@@ -17,7 +17,7 @@ from lamofc_tools.consumer.split import Split, token_ids
 from lamofc_tools.models import LoadedModel, ModelInput, copy_rows
 
 ANSWER = "answer"
-"""Key of a text's JSON line with the right answer: the number of a choice from 0, or where there are none, a text."""
+"""Key of a text's JSON line with the right answer: a choice or its number from 0, or where there are none, a text."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,12 @@ class Question:
         right = text.attributes.get(ANSWER)
         if not text.choices and not isinstance(right, str):
             return None
-        answers, number = (text.choices, right) if text.choices else ((str(right),), 0)
+        answers = text.choices or (str(right),)
+        number = answers.index(right) if right in answers else right
         if not isinstance(number, int) or not 0 <= number < len(answers):
             raise BadArgument(
                 f"text {text.id!r} has {len(answers)} choices and the answer {right!r}",
-                f'write the number of the right choice: "{ANSWER}": 0 for the first',
+                f'write the right choice or its number: "{ANSWER}": 0 for the first',
             )
         ids = token_ids(loaded, text.text)
         wholes = [token_ids(loaded, _joined(text.text, answer)) for answer in answers]

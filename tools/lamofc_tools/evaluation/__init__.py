@@ -1,4 +1,4 @@
-"""What the rest of a model loses by features that stores give back, at several rates on read.
+"""Losses of the rest of a model by features that stores give back, at several rates on read.
 
 In: the rest of a model behind a split, and stores with the features at the split. Out: a point for each store and rate,
 with bits, divergence, agreement, perplexity and right answers, kept as a run in a store's catalog where one is named.

@@ -13,7 +13,7 @@ PANELS = {"kl_prefix": "prefix", "kl_continued": "continuation"}
 
 @dataclass(frozen=True)
 class ModelPoint:
-    """What the rest of a model answers to the features of one store, read at one rate."""
+    """Figures of the rest of a model on the features of one store, read at one rate."""
 
     store: str
     rate: str

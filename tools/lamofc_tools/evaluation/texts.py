@@ -29,7 +29,8 @@ def find_texts(store: Store, split: Split, location: str | None, where: str | No
             f"{store.url} does not say from which texts its features were extracted", Hint("give [texts] 'FILE.jsonl'")
         )
     texts = find_inputs(str(location or recorded), "texts")
-    chosen = texts if where is None else [text for text in texts if text.id in set(store.find(where))]
+    samples = None if where is None else set(store.find(where))
+    chosen = [text for text in texts if samples is None or text.id in samples]
     if not chosen:
         raise BadArgument(f"none of {len(texts)} texts is of a sample with {where}", Hint("widen [where]"))
     return chosen
@@ -43,8 +44,8 @@ def _require_split(store: Store, split: Split) -> None:
         str(block) for block in range(len(split.loaded.blocks)) if split.loaded.output_name(block) in store.features
     ]
     cure = Hint(f"give [block] {there[0]}") if there else f"extract it into the store: lamofc info {store.url}"
-    has = f"it has the outputs of blocks {', '.join(there)}" if there else "nor the output of another block"
-    raise NotFound(f"{store.url} has no {split.output!r}; {has}", cure)
+    has = f"the outputs of blocks {', '.join(there)}" if there else "no output of any block"
+    raise NotFound(f"{store.url} has no {split.output!r}; it has {has}", cure)
 
 
 def _extraction(store: Store, feature: str) -> dict[str, Any]:
