@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.fit.pca import principal_by_range
+from lamofc_codecs.klt.fit.pca import leading, principal_by_range
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality
@@ -87,19 +87,34 @@ def calibration_of(
     scale = scale_of_tiny(float(train.abs().max()) if train.numel() else 0.0)
     if scale > 1:
         train, test = train * scale, test * scale
-    ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
-    rows, range_of = principal_by_range(train, ranges, options.components)
     signal, targets = float(test.square().sum(1).mean()), targets_of(quality)
-    if train.shape[1] > _MANY_CHANNELS:
-        prediction = single_band(_variance(train @ rows.T))
-        step = prediction.step_for_error(signal * error_share(max(targets) + _MARGIN_DB))
-        rows = rows[: max(1, prediction.columns(step))]
-    range_of = None if range_of is None else range_of[: len(rows)]
+    finest = signal * error_share(max(targets) + _MARGIN_DB)
+    ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
+    rows, range_of = _directions(train, ranges, finest, options.components)
     budget = None
     if quality is not None and quality.kind == "bpfp":
         budget = quality.value * train.shape[1] - _TOKEN_CLASS_BITS - 8 * _FRAME_BYTES / max(per_sample, 1)
     shared = options.shared_by * max(per_sample, 1)
     return Calibration(train @ rows.T, test @ rows.T, rows, range_of, signal, targets, budget, shared, scale)
+
+
+def _directions(
+    train: Tensor, ranges: Tensor | None, finest: float, components: int | None
+) -> tuple[Tensor, Tensor | None]:
+    """Return principal directions and the range of each; of many channels, those that an error of `finest` needs."""
+    energy = float(train.square().sum(1, dtype=torch.float64).mean())
+
+    def count_useful(variance: Tensor) -> int:
+        prediction = single_band(variance.to(torch.float64).numpy(), 1, max(energy - float(variance.sum()), 0.0))
+        return max(1, prediction.columns(prediction.step_for_error(finest)))
+
+    if train.shape[1] <= _MANY_CHANNELS:
+        return principal_by_range(train, ranges, components)
+    if ranges is None and components is None:
+        return leading(train, count_useful), None
+    rows, range_of = principal_by_range(train, ranges, components)
+    count = count_useful((train @ rows.T).square().mean(0))
+    return rows[:count], None if range_of is None else range_of[:count]
 
 
 def codebook_choices(calibration: Calibration, options: KltOptions) -> list[CodebookChoice]:

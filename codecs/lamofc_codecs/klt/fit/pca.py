@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,8 @@ _MAX_EXACT = 6144
 _OVERSAMPLING = 64
 """Directions of the random subspace beyond those that are returned."""
 _POWER_ROUNDS = 4
+_FIRST_COUNT = 768
+"""Directions of many channels that are found at first."""
 _SHRINKAGE = 0.1
 """Weight of the diagonal in a covariance of as few tokens as channels."""
 _MIN_EIGENVALUE_SHARE = 1e-9
@@ -25,7 +29,8 @@ def principal(values: Tensor, limit: int | None = None) -> Tensor:
     count = min(count, max(1, tokens // 2))
     if tokens <= _MAX_EXACT:
         return _from_tokens(values)[:count].contiguous()
-    return _from_random_subspace(values, min(count, _MAX_EXACT - _OVERSAMPLING))
+    count = min(count, _MAX_EXACT - _OVERSAMPLING)
+    return _from_random_subspace(lambda space: values.T @ (values @ space), channels, count)
 
 
 def principal_by_range(
@@ -51,12 +56,37 @@ def principal_by_range(
     return rows, torch.cat([numbers for _, _, numbers in by_range])[order]
 
 
+def leading(values: Tensor, enough: Callable[[Tensor], int]) -> Tensor:
+    """Return the first principal directions of many channels, as many as `enough` says of their variances.
+
+    `enough` gets the variances of some directions, which fall. Where it asks for more, twice as many are found.
+    """
+    covariance, channels, count = _covariance(values), values.shape[1], _FIRST_COUNT
+    single = covariance.to(torch.float32)
+    while 2 * count < channels:
+        rows = _from_random_subspace(lambda space: single @ space, channels, count)
+        wanted = enough((values @ rows.T).square().mean(0))
+        if wanted < count:
+            return rows[:wanted]
+        count *= 2
+    rows = _from_covariance(covariance)
+    return rows[: enough((values @ rows.T).square().mean(0))]
+
+
 def _from_channels(values: Tensor) -> Tensor:
-    """Diagonalise the covariance of channels; few tokens shrink it towards its diagonal."""
+    """Diagonalise the covariance of channels."""
+    return _from_covariance(_covariance(values))
+
+
+def _covariance(values: Tensor) -> Tensor:
+    """Return the covariance of channels; few tokens shrink it towards its diagonal."""
     tokens, channels = values.shape
     covariance = (values.T @ values).to(torch.float64) / max(tokens, 1)
     shrinkage = min(1.0, channels / max(tokens, 1)) * _SHRINKAGE
-    covariance = (1 - shrinkage) * covariance + shrinkage * torch.diag(covariance.diagonal())
+    return (1 - shrinkage) * covariance + shrinkage * torch.diag(covariance.diagonal())
+
+
+def _from_covariance(covariance: Tensor) -> Tensor:
     _, directions = torch.linalg.eigh(covariance)
     rows: Tensor = directions.T.flip(0).to(torch.float32)
     return rows
@@ -70,12 +100,15 @@ def _from_tokens(values: Tensor) -> Tensor:
     return rows
 
 
-def _from_random_subspace(values: Tensor, count: int) -> Tensor:
-    """Iterate on a random subspace, a little larger than needed; the same every time."""
+def _from_random_subspace(multiply: Callable[[Tensor], Tensor], channels: int, count: int) -> Tensor:
+    """Iterate on a random subspace, a little larger than needed; the same every time.
+
+    `multiply` is the product of the covariance, up to a factor, with channels x columns.
+    """
     generator = torch.Generator().manual_seed(count)
-    space = torch.randn(values.shape[1], count + _OVERSAMPLING, generator=generator)
+    space = torch.randn(channels, count + _OVERSAMPLING, generator=generator)
     for _ in range(_POWER_ROUNDS):
-        space, _ = torch.linalg.qr(values.T @ (values @ space))
-    inner = _from_channels(values @ space)
+        space, _ = torch.linalg.qr(multiply(space))
+    inner = _from_covariance((space.T @ multiply(space)).to(torch.float64))
     rows: Tensor = (inner @ space.T)[:count].contiguous()
     return rows
