@@ -69,7 +69,7 @@ def layer_distortions(
         ends = [_item_distortions(coefficients, quantised, depth, exact) for depth in depths]
     else:
         coarse = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths[:-1])
-        ends = [*map(coefficients.measure.measure, coarse), distortion]
+        ends = [*(coefficients.measure.measure(decoded, roughly=True) for decoded in coarse), distortion]
     distortions = [ends[0]]
     for depth, split in enumerate(head.splits, 1):
         shares = _remaining_shares(coefficients, quantised, depth, split.passes) if len(split.passes) > 1 else []

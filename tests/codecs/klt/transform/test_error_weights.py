@@ -57,6 +57,8 @@ def test_the_metric_is_what_was_given(rows: int, floor: float) -> None:
     counts = dense(given, floor)
     wanted = torch.einsum("tc,cd,td->t", values.double(), counts, values.double())
     assert torch.allclose(turned.double().square().sum(1), wanted, rtol=0.02)
+    (energy,) = metric.energies(values.numpy().copy(), [0, CHANNELS])
+    assert energy == pytest.approx(float(turned.double().square().sum()), rel=1e-3)
     assert torch.allclose(metric.weigh_rows(values), turned, atol=1e-4)
     assert torch.allclose(metric.unweigh_rows(values) @ metric.weigh_rows(torch.eye(CHANNELS)), values, atol=1e-3)
 
