@@ -71,6 +71,17 @@ def test_items_of_a_record_begin_alike(tmp_path: Path) -> None:
     assert all(ratio > 0.96 * 10**1.5 for _, ratio in rows)
 
 
+def test_an_ingest_fits_by_positions(tmp_path: Path) -> None:
+    starts = {"early": [0] * 12, "late": [37 * number for number in range(12)]}
+    stored = {}
+    for name, positions in starts.items():
+        samples = [Sample(f"s{n}", {"k": _keys(n, at)}, first_positions={"k": at}) for n, at in enumerate(positions)]
+        with lamofc.open(str(tmp_path / name), "a") as store:
+            store.ingest(samples, patterns=PATTERN, codec_options={"rotary": ROTARY, "means": 0})
+            stored[name] = store.info()["bytes"]
+    assert stored["late"] < 1.2 * stored["early"]
+
+
 def test_features_that_begin_elsewhere_are_no_group(tmp_path: Path) -> None:
     samples = [Sample(f"s{n}", {"k1": _keys(n, 9), "k2": _keys(n, 0)}, first_positions={"k1": 9}) for n in range(3)]
     planned = lamofc.plan(samples, patterns=PATTERN, groups=("k*",))
