@@ -283,3 +283,10 @@ def test_a_lower_rate_is_read_on_the_command_line(lamofc: Lamofc, made: Path, tm
     assert (both.code, "--snr 8 beside --bpfp 1" in both.err) == (2, True)
     unknown = lamofc("get", made, "img_3", "layer.1", "--kl", 1)
     assert (unknown.code, "not known in nats" in unknown.err) == (2, True)
+
+
+def test_heads_are_evaluated_at_several_rates() -> None:
+    from lamofc_tools.cli.model_commands.evaluate import RateOptions
+
+    rates = RateOptions(snr=[8.0], bpfp=[0.5], kl=[0.1, 1.0])
+    assert list(map(str, rates.qualities())) == ["snr_db=8", "bpfp=0.5", "kl=0.1", "kl=1"]
