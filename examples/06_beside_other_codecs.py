@@ -3,6 +3,7 @@
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,13 +15,14 @@ mixing = torch.randn(64, 64) * torch.logspace(0, -1.5, 64)
 features = [torch.randn(100, 64) @ mixing for _ in range(40)]
 train, test = features[:32], features[32:]
 
-for codec, quality, options in (
+coders: list[tuple[str, lamofc.Quality | None, dict[str, Any]]] = [
     ("klt", lamofc.Quality(snr_db=15), {}),
     ("uniform", lamofc.Quality(snr_db=15), {}),
     ("uniform", None, {"truncation": "csr"}),  # LaMoFC's range for common sense reasoning, ten bits
     ("lloydmax", None, {}),
     ("lloydmax", None, {"assign": "floor"}),  # as DT-UFC's code, and not its paper, gives values to levels
-):
+]
+for codec, quality, options in coders:
     profile = fit(codec, train, quality, **options)
     records = encode(test, profile)
     bits = sum(8 * len(record.data) for record in records) / sum(record.elements for record in records)

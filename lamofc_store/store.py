@@ -59,7 +59,8 @@ class Store(Session):
     def get(self, sample: str, features: Sequence[str] | None = None, quality: "Quality | None" = None) -> Any:
         """Return a sample as its source gave it, nested if it was; some `features` come as a flat mapping.
 
-        Only the layers of a record that the `quality` needs are read: `Quality(snr_db=11)`, `mse=` or `bpfp=`.
+        Only the layers of a record that the `quality` needs are read: `Quality(snr_db=11)`, `mse=`, `bpfp=`, or
+        `kl=` where the profile knows errors in nats.
         """
         from lamofc_store.sample import add_features, restore
 

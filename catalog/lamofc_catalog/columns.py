@@ -28,6 +28,8 @@ def widen(columns: pa.Schema, new: pa.Schema) -> pa.Schema:
     """
     for field in new:
         _check_type(field.name, _plain_type(field.type))
+        if field.name not in columns.names:
+            _check_not_reserved(field.name)
     return common_schema([columns, new])
 
 
@@ -54,6 +56,9 @@ def common_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
 def _check_name(name: str) -> None:
     if not name or "\x00" in name:
         raise SchemaConflict(f"a column is named {name!r}; a name needs at least one character and no NUL", "name it")
+
+
+def _check_not_reserved(name: str) -> None:
     if name.lower() in RESERVED:
         raise SchemaConflict(
             f"column {name!r}: the catalog itself has a column of this name",

@@ -32,9 +32,11 @@ SORTED_TABLES = ("records", "samples")
 FOLDED = pa.field("folded", pa.list_(pa.struct(list(POSITION))))
 """Positions of the earlier rows of a sample that a merge folded into its row; null where there are none."""
 
-_FLOAT_LEAVES = ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse", "encode_seconds", "layers.list.element.sse")
+_FLOAT_COLUMNS = ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse", "weighted_sse", "encode_seconds")
+_FLOAT_LEAVES = (*_FLOAT_COLUMNS, "layers.list.element.sse", "weighted_layers.list.element")
 _DELTA_LEAVES = ("record_shift", "item", "part", "offset", "length", "row", "layers.list.element.bytes")
-_OTHER_LEAVES = (*_FLOAT_LEAVES, *_DELTA_LEAVES, "sample", "source_hash", "layers")
+_LISTS = ("layers", "weighted_layers")
+_OTHER_LEAVES = (*_FLOAT_LEAVES, *_DELTA_LEAVES, "sample", "source_hash", *_LISTS)
 _DICTIONARY_LEAVES = [name for name in STORED.names if name not in _OTHER_LEAVES]
 
 
@@ -72,8 +74,8 @@ def writer(table: str, schema: pa.Schema, path: str | os.PathLike[str]) -> pq.Pa
     """Open a Parquet writer for rows of `schema`, the stored form of `table`, with encodings that suit each column."""
     if table != "records":
         return pq.ParquetWriter(str(path), schema, compression="zstd", store_schema=True)
-    leaves = [name for name in schema.names if name != "layers"]
-    leaves += ["layers.list.element.bytes", "layers.list.element.sse"]
+    leaves = [name for name in schema.names if name not in _LISTS]
+    leaves += ["layers.list.element.bytes", "layers.list.element.sse", "weighted_layers.list.element"]
     encodings = dict.fromkeys(_FLOAT_LEAVES, "BYTE_STREAM_SPLIT") | dict.fromkeys(_DELTA_LEAVES, "DELTA_BINARY_PACKED")
     encodings |= {"sample": "DELTA_BYTE_ARRAY", "source_hash": "PLAIN"}
     # A hash cannot be compressed; the attempt would only slow down reading.

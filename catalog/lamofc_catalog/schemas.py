@@ -28,6 +28,7 @@ RECORDS = pa.schema(
         pa.field("offset", pa.int64(), False),
         pa.field("length", pa.int64(), False),
         pa.field("layers", LAYERS),
+        pa.field("weighted_layers", pa.list_(pa.float32())),
         pa.field("shape", pa.list_(pa.int32())),
         pa.field("dtype", pa.string()),
         pa.field("pattern", pa.string()),
@@ -43,6 +44,8 @@ RECORDS = pa.schema(
         pa.field("max_error", pa.float64()),
         pa.field("signal", pa.float64()),
         pa.field("bulk_sse", pa.float64()),
+        pa.field("weighted_sse", pa.float64()),
+        pa.field("nats_per_error", pa.float64()),
         pa.field("payload_bits", pa.int64()),
         pa.field("encode_seconds", pa.float64()),
     ]
@@ -127,7 +130,7 @@ COMMITS = pa.schema(
     ]
 )
 
-COMPUTED = ("stored_bits", "raw_bytes", "bpfp", "ebpfp", "mse", "snr_db", "snr_total_db")
+COMPUTED = ("stored_bits", "raw_bytes", "bpfp", "ebpfp", "mse", "snr_db", "snr_total_db", "expected_kl")
 """Columns that the view `records` computes and no file stores."""
 
 RESERVED = frozenset([*RECORDS.names, *SAMPLES.names, *POSITION.names, "folded", *COMPUTED])

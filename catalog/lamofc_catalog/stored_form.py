@@ -1,7 +1,7 @@
 """The stored form of record rows, which takes fewer bits in Parquet than the plain columns, and the way back.
 
-Differences: sums keep 16 bits after the leading one (relative error <= 7.7e-6), `encode_seconds` 8, `max_error` 7,
-rounded up; `bulk_sse` is null where it equals `sse`; `overhead_bits` (stored less payload bits) replaces
+Differences: sums keep 16 bits after the leading one (relative error <= 7.7e-6), `encode_seconds` 8, weighted errors 6,
+`max_error` 7, rounded up; `bulk_sse` is null where it equals `sse`; `overhead_bits` (stored less payload bits) replaces
 `payload_bits`; `record_shift` (`record` less `row`) replaces `record`; `shape` becomes JSON text. Two columns are
 added: `others_bits`, the bits of a shared record that belong to its other rows, and `dtype_bits`.
 """
@@ -19,9 +19,12 @@ import pyarrow.compute as pc
 from lamofc_catalog.schemas import LAYERS, POSITION, RECORDS, nullable
 
 SUM_COLUMNS = ("sum", "sum_sq", "sse", "signal", "bulk_sse")
+_FIGURES = (*SUM_COLUMNS, "max_error", "weighted_sse")
+"""Columns that are float64 in files with a value beyond the range of float32."""
 SUM_FRACTION_BITS = 16
 MAX_ERROR_FRACTION_BITS = 7
 SECONDS_FRACTION_BITS = 8
+WEIGHTED_FRACTION_BITS = 6
 
 STORED = nullable(
     pa.schema(
@@ -31,13 +34,15 @@ STORED = nullable(
             *(RECORDS.field(name) for name in ("item", "part", "offset", "length")),
             pa.field("others_bits", pa.int64(), False),
             pa.field("overhead_bits", pa.int64()),
-            pa.field("layers", LAYERS),
+            *(RECORDS.field(name) for name in ("layers", "weighted_layers")),
             pa.field("shape", pa.string()),
             pa.field("dtype", pa.string()),
             pa.field("dtype_bits", pa.int16()),
             *(RECORDS.field(name) for name in ("pattern", "grid", "codec", "quality", "profile", "source_hash")),
             RECORDS.field("elements"),
             *(pa.field(name, pa.float32()) for name in ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse")),
+            pa.field("weighted_sse", pa.float32()),
+            RECORDS.field("nats_per_error"),
             pa.field("encode_seconds", pa.float32()),
             *POSITION,
         ]
@@ -45,9 +50,7 @@ STORED = nullable(
 )
 """The stored form with float32 sums, which most files have."""
 
-STORED_WIDE = pa.schema(
-    [field.with_type(pa.float64()) if field.name in (*SUM_COLUMNS, "max_error") else field for field in STORED]
-)
+STORED_WIDE = pa.schema([field.with_type(pa.float64()) if field.name in _FIGURES else field for field in STORED])
 """The stored form of a file that has a sum or an error beyond the range of float32."""
 
 _FLOAT32_RANGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max) * 0.99
@@ -79,6 +82,8 @@ def to_stored(rows: pa.Table, origin: str) -> pa.Table:
     for name in SUM_COLUMNS:
         columns[name] = _round_column(rows[name], SUM_FRACTION_BITS, up=False)
     columns["bulk_sse"] = pc.if_else(pc.equal(columns["sse"], columns["bulk_sse"]), None, columns["bulk_sse"])
+    columns["weighted_sse"] = _round_column(rows["weighted_sse"], WEIGHTED_FRACTION_BITS, up=False)
+    columns["weighted_layers"] = _round_lists(rows["weighted_layers"].combine_chunks())
     columns["encode_seconds"] = _round_column(rows["encode_seconds"], SECONDS_FRACTION_BITS, up=False)
     columns["max_error"] = _round_column(rows["max_error"], MAX_ERROR_FRACTION_BITS, up=True)
     columns["origin"] = pa.repeat(origin, rows.num_rows)
@@ -148,7 +153,7 @@ def _round_column(column: pa.ChunkedArray, fraction_bits: int, *, up: bool) -> p
 def _fits_float32(rows: pa.Table) -> bool:
     """Return whether float32 holds every sum and error: none overflows, none is subnormal and would lose bits."""
     smallest, largest = _FLOAT32_RANGE
-    for name in (*SUM_COLUMNS, "max_error"):
+    for name in _FIGURES:
         values = np.abs(pc.fill_null(rows[name], 0.0).to_numpy())
         with np.errstate(invalid="ignore"):
             if np.any((values != 0) & np.isfinite(values) & ((values < smallest) | (values > largest))):
@@ -196,9 +201,22 @@ def _round_layers(layers: pa.ListArray) -> pa.ListArray:
         return layers
     sse = round_values(flat.field("sse").to_numpy(zero_copy_only=False), SUM_FRACTION_BITS, up=False).astype(np.float32)
     values = pa.StructArray.from_arrays([flat.field("bytes"), pa.array(sse)], fields=list(LAYERS.value_type))
-    lengths = pc.fill_null(pc.list_value_length(layers), 0).to_numpy()
+    return _lists_like(layers, values)
+
+
+def _round_lists(lists: pa.ListArray) -> pa.ListArray:
+    flat = lists.flatten()
+    if len(flat) == 0:
+        return lists
+    rounded = round_values(flat.to_numpy(zero_copy_only=False), WEIGHTED_FRACTION_BITS, up=False)
+    return _lists_like(lists, pa.array(rounded.astype(np.float32)))
+
+
+def _lists_like(lists: pa.ListArray, values: pa.Array) -> pa.ListArray:
+    """Return lists of the same lengths, null in the same places, of other values."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, values, type=LAYERS, mask=layers.is_null())
+    return pa.ListArray.from_arrays(offsets, values, type=lists.type, mask=lists.is_null())
 
 
 def _shape_text(shapes: pa.ListArray) -> pa.Array:

@@ -8,6 +8,7 @@ from lamofc_codecs.abilities import (
     Layered,
     OnDevice,
     Poolable,
+    Positioned,
     Quantising,
     Sliceable,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "PartShape",
     "Pool",
     "Poolable",
+    "Positioned",
     "Profile",
     "Quality",
     "Quantising",

@@ -7,7 +7,7 @@ and a codec without an ability takes the general path.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -98,6 +98,15 @@ class Framed(Protocol):
 
 
 @runtime_checkable
+class Positioned(Protocol):
+    """A codec that codes tokens by their positions in a sequence. Its `fit` takes samples to begin at position 0."""
+
+    @classmethod
+    def at_start(cls, sample: Any, first_position: int, options: Any) -> Any:
+        """Return a sample to fit as it would be if its first token, at this position, were at 0."""
+
+
+@runtime_checkable
 class HasBaseline(Protocol):
     """A codec whose rate `relative_bits` can compare with that of separate channels."""
 
@@ -114,6 +123,7 @@ ABILITIES: tuple[type, ...] = (
     OnDevice,
     Quantising,
     Framed,
+    Positioned,
     HasBaseline,
 )
 """All abilities, for the check of a codec's class."""

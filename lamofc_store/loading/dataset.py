@@ -81,7 +81,7 @@ class FeatureDataset(Dataset[Example]):
         self._storage = store.storage
         self._cache = cache
         self._profiles = Profiles(store.storage)
-        layers = layer_selection.SIZE_COLUMNS if quality is None else layer_selection.LAYER_COLUMNS
+        layers = layer_selection.SIZE_COLUMNS if quality is None else layer_selection.layer_columns(quality)
         with log.detect_expiry(store.storage, store.head):
             rows = store.catalog.select(self.features, where=where, columns=columns, fields=(*PLAN_COLUMNS, *layers))
         truncated = layer_selection.truncate_to_quality(rows, quality)

@@ -1,6 +1,6 @@
 """Select the layers to read: a quality needs only a prefix of a record in several layers."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,11 +11,15 @@ if TYPE_CHECKING:
 
     from lamofc_codecs import Quality
 
+Doubles = np.ndarray[Any, np.dtype[np.float64]]
+
 SIZE_COLUMNS = ("elements", "stored_bits")
 """The columns of record rows that `bits_to_read` needs."""
-LAYER_COLUMNS = ("layers", "signal", "payload_bits", *SIZE_COLUMNS)
-"""The columns of record rows that `truncate_to_quality` needs."""
-_READ_QUALITIES = ("snr_db", "mse", "bpfp")
+_LAYER_COLUMNS = ("layers", "signal", "payload_bits", *SIZE_COLUMNS)
+"""The columns of record rows that any quality needs."""
+_DIVERGENCE_COLUMNS = ("sse", "weighted_layers", "nats_per_error")
+"""Those that a quality in nats needs beside."""
+_READ_QUALITIES = ("snr_db", "mse", "bpfp", "kl")
 _UNGROUPED_SHARE = 0.8
 """A row with a larger share of its record's bits is taken to be alone in it: only headers make the difference."""
 _ERROR_TOLERANCE = 1.03
@@ -37,16 +41,24 @@ def read_quality(quality: "Quality | None", max_bpfp: float | None = None) -> "Q
     return quality
 
 
+def layer_columns(quality: "Quality") -> tuple[str, ...]:
+    """Return the columns of record rows that `truncate_to_quality` needs."""
+    return _LAYER_COLUMNS + _DIVERGENCE_COLUMNS if quality.kind == "kl" else _LAYER_COLUMNS
+
+
 def truncate_to_quality(rows: "pa.Table", quality: "Quality | None") -> "pa.Table":
     """Shorten `length` in record rows to the end of the last layer that a quality needs.
 
-    For `snr_db` and `mse` this is the first layer that is good enough, or the last layer where none is. For `bpfp` it
-    is the last layer within the rate, or the first layer where none is. Records of one layer keep their length.
+    For `snr_db`, `mse` and `kl` this is the first layer that is good enough, or the last layer where none is. For
+    `bpfp` it is the last layer within the rate, or the first layer where none is. Records of one layer keep their
+    length. A divergence counts all features of a record; BadQuality where one is not known.
     """
     import pyarrow as pa
 
     if quality is None or not len(rows):
         return rows
+    if quality.kind == "kl":
+        _require_nats(rows, quality)
     layers = rows["layers"].combine_chunks()
     counts = layers.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     flat = layers.flatten()
@@ -57,21 +69,60 @@ def truncate_to_quality(rows: "pa.Table", quality: "Quality | None") -> "pa.Tabl
     sizes = flat.field("bytes").to_numpy(zero_copy_only=False).astype(np.int64)
     sums = np.cumsum(sizes)
     ends = sums - (sums[first[record]] - sizes[first[record]])
-    elements = rows["elements"].to_numpy()[record]
-    sse = flat.field("sse").to_numpy(zero_copy_only=False).astype(np.float64)
     if quality.kind == "bpfp":
-        within = 8 * ends * _record_share(rows)[record] <= quality.value * elements
+        within = 8 * ends * _record_share(rows)[record] <= quality.value * rows["elements"].to_numpy()[record]
         needed = np.maximum(np.bincount(record, within, len(rows)).astype(np.int64), 1)
     else:
-        signal = rows["signal"].to_numpy()[record]
-        allowed = signal * 10 ** (-quality.value / 10) if quality.kind == "snr_db" else quality.value * elements
-        too_coarse = sse > _ERROR_TOLERANCE * allowed
+        errors = _divergences(rows, counts) if quality.kind == "kl" else _numbers(flat.field("sse"))
+        too_coarse = errors > _ERROR_TOLERANCE * _allowed(rows, quality)[record]
         needed = np.minimum(np.bincount(record, too_coarse, len(rows)).astype(np.int64) + 1, counts)
     length = rows["length"].to_numpy().copy()
     layered = counts > 0
     length[layered] = ends[(first + needed - 1)[layered]]
     column = rows.schema.get_field_index("length")
     return rows.set_column(column, rows.schema.field(column), pa.array(length))
+
+
+def _allowed(rows: "pa.Table", quality: "Quality") -> Doubles:
+    """The error that a quality allows each row, in the quality's own units."""
+    if quality.kind == "kl":
+        return np.full(len(rows), quality.value)
+    if quality.kind == "snr_db":
+        return _numbers(rows["signal"]) * 10 ** (-quality.value / 10)
+    return _numbers(rows["elements"]) * quality.value
+
+
+def _divergences(rows: "pa.Table", counts: "np.ndarray[Any, np.dtype[np.int64]]") -> Doubles:
+    """Expected divergence of the whole record after each layer of each row; infinite where it is not known."""
+    import pyarrow.compute as pc
+
+    weighted = rows["weighted_layers"].combine_chunks()
+    known = _numbers(weighted.value_lengths().fill_null(0)) == counts
+    divergences = np.full(int(counts.sum()), np.inf)
+    divergences[np.repeat(known, counts)] = _numbers(pc.list_flatten(weighted.filter(known)))
+    divergences *= np.repeat(_numbers(rows["nats_per_error"].fill_null(1.0)), counts)
+    return divergences
+
+
+def _require_nats(rows: "pa.Table", quality: "Quality") -> None:
+    """Refuse rows with errors that are not known in nats."""
+    from lamofc_codecs import BadQuality
+
+    unknown: np.ndarray[Any, np.dtype[np.bool_]] = _numbers(rows["sse"]) > 0
+    unknown &= rows["nats_per_error"].is_null().to_numpy()
+    if unknown.any():
+        first = int(np.flatnonzero(unknown)[0])
+        sample, feature = (rows[name][first].as_py() for name in ("sample", "feature"))
+        raise BadQuality(
+            f"sample {sample!r}, feature {feature!r}: its errors are not known in nats, got {quality}",
+            "fit with weight= the root of a Fisher matrix and weight_nats=0.5, and ingest with that profile",
+        )
+
+
+def _numbers(column: "pa.Array | pa.ChunkedArray") -> Doubles:
+    array = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+    numbers: Doubles = array.to_numpy(zero_copy_only=False).astype(np.float64)
+    return numbers
 
 
 def bits_to_read(rows: "pa.Table", truncated: "pa.Table") -> dict[str, tuple[float, int]]:

@@ -23,7 +23,7 @@ def read_sample(
 ) -> "dict[str, torch.Tensor]":
     """Read the features of a sample, each in its own shape and dtype; all of them where none is named."""
     quality = layer_selection.read_quality(quality)
-    columns = PLAN_COLUMNS if quality is None else (*PLAN_COLUMNS, *layer_selection.LAYER_COLUMNS)
+    columns = PLAN_COLUMNS if quality is None else (*PLAN_COLUMNS, *layer_selection.layer_columns(quality))
     with log.detect_expiry(store.storage, store.head):
         rows = store.catalog.lookup([sample], features, columns=columns)
         names: list[str] = rows["feature"].to_pylist()

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 RESERVED_COLUMNS = ("sample", "structure")
 """Columns of the table `samples` that are the store's own."""
+FIRST_POSITION = "first_position"
+"""Attribute of a sample that says where in its sequence its features begin."""
 _INT64_LIMIT = 1 << 63
 
 Scalar: TypeAlias = str | int | float | bool | bytes | None
@@ -35,6 +37,21 @@ class Sample:
     """The source's own patterns, by feature; the user's patterns go first."""
     grids: Mapping[str, str] = field(default_factory=dict)
     """The source's own token grids `P+HxW`, by feature; the user's grids go first."""
+    first_positions: Mapping[str, int] = field(default_factory=dict)
+    """Position of the first token in its sequence, by feature, for caches that begin late. For features that are not
+    named the attribute `first_position` counts, and 0 without one."""
+
+    def first_position(self, feature: str) -> int:
+        """Return the position in its sequence of the first token of a feature."""
+        position = self.first_positions.get(feature, self.attributes.get(FIRST_POSITION))
+        if position is None:
+            return 0
+        if not isinstance(position, int) or position < 0:
+            raise SourceError(
+                f"sample {self.id!r}, feature {feature!r}: {FIRST_POSITION} = {position!r} is no position of a token",
+                "give a whole number from 0 on",
+            )
+        return position
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:

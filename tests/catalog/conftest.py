@@ -36,6 +36,7 @@ def _rows(keys: Sequence[tuple[str, str]], seed: int = 0, **fixed: Any) -> pa.Ta
             [None if at % 3 else [{"bytes": 10, "sse": 3.25}, {"bytes": 20, "sse": 1.5}] for at in range(count)],
             TABLES["records"].field("layers").type,
         ),
+        "weighted_layers": pa.array([None if at % 6 else [6.5, 0.75] for at in range(count)], pa.list_(pa.float32())),
         "shape": pa.array([[at % 5, 7] for at in range(count)], pa.list_(pa.int32())),
         "dtype": pa.array([("float16", "float32", "bfloat16")[at % 3] for at in range(count)], pa.string()),
         "pattern": pa.array(["t c -> t c"] * count, pa.string()),
@@ -51,6 +52,8 @@ def _rows(keys: Sequence[tuple[str, str]], seed: int = 0, **fixed: Any) -> pa.Ta
         "max_error": rng.lognormal(0, 1, count),
         "signal": sse * 30,
         "bulk_sse": np.where(rng.random(count) < 0.5, sse, sse * 0.9),
+        "weighted_sse": pa.array([None if at % 2 else float(value) for at, value in enumerate(sse * 3)]),
+        "nats_per_error": pa.array([None if at % 4 else 0.5 / (at + 1) for at in range(count)]),
         "payload_bits": 8 * length - rng.integers(0, 900, count),
         "encode_seconds": rng.random(count),
     }

@@ -94,6 +94,11 @@ def test_the_catalogs_own_names_are_refused(name: str) -> None:
     assert "rename" in caught.value.cure
 
 
+def test_a_name_that_the_catalog_takes_later_stays_readable() -> None:
+    earlier = pa.schema([("expected_kl", pa.int8())])
+    assert widen(earlier, pa.schema([("expected_kl", pa.int16())])).types == [pa.int16()]
+
+
 def test_a_name_is_needed() -> None:
     with pytest.raises(SchemaConflict, match="named ''"):
         widen(NOTHING, pa.schema([("", pa.int8())]))

@@ -10,6 +10,7 @@ SELECT
     "offset",
     length,
     layers,
+    weighted_layers,
     CAST(shape AS INTEGER[]) AS shape,
     dtype,
     pattern,
@@ -25,6 +26,8 @@ SELECT
     CAST(max_error AS DOUBLE) AS max_error,
     CAST(signal AS DOUBLE) AS signal,
     CAST(coalesce(bulk_sse, sse) AS DOUBLE) AS bulk_sse,
+    CAST(weighted_sse AS DOUBLE) AS weighted_sse,
+    nats_per_error,
     8 * length - others_bits - overhead_bits AS payload_bits,
     CAST(encode_seconds AS DOUBLE) AS encode_seconds,
     8 * length - others_bits AS stored_bits,
@@ -36,6 +39,7 @@ SELECT
     stored.decibels(
         stored.spread(CAST("sum" AS DOUBLE), CAST(sum_sq AS DOUBLE), elements), CAST(sse AS DOUBLE)
     ) AS snr_total_db,
+    CAST(weighted_sse AS DOUBLE) * nats_per_error AS expected_kl,
     origin,
     "row"
 FROM stored.records;

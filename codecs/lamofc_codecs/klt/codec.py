@@ -20,7 +20,7 @@ from lamofc_codecs.entropy import read_exact_parts
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.klt.decode import pooled, reconstruct
 from lamofc_codecs.klt.encode import encode_source, keep_rows
-from lamofc_codecs.klt.fit import fit_profile
+from lamofc_codecs.klt.fit import fit_profile, moved_to_start
 from lamofc_codecs.klt.format import KltOptions, KltParameters, ReadLayers, read_layers, read_start
 from lamofc_codecs.klt.gpu import decode_together
 from lamofc_codecs.profile import Profile
@@ -56,6 +56,11 @@ class Klt(Codec):
                 "the samples to fit have no usable covariance: the squares of their values are beyond float32",
                 "scale them, or use codec uniform or raw",
             ) from error
+
+    @classmethod
+    def at_start(cls, sample: Any, first_position: int, options: KltOptions) -> Any:
+        """Turn keys back by the position of their first token."""
+        return moved_to_start(sample, first_position, options)
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)

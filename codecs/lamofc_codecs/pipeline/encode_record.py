@@ -66,7 +66,7 @@ class Encoder:
         gains = encoding.reached and len(record.data) <= least_size(source.tensor)
         if not gains and codec.id != LOSSLESS:
             lossless = open_codec(LOSSLESS_PROFILE)
-            exact = lossless.encode(source, None)
+            exact = _without_error(lossless.encode(source, None), encoding)
             exact_record = _record(LOSSLESS_PROFILE, lossless, grid, source, exact)
             if not encoding.reached or len(record.data) > len(exact_record.data):
                 record, encoding = exact_record, exact
@@ -160,6 +160,13 @@ def _dense(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
 
 
+def _without_error(exact: Encoding, lossy: Encoding) -> Encoding:
+    """Return a lossless encoding that tells of weighted errors where the one that it replaces does."""
+    if lossy.errors[-1].weighted_sse is None:
+        return exact
+    return replace(exact, errors=tuple(replace(error, weighted_sse=0.0) for error in exact.errors))
+
+
 def _record(profile: Profile, codec: Codec, grid: Grid, source: Source, encoding: Encoding) -> Record:
     """Frame the layers of an encoding."""
     layers = encoding.layers
@@ -170,6 +177,8 @@ def _record(profile: Profile, codec: Codec, grid: Grid, source: Source, encoding
         **figures_of(grid.elements, source.sums, encoding.errors[-1]),
         data=data,
         codec=codec.id,
-        layers=tuple(Layer(size, error.sse) for size, error in zip(sizes, encoding.errors, strict=True)),
+        layers=tuple(
+            Layer(size, error.sse, error.weighted_sse) for size, error in zip(sizes, encoding.errors, strict=True)
+        ),
         payload_bits=8 * (len(data) - header),
     )

@@ -12,7 +12,7 @@ from lamofc_codecs.codec import Codec
 from lamofc_codecs.record import Item, Part
 from lamofc_codecs.runtime import Floats, convert
 from lamofc_codecs.source import Encoding, Source
-from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, item_distortions, sum_by_item
+from lamofc_codecs.stats import Bulk, Distortion, Sums, compute_sums, item_distortions, sum_by_item
 
 
 class FigureValues(TypedDict):
@@ -25,6 +25,14 @@ class FigureValues(TypedDict):
     max_error: float
     signal: float
     bulk_sse: float
+    weighted_sse: float | None
+
+
+class LayerErrors(TypedDict):
+    """The fields of `record.Part` and `record.Item` that speak of layers."""
+
+    layers: tuple[float, ...]
+    weighted_layers: tuple[float, ...]
 
 
 def figures_of(elements: int, sums: Sums, error: Distortion) -> FigureValues:
@@ -37,6 +45,7 @@ def figures_of(elements: int, sums: Sums, error: Distortion) -> FigureValues:
         "max_error": error.max_error,
         "signal": sums.signal,
         "bulk_sse": error.bulk_sse,
+        "weighted_sse": error.weighted_sse,
     }
 
 
@@ -44,8 +53,7 @@ def part_figures(names: Sequence[str], source: Source, encoding: Encoding) -> It
     """Yield the figures of each feature of a group."""
     for number, (name, tensor, sums) in enumerate(zip(names, source.tensors, source.part_sums, strict=True)):
         errors = [layer[number] for layer in encoding.part_errors]
-        layers = tuple(error.sse for error in errors)
-        yield Part(**figures_of(tensor.numel(), sums, errors[-1]), name=name, layers=layers)
+        yield Part(**figures_of(tensor.numel(), sums, errors[-1]), name=name, **_layer_errors(errors))
 
 
 def item_figures(source: Source, codec: Codec, encoding: Encoding) -> Iterator[Item]:
@@ -54,7 +62,16 @@ def item_figures(source: Source, codec: Codec, encoding: Encoding) -> Iterator[I
     errors = _item_errors(source, codec, encoding, bulk)
     for item, (tokens, sums) in enumerate(zip(source.items, _item_sums(source, bulk), strict=True)):
         figures = figures_of(tokens * source.channels, sums, errors[-1][item])
-        yield Item(**figures, layers=tuple(layer[item].sse for layer in errors))
+        yield Item(**figures, **_layer_errors([layer[item] for layer in errors]))
+
+
+def _layer_errors(errors: Sequence[Distortion]) -> LayerErrors:
+    """Return the errors that remain with each layer."""
+    weighted = (error.weighted_sse for error in errors)
+    return {
+        "layers": tuple(error.sse for error in errors),
+        "weighted_layers": tuple(sse for sse in weighted if sse is not None),
+    }
 
 
 def _item_sums(source: Source, bulk: Bulk | None) -> list[Sums]:
@@ -74,7 +91,7 @@ def _item_errors(source: Source, codec: Codec, encoding: Encoding, bulk: Bulk | 
     if encoding.item_errors:
         return list(encoding.item_errors)
     if not encoding.errors[-1].max_error:
-        return [(NO_DISTORTION,) * len(source.items)] * len(encoding.layers)
+        return [(encoding.errors[-1],) * len(source.items)] * len(encoding.layers)
     layers, errors = [memoryview(layer) for layer in encoding.layers], []
     for count in range(1, len(layers) + 1):
         decoded = torch.empty_like(source.tensor)

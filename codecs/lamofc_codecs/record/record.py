@@ -11,6 +11,8 @@ class Layer:
     """Bytes of the layer's sections. The first layer counts the header, so that sums are lengths of prefixes."""
     sse: float
     """Squared error of the tensor that this layer and all before it decode to."""
+    weighted_sse: float | None = None
+    """The same error as the profile weighs it; None where it weighs none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,8 @@ class Figures:
     """Sum over the bulk of squared differences from the channel means: the profile's, or else the tensor's own."""
     bulk_sse: float
     """Sum of squared errors over the bulk."""
+    weighted_sse: float | None = None
+    """Sum of squared errors as the profile weighs them; None where it weighs none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,8 @@ class Item(Figures):
 
     layers: tuple[float, ...]
     """Squared error that remains with each layer."""
+    weighted_layers: tuple[float, ...] = ()
+    """The same errors as the profile weighs them; empty where it weighs none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,8 @@ class Part(Figures):
     """Name of the feature."""
     layers: tuple[float, ...]
     """Squared error that remains with each layer."""
+    weighted_layers: tuple[float, ...] = ()
+    """The same errors as the profile weighs them; empty where it weighs none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

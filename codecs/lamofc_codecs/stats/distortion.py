@@ -35,6 +35,8 @@ class Distortion:
     sse: float
     bulk_sse: float
     max_error: float
+    weighted_sse: float | None = None
+    """Squared error as the profile weighs it; None where it weighs none."""
 
 
 def total_sums(sums: Sequence[Sums]) -> Sums:
@@ -48,15 +50,26 @@ def total_distortion(distortions: Sequence[Distortion]) -> Distortion:
         sum(part.sse for part in distortions),
         sum(part.bulk_sse for part in distortions),
         max((part.max_error for part in distortions), default=0.0),
+        _sum_of_known([part.weighted_sse for part in distortions]),
     )
+
+
+def _sum_of_known(values: Sequence[float | None]) -> float | None:
+    """Add up values; None unless all of them are known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
 
 
 def interpolate_distortion(share: float, worse: Distortion, better: Distortion) -> Distortion:
     """Interpolate from `better` (share 0) to `worse` (share 1); the largest error is that of the worse."""
+    weighted = None
+    if worse.weighted_sse is not None and better.weighted_sse is not None:
+        weighted = better.weighted_sse + share * (worse.weighted_sse - better.weighted_sse)
     return Distortion(
         better.sse + share * (worse.sse - better.sse),
         better.bulk_sse + share * (worse.bulk_sse - better.bulk_sse),
         max(worse.max_error, better.max_error),
+        weighted,
     )
 
 

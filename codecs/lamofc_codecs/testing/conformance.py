@@ -113,6 +113,7 @@ class CodecConformance:
         must_be_at_most("bulk_sse of the record", record.bulk_sse, self.noise * 1.03 * record.signal)
         must_equal("bytes of all layers", sum(layer.bytes for layer in record.layers), len(record.data))
         must_equal("sse of the last layer", record.layers[-1].sse, record.sse)
+        must_equal("weighted_sse of the last layer", record.layers[-1].weighted_sse, record.weighted_sse)
 
     def test_the_class_fulfils_the_contract(self) -> None:
         codec = open_codec(self.profile(5))

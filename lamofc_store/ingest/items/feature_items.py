@@ -35,6 +35,8 @@ class Item:
     """64 bits over dtype, shape and bytes, as the catalog stores them; compared under one key only."""
     second_hash: int
     """64 further bits, so that equal content of different samples can be recognised."""
+    first_position: int = 0
+    """Position of the first token in its sequence."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -44,7 +46,8 @@ class Item:
     @property
     def content(self) -> tuple[object, ...]:
         """Equal for equal content of one feature."""
-        return self.feature, self.shape, self.dtype, self.pattern, self.source_hash, self.second_hash
+        described = self.feature, self.shape, self.dtype, self.pattern
+        return *described, self.source_hash, self.second_hash, self.first_position
 
     @property
     def is_exact(self) -> bool:
@@ -94,6 +97,7 @@ def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
         pattern,
         _grid(shape, pattern, _grid_option(feature, options.grids) or sample.grids.get(feature)),
         *hashes(tensor, dtype),
+        first_position=sample.first_position(feature),
     )
 
 

@@ -39,8 +39,9 @@ def fit(items: Sequence[Item], options: IngestOptions, total: int | None = None)
     feature = items[0].feature
 
     def fit_tensors(groups: Sequence[Sequence[Item]]) -> "Profile":
-        tensors = [item.tokens for (item,) in groups]
-        return fit_codec(options.codec, tensors, options.quality, features=[feature], **_codec_options(options, total))
+        tensors, starts = [item.tokens for (item,) in groups], [item.first_position for (item,) in groups]
+        told = {"features": [feature], "first_positions": starts, **_codec_options(options, total)}
+        return fit_codec(options.codec, tensors, options.quality, **told)
 
     same_width = _of_one_width(items, options)
     return _fit_usable([[item] for item in same_width], options, fit_tensors)
@@ -52,8 +53,9 @@ def fit_group(groups: Sequence[Sequence[Item]], options: IngestOptions, total: i
 
     def fit_tensors(groups: Sequence[Sequence[Item]]) -> "Profile":
         samples = [{item.feature: item.tokens for item in group} for group in groups]
-        features = sorted(samples[0])
-        return fit_codec(options.codec, samples, options.quality, features=features, **_codec_options(options, total))
+        starts = [group[0].first_position for group in groups]
+        told = {"features": sorted(samples[0]), "first_positions": starts, **_codec_options(options, total)}
+        return fit_codec(options.codec, samples, options.quality, **told)
 
     return _fit_usable(groups, options, fit_tensors)
 

@@ -137,7 +137,8 @@ def _encode_records(
     quality = options.quality if profile.codec == options.codec else None  # raw, in place of a codec that refused
     device = None if options.device in ("auto", "cpu") else options.device
     tensors = [[item.tokens for item in items] for items in of_records]
-    records = encode_all(tensors, profile, quality=quality, device=device)
+    starts = [items[0].first_position for items in of_records]
+    records = encode_all(tensors, profile, quality=quality, first_positions=starts, device=device)
     seconds = (time.perf_counter() - started) / max(1, count)
     for items, record in zip(of_records, records, strict=True):
         yield Encoded(items, record, profile, options.quality_text, seconds)
@@ -149,6 +150,6 @@ def encode_group(group: Sequence[Item], profile: "Profile", options: IngestOptio
 
     started = time.perf_counter()
     tensors = [{item.feature: item.tokens for item in group}]
-    (record,) = encode_all(tensors, profile, quality=options.quality)
+    (record,) = encode_all(tensors, profile, quality=options.quality, first_positions=[group[0].first_position])
     seconds = (time.perf_counter() - started) / len(group)
     return Encoded(group, record, profile, options.quality_text, seconds)

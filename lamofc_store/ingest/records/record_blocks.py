@@ -15,12 +15,15 @@ ELEMENTS_PER_ITEM = 1 << 10
 
 
 def blocks(items: "Sequence[Item]", profile: "Profile", max_items: int) -> "Iterator[list[Item]]":
-    """Yield the items of one feature grouped by record: up to `max_items` small ones share a record."""
+    """Yield the items of one feature grouped by record: up to `max_items` small ones share a record.
+
+    The items of a record begin at one position of their sequences.
+    """
     from lamofc_codecs import Blockable, open_codec
 
     codec = open_codec(profile)
     blockable = codec if isinstance(codec, Blockable) else None
-    for _, alike in groupby(items, key=lambda item: (item.dtype, item.tokens.shape[1])):
+    for _, alike in groupby(items, key=lambda item: (item.dtype, item.tokens.shape[1], item.first_position)):
         block: list[Item] = []
         size = 0
         for item in alike:

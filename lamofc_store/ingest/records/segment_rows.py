@@ -28,13 +28,15 @@ def record_rows(encoded: Encoded) -> list[dict[str, Any]]:
 
 def _record_row(item: Item, encoded: Encoded) -> dict[str, Any]:
     record = encoded.record
-    layers = [{"bytes": layer.bytes, "sse": layer.sse} for layer in record.layers] if len(record.layers) > 1 else None
+    layers = [{"bytes": layer.bytes, "sse": layer.sse} for layer in record.layers]
+    weighted = [layer.weighted_sse for layer in record.layers]
     return {
         "sample": item.sample,
         "feature": item.feature,
         "item": 0,
         "part": 0,
-        "layers": layers,
+        "layers": _if_several(layers),
+        "weighted_layers": _if_several([sse for sse in weighted if sse is not None]),
         "shape": list(item.shape),
         "dtype": item.dtype,
         "pattern": item.pattern,
@@ -50,23 +52,44 @@ def _record_row(item: Item, encoded: Encoded) -> dict[str, Any]:
         "max_error": record.max_error,
         "signal": record.signal,
         "bulk_sse": record.bulk_sse,
+        "weighted_sse": record.weighted_sse,
+        "nats_per_error": _nats_per_error(item, encoded),
         "payload_bits": record.payload_bits,
         "encode_seconds": encoded.seconds,
     }
 
 
+def _if_several(layers: list[Any]) -> list[Any] | None:
+    """Return what is said of each layer; None of a single one, of which the whole row speaks."""
+    return layers if len(layers) > 1 else None
+
+
+def _nats_per_error(item: Item, encoded: Encoded) -> float | None:
+    """Expected divergence for each unit of an item's weighted squared error; None where it is not known."""
+    nats, tokens = encoded.profile.config.get("nats"), len(item.tokens)
+    if encoded.record.weighted_sse is None or not isinstance(nats, int | float) or not tokens:
+        return None
+    return nats / tokens
+
+
 def _cell_figures(encoded: Encoded, cell: "Part | CodedItem") -> dict[str, Any]:
-    """Return the figures of one feature, or one sample, of a record; payload bits are divided by elements."""
+    """Return the figures of one feature, or one sample, of a record; payload bits are divided by elements.
+
+    The layers of a group are read for all its features together, so weighted errors of layers are those of the record.
+    """
     record = encoded.record
     layers = [{"bytes": layer.bytes, "sse": sse} for layer, sse in zip(record.layers, cell.layers, strict=True)]
+    of_items = {"weighted_layers": _if_several(list(cell.weighted_layers))} if record.items else {}
     return {
-        "layers": layers if len(layers) > 1 else None,
+        **of_items,
+        "layers": _if_several(layers),
         "sum": cell.sum,
         "sum_sq": cell.sum_sq,
         "sse": cell.sse,
         "max_error": cell.max_error,
         "signal": cell.signal,
         "bulk_sse": cell.bulk_sse,
+        "weighted_sse": cell.weighted_sse,
         "payload_bits": record.payload_bits * cell.elements // max(record.elements, 1),
     }
 

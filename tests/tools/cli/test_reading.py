@@ -253,19 +253,26 @@ def test_figures_agree_with_the_tensors(lamofc: Lamofc, features_of: FeaturesOf,
     assert largest <= told["max_error"] <= largest * 129 / 128  # kept in 8 bits, rounded up
 
 
-def test_a_lower_rate_is_read_on_the_command_line(lamofc: Lamofc, tmp_path: Path) -> None:
+def test_a_lower_rate_is_read_on_the_command_line(lamofc: Lamofc, made: Path, tmp_path: Path) -> None:
     mixing = torch.randn(48, 48, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 49) ** -0.8
     tensors = [torch.randn(200, 48, generator=torch.Generator().manual_seed(n)) @ mixing.T for n in range(8)]
     place = tmp_path / "s"
     with lamofc_store.create(str(place)) as store:
         samples = [lamofc_store.Sample(f"s{n}", {"x": tensor}) for n, tensor in enumerate(tensors)]
-        store.ingest(samples, quality=lamofc_store.Quality(snr_db=20))
+        in_nats = {"weight": torch.ones(48), "weight_nats": 0.5}
+        store.ingest(samples, quality=lamofc_store.Quality(snr_db=20), codec_options=in_nats)
+    kl = 0.5 * 48 * float(tensors[3].var()) / 10**0.8
 
     def off(path: Path) -> float:
         found = next(iter(load_file(path).values()))
         return float(10 * torch.log10(tensors[3].var() / (found - tensors[3]).square().mean()))
 
-    for option, low, high in (([], 19.5, 21), (["--snr", 8], 8, 14), (["--bpfp", 0.001], 1, 8)):
+    for option, low, high in (
+        ([], 19.5, 21),
+        (["--snr", 8], 8, 14),
+        (["--bpfp", 0.001], 1, 8),
+        (["--kl", kl], 8.0, 14),
+    ):
         assert lamofc("get", place, "s3", "-o", tmp_path / "one.safetensors", *option).code == 0
         assert low < off(tmp_path / "one.safetensors") < high
         folder = tmp_path / f"out{len(option)}{low}"
@@ -274,3 +281,12 @@ def test_a_lower_rate_is_read_on_the_command_line(lamofc: Lamofc, tmp_path: Path
     assert lamofc("export", place, folder, "--snr", 8).code == 4
     both = lamofc("get", place, "s3", "--snr", 8, "--bpfp", 1)
     assert (both.code, "--snr 8 beside --bpfp 1" in both.err) == (2, True)
+    unknown = lamofc("get", made, "img_3", "layer.1", "--kl", 1)
+    assert (unknown.code, "not known in nats" in unknown.err) == (2, True)
+
+
+def test_heads_are_evaluated_at_several_rates() -> None:
+    from lamofc_tools.cli.model_commands.evaluate import RateOptions
+
+    rates = RateOptions(snr=[8.0], bpfp=[0.5], kl=[0.1, 1.0])
+    assert list(map(str, rates.qualities())) == ["snr_db=8", "bpfp=0.5", "kl=0.1", "kl=1"]

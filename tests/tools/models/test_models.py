@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are u
 MAKERS = {
     **dict.fromkeys(("dinov3", "dinov2", "resnet"), (tiny_models.vision, tiny_models.images)),
     **dict.fromkeys(("whisper", "wav2vec2", "hubert"), (tiny_models.speech, tiny_models.sounds)),
-    **dict.fromkeys(("qwen3", "llama", "falconmamba"), (tiny_models.language, tiny_models.texts)),
+    **dict.fromkeys(("qwen3", "llama", "falconmamba", "gemma3"), (tiny_models.language, tiny_models.texts)),
 }
 
 
@@ -129,6 +129,18 @@ def test_features_are_what_the_model_says_they_are(tmp_path: Path, kind: str) ->
     if kind == "falconmamba":
         assert sample.features["layer.2.ssm_state"].shape == (1, 64, 8)
         assert sample.features["layer.0.conv_state"].shape == (1, 64, 4)
+
+
+def test_caches_of_a_window_say_where_they_begin(tmp_path: Path) -> None:
+    opened = open_model(made(tmp_path, "gemma3"))
+    text = tmp_path / "long.txt"
+    text.write_text(" ".join("abcd"[number % 4] for number in range(80)), encoding="utf-8")
+    (item,) = find_inputs(str(text), "texts")
+    (sample,) = extract_features(opened, [item], [3])
+    length = opened.length(item)
+    assert length > 64 and sample.features["layer.3.k_cache"].shape[2] == length
+    assert sample.features["layer.0.k_cache"].shape[2] == 63
+    assert sample.first_positions == {f"layer.{n}.{kv}_cache": length - 63 for n in (0, 2) for kv in "kv"}
 
 
 def test_a_batch_gives_what_each_item_gives(tmp_path: Path) -> None:

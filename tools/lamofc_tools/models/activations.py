@@ -105,7 +105,24 @@ def _row_of_states(states: States, row: int) -> dict[BlockState, list[Tensor]]:
 def _sample(
     kind: ModelKind, item: ModelInput, outputs: dict[int, Tensor], states: dict[BlockState, list[Tensor]]
 ) -> Sample:
-    """Make a sample, with the nesting of the family's files if these can hold it."""
+    """Make a sample, with the nesting of the family's files if these can hold it, and the positions of its caches."""
+    sample = _unplaced_sample(kind, item, outputs, states)
+    return replace(sample, first_positions=_first_positions(outputs, states))
+
+
+def _first_positions(outputs: dict[int, Tensor], states: dict[BlockState, list[Tensor]]) -> dict[str, int]:
+    """Return the positions of the first tokens that caches of a window still hold, where these are not the first."""
+    found = {}
+    for state, tensors in states.items():
+        tokens = next(iter(outputs.values())).shape[1]
+        for block, tensor in enumerate(tensors):
+            found[f"layer.{block}.{state.feature}"] = state.first_position(tensor, tokens)
+    return {feature: position for feature, position in found.items() if position}
+
+
+def _unplaced_sample(
+    kind: ModelKind, item: ModelInput, outputs: dict[int, Tensor], states: dict[BlockState, list[Tensor]]
+) -> Sample:
     if kind.family is not None and (kind.cache is None or (len(outputs) == 1 and states)):
         payload: dict[str, Any] = {kind.file_key.format(block): output for block, output in outputs.items()}
         payload |= {state.file_key: tensors for state, tensors in states.items()}

@@ -37,6 +37,10 @@ class BlockState:
     pattern: str | None = None
     """Pattern of the feature, if it is not the default one."""
 
+    def first_position(self, tensor: Tensor, tokens: int) -> int:
+        """Return the position of the first token that the tensor holds of so many: not 0 where a window was passed."""
+        return tokens - tensor.shape[-2] if self.pattern == CACHE else 0
+
     def read(self, layer: Any) -> Tensor:
         """Return the tensor of a cache's layer; some versions of transformers keep it in a mapping by number."""
         state = getattr(layer, self.attribute)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.klt.encode.coefficients import Coefficients
-from lamofc_codecs.klt.encode.distortion import decode_level, restore_exact
+from lamofc_codecs.klt.encode.distortion import decode_exactly
 from lamofc_codecs.klt.encode.quantised import QuantisedLevels, quantise_at
 from lamofc_codecs.klt.encode.rate_model import side_bits
 from lamofc_codecs.klt.format import LayerHead
@@ -60,8 +60,7 @@ class Candidate:
 def try_step(coefficients: Coefficients, step: float, depth: int, columns: int | None = None) -> Candidate:
     """Quantise a sample with one step into `depth` refinement levels, and decode it again."""
     quantised = quantise_at(coefficients, step, depth, columns)
-    decoded = decode_level(coefficients, quantised, depth - 1)
-    distortion = restore_exact(coefficients, coefficients.exact, decoded)
-    error = coefficients.measure.error(decoded, distortion)
+    distortion = coefficients.measure.measure(decode_exactly(coefficients, quantised, depth - 1, coefficients.exact))
+    error = coefficients.measure.error(distortion)
     layer_bytes = coefficients.parameters.options.layer_bytes
     return Candidate(quantised, coefficients.exact, distortion, error, side_bits(coefficients), layer_bytes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,8 +17,8 @@ from lamofc_codecs.klt.encode.subsample import SUBSAMPLE_ENTRIES
 from lamofc_codecs.klt.format import DecodedLevel, LayerHead
 from lamofc_codecs.klt.layers import COMPLETE, UNREAD, Pass, errors_by_state, state_after
 from lamofc_codecs.klt.quantise import TokenGroups
-from lamofc_codecs.runtime import convert
-from lamofc_codecs.stats import Distortion, interpolate_distortion, item_distortions, measure_distortion
+from lamofc_codecs.source import Source
+from lamofc_codecs.stats import Distortion, interpolate_distortion
 
 _MIN_ERROR = 1e-300
 """Stands for the error that a refinement level takes off, where that is 0."""
@@ -37,16 +36,20 @@ def decode_level(coefficients: Coefficients, quantised: QuantisedLevels, depth: 
     return decoded
 
 
-def restore_exact(coefficients: Coefficients, exact: Positions, decoded: list[Tensor]) -> tuple[Distortion, ...]:
-    """Put the exact entries of each part into place, and measure its distortion."""
-    source, parameters = coefficients.source, coefficients.parameters
-    distortion = []
-    for part, (first, last) in enumerate(pairwise(parameters.bounds)):
-        places = torch.from_numpy(exact[part])
-        decoded[part].view(-1)[places] = source.tensors[part].view(-1)[places]
-        values = convert(decoded[part], torch.float32).numpy()
-        distortion.append(measure_distortion(source.part(part), values, parameters.bulk.of_channels(first, last)))
-    return tuple(distortion)
+def restore_exact(source: Source, exact: Positions, decoded: Sequence[Tensor]) -> None:
+    """Put the exact entries of each part into place."""
+    for tensor, positions, out in zip(source.tensors, exact, decoded, strict=True):
+        places = torch.from_numpy(positions)
+        out.view(-1)[places] = tensor.view(-1)[places]
+
+
+def decode_exactly(
+    coefficients: Coefficients, quantised: QuantisedLevels, depth: int, exact: Positions
+) -> list[Tensor]:
+    """Decode one refinement level, the exact entries in their places."""
+    decoded = decode_level(coefficients, quantised, depth)
+    restore_exact(coefficients.source, exact, decoded)
+    return decoded
 
 
 def layer_distortions(
@@ -65,8 +68,8 @@ def layer_distortions(
     if len(coefficients.source.items) > 1:
         ends = [_item_distortions(coefficients, quantised, depth, exact) for depth in depths]
     else:
-        coarse = [decode_level(coefficients, quantised, depth) for depth in depths[:-1]]
-        ends = [*(restore_exact(coefficients, exact, decoded) for decoded in coarse), distortion]
+        coarse = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths[:-1])
+        ends = [*(coefficients.measure.measure(decoded, roughly=True) for decoded in coarse), distortion]
     distortions = [ends[0]]
     for depth, split in enumerate(head.splits, 1):
         shares = _remaining_shares(coefficients, quantised, depth, split.passes) if len(split.passes) > 1 else []
@@ -81,11 +84,7 @@ def _item_distortions(
     coefficients: Coefficients, quantised: QuantisedLevels, depth: int, exact: Positions
 ) -> tuple[Distortion, ...]:
     """Distortion of each item where the layers end with a refinement level."""
-    source = coefficients.source
-    decoded = decode_level(coefficients, quantised, depth)
-    restore_exact(coefficients, exact, decoded)
-    values = convert(decoded[0], torch.float32).numpy()
-    return item_distortions(source.values, values, coefficients.parameters.bulk, source.items)
+    return coefficients.measure.measure_items(decode_exactly(coefficients, quantised, depth, exact))
 
 
 def _remaining_shares(

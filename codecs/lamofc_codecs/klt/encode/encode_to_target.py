@@ -95,16 +95,18 @@ def _with_far_entries_exact(coefficients: Coefficients, candidate: Candidate, li
     """Store the entries exactly that are off by more than the limit."""
     quantised = candidate.quantised
     decoded = decode_level(coefficients, quantised, len(quantised.levels) - 1)
-    exact = []
+    positions = []
     for part, tensor in enumerate(decoded):
         with np.errstate(over="ignore", invalid="ignore"):
             far = np.abs(coefficients.source.part(part) - convert(tensor, torch.float32).numpy()) > limit
-        exact.append(np.union1d(coefficients.exact[part], np.flatnonzero(far)))
-    with_exact = replace(coefficients, exact=tuple(exact))
+        positions.append(np.union1d(coefficients.exact[part], np.flatnonzero(far)))
+    exact = tuple(positions)
+    restore_exact(coefficients.source, exact, decoded)
+    with_exact = replace(coefficients, exact=exact)
     return replace(
         candidate,
-        exact=tuple(exact),
-        distortion=restore_exact(coefficients, tuple(exact), decoded),
+        exact=exact,
+        distortion=coefficients.measure.measure(decoded),
         side_bits=side_bits(with_exact),
     )
 

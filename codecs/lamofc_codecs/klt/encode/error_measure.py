@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,7 +17,15 @@ from lamofc_codecs.klt.quantise import token_energies
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Doubles, Floats, convert
 from lamofc_codecs.source import Source
-from lamofc_codecs.stats import Distortion, error_budget, error_share, sum_by_item
+from lamofc_codecs.stats import (
+    Distortion,
+    error_budget,
+    error_share,
+    item_distortions,
+    measure_distortion,
+    sum_by_item,
+    total_distortion,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +97,39 @@ class ErrorMeasure:
         centred = np.where(space.bulk.outside(source.values), 0, source.values - space.bulk.mean)
         return sum_by_item(token_energies(centred), source.items)
 
-    def error(self, decoded: Sequence[Tensor], distortion: Sequence[Distortion]) -> float:
+    def measure(self, decoded: Sequence[Tensor], *, roughly: bool = False) -> tuple[Distortion, ...]:
+        """Measure the distortion of each part, weighted where the profile weighs errors.
+
+        Roughly measured, weighted errors are right to a part in a thousand, and take half the time.
+        """
+        parameters, source = self.parameters, self.source
+        values = [convert(tensor, torch.float32).numpy() for tensor in decoded]
+        bounds = list(pairwise(parameters.bounds))
+        bulks = [parameters.bulk.of_channels(first, last) for first, last in bounds]
+        plain = [measure_distortion(source.part(n), values[n], bulk) for n, bulk in enumerate(bulks)]
+        if not parameters.weighs:
+            return tuple(plain)
+        if roughly:
+            sums = parameters.space.error_energies(self._errors(values), source.positions, parameters.bounds)
+        else:
+            errors = self._weighted_errors(values)
+            sums = [float(token_energies(np.ascontiguousarray(errors[:, a:b])).sum()) for a, b in bounds]
+        return tuple(replace(part, weighted_sse=sse) for part, sse in zip(plain, sums, strict=True))
+
+    def measure_items(self, decoded: Sequence[Tensor]) -> tuple[Distortion, ...]:
+        """Do so for each of several items of one feature."""
+        source = self.source
+        values = convert(decoded[0], torch.float32).numpy()
+        plain = item_distortions(source.values, values, self.parameters.bulk, source.items)
+        if not self.parameters.weighs:
+            return plain
+        weighted = sum_by_item(self.token_errors(decoded), source.items)
+        return tuple(replace(item, weighted_sse=float(sse)) for item, sse in zip(plain, weighted, strict=True))
+
+    def error(self, distortion: Sequence[Distortion]) -> float:
         """The squared error as the quality counts it: of the bulk for `snr_db`, the rest being no worse on average."""
         if self.parameters.weighted:
-            return float(self.token_errors(decoded).sum())
+            return total_distortion(distortion).weighted_sse or 0.0
         errors = [part.sse for part in distortion]
         if self.quality.kind == "snr_db":
             parts = zip(distortion, self.source.part_sums, self.source.tensors, strict=True)
@@ -100,7 +138,14 @@ class ErrorMeasure:
 
     def token_errors(self, decoded: Sequence[Tensor]) -> Doubles:
         """The weighted squared error of each token."""
-        values = [convert(tensor, torch.float32).numpy() for tensor in decoded]
-        error = self.source.values - (values[0] if len(values) == 1 else np.concatenate(values, axis=1))
+        return token_energies(self._weighted_errors([convert(tensor, torch.float32).numpy() for tensor in decoded]))
+
+    def _weighted_errors(self, values: Sequence[Floats]) -> Floats:
+        """Return the weighted errors of decoded parts, tokens x channels of all parts."""
+        return self.parameters.space.weigh_errors(self._errors(values), self.source.positions)
+
+    def _errors(self, values: Sequence[Floats]) -> Floats:
+        """Return the errors of decoded parts side by side, 0 for values that are not finite."""
+        error: Floats = self.source.values - (values[0] if len(values) == 1 else np.concatenate(values, axis=1))
         np.nan_to_num(error, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-        return token_energies(self.parameters.space.weigh_errors(error, self.source.positions))
+        return error

@@ -3,7 +3,9 @@
 In: samples, read once in bounded memory. Out: a profile; each part is kept only where it pays."""
 
 from lamofc_codecs.klt.fit.fit import fit_profile
+from lamofc_codecs.klt.fit.late_samples import moved_to_start
 
 __all__ = [
     "fit_profile",
+    "moved_to_start",
 ]

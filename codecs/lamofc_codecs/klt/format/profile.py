@@ -109,7 +109,12 @@ class KltParameters:
     @property
     def weighted(self) -> bool:
         """Whether the errors of a feature's channels do not count alike."""
-        return self.options.weight is not None and not self.error_weights.uniform
+        return self.weighs and not self.error_weights.uniform
+
+    @property
+    def weighs(self) -> bool:
+        """Whether a weight was given, in whose units errors are told, though all may count alike."""
+        return self.options.weight is not None
 
     def grids(self, tokens: int) -> tuple[TokenGrid, ...]:
         """Grids that so many tokens may lie on; the empty one without a block DCT."""

@@ -87,6 +87,11 @@ class CodingSpace:
         self.turn_back(errors, positions)
         return self.error_weights.apply(errors)
 
+    def error_energies(self, errors: Floats, positions: Positions, bounds: Sequence[int]) -> list[float]:
+        """Sum the weighted squares of errors of values over each part, to a part in a thousand, overwriting them."""
+        self.turn_back(errors, positions)
+        return self.error_weights.energies(errors, bounds)
+
     def turn_back(self, values: Floats, positions: Positions) -> None:
         """Undo rotary positions of tokens x all channels, in place."""
         for first, last, rotary in self.rotary:

@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -156,6 +156,19 @@ class ErrorWeights:
                 part += stretch.added(tile)[: len(part)]
         return values
 
+    def energies(self, values: Floats, bounds: Sequence[int]) -> list[float]:
+        """Sum the squares of weighed tokens x channels over each part, to a part in a thousand.
+
+        It takes half the time of `apply`, as directions, which are about orthogonal, are only read off. `values` are
+        overwritten.
+        """
+        weighed = torch.from_numpy(np.multiply(values, self.weight, out=values))
+        energies = {first: _energy(weighed[:, first:last]) for first, last in pairwise(bounds)}
+        for stretch in self.stretches:
+            along = weighed[:, stretch.channels] @ stretch.directions.T
+            energies[stretch.first] += _energy(along * ((1 + stretch.factors).square() - 1).sqrt())
+        return list(energies.values())
+
     def weigh_rows(self, rows: Tensor) -> Tensor:
         """Weigh the rows of a basis of channels."""
         weighted = rows * torch.from_numpy(self.weight).to(rows.dtype)
@@ -200,6 +213,10 @@ class ErrorWeights:
                 f"profile {profile.id[:12]} has error weights that are not positive and finite", "fit it again"
             )
         return cls(weight, tuple(stretches))
+
+
+def _energy(values: Tensor) -> float:
+    return float(values.square().sum(dtype=torch.float64))
 
 
 def _checked(weight: Tensor, channels: int) -> Tensor:

@@ -57,6 +57,8 @@ def test_the_metric_is_what_was_given(rows: int, floor: float) -> None:
     counts = dense(given, floor)
     wanted = torch.einsum("tc,cd,td->t", values.double(), counts, values.double())
     assert torch.allclose(turned.double().square().sum(1), wanted, rtol=0.02)
+    (energy,) = metric.energies(values.numpy().copy(), [0, CHANNELS])
+    assert energy == pytest.approx(float(turned.double().square().sum()), rel=1e-3)
     assert torch.allclose(metric.weigh_rows(values), turned, atol=1e-4)
     assert torch.allclose(metric.unweigh_rows(values) @ metric.weigh_rows(torch.eye(CHANNELS)), values, atol=1e-3)
 
@@ -106,6 +108,26 @@ def test_an_even_weight_changes_no_number() -> None:
     profile = fit("klt", SAMPLES, Quality(snr_db=10), weight=torch.full((CHANNELS,), 7.0), means=0)
     assert "weight" not in profile.tensors
     assert [a.payload_bits for a in encode(UNSEEN, profile)] == [a.payload_bits for a in encode(UNSEEN, PLAIN)]
+
+
+def test_items_know_their_weighted_errors() -> None:
+    items, counts = [source[:n] for n, source in zip((1, 2, 5), UNSEEN, strict=False)], dense(HEAD, 0.03)
+    (record,) = encode([items], WEIGHTED)
+    for item, source, decoded in zip(record.items, items, decode([record.data], WEIGHTED), strict=True):
+        away = source.double() - decoded.double()
+        found = float(torch.einsum("tc,cd,td->", away, counts, away))
+        assert found == pytest.approx(item.weighted_sse, rel=0.02)
+        assert item.weighted_layers[-1] == item.weighted_sse
+    assert sum(item.weighted_sse or 0 for item in record.items) == pytest.approx(record.weighted_sse)
+
+
+def test_weighted_errors_are_known_where_a_weight_was_given() -> None:
+    even = fit("klt", SAMPLES, Quality(snr_db=10), weight=torch.ones(CHANNELS), means=0)
+    for profile, known in ((PLAIN, None), (even, True)):
+        (record,) = encode(UNSEEN[:1], profile)
+        assert record.weighted_sse == (known and pytest.approx(record.sse))
+    (lossless,) = encode(UNSEEN[:1], WEIGHTED, quality=Quality(snr_db=250))
+    assert (lossless.codec, lossless.weighted_sse, lossless.layers[-1].weighted_sse) == ("raw", 0.0, 0.0)
 
 
 def test_means_massive_entries_and_bounds_go_with_weights() -> None:

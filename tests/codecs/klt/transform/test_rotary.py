@@ -143,6 +143,24 @@ def test_a_late_sequence_is_coded_by_its_positions() -> None:
         encode([late], profile, first_positions=[-1])
 
 
+def test_a_fit_knows_where_its_samples_begin() -> None:
+    told, quality, starts = rotary(), Quality(snr_db=15), [37 * seed for seed in range(12)]
+    late = [keys(seed, told, start=at) for seed, at in enumerate(starts)]
+    source = keys(30, told, start=700)
+    sizes = []
+    for samples, given in ((late, starts), (late, None), ([keys(seed, told) for seed in range(12)], None)):
+        profile = fit("klt", samples, quality, rotary=told, first_positions=given)
+        sizes.append(len(encode([source], profile, first_positions=[700])[0].data))
+    assert sizes[0] < 1.03 * sizes[2] < 0.9 * sizes[1]
+    group = [{"k": sample, "v": testing.feature(len(sample), 8, at)} for at, sample in enumerate(late)]
+    parts = fit("klt", group, quality, rotary={"k": told}, first_positions=starts)
+    (record,) = encode([{**group[5], "k": source[: len(group[5]["v"])]}], parts, first_positions=[700])
+    assert record.parts[0].signal > 25 * record.parts[0].bulk_sse
+    for wrong in (starts[1:], [-1] * 12, 5):
+        with pytest.raises(UnsupportedInput, match="first_positions"):
+            fit("klt", late, quality, rotary=told, first_positions=wrong)
+
+
 def test_items_in_one_record_each_begin_at_their_first_position() -> None:
     told, quality = rotary(), Quality(snr_db=15)
     profile = fit("klt", [keys(seed, told) for seed in range(12)], quality, rotary=told)

@@ -1,5 +1,7 @@
 """Groups whose features have weights of their own, errors in nats, and first tokens that all samples share."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -61,6 +63,24 @@ def test_parts_read_as_the_whole() -> None:
     for number, part in enumerate(record.parts):
         assert torch.equal(decode([record.data], PROFILE, parts=[number])[0], whole[number])
         assert float((NEW[0][part.name] - whole[number]).square().sum()) == pytest.approx(part.sse, rel=1e-3)
+
+
+LAYERED = fit("klt", SAMPLES, Quality(snr_db=25), weight=WEIGHT, weight_nats=0.5, weight_floor=0.001, layer_bytes=32)
+
+
+@pytest.mark.parametrize("quality", [Quality(snr_db=25), Quality(max_error=0.2)], ids=str)
+def test_a_record_knows_its_weighted_errors(quality: Quality) -> None:
+    (record,) = encode(NEW[:1], LAYERED, quality=quality)
+    nats = LAYERED.config["nats"]
+    assert len(record.layers) > 2
+    ends = itertools.accumulate(layer.bytes for layer in record.layers)
+    found = [weighted(NEW[0], decode([record.data[:end]], LAYERED)) / 2 for end in ends]
+    told = [nats * layer.weighted_sse / TOKENS for layer in record.layers]
+    assert found == pytest.approx(told, rel=0.2)  # within a refinement level, errors are interpolated
+    assert (found[0], found[-1]) == pytest.approx((told[0], told[-1]), rel=0.02)
+    assert sum(part.weighted_sse for part in record.parts) == pytest.approx(record.weighted_sse)
+    for layer, *parts in zip(record.layers, *(part.weighted_layers for part in record.parts), strict=True):
+        assert sum(parts) == pytest.approx(layer.weighted_sse)
 
 
 def test_a_divergence_needs_errors_in_nats() -> None:

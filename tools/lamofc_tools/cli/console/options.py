@@ -109,11 +109,16 @@ class RatedReadOptions(ReadOptions):
         float | None,
         typer.Option("--bpfp", metavar="BITS", help="Read at most so many bits per feature point (element)."),
     ] = None
+    kl: Annotated[
+        float | None,
+        typer.Option("--kl", metavar="NATS", help="Read only the layers that this expected divergence in nats needs."),
+    ] = None
 
     @property
     def quality(self) -> "Quality | None":
         """The quality to read at; None to read everything."""
-        return parse_quality({"snr_db": ("--snr", self.snr), "bpfp": ("--bpfp", self.bpfp)})
+        targets = {"snr_db": ("--snr", self.snr), "bpfp": ("--bpfp", self.bpfp), "kl": ("--kl", self.kl)}
+        return parse_quality(targets)
 
 
 @dataclass(frozen=True)

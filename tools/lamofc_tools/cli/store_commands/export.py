@@ -52,7 +52,7 @@ def export(
     """Decode everything into files that other programs read.
 
     Each sample becomes a file, and index.parquet holds the columns. The same command again continues where it stopped.
-    With --snr or --bpfp, layered records are read only as far as needed.
+    With --snr, --bpfp or --kl, layered records are read only as far as needed.
     """
     with read_options.open(store) as opened, out.bar("export") as bar:
         options = {**export_options.options(), "quality": read_options.quality}

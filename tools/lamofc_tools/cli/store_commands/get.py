@@ -45,8 +45,8 @@ def get(
 ) -> None:
     """Decode a sample, or one feature of it, into a file.
 
-    The suffix of the file chooses the format. Without a file, shapes and ranges of the values are printed. With --snr
-    or --bpfp, layered records are read only as far as needed.
+    The suffix of the file chooses the format. Without a file, shapes and ranges of the values are printed. With --snr,
+    --bpfp or --kl, layered records are read only as far as needed.
     """
     if output is not None:
         require_folder(Path(output))

@@ -1,0 +1,108 @@
+"""A quality in nats on read: rows know what the consumer is expected to feel, of a record and of its layers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import lamofc_store as lamofc
+from lamofc_codecs import BadQuality
+from lamofc_store import Quality, Sample
+from lamofc_store.errors import BadArgument
+
+WIDTHS, TOKENS = {"k": 20, "v": 12}, 90
+NATS = {"weight_nats": 0.5, "weight_floor": 0.001}
+
+
+def _noise(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+WEIGHT = {name: _noise(width, width, seed=width) * _noise(width, seed=1).abs() for name, width in WIDTHS.items()}
+
+
+def _features(number: int, tokens: int = TOKENS) -> dict[str, torch.Tensor]:
+    mixing = {name: _noise(width, width, seed=-width) * 0.8 ** torch.arange(width) for name, width in WIDTHS.items()}
+    return {name: _noise(tokens, width, seed=100 + number) @ mixing[name].T for name, width in WIDTHS.items()}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[lamofc.Store]:
+    with lamofc.open(str(tmp_path_factory.mktemp("store") / "s"), "a") as opened:
+        samples = [Sample(f"s{number}", _features(number)) for number in range(12)]
+        options: dict[str, Any] = {"weight": WEIGHT, "layer_bytes": 32, **NATS}
+        opened.ingest(samples, quality=Quality(snr_db=25), groups=("{k,v}",), codec_options=options)
+        yield opened
+
+
+def _divergence(decoded: dict[str, torch.Tensor], number: int) -> float:
+    """Half the weighted squared error of a token."""
+    source = _features(number)
+    errors = [(source[name] - decoded[name]).double() @ WEIGHT[name].double().T for name in WIDTHS]
+    return sum(float(error.square().sum()) for error in errors) / TOKENS / 2
+
+
+def test_the_rows_of_a_record_add_up_to_what_is_expected(store: lamofc.Store) -> None:
+    for number in range(3):
+        name = f"s{number}"
+        expected = store.sql("SELECT sum(expected_kl), count(*) FROM records WHERE sample = ?", [name]).fetchall()
+        assert expected == [(pytest.approx(_divergence(store.tensors(name), number), rel=0.03), 2)]
+
+
+@pytest.mark.parametrize("needed", [1, 3, 5])
+def test_the_fewest_layers_of_the_whole_record_are_read(store: lamofc.Store, needed: int) -> None:
+    query = "SELECT weighted_layers, nats_per_error FROM records WHERE sample = 's2' ORDER BY feature"
+    (layers, nats), (of_other, _) = store.sql(query).fetchall()
+    assert layers == of_other
+    kl = nats * layers[needed - 1]
+    sizes = store.sql("SELECT layers FROM records WHERE sample = 's2'").fetchall()[0][0]
+    dataset = store.dataset(["v"], where="sample = 's2'", quality=Quality(kl=kl))
+    assert len(dataset.packed([0])[0].buffer) == sum(layer["bytes"] for layer in sizes[:needed])
+    decoded = store.tensors("s2", quality=Quality(kl=kl))
+    assert _divergence(decoded, 2) == pytest.approx(kl, rel=0.3)  # within a refinement level, it is interpolated
+    assert torch.equal(store.get("s2", ["v"], Quality(kl=kl))["v"], decoded["v"])
+    (batch,) = lamofc.FeatureLoader(dataset, 4)
+    assert torch.equal(batch["v"][0], decoded["v"])
+
+
+def test_all_layers_are_read_where_none_is_enough(store: lamofc.Store) -> None:
+    whole = store.tensors("s1")
+    assert all(torch.equal(part, whole[name]) for name, part in store.tensors("s1", None, Quality(kl=1e-9)).items())
+
+
+def test_a_record_is_encoded_and_read_at_one_divergence(store: lamofc.Store, tmp_path: Path) -> None:
+    """Of several samples: each row speaks of its own."""
+    samples = [Sample(f"s{number}", {"k": _features(number, 1 + number % 3)["k"]}) for number in range(40)]
+    options: dict[str, Any] = {"weight": WEIGHT["k"], "waves": False, **NATS}
+    with lamofc.open(str(tmp_path / "s"), "a") as blocks:
+        blocks.ingest(samples, quality=Quality(kl=0.5), codec_options=options)
+        rows = "SELECT max(item), min(expected_kl), max(expected_kl) FROM records WHERE codec = 'klt'"
+        item, least, most = blocks.sql(rows).fetchall()[0]
+        assert item > 0
+        assert 0.1 < least < 0.45 < most < 0.53
+        assert blocks.get("s3", quality=Quality(kl=0.5))["k"].shape == (1, WIDTHS["k"])
+
+
+def test_errors_must_be_known_in_nats(tmp_path: Path) -> None:
+    samples = [Sample(f"s{number}", _features(number)) for number in range(12)]
+    for name, options in (("plain", {}), ("weighted", {"weight": WEIGHT})):
+        with lamofc.open(str(tmp_path / name), "a") as unknown:
+            unknown.ingest(samples, features=["k"], codec_options=options)
+            unknown.ingest([Sample("exact", {"k": samples[0].features["k"]})], codec="raw")
+            weighed = unknown.sql("SELECT count(weighted_sse), count(expected_kl) FROM records").fetchall()
+            assert weighed == [(12 if options else 0, 0)]
+            for read in (unknown.get, unknown.tensors):
+                with pytest.raises(BadQuality, match=r"'s3', feature 'k'.* not known in nats, got kl=0\.1") as refused:
+                    read("s3", ["k"], Quality(kl=0.1))
+                assert "weight_nats" in refused.value.cure
+            with pytest.raises(BadQuality, match="nats"):
+                unknown.dataset(["k"], quality=Quality(kl=0.1))
+            exact = unknown.get("exact", quality=Quality(kl=0.1))["k"]
+            assert torch.equal(exact, samples[0].features["k"])
+
+
+def test_a_divergence_is_a_number_above_0(store: lamofc.Store) -> None:
+    with pytest.raises(BadArgument, match="beside"):
+        store.dataset(["k"], quality=Quality(kl=0.1), max_bpfp=1.0)
