@@ -56,6 +56,7 @@ FLOORS = {
     "lamofc_tools": """
         machine plots torch_checkpoint metrics deprecated_names
         models generate make_tables bench_catalog
+        consumer.gradients
         consumer
         training_loop
         comparison heads.contract codec_training analysis

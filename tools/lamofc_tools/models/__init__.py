@@ -7,7 +7,7 @@ files, and the model's answer computed from stored features.
 from lamofc_tools.deprecated_names import former_names
 from lamofc_tools.models.activations import block_outputs, extract_features
 from lamofc_tools.models.block_source import BlockSource
-from lamofc_tools.models.caches import ATTENTION, CacheLayout, cache_parameter, find_cache, new_cache
+from lamofc_tools.models.caches import ATTENTION, STATE_SPACE, CacheLayout, cache_parameter, find_cache, new_cache
 from lamofc_tools.models.extraction import (
     ExtractionReport,
     SourceOptions,
@@ -28,6 +28,7 @@ from lamofc_tools.models.substitution import Features, replaced_forward, require
 
 __all__ = [
     "ATTENTION",
+    "STATE_SPACE",
     "BlockSource",
     "CacheLayout",
     "DiffusionSource",

@@ -1,0 +1,50 @@
+"""Sums of g g' over the rows of features, for answers of which a gradient is drawn several times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from lamofc_store.sample import pattern_for, to_tokens
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One pass of a consumer: the features that it read, and what it answered."""
+
+    features: Mapping[str, Tensor]
+    """Tensors that require gradients."""
+    answer: Tensor
+    draws: Iterable[Tensor]
+    """Gradients by the answer, one after another, each of something that is drawn from the answer."""
+    patterns: Mapping[str, str] = field(default_factory=dict)
+    """The pattern of each feature that has not the default one."""
+
+
+@dataclass
+class SquareSums:
+    """The sums of some features, in memory that does not depend on how many readings are added."""
+
+    _sums: dict[str, Tensor] = field(default_factory=dict)
+    _draws: int = 0
+
+    def add(self, reading: Reading) -> None:
+        """Add the gradients of all draws of a reading by its features."""
+        names, leaves = list(reading.features), list(reading.features.values())
+        drawn = list(reading.draws)
+        for by_answer in drawn:
+            found = torch.autograd.grad(reading.answer, leaves, by_answer, retain_graph=True, materialize_grads=True)
+            for name, gradient in zip(names, found, strict=True):
+                self._add_rows(name, to_tokens(gradient, pattern_for(name, gradient.shape, {}, reading.patterns)))
+        self._draws = len(drawn)
+
+    def _add_rows(self, name: str, gradient: Tensor) -> None:
+        rows = gradient.double().cpu()
+        self._sums[name] = self._sums.get(name, 0) + rows.T @ rows
+
+    def means(self, count: int) -> dict[str, Tensor]:
+        """Return the mean of a draw's sum over `count` tokens, float32."""
+        return {name: (total / (count * self._draws)).float() for name, total in self._sums.items()}
