@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from lamofc_codecs import Quality, decode, encode, fit
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer import EncoderSplit, measure_encoder
 from lamofc_tools.models import LoadedModel, ModelInput, find_inputs, open_model
@@ -77,6 +78,20 @@ def test_classes_diverge_as_foretold_and_less_by_shaped_noise(
             foretold[number] += metric.divergence({"layer.1": error})
     torch.testing.assert_close(diverged, foretold, rtol=0.4, atol=0)
     assert diverged[1] < 0.5 * diverged[0]
+
+
+def test_a_fit_by_the_metric_keeps_classes_at_the_same_rate(tmp_path: Path, images: list[ModelInput]) -> None:
+    split = EncoderSplit(opened(tmp_path, "dinov2", classes=True), 1)
+    metric, wanted = measure_encoder(split.loaded, images, 1, draws=16), answers(split, images).log_softmax(-1)
+    features = split.features(split.loaded.inputs(images))
+    samples, diverged = list(features), []
+    for weight in (None, metric.weights()["layer.1"]):
+        options = {} if weight is None else {"weight": weight, "weight_nats": metric.nats}
+        profile = fit("klt", samples, Quality(bpfp=2), waves=False, **options)
+        decoded = decode([record.data for record in encode(samples, profile)], profile)
+        found = answers(split, images, torch.stack(list(decoded)) - features).log_softmax(-1)
+        diverged.append(float((wanted.exp() * (wanted - found)).sum(-1).mean()))
+    assert diverged[1] < 0.7 * diverged[0]
 
 
 @pytest.mark.parametrize("classes", [True, False])

@@ -1,12 +1,13 @@
 """One function measures the metric of every kind of consumer, and says why others have none."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer import cut_passages, measure_consumer, measure_metric
-from lamofc_tools.models import LoadedModel, ModelInput
+from lamofc_tools.models import LoadedModel, ModelInput, model_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 
@@ -22,3 +23,7 @@ def test_what_has_no_metric_is_said(opened: LoadedModel, texts: list[ModelInput]
     with pytest.raises(BadArgument, match="a dict as a consumer") as caught:
         measure_consumer(cast(Any, {}), texts, 1)
     assert "Kimi-Audio" in caught.value.cure
+    with pytest.raises(BadArgument, match="over 0 inputs"):
+        measure_consumer(replace(opened, kind=model_kind("vit")), [], 1)
+    with pytest.raises(BadArgument, match="which reads no texts"):
+        cut_passages(replace(opened, kind=model_kind("vit")), texts)

@@ -11,6 +11,7 @@ those to the original. `measure_consumer` finds the metric of any kind of model:
   likelihood, so that the metric gives no nats but a change relative to their variance.
 """
 
+from lamofc_tools.consumer.closed_form import closed_form_metric
 from lamofc_tools.consumer.diffusion import measure_diffusion
 from lamofc_tools.consumer.encoder import EncoderSplit, measure_encoder
 from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter
@@ -35,6 +36,7 @@ __all__ = [
     "Passages",
     "Split",
     "StateSpaceSplit",
+    "closed_form_metric",
     "cut_passages",
     "find_rotary",
     "measure_consumer",

@@ -15,24 +15,26 @@ from lamofc_tools.consumer.state_space import measure_state_space
 from lamofc_tools.models import STATE_SPACE, DiffusionSource, LoadedModel, ModelInput
 
 
-def measure_consumer(
+def measure_consumer(  # noqa: PLR0913 - options are keywords
     model: LoadedModel | DiffusionSource,
     items: Sequence[ModelInput],
     block: int | None = None,
     *,
     prefix: int = PREFIX,
     continuation: int = CONTINUATION,
+    draws: int = 2,
     seed: int = 0,
 ) -> ModelMetric:
     """Return the metric of a model, or of the rest of it after `block`, counted from zero, over some of its inputs.
 
     Decoders of texts, by attention or by states, answer at a prefix of each text and at its continuation; both lengths
-    concern these alone. Encoders of images and sounds answer by the head that `open_model(..., head=True)` gave them,
-    a speech recogniser by its decoder, and others by their final states. Only a pipeline of diffusers goes without a
-    block: its features are those of its samples.
+    concern these alone. `draws` labels, or sums under random signs, are drawn of each answer; more of them make up for
+    few items. Encoders of images and sounds answer by the head that `open_model(..., head=True)` gave them, a speech
+    recogniser by its decoder, and others by their final states. Only a pipeline of diffusers goes without a block: its
+    features are those of its samples.
     """
     if isinstance(model, DiffusionSource):
-        return measure_diffusion(model, _some(items), block, seed=seed)
+        return measure_diffusion(model, _some(items), block, seed=seed, draws=draws)
     if not isinstance(model, LoadedModel):
         raise BadArgument(
             f"a {type(model).__name__} as a consumer",
@@ -43,11 +45,11 @@ def measure_consumer(
     if model.kind.cache is None:
         decoded = model.has_head and model.config.is_encoder_decoder
         measure = measure_speech if decoded else measure_encoder
-        return measure(model, _some(items), block, seed=seed)
+        return measure(model, _some(items), block, seed=seed, draws=draws)
     passages = cut_passages(model, items, prefix, continuation)
     if model.kind.cache is STATE_SPACE:
-        return measure_state_space(model, passages, block, seed=seed)
-    return measure_metric(model, passages, block, seed=seed)
+        return measure_state_space(model, passages, block, seed=seed, draws=draws)
+    return measure_metric(model, passages, block, seed=seed, draws=draws)
 
 
 def _some(items: Sequence[ModelInput]) -> Sequence[ModelInput]:
