@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lamofc_store.errors import BadArgument
 from lamofc_store.sample import pattern_for, to_tokens
 
 
@@ -32,12 +33,17 @@ class SquareSums:
     _draws: int = 0
 
     def add(self, reading: Reading) -> None:
-        """Add the gradients of all draws of a reading by its features."""
+        """Add the gradients of all draws of a reading; BadArgument if a feature has none."""
         names, leaves = list(reading.features), list(reading.features.values())
         drawn = list(reading.draws)
         for by_answer in drawn:
-            found = torch.autograd.grad(reading.answer, leaves, by_answer, retain_graph=True, materialize_grads=True)
+            found = torch.autograd.grad(reading.answer, leaves, by_answer, retain_graph=True, allow_unused=True)
             for name, gradient in zip(names, found, strict=True):
+                if gradient is None:
+                    raise BadArgument(
+                        f"no gradient of the answer leads to {name!r}, of shape {tuple(reading.features[name].shape)}",
+                        "run the model without kernels that have no backward pass",
+                    )
                 self._add_rows(name, to_tokens(gradient, pattern_for(name, gradient.shape, {}, reading.patterns)))
         self._draws = len(drawn)
 
