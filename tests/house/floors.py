@@ -57,6 +57,7 @@ FLOORS = {
         machine plots torch_checkpoint metrics deprecated_names
         models generate make_tables bench_catalog
         consumer.gradients
+        consumer.media
         consumer
         training_loop
         comparison heads.contract codec_training analysis

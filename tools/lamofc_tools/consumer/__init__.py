@@ -12,14 +12,11 @@ those to the original. `measure_consumer` finds the metric of any kind of model:
 """
 
 from lamofc_tools.consumer.closed_form import closed_form_metric
-from lamofc_tools.consumer.diffusion import measure_diffusion
-from lamofc_tools.consumer.encoder import EncoderSplit, measure_encoder
 from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter
 from lamofc_tools.consumer.fisher import measure_metric
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
 from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.speech import measure_speech
 from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space
 
@@ -29,7 +26,6 @@ __all__ = [
     "PREFIX",
     "Agreement",
     "Decoded",
-    "EncoderSplit",
     "Fidelity",
     "FidelityMeter",
     "ModelMetric",
@@ -40,9 +36,6 @@ __all__ = [
     "cut_passages",
     "find_rotary",
     "measure_consumer",
-    "measure_diffusion",
-    "measure_encoder",
     "measure_metric",
-    "measure_speech",
     "measure_state_space",
 ]

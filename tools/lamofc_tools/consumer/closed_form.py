@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -60,7 +60,7 @@ def closed_form_metric(
 
     with _attention_hooks(split, add), torch.no_grad():
         for names in passages.batches(batch):
-            split.base(input_ids=passages.batch(names), use_cache=False)
+            _base(split)(input_ids=passages.batch(names), use_cache=False)
     means = {name: (total / len(passages.ids)).float() for name, total in sums.items()}
     means[loaded.output_name(block)] = before.float().cpu()
     texts = len(passages.ids)
@@ -76,7 +76,7 @@ def _squares_at_the_end(split: Split, passages: Passages, seed: int, batch: int,
         for hidden, generator in zip(ends, generators_for(names, seed), strict=True):
             leaf = hidden.requires_grad_()
             with torch.enable_grad():
-                normed = cast(nn.Module, split.base.norm)(leaf)
+                normed = _base(split).norm(leaf)
             for drawn in answer_gradients(split, normed.detach(), generator, draws):
                 (rows,) = torch.autograd.grad(normed, leaf, drawn, retain_graph=True)
                 before = before + _mean_squares(rows[1 : passages.prefix])
@@ -89,13 +89,18 @@ def _squares_at_the_end(split: Split, passages: Passages, seed: int, batch: int,
 def _ends(split: Split, ids: Tensor) -> Tensor:
     """Return what the last block leaves, before the last norm, texts x tokens x channels."""
     found: list[Tensor] = []
-    norm = cast(nn.Module, split.base.norm)
+    norm = _base(split).norm
     hook = norm.register_forward_pre_hook(lambda module, arguments: found.append(arguments[0]))
     try:
-        split.base(input_ids=ids, use_cache=False)
+        _base(split)(input_ids=ids, use_cache=False)
     finally:
         hook.remove()
     return found[0]
+
+
+def _base(split: Split) -> Any:
+    """Return the model without the head that makes logits."""
+    return split.loaded.model.base_model
 
 
 def _mean_squares(rows: Tensor) -> Tensor:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_tools.consumer.diffusion import measure_diffusion
-from lamofc_tools.consumer.encoder import measure_encoder
 from lamofc_tools.consumer.fisher import measure_metric
+from lamofc_tools.consumer.gradients import Measurement
+from lamofc_tools.consumer.media import measure_diffusion, measure_encoder, measure_speech
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.speech import measure_speech
 from lamofc_tools.consumer.split import CONTINUATION, PREFIX, cut_passages
 from lamofc_tools.consumer.state_space import measure_state_space
 from lamofc_tools.models import STATE_SPACE, DiffusionSource, LoadedModel, ModelInput
@@ -34,7 +33,7 @@ def measure_consumer(  # noqa: PLR0913 - options are keywords
     features are those of its samples.
     """
     if isinstance(model, DiffusionSource):
-        return measure_diffusion(model, _some(items), block, seed=seed, draws=draws)
+        return _metric(measure_diffusion(model, _some(items), block, seed=seed, draws=draws))
     if not isinstance(model, LoadedModel):
         raise BadArgument(
             f"a {type(model).__name__} as a consumer",
@@ -45,11 +44,15 @@ def measure_consumer(  # noqa: PLR0913 - options are keywords
     if model.kind.cache is None:
         decoded = model.has_head and model.config.is_encoder_decoder
         measure = measure_speech if decoded else measure_encoder
-        return measure(model, _some(items), block, seed=seed, draws=draws)
+        return _metric(measure(model, _some(items), block, seed=seed, draws=draws))
     passages = cut_passages(model, items, prefix, continuation)
     if model.kind.cache is STATE_SPACE:
         return measure_state_space(model, passages, block, seed=seed, draws=draws)
     return measure_metric(model, passages, block, seed=seed, draws=draws)
+
+
+def _metric(measured: Measurement) -> ModelMetric:
+    return ModelMetric(measured.consumer, measured.matrices, measured.tokens, measured.positions)
 
 
 def _some(items: Sequence[ModelInput]) -> Sequence[ModelInput]:

@@ -99,7 +99,7 @@ class Split:
     block: int
 
     def __post_init__(self) -> None:
-        self.require_layout()
+        require_attention(self.loaded)
         last = len(self.loaded.blocks) - 1
         if self.loaded.require_block(self.block) == last:
             raise BadArgument(
@@ -112,14 +112,10 @@ class Split:
         """Name of the rest of the model, `MODEL@BLOCK`."""
         return f"{Path(self.loaded.name).name}@{self.block}"
 
-    def require_layout(self) -> CacheLayout:
-        """Return the states that blocks keep of earlier tokens; BadArgument if this class does not read them."""
-        return require_attention(self.loaded)
-
     @property
     def patterns(self) -> dict[str, str]:
         """The features at the split, each with the pattern that makes it tokens x channels."""
-        states = self.require_layout().states
+        states = require_attention(self.loaded).states
         caches = [f"layer.{number}.{state.feature}" for number in range(self.block + 1) for state in states]
         return dict.fromkeys(caches, CACHE) | {self.loaded.output_name(self.block): _OUTPUT}
 
@@ -132,24 +128,20 @@ class Split:
             for number, tensor in enumerate(tensors)
         }
         named[self.loaded.output_name(self.block)] = outputs[self.block]
-        self._require_all_tokens(named, ids.shape[1])
-        return [{name: value[row : row + 1].clone() for name, value in named.items()} for row in range(len(ids))]
-
-    def _require_all_tokens(self, features: Features, wanted: int) -> None:
-        """Raise BadArgument if the caches hold fewer tokens than the prefix has."""
-        tokens = features[f"layer.0.{self.require_layout().states[0].feature}"].shape[2]
-        if tokens < wanted:
+        tokens = next(iter(states.values()))[0].shape[2]
+        if tokens < ids.shape[1]:
             raise BadArgument(
-                f"{self.loaded.name} keeps keys of {tokens} tokens, and the prefix has {wanted}",
+                f"{self.loaded.name} keeps keys of {tokens} tokens, and the prefix has {ids.shape[1]}",
                 "give a shorter prefix",
             )
+        return [{name: value[row : row + 1].clone() for name, value in named.items()} for row in range(len(ids))]
 
     def run(self, ids: Tensor, prefix: int, samples: Sequence[Features] | None = None) -> Tensor:
         """Return what the last block leaves at every token, texts x tokens x channels.
 
         With `samples`, the features of the prefix of each text, nothing before the split is computed for the prefix.
         """
-        base = self.base
+        base = self._base
         options: dict[str, Any] = {cache_parameter(base): new_cache(self.loaded.config), "use_cache": True}
         with nullcontext() if samples is None else substitute_features(self.loaded, self.block, samples):
             before = base(input_ids=ids[:, :prefix], **options).last_hidden_state
@@ -162,7 +154,7 @@ class Split:
 
         left = BaseModelOutputWithPast(last_hidden_state=hidden[None])
         ids = torch.zeros(1, len(hidden), dtype=torch.int64, device=hidden.device)
-        with replaced_forward(self.base, lambda *arguments, **options: left):
+        with replaced_forward(self._base, lambda *arguments, **options: left):
             logits: Tensor = self.loaded.model(input_ids=ids, use_cache=False).logits[0]
         return logits.float()
 
@@ -171,6 +163,6 @@ class Split:
         return iter(torch.split(hidden, max(1, _LOGITS_AT_ONCE // self.loaded.config.vocab_size)))
 
     @property
-    def base(self) -> nn.Module:
+    def _base(self) -> nn.Module:
         """The model without the head that makes logits."""
         return cast(nn.Module, self.loaded.model.base_model)

@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.consumer.fisher import answer_gradients
 from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.consumer.split import Passages, Split
 from lamofc_tools.models import (
     STATE_SPACE,
-    CacheLayout,
     Features,
     LoadedModel,
+    block_outputs,
     cache_parameter,
     new_cache,
     substitute_features,
@@ -32,19 +32,34 @@ from lamofc_tools.models import (
 class StateSpaceSplit(Split):
     """A state-space model of texts cut after a block, counted from zero."""
 
-    def require_layout(self) -> CacheLayout:
-        """Return the states that blocks keep of earlier tokens; BadArgument if the model is no state-space model."""
+    def __post_init__(self) -> None:
         if self.loaded.kind.cache is not STATE_SPACE:
             raise BadArgument(
                 f"{self.loaded.name} is a {self.loaded.config.model_type}, which keeps no recurrent states",
                 "give a state-space model, such as FalconMamba or Mamba",
             )
-        return STATE_SPACE
+        last = len(self.loaded.blocks) - 1
+        if self.loaded.require_block(self.block) == last:
+            raise BadArgument(
+                f"a split after block {self.block} of {self.loaded.name}, its last one",
+                Hint(f"give a [block] below {last}: no later block would read anything"),
+            )
 
     @property
     def patterns(self) -> dict[str, str]:
         """Empty: all features have the default pattern, states a row for each inner channel."""
         return {}
+
+    def features(self, ids: Tensor) -> list[dict[str, Tensor]]:
+        """Return the features of each text, given its token ids, texts x tokens."""
+        outputs, states = block_outputs(self.loaded, {"input_ids": ids}, [self.block])
+        named = {
+            f"layer.{number}.{state.feature}": tensor
+            for state, tensors in states.items()
+            for number, tensor in enumerate(tensors)
+        }
+        named[self.loaded.output_name(self.block)] = outputs[self.block]
+        return [{name: value[row : row + 1].clone() for name, value in named.items()} for row in range(len(ids))]
 
     def run(self, ids: Tensor, prefix: int, samples: Sequence[Features] | None = None) -> Tensor:
         """Return what the last block leaves at every token, texts x tokens x channels.
@@ -52,16 +67,12 @@ class StateSpaceSplit(Split):
         With `samples`, the features of the prefix of each text, nothing before the split is computed for the prefix.
         The continuation goes through the model token by token: several at once begin with an empty state.
         """
-        options: dict[str, Any] = {cache_parameter(self.base): new_cache(self.loaded.config), "use_cache": True}
+        base = self._base
+        options: dict[str, Any] = {cache_parameter(base): new_cache(self.loaded.config), "use_cache": True}
         with nullcontext() if samples is None else substitute_features(self.loaded, self.block, samples):
-            parts = [self.base(input_ids=ids[:, :prefix], **options).last_hidden_state]
-        parts += [
-            self.base(input_ids=token, **options).last_hidden_state for token in torch.split(ids[:, prefix:], 1, 1)
-        ]
+            parts = [base(input_ids=ids[:, :prefix], **options).last_hidden_state]
+        parts += [base(input_ids=token, **options).last_hidden_state for token in torch.split(ids[:, prefix:], 1, 1)]
         return torch.cat(parts, 1)
-
-    def _require_all_tokens(self, features: Features, wanted: int) -> None:
-        """Accept all: a state is of every token before it."""
 
 
 @torch.enable_grad()
@@ -71,8 +82,8 @@ def measure_state_space(
     """Return the metric of the rest of a state-space model after `block`, counted from zero, over all tokens.
 
     It is made as that of a decoder with attention: `draws` labels at every position of prefix and continuation, which
-    count together as much as each other. The rows of a state are its inner channels, and their matrices are sums over
-    as many rows as a state has for each token.
+    count together as much as each other. The rows of a state are its inner channels; its matrix is the sum over them,
+    shared out among the tokens of a prefix, so that the mean weighted error of its rows foretells the divergence.
     """
     split, sums = StateSpaceSplit(loaded, block), SquareSums()
     for names in passages.batches(batch):

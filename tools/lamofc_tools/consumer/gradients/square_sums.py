@@ -25,6 +25,16 @@ class Reading:
     """The pattern of each feature that has not the default one."""
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """What is measured of a consumer, with the meaning that the fields of a `ModelMetric` have."""
+
+    consumer: str
+    matrices: Mapping[str, Tensor]
+    tokens: int
+    positions: int
+
+
 @dataclass
 class SquareSums:
     """The sums of some features, in memory that does not depend on how many readings are added."""

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamofc_tools.consumer.encoder import EncoderSplit, Inputs
-from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for, label_draws
-from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.gradients import Measurement, Reading, SquareSums, generators_for, label_draws
+from lamofc_tools.consumer.media.encoder import EncoderSplit, Inputs
 from lamofc_tools.models import LoadedModel, ModelInput, cache_parameter
 
 TRANSCRIPT = 24
@@ -27,8 +26,8 @@ def measure_speech(  # noqa: PLR0913 - options are keywords
     batch: int = 4,
     draws: int = 2,
     length: int = TRANSCRIPT,
-) -> ModelMetric:
-    """Return the metric of the rest of an encoder after `block`, counted from zero, and of the decoder that reads it.
+) -> Measurement:
+    """Measure the rest of an encoder after `block`, counted from zero, with the decoder that reads it.
 
     A transcript of each sound of at most `length` tokens is drawn from the model's own answers, from its start token
     on, so that language and task are drawn as well. At each of its tokens up to the end `draws` labels are drawn.
@@ -46,7 +45,7 @@ def measure_speech(  # noqa: PLR0913 - options are keywords
         sums.add(Reading({split.feature: features}, logits, label_draws(logits, generators, draws, answered)))
         tokens += features.shape[0] * features.shape[1]
         positions += int(answered.sum())
-    return ModelMetric(split.consumer, sums.means(tokens), tokens, positions)
+    return Measurement(split.consumer, sums.means(tokens), tokens, positions)
 
 
 @torch.no_grad()

@@ -14,13 +14,13 @@ from torch import Tensor
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.gradients import (
     Deviations,
+    Measurement,
     Reading,
     SquareSums,
     generators_for,
     label_draws,
     sign_draws,
 )
-from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import BlockSource, LoadedModel, ModelInput, block_outputs, substitute_features
 
 Inputs = dict[str, Tensor]
@@ -99,8 +99,8 @@ def measure_encoder(
     seed: int = 0,
     batch: int = 8,
     draws: int = 2,
-) -> ModelMetric:
-    """Return the metric of the rest of an encoder after `block`, counted from zero, over all tokens of some items.
+) -> Measurement:
+    """Measure the rest of an encoder after `block`, counted from zero, over all tokens of some items.
 
     A model with a head gives Fisher matrices, by `draws` labels of each answer. Without a head the answer is what the
     last norm leaves; each of its channels counts relative to its deviation over the items, which takes a pass of its
@@ -122,7 +122,7 @@ def measure_encoder(
         sums.add(Reading({split.feature: features}, answer, drawn, split.patterns))
         tokens += features.numel() // features.shape[split.channel_axis]
     means = sums.means(tokens if deviations is None else deviations.values)
-    return ModelMetric(split.consumer, means, tokens, positions)
+    return Measurement(split.consumer, means, tokens, positions)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout
-from lamofc_tools.consumer import ModelMetric, measure_consumer, measure_diffusion
+from lamofc_tools.consumer import ModelMetric, measure_consumer
 from lamofc_tools.models import DiffusionSource, find_inputs, open_pipeline
 from tests.tools.consumer.noise import errors, stir
 from tests.tools.models import tiny_models
@@ -70,7 +70,7 @@ def assert_foretold(metric: ModelMetric, name: str, rows: Tensor, changed: Calla
 
 @torch.no_grad()
 def test_prompts_and_latents_are_felt_as_foretold(source: DiffusionSource) -> None:
-    metric = measure_diffusion(source, source.items[:1], draws=48)
+    metric = measure_consumer(source, source.items[:1], draws=48)
     (sample,) = source.extract(source.items[:1])
     features = sample.features
     assert set(metric.matrices) == set(features) and metric.nats is None and metric.consumer == "stable"
@@ -90,7 +90,7 @@ def test_prompts_and_latents_are_felt_as_foretold(source: DiffusionSource) -> No
 
 @torch.no_grad()
 def test_hidden_states_are_felt_as_foretold(source: DiffusionSource) -> None:
-    metric = measure_diffusion(source, source.items[:1], 0, draws=32)
+    metric = measure_consumer(source, source.items[:1], 0, draws=32)
     assert metric.consumer == "stable@0"
     (sample,) = source.extract(source.items[:1])
     unbroken = answer(source, sample.features)

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_tools.consumer.gradients import Deviations, Reading, SquareSums, generators_for, sign_draws
-from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.gradients import Deviations, Measurement, Reading, SquareSums, generators_for, sign_draws
 from lamofc_tools.models import DiffusionSource, ModelInput, replaced_forward
 
 _CHANNELS = -3
@@ -44,8 +43,8 @@ Reader = Callable[[ModelInput], Iterator[_Answer]]
 
 def measure_diffusion(
     source: DiffusionSource, items: Sequence[ModelInput], block: int | None = None, *, seed: int = 0, draws: int = 2
-) -> ModelMetric:
-    """Return the metric of a pipeline over some prompts, by random signs; the pipeline runs twice on each prompt.
+) -> Measurement:
+    """Measure a pipeline over some prompts, by random signs; the pipeline runs twice on each prompt.
 
     Without a block the features are those that the pipeline's samples have: prompt embeddings, felt by the guided
     answers of the denoiser at four steps, and latents, felt by the decoded picture. What a ControlNet makes of a prompt
@@ -69,7 +68,7 @@ def measure_diffusion(
                 tokens += answer.values[:, 0].numel()
     means = [total.means(deviations[part].values) for part, total in sums.items()]
     matrices = {name: matrix for found in means for name, matrix in found.items()}
-    return ModelMetric(reader.consumer, matrices, tokens, 0)
+    return Measurement(reader.consumer, matrices, tokens, 0)
 
 
 def _require_block(source: DiffusionSource, block: int) -> int:

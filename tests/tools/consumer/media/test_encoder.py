@@ -8,7 +8,8 @@ import torch
 
 from lamofc_codecs import Quality, decode, encode, fit
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer import EncoderSplit, measure_encoder
+from lamofc_tools.consumer import measure_consumer
+from lamofc_tools.consumer.media import EncoderSplit, measure_encoder
 from lamofc_tools.models import LoadedModel, ModelInput, find_inputs, open_model
 from tests.tools.consumer.noise import errors, stir
 from tests.tools.models import tiny_models
@@ -51,7 +52,7 @@ def test_final_states_move_as_foretold_and_less_by_shaped_noise(
     tmp_path: Path, images: list[ModelInput], kind: str
 ) -> None:
     split = EncoderSplit(opened(tmp_path, kind), 1)
-    metric = measure_encoder(split.loaded, images, 1, draws=16)
+    metric = measure_consumer(split.loaded, images, 1, draws=16)
     unbroken, rows = answers(split, images), split.features(split.loaded.inputs(images)).flatten(0, 1)
     assert metric.tokens == len(rows) and metric.nats is None
     moved = []
@@ -67,7 +68,7 @@ def test_classes_diverge_as_foretold_and_less_by_shaped_noise(
     tmp_path: Path, images: list[ModelInput], kind: str
 ) -> None:
     split = EncoderSplit(opened(tmp_path, kind, classes=True), 1)
-    metric = measure_encoder(split.loaded, images, 1, draws=64)
+    metric = measure_consumer(split.loaded, images, 1, draws=64)
     wanted, rows = answers(split, images).log_softmax(-1), split.features(split.loaded.inputs(images)).flatten(0, 1)
     assert metric.positions == 8 and metric.nats == len(rows) / 16
     diverged, foretold = torch.zeros(2), torch.zeros(2)
@@ -82,7 +83,7 @@ def test_classes_diverge_as_foretold_and_less_by_shaped_noise(
 
 def test_a_fit_by_the_metric_keeps_classes_at_the_same_rate(tmp_path: Path, images: list[ModelInput]) -> None:
     split = EncoderSplit(opened(tmp_path, "dinov2", classes=True), 1)
-    metric, wanted = measure_encoder(split.loaded, images, 1, draws=16), answers(split, images).log_softmax(-1)
+    metric, wanted = measure_consumer(split.loaded, images, 1, draws=16), answers(split, images).log_softmax(-1)
     features = split.features(split.loaded.inputs(images))
     samples, diverged = list(features), []
     for weight in (None, metric.weights()["layer.1"]):
