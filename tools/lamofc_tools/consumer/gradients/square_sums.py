@@ -58,8 +58,8 @@ class SquareSums:
         self._draws = len(drawn)
 
     def _add_rows(self, name: str, gradient: Tensor) -> None:
-        rows = gradient.double().cpu()
-        self._sums[name] = self._sums.get(name, 0) + rows.T @ rows
+        rows = gradient.double()
+        self._sums[name] = self._sums.get(name, 0) + (rows.T @ rows).cpu()
 
     def means(self, count: int) -> dict[str, Tensor]:
         """Return the mean of a draw's sum over `count` tokens, float32."""
