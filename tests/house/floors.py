@@ -56,6 +56,8 @@ FLOORS = {
     "lamofc_tools": """
         machine plots torch_checkpoint metrics deprecated_names read_rates
         models generate make_tables bench_catalog
+        consumer.gradients
+        consumer.media
         consumer
         training_loop
         comparison heads.contract codec_training analysis

@@ -81,3 +81,18 @@ def test_a_metric_survives_a_file(tmp_path: Path) -> None:
     (tmp_path / "no").write_text("no")
     with pytest.raises(SourceError, match="holds no metric"):
         ModelMetric.load(tmp_path / "no")
+
+
+def test_answers_without_likelihood_have_no_nats(tmp_path: Path) -> None:
+    moved = ModelMetric("v@1", {"a": torch.eye(2)}, 30, 0)
+    moved.save(tmp_path / "metric.safetensors")
+    loaded = ModelMetric.load(tmp_path / "metric.safetensors")
+    assert loaded.nats is None and (loaded + moved).nats is None
+    assert loaded.relative_change({"a": torch.ones(5, 2)}) == 2
+    likely = made("m@1", {"a": 1.0}, 30)
+    with pytest.raises(BadArgument, match="v@1 have no likelihood"):
+        moved.divergence({"a": torch.ones(5, 2)})
+    with pytest.raises(BadArgument, match="m@1 are probabilities"):
+        likely.relative_change({"a": torch.ones(5, 2)})
+    with pytest.raises(BadArgument, match="m@1 and v@1: the answers of one have a likelihood"):
+        likely + moved

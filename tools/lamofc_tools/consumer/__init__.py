@@ -1,15 +1,25 @@
-"""The rest of a language model as the consumer of features: what it feels of errors, and what it answers after them.
+"""The rest of a model as the consumer of features: what it feels of errors, and what it answers after them.
 
-In: a model, texts and a block to split it after. Out: the metric of the rest of the model, by which a codec can weigh
-errors; the rotary positions of its keys; and how far its answers to decoded features are from those to the original.
+In: a model, its inputs and a block to split it after. Out: the metric of the rest of the model, by which a codec can
+weigh errors; the rotary positions of its keys; and how far a language model's answers to decoded features are from
+those to the original. `measure_consumer` finds the metric of any kind of model:
+
+- decoders with attention: Fisher matrices of hidden states, keys and values, by labels drawn at every token;
+- state-space models: the same of hidden states and of the states that blocks keep;
+- encoders with a head, as of classes, or with a decoder that reads them, as Whisper: Fisher matrices of hidden states;
+- other encoders, and Stable Diffusion 3: J'J of final states, of the denoiser's answers, or of pictures. These have no
+  likelihood, so that the metric gives no nats but a change relative to their variance.
 """
 
+from lamofc_tools.consumer.closed_form import closed_form_metric
 from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter, FidelityTally
 from lamofc_tools.consumer.fisher import measure_metric
+from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
 from lamofc_tools.consumer.questions import Question, QuestionTally
 from lamofc_tools.consumer.rotary import find_rotary
 from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages, token_ids
+from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space
 
 __all__ = [
     "CONTINUATION",
@@ -25,8 +35,12 @@ __all__ = [
     "Question",
     "QuestionTally",
     "Split",
+    "StateSpaceSplit",
+    "closed_form_metric",
     "cut_passages",
     "find_rotary",
+    "measure_consumer",
     "measure_metric",
+    "measure_state_space",
     "token_ids",
 ]

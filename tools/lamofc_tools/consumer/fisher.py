@@ -77,7 +77,7 @@ def _gradients(
     leaves = [{name: value.requires_grad_() for name, value in sample.items()} for sample in samples]
     prefix = leaves[0][split.loaded.output_name(split.block)].shape[1]
     hidden = split.run(ids, prefix, leaves)
-    by_row = [_answer_gradients(split, row, draw, draws) for row, draw in zip(hidden.detach(), generators, strict=True)]
+    by_row = [answer_gradients(split, row, draw, draws) for row, draw in zip(hidden.detach(), generators, strict=True)]
     wanted = [value for sample in leaves for value in sample.values()]
     balance = torch.ones(hidden.shape[1], 1, device=hidden.device)
     balance[prefix:] = (prefix / (hidden.shape[1] - prefix)) ** 0.5
@@ -86,7 +86,7 @@ def _gradients(
         yield [{name: next(found) for name in sample} for sample in leaves]
 
 
-def _answer_gradients(split: Split, hidden: Tensor, generator: torch.Generator, draws: int) -> list[Tensor]:
+def answer_gradients(split: Split, hidden: Tensor, generator: torch.Generator, draws: int) -> list[Tensor]:
     """Return for each draw the gradient of the labels' log-likelihood by what the last block leaves at positions."""
     gradients: list[list[Tensor]] = [[] for _ in range(draws)]
     for chunk in split.chunks(hidden):

@@ -22,11 +22,13 @@ _KEY = "model_metric"
 
 @dataclass(frozen=True, eq=False)
 class ModelMetric:
-    """The Fisher matrices of a consumer, by feature: E[g g'] over tokens, g the gradient of a log-likelihood.
+    """The matrices of a consumer, by feature: E[g g'] over tokens, g the gradient of something drawn from its answers.
 
-    The labels of the likelihood are drawn from the consumer's own answers. Half of e' M e, summed over tokens and
-    features, is then the Kullback-Leibler divergence in nats that errors e make, to second order and as far as errors
-    of different tokens are independent.
+    Of answers that are probabilities it is the log-likelihood of labels that are drawn from them. M is then a Fisher
+    matrix: half of e' M e, summed over tokens and features, is the Kullback-Leibler divergence in nats that errors e
+    make, to second order and as far as errors of different tokens are independent. Of other answers it is their sum
+    under random signs, each value divided by its deviation. The mean of e' M e over tokens is then the squared change
+    of an answer's values, relative to their variance, and there are no nats.
     """
 
     consumer: str
@@ -36,10 +38,15 @@ class ModelMetric:
     tokens: int
     """Tokens over which the mean is taken."""
     positions: int
-    """Answers that these tokens had a part in, half of them to the continuations."""
+    """Answers that these tokens had a part in, as many to prefixes as to continuations; 0 if none has a likelihood."""
 
     def __add__(self, other: ModelMetric) -> ModelMetric:
         """Pool two metrics over all of their tokens; a consumer does not see a feature that it has no matrix for."""
+        if (self.nats is None) != (other.nats is None):
+            raise BadArgument(
+                f"{self.consumer} and {other.consumer}: the answers of one have a likelihood, those of the other none",
+                "fit one profile for each of them",
+            )
         for name in set(self.matrices) & set(other.matrices):
             if self.matrices[name].shape != other.matrices[name].shape:
                 raise BadArgument(
@@ -73,16 +80,27 @@ class ModelMetric:
         return {name: _root(matrix.double(), floor) for name, matrix in self.matrices.items()}
 
     @property
-    def nats(self) -> float:
-        """Divergence an answer, in nats, of a unit of weighted squared error of a token."""
-        return self.tokens / (2 * self.positions)
+    def nats(self) -> float | None:
+        """Divergence an answer, in nats, of a unit of weighted squared error of a token; None without likelihood."""
+        return self.tokens / (2 * self.positions) if self.positions else None
 
     def divergence(self, errors: Mapping[str, Tensor]) -> float:
         """Return the divergence in nats an answer that is expected of errors, tokens x channels each, of all tokens."""
-        total = sum(
+        if self.nats is None:
+            raise BadArgument(f"the answers of {self.consumer} have no likelihood", "ask for their relative_change")
+        return self._weighted(errors) * self.nats
+
+    def relative_change(self, errors: Mapping[str, Tensor]) -> float:
+        """Return the mean squared change of an answer's values, relative to their variance, expected of errors."""
+        if self.nats is not None:
+            raise BadArgument(f"the answers of {self.consumer} are probabilities", "ask for their divergence")
+        return self._weighted(errors)
+
+    def _weighted(self, errors: Mapping[str, Tensor]) -> float:
+        """Return the mean weighted squared error of a token, summed over features."""
+        return sum(
             float(((e.double() @ self.matrices[name].double()) * e).sum()) / len(e) for name, e in errors.items()
         )
-        return total * self.nats
 
     def save(self, path: Path) -> None:
         """Write the metric to one file of safetensors."""

@@ -69,7 +69,8 @@ def cut_passages(
     """Cut texts to a prefix and its continuation, by the model's tokens; shorter texts are left out."""
     if prefix < 2 or continuation < 2:
         raise BadArgument(f"a prefix of {prefix} tokens and {continuation} after it", "give two or more of each")
-    require_attention(loaded)
+    if loaded.kind.cache is None:
+        raise BadArgument(f"{loaded.name} is a {loaded.config.model_type}, which reads no texts", "give a decoder")
     length = prefix + continuation
     rows = {text.id: token_ids(loaded, text.text) for text in texts}
     ids = {name: row[:length] for name, row in rows.items() if len(row) >= length}

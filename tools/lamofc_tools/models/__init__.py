@@ -7,7 +7,15 @@ files, and the model's answer computed from stored features.
 from lamofc_tools.deprecated_names import former_names
 from lamofc_tools.models.activations import block_outputs, extract_features
 from lamofc_tools.models.block_source import BlockSource
-from lamofc_tools.models.caches import ATTENTION, CacheLayout, cache_parameter, copy_rows, find_cache, new_cache
+from lamofc_tools.models.caches import (
+    ATTENTION,
+    STATE_SPACE,
+    CacheLayout,
+    cache_parameter,
+    copy_rows,
+    find_cache,
+    new_cache,
+)
 from lamofc_tools.models.extraction import (
     RUN_KIND,
     ExtractionReport,
@@ -30,6 +38,7 @@ from lamofc_tools.models.substitution import Features, replaced_forward, require
 __all__ = [
     "ATTENTION",
     "RUN_KIND",
+    "STATE_SPACE",
     "BlockSource",
     "CacheLayout",
     "DiffusionSource",

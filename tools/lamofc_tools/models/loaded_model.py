@@ -43,6 +43,11 @@ class LoadedModel:
         return find_blocks(self.model, getattr(self.config, "num_hidden_layers", None))
 
     @property
+    def has_head(self) -> bool:
+        """Whether an encoder answers, by classes, letters or tokens; those without a head give their final states."""
+        return type(self.model).__name__.endswith(self.kind.heads)
+
+    @property
     def prefix(self) -> int:
         """Number of tokens before the patches: the class token and registers."""
         return 1 + int(getattr(self.config, "num_register_tokens", 0) or 0)
@@ -114,8 +119,12 @@ class LoadedModel:
         return f"{self.prefix}+{height // size}x{width // size}"
 
 
-def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> LoadedModel:
-    """Load a model for inference; without `dtype` it keeps the dtype of its weights."""
+def open_model(name: str, device: str = "cpu", dtype: str | None = None, *, head: bool = False) -> LoadedModel:
+    """Load a model for inference; without `dtype` it keeps the dtype of its weights.
+
+    With `head` the model answers as its checkpoint does, where this has a head: by classes of images, by letters or
+    tokens of sounds. Models of texts always answer.
+    """
     transformers = _import_transformers()
 
     from safetensors import SafetensorError
@@ -127,16 +136,22 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None) -> Load
         reason = (str(error).splitlines() or [""])[0][:200]
         raise NotFound(f"{name} is no model: {reason}", "a folder of save_pretrained, or an id on a hub") from error
     kind = model_kind(config.model_type)
+    architecture = _architecture_with_head(config, kind) if head else None
     try:
-        model = getattr(transformers, kind.model).from_pretrained(name, dtype=torch_dtype)
+        model = getattr(transformers, architecture or kind.model).from_pretrained(name, dtype=torch_dtype)
     except SafetensorError as error:
         raise NotFound(f"{name} holds damaged weights: {error}", "fetch the model again") from error
     model = model.to(device).eval().requires_grad_(False)
-    if kind.cache is None and config.is_encoder_decoder:
+    if kind.cache is None and config.is_encoder_decoder and architecture is None:
         model = model.get_encoder()
     return LoadedModel(
         name, kind, config, device, model, getattr(transformers, kind.preprocessor).from_pretrained(name)
     )
+
+
+def _architecture_with_head(config: Any, kind: ModelKind) -> str | None:
+    """Return the class of a checkpoint's model with its head; None if it has no head that is known here."""
+    return next((name for name in config.architectures or () if name.endswith(kind.heads)), None)
 
 
 def parse_dtype(name: str) -> torch.dtype:

@@ -18,6 +18,8 @@ class ModelKind:
     """Class of transformers that prepares the inputs."""
     model: str = "AutoModel"
     """Class of transformers that loads the model."""
+    heads: tuple[str, ...] = ()
+    """Endings of the names of classes of transformers that have the model with a head that answers."""
     output: str = "layer.{}"
     """Name of the feature after a block; `{}` stands for the block's number."""
     family: str | None = None
@@ -37,6 +39,7 @@ KINDS = (
         inputs="images",
         model_types=("dinov3_vit", "dinov2", "dinov2_with_registers", "vit"),
         preprocessor="AutoImageProcessor",
+        heads=("ForImageClassification",),
         family="dinov3",
         file_key="backbone.blocks.{}",
         patches=True,
@@ -45,12 +48,14 @@ KINDS = (
         inputs="images",
         model_types=("resnet",),
         preprocessor="AutoImageProcessor",
+        heads=("ForImageClassification",),
         pattern="b c h w -> (b h w) c",
     ),
     ModelKind(
         inputs="sounds",
         model_types=("whisper", "wav2vec2", "hubert"),
         preprocessor="AutoFeatureExtractor",
+        heads=("ForConditionalGeneration", "ForCTC"),
     ),
     ModelKind(
         inputs="texts",

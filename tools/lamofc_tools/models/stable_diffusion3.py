@@ -198,4 +198,7 @@ def open_pipeline(name: str, device: str = "cpu", dtype: str | None = None) -> A
     # diffusers loads all other parts in float32, whatever the dtype of their weights
     pipeline = pipeline.to(device, pipeline.text_encoder.dtype if dtype is None else parse_dtype(dtype))
     pipeline.set_progress_bar_config(disable=True)
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            part.requires_grad_(False)
     return pipeline

@@ -139,12 +139,21 @@ class RateOptions:
             "--bpfp", metavar="BITS", help="Read also at most so many bits per feature point (element). Repeatable."
         ),
     ] = None
+    kl: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--kl",
+            metavar="NATS",
+            help="Read also only the layers that this expected divergence in nats needs. Repeatable.",
+        ),
+    ] = None
 
     def qualities(self) -> "list[Quality]":
         """Return the qualities to read at."""
         return [
             *(lamofc.Quality(snr_db=db) for db in self.snr or ()),
             *(lamofc.Quality(bpfp=rate) for rate in self.bpfp or ()),
+            *(lamofc.Quality(kl=nats) for nats in self.kl or ()),
         ]
 
 

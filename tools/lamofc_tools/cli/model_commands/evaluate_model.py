@@ -22,7 +22,7 @@ from lamofc_tools.cli.console import (
 from lamofc_tools.cli.render import rest_of_model
 
 if TYPE_CHECKING:
-    from lamofc_store import Quality, Store
+    from lamofc_store import Store
     from lamofc_tools.evaluation import LanguageModel, ModelPoint
 
 Stores = Annotated[
@@ -30,24 +30,6 @@ Stores = Annotated[
     typer.Argument(metavar="STORE...", help="Stores with features of the model, as `lamofc extract` takes them."),
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
-
-
-@dataclass(frozen=True)
-class ModelRateOptions(RateOptions):
-    """Rates at which stores are read, beside reading everything."""
-
-    kl: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--kl",
-            metavar="NATS",
-            help="Read also only the layers that this divergence of the model's answers needs. Repeatable.",
-        ),
-    ] = None
-
-    def qualities(self) -> "list[Quality]":
-        """Return the qualities to read at."""
-        return [*super().qualities(), *(lamofc.Quality(kl=nats) for nats in self.kl or ())]
 
 
 @dataclass(frozen=True)
@@ -98,7 +80,7 @@ def evaluate_model(
     stores: Stores,
     model: Model,
     evaluating: ModelOptions,
-    rates: ModelRateOptions,
+    rates: RateOptions,
     read_options: ReadOptions,
     out: Output,
 ) -> None:

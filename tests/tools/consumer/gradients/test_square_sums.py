@@ -1,0 +1,62 @@
+"""Sums of squared gradients of drawn labels and of random signs, on linear answers whose squares are known."""
+
+import pytest
+import torch
+
+from lamofc_store.errors import BadArgument
+from lamofc_tools.consumer.gradients import Deviations, Reading, SquareSums, generators_for, label_draws, sign_draws
+
+WEIGHT = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+NAMES = [f"item {number}" for number in range(6)]
+
+
+def read(draws: int, *, signs: bool) -> SquareSums:
+    """Six items of three tokens of four channels, five outputs each."""
+    features = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    answer, generators = features @ WEIGHT.T, generators_for(NAMES, 0)
+    drawn = sign_draws(answer, torch.ones(5), generators, draws) if signs else label_draws(answer, generators, draws)
+    sums = SquareSums()
+    sums.add(Reading({"a": features}, answer, drawn))
+    return sums
+
+
+def test_random_signs_give_squared_jacobians() -> None:
+    torch.testing.assert_close(read(800, signs=True).means(18)["a"], WEIGHT.T @ WEIGHT, rtol=0.1, atol=0.1)
+
+
+def test_drawn_labels_give_fisher_matrices() -> None:
+    features = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(1))
+    chances = (features @ WEIGHT.T).softmax(-1).flatten(0, 1)
+    fisher = sum(WEIGHT.T @ (row.diag() - row[:, None] * row) @ WEIGHT for row in chances) / 18
+    torch.testing.assert_close(read(800, signs=False).means(18)["a"], fisher, rtol=0.1, atol=0.02)
+
+
+def test_answers_that_do_not_count_have_no_gradient() -> None:
+    logits, answered = torch.zeros(6, 3, 5), torch.tensor([True, False, True]).expand(6, 3)
+    (drawn,) = label_draws(logits, generators_for(NAMES, 0), 1, answered)
+    assert (drawn.abs().sum(-1) > 0).equal(answered)
+    torch.testing.assert_close(drawn.sum(-1), torch.zeros(6, 3))
+
+
+def test_patterns_say_which_axis_holds_channels() -> None:
+    features = torch.randn(2, 4, 3, 3, requires_grad=True)
+    sums = SquareSums()
+    sums.add(Reading({"a": features}, features * 2, [torch.ones_like(features)], {"a": "b c h w -> (b h w) c"}))
+    torch.testing.assert_close(sums.means(18)["a"], torch.full((4, 4), 4.0))
+
+
+def test_deviations_are_of_channels_and_constant_ones_count_nothing() -> None:
+    values = torch.stack([torch.arange(8.0).view(2, 2, 2), torch.full((2, 2, 2), 3.0)], 1)
+    deviations = Deviations(-3)
+    for item in values.split(1):
+        deviations.add(item)
+    assert deviations.values == 16
+    scale = deviations.scale(values)
+    assert scale.shape == (2, 1, 1) and scale[1] == 0
+    assert float((values * scale)[:, 0].var(correction=0)) == pytest.approx(1)
+
+
+def test_a_feature_that_nothing_reads_is_an_error() -> None:
+    used, unused = torch.ones(1, 2, requires_grad=True), torch.ones(1, 3, requires_grad=True)
+    with pytest.raises(BadArgument, match=r"leads to 'b', of shape \(1, 3\)"):
+        SquareSums().add(Reading({"a": used, "b": unused}, used * 2, [torch.ones(1, 2)]))

@@ -1,0 +1,70 @@
+"""The rest of a speech recogniser as the consumer of its encoder's states, which its decoder reads by attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lamofc_tools.consumer.gradients import Measurement, Reading, SquareSums, generators_for, label_draws
+from lamofc_tools.consumer.media.encoder import EncoderSplit, Inputs
+from lamofc_tools.models import LoadedModel, ModelInput, cache_parameter
+
+TRANSCRIPT = 24
+"""Tokens of a transcript that is drawn, unless another number is given."""
+
+
+@torch.enable_grad()
+def measure_speech(  # noqa: PLR0913 - options are keywords
+    loaded: LoadedModel,
+    items: Sequence[ModelInput],
+    block: int,
+    *,
+    seed: int = 0,
+    batch: int = 4,
+    draws: int = 2,
+    length: int = TRANSCRIPT,
+) -> Measurement:
+    """Measure the rest of an encoder after `block`, counted from zero, with the decoder that reads it.
+
+    A transcript of each sound of at most `length` tokens is drawn from the model's own answers, from its start token
+    on, so that language and task are drawn as well. At each of its tokens up to the end `draws` labels are drawn.
+    Memory is that of one batch; the result does not depend on the batch.
+    """
+    split, sums = EncoderSplit(loaded, block), SquareSums()
+    tokens = positions = 0
+    for group in split.batches(items, batch):
+        inputs, generators = loaded.inputs(group), generators_for([item.id for item in group], seed)
+        features = split.features(inputs).requires_grad_()
+        transcripts = draw_transcripts(loaded, inputs, generators, length)
+        answered = _before_end(transcripts, loaded.config.eos_token_id)
+        with split.substituted(features):
+            logits = loaded.model(**inputs, decoder_input_ids=transcripts, use_cache=False).logits
+        sums.add(Reading({split.feature: features}, logits, label_draws(logits, generators, draws, answered)))
+        tokens += features.shape[0] * features.shape[1]
+        positions += int(answered.sum())
+    return Measurement(split.consumer, sums.means(tokens), tokens, positions)
+
+
+@torch.no_grad()
+def draw_transcripts(loaded: LoadedModel, inputs: Inputs, generators: Sequence[torch.Generator], length: int) -> Tensor:
+    """Return token ids drawn one after another, sounds x length, each beginning with the start token."""
+    from transformers import DynamicCache, EncoderDecoderCache
+
+    model: Any = loaded.model
+    states = model.get_encoder()(**inputs).last_hidden_state
+    options: dict[str, Any] = {cache_parameter(model): EncoderDecoderCache(DynamicCache(), DynamicCache())}
+    drawn = [torch.full((len(states), 1), loaded.config.decoder_start_token_id, device=states.device)]
+    while len(drawn) < length:
+        logits = model(encoder_outputs=(states,), decoder_input_ids=drawn[-1], use_cache=True, **options).logits
+        chances = logits[:, -1].float().softmax(-1).cpu()
+        tokens = [torch.multinomial(row, 1, generator=own) for row, own in zip(chances, generators, strict=True)]
+        drawn.append(torch.stack(tokens).to(states.device))
+    return torch.cat(drawn, 1)
+
+
+def _before_end(transcripts: Tensor, end: int) -> Tensor:
+    """Return at which tokens the model still answers: those before the first end of the text."""
+    return (transcripts == end).cumsum(1) == 0

@@ -1,0 +1,112 @@
+"""The rest of a state-space model, such as FalconMamba, as the consumer of hidden states and of its own states.
+
+A block keeps no keys of earlier tokens but one recurrent state and the last inputs of its convolution, whatever the
+length of the prefix. Only the tokens that continue the prefix read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lamofc_store.errors import BadArgument, Hint
+from lamofc_tools.consumer.fisher import answer_gradients
+from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
+from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.split import Passages, Split
+from lamofc_tools.models import (
+    STATE_SPACE,
+    Features,
+    LoadedModel,
+    block_outputs,
+    cache_parameter,
+    new_cache,
+    substitute_features,
+)
+
+
+class StateSpaceSplit(Split):
+    """A state-space model of texts cut after a block, counted from zero."""
+
+    def __post_init__(self) -> None:
+        if self.loaded.kind.cache is not STATE_SPACE:
+            raise BadArgument(
+                f"{self.loaded.name} is a {self.loaded.config.model_type}, which keeps no recurrent states",
+                "give a state-space model, such as FalconMamba or Mamba",
+            )
+        last = len(self.loaded.blocks) - 1
+        if self.loaded.require_block(self.block) == last:
+            raise BadArgument(
+                f"a split after block {self.block} of {self.loaded.name}, its last one",
+                Hint(f"give a [block] below {last}: no later block would read anything"),
+            )
+
+    @property
+    def patterns(self) -> dict[str, str]:
+        """Empty: all features have the default pattern, states a row for each inner channel."""
+        return {}
+
+    def features(self, ids: Tensor) -> list[dict[str, Tensor]]:
+        """Return the features of each text, given its token ids, texts x tokens."""
+        outputs, states = block_outputs(self.loaded, {"input_ids": ids}, [self.block])
+        named = {
+            f"layer.{number}.{state.feature}": tensor
+            for state, tensors in states.items()
+            for number, tensor in enumerate(tensors)
+        }
+        named[self.loaded.output_name(self.block)] = outputs[self.block]
+        return [{name: value[row : row + 1].clone() for name, value in named.items()} for row in range(len(ids))]
+
+    def run(self, ids: Tensor, prefix: int, samples: Sequence[Features] | None = None) -> Tensor:
+        """Return what the last block leaves at every token, texts x tokens x channels.
+
+        With `samples`, the features of the prefix of each text, nothing before the split is computed for the prefix.
+        The continuation goes through the model token by token: several at once begin with an empty state.
+        """
+        base = self._base
+        options: dict[str, Any] = {cache_parameter(base): new_cache(self.loaded.config), "use_cache": True}
+        with nullcontext() if samples is None else substitute_features(self.loaded, self.block, samples):
+            parts = [base(input_ids=ids[:, :prefix], **options).last_hidden_state]
+        parts += [base(input_ids=token, **options).last_hidden_state for token in torch.split(ids[:, prefix:], 1, 1)]
+        return torch.cat(parts, 1)
+
+
+@torch.enable_grad()
+def measure_state_space(
+    loaded: LoadedModel, passages: Passages, block: int, *, seed: int = 0, batch: int = 4, draws: int = 2
+) -> ModelMetric:
+    """Return the metric of the rest of a state-space model after `block`, counted from zero, over all tokens.
+
+    It is made as that of a decoder with attention: `draws` labels at every position of prefix and continuation, which
+    count together as much as each other. The rows of a state are its inner channels; its matrix is the sum over them,
+    shared out among the tokens of a prefix, so that the mean weighted error of its rows foretells the divergence.
+    """
+    split, sums = StateSpaceSplit(loaded, block), SquareSums()
+    for names in passages.batches(batch):
+        # states are updated in place, and what a step needs of the former one is copied
+        with torch.autograd.graph.allow_mutation_on_saved_tensors():
+            sums.add(_reading(split, passages, names, generators_for(names, seed), draws))
+    tokens = passages.prefix * len(passages.ids)
+    return ModelMetric(split.consumer, sums.means(tokens), tokens, 2 * tokens)
+
+
+def _reading(
+    split: StateSpaceSplit,
+    passages: Passages,
+    names: Sequence[str],
+    generators: Sequence[torch.Generator],
+    draws: int,
+) -> Reading:
+    """Run the rest of the model on the features of some texts, batched."""
+    ids, prefix = passages.batch(names), passages.prefix
+    samples = split.features(ids[:, :prefix])
+    features = {name: torch.cat([sample[name] for sample in samples]).requires_grad_() for name in samples[0]}
+    hidden = split.run(ids, prefix, [features])
+    balance = torch.ones(hidden.shape[1], 1, device=hidden.device)
+    balance[prefix:] = (prefix / (hidden.shape[1] - prefix)) ** 0.5
+    by_row = [answer_gradients(split, row, own, draws) for row, own in zip(hidden.detach(), generators, strict=True)]
+    return Reading(features, hidden, [torch.stack(rows) * balance for rows in zip(*by_row, strict=True)])
