@@ -5,6 +5,14 @@ results and exceptions.
 """
 
 from lamofc_tools.cli.console import tensor_files
+from lamofc_tools.cli.console.consumer_options import (
+    ConsumerOptions,
+    SourceConsumerOptions,
+    for_consumer,
+    require_consumer,
+    require_klt,
+    with_codec_options,
+)
 from lamofc_tools.cli.console.errors import CORRUPT, CliError, error_of
 from lamofc_tools.cli.console.flatten import flatten_options
 from lamofc_tools.cli.console.options import (
@@ -44,6 +52,7 @@ __all__ = [
     "Bar",
     "CliError",
     "CodingOptions",
+    "ConsumerOptions",
     "Device",
     "DryRun",
     "FeatureGlobs",
@@ -57,6 +66,7 @@ __all__ = [
     "ReadOptions",
     "RunStore",
     "SampleId",
+    "SourceConsumerOptions",
     "SourceOptions",
     "SourcePath",
     "StoreUrl",
@@ -66,14 +76,18 @@ __all__ = [
     "error_of",
     "file_name",
     "flatten_options",
+    "for_consumer",
     "has_colour",
     "json_rows",
     "load_profile",
     "parse_json_pairs",
     "parse_patterns",
     "print_error",
+    "require_consumer",
     "require_folder",
+    "require_klt",
     "resolve_device",
     "table",
     "tensor_files",
+    "with_codec_options",
 ]

@@ -144,6 +144,10 @@ class SourceOptions:
         """Open the source: it is listed, and not yet read."""
         return lamofc.sources.open(path, self.format, features=tuple(self.feature or ()))
 
+    def whole_source(self, path: str) -> "Source":
+        """Open the source with all of its features."""
+        return lamofc.sources.open(path, self.format)
+
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of the store's methods."""
         return {
@@ -178,6 +182,14 @@ class CodingOptions:
     ] = None
     max_error: Annotated[
         float | None, typer.Option("--max-error", help="Code so that no element has a larger error.")
+    ] = None
+    kl: Annotated[
+        float | None,
+        typer.Option(
+            "--kl",
+            metavar="NATS",
+            help="Code at this expected divergence of the answers of the model of --for-model, in nats.",
+        ),
     ] = None
     qp: Annotated[int | None, typer.Option("--qp", help="Code vvc or hevc at this quantisation parameter.")] = None
     lossless: Annotated[
@@ -218,6 +230,7 @@ class CodingOptions:
                 "bpfp": ("--bpfp", self.bpfp),
                 "step": ("--step", self.step),
                 "max_error": ("--max-error", self.max_error),
+                "kl": ("--kl", self.kl),
                 "qp": ("--qp", self.qp),
                 "lossless": ("--lossless", self.lossless or None),
             }
