@@ -109,8 +109,10 @@ def test_features_that_the_model_cannot_read_are_named(opened: LoadedModel, text
         split.prefix_of(lacking, 9)
     with pytest.raises(BadArgument, match=r"'layer\.1\.output' is 1 x 20 x 31; .* has 1 x tokens x 32 there"):
         split.prefix_of({**features, "layer.1.output": features["layer.1.output"][..., 1:]}, 9)
+    late = {**features, "layer.0.k_cache": features["layer.0.k_cache"][:, :, 1:]}
+    assert split.is_whole({**features, "other": torch.ones(3, 3)}) and not split.is_whole(late)
     with pytest.raises(BadArgument, match="features of 19 and of 20 tokens"):
-        split.prefix_of({**features, "layer.0.k_cache": features["layer.0.k_cache"][:, :, 1:]}, 9)
+        split.prefix_of(late, 9)
     with pytest.raises(BadArgument, match="no text from which to learn"):
         measure_metric_of_features(opened, [], 1)
 
@@ -126,3 +128,5 @@ def test_texts_of_several_lengths_are_cut_to_one_that_most_have(
     assert list(passages.ids) == [f"text {number}" for number in range(2, 7)]
     assert (passages.prefix, passages.length) == (17, 22)
     assert list(usual_passages(opened, texts, 3).ids) == ["text 1", "text 2", "text 3"]
+    long = [ModelInput(text.id, text.path, " ".join([text.text] * 5)) for text in texts]
+    assert usual_passages(opened, long).prefix == (63 if opened.config.model_type == "gemma3_text" else 88)

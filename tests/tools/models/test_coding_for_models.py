@@ -55,6 +55,7 @@ def test_an_extraction_codes_for_the_rest_of_the_model(lamofc: Lamofc, model: st
     with lamofc_store.open(str(place)) as store:
         ((profile, quality),) = store.sql("SELECT profile, quality FROM profiles").fetchall()
         config = store.profiles[profile].config
+        assert store.sql("SELECT config->>'consumer' FROM profiles").fetchall() == [("llama@1",)]
         assert store["t3", "layer.0.k_cache"].shape == (1, 2, 39, 8)
     assert [name for name, _ in config["parts"]] == FEATURES and quality == "kl=0.05"
     assert config["consumer"] == "llama@1" and config["weight_nats"] == 0.5
@@ -82,6 +83,10 @@ def test_what_the_user_says_of_an_extraction_goes_first(lamofc: Lamofc, model: s
     assert all("consumer" not in config and ("rotary" in config) == ("k_cache" in f[0]) for f, _, config in rows)
     err, rows = profiles("plain", "--block", 1, "--plain")
     assert err == "" and {row[1] for row in rows} == {"snr_db=15"} and not any("rotary" in row[2] for row in rows)
+    for name in ("plain", "snr"):
+        err, again = profiles(name, "--block", 1, *(("--snr", 9) if name == "snr" else ()))
+        assert ("coding without regard to what reads the features, as" in err) == (name == "plain")
+        assert len(again) == 5 and len(err.splitlines()) == (name == "plain")
     err, rows = profiles("last", "--no-caches")
     assert err == "" and [row[0] for row in rows] == [["layer.3.output"]]
     err, rows = profiles("alone", "--block", 1, "--no-caches", "--kl", 0.2)
@@ -149,6 +154,7 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
             "lamofc extract",
         ),
         ((*fit, "--for-model", reader, "--codec", "uniform"), "codec 'uniform', which knows no", "or code with klt"),
+        ((*fit, "--for-model", reader, "--option", "weight=a"), "beside other weights", "give one of them"),
         ((*fit, "--for-model", tmp_path / "no.metric"), "holds no metric of a model", "ModelMetric.save"),
         ((*fit, "--for-model", tmp_path / "wide"), "32 channels, and 33 for wide@1", "name the model"),
         ((*fit, "--for-model", tmp_path / "other"), "'layer.0.k_cache', which gpt@1 does not read", "give --snr"),

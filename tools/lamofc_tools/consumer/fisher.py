@@ -115,7 +115,10 @@ class _Fisher:
     def metric(self) -> ModelMetric:
         """Return the metric of all that was added."""
         if not self._texts:
-            raise BadArgument(f"no text from which to learn what {self.split.consumer} feels", "give 16 or more")
+            raise BadArgument(
+                f"no text from which to learn what {self.split.consumer} feels",
+                "give samples of two tokens or more, with the keys of each",
+            )
         if not self._tokens:
             raise BadArgument(
                 f"sink_ratio={self._sink_ratio} leaves no token of {self._texts} texts", "give a larger one"

@@ -69,7 +69,8 @@ def cut_passages(
 def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int = TEXTS) -> Passages:
     """Cut at most `count` texts of any lengths to one length, which three quarters of the first ones have.
 
-    Prefix and continuation are as long as usual, or shortened alike. BadArgument if texts are too few or too short.
+    Prefix and continuation are as long as usual, or shortened alike; a window holds the prefix. BadArgument if texts
+    are too few or too short.
     """
     tried = texts[: count + count // 3]
     lengths = {text.id: loaded.length(text) for text in tried}
@@ -81,6 +82,7 @@ def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int 
             f" {loaded.name} feels",
             f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens",
         )
-    prefix = length * PREFIX // (PREFIX + CONTINUATION)
+    window = getattr(loaded.config, "sliding_window", None) or PREFIX + 1
+    prefix = min(length * PREFIX // (PREFIX + CONTINUATION), window - 1)
     long = [text for text in tried if lengths[text.id] >= length]
     return cut_passages(loaded, long[:count], prefix, length - prefix)

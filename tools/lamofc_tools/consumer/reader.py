@@ -58,13 +58,19 @@ class Consumer:
 
     @classmethod
     def of_features(cls, loaded: LoadedModel, block: int, source: Source, count: int = TEXTS) -> Consumer:
-        """Return the rest of a model after a block, which reads the features of a source there."""
+        """Return the rest of a model after a block, which reads the features of a source there.
+
+        Samples of which a window has kept the last tokens alone teach nothing of it, and are passed over.
+        """
+
+        split = Split(loaded, block)
 
         def measure() -> ModelMetric:
-            samples = ((sample.id, sample.features) for sample in _readable(source))
-            return measure_metric_of_features(loaded, islice(samples, count), block)
+            whole = (sample for sample in _readable(source) if split.is_whole(sample.features))
+            samples = ((sample.id, sample.features) for sample in islice(whole, count))
+            return measure_metric_of_features(loaded, samples, block)
 
-        return cls._rest(Split(loaded, block), f"{_at_most(count, source)} samples", measure)
+        return cls._rest(split, f"{_at_most(count, source)} samples", measure)
 
     @classmethod
     def _rest(cls, split: Split, learned_from: str, measure: Callable[[], ModelMetric]) -> Consumer:

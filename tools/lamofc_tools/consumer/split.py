@@ -86,6 +86,12 @@ class Split:
         """Shape of each feature of a text of two tokens."""
         return _feature_shapes(self.loaded, [self.block], caches=True)
 
+    def is_whole(self, features: Features) -> bool:
+        """Whether the features of a sample are of as many tokens each, which the caches of a window may not be."""
+        return (
+            len({value.shape[-2] for name, value in features.items() if name in self.patterns and value.dim() > 1}) < 2
+        )
+
     def prefix_of(self, features: Features, tokens: int) -> dict[str, Tensor]:
         """Return what a sample holds of its first tokens, in the model's dtype: all features at the split.
 
@@ -101,7 +107,7 @@ class Split:
         if len(lengths) > 1:
             raise BadArgument(
                 f"a sample has features of {min(lengths)} and of {max(lengths)} tokens",
-                "give samples of shorter texts, which the model's window holds whole",
+                "give samples of shorter texts, of which the model's window holds every token",
             )
         return {
             name: value.narrow(_token_axis(value.shape), 0, min(tokens, *lengths)).detach().clone().to(dtype)

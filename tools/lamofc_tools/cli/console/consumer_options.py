@@ -81,7 +81,7 @@ class ConsumerOptions:
 
 
 def _open_model(name: str) -> "LoadedModel":
-    """Load a model on a GPU if there is one; on the CPU in float32, in which it computes gradients fastest."""
+    """Load a model: on a GPU, if there is one, in the dtype of its weights; on the CPU in float32."""
     import torch
 
     from lamofc_tools.models import open_model

@@ -133,8 +133,8 @@ def extract(
             skip = extracting.on_error != "stop"
             report = extract_to_files(source, Path(target), extracting.files, skip=skip, progress=bar.update)
         else:
-            options = storing.applied(storing.options() | extracting.ingest_options(), source, out)
             with storing.open(target, "a") as store:
+                options = storing.applied(storing.options() | extracting.ingest_options(), source, store, out)
                 report = extract_to_store(source, store, progress=bar.update, **options)
     document = {"model": model, "out": target, "features": source.features, **asdict(report)}
     out.show({**document, "seconds": time.monotonic() - started}, analysis.extraction)

@@ -1,5 +1,6 @@
 """Coding of extracted features for the model that reads on: what `lamofc extract` adds to the options of an ingest."""
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from lamofc_tools.cli.console import (
 )
 
 if TYPE_CHECKING:
+    from lamofc_store import Store
     from lamofc_tools.consumer import Consumer
     from lamofc_tools.models import BlockSource, ModelSource
 
@@ -30,7 +32,7 @@ class ExtractConsumerOptions(ConsumerOptions):
         typer.Option("--plain", help="Code the features of a language model without regard to what reads them."),
     ] = False
 
-    def applied(self, options: dict[str, Any], source: "ModelSource", out: Output) -> dict[str, Any]:
+    def applied(self, options: dict[str, Any], source: "ModelSource", store: "Store", out: Output) -> dict[str, Any]:
         """Return options with all that coding for the model adds to them."""
         decoder = _decoder_source(source)
         if self.for_model:
@@ -39,17 +41,28 @@ class ExtractConsumerOptions(ConsumerOptions):
             require_consumer(options, "extract a language model, without --plain")
             return options
         turned = _without_positions(options, decoder, out)
-        if not self.for_model and not _is_left_open(options, decoder):
+        if self.for_model:
+            return _coded_for(turned, self._reader(decoder, out), decoder, out)
+        left_open, begun = _is_left_open(options, decoder), _as_begun(options, turned, store, decoder)
+        if begun is not None:
+            if left_open or begun is not turned:
+                out.note(f"coding without regard to what reads the features, as {store.url} has them already")
+            return begun
+        if not left_open:
             require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
             return turned
+        return self._for_the_rest(turned, decoder, out)
+
+    def _for_the_rest(self, options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
+        """Add what coding for the rest of the model takes; a note says why, where it cannot be measured."""
         try:
             consumer = self._reader(decoder, out)
         except BadArgument as error:
-            if self.for_model or options["quality"] is not None:
+            if options["quality"] is not None:
                 raise
             out.note(f"coding without regard to what reads the features: {error}")
-            return turned
-        return _coded_for(turned, consumer, decoder, out)
+            return options
+        return _coded_for(options, consumer, decoder, out)
 
     def _check(self, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
         """Refuse --for-model where it can have no effect."""
@@ -76,6 +89,27 @@ def _decoder_source(source: "ModelSource") -> "BlockSource | None":
     from lamofc_tools.models import ATTENTION, BlockSource
 
     return source if isinstance(source, BlockSource) and source.loaded.kind.cache is ATTENTION else None
+
+
+def _as_begun(
+    options: dict[str, Any], turned: dict[str, Any], store: "Store", decoder: "BlockSource"
+) -> dict[str, Any] | None:
+    """Return the options, with or without rotary positions, by which a store codes any of the features already.
+
+    None where it codes none of them, or for a consumer, or where a divergence is asked for.
+    """
+    quality = options["quality"]
+    configs = [] if quality is not None and quality.kind == "kl" else _configs(store, decoder)
+    if not configs or any("consumer" in config for config in configs):
+        return None
+    return turned if any("rotary" in config for config in configs) else options
+
+
+def _configs(store: "Store", decoder: "BlockSource") -> list[dict[str, Any]]:
+    """Return the configurations of the profiles by which a store codes any of the features, alone or in groups."""
+    rows = store.sql("SELECT features, config FROM profiles WHERE codec = ?", [DEFAULT_CODEC]).fetchall()
+    named = [({name for joined in features for name in joined.split("+")}, config) for features, config in rows]
+    return [json.loads(config) for names, config in named if names & set(decoder.features)]
 
 
 def _is_left_open(options: dict[str, Any], decoder: "BlockSource") -> bool:
