@@ -120,6 +120,22 @@ def test_features_are_fitted_and_stored_for_a_model(lamofc: Lamofc, model: str, 
     assert ran.code == 0 and len(list((tmp_path / "r").iterdir())) == 3, ran.err
 
 
+def test_hidden_states_alone_are_fitted_for_several_models(lamofc: Lamofc, model: str, tmp_path: Path) -> None:
+    texts = str(long_texts(tmp_path / "texts.jsonl", 12))
+    source = open_source(model, texts, SourceOptions(blocks=[1], caches=False, dtype="float32"))
+    extract_to_files(source, tmp_path / "hidden", "npz")
+    command = ("fit", tmp_path / "hidden", "-o", tmp_path / "p.safetensors", "--metric", tmp_path / "metric")
+    ModelMetric("other@1", {"layer.1.output": torch.eye(32)}, 12, 24).save(tmp_path / "other")
+    ran = lamofc(*command, "--for-model", f"{model}@1", "--for-model", tmp_path / "other")
+    assert ran.code == 0 and "feels: 12 samples" in ran.err
+    config = Profile.load(tmp_path / "p.safetensors").config
+    assert config["consumer"] == "llama@1 + other@1" and "parts" not in config
+    kept = ModelMetric.load(tmp_path / "metric")
+    assert list(kept.matrices) == ["layer.1.output"] and kept.consumer == config["consumer"]
+    ran = lamofc(*command, "--for-model", tmp_path / "other", "--for-model", f"{model}@1")
+    assert "holds the metric of llama@1 + other@1, not of other@1 + llama@1" in ran.err
+
+
 def test_rotary_positions_are_named_by_hand(lamofc: Lamofc, model: str, files: Path, tmp_path: Path) -> None:
     command = ("fit", files, "-o", tmp_path / "p.safetensors", "--feature", "layer.0.k_cache", "--snr", 9)
     assert lamofc(*command, "--rotary", "*.k_cache=10000,neighbours").code == 0
