@@ -5,10 +5,11 @@ from lamofc_catalog.columns import widen
 from lamofc_catalog.errors import BadQuery, CatalogError, SchemaConflict, translated
 from lamofc_catalog.merging import merge
 from lamofc_catalog.rows import read_rows, write_rows
-from lamofc_catalog.schemas import COMMITS, PROFILES, RESERVED, TABLES
+from lamofc_catalog.schemas import COMMITS, CONFIGS, PROFILES, RESERVED, TABLES
 
 __all__ = [
     "COMMITS",
+    "CONFIGS",
     "PROFILES",
     "RESERVED",
     "TABLES",

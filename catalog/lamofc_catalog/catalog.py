@@ -55,7 +55,8 @@ class Catalog:
 
     `files` maps a table to local paths of rows files in commit order. `gone`, `commits` and `profiles` have the schemas
     TABLES["gone"], COMMITS and PROFILES; absent nullable columns are null. `commits` may be a function: the first
-    query that reads the log calls it. `columns` is the store-wide schema of the user's sample columns; without it, the
+    query that reads the log calls it, and so it does `configs`, which gives configurations of profiles, with the schema
+    CONFIGS. `columns` is the store-wide schema of the user's sample columns; without it, the
     files determine it.
     """
 
@@ -66,9 +67,12 @@ class Catalog:
         gone: pa.Table,
         commits: pa.Table | Callable[[], pa.Table],
         profiles: pa.Table,
+        configs: Callable[[], pa.Table] | None = None,
         columns: pa.Schema | None = None,
     ) -> None:
-        self._contents = Contents.of(files, gone=gone, commits=commits, profiles=profiles, columns=columns)
+        self._contents = Contents.of(
+            files, gone=gone, commits=commits, profiles=profiles, configs=configs, columns=columns
+        )
         self._database = Database(self._contents)
 
     def __enter__(self) -> Self:

@@ -115,6 +115,9 @@ PROFILES = pa.schema(
     ]
 )
 
+CONFIGS = pa.schema([pa.field("profile", pa.string(), False), pa.field("config", pa.string())])
+"""Configurations of profiles that PROFILES leaves out."""
+
 COMMITS = pa.schema(
     [
         pa.field("n", pa.int64(), False),

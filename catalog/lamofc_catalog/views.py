@@ -15,7 +15,7 @@ import pyarrow as pa
 from lamofc_catalog.footers import Footer, footer
 from lamofc_catalog.merging import stored_schema, user_columns
 from lamofc_catalog.rows import FOLDED
-from lamofc_catalog.schemas import COMMITS, POSITION, PROFILES, SAMPLES, conform
+from lamofc_catalog.schemas import COMMITS, CONFIGS, POSITION, PROFILES, SAMPLES, conform
 from lamofc_catalog.tombstones import Tombstones
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Contents:
     profiles: pa.Table
     commits: Callable[[], pa.Table]
     """The log, read at the first call."""
+    configs: Callable[[], pa.Table]
+    """Configurations of profiles, read at the first call."""
 
     @staticmethod
     def of(
@@ -52,6 +54,7 @@ class Contents:
         gone: pa.Table,
         commits: pa.Table | Callable[[], pa.Table],
         profiles: pa.Table,
+        configs: Callable[[], pa.Table] | None,
         columns: pa.Schema | None,
     ) -> Contents:
         """Read the footers of all files, and complete every table and every column of the log's tables."""
@@ -65,6 +68,7 @@ class Contents:
             tombstones={table: Tombstones(gone, table) for table in FILE_TABLES},
             profiles=conform(profiles, PROFILES, "profiles"),
             commits=cache(lambda: conform(commits() if callable(commits) else commits, COMMITS, "commits")),
+            configs=cache(lambda: conform(CONFIGS.empty_table() if configs is None else configs(), CONFIGS, "configs")),
         )
 
     @property
@@ -80,8 +84,8 @@ class Contents:
 def create_database(contents: Contents) -> duckdb.DuckDBPyConnection:
     """Create an in-memory database with all views. It downloads nothing and reads no Python variable.
 
-    The view `commits` exists, but its table stored.commits does not: queries that read it raise
-    `duckdb.CatalogException` until `create_log` has been called.
+    The views `commits` and `profiles` exist, but the tables stored.commits and stored.configs do not: queries that read
+    these raise `duckdb.CatalogException` until `create_log` has been called.
     """
     import duckdb
 
@@ -97,18 +101,21 @@ def create_database(contents: Contents) -> duckdb.DuckDBPyConnection:
     connection.execute("CREATE SCHEMA stored")
     _create_table(connection, "profiles", contents.profiles)
     _create_table(connection, "commits", COMMITS.empty_table())
+    _create_table(connection, "configs", CONFIGS.empty_table())
     for table in FILE_TABLES:
         _create_stored_view(connection, contents, table)
     for view in _IN_ORDER:
         connection.execute(_sql(view))
     _create_samples_view(connection, contents)
     connection.execute("DROP TABLE stored.commits")
+    connection.execute("DROP TABLE stored.configs")
     return connection
 
 
 def create_log(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
-    """Create the table stored.commits, which the views `commits` and `profiles` read."""
+    """Create the tables stored.commits and stored.configs, which the views `commits` and `profiles` read."""
     _create_table(connection, "commits", contents.commits())
+    _create_table(connection, "configs", contents.configs())
 
 
 def lock(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:

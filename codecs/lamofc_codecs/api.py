@@ -70,8 +70,10 @@ def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:
 
 def recorded_options(codec: str, options: Mapping[str, object], features: Sequence[str] = ()) -> dict[str, object]:
     """Return the part of a profile's config that these options determine, each key with its value."""
-    config, keys = options_of(codec, options, features).to_json(), codec_class(codec).options.config_keys
-    return {key: config.get(key) for option in options for key in keys.get(option, (option,))}
+    options_class = codec_class(codec).options
+    compared, keys = options_class.compared(options, features), options_class.config_keys
+    config = options_of(codec, compared, features).to_json()
+    return {key: config.get(key) for option in compared for key in keys.get(option, (option,))}
 
 
 def encode(

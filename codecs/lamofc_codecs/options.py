@@ -46,6 +46,11 @@ class Options:
         """Return the options for these features, where an option differs from feature to feature."""
         return self
 
+    @classmethod
+    def compared(cls, options: Mapping[str, Any], features: Sequence[str]) -> Mapping[str, Any]:
+        """Return the options that a profile of these features must have been fitted with, to be taken for them."""
+        return options
+
     def targets(self, qualities: tuple[str, ...]) -> tuple[str, ...]:
         """Return the targets of the codec that these options allow."""
         return qualities

@@ -1,11 +1,12 @@
 """A snapshot as the tables of a catalog."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lamofc_store.commits import log, row_objects
+from lamofc_store.commits import log, profile_objects, row_objects
 from lamofc_store.commits.changes import column_schema
 from lamofc_store.commits.commit import Commit
 from lamofc_store.commits.snapshot import Snapshot
@@ -24,6 +25,7 @@ def open_catalog(storage: Storage, snapshot: Snapshot) -> "Catalog":
         gone=row_objects.tombstones(storage, snapshot),
         commits=lambda: commit_table(storage, snapshot.n),
         profiles=profile_table(snapshot),
+        configs=lambda: config_table(storage, snapshot),
         columns=column_schema(snapshot.columns),
     )
 
@@ -68,6 +70,15 @@ def profile_table(snapshot: Snapshot) -> "pa.Table":
         }
         rows.setdefault(entry.id, row)["features"].append(entry.feature)
     return pa.Table.from_pylist(list(rows.values()), schema=PROFILES)
+
+
+def config_table(storage: Storage, snapshot: Snapshot) -> "pa.Table":
+    """Build a table of the configurations of all profiles, from the beginnings of their files."""
+    from lamofc_catalog import CONFIGS
+
+    found = profile_objects.read_configs(storage, sorted({entry.id for entry in snapshot.profiles.values()}))
+    rows = [{"profile": identity, "config": json.dumps(config, sort_keys=True)} for identity, config in found.items()]
+    return pa.Table.from_pylist(rows, schema=CONFIGS)
 
 
 def rows_of_segment(catalog: "Catalog", segment: str) -> "pa.Table":

@@ -1,16 +1,20 @@
 """Profiles in a store: content-addressed objects, each read once."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from lamofc_store.commits.commit import ProfileEntry
 from lamofc_store.commits.snapshot import Snapshot
 from lamofc_store.errors import CorruptStore
-from lamofc_store.storage import Storage, paths
+from lamofc_store.storage import Range, Storage, paths
 
 if TYPE_CHECKING:
     from lamofc_codecs import Profile
+
+_HEADER_BYTES, _MAX_HEADER_BYTES = 1 << 15, 1 << 20
+"""Bytes of a profile's file that are read for its header at first, and at most."""
 
 
 class Profiles(Mapping[str, "Profile"]):
@@ -51,6 +55,25 @@ class Profiles(Mapping[str, "Profile"]):
         if profile.id not in self._loaded:
             self._storage.write(paths.profile(profile.id), profile.data)
         self._loaded[profile.id] = profile
+
+
+def read_configs(storage: Storage, identities: Sequence[str]) -> dict[str, Any]:
+    """Read the configurations of profiles from the headers of their files; a damaged profile is left out."""
+    starts = storage.read_ranges([Range(paths.profile(identity), 0, _HEADER_BYTES) for identity in identities])
+    lengths = [int.from_bytes(start[:8], "little") + 8 for start in starts]
+    longer = [at for at, length in enumerate(lengths) if _HEADER_BYTES < length <= _MAX_HEADER_BYTES]
+    whole = storage.read_ranges([Range(paths.profile(identities[at]), 0, lengths[at]) for at in longer])
+    headers = {**dict(enumerate(starts)), **dict(zip(longer, whole, strict=True))}
+    found = ((identity, _config(headers[at][8 : lengths[at]])) for at, identity in enumerate(identities))
+    return {identity: config for identity, config in found if config is not None}
+
+
+def _config(header: bytes) -> Any:
+    """Return the configuration in the header of a profile's file; None where there is none."""
+    try:
+        return json.loads(json.loads(header)["__metadata__"]["lamofc"])["config"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def entry_for(profile: "Profile", feature: str, quality: str) -> ProfileEntry:

@@ -87,6 +87,14 @@ def test_profiles_name_the_commit_that_brought_them(catalog: Catalog) -> None:
     assert catalog.sql('SELECT profile, "commit" FROM profiles ORDER BY 1').fetchall() == [("p", 1), ("q", None)]
 
 
+def test_profiles_have_configurations_of_their_own_or_given_ones(open_catalog: Callable[..., Catalog]) -> None:
+    profiles = pa.table({"profile": ["p", "q", "r"], "config": ["{}", None, None]})
+    configs = pa.table({"profile": ["p", "q"], "config": ['{"a": 1}', '{"a": 2}']})
+    catalog = open_catalog({}, profiles=profiles, configs=lambda: configs)
+    query = "SELECT profile, config FROM profiles ORDER BY 1"
+    assert catalog.sql(query).fetchall() == [("p", "{}"), ("q", '{"a": 2}'), ("r", None)]
+
+
 def test_a_wrong_name_stays_wrong(catalog: Catalog) -> None:
     for _ in range(2):
         with pytest.raises(BadQuery, match="recrods"):

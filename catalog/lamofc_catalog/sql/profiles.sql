@@ -1,4 +1,5 @@
--- Profiles of the store, by their id. The commit that first named a profile is looked up in the log.
+-- Profiles of the store, by their id. The commit that first named a profile is looked up in the log,
+-- its configuration in its file.
 CREATE VIEW profiles AS
 WITH first_commits AS (
     SELECT
@@ -16,6 +17,7 @@ SELECT
     p.bytes,
     coalesce(p."commit", first_commits.n) AS "commit",
     p.quality,
-    p.config
+    coalesce(p.config, configs.config) AS config
 FROM stored.profiles AS p
-LEFT JOIN first_commits ON p.profile = first_commits.profile;
+LEFT JOIN first_commits ON p.profile = first_commits.profile
+LEFT JOIN stored.configs AS configs ON p.profile = configs.profile;

@@ -1,12 +1,14 @@
 """The log as SQL: read by the queries that need it and by no others."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lamofc_store as lamofc
-from lamofc_store.commits import log
+from lamofc_codecs import Profile
+from lamofc_store.commits import log, profile_objects
 from lamofc_store.errors import SchemaConflict
 
 
@@ -55,6 +57,16 @@ def test_every_profile_names_its_commit(tmp_path: Path, make_samples: Any) -> No
         (row,) = (dict(zip(relation.columns, values, strict=True)) for values in relation.fetchall())
         brought = [commit["n"] for commit in store.log() if row["profile"] in commit["profiles"]]
         assert [row["commit"]] == brought
+        assert json.loads(row["config"]) == dict(store.profiles[row["profile"]].config)
+
+
+def test_configurations_are_read_from_headers_of_any_length(tmp_path: Path) -> None:
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        short, long = (Profile("klt", {"levels": count, "text": "x" * count}, {}) for count in (3, 1 << 16))
+        for profile in (short, long):
+            store.profiles.add(profile)  # type: ignore[attr-defined]
+        found = profile_objects.read_configs(store.storage, [short.id, long.id])
+        assert found == {profile.id: dict(profile.config) for profile in (short, long)}
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, (0.5,)])

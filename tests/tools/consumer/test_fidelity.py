@@ -93,7 +93,7 @@ def test_caches_are_felt_by_the_continuation_alone(opened: LoadedModel, texts: l
 
 
 def test_splits_that_answer_nothing_are_refused(opened: LoadedModel, texts: list[ModelInput], tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match="its last one"):
+    with pytest.raises(BadArgument, match="whose last one is 3"):
         Split(opened, 3)
     with pytest.raises(BadArgument, match="no text of 46 tokens: the longest of 7 has 26"):
         cut_passages(opened, texts, 40, 6)

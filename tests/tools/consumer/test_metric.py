@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.errors import BadArgument, NotFound, SourceError
 from lamofc_tools.consumer import (
     FidelityMeter,
     ModelMetric,
@@ -13,6 +13,8 @@ from lamofc_tools.consumer import (
     cut_passages,
     find_rotary,
     measure_metric,
+    measure_metric_of_features,
+    usual_passages,
 )
 from lamofc_tools.models import LoadedModel, ModelInput
 
@@ -96,3 +98,50 @@ def test_answers_without_likelihood_have_no_nats(tmp_path: Path) -> None:
         likely.relative_change({"a": torch.ones(5, 2)})
     with pytest.raises(BadArgument, match="m@1 and v@1: the answers of one have a likelihood"):
         likely + moved
+
+
+def test_features_without_their_texts_tell_the_same(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    """The model's own continuations stand for those of the texts; samples have lengths of their own."""
+    split = Split(opened, 1)
+    samples = [(text.id, split.features(opened.inputs([text])["input_ids"])[0]) for text in texts]
+    metric = measure_metric_of_features(opened, samples, 1, prefix=24, continuation=8, draws=8)
+    tokens = sum(min(24, 20 + number) for number in range(7))
+    assert (metric.tokens, metric.positions) == (tokens - 7, 2 * tokens)
+    assert metric.rotary == {name: found for name, found in find_rotary(opened).items() if name in metric.matrices}
+    wanted = measure_metric(opened, cut_passages(opened, texts, 12, 8), 1, draws=8)
+    for name, matrix in wanted.matrices.items():
+        assert float(metric.matrices[name].trace()) == pytest.approx(float(matrix.trace()), rel=0.5), name
+    hidden = [(name, {"layer.1.output": features["layer.1.output"].bfloat16()}) for name, features in samples]
+    alone = measure_metric_of_features(opened, hidden, 1)
+    assert list(alone.matrices) == ["layer.1.output"] and alone.positions == sum(20 + number for number in range(7))
+
+
+def test_features_that_the_model_cannot_read_are_named(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    split = Split(opened, 1)
+    (features,) = split.features(opened.inputs(texts[:1])["input_ids"])
+    lacking = {name: value for name, value in features.items() if name != "layer.0.v_cache"}
+    with pytest.raises(NotFound, match=r"no 'layer\.0\.v_cache' to put back"):
+        split.prefix_of(lacking, 9)
+    with pytest.raises(BadArgument, match=r"'layer\.1\.output' is 1 x 20 x 31; .* has 1 x tokens x 32 there"):
+        split.prefix_of({**features, "layer.1.output": features["layer.1.output"][..., 1:]}, 9)
+    late = {**features, "layer.0.k_cache": features["layer.0.k_cache"][:, :, 1:]}
+    assert split.is_whole({**features, "other": torch.ones(3, 3)}) and not split.is_whole(late)
+    with pytest.raises(BadArgument, match="features of 19 and of 20 tokens"):
+        split.prefix_of(late, 9)
+    with pytest.raises(BadArgument, match="no text from which to learn"):
+        measure_metric_of_features(opened, [], 1)
+
+
+def test_texts_of_several_lengths_are_cut_to_one_that_most_have(
+    opened: LoadedModel, texts: list[ModelInput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadArgument, match="7 texts, the longest of 26 tokens, tell too little"):
+        usual_passages(opened, texts)
+    monkeypatch.setattr("lamofc_tools.consumer.passages._FEWEST_TEXTS", 2)
+    monkeypatch.setattr("lamofc_tools.consumer.passages._FEWEST_TOKENS", 21)
+    passages = usual_passages(opened, texts)
+    assert list(passages.ids) == [f"text {number}" for number in range(2, 7)]
+    assert (passages.prefix, passages.length) == (17, 22)
+    assert list(usual_passages(opened, texts, 3).ids) == ["text 1", "text 2", "text 3"]
+    long = [ModelInput(text.id, text.path, " ".join([text.text] * 5)) for text in texts]
+    assert usual_passages(opened, long).prefix == (63 if opened.config.model_type == "gemma3_text" else 88)

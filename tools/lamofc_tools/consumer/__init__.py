@@ -13,19 +13,24 @@ those to the original. `measure_consumer` finds the metric of any kind of model:
 
 from lamofc_tools.consumer.closed_form import closed_form_metric
 from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter, FidelityTally
-from lamofc_tools.consumer.fisher import measure_metric
+from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
+from lamofc_tools.consumer.passages import CONTINUATION, PREFIX, TEXTS, Passages, cut_passages, usual_passages
 from lamofc_tools.consumer.questions import Question, QuestionTally
+from lamofc_tools.consumer.reader import USUAL_KL, Consumer
 from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages, token_ids
+from lamofc_tools.consumer.split import Split, feature_channels, token_ids
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space
 
 __all__ = [
     "CONTINUATION",
     "FLOOR",
     "PREFIX",
+    "TEXTS",
+    "USUAL_KL",
     "Agreement",
+    "Consumer",
     "Decoded",
     "Fidelity",
     "FidelityMeter",
@@ -38,9 +43,12 @@ __all__ = [
     "StateSpaceSplit",
     "closed_form_metric",
     "cut_passages",
+    "feature_channels",
     "find_rotary",
     "measure_consumer",
     "measure_metric",
+    "measure_metric_of_features",
     "measure_state_space",
     "token_ids",
+    "usual_passages",
 ]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from zlib import crc32
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.passages import CONTINUATION, PREFIX, Passages
 from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.split import Passages, Split
-from lamofc_tools.models import LoadedModel
+from lamofc_tools.consumer.split import Split
+from lamofc_tools.models import Features, LoadedModel
 
 
 @torch.enable_grad()
@@ -38,22 +38,94 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     whose feature after the block is longer than that many times the median token's. Memory is that of one batch;
     the result does not depend on the batch.
     """
-    split, rotary = Split(loaded, block), find_rotary(loaded)
-    sums: dict[str, Tensor] = {}
-    tokens = 0
+    fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
     for names in passages.batches(batch):
         ids = passages.batch(names)
-        samples = split.features(ids[:, : passages.prefix])
-        kept = [_kept_tokens(sample[loaded.output_name(block)][0], sink_ratio) for sample in samples]
-        tokens += sum(int(mask.sum()) for mask in kept)
-        generators = [torch.Generator().manual_seed(crc32(name.encode(), seed)) for name in names]
-        for gradients in _gradients(split, ids, samples, generators, draws):
+        samples = fisher.split.features(ids[:, : passages.prefix])
+        fisher.add(samples, ids, [_generator(name, seed) for name in names])
+    return fisher.metric()
+
+
+@torch.enable_grad()
+def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
+    loaded: LoadedModel,
+    samples: Iterable[tuple[str, Features]],
+    block: int,
+    *,
+    prefix: int = PREFIX,
+    continuation: int = CONTINUATION,
+    seed: int = 0,
+    draws: int = 2,
+    sink_ratio: float | None = None,
+) -> ModelMetric:
+    """Return the same metric from features at the split, each sample with its id, of texts that need not be there.
+
+    Samples may have any lengths; their first `prefix` tokens count. The model continues each by tokens of its own
+    drawing. Samples without caches, of which the hidden state alone is known, are not continued: only answers to
+    the prefix count, and only the hidden state has a matrix.
+    """
+    fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
+    for name, features in samples:
+        sample, generator = fisher.split.prefix_of(features, prefix), _generator(name, seed)
+        tokens = sample[loaded.output_name(block)].shape[1]
+        if tokens < 2:
+            continue
+        ids = torch.zeros(1, tokens, dtype=torch.int64, device=loaded.device)
+        if len(sample) > 1:
+            ids = torch.cat([ids, fisher.split.generate(sample, continuation, generator)], 1)
+        fisher.add([sample], ids, [generator])
+    return fisher.metric()
+
+
+def _generator(name: str, seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(crc32(name.encode(), seed))
+
+
+class _Fisher:
+    """Sums of squared gradients over the tokens of prefixes."""
+
+    def __init__(self, split: Split, draws: int, sink_ratio: float | None) -> None:
+        self.split, self._draws, self._sink_ratio = split, draws, sink_ratio
+        self._rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
+        self._sums: dict[str, Tensor] = {}
+        self._texts = self._tokens = self._answers = 0
+
+    def add(self, samples: Sequence[Mapping[str, Tensor]], ids: Tensor, generators: Sequence[torch.Generator]) -> None:
+        """Add texts, given the features of their prefixes and the token ids of prefix and continuation."""
+        outputs = [sample[self.split.loaded.output_name(self.split.block)] for sample in samples]
+        kept = [_kept_tokens(output[0], self._sink_ratio) for output in outputs]
+        prefix = outputs[0].shape[1]
+        self._texts += len(samples)
+        self._tokens += sum(int(mask.sum()) for mask in kept)
+        self._answers += (1 + (ids.shape[1] > prefix)) * prefix * len(samples)
+        for gradients in _gradients(self.split, ids, prefix, samples, (generators, self._draws)):
             for by_feature, mask in zip(gradients, kept, strict=True):
-                _add_squares(sums, _by_token(by_feature, split, rotary), mask)
-    if not tokens:
-        raise BadArgument(f"sink_ratio={sink_ratio} leaves no token of {len(passages.ids)} texts", "give a larger one")
-    means = {name: (total / (tokens * draws)).float() for name, total in sums.items()}
-    return ModelMetric(split.consumer, means, tokens, 2 * passages.prefix * len(passages.ids))
+                for name, rows in self._by_token(by_feature).items():
+                    self._sums[name] = self._sums.get(name, 0) + rows[mask].T @ rows[mask]
+
+    def _by_token(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return gradients as tokens x channels, those by keys for keys without their rotation."""
+        patterns = self.split.patterns
+        rows = {name: rearrange(value, patterns[name]).double().cpu() for name, value in gradients.items()}
+        return {
+            name: self._rotary[name].turned(value, back=True) if name in self._rotary else value
+            for name, value in rows.items()
+        }
+
+    def metric(self) -> ModelMetric:
+        """Return the metric of all that was added."""
+        if not self._texts:
+            raise BadArgument(
+                f"no text from which to learn what {self.split.consumer} feels",
+                "give samples of two tokens or more, with the keys of each",
+            )
+        if not self._tokens:
+            raise BadArgument(
+                f"sink_ratio={self._sink_ratio} leaves no token of {self._texts} texts", "give a larger one"
+            )
+        means = {name: (total / (self._tokens * self._draws)).float() for name, total in self._sums.items()}
+        rotary = {name: turn for name, turn in self._rotary.items() if name in means}
+        return ModelMetric(self.split.consumer, means, self._tokens, self._answers, rotary)
 
 
 def _kept_tokens(output: Tensor, sink_ratio: float | None) -> Tensor:
@@ -69,18 +141,18 @@ def _kept_tokens(output: Tensor, sink_ratio: float | None) -> Tensor:
 def _gradients(
     split: Split,
     ids: Tensor,
+    prefix: int,
     samples: Sequence[Mapping[str, Tensor]],
-    generators: Sequence[torch.Generator],
-    draws: int,
+    labels: tuple[Sequence[torch.Generator], int],
 ) -> Iterator[list[dict[str, Tensor]]]:
-    """Yield for each draw the gradient of each sample's log-likelihood by each of its features."""
+    """Yield for each draw of labels the gradient of each sample's log-likelihood by each of its features."""
+    generators, draws = labels
     leaves = [{name: value.requires_grad_() for name, value in sample.items()} for sample in samples]
-    prefix = leaves[0][split.loaded.output_name(split.block)].shape[1]
     hidden = split.run(ids, prefix, leaves)
     by_row = [answer_gradients(split, row, draw, draws) for row, draw in zip(hidden.detach(), generators, strict=True)]
     wanted = [value for sample in leaves for value in sample.values()]
-    balance = torch.ones(hidden.shape[1], 1, device=hidden.device)
-    balance[prefix:] = (prefix / (hidden.shape[1] - prefix)) ** 0.5
+    balance = torch.ones(hidden.shape[1], 1, device=hidden.device, dtype=hidden.dtype)
+    balance[prefix:] = (prefix / max(1, hidden.shape[1] - prefix)) ** 0.5
     for by_hidden in zip(*by_row, strict=True):
         found = iter(torch.autograd.grad(hidden, wanted, torch.stack(by_hidden) * balance, retain_graph=True))
         yield [{name: next(found) for name in sample} for sample in leaves]
@@ -97,15 +169,3 @@ def answer_gradients(split: Split, hidden: Tensor, generator: torch.Generator, d
             likelihood = logs.gather(1, labels[:, None]).sum()
             found.append(torch.autograd.grad(likelihood, leaf, retain_graph=True)[0])
     return [torch.cat(parts) for parts in gradients]
-
-
-def _by_token(gradients: Mapping[str, Tensor], split: Split, rotary: Mapping[str, Rotary]) -> dict[str, Tensor]:
-    """Return gradients as tokens x channels, those by keys for keys without their rotation."""
-    rows = {name: rearrange(gradients[name], pattern).double().cpu() for name, pattern in split.patterns.items()}
-    return {name: rotary[name].turned(value, back=True) if name in rotary else value for name, value in rows.items()}
-
-
-def _add_squares(sums: dict[str, Tensor], rows: Mapping[str, Tensor], kept: Tensor) -> None:
-    for name, gradient in rows.items():
-        counted = gradient[kept]
-        sums[name] = sums.get(name, 0) + counted.T @ counted

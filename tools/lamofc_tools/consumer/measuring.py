@@ -9,7 +9,7 @@ from lamofc_tools.consumer.fisher import measure_metric
 from lamofc_tools.consumer.gradients import Measurement
 from lamofc_tools.consumer.media import measure_diffusion, measure_encoder, measure_speech
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.split import CONTINUATION, PREFIX, cut_passages
+from lamofc_tools.consumer.passages import CONTINUATION, PREFIX, cut_passages
 from lamofc_tools.consumer.state_space import measure_state_space
 from lamofc_tools.models import STATE_SPACE, DiffusionSource, LoadedModel, ModelInput
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from lamofc_codecs import Rotary, UnsupportedInput
 from lamofc_store.errors import BadArgument, SourceError
 
 FLOOR = 0.02
@@ -39,6 +40,8 @@ class ModelMetric:
     """Tokens over which the mean is taken."""
     positions: int
     """Answers that these tokens had a part in, as many to prefixes as to continuations; 0 if none has a likelihood."""
+    rotary: Mapping[str, Rotary] = field(default_factory=dict)
+    """Rotation of the keys that are rotated, by feature."""
 
     def __add__(self, other: ModelMetric) -> ModelMetric:
         """Pool two metrics over all of their tokens; a consumer does not see a feature that it has no matrix for."""
@@ -54,6 +57,11 @@ class ModelMetric:
                     f" and {len(other.matrices[name])} for {other.consumer}",
                     "add metrics of the same features",
                 )
+            if self.rotary.get(name) != other.rotary.get(name):
+                raise BadArgument(
+                    f"{name!r} is rotated otherwise for {self.consumer} than for {other.consumer}",
+                    "add metrics of models that read the same features",
+                )
         tokens = self.tokens + other.tokens
         names = list(dict.fromkeys([*self.matrices, *other.matrices]))
         parts = [(metric.tokens / tokens, metric.matrices) for metric in (self, other)]
@@ -64,6 +72,7 @@ class ModelMetric:
             {name: torch.as_tensor(matrix).float() for name, matrix in pooled.items()},
             tokens,
             self.positions + other.positions,
+            {**self.rotary, **other.rotary},
         )
 
     @property
@@ -73,6 +82,7 @@ class ModelMetric:
         for name in sorted(self.matrices):
             digest.update(name.encode())
             digest.update(self.matrices[name].contiguous().numpy().tobytes())
+            digest.update(repr(self.rotary.get(name)).encode())
         return digest.hexdigest()[:16]
 
     def weights(self, floor: float = FLOOR) -> dict[str, Tensor]:
@@ -104,7 +114,8 @@ class ModelMetric:
 
     def save(self, path: Path) -> None:
         """Write the metric to one file of safetensors."""
-        about = {"consumer": self.consumer, "tokens": self.tokens, "positions": self.positions}
+        rotary = {name: rotation.to_json() for name, rotation in self.rotary.items()}
+        about = {"consumer": self.consumer, "tokens": self.tokens, "positions": self.positions, "rotary": rotary}
         tensors = {name: matrix.contiguous() for name, matrix in self.matrices.items()}
         save_file(tensors, path, {_KEY: json.dumps(about)})
 
@@ -115,11 +126,12 @@ class ModelMetric:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})[_KEY])
                 matrices = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        except (OSError, SafetensorError, KeyError) as error:
+            rotary = {name: Rotary.from_json(stored) for name, stored in about.get("rotary", {}).items()}
+            return cls(about["consumer"], matrices, about["tokens"], about["positions"], rotary)
+        except (OSError, SafetensorError, KeyError, ValueError, UnsupportedInput) as error:
             raise SourceError(
                 f"{path} holds no metric of a model: {error}", "give a file of ModelMetric.save"
             ) from error
-        return cls(about["consumer"], matrices, about["tokens"], about["positions"])
 
 
 def _root(matrix: Tensor, floor: float) -> Tensor:

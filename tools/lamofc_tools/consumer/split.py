@@ -6,16 +6,18 @@ read its caches of keys and values.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.errors import BadArgument
 from lamofc_store.sources import CACHE
 from lamofc_tools.models import (
     ATTENTION,
@@ -27,57 +29,13 @@ from lamofc_tools.models import (
     cache_parameter,
     new_cache,
     replaced_forward,
+    require_feature,
     substitute_features,
 )
 
 _LOGITS_AT_ONCE = 1 << 23
 """Most logits that are held at a time."""
-PREFIX = 192
-"""Tokens of a text whose features are coded, unless another number is given."""
-CONTINUATION = 48
-"""Tokens after the prefix that read its caches, unless another number is given."""
 _OUTPUT = "b t c -> (b t) c"
-
-
-@dataclass(frozen=True)
-class Passages:
-    """Token ids of texts of one length: a prefix, whose features are coded, and the tokens after it."""
-
-    ids: Mapping[str, Tensor]
-    """The token ids of each text, by its id."""
-    prefix: int
-    """Number of tokens of the prefix."""
-
-    @property
-    def length(self) -> int:
-        """Number of tokens of prefix and continuation."""
-        return len(next(iter(self.ids.values())))
-
-    def batches(self, size: int) -> Iterator[list[str]]:
-        """Yield the ids of texts that go through the model together."""
-        names = list(self.ids)
-        return (names[start : start + size] for start in range(0, len(names), size))
-
-    def batch(self, names: Sequence[str]) -> Tensor:
-        """Return the token ids of some texts, texts x tokens."""
-        return torch.stack([self.ids[name] for name in names])
-
-
-def cut_passages(
-    loaded: LoadedModel, texts: Sequence[ModelInput], prefix: int = PREFIX, continuation: int = CONTINUATION
-) -> Passages:
-    """Cut texts to a prefix and its continuation, by the model's tokens; shorter texts are left out."""
-    if prefix < 2 or continuation < 2:
-        raise BadArgument(f"a prefix of {prefix} tokens and {continuation} after it", "give two or more of each")
-    if loaded.kind.cache is None:
-        raise BadArgument(f"{loaded.name} is a {loaded.config.model_type}, which reads no texts", "give a decoder")
-    length = prefix + continuation
-    rows = {text.id: token_ids(loaded, text.text) for text in texts}
-    ids = {name: row[:length] for name, row in rows.items() if len(row) >= length}
-    if not ids:
-        longest = max(map(len, rows.values()), default=0)
-        raise BadArgument(f"no text of {length} tokens: the longest of {len(rows)} has {longest}", "give longer texts")
-    return Passages(ids, prefix)
 
 
 def token_ids(loaded: LoadedModel, text: str) -> Tensor:
@@ -106,10 +64,10 @@ class Split:
     def __post_init__(self) -> None:
         require_attention(self.loaded)
         last = len(self.loaded.blocks) - 1
-        if self.loaded.require_block(self.block) == last:
+        if not 0 <= self.block < last:
             raise BadArgument(
-                f"a split after block {self.block} of {self.loaded.name}, its last one",
-                Hint(f"give a [block] below {last}: no later block would read anything"),
+                f"a split after block {self.block} of {self.loaded.name}, whose last one is {last}",
+                f"give a block from 0 to {last - 1}, which a later one reads",
             )
 
     @property
@@ -129,14 +87,63 @@ class Split:
         caches = [f"layer.{number}.{state.feature}" for number in range(self.block + 1) for state in states]
         return dict.fromkeys(caches, CACHE) | {self.output: _OUTPUT}
 
+    @cached_property
+    def channels(self) -> dict[str, int]:
+        """Channels of each feature at the split."""
+        return feature_channels(self.loaded, [self.block])
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of each feature of a text of two tokens."""
+        return _feature_shapes(self.loaded, [self.block], caches=True)
+
+    def is_whole(self, features: Features) -> bool:
+        """Whether the features of a sample are of as many tokens each, which the caches of a window may not be."""
+        return (
+            len({value.shape[-2] for name, value in features.items() if name in self.patterns and value.dim() > 1}) < 2
+        )
+
+    def prefix_of(self, features: Features, tokens: int) -> dict[str, Tensor]:
+        """Return what a sample holds of its first tokens, in the model's dtype: all features at the split.
+
+        Of a sample without any cache this is the hidden state alone. BadArgument for features of another model.
+        """
+        dtype = next(self.loaded.model.parameters()).dtype
+        wanted = list(self.patterns)
+        if not any(name in features for name in wanted if name != self.output):
+            wanted = [self.output]
+        given = {name: require_feature(features, name) for name in wanted}
+        for name, value in given.items():
+            self._check_shape(name, value)
+        lengths = {value.shape[_token_axis(value.shape)] for value in given.values()}
+        if len(lengths) > 1:
+            raise BadArgument(
+                f"a sample has features of {min(lengths)} and of {max(lengths)} tokens",
+                "give samples of shorter texts, of which the model's window holds every token",
+            )
+        return {
+            name: value.narrow(_token_axis(value.shape), 0, min(tokens, *lengths)).detach().clone().to(dtype)
+            for name, value in given.items()
+        }
+
+    def _check_shape(self, name: str, value: Tensor) -> None:
+        """Refuse a feature whose shape differs from the model's own by more than the number of tokens."""
+        expected = list(self._shapes[name])
+        axis = _token_axis(expected)
+        found = list(value.shape)
+        if len(found) != len(expected) or any(
+            found[place] != size for place, size in enumerate(expected) if place != axis
+        ):
+            words = " x ".join("tokens" if place == axis else str(size) for place, size in enumerate(expected))
+            raise BadArgument(
+                f"{name!r} is {' x '.join(map(str, found))}; {self.loaded.name} has {words} there",
+                "give features of this model, or name the model that they are of",
+            )
+
     def features(self, ids: Tensor) -> list[dict[str, Tensor]]:
         """Return the features of each text, given its token ids, texts x tokens."""
         outputs, states = block_outputs(self.loaded, {"input_ids": ids}, [self.block])
-        named = {
-            f"layer.{number}.{state.feature}": tensor
-            for state, tensors in states.items()
-            for number, tensor in enumerate(tensors)
-        }
+        named = _by_name(states)
         named[self.output] = outputs[self.block]
         tokens = next(iter(states.values()))[0].shape[2]
         if tokens < ids.shape[1]:
@@ -149,24 +156,28 @@ class Split:
     def run(self, ids: Tensor, prefix: int, samples: Sequence[Features] | None = None) -> Tensor:
         """Return what the last block leaves at every token, texts x tokens x channels.
 
-        With `samples`, the features of the prefix of each text, nothing before the split is computed for the prefix.
+        With `samples`, the features of the prefix of each text, nothing before the split is computed for the prefix,
+        whose token ids do not matter then. Caches are read only where tokens follow the prefix.
         """
-        before, cache = self.begin(ids[:, :prefix], samples)
-        return torch.cat([before, self.go_on(ids[:, prefix:], cache)], 1)
+        before, cache = self.begin(ids[:, :prefix], samples, continued=ids.shape[1] > prefix)
+        return before if cache is None else torch.cat([before, self.go_on(ids[:, prefix:], cache)], 1)
 
-    def begin(self, ids: Tensor, samples: Sequence[Features] | None = None) -> tuple[Tensor, Any]:
+    def begin(
+        self, ids: Tensor, samples: Sequence[Features] | None = None, *, continued: bool = True
+    ) -> tuple[Tensor, Any]:
         """Return what the last block leaves at every token of the prefixes, and the caches that tokens after them read.
 
-        With `samples`, the features of each text, nothing before the split is computed.
+        With `samples`, the features of each text, nothing before the split is computed; unless tokens follow, there are
+        no caches.
         """
-        cache = new_cache(self.loaded.config)
+        cache = new_cache(self.loaded.config) if continued else None
         with nullcontext() if samples is None else substitute_features(self.loaded, self.block, samples):
             return self.go_on(ids, cache), cache
 
     def go_on(self, ids: Tensor, cache: Any) -> Tensor:
         """Return what the last block leaves at further tokens, which read the caches and are added to them."""
         base = self._base
-        options: dict[str, Any] = {cache_parameter(base): cache, "use_cache": True}
+        options = {"use_cache": False} if cache is None else {cache_parameter(base): cache, "use_cache": True}
         hidden: Tensor = base(input_ids=ids, **options).last_hidden_state
         return hidden
 
@@ -179,6 +190,18 @@ class Split:
         while len(tokens) < count:
             tokens.append(self.logits(self.go_on(tokens[-1][:, None], cache)[:, -1]).argmax(-1))
         return torch.stack(tokens, 1)
+
+    @torch.no_grad()
+    def generate(self, sample: Features, tokens: int, generator: torch.Generator) -> Tensor:
+        """Return tokens, 1 x tokens, by which the model itself continues a prefix: each is drawn from its answer."""
+        ids = torch.zeros(1, sample[self.output].shape[1], dtype=torch.int64, device=self.loaded.device)
+        hidden, cache = self.begin(ids, [sample])
+        drawn: list[Tensor] = []
+        while len(drawn) < tokens:
+            hidden = self.go_on(drawn[-1], cache) if drawn else hidden
+            likelihood = self.logits(hidden[0, -1:]).softmax(-1).cpu()
+            drawn.append(torch.multinomial(likelihood, 1, generator=generator).to(ids.device))
+        return torch.cat(drawn, 1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the model's answers, positions x vocabulary, float32, to what its last block leaves at positions."""
@@ -198,3 +221,31 @@ class Split:
     def _base(self) -> nn.Module:
         """The model without the head that makes logits."""
         return cast(nn.Module, self.loaded.model.base_model)
+
+
+def _token_axis(shape: Sequence[int]) -> int:
+    """Return the axis of tokens: 1 x tokens x channels, or 1 x heads x tokens x channels."""
+    return len(shape) - 2
+
+
+def feature_channels(loaded: LoadedModel, blocks: Sequence[int], *, caches: bool = True) -> dict[str, int]:
+    """Return the channels of the features after some blocks of a decoder, and of the caches up to the last of them."""
+    shapes = _feature_shapes(loaded, blocks, caches=caches)
+    return {name: math.prod(shape) // shape[_token_axis(shape)] for name, shape in shapes.items()}
+
+
+def _feature_shapes(loaded: LoadedModel, blocks: Sequence[int], *, caches: bool) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of these features of one text of two tokens."""
+    ids = torch.zeros(1, 2, dtype=torch.int64, device=loaded.device)
+    outputs, states = block_outputs(loaded, {"input_ids": ids}, sorted(blocks), caches=caches)
+    named = {loaded.output_name(block): output for block, output in outputs.items()} | _by_name(states)
+    return {name: tuple(tensor.shape) for name, tensor in named.items()}
+
+
+def _by_name(states: Mapping[Any, Sequence[Tensor]]) -> dict[str, Tensor]:
+    """Return the tensors that blocks keep by the names of their features."""
+    return {
+        f"layer.{number}.{state.feature}": tensor
+        for state, tensors in states.items()
+        for number, tensor in enumerate(tensors)
+    }

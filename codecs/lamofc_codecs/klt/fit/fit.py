@@ -22,6 +22,8 @@ from lamofc_codecs.stats import collect_statistics
 
 _MAX_ELEMENTS = 1 << 27
 """Values that are kept for the fit."""
+_MAX_TRIED_CHANNELS = 1024
+"""Channels of a weighed group up to which it is tried whether a transform over tokens pays."""
 
 
 def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOptions) -> Profile:
@@ -38,6 +40,12 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     first = next(search.transforms)
     test = HeldOutColumns.from_centred(search.test, [len(search.test)], first.measured)
     plain = make_profile(context, test, first.final, None)
-    if options.waves is False:
+    if options.waves is False or _too_wide_to_try(context):
         return plain
     return try_grid(plain, context, recent.held_out(), chain([first], search.transforms), search.targets_db)
+
+
+def _too_wide_to_try(context: FitContext) -> bool:
+    """Whether a trial of transforms over tokens would take minutes, as it does for all caches of a language model."""
+    weighed_group = bool(context.parts) and context.options.weight is not None
+    return weighed_group and context.options.waves is None and context.space.channels > _MAX_TRIED_CHANNELS

@@ -28,7 +28,7 @@ class KltOptions(Options):
     bits and less time to fit, to encode and to decode."""
     waves: bool | None = None
     """Whether a cosine transform runs over the tokens of a sequence or an image; by default where it saves bits on
-    held-out samples."""
+    held-out samples. It is not tried for a weighted group of more than 1024 channels, where a trial takes minutes."""
     levels: Annotated[int, Between(1, 7)] = 3
     """Most levels of a record: copies of lower rates, 9.5 dB apart, each cut into layers for rates in between."""
     layer_bytes: Annotated[int, Between(32, 1 << 30)] = 1024
@@ -49,15 +49,20 @@ class KltOptions(Options):
     weight_nats: Annotated[float, Between(1e-30, 1e30)] | None = None
     """Divergence in nats for each unit of squared error of a token as `weight` weighs it, 0.5 for the root of a Fisher
     matrix; it makes `Quality(kl=...)` a target."""
+    consumer: str | None = None
+    """Name of the consumer that `weight` was measured on, such as `MODEL@BLOCK`, which a profile bears. A later ingest
+    for a consumer of this name takes the profile, however its own measurement turns out."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """Whether values that float32 cannot hold, such as NaN, are refused or stored as they are."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what a profile's config says of them: a weight as its digest, no options without effect."""
-        left_out = {"weight", "weight_floor"} if self.weight is None else set()
+        left_out = {"weight"} if self.weight is None else set()
+        left_out |= {"weight_floor"} if self.weight is None and self.consumer is None else set()
         left_out |= {"ranges"} if self.ranges == 1 else set()
         left_out |= {"weight_nats"} if self.weight_nats is None else set()
         left_out |= {"rotary"} if self.rotary is None else set()
+        left_out |= {"consumer"} if self.consumer is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
         turned = [self.rotary] if isinstance(self.rotary, Rotary) else list((self.rotary or {}).values())
         rotary = [None if part is None else part.to_json() for part in turned]
@@ -82,7 +87,18 @@ class KltOptions(Options):
             rotary = {name: rotary.get(name) for name in sorted(features)}
         weight = _of_features(self.weight, features)
         nats = None if weight is None else self.weight_nats
-        return replace(self, weight=weight, weight_nats=nats, rotary=rotary)
+        consumer = self.consumer if self.weight is None or weight is not None else None
+        return replace(self, weight=weight, weight_nats=nats, rotary=rotary, consumer=consumer)
+
+    @classmethod
+    def compared(cls, options: Mapping[str, Any], features: Sequence[str]) -> Mapping[str, Any]:
+        """Leave out the weight of a consumer that is named: measured twice, it may differ in its last bits."""
+        if options.get("consumer") is None:
+            return options
+        weight = options.get("weight")
+        reads = not isinstance(weight, Mapping) or not features or any(name in weight for name in features)
+        kept = {name: value for name, value in options.items() if name not in ("weight", "weight_nats")}
+        return kept if reads else {**kept, "consumer": None}
 
 
 def _of_features(values: Any, features: Sequence[str]) -> Any:

@@ -1,11 +1,22 @@
 """Groups whose features have weights of their own, errors in nats, and first tokens that all samples share."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
 
-from lamofc_codecs import BadQuality, Quality, Rotary, UnsupportedInput, decode, encode, fit, testing
+from lamofc_codecs import (
+    BadQuality,
+    Quality,
+    Rotary,
+    UnsupportedInput,
+    decode,
+    encode,
+    fit,
+    recorded_options,
+    testing,
+)
 
 WIDTHS = {"a": 20, "b": 12}
 TOKENS = 90
@@ -115,3 +126,30 @@ def test_first_tokens_are_known_however_few_tokens_a_fit_keeps(share: int, monke
     monkeypatch.setattr("lamofc_codecs.klt.fit.fit._MAX_ELEMENTS", 40 * 101 * 24 // share)
     profile = fit("klt", samples, Quality(snr_db=15), rotary=Rotary((1e-9,)), waves=False)
     assert profile.tensors["first_tokens"].shape == (1, 24)
+
+
+def test_a_profile_bears_the_name_of_its_consumer_where_one_is_given() -> None:
+    options = {"weight": WEIGHT, "weight_nats": 0.5, "weight_floor": 0.001}
+    named = fit("klt", SAMPLES, Quality(snr_db=15), consumer="m@1", **options)
+    assert named.config["consumer"] == "m@1" and "consumer" not in PROFILE.config
+    assert all(torch.equal(tensor, PROFILE.tensors[name]) for name, tensor in named.tensors.items())
+    anew = {**options, "weight": {name: 2 * matrix for name, matrix in WEIGHT.items()}, "consumer": "m@1"}
+    recorded = recorded_options("klt", anew, ("a", "b"))
+    assert recorded == {"weight_floor": 0.001, "consumer": "m@1"}
+    assert recorded_options("klt", anew, ("c",))["consumer"] is None
+    assert "weight" in recorded_options("klt", options, ("a", "b"))
+
+
+def test_a_wide_weighted_group_is_fitted_without_a_trial_of_waves(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    monkeypatch.setattr("lamofc_codecs.klt.fit.fit.try_grid", lambda plain, *rest: tried.append(plain) or plain)
+    monkeypatch.setattr("lamofc_codecs.klt.fit.fit._MAX_TRIED_CHANNELS", 31)
+    trials: tuple[tuple[dict[str, Any], int], ...] = (
+        ({"weight": WEIGHT}, 0),
+        ({"weight": WEIGHT, "waves": True}, 1),
+        ({"weight": WEIGHT, "waves": False}, 1),
+        ({}, 2),
+    )
+    for options, count in trials:
+        fit("klt", SAMPLES, Quality(snr_db=15), **options)
+        assert len(tried) == count, options

@@ -100,8 +100,8 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     loaded = open_model(str(arguments.model or gemma_folder()), dtype="float32")
     split = Split(loaded, arguments.blocks)
     cut = partial(cut_passages, loaded, prefix=arguments.tokens, continuation=arguments.continued)
-    fitting = _first(cut(_texts(arguments.fit_texts, fit_texts, 2 * arguments.fit_count)), arguments.fit_count)
-    testing = _first(cut(_texts(arguments.texts, measured_texts, 2 * arguments.count)), arguments.count)
+    fitting = cut(_texts(arguments.fit_texts, fit_texts, 2 * arguments.fit_count)).first(arguments.fit_count)
+    testing = cut(_texts(arguments.texts, measured_texts, 2 * arguments.count)).first(arguments.count)
     coders = _chosen(arguments.codecs)
     samples = [
         rows_of(features, split) for texts in fitting.batches(4) for features in _features(split, fitting, texts)
@@ -129,10 +129,6 @@ def _texts(file: str | None, own: Any, count: int) -> list[ModelInput]:
     return texts
 
 
-def _first(passages: Passages, count: int) -> Passages:
-    return Passages(dict(list(passages.ids.items())[:count]), passages.prefix)
-
-
 def coders() -> list[FeatureCoder]:
     """Return all coders, not fitted yet."""
     fits = OneFit(), OneFit(only_caches=True)
@@ -156,7 +152,7 @@ def _facts(loaded: LoadedModel, fitting: Passages, arguments: argparse.Namespace
         return ModelFacts(rotary)
     if file is not None and file.is_file():
         return ModelFacts(rotary, ModelMetric.load(file))
-    metric = measure_metric(loaded, _first(fitting, arguments.metric_count), arguments.blocks)
+    metric = measure_metric(loaded, fitting.first(arguments.metric_count), arguments.blocks)
     if file is not None:
         metric.save(file)
     return ModelFacts(rotary, metric)

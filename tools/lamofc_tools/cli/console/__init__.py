@@ -5,6 +5,14 @@ results and exceptions.
 """
 
 from lamofc_tools.cli.console import tensor_files
+from lamofc_tools.cli.console.consumer_options import (
+    ConsumerOptions,
+    SourceConsumerOptions,
+    for_consumer,
+    require_consumer,
+    require_klt,
+    with_codec_options,
+)
 from lamofc_tools.cli.console.errors import CORRUPT, CliError, error_of
 from lamofc_tools.cli.console.flatten import flatten_options
 from lamofc_tools.cli.console.options import (
@@ -18,7 +26,6 @@ from lamofc_tools.cli.console.options import (
     OutputFile,
     Patterns,
     RatedReadOptions,
-    RateOptions,
     ReadOptions,
     RunStore,
     SampleId,
@@ -30,6 +37,7 @@ from lamofc_tools.cli.console.options import (
 )
 from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, print_error, table
 from lamofc_tools.cli.console.progress import Bar
+from lamofc_tools.cli.console.rate_options import RateOptions
 from lamofc_tools.cli.console.tensor_files import file_name
 from lamofc_tools.cli.console.values import (
     load_profile,
@@ -45,6 +53,7 @@ __all__ = [
     "Bar",
     "CliError",
     "CodingOptions",
+    "ConsumerOptions",
     "Device",
     "DryRun",
     "FeatureGlobs",
@@ -59,6 +68,7 @@ __all__ = [
     "ReadOptions",
     "RunStore",
     "SampleId",
+    "SourceConsumerOptions",
     "SourceOptions",
     "SourcePath",
     "StoreUrl",
@@ -68,14 +78,18 @@ __all__ = [
     "error_of",
     "file_name",
     "flatten_options",
+    "for_consumer",
     "has_colour",
     "json_rows",
     "load_profile",
     "parse_json_pairs",
     "parse_patterns",
     "print_error",
+    "require_consumer",
     "require_folder",
+    "require_klt",
     "resolve_device",
     "table",
     "tensor_files",
+    "with_codec_options",
 ]

@@ -122,42 +122,6 @@ class RatedReadOptions(ReadOptions):
 
 
 @dataclass(frozen=True)
-class RateOptions:
-    """Rates at which stores are read, beside reading everything."""
-
-    snr: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--snr",
-            metavar="DB",
-            help="Read also only the layers that this signal-to-noise ratio in dB needs. Repeatable.",
-        ),
-    ] = None
-    bpfp: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--bpfp", metavar="BITS", help="Read also at most so many bits per feature point (element). Repeatable."
-        ),
-    ] = None
-    kl: Annotated[
-        list[float] | None,
-        typer.Option(
-            "--kl",
-            metavar="NATS",
-            help="Read also only the layers that this expected divergence in nats needs. Repeatable.",
-        ),
-    ] = None
-
-    def qualities(self) -> "list[Quality]":
-        """Return the qualities to read at."""
-        return [
-            *(lamofc.Quality(snr_db=db) for db in self.snr or ()),
-            *(lamofc.Quality(bpfp=rate) for rate in self.bpfp or ()),
-            *(lamofc.Quality(kl=nats) for nats in self.kl or ()),
-        ]
-
-
-@dataclass(frozen=True)
 class SourceOptions:
     """The features to take from a source, and their layout."""
 
@@ -184,6 +148,10 @@ class SourceOptions:
     def source(self, path: str) -> "Source":
         """Open the source: it is listed, and not yet read."""
         return lamofc.sources.open(path, self.format, features=tuple(self.feature or ()))
+
+    def whole_source(self, path: str) -> "Source":
+        """Open the source with all of its features."""
+        return lamofc.sources.open(path, self.format)
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments of the store's methods."""
@@ -219,6 +187,14 @@ class CodingOptions:
     ] = None
     max_error: Annotated[
         float | None, typer.Option("--max-error", help="Code so that no element has a larger error.")
+    ] = None
+    kl: Annotated[
+        float | None,
+        typer.Option(
+            "--kl",
+            metavar="NATS",
+            help="Code at this expected divergence of the answers of the model of --for-model, in nats.",
+        ),
     ] = None
     qp: Annotated[int | None, typer.Option("--qp", help="Code vvc or hevc at this quantisation parameter.")] = None
     lossless: Annotated[
@@ -259,6 +235,7 @@ class CodingOptions:
                 "bpfp": ("--bpfp", self.bpfp),
                 "step": ("--step", self.step),
                 "max_error": ("--max-error", self.max_error),
+                "kl": ("--kl", self.kl),
                 "qp": ("--qp", self.qp),
                 "lossless": ("--lossless", self.lossless or None),
             }

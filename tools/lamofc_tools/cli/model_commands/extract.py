@@ -17,6 +17,7 @@ from lamofc_tools.cli.console import (
     flatten_options,
     resolve_device,
 )
+from lamofc_tools.cli.model_commands.extract_for_model import ExtractConsumerOptions
 from lamofc_tools.cli.render import analysis
 
 if TYPE_CHECKING:
@@ -104,18 +105,24 @@ class ExtractOptions:
 
 
 @dataclass(frozen=True)
-class StoreOptions(CodingOptions, WriteOptions):
-    """The coding and the storage of the features."""
+class StoreOptions(ExtractConsumerOptions, CodingOptions, WriteOptions):
+    """The coding and the storage of the features, and the models that read them."""
 
 
 @flatten_options
 def extract(
-    model: Model, data: Data, target: Target, extracting: ExtractOptions, storing: StoreOptions, out: Output
+    model: Model,
+    data: Data,
+    target: Target,
+    extracting: ExtractOptions,
+    storing: StoreOptions,
+    out: Output,
 ) -> None:
     """Extract the outputs of some blocks of a frozen model.
 
     Items whose features exist are skipped, so the same command again continues where it stopped. Blocks behind the last
-    requested one are not run.
+    requested one are not run. Features of a language model are coded for the rest of the model unless a codec, a
+    quality, a group or --plain says otherwise.
     """
     from lamofc_tools.models import extract_to_files, extract_to_store
 
@@ -126,8 +133,8 @@ def extract(
             skip = extracting.on_error != "stop"
             report = extract_to_files(source, Path(target), extracting.files, skip=skip, progress=bar.update)
         else:
-            options = storing.options() | extracting.ingest_options()
             with storing.open(target, "a") as store:
+                options = storing.applied(storing.options() | extracting.ingest_options(), source, store, out)
                 report = extract_to_store(source, store, progress=bar.update, **options)
     document = {"model": model, "out": target, "features": source.features, **asdict(report)}
     out.show({**document, "seconds": time.monotonic() - started}, analysis.extraction)

@@ -1,5 +1,6 @@
 """`lamofc fit`: fit profiles and write them to files."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from lamofc_tools.cli.console import (
     HeadWeightOptions,
     Output,
     OutputFile,
+    SourceConsumerOptions,
     SourceOptions,
     SourcePath,
     file_name,
@@ -20,23 +22,28 @@ if TYPE_CHECKING:
     from lamofc_store import Profile
 
 
+@dataclass(frozen=True)
+class ReaderOptions(HeadWeightOptions, SourceConsumerOptions):
+    """The heads or models that read the features."""
+
+
 @flatten_options
 def fit(
     source: SourcePath,
     output: OutputFile,
     source_options: SourceOptions,
     coding_options: CodingOptions,
-    heads: HeadWeightOptions,
+    readers: ReaderOptions,
     out: Output,
 ) -> None:
     """Fit profiles to a source, and write them to files.
 
     With one feature, -o names the file; with several, a folder that gets a file for each.
     """
-    options = heads.with_weights(
-        {**source_options.options(), **coding_options.options()}, source_options.source(source)
-    )
-    profiles = lamofc.fit_profiles(source_options.source(source), **options)
+    samples = source_options.source(source)
+    options = readers.with_weights({**source_options.options(), **coding_options.options()}, samples)
+    options = readers.applied(options, samples, source_options.whole_source(source), out)
+    profiles = lamofc.fit_profiles(samples, **options)
     out.show({"profiles": save_profiles(profiles, Path(output))}, store_text.profiles)
 
 

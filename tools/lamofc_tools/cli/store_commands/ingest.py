@@ -14,6 +14,7 @@ from lamofc_tools.cli.console import (
     DryRun,
     OnError,
     Output,
+    SourceConsumerOptions,
     SourceOptions,
     SourcePath,
     StoreUrl,
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class IngestOptions(WriteOptions):
-    """The coding of the samples, and their commits."""
+class IngestOptions(SourceConsumerOptions, WriteOptions):
+    """The coding of the samples, the models that read them, and their commits."""
 
     profile: Annotated[
         str | None, typer.Option("--profile", metavar="FILE", help="Code every feature with the profile in this file.")
@@ -84,6 +85,7 @@ def ingest(
     """
     options = {**source_options.options(), **coding_options.options(), **ingesting.options()}
     samples = source_options.source(source)
+    options = ingesting.applied(options, samples, source_options.whole_source(source), out)
     if ingesting.dry_run:
         out.show(describe_plan(samples, options), store_text.plan)
         return

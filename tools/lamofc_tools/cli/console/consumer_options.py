@@ -1,0 +1,179 @@
+"""Options of coding for a model: who reads the features, how its metric is measured, and where it is kept."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import lamofc_store as lamofc
+from lamofc_store import DEFAULT_CODEC
+from lamofc_store.errors import BadArgument
+from lamofc_tools.cli.console.output import Output
+from lamofc_tools.cli.console.rotary_values import parse_rotary
+from lamofc_tools.cli.console.values import require_folder
+
+if TYPE_CHECKING:
+    from lamofc_store.sources import Source
+    from lamofc_tools.consumer import Consumer
+    from lamofc_tools.models import LoadedModel
+
+Options = dict[str, Any]
+"""Keyword arguments of `Store.ingest` and `fit_profiles`."""
+_FORM = "MODEL@BLOCK with the block counted from 0, such as gemma-3-270m@4, or a file that --metric wrote"
+
+
+@dataclass(frozen=True)
+class ConsumerOptions:
+    """The models for which a fit weighs errors."""
+
+    for_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--for-model",
+            metavar="MODEL@BLOCK|FILE",
+            help="Weigh errors by their effect on the rest of this model, after a block counted from 0; for klt. "
+            "Repeatable.",
+        ),
+    ] = None
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            "--metric", metavar="FILE", help="Keep in this file what was measured of the model; take it if it is there."
+        ),
+    ] = None
+    metric_samples: Annotated[
+        int, typer.Option("--metric-samples", metavar="N", min=16, max=64, help="Measure the model on so many samples.")
+    ] = 28
+
+    def consumer(self, loaded: "dict[str, LoadedModel]", origin: Any, out: Output) -> "Consumer":
+        """Return who reads the features, with a metric to be measured on an origin: a source of features, or texts.
+
+        `loaded` holds models by name that need not be loaded again.
+        """
+        from lamofc_tools.consumer import Consumer
+
+        consumers = [self._consumer(text, loaded, origin) for text in self.for_model or ()]
+        return self.kept(Consumer.pooled(consumers), out)
+
+    def kept(self, consumer: "Consumer", out: Output) -> "Consumer":
+        """Return a consumer whose measurement is announced, and kept where --metric says."""
+        announced = consumer.announced(out.note)
+        if self.metric is None:
+            return announced
+        require_folder(Path(self.metric))
+        return announced.kept_in(Path(self.metric))
+
+    def _consumer(self, text: str, loaded: "dict[str, LoadedModel]", origin: Any) -> "Consumer":
+        from lamofc_tools.consumer import Consumer, ModelMetric
+
+        if Path(text).is_file():
+            return Consumer.of_metric(ModelMetric.load(Path(text)))
+        model, at, block = text.rpartition("@")
+        if not (model and at and block.isdecimal()):
+            raise BadArgument(f"--for-model {text!r} is no MODEL@BLOCK, and no file", f"give {_FORM}")
+        if model not in loaded:
+            loaded[model] = _open_model(model)
+        make = Consumer.of_texts if isinstance(origin, list) else Consumer.of_features
+        return make(loaded[model], int(block), origin, self.metric_samples)
+
+
+def _open_model(name: str) -> "LoadedModel":
+    """Load a model: on a GPU, if there is one, in the dtype of its weights; on the CPU in float32."""
+    import torch
+
+    from lamofc_tools.models import open_model
+
+    return open_model(name, "cuda") if torch.cuda.is_available() else open_model(name, dtype="float32")
+
+
+@dataclass(frozen=True)
+class SourceConsumerOptions(ConsumerOptions):
+    """The models that read the features of a source, and the rotary positions of its keys."""
+
+    rotary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rotary",
+            metavar="GLOB=THETA[,PAIRS]",
+            help="Undo rotary positions of matching keys, with frequencies from 1 to 1/THETA and pairs of halves or "
+            "neighbours; for klt. Repeatable.",
+        ),
+    ] = None
+
+    def applied(self, options: Options, source: "Source", whole: "Source", out: Output) -> Options:
+        """Return options with all that coding for the models adds to them; `whole` has all features of the source."""
+        if not self.for_model and not self.rotary:
+            require_consumer(options, "--for-model MODEL@BLOCK")
+            return self._without_metric(options)
+        require_klt(options, "--for-model" if self.for_model else "--rotary")
+        planned = [row for row in lamofc.plan(source, **without_quality(options)) if "float" in row.dtype]
+        rotary = {"rotary": parse_rotary(self.rotary, planned)} if self.rotary else {}
+        if not self.for_model:
+            require_consumer(options, "--for-model MODEL@BLOCK")
+            return with_codec_options(self._without_metric(options), rotary)
+        consumer = self.consumer({}, whole, out)
+        coded = for_consumer(options, consumer, {row.feature: row.channels for row in planned})
+        turned = {**consumer.rotary, **rotary.get("rotary", {})}
+        return with_codec_options(coded, {"rotary": turned} if turned else {})
+
+    def _without_metric(self, options: Options) -> Options:
+        if self.metric is not None:
+            raise BadArgument(f"--metric {self.metric} without a model", f"give --for-model, too: {_FORM}")
+        return options
+
+
+def for_consumer(options: Options, consumer: "Consumer", channels: Mapping[str, int]) -> Options:
+    """Add what coding some features for a consumer takes: weights, and where none is named one group and a quality."""
+    from lamofc_tools.consumer import USUAL_KL
+
+    if "weight" in options["codec_options"]:
+        raise BadArgument(f"--for-model {consumer.name} beside other weights of errors", "give one of them")
+    names = consumer.reads(channels)
+    quality = options["quality"] or USUAL_KL
+    unread = sorted(set(channels) - set(names))
+    if quality.kind == "kl" and unread:
+        raise BadArgument(
+            f"{quality} of {unread[0]!r}, which {consumer.name} does not read",
+            "leave it out, or give --snr",
+        )
+    coded = {**options, "quality": quality, "groups": options["groups"] or (one_group(names),)}
+    return with_codec_options(coded, consumer.codec_options())
+
+
+def one_group(names: Iterable[str]) -> str:
+    """Return the glob of a group of these features."""
+    return f"{{{','.join(map(escape, names))}}}"
+
+
+def with_codec_options(options: Options, more: Mapping[str, Any]) -> Options:
+    """Add options of the codec."""
+    return {**options, "codec_options": {**options["codec_options"], **more}}
+
+
+def without_quality(options: Options) -> Options:
+    """Return options for a plan, which is the same at each quality."""
+    return {**options, "quality": None}
+
+
+def require_klt(options: Options, option: str) -> None:
+    """Refuse a codec that weighs and turns nothing, and a profile that is fitted already."""
+    if options["codec"] != DEFAULT_CODEC:
+        raise BadArgument(
+            f"{option} with codec {options['codec']!r}, which knows no consumer",
+            f"leave out {option}, or code with {DEFAULT_CODEC}",
+        )
+    if options.get("profile") is not None:
+        raise BadArgument(
+            f"{option} beside a profile of {options['codec']}, which is fitted already", "give one of them"
+        )
+
+
+def require_consumer(options: Options, cure: str) -> None:
+    """Refuse a divergence that nobody has measured."""
+    quality = options["quality"]
+    known = options.get("profile") is not None or "weight_nats" in options["codec_options"]
+    if quality is not None and quality.kind == "kl" and not known:
+        raise BadArgument(f"--kl {quality.value:g} without a model that reads the features", f"name it: {cure}")

@@ -1,0 +1,57 @@
+"""Convert the texts of --rotary to rotations, each with the heads of the feature that it is for."""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from lamofc_store.errors import BadArgument
+from lamofc_store.sources import CACHE
+from lamofc_tools.cli.console.values import parse_pairs
+
+if TYPE_CHECKING:
+    from lamofc_codecs import Rotary
+
+_PAIRS = ("halves", "neighbours")
+
+
+def parse_rotary(texts: Iterable[str], planned: Iterable[Any]) -> "dict[str, Rotary]":
+    """Parse the texts of --rotary to the rotation of each feature of a plan that one of them matches."""
+    rows = list(planned)
+    found: dict[str, Rotary] = {}
+    for glob, text in parse_pairs(list(texts), "--rotary", "layer.*.k_cache=10000,halves").items():
+        matching = [row for row in rows if fnmatchcase(row.feature, glob)]
+        if not matching:
+            raise BadArgument(
+                f"--rotary {glob!r} matches none of {', '.join(row.feature for row in rows[:8])}", "correct the glob"
+            )
+        found |= {row.feature: _rotation(f"{glob}={text}", text, row) for row in matching}
+    return found
+
+
+def _rotation(shown: str, text: str, row: Any) -> "Rotary":
+    """Make the rotation of a planned feature from THETA[,PAIRS] and the feature's own heads."""
+    from lamofc_codecs import Rotary
+
+    theta, _, pairs = text.partition(",")
+    base = _positive(theta)
+    if base is None or (pairs or _PAIRS[0]) not in _PAIRS:
+        raise BadArgument(
+            f"--rotary {shown!r} is not of the form GLOB=THETA[,PAIRS]", "--rotary 'layer.*.k_cache=10000,halves'"
+        )
+    if row.pattern != CACHE or row.shape[-1] % 2:
+        raise BadArgument(
+            f"--rotary {shown!r}: {row.feature!r} is {' x '.join(map(str, row.shape))} by the pattern {row.pattern!r}",
+            f"name keys of 1 x heads x tokens x channels, of pattern {CACHE!r} and an even number of channels",
+        )
+    heads, size = row.shape[1], row.shape[3]
+    frequencies = tuple(base ** (-2 * pair / size) for pair in range(size // 2))
+    return Rotary(frequencies, "neighbours" if pairs == "neighbours" else "halves", heads)
+
+
+def _positive(text: str) -> float | None:
+    """Read a finite number above 0; None for any other text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if 0 < value < float("inf") else None

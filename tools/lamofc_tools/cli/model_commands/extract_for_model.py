@@ -1,0 +1,144 @@
+"""Coding of extracted features for the model that reads on: what `lamofc extract` adds to the options of an ingest."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lamofc_store import DEFAULT_CODEC
+from lamofc_store.errors import BadArgument
+from lamofc_tools.cli.console import (
+    ConsumerOptions,
+    Output,
+    for_consumer,
+    require_consumer,
+    require_klt,
+    with_codec_options,
+)
+
+if TYPE_CHECKING:
+    from lamofc_store import Store
+    from lamofc_tools.consumer import Consumer
+    from lamofc_tools.models import BlockSource, ModelSource
+
+
+@dataclass(frozen=True)
+class ExtractConsumerOptions(ConsumerOptions):
+    """The models that read extracted features; by default the rest of the language model that they are of."""
+
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Code the features of a language model without regard to what reads them."),
+    ] = False
+
+    def applied(self, options: dict[str, Any], source: "ModelSource", store: "Store", out: Output) -> dict[str, Any]:
+        """Return options with all that coding for the model adds to them."""
+        decoder = _decoder_source(source)
+        if self.for_model:
+            self._check(options, source, decoder is not None)
+        if self.plain or decoder is None or options["codec"] != DEFAULT_CODEC:
+            require_consumer(options, "extract a language model, without --plain")
+            return options
+        turned = _without_positions(options, decoder, out)
+        if self.for_model:
+            return _coded_for(turned, self._reader(decoder, out), decoder, out)
+        left_open, begun = _is_left_open(options, decoder), _as_begun(options, turned, store, decoder)
+        if begun is not None:
+            if left_open or begun is not turned:
+                out.note(f"coding without regard to what reads the features, as {store.url} has them already")
+            return begun
+        if not left_open:
+            require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
+            return turned
+        return self._for_the_rest(turned, decoder, out)
+
+    def _for_the_rest(self, options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
+        """Add what coding for the rest of the model takes; a note says why, where it cannot be measured."""
+        try:
+            consumer = self._reader(decoder, out)
+        except BadArgument as error:
+            if options["quality"] is not None:
+                raise
+            out.note(f"coding without regard to what reads the features: {error}")
+            return options
+        return _coded_for(options, consumer, decoder, out)
+
+    def _check(self, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
+        """Refuse --for-model where it can have no effect."""
+        require_klt(options, "--for-model")
+        if self.plain:
+            raise BadArgument(f"--for-model {(self.for_model or [''])[0]} with --plain", "give one of them")
+        if not is_decoder:
+            raise BadArgument(
+                f"--for-model for {source.describe()}", "leave it out: it is for language models with attention"
+            )
+
+    def _reader(self, decoder: "BlockSource", out: Output) -> "Consumer":
+        """Return who reads the features: the models of --for-model, or the rest of the model itself."""
+        from lamofc_tools.consumer import Consumer
+
+        loaded, texts = decoder.loaded, list(decoder.spread().items)
+        if self.for_model:
+            return self.consumer({loaded.name: loaded}, texts, out)
+        return self.kept(Consumer.of_texts(loaded, decoder.blocks[0], texts, self.metric_samples), out)
+
+
+def _decoder_source(source: "ModelSource") -> "BlockSource | None":
+    """Return the source if its model is a causal language model with attention."""
+    from lamofc_tools.models import ATTENTION, BlockSource
+
+    return source if isinstance(source, BlockSource) and source.loaded.kind.cache is ATTENTION else None
+
+
+def _as_begun(
+    options: dict[str, Any], turned: dict[str, Any], store: "Store", decoder: "BlockSource"
+) -> dict[str, Any] | None:
+    """Return the options, with or without rotary positions, by which a store codes any of the features already.
+
+    None where it codes none of them, or for a consumer, or where a divergence is asked for.
+    """
+    quality = options["quality"]
+    configs = [] if quality is not None and quality.kind == "kl" else _configs(store, decoder)
+    if not configs or any("consumer" in config for config in configs):
+        return None
+    return turned if any("rotary" in config for config in configs) else options
+
+
+def _configs(store: "Store", decoder: "BlockSource") -> list[dict[str, Any]]:
+    """Return the configurations of the profiles by which a store codes any of the features, alone or in groups."""
+    rows = store.sql("SELECT features, config FROM profiles WHERE codec = ?", [DEFAULT_CODEC]).fetchall()
+    named = [({name for joined in features for name in joined.split("+")}, config) for features, config in rows]
+    return [json.loads(config) for names, config in named if names & set(decoder.features)]
+
+
+def _is_left_open(options: dict[str, Any], decoder: "BlockSource") -> bool:
+    """Whether the user leaves open how to code the features of one block that other blocks read."""
+    quality = options["quality"]
+    named = options["groups"] or (quality is not None and quality.kind != "kl")
+    return not named and len(decoder.blocks) == 1 and decoder.blocks[0] < len(decoder.loaded.blocks) - 1
+
+
+def _without_positions(options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
+    """Add the rotary positions of the keys among the features, which are undone before these are coded."""
+    from lamofc_tools.consumer import find_rotary
+
+    try:
+        rotary = {name: turn for name, turn in find_rotary(decoder.loaded).items() if name in decoder.features}
+    except BadArgument as error:
+        out.note(f"coding keys with their positions: {error}")
+        return options
+    return with_codec_options(options, {"rotary": rotary}) if rotary else options
+
+
+def _coded_for(options: dict[str, Any], consumer: "Consumer", decoder: "BlockSource", out: Output) -> dict[str, Any]:
+    """Add what coding for the consumer takes, and say so."""
+    from lamofc_tools.consumer import feature_channels
+
+    coded = for_consumer(options, consumer, feature_channels(decoder.loaded, decoder.blocks, caches=decoder.caches))
+    groups = "features in one group" if not options["groups"] else "features in groups"
+    out.note(
+        f"coding for {consumer.name}: {groups}, keys without their positions, errors weighed by what they do there,"
+        f" {coded['quality']}; --plain codes without regard to it"
+    )
+    return coded

@@ -1,0 +1,195 @@
+"""A consumer as a fit meets it: a name, the features that it reads, and a metric that is measured when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from itertools import islice
+from operator import add
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lamofc_codecs import Quality, Rotary
+from lamofc_store import Sample
+from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.sources import Source, Spreadable, Tolerant
+from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
+from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.passages import TEXTS, usual_passages
+from lamofc_tools.consumer.rotary import find_rotary
+from lamofc_tools.consumer.split import Split
+from lamofc_tools.models import LoadedModel, ModelInput
+
+USUAL_KL = Quality(kl=0.05)
+"""Quality for a consumer where none is named: nats an answer."""
+_NATS = 0.5
+"""Divergence of a unit of weighted squared error of a token, to which the weights are scaled."""
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A reader of features, whose metric is measured when a fit first asks for its weights."""
+
+    name: str
+    """`MODEL@BLOCK`; several are joined by ` + `."""
+    channels: Mapping[str, int]
+    """Channels of each feature that it reads."""
+    rotary: Mapping[str, Rotary]
+    """Rotation of the keys among them that are rotated."""
+    learned_from: str
+    """Describes what the metric is measured on; empty where it is known."""
+    measure: Callable[[], ModelMetric]
+
+    @classmethod
+    def of_metric(cls, metric: ModelMetric) -> Consumer:
+        """Return the consumer of a metric that is known."""
+        channels = {name: len(matrix) for name, matrix in metric.matrices.items()}
+        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric)
+
+    @classmethod
+    def of_texts(cls, loaded: LoadedModel, block: int, texts: Sequence[ModelInput], count: int = TEXTS) -> Consumer:
+        """Return the rest of a model after a block, which reads texts; BadArgument if these are too few or short."""
+        passages = usual_passages(loaded, texts, count)
+        evidence = f"{len(passages.ids)} texts of {passages.length} tokens"
+        return cls._rest(Split(loaded, block), evidence, lambda: measure_metric(loaded, passages, block))
+
+    @classmethod
+    def of_features(cls, loaded: LoadedModel, block: int, source: Source, count: int = TEXTS) -> Consumer:
+        """Return the rest of a model after a block, which reads the features of a source there.
+
+        Samples of which a window has kept the last tokens alone teach nothing of it, and are passed over.
+        """
+
+        split = Split(loaded, block)
+
+        def measure() -> ModelMetric:
+            whole = (sample for sample in _readable(source) if split.is_whole(sample.features))
+            samples = ((sample.id, sample.features) for sample in islice(whole, count))
+            return measure_metric_of_features(loaded, samples, block)
+
+        return cls._rest(split, f"{_at_most(count, source)} samples", measure)
+
+    @classmethod
+    def _rest(cls, split: Split, learned_from: str, measure: Callable[[], ModelMetric]) -> Consumer:
+        rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
+        return cls(split.consumer, split.channels, rotary, learned_from, measure)
+
+    @classmethod
+    def pooled(cls, consumers: Sequence[Consumer]) -> Consumer:
+        """Return several consumers as one, which feels what any of them does."""
+        if len(consumers) == 1:
+            return consumers[0]
+        names = dict.fromkeys(part for consumer in consumers for part in consumer.name.split(" + "))
+        channels = {name: count for consumer in consumers for name, count in consumer.channels.items()}
+        rotary = {name: turn for consumer in consumers for name, turn in consumer.rotary.items()}
+        evidence = next((consumer.learned_from for consumer in consumers if consumer.learned_from), "")
+        return cls(
+            " + ".join(names), channels, rotary, evidence, lambda: reduce(add, [one.measure() for one in consumers])
+        )
+
+    def announced(self, note: Callable[[str], None]) -> Consumer:
+        """Return the consumer with a note of each measurement that begins."""
+
+        def measure() -> ModelMetric:
+            if self.learned_from:
+                note(f"measuring what {self.name} feels: {self.learned_from}")
+            return self.measure()
+
+        return replace(self, measure=measure)
+
+    def kept_in(self, path: Path) -> Consumer:
+        """Return the consumer with the metric in a file; without such a file, one is written after the measurement."""
+        if path.is_file():
+            return self._known(ModelMetric.load(path), path)
+
+        def measure() -> ModelMetric:
+            metric = self.measure()
+            metric.save(path)
+            return metric
+
+        return replace(self, measure=measure)
+
+    def _known(self, metric: ModelMetric, path: Path) -> Consumer:
+        """Return the consumer of a metric in a file, or refuse one of another consumer or of other features."""
+        found = Consumer.of_metric(metric)
+        if found.name != self.name:
+            raise BadArgument(
+                f"{path} holds the metric of {found.name}, not of {self.name}", Hint("give another file as [metric]")
+            )
+        unlike = [name for name, count in found.channels.items() if self.channels.get(name) != count]
+        unlike += [name for name in found.channels if found.rotary.get(name) != self.rotary.get(name)]
+        if unlike:
+            raise BadArgument(
+                f"{path} holds a metric of {found.name} for other features, such as another {unlike[0]!r}",
+                Hint("remove the file, or give another as [metric]"),
+            )
+        return found
+
+    def reads(self, channels: Mapping[str, int]) -> list[str]:
+        """Return those of some features that it reads; BadArgument if there are none, or of another width."""
+        names = sorted(set(channels) & set(self.channels))
+        if not names:
+            raise BadArgument(
+                f"{self.name} reads {_listed(self.channels)}, not {_listed(channels)}",
+                "name the model and the block that the features are of",
+            )
+        for name in names:
+            if channels[name] != self.channels[name]:
+                raise BadArgument(
+                    f"{name!r} has {channels[name]} channels, and {self.channels[name]} for {self.name}",
+                    "name the model that the features are of",
+                )
+        return names
+
+    def codec_options(self) -> dict[str, Any]:
+        """Return the options by which `klt` codes for the consumer."""
+        rotary = {"rotary": dict(self.rotary)} if self.rotary else {}
+        return {"weight": _Weights(self), "weight_nats": _NATS, "consumer": self.name, **rotary}
+
+
+class _Weights(Mapping[str, Tensor]):
+    """The error weights of a consumer, by feature, which are measured when the first one is asked for."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    @cached_property
+    def _measured(self) -> dict[str, Tensor]:
+        metric = self._consumer.measure()
+        scale = 1.0 if metric.nats is None else (metric.nats / _NATS) ** 0.5
+        return {name: root * scale for name, root in metric.weights(0).items()}
+
+    def __getitem__(self, feature: str) -> Tensor:
+        return self._measured[feature]
+
+    def __contains__(self, feature: object) -> bool:
+        return feature in self._consumer.channels
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._consumer.channels)
+
+    def __len__(self) -> int:
+        return len(self._consumer.channels)
+
+
+def _readable(source: Source) -> Iterator[Sample]:
+    """Yield samples from all over a source; those that cannot be read are passed over."""
+    spread = source.spread() if isinstance(source, Spreadable) else source
+    attempts = spread.attempts() if isinstance(spread, Tolerant) else iter(spread)
+    return (sample for sample in attempts if isinstance(sample, Sample))
+
+
+def _at_most(count: int, source: Source) -> int:
+    """Return a number of samples, or that of the source where it has fewer and knows it."""
+    try:
+        return min(count, len(source))
+    except TypeError:
+        return count
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
