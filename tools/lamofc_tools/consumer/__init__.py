@@ -19,7 +19,7 @@ from lamofc_tools.consumer.metric import FLOOR, ModelMetric
 from lamofc_tools.consumer.questions import Question, QuestionTally
 from lamofc_tools.consumer.rotary import find_rotary
 from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages, token_ids
-from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space
+from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [
     "CONTINUATION",
@@ -42,5 +42,6 @@ __all__ = [
     "measure_consumer",
     "measure_metric",
     "measure_state_space",
+    "split_decoder",
     "token_ids",
 ]

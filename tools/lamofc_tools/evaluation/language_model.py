@@ -94,9 +94,13 @@ class LanguageModel:
         ids = torch.zeros(1, 1, dtype=torch.int64, device=self.split.loaded.device)
         (one,) = self.split.features(ids)
         return {
-            sample: {name: (*value.shape[:-2], tokens, value.shape[-1]) for name, value in one.items()}
+            sample: {name: self._shape(name, value.shape, tokens) for name, value in one.items()}
             for sample, tokens in self.stored.items()
         }
+
+    def _shape(self, name: str, one: Sequence[int], tokens: int) -> tuple[int, ...]:
+        """Return the shape of a feature of so many tokens, given that of one token."""
+        return (*one[:-2], tokens, one[-1]) if self.split.has_tokens(name) else tuple(one)
 
     def config(self) -> dict[str, Any]:
         """Return the model and the texts, by their digests, and how texts are cut."""
@@ -134,7 +138,14 @@ class LanguageModel:
         return {name: question for name, question in found.items() if question is not None}
 
     def _prefix(self, name: str) -> int:
-        return min(self.stored[name], self.options.tokens or self.stored[name])
+        stored = self.stored[name]
+        prefix = min(stored, self.options.tokens or stored)
+        if prefix < stored and not all(map(self.split.has_tokens, self.shapes[name])):
+            raise BadArgument(
+                f"a prefix of {prefix} tokens of text {name!r}: states are stored after all of its {stored} tokens",
+                Hint("leave [tokens] out"),
+            )
+        return prefix
 
     @property
     def generated(self) -> list[str]:
@@ -202,5 +213,9 @@ class LanguageTally:
 
     def _of_prefix(self, sample: Features, prefix: int) -> dict[str, Tensor]:
         """Return the features of the first tokens, on the model's device and in its dtype."""
-        own = next(self.rest.split.loaded.model.parameters())
-        return {name: value[..., :prefix, :].to(own) for name, value in sample.items()}
+        split = self.rest.split
+        own = next(split.loaded.model.parameters())
+        return {
+            name: (value[..., :prefix, :] if split.has_tokens(name) else value).to(own)
+            for name, value in sample.items()
+        }

@@ -66,11 +66,11 @@ class ModelOptions:
 
     def rest(self, model: str, store: "Store") -> "LanguageModel":
         """Load the model, split it, and find the texts whose features the store has."""
-        from lamofc_tools.consumer import Split
+        from lamofc_tools.consumer import split_decoder
         from lamofc_tools.evaluation import LanguageModel, TextOptions
         from lamofc_tools.models import open_model
 
-        split = Split(open_model(model, resolve_device(self.device), self.dtype), self.block)
+        split = split_decoder(open_model(model, resolve_device(self.device), self.dtype), self.block)
         options = TextOptions(self.tokens, self.continued)
         return LanguageModel.of(split, store, options, location=self.texts, where=self.where, batch=self.batch)
 
