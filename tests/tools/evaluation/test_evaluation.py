@@ -85,7 +85,7 @@ def test_features_kept_by_raw_lose_nothing(lamofc: Lamofc, tmp_path: Path, kind:
     cut = ("--continued", 6, "--batch", 2)
     for options, prefix, continued in (
         ((), sum(LENGTHS), 6 * 5),
-        (("--texts", longer), sum(LENGTHS), 6 * 5),
+        (("--data", longer), sum(LENGTHS), 6 * 5),
         (("--tokens", 12), 12 * 5, 2 + 6 + 5 + 2 + 6),
     ):
         if kind == "falconmamba" and "--tokens" in options:
@@ -175,7 +175,7 @@ def test_answers_are_chosen_by_their_likelihood(lamofc: Lamofc, model: str, stor
     asked[3]["answer"] = loaded.processor.decode(found[3].argmax())
     asked[4]["answer"] = loaded.processor.decode(found[4].argmin())
     questions = write(tmp_path / "questions.jsonl", asked)
-    asked_of = (stores / "raw", model, "--texts", questions, "--continued", 4)
+    asked_of = (stores / "raw", model, "--data", questions, "--continued", 4)
     for options in ((), ("--tokens", 9)):
         values = evaluate(lamofc, *asked_of, *options)["points"][0]["values"]
         assert values["accuracy"] == 1 and values["accuracy_norm"] == pytest.approx(right["accuracy_norm"] / 3)
@@ -208,18 +208,18 @@ def test_what_does_not_fit_is_said_in_two_lines(lamofc: Lamofc, model: str, stor
         store.ingest([lamofc_store.Sample("t2", {"layer.1.output": torch.zeros(1, 17, 32)})], "raw")
     other = tiny_models.language(tmp_path / "llama", "llama")
     raw, block = stores / "raw", ("--block", 1)
-    only = ("--texts", stores / "texts.jsonl", "--where")
+    only = ("--data", stores / "texts.jsonl", "--where")
     for words_typed, said, cure, code in (
         ((raw, model, "--block", 7), "block 7 of a model that has 4", "--block 0 to 3", 2),
         ((raw, model, "--block", 3), "split after block 3", "--block below 3", 2),
         ((raw, model, "--block", 2), "has no 'layer.2.output'; it has the outputs of blocks 1", "--block 1", 3),
-        ((raw, model, *block, "--texts", more), "has no sample 't9' with 'layer.1.output'", "leave its text out", 3),
-        ((raw, model, *block, "--texts", short), "text 't1' has 3 tokens", "give the texts that", 2),
+        ((raw, model, *block, "--data", more), "has no sample 't9' with 'layer.1.output'", "leave it out", 3),
+        ((raw, model, *block, "--data", short), "text 't1' has 3 tokens", "give the texts that", 2),
         ((raw, model, *block, "--where", "false"), "none of 5 texts", "widen --where", 2),
         ((raw, other, *block), "its weights is", "give the model that", 2),
-        ((wide, model, *block), "does not say from which texts", "--texts", 2),
-        ((wide, model, *block, *only, "sample = 't1'"), "is 1 x 20 x 48, and", "give the model and the texts", 2),
-        ((wide, model, *block, *only, "sample = 't2'"), "'t2' of", "with the caches of all blocks", 3),
+        ((wide, model, *block), "does not say from which texts", "--data", 2),
+        ((wide, model, *block, *only, "sample = 't1'"), "is 1 x 20 x 48, and", "give the model and the inputs", 2),
+        ((wide, model, *block, *only, "sample = 't2'"), "'t2' of", "caches of texts as well", 3),
     ):
         ran = lamofc("eval", "model", *words_typed, *FLOAT)
         assert ran.code == code and said in ran.err and cure in ran.err, ran.err

@@ -12,7 +12,7 @@ those to the original. `measure_consumer` finds the metric of any kind of model:
 """
 
 from lamofc_tools.consumer.closed_form import closed_form_metric
-from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter, FidelityTally
+from lamofc_tools.consumer.fidelity import Agreement, AnswerSums, Decoded, Fidelity, FidelityMeter, FidelityTally
 from lamofc_tools.consumer.fisher import measure_metric
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
@@ -26,6 +26,7 @@ __all__ = [
     "FLOOR",
     "PREFIX",
     "Agreement",
+    "AnswerSums",
     "Decoded",
     "Fidelity",
     "FidelityMeter",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -24,10 +22,26 @@ from lamofc_tools.consumer import (
     Split,
     token_ids,
 )
+from lamofc_tools.evaluation.figures import UNBROKEN, Figure, FigureSet
 from lamofc_tools.evaluation.stored_features import stored_shapes
-from lamofc_tools.evaluation.texts import find_texts
+from lamofc_tools.evaluation.stored_inputs import find_stored_inputs, rows_digest
 from lamofc_tools.models import BlockSource, Features, ModelInput
 
+FIGURES = FigureSet(
+    "text",
+    (
+        Figure("kl_prefix", "KL prefix", ".3g", "KL of the prefix, nats"),
+        Figure("top1_prefix", "top-1 prefix"),
+        Figure("kl_continued", "KL cont.", ".3g", "KL of the continuation, nats"),
+        Figure("top1_continued", "top-1 cont."),
+        Figure("perplexity_prefix", "ppl. prefix", ".4g"),
+        Figure("perplexity_continued", "ppl. cont.", ".4g"),
+        Figure("accuracy", "accuracy"),
+        Figure("accuracy_norm", "accuracy_norm"),
+        Figure("exact_match", "exact_match"),
+    ),
+    {"positions_prefix": "tokens", "positions_continued": "after them"},
+)
 _LEAST_CONTINUATION = 2
 """Fewest tokens of a continuation; the first is answered by the prefix, so one alone would be followed by nothing."""
 
@@ -73,7 +87,8 @@ class LanguageModel:
         batch: int = 4,
     ) -> LanguageModel:
         """Find the texts whose features a store has; by default those that were extracted into it."""
-        texts = find_texts(store, split, location, where)
+        source = BlockSource([], split.loaded, (split.block,))
+        texts = find_stored_inputs(store, source, "texts", location, where)
         shapes = stored_shapes(store, [text.id for text in texts], [split.output])
         stored = {text.id: shapes[text.id][split.output][-2] for text in texts}
         return cls(split, texts, stored, options, batch)
@@ -82,6 +97,16 @@ class LanguageModel:
     def name(self) -> str:
         """Name of the rest of the model, `MODEL@BLOCK`."""
         return self.split.consumer
+
+    @property
+    def figure_set(self) -> FigureSet:
+        """Divergence, agreement and perplexity of both parts, and shares of right answers."""
+        return FIGURES
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How texts are cut, and the number of those that the model continues."""
+        return {**asdict(self.options), "generated": len(self.generated)}
 
     @cached_property
     def samples(self) -> list[str]:
@@ -106,9 +131,8 @@ class LanguageModel:
         """Return the model and the texts, by their digests, and how texts are cut."""
         run = BlockSource([], self.split.loaded, (self.split.block,)).run_config()
         rows = [[text.id, text.text, text.choices, text.attributes.get("answer")] for text in self.texts]
-        digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
         kept = {key: run[key] for key in ("model", "weights", "dtype")}
-        return {**kept, "block": self.split.block, "texts": digest, **asdict(self.options)}
+        return {**kept, "block": self.split.block, "texts": rows_digest(rows), **asdict(self.options)}
 
     def prepare(self, progress: Callable[[int], None]) -> None:
         """Run the unbroken model on all texts; it continues those that end with their stored tokens."""
@@ -208,7 +232,7 @@ class LanguageTally:
         fidelity = self.fidelity.fidelity()
         parts = {"prefix": fidelity.prefix, "continued": fidelity.continuation}
         values = {f"{name}_{part}": value for part, found in parts.items() for name, value in asdict(found).items()}
-        unbroken = {f"unbroken_{name}": share for name, share in self.rest.unbroken_shares.items()}
+        unbroken = {f"{UNBROKEN}{name}": share for name, share in self.rest.unbroken_shares.items()}
         return values | self.questions.shares() | unbroken
 
     def _of_prefix(self, sample: Features, prefix: int) -> dict[str, Tensor]:
