@@ -103,6 +103,16 @@ def test_features_kept_by_raw_lose_nothing(lamofc: Lamofc, tmp_path: Path, kind:
         assert values.get("accuracy") == values.get("unbroken_accuracy")
 
 
+def test_states_that_are_coded_lose_something_of_both_parts(lamofc: Lamofc, tmp_path: Path) -> None:
+    model, store = language(tmp_path / "mamba", "falconmamba"), tmp_path / "klt"
+    texts = write(tmp_path / "a.jsonl", lines(longer=9))
+    assert lamofc("extract", model, texts, store, "--block", 1, *FLOAT, "--snr", 10).code == 0
+    points = evaluate(lamofc, store, model, "--continued", 6, "--snr", 3)["points"]
+    for part in ("prefix", "continued"):
+        whole, less = (point["values"][f"kl_{part}"] for point in points)
+        assert 1e-6 < whole < less < 3, part
+
+
 def test_texts_that_end_are_continued_by_the_unbroken_model(model: str, stores: Path) -> None:
     rest = LanguageModel(
         Split(open_model(model, dtype="float32"), 1),

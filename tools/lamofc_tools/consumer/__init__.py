@@ -16,12 +16,13 @@ from lamofc_tools.consumer.fidelity import Agreement, AnswerSums, Decoded, Fidel
 from lamofc_tools.consumer.fisher import measure_metric
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
-from lamofc_tools.consumer.questions import Question, QuestionTally
+from lamofc_tools.consumer.questions import ANSWER, Question, QuestionTally
 from lamofc_tools.consumer.rotary import find_rotary
 from lamofc_tools.consumer.split import CONTINUATION, PREFIX, Passages, Split, cut_passages, token_ids
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [
+    "ANSWER",
     "CONTINUATION",
     "FLOOR",
     "PREFIX",

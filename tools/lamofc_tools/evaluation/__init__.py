@@ -4,15 +4,12 @@ In: the rest of a model behind a split, and stores with the features at the spli
 with bits and the figures of the model's kind, kept as a run in a store's catalog where one is named.
 """
 
-from lamofc_tools.evaluation.diffusion_model import DiffusionModel
-from lamofc_tools.evaluation.encoder_model import EncoderModel
-from lamofc_tools.evaluation.figures import Figure, FigureSet
+from lamofc_tools.evaluation.contract import Figure, FigureSet, RestOfModel, Tally
 from lamofc_tools.evaluation.language_model import LanguageModel, TextOptions
+from lamofc_tools.evaluation.media import DiffusionModel, EncoderModel, SpeechModel
 from lamofc_tools.evaluation.opening import RestOptions, open_rest
 from lamofc_tools.evaluation.points import ModelPoint, curves
 from lamofc_tools.evaluation.rate_curve import evaluate_model_at_rates
-from lamofc_tools.evaluation.rest_of_model import RestOfModel, Tally
-from lamofc_tools.evaluation.speech_model import SpeechModel
 from lamofc_tools.evaluation.stored_features import StoredFeatures
 
 __all__ = [

@@ -22,9 +22,8 @@ from lamofc_tools.consumer import (
     Split,
     token_ids,
 )
-from lamofc_tools.evaluation.figures import UNBROKEN, Figure, FigureSet
+from lamofc_tools.evaluation.contract import UNBROKEN, Figure, FigureSet, find_stored_inputs, inputs_digest
 from lamofc_tools.evaluation.stored_features import stored_shapes
-from lamofc_tools.evaluation.stored_inputs import find_stored_inputs, rows_digest
 from lamofc_tools.models import BlockSource, Features, ModelInput
 
 FIGURES = FigureSet(
@@ -130,9 +129,8 @@ class LanguageModel:
     def config(self) -> dict[str, Any]:
         """Return the model and the texts, by their digests, and how texts are cut."""
         run = BlockSource([], self.split.loaded, (self.split.block,)).run_config()
-        rows = [[text.id, text.text, text.choices, text.attributes.get("answer")] for text in self.texts]
         kept = {key: run[key] for key in ("model", "weights", "dtype")}
-        return {**kept, "block": self.split.block, "texts": rows_digest(rows), **asdict(self.options)}
+        return {**kept, "block": self.split.block, "texts": inputs_digest(self.texts), **asdict(self.options)}
 
     def prepare(self, progress: Callable[[int], None]) -> None:
         """Run the unbroken model on all texts; it continues those that end with their stored tokens."""

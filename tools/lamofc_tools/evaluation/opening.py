@@ -8,12 +8,9 @@ from lamofc_store import Store
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.consumer import CONTINUATION, split_decoder
 from lamofc_tools.consumer.media import EncoderSplit
-from lamofc_tools.evaluation.diffusion_model import DiffusionModel
-from lamofc_tools.evaluation.encoder_model import EncoderModel
+from lamofc_tools.evaluation.contract import RestOfModel, find_stored_inputs
 from lamofc_tools.evaluation.language_model import LanguageModel, TextOptions
-from lamofc_tools.evaluation.rest_of_model import RestOfModel
-from lamofc_tools.evaluation.speech_model import SpeechModel
-from lamofc_tools.evaluation.stored_inputs import find_stored_inputs
+from lamofc_tools.evaluation.media import DiffusionModel, EncoderModel, SpeechModel
 from lamofc_tools.models import BlockSource, DiffusionSource, LoadedModel, is_pipeline, open_model, open_pipeline
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lamofc_tools.evaluation.figures import FigureSet
+from lamofc_tools.evaluation.contract import FigureSet
 
 
 @dataclass(frozen=True)

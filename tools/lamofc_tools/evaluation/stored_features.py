@@ -9,7 +9,7 @@ from functools import cached_property
 from lamofc_store import FeatureDataset, Quality, Store
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_tools.comparison import PROFILE_SAMPLES
-from lamofc_tools.evaluation.rest_of_model import RestOfModel
+from lamofc_tools.evaluation.contract import RestOfModel
 
 _BITS = 8
 

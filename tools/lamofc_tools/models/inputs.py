@@ -44,6 +44,12 @@ class ModelInput:
     choices: tuple[str, ...] = ()
     """Answers to choose from, if the input's JSON line has a list of them."""
 
+    @property
+    def media_path(self) -> Path | None:
+        """The image or the sound that a model reads; None for a text alone."""
+        path = self.image_path or self.path
+        return path if path.suffix.lower() in _IMAGES + _SOUNDS else None
+
     def image(self) -> Any:
         """Load the image as RGB."""
         path = self.image_path or self.path

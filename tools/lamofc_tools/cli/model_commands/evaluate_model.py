@@ -29,7 +29,9 @@ Stores = Annotated[
     list[str],
     typer.Argument(metavar="STORE...", help="Stores with features of the model, as `lamofc extract` takes them."),
 ]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A folder that transformers wrote, or an id on a hub.")]
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A folder that transformers or diffusers wrote, or an id on a hub.")
+]
 
 
 @dataclass(frozen=True)

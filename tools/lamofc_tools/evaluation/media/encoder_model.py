@@ -12,10 +12,8 @@ from torch import Tensor
 
 from lamofc_tools.consumer import AnswerSums
 from lamofc_tools.consumer.media import EncoderSplit
-from lamofc_tools.evaluation.error_sums import ErrorSums
-from lamofc_tools.evaluation.figures import Figure, FigureSet
-from lamofc_tools.evaluation.rest_of_model import Tally
-from lamofc_tools.evaluation.stored_inputs import rows_digest
+from lamofc_tools.evaluation.contract import Figure, FigureSet, Tally, inputs_digest
+from lamofc_tools.evaluation.media.error_sums import ErrorSums
 from lamofc_tools.models import BlockSource, Features, ModelInput, weights_digest
 
 HEAD_FIGURES = (Figure("kl", "KL", ".3g", "KL, nats"), Figure("top1", "top-1"))
@@ -73,12 +71,11 @@ class EncoderModel:
     def config(self) -> dict[str, Any]:
         """Return the model with its head, the block and the inputs by a digest."""
         run = BlockSource([], self.split.loaded, (self.split.block,)).run_config()
-        rows = [[item.id, item.text] for item in self.items]
         return {
             **{key: run[key] for key in ("model", "processor", "dtype")},
             "weights": weights_digest([self.split.loaded.model]),
             "block": self.split.block,
-            "inputs": rows_digest(rows),
+            "inputs": inputs_digest(self.items),
             **self.settings,
         }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from lamofc_store import Store
 from lamofc_store.errors import BadArgument, Hint, NotFound
+from lamofc_tools.consumer import ANSWER
 from lamofc_tools.models import RUN_KIND, BlockSource, InputKind, ModelInput, ModelSource, find_inputs
 
 _COMPARED_KEYS = ("processor", "weights")
@@ -46,9 +47,15 @@ def recorded_extraction(store: Store, feature: str) -> dict[str, Any]:
     return next((config for config in configs if feature in config.get("features", ())), {})
 
 
-def rows_digest(rows: Sequence[Sequence[Any]]) -> str:
-    """Return a digest of what an evaluation reads of its inputs, a row an input."""
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+def inputs_digest(items: Sequence[ModelInput]) -> str:
+    """Return a digest of all that an evaluation reads of its inputs, the content of images and sounds included."""
+    digest = hashlib.sha256()
+    for item in items:
+        row = [item.id, item.text, item.choices, item.attributes.get(ANSWER)]
+        digest.update(json.dumps(row).encode())
+        if item.media_path is not None:
+            digest.update(item.media_path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _require_feature(store: Store, source: ModelSource, feature: str) -> None:
@@ -57,8 +64,8 @@ def _require_feature(store: Store, source: ModelSource, feature: str) -> None:
         return
     there = _blocks_of(store, source) if isinstance(source, BlockSource) else []
     cure = Hint(f"give [block] {there[0]}") if there else f"extract it into the store: lamofc info {store.url}"
-    has = f"the outputs of blocks {', '.join(there)}" if there else "no output of any block"
-    raise NotFound(f"{store.url} has no {feature!r}; it has {has}", cure)
+    others = f"; it has the outputs of blocks {', '.join(there)}" if there else ""
+    raise NotFound(f"{store.url} has no {feature!r}{others}", cure)
 
 
 def _blocks_of(store: Store, source: BlockSource) -> list[str]:

@@ -1,6 +1,7 @@
 """`lamofc eval model` of images, sounds and prompts: raw features lose nothing, coded ones lose something."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 
 import lamofc_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.evaluation import DiffusionModel, RestOptions, open_rest
+from lamofc_tools.consumer.media import EncoderSplit
+from lamofc_tools.evaluation import DiffusionModel, EncoderModel, RestOptions, open_rest
 from lamofc_tools.models import (
     DiffusionSource,
     LoadedModel,
@@ -83,6 +85,11 @@ def test_classes_of_images(lamofc: Lamofc, tmp_path: Path) -> None:
     shown = lamofc(*found.command, "--png", tmp_path / "drawn.png").out
     assert "vit after block 1: 6 images\n" in shown and "KL" in shown and "unbroken" not in shown
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+    rest = EncoderModel(EncoderSplit(loaded, 1), items)
+    configs = [rest.config()]
+    shutil.copy(data / "001.png", data / "000.png")
+    configs.append(rest.config())
+    assert configs[0]["inputs"] != configs[1].pop("inputs") and configs[1].items() < configs[0].items()
     again = lamofc("extract", model, data, found.stores[0], "--block", 1, *CODINGS[0], "--json")
     assert again.document["already"] == 6  # though transformers draws the weights of its pooler anew
 

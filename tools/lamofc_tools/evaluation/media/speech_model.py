@@ -14,8 +14,8 @@ from torch import Tensor
 from lamofc_store.errors import BadArgument, Hint, NotFound
 from lamofc_tools.consumer import AnswerSums
 from lamofc_tools.consumer.media import before_end, encoder_states, likeliest_transcripts
-from lamofc_tools.evaluation.encoder_model import HEAD_FIGURES, EncoderModel
-from lamofc_tools.evaluation.figures import UNBROKEN, Figure, FigureSet
+from lamofc_tools.evaluation.contract import UNBROKEN, Figure, FigureSet
+from lamofc_tools.evaluation.media.encoder_model import HEAD_FIGURES, EncoderModel
 from lamofc_tools.metrics import word_error_rate
 from lamofc_tools.models import Features
 

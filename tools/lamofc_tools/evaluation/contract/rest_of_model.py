@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from lamofc_tools.evaluation.figures import FigureSet
+from lamofc_tools.evaluation.contract.figures import FigureSet
 from lamofc_tools.models import Features
 
 

@@ -15,9 +15,8 @@ from torch import Tensor
 
 from lamofc_store import Store
 from lamofc_tools.consumer.media import guided_answer, measured_steps
-from lamofc_tools.evaluation.error_sums import ErrorSums
-from lamofc_tools.evaluation.figures import Figure, FigureSet
-from lamofc_tools.evaluation.stored_inputs import find_stored_inputs, recorded_extraction, rows_digest
+from lamofc_tools.evaluation.contract import Figure, FigureSet, find_stored_inputs, inputs_digest, recorded_extraction
+from lamofc_tools.evaluation.media.error_sums import ErrorSums
 from lamofc_tools.models import DiffusionSource, Features, ModelInput
 
 _FIGURES = FigureSet(
@@ -104,8 +103,10 @@ class DiffusionModel:
     def config(self) -> dict[str, Any]:
         """Return the pipeline, its steps and seed, and the prompts by a digest."""
         run = self.source.run_config()
-        rows = [[item.id, item.text] for item in self.source.items]
-        return {**{key: run[key] for key in ("model", "weights", "steps", "seed")}, "inputs": rows_digest(rows)}
+        return {
+            **{key: run[key] for key in ("model", "weights", "steps", "seed")},
+            "inputs": inputs_digest(self.source.items),
+        }
 
     def prepare(self, progress: Callable[[int], None]) -> None:
         """Run the whole pipeline on all prompts."""
