@@ -10,7 +10,7 @@ from lamofc_tools.consumer import CONTINUATION, split_decoder
 from lamofc_tools.consumer.media import EncoderSplit
 from lamofc_tools.evaluation.contract import RestOfModel, find_stored_inputs
 from lamofc_tools.evaluation.language_model import LanguageModel, TextOptions
-from lamofc_tools.evaluation.media import DiffusionModel, EncoderModel, SpeechModel
+from lamofc_tools.evaluation.media import DiffusionModel, EncoderModel, PictureJudge, SpeechModel
 from lamofc_tools.models import BlockSource, DiffusionSource, LoadedModel, is_pipeline, open_model, open_pipeline
 
 
@@ -30,6 +30,8 @@ class RestOptions:
     """Most tokens after a prefix, or of a transcript; None for 48, or for all that the model takes."""
     steps: int | None = None
     """Steps of denoising; None for those of the extraction."""
+    judge: str | None = None
+    """Model of images by whose features pictures of a pipeline are compared as well."""
     batch: int = 4
     device: str = "cpu"
     dtype: str | None = None
@@ -43,8 +45,9 @@ def open_rest(model: str, store: Store, options: RestOptions) -> RestOfModel:
     loaded = open_model(model, options.device, options.dtype, head=True)
     if options.block is None:
         raise BadArgument(f"{model} without a block", Hint(f"give [block] 0 to {len(loaded.blocks) - 1}"))
-    if options.steps is not None:
-        raise BadArgument(f"{options.steps} steps of {model}, which takes none", Hint("leave [steps] out"))
+    for name in ("steps", "judge"):
+        if (given := getattr(options, name)) is not None:
+            raise BadArgument(f"{name} {given} for {model}, which paints no pictures", Hint(f"leave [{name}] out"))
     if loaded.kind.cache is None:
         return _open_encoder(loaded, options.block, store, options)
     texts = TextOptions(options.tokens, CONTINUATION if options.continued is None else options.continued)
@@ -69,7 +72,9 @@ def _open_pipeline(model: str, store: Store, options: RestOptions) -> DiffusionM
             Hint("leave [block] out"),
         )
     source = DiffusionSource([], model, open_pipeline(model, options.device, options.dtype))
-    return DiffusionModel.of(source, store, location=options.data, where=options.where, steps=options.steps)
+    judge = None if options.judge is None else PictureJudge(open_model(options.judge, options.device))
+    found = {"location": options.data, "where": options.where}
+    return DiffusionModel.of(source, store, steps=options.steps, judge=judge, **found)
 
 
 def _refuse_tokens(model: str, options: RestOptions) -> None:

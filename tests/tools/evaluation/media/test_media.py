@@ -148,11 +148,15 @@ def transcribed(loaded: LoadedModel, sound: ModelInput, length: int) -> list[int
 def test_pictures_of_prompts(lamofc: Lamofc, tmp_path: Path) -> None:
     model, data = tiny_models.painter(tmp_path / "stable"), tmp_path / "captions.jsonl"
     data.write_text("\n".join(json.dumps({"id": f"c{n}", "caption": "a b c"[: 1 + 2 * n]}) for n in range(2)))
-    found = evaluate(lamofc, model, data, ("--steps", 2), ())
+    judge = tiny_models.vision(tmp_path / "judge", "dinov2")
+    found = evaluate(lamofc, model, data, ("--steps", 2), ("--judge", judge))
     assert found.raw["answer_error"] == found.raw["prompt_error"] == found.raw["latent_error"] == 0
     assert found.raw["prompt_psnr"] is found.raw["latent_psnr"] is None  # infinite
     for name in ("answer_error", "prompt_error", "latent_error"):
         assert 0 < found.coded[name] < 1, name
+    for part in ("prompt", "latent"):
+        assert found.raw[f"{part}_cosine"] == pytest.approx(1) and abs(found.raw[f"{part}_fid"]) < 1e-6
+        assert found.coded[f"{part}_cosine"] < 1 - 1e-6 and found.coded[f"{part}_fid"] > 1e-4
     (item, *_), pipeline = find_inputs(str(data), "texts"), open_pipeline(model)
     rest = DiffusionModel(DiffusionSource([item], model, pipeline, steps=2))
     with lamofc_store.open(str(found.stores[1])) as store:
@@ -170,7 +174,7 @@ def test_pictures_of_prompts(lamofc: Lamofc, tmp_path: Path) -> None:
     [
         ({}, "without a block"),
         ({"block": 1, "tokens": 4}, "a prefix of 4 tokens of .*, which continues no texts"),
-        ({"block": 1, "steps": 4}, "4 steps of .*, which takes none"),
+        ({"block": 1, "steps": 4}, "steps 4 for .*, which paints no pictures"),
         ({"block": 9}, "block 9 of a model that has 4"),
     ],
 )

@@ -75,6 +75,10 @@ class ModelOptions:
             help="Take so many denoising steps of Stable Diffusion 3; by default those of its extraction.",
         ),
     ] = None
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", metavar="MODEL", help="Compare pictures by the features of this vision model as well."),
+    ] = None
     batch: Annotated[
         int, typer.Option("--batch", metavar="N", min=1, help="Run so many inputs of equal length at once.")
     ] = 4
@@ -97,6 +101,7 @@ class ModelOptions:
             tokens=self.tokens,
             continued=self.continued,
             steps=self.steps,
+            judge=self.judge,
             batch=self.batch,
             device=resolve_device(self.device),
             dtype=self.dtype,
@@ -116,8 +121,8 @@ def evaluate_model(
     """Evaluate the rest of a model on stores, at several rates on read.
 
     Decoded features are put back after a block, and the answers of all that is behind it are compared with those of the
-    unbroken model: the next tokens of texts, classes of images, transcripts of sounds, or final states. Of Stable
-    Diffusion 3 pictures are compared, by decoded prompts and by decoded latents.
+    unbroken model: the next tokens of texts, classes of images, transcripts of sounds, or final states. For Stable
+    Diffusion 3 these are pictures, by decoded prompts and by decoded latents.
     """
     from lamofc_tools.evaluation import evaluate_model_at_rates
 

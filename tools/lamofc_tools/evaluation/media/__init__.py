@@ -6,6 +6,7 @@ In: a model, and inputs whose features a store has. Out: figures of what it answ
 from lamofc_tools.evaluation.media.diffusion_model import DiffusionModel
 from lamofc_tools.evaluation.media.encoder_model import EncoderModel
 from lamofc_tools.evaluation.media.error_sums import ErrorSums
+from lamofc_tools.evaluation.media.picture_judge import PictureJudge
 from lamofc_tools.evaluation.media.speech_model import SpeechModel
 
-__all__ = ["DiffusionModel", "EncoderModel", "ErrorSums", "SpeechModel"]
+__all__ = ["DiffusionModel", "EncoderModel", "ErrorSums", "PictureJudge", "SpeechModel"]

@@ -17,7 +17,8 @@ from lamofc_store import Store
 from lamofc_tools.consumer.media import guided_answer, measured_steps
 from lamofc_tools.evaluation.contract import Figure, FigureSet, find_stored_inputs, inputs_digest, recorded_extraction
 from lamofc_tools.evaluation.media.error_sums import ErrorSums
-from lamofc_tools.models import DiffusionSource, Features, ModelInput
+from lamofc_tools.evaluation.media.picture_judge import JudgedPictures, PictureJudge
+from lamofc_tools.models import DiffusionSource, Features, ModelInput, weights_digest
 
 _FIGURES = FigureSet(
     "prompt",
@@ -27,6 +28,11 @@ _FIGURES = FigureSet(
         Figure("prompt_psnr", "PSNR prompts", ".1f"),
         Figure("latent_error", "error latents", ".3g", "relative squared error of pictures by latents"),
         Figure("latent_psnr", "PSNR latents", ".1f"),
+        *(
+            Figure(f"{part}_{name}", f"{heading} {part}s", form)
+            for part in ("prompt", "latent")
+            for name, heading, form in (("cosine", "cosine", ".4f"), ("fid", "FID", ".3g"))
+        ),
     ),
 )
 _STEPS = 28
@@ -40,6 +46,8 @@ class _Run:
     picture: Tensor
     answers: tuple[Tensor, ...]
     """The denoiser's answers at some steps, guided away from the negative prompt."""
+    judged: Tensor | None = None
+    """The features that a vision model has of the picture."""
 
 
 @dataclass
@@ -47,6 +55,8 @@ class DiffusionModel:
     """A pipeline that paints by stored prompts, and decodes stored latents, with the seed of their extraction."""
 
     source: DiffusionSource
+    judge: PictureJudge | None = None
+    """A vision model by whose features pictures are compared as well."""
 
     @classmethod
     def of(
@@ -57,6 +67,7 @@ class DiffusionModel:
         location: str | None = None,
         where: str | None = None,
         steps: int | None = None,
+        judge: PictureJudge | None = None,
     ) -> DiffusionModel:
         """Find the prompts whose features a store has; by default those that were extracted into it.
 
@@ -65,7 +76,7 @@ class DiffusionModel:
         extraction = recorded_extraction(store, source.features[0])
         seed, recorded = extraction.get("seed", source.seed), extraction.get("steps", _STEPS)
         items = find_stored_inputs(store, source, "texts", location, where)
-        return cls(replace(source, items=items, seed=seed, steps=steps or recorded))
+        return cls(replace(source, items=items, seed=seed, steps=steps or recorded), judge)
 
     @property
     def name(self) -> str:
@@ -79,8 +90,9 @@ class DiffusionModel:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Steps and seed."""
-        return {"steps": self.source.steps, "seed": self.source.seed}
+        """Steps and seed, and the model that compares pictures."""
+        judge = None if self.judge is None else self.judge.loaded.name
+        return {"steps": self.source.steps, "seed": self.source.seed, "judge": judge}
 
     @cached_property
     def samples(self) -> list[str]:
@@ -106,13 +118,15 @@ class DiffusionModel:
         return {
             **{key: run[key] for key in ("model", "weights", "steps", "seed")},
             "inputs": inputs_digest(self.source.items),
+            "judge": None if self.judge is None else weights_digest([self.judge.loaded.model]),
         }
 
     def prepare(self, progress: Callable[[int], None]) -> None:
         """Run the whole pipeline on all prompts."""
         self.unbroken: dict[str, _Run] = {}
         for name in self.samples:
-            self.unbroken[name] = self.run(name)
+            run = self.run(name)
+            self.unbroken[name] = run if self.judge is None else replace(run, judged=self.judge.features(run.picture))
             progress(1)
 
     def batches(self) -> Iterator[list[str]]:
@@ -154,6 +168,11 @@ class DiffusionTally:
     answers: ErrorSums = field(init=False, default_factory=ErrorSums)
     prompts: ErrorSums = field(init=False, default_factory=ErrorSums)
     latents: ErrorSums = field(init=False, default_factory=ErrorSums)
+    judged: dict[str, JudgedPictures] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rest.judge is not None:
+            self.judged = {part: JudgedPictures(self.rest.judge) for part in ("prompt", "latent")}
 
     def add(self, names: Sequence[str], samples: Sequence[Features]) -> None:
         """Paint by decoded prompts, and decode decoded latents."""
@@ -164,15 +183,25 @@ class DiffusionTally:
                 run = self.rest.run(name)
             for wanted, found in zip(unbroken.answers, run.answers, strict=True):
                 self.answers.compare(wanted, found)
+            decoded = torch.as_tensor(source.decode_latents(features))
             self.prompts.compare(unbroken.picture, run.picture)
-            self.latents.compare(unbroken.picture, torch.as_tensor(source.decode_latents(features)))
+            self.latents.compare(unbroken.picture, decoded)
+            for pictures, picture in zip(self.judged.values(), (run.picture, decoded), strict=False):
+                pictures.add(picture)
 
     def values(self) -> dict[str, float]:
-        """Return relative squared errors, and signal-to-noise ratios of pictures in dB."""
+        """Return relative squared errors, signal-to-noise ratios in dB, and with a judge its distances of pictures."""
+        wanted = [run.judged for run in self.rest.unbroken.values() if run.judged is not None]
+        judged = {
+            f"{part}_{name}": value
+            for part, pictures in self.judged.items()
+            for name, value in pictures.values(wanted).items()
+        }
         return {
             "answer_error": self.answers.relative,
             "prompt_error": self.prompts.relative,
             "prompt_psnr": self.prompts.psnr,
             "latent_error": self.latents.relative,
             "latent_psnr": self.latents.psnr,
+            **judged,
         }
