@@ -1,4 +1,4 @@
-"""What an evaluation needs of a kind of model: its methods, its figures, and the inputs whose features a store has.
+"""The interface of a kind of model in an evaluation: its methods, its figures, and its inputs that are in a store.
 
 In: a store and a source of its features. Out: the inputs, and the protocols that every kind of model fulfils.
 """

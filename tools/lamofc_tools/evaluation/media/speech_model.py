@@ -39,7 +39,7 @@ class _Transcript:
     tokens: Tensor
     """Token ids from the start token on; those at which the model answers, so that its end is not among them."""
     states: Tensor
-    """What the decoder leaves at these tokens, tokens x channels."""
+    """Hidden states that the decoder leaves at these tokens, tokens x channels."""
     text: str
 
 
