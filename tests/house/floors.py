@@ -62,6 +62,8 @@ FLOORS = {
         training_loop
         comparison heads.contract codec_training analysis
         heads.architectures
+        evaluation.contract
+        evaluation.media
         heads evaluation
         demo cli.console
         benchmarks benchmarks.learning.peers cli.render

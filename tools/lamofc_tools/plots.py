@@ -45,17 +45,17 @@ def draw_metrics(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], pat
     save_figure(figure, path)
 
 
-def draw_divergences(panels: Mapping[str, Sequence[tuple[str, float, float]]], path: Path) -> None:
-    """Write a PNG of divergence in nats against bits, both on logarithmic axes: a panel a title, a line a curve.
+def draw_losses(panels: Mapping[str, Sequence[tuple[str, float, float]]], path: Path) -> None:
+    """Write a PNG of losses against bits, both on logarithmic axes: a panel a loss, a line a curve.
 
-    A panel holds points: the name of the curve, bits per element, and a divergence above 0.
+    A panel goes by the label of its loss, and holds points: the name of the curve, bits per element, a loss above 0.
     """
     figure, axes = pyplot().subplots(1, len(panels), figsize=(6 * len(panels), 5), squeeze=False)
-    for axis, (title, points) in zip(axes.flat, panels.items(), strict=True):
+    for axis, (label, points) in zip(axes.flat, panels.items(), strict=True):
         for curve in dict.fromkeys(name for name, _, _ in points):
-            line = sorted((bits, divergence) for name, bits, divergence in points if name == curve)
+            line = sorted((bits, loss) for name, bits, loss in points if name == curve)
             axis.plot(*zip(*line, strict=True), marker="o", markersize=4, label=curve)
-        axis.set(title=title, xlabel="bits per element", ylabel="KL, nats", xscale="log", yscale="log")
+        axis.set(xlabel="bits per element", ylabel=label, xscale="log", yscale="log")
         axis.grid(alpha=0.3, which="both")
         if points:
             axis.legend(fontsize=8)

@@ -76,17 +76,22 @@ def evaluate(lamofc: Lamofc, *arguments: object) -> Any:
     return ran.document
 
 
-@pytest.mark.parametrize("kind", ["qwen3", "gemma3"])
+@pytest.mark.parametrize("kind", ["qwen3", "gemma3", "falconmamba"])
 def test_features_kept_by_raw_lose_nothing(lamofc: Lamofc, tmp_path: Path, kind: str) -> None:
     model, store = language(tmp_path / kind, kind), tmp_path / "raw"
-    texts, longer = write(tmp_path / "a.jsonl", lines()), write(tmp_path / "b.jsonl", lines(longer=9))
+    asking = [{**line, "choices": ["a", "b c"], "answer": n % 2} for n, line in enumerate(lines(longer=9))]
+    texts, longer = write(tmp_path / "a.jsonl", lines()), write(tmp_path / "b.jsonl", asking)
     assert lamofc("extract", model, texts, store, "--block", 1, *FLOAT, "--codec", "raw").code == 0
     cut = ("--continued", 6, "--batch", 2)
     for options, prefix, continued in (
         ((), sum(LENGTHS), 6 * 5),
-        (("--texts", longer), sum(LENGTHS), 6 * 5),
+        (("--data", longer), sum(LENGTHS), 6 * 5),
         (("--tokens", 12), 12 * 5, 2 + 6 + 5 + 2 + 6),
     ):
+        if kind == "falconmamba" and "--tokens" in options:
+            ran = lamofc("eval", "model", store, model, "--block", 1, *options)
+            assert ran.code == 2 and "states are stored after all of its 14 tokens" in ran.err
+            continue
         (point,) = evaluate(lamofc, store, model, *cut, *options)["points"]
         values = point["values"]
         assert point["samples"] == 5 and point["bpfp"] > 16 and point["profile_bpfp"] < 1e-3
@@ -94,6 +99,18 @@ def test_features_kept_by_raw_lose_nothing(lamofc: Lamofc, tmp_path: Path, kind:
         for part in ("prefix", "continued"):
             assert values[f"top1_{part}"] == 1 and abs(values[f"kl_{part}"]) < 1e-6
             assert values[f"perplexity_{part}"] == pytest.approx(values[f"unbroken_perplexity_{part}"], rel=1e-5)
+        assert ("accuracy" in values) == (longer in options)
+        assert values.get("accuracy") == values.get("unbroken_accuracy")
+
+
+def test_states_that_are_coded_lose_something_of_both_parts(lamofc: Lamofc, tmp_path: Path) -> None:
+    model, store = language(tmp_path / "mamba", "falconmamba"), tmp_path / "klt"
+    texts = write(tmp_path / "a.jsonl", lines(longer=9))
+    assert lamofc("extract", model, texts, store, "--block", 1, *FLOAT, "--snr", 10).code == 0
+    points = evaluate(lamofc, store, model, "--continued", 6, "--snr", 3)["points"]
+    for part in ("prefix", "continued"):
+        whole, less = (point["values"][f"kl_{part}"] for point in points)
+        assert 1e-6 < whole < less < 3, part
 
 
 def test_texts_that_end_are_continued_by_the_unbroken_model(model: str, stores: Path) -> None:
@@ -168,7 +185,7 @@ def test_answers_are_chosen_by_their_likelihood(lamofc: Lamofc, model: str, stor
     asked[3]["answer"] = loaded.processor.decode(found[3].argmax())
     asked[4]["answer"] = loaded.processor.decode(found[4].argmin())
     questions = write(tmp_path / "questions.jsonl", asked)
-    asked_of = (stores / "raw", model, "--texts", questions, "--continued", 4)
+    asked_of = (stores / "raw", model, "--data", questions, "--continued", 4)
     for options in ((), ("--tokens", 9)):
         values = evaluate(lamofc, *asked_of, *options)["points"][0]["values"]
         assert values["accuracy"] == 1 and values["accuracy_norm"] == pytest.approx(right["accuracy_norm"] / 3)
@@ -201,18 +218,18 @@ def test_what_does_not_fit_is_said_in_two_lines(lamofc: Lamofc, model: str, stor
         store.ingest([lamofc_store.Sample("t2", {"layer.1.output": torch.zeros(1, 17, 32)})], "raw")
     other = tiny_models.language(tmp_path / "llama", "llama")
     raw, block = stores / "raw", ("--block", 1)
-    only = ("--texts", stores / "texts.jsonl", "--where")
+    only = ("--data", stores / "texts.jsonl", "--where")
     for words_typed, said, cure, code in (
         ((raw, model, "--block", 7), "a split after block 7", "--block from 0 to 2", 2),
         ((raw, model, "--block", 3), "split after block 3", "--block from 0 to 2", 2),
         ((raw, model, "--block", 2), "has no 'layer.2.output'; it has the outputs of blocks 1", "--block 1", 3),
-        ((raw, model, *block, "--texts", more), "has no sample 't9' with 'layer.1.output'", "leave its text out", 3),
-        ((raw, model, *block, "--texts", short), "text 't1' has 3 tokens", "give the texts that", 2),
+        ((raw, model, *block, "--data", more), "has no sample 't9' with 'layer.1.output'", "leave it out", 3),
+        ((raw, model, *block, "--data", short), "text 't1' has 3 tokens", "give the texts that", 2),
         ((raw, model, *block, "--where", "false"), "none of 5 texts", "widen --where", 2),
         ((raw, other, *block), "its weights is", "give the model that", 2),
-        ((wide, model, *block), "does not say from which texts", "--texts", 2),
-        ((wide, model, *block, *only, "sample = 't1'"), "is 1 x 20 x 48, and", "give the model and the texts", 2),
-        ((wide, model, *block, *only, "sample = 't2'"), "'t2' of", "with the caches of all blocks", 3),
+        ((wide, model, *block), "does not say from which texts", "--data", 2),
+        ((wide, model, *block, *only, "sample = 't1'"), "is 1 x 20 x 48, and", "give the model and the inputs", 2),
+        ((wide, model, *block, *only, "sample = 't2'"), "'t2' of", "caches of texts as well", 3),
     ):
         ran = lamofc("eval", "model", *words_typed, *FLOAT)
         assert ran.code == code and said in ran.err and cure in ran.err, ran.err

@@ -12,24 +12,26 @@ those to the original. `measure_consumer` finds the metric of any kind of model:
 """
 
 from lamofc_tools.consumer.closed_form import closed_form_metric
-from lamofc_tools.consumer.fidelity import Agreement, Decoded, Fidelity, FidelityMeter, FidelityTally
+from lamofc_tools.consumer.fidelity import Agreement, AnswerSums, Decoded, Fidelity, FidelityMeter, FidelityTally
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
 from lamofc_tools.consumer.passages import CONTINUATION, PREFIX, TEXTS, Passages, cut_passages, usual_passages
-from lamofc_tools.consumer.questions import Question, QuestionTally
+from lamofc_tools.consumer.questions import ANSWER, Question, QuestionTally
 from lamofc_tools.consumer.reader import USUAL_KL, Consumer
 from lamofc_tools.consumer.rotary import find_rotary
 from lamofc_tools.consumer.split import Split, feature_channels, token_ids
-from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space
+from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [
+    "ANSWER",
     "CONTINUATION",
     "FLOOR",
     "PREFIX",
     "TEXTS",
     "USUAL_KL",
     "Agreement",
+    "AnswerSums",
     "Consumer",
     "Decoded",
     "Fidelity",
@@ -49,6 +51,7 @@ __all__ = [
     "measure_metric",
     "measure_metric_of_features",
     "measure_state_space",
+    "split_decoder",
     "token_ids",
     "usual_passages",
 ]

@@ -51,12 +51,34 @@ class Fidelity:
 
 
 @dataclass
-class _Sums:
-    """Sums over positions."""
+class AnswerSums:
+    """Sums over positions at which answers to original and to decoded features are compared."""
 
     positions: int = 0
     divergence: float = 0.0
     agreeing: int = 0
+
+    def compare(self, wanted: Tensor, found: Tensor) -> None:
+        """Add the log-probabilities of both answers at some positions."""
+        self.positions += len(wanted)
+        self.divergence += float((wanted.exp() * (wanted - found)).sum(-1).double().sum())
+        self.agreeing += int((wanted.argmax(-1) == found.argmax(-1)).sum())
+
+    @property
+    def kl(self) -> float:
+        """Mean divergence in nats."""
+        return self.divergence / self.positions
+
+    @property
+    def top1(self) -> float:
+        """Share of positions at which the likeliest answer is the same."""
+        return self.agreeing / self.positions
+
+
+@dataclass
+class _Sums(AnswerSums):
+    """The same, with the surprise by the tokens that follow."""
+
     predicted: int = 0
     """Positions whose next token is in the text."""
     surprise: float = 0.0
@@ -64,9 +86,7 @@ class _Sums:
 
     def add(self, wanted: Tensor, found: Tensor, labels: Tensor) -> None:
         """Add the log-probabilities at some positions, and the tokens that follow as far as there are any."""
-        self.positions += len(wanted)
-        self.divergence += float((wanted.exp() * (wanted - found)).sum(-1).double().sum())
-        self.agreeing += int((wanted.argmax(-1) == found.argmax(-1)).sum())
+        self.compare(wanted, found)
         self.predicted += len(labels)
         rows = torch.arange(len(labels), device=labels.device)
         self.surprise -= float(found[rows, labels].sum(dtype=torch.float64))
@@ -75,8 +95,8 @@ class _Sums:
     def agreement(self) -> Agreement:
         """Return the means."""
         return Agreement(
-            self.divergence / self.positions,
-            self.agreeing / self.positions,
+            self.kl,
+            self.top1,
             math.exp(self.surprise / self.predicted),
             math.exp(self.unbroken_surprise / self.predicted),
             self.positions,

@@ -172,10 +172,18 @@ class Split:
         """
         cache = new_cache(self.loaded.config) if continued else None
         with nullcontext() if samples is None else substitute_features(self.loaded, self.block, samples):
-            return self.go_on(ids, cache), cache
+            return self._pass(ids, cache), cache
 
     def go_on(self, ids: Tensor, cache: Any) -> Tensor:
         """Return what the last block leaves at further tokens, which read the caches and are added to them."""
+        return self._pass(ids, cache)
+
+    def has_tokens(self, feature: str) -> bool:
+        """Return whether a feature has a row for each token of the prefix, so that a shorter one has its first rows."""
+        return True
+
+    def _pass(self, ids: Tensor, cache: Any) -> Tensor:
+        """Return what the last block leaves at tokens that go through the model at once."""
         base = self._base
         options = {"use_cache": False} if cache is None else {cache_parameter(base): cache, "use_cache": True}
         hidden: Tensor = base(input_ids=ids, **options).last_hidden_state

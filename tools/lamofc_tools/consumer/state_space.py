@@ -7,7 +7,6 @@ length of the prefix. Only the tokens that continue the prefix read them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -19,15 +18,7 @@ from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.consumer.passages import Passages
 from lamofc_tools.consumer.split import Split
-from lamofc_tools.models import (
-    STATE_SPACE,
-    Features,
-    LoadedModel,
-    block_outputs,
-    cache_parameter,
-    new_cache,
-    substitute_features,
-)
+from lamofc_tools.models import STATE_SPACE, LoadedModel, block_outputs
 
 
 class StateSpaceSplit(Split):
@@ -62,18 +53,21 @@ class StateSpaceSplit(Split):
         named[self.loaded.output_name(self.block)] = outputs[self.block]
         return [{name: value[row : row + 1].clone() for name, value in named.items()} for row in range(len(ids))]
 
-    def run(self, ids: Tensor, prefix: int, samples: Sequence[Features] | None = None) -> Tensor:
-        """Return what the last block leaves at every token, texts x tokens x channels.
+    def go_on(self, ids: Tensor, cache: Any) -> Tensor:
+        """Return what the last block leaves at further tokens, which read the states and change them.
 
-        With `samples`, the features of the prefix of each text, nothing before the split is computed for the prefix.
-        The continuation goes through the model token by token: several at once begin with an empty state.
+        They go through the model token by token: several at once would begin with an empty state.
         """
-        base = self._base
-        options: dict[str, Any] = {cache_parameter(base): new_cache(self.loaded.config), "use_cache": True}
-        with nullcontext() if samples is None else substitute_features(self.loaded, self.block, samples):
-            parts = [base(input_ids=ids[:, :prefix], **options).last_hidden_state]
-        parts += [base(input_ids=token, **options).last_hidden_state for token in torch.split(ids[:, prefix:], 1, 1)]
-        return torch.cat(parts, 1)
+        return torch.cat([self._pass(token, cache) for token in torch.split(ids, 1, 1)], 1)
+
+    def has_tokens(self, feature: str) -> bool:
+        """Return whether a feature has a row for each token of the prefix: the hidden state has, states have not."""
+        return feature == self.output
+
+
+def split_decoder(loaded: LoadedModel, block: int) -> Split:
+    """Cut a causal language model after a block, counted from zero, whatever its blocks keep of earlier tokens."""
+    return (StateSpaceSplit if loaded.kind.cache is STATE_SPACE else Split)(loaded, block)
 
 
 @torch.enable_grad()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -24,10 +22,25 @@ from lamofc_tools.consumer import (
     Split,
     token_ids,
 )
+from lamofc_tools.evaluation.contract import UNBROKEN, Figure, FigureSet, find_stored_inputs, inputs_digest
 from lamofc_tools.evaluation.stored_features import stored_shapes
-from lamofc_tools.evaluation.texts import find_texts
 from lamofc_tools.models import BlockSource, Features, ModelInput
 
+FIGURES = FigureSet(
+    "text",
+    (
+        Figure("kl_prefix", "KL prefix", ".3g", "KL of the prefix, nats"),
+        Figure("top1_prefix", "top-1 prefix"),
+        Figure("kl_continued", "KL cont.", ".3g", "KL of the continuation, nats"),
+        Figure("top1_continued", "top-1 cont."),
+        Figure("perplexity_prefix", "ppl. prefix", ".4g"),
+        Figure("perplexity_continued", "ppl. cont.", ".4g"),
+        Figure("accuracy", "accuracy"),
+        Figure("accuracy_norm", "accuracy_norm"),
+        Figure("exact_match", "exact_match"),
+    ),
+    {"positions_prefix": "tokens", "positions_continued": "after them"},
+)
 _LEAST_CONTINUATION = 2
 """Fewest tokens of a continuation; the first is answered by the prefix, so one alone would be followed by nothing."""
 
@@ -73,7 +86,8 @@ class LanguageModel:
         batch: int = 4,
     ) -> LanguageModel:
         """Find the texts whose features a store has; by default those that were extracted into it."""
-        texts = find_texts(store, split, location, where)
+        source = BlockSource([], split.loaded, (split.block,))
+        texts = find_stored_inputs(store, source, "texts", location, where)
         shapes = stored_shapes(store, [text.id for text in texts], [split.output])
         stored = {text.id: shapes[text.id][split.output][-2] for text in texts}
         return cls(split, texts, stored, options, batch)
@@ -82,6 +96,16 @@ class LanguageModel:
     def name(self) -> str:
         """Name of the rest of the model, `MODEL@BLOCK`."""
         return self.split.consumer
+
+    @property
+    def figure_set(self) -> FigureSet:
+        """Divergence, agreement and perplexity of both parts, and shares of right answers."""
+        return FIGURES
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How texts are cut, and the number of those that the model continues."""
+        return {**asdict(self.options), "generated": len(self.generated)}
 
     @cached_property
     def samples(self) -> list[str]:
@@ -94,17 +118,19 @@ class LanguageModel:
         ids = torch.zeros(1, 1, dtype=torch.int64, device=self.split.loaded.device)
         (one,) = self.split.features(ids)
         return {
-            sample: {name: (*value.shape[:-2], tokens, value.shape[-1]) for name, value in one.items()}
+            sample: {name: self._shape(name, value.shape, tokens) for name, value in one.items()}
             for sample, tokens in self.stored.items()
         }
+
+    def _shape(self, name: str, one: Sequence[int], tokens: int) -> tuple[int, ...]:
+        """Return the shape of a feature of so many tokens, given that of one token."""
+        return (*one[:-2], tokens, one[-1]) if self.split.has_tokens(name) else tuple(one)
 
     def config(self) -> dict[str, Any]:
         """Return the model and the texts, by their digests, and how texts are cut."""
         run = BlockSource([], self.split.loaded, (self.split.block,)).run_config()
-        rows = [[text.id, text.text, text.choices, text.attributes.get("answer")] for text in self.texts]
-        digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
         kept = {key: run[key] for key in ("model", "weights", "dtype")}
-        return {**kept, "block": self.split.block, "texts": digest, **asdict(self.options)}
+        return {**kept, "block": self.split.block, "texts": inputs_digest(self.texts), **asdict(self.options)}
 
     def prepare(self, progress: Callable[[int], None]) -> None:
         """Run the unbroken model on all texts; it continues those that end with their stored tokens."""
@@ -134,7 +160,14 @@ class LanguageModel:
         return {name: question for name, question in found.items() if question is not None}
 
     def _prefix(self, name: str) -> int:
-        return min(self.stored[name], self.options.tokens or self.stored[name])
+        stored = self.stored[name]
+        prefix = min(stored, self.options.tokens or stored)
+        if prefix < stored and not all(map(self.split.has_tokens, self.shapes[name])):
+            raise BadArgument(
+                f"a prefix of {prefix} tokens of text {name!r}: states are stored after all of its {stored} tokens",
+                Hint("leave [tokens] out"),
+            )
+        return prefix
 
     @property
     def generated(self) -> list[str]:
@@ -197,10 +230,14 @@ class LanguageTally:
         fidelity = self.fidelity.fidelity()
         parts = {"prefix": fidelity.prefix, "continued": fidelity.continuation}
         values = {f"{name}_{part}": value for part, found in parts.items() for name, value in asdict(found).items()}
-        unbroken = {f"unbroken_{name}": share for name, share in self.rest.unbroken_shares.items()}
+        unbroken = {f"{UNBROKEN}{name}": share for name, share in self.rest.unbroken_shares.items()}
         return values | self.questions.shares() | unbroken
 
     def _of_prefix(self, sample: Features, prefix: int) -> dict[str, Tensor]:
         """Return the features of the first tokens, on the model's device and in its dtype."""
-        own = next(self.rest.split.loaded.model.parameters())
-        return {name: value[..., :prefix, :].to(own) for name, value in sample.items()}
+        split = self.rest.split
+        own = next(split.loaded.model.parameters())
+        return {
+            name: (value[..., :prefix, :] if split.has_tokens(name) else value).to(own)
+            for name, value in sample.items()
+        }

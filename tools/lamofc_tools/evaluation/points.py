@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-PANELS = {"kl_prefix": "prefix", "kl_continued": "continuation"}
-"""Divergences that are drawn against bits, each with the title of its panel."""
+from lamofc_tools.evaluation.contract import FigureSet
 
 
 @dataclass(frozen=True)
@@ -24,20 +23,21 @@ class ModelPoint:
     """Bits of the profiles per element, spread over 10 000 samples."""
     samples: int
     values: dict[str, float]
-    """Figures by name: `kl_prefix`, `top1_continued`, `accuracy` and others."""
+    """Figures by the names of the model's kind."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as `--json` prints them."""
         return asdict(self)
 
 
-def curves(points: Sequence[ModelPoint]) -> dict[str, list[tuple[str, float, float]]]:
-    """Return for each panel the curve, bits and divergence of every point that diverges at all."""
+def curves(points: Sequence[ModelPoint], figure_set: FigureSet) -> dict[str, list[tuple[str, float, float]]]:
+    """Return for each loss, by its label, the curve, bits and loss of every point that loses anything at all."""
     return {
-        title: [
-            (Path(point.store).name, point.bpfp + point.profile_bpfp, point.values[key])
+        figure.label: [
+            (Path(point.store).name, point.bpfp + point.profile_bpfp, point.values[figure.name])
             for point in points
-            if point.values.get(key, 0) > 0
+            if point.values.get(figure.name, 0) > 0
         ]
-        for key, title in PANELS.items()
+        for figure in figure_set.figures
+        if figure.label is not None
     }

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lamofc_store import FeatureDataset, Quality, Store
+from lamofc_tools.evaluation.contract import RestOfModel
 from lamofc_tools.evaluation.points import ModelPoint
-from lamofc_tools.evaluation.rest_of_model import RestOfModel
 from lamofc_tools.evaluation.run_log import find_values, log_point
 from lamofc_tools.evaluation.stored_features import StoredFeatures
 from lamofc_tools.read_rates import distinct_reads, rate_name

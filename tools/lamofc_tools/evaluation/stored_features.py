@@ -9,7 +9,7 @@ from functools import cached_property
 from lamofc_store import FeatureDataset, Quality, Store
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_tools.comparison import PROFILE_SAMPLES
-from lamofc_tools.evaluation.rest_of_model import RestOfModel
+from lamofc_tools.evaluation.contract import RestOfModel
 
 _BITS = 8
 
@@ -55,13 +55,14 @@ class StoredFeatures:
         """Raise an error unless a sample has a feature of the expected shape."""
         if found is None:
             raise NotFound(
-                f"sample {sample!r} of {self.store.url} has no {feature!r}", "extract it, with the caches of all blocks"
+                f"sample {sample!r} of {self.store.url} has no {feature!r}",
+                "extract all features, caches of texts as well",
             )
         if found != expected:
             raise BadArgument(
                 f"{feature!r} of {sample!r} in {self.store.url} is {_sized(found)}, and {self.rest.name} has"
                 f" {_sized(expected)} there",
-                "give the model and the texts that the features were extracted from, texts no longer than its windows",
+                "give the model and the inputs that the features were extracted from, texts no longer than its windows",
             )
 
 
@@ -80,7 +81,7 @@ def stored_shapes(
     if missing is not None:
         raise NotFound(
             f"{store.url} has no sample {missing!r} with {features[0]!r}, and {len(shapes)} of {len(samples)} samples",
-            "extract it into the store, or leave its text out",
+            "extract it into the store, or leave it out of the inputs",
         )
     return shapes
 

@@ -26,10 +26,10 @@ from lamofc_tools.models.extraction import (
     open_source,
     record_run,
 )
-from lamofc_tools.models.inputs import ModelInput, find_inputs
+from lamofc_tools.models.inputs import InputKind, ModelInput, find_inputs
 from lamofc_tools.models.kimiaudio import record_kimiaudio, substitute_kimiaudio
 from lamofc_tools.models.loaded_model import LoadedModel, open_model
-from lamofc_tools.models.model_source import ModelSource
+from lamofc_tools.models.model_source import ModelSource, weights_digest
 from lamofc_tools.models.registry import ModelKind, model_kind
 from lamofc_tools.models.split_inference import replay, substitute_features
 from lamofc_tools.models.stable_diffusion3 import DiffusionSource, is_pipeline, open_pipeline
@@ -44,6 +44,7 @@ __all__ = [
     "DiffusionSource",
     "ExtractionReport",
     "Features",
+    "InputKind",
     "LoadedModel",
     "ModelInput",
     "ModelKind",
@@ -71,6 +72,7 @@ __all__ = [
     "require_feature",
     "substitute_features",
     "substitute_kimiaudio",
+    "weights_digest",
 ]
 
 FORMER_NAMES = {

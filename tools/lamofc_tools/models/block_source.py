@@ -57,7 +57,7 @@ class BlockSource(ModelSource):
             "blocks_from_zero": list(self.blocks),
             "layers_from_one": [block + 1 for block in self.blocks],
             "features": self.features,
-            "weights": weights_digest([self.loaded.model]),
+            "weights": weights_digest([self.loaded.body]),
             "processor": self.loaded.preprocessing_digest(),
             "dtype": str(next(self.loaded.model.parameters()).dtype).removeprefix("torch."),
         }

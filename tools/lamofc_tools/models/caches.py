@@ -88,8 +88,15 @@ def new_cache(config: Any) -> Any:
 def copy_rows(cache: Any, rows: Tensor) -> Any:
     """Return a new cache with some rows of a batch, any of them several times; the given one stays as it is."""
     copied = copy.copy(cache)
-    copied.layers = [copy.copy(layer) for layer in cache.layers]
-    copied.batch_select_indices(rows)
+    copied.layers = [_copied(layer) for layer in cache.layers]
+    copied.reorder_cache(rows)
+    return copied
+
+
+def _copied(layer: Any) -> Any:
+    """Copy a cache's layer; its tensors, some of which stand in mappings, are shared until they are replaced."""
+    copied = copy.copy(layer)
+    vars(copied).update({name: dict(value) for name, value in vars(layer).items() if isinstance(value, dict)})
     return copied
 
 

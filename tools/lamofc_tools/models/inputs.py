@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 InputKind = Literal["images", "sounds", "texts"]
 _IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 _SUFFIXES: dict[InputKind, tuple[str, ...]] = {
     "images": _IMAGES,
-    "sounds": (".wav", ".flac", ".ogg", ".mp3"),
+    "sounds": _SOUNDS,
     "texts": (".txt", ".jsonl"),
 }
 _TEXT_KEYS = ("text", "caption", "prompt")
@@ -35,12 +36,19 @@ class ModelInput:
     id: str
     path: Path
     text: str = ""
+    """The text that a model reads, or the transcript that lies beside a sound."""
     attributes: dict[str, Any] = field(default_factory=dict)
     """The other numbers and texts of the input's JSON line."""
     image_path: Path | None = None
     """Image that belongs to the text, for models that take both."""
     choices: tuple[str, ...] = ()
     """Answers to choose from, if the input's JSON line has a list of them."""
+
+    @property
+    def media_path(self) -> Path | None:
+        """The image or the sound that a model reads; None for a text alone."""
+        path = self.image_path or self.path
+        return path if path.suffix.lower() in _IMAGES + _SOUNDS else None
 
     def image(self) -> Any:
         """Load the image as RGB."""
@@ -95,6 +103,8 @@ def _inputs_of(path: Path, base: Path) -> Iterator[ModelInput]:
     elif path.suffix.lower() == ".txt":
         image = next((file for file in map(path.with_suffix, _IMAGES) if file.is_file()), None)
         yield ModelInput(name, path, _text(path).strip(), image_path=image)
+    elif path.suffix.lower() in _SOUNDS and path.with_suffix(".txt").is_file():
+        yield ModelInput(name, path, _text(path.with_suffix(".txt")).strip())
     else:
         yield ModelInput(name, path)
 

@@ -48,6 +48,15 @@ class LoadedModel:
         return type(self.model).__name__.endswith(self.kind.heads)
 
     @property
+    def body(self) -> nn.Module:
+        """The model as `open_model` loads it without a head; a model of texts is whole."""
+        if self.kind.cache is not None or not self.has_head:
+            return self.model
+        model: Any = self.model
+        body: nn.Module = model.get_encoder() if self.config.is_encoder_decoder else model.base_model
+        return body
+
+    @property
     def prefix(self) -> int:
         """Number of tokens before the patches: the class token and registers."""
         return 1 + int(getattr(self.config, "num_register_tokens", 0) or 0)

@@ -16,6 +16,8 @@ from lamofc_store.errors import StoreError
 from lamofc_store.sources import UnreadableSample, spread_order
 from lamofc_tools.models.inputs import ModelInput
 
+_POOLER = "pooler."
+"""Prefix of weights behind the final states, which transformers draws anew where a checkpoint lacks them."""
 _VALUES_PER_TENSOR = 1024
 """Number of evenly spaced values of each tensor that a digest of weights covers."""
 
@@ -89,10 +91,11 @@ class ModelSource:
 
 
 def weights_digest(modules: Iterable[nn.Module]) -> str:
-    """Return a digest of names, shapes, dtypes and some values of all weights, which differs between models."""
+    """Return a digest of names, shapes, dtypes and some values of weights but poolers, by which models differ."""
     digest = hashlib.sha256()
     for module in modules:
-        for name, tensor in module.state_dict().items():
+        weights = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(_POOLER)}
+        for name, tensor in weights.items():
             digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
             values = tensor.flatten()[:: max(1, tensor.numel() // _VALUES_PER_TENSOR)]
             digest.update(values.cpu().contiguous().view(torch.uint8).numpy().tobytes())

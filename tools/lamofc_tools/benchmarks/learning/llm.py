@@ -44,7 +44,7 @@ from lamofc_tools.consumer import (
     measure_metric,
 )
 from lamofc_tools.models import LoadedModel, ModelInput, find_inputs, open_model
-from lamofc_tools.plots import draw_divergences
+from lamofc_tools.plots import draw_losses
 
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
 _DIVERGENCES_OF_CACHES = (0.02, 0.01, 0.005, 0.002, 0.001)
@@ -161,15 +161,15 @@ def _facts(loaded: LoadedModel, fitting: Passages, arguments: argparse.Namespace
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write a PNG of divergence against bits: a panel for the prefix and one for the continuation, a line a coder."""
     panels = (
-        ("all", "kl_prefix", "prefix"),
-        ("all", "kl_continued", "continuation"),
-        ("caches", "kl_continued", "continuation, hidden state exact"),
+        ("all", "kl_prefix", "KL of the prefix, nats"),
+        ("all", "kl_continued", "KL of the continuation, nats"),
+        ("caches", "kl_continued", "KL of the continuation, hidden state exact, nats"),
     )
     points = {
-        title: [(str(row["codec"]), row["bits"], row[key]) for row in rows if row["scope"] == scope and row[key] > 0]
-        for scope, key, title in panels
+        label: [(str(row["codec"]), row["bits"], row[key]) for row in rows if row["scope"] == scope and row[key] > 0]
+        for scope, key, label in panels
     }
-    draw_divergences(points, path)
+    draw_losses(points, path)
 
 
 BENCHMARK = Benchmark("llm", __doc__ or "", run, add_arguments, UNITS)

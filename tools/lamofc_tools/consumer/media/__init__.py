@@ -4,14 +4,25 @@ In: a model, its inputs and a block to split it after. Out: what is measured of 
 is made.
 """
 
-from lamofc_tools.consumer.media.diffusion import measure_diffusion
+from lamofc_tools.consumer.media.diffusion import guided_answer, measure_diffusion, measured_steps
 from lamofc_tools.consumer.media.encoder import EncoderSplit, measure_encoder
-from lamofc_tools.consumer.media.speech import draw_transcripts, measure_speech
+from lamofc_tools.consumer.media.speech import (
+    before_end,
+    draw_transcripts,
+    encoder_states,
+    likeliest_transcripts,
+    measure_speech,
+)
 
 __all__ = [
     "EncoderSplit",
+    "before_end",
     "draw_transcripts",
+    "encoder_states",
+    "guided_answer",
+    "likeliest_transcripts",
     "measure_diffusion",
     "measure_encoder",
     "measure_speech",
+    "measured_steps",
 ]

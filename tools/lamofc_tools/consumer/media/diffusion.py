@@ -153,7 +153,7 @@ class _BlockReader:
 @contextmanager
 def _recorded_calls(transformer: nn.Module, steps: int) -> Iterator[list[dict[str, Any]]]:
     """Record the arguments of the denoiser's calls within the context, at some of its steps."""
-    chosen = set(torch.linspace(0, steps - 1, min(steps, _MEASURED_STEPS)).round().int().tolist())
+    chosen = measured_steps(steps)
     calls: list[dict[str, Any]] = []
     numbers = iter(range(steps))
 
@@ -178,9 +178,17 @@ def _substituted_states(blocks: nn.ModuleList, states: Mapping[str, Tensor]) -> 
         yield
 
 
+def measured_steps(steps: int) -> set[int]:
+    """Return the steps of a picture at which the denoiser's answers are measured, counted from zero."""
+    return set(torch.linspace(0, steps - 1, min(steps, _MEASURED_STEPS)).round().int().tolist())
+
+
 def _denoised(source: DiffusionSource, call: Mapping[str, Any]) -> Tensor:
+    return guided_answer(source, source.pipeline.transformer(**call)[0])
+
+
+def guided_answer(source: DiffusionSource, answer: Tensor) -> Tensor:
     """Return the denoiser's answer, guided away from that to the negative prompt if there is one."""
-    answer: Tensor = source.pipeline.transformer(**call)[0]
     if len(answer) == 1:
         return answer
     negative, positive = answer.chunk(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from lamofc_tools.evaluation.contract.figures import FigureSet
 from lamofc_tools.models import Features
 
 
@@ -24,6 +25,14 @@ class RestOfModel(Protocol):
     @property
     def name(self) -> str:
         """Name of the rest of the model, such as `MODEL@BLOCK`."""
+
+    @property
+    def figure_set(self) -> FigureSet:
+        """The figures of this kind of model."""
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How the model runs on its inputs, as a document of the evaluation shows it."""
 
     @property
     def samples(self) -> Sequence[str]:
