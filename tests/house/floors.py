@@ -57,6 +57,8 @@ FLOORS = {
         machine plots torch_checkpoint metrics deprecated_names read_rates
         models generate make_tables bench_catalog
         consumer.gradients
+        consumer.decoder
+        consumer.answers
         consumer.media
         consumer
         training_loop

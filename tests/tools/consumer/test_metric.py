@@ -137,8 +137,8 @@ def test_texts_of_several_lengths_are_cut_to_one_that_most_have(
 ) -> None:
     with pytest.raises(BadArgument, match="7 texts, the longest of 26 tokens, tell too little"):
         usual_passages(opened, texts)
-    monkeypatch.setattr("lamofc_tools.consumer.passages._FEWEST_TEXTS", 2)
-    monkeypatch.setattr("lamofc_tools.consumer.passages._FEWEST_TOKENS", 21)
+    monkeypatch.setattr("lamofc_tools.consumer.decoder.passages._FEWEST_TEXTS", 2)
+    monkeypatch.setattr("lamofc_tools.consumer.decoder.passages._FEWEST_TOKENS", 21)
     passages = usual_passages(opened, texts)
     assert list(passages.ids) == [f"text {number}" for number in range(2, 7)]
     assert (passages.prefix, passages.length) == (17, 22)

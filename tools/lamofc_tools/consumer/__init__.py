@@ -11,16 +11,34 @@ those to the original. `measure_consumer` finds the metric of any kind of model:
   likelihood, so that the metric gives no nats but a change relative to their variance.
 """
 
+from lamofc_tools.consumer.answers import (
+    ANSWER,
+    Agreement,
+    AnswerSums,
+    Decoded,
+    Fidelity,
+    FidelityMeter,
+    FidelityTally,
+    Question,
+    QuestionTally,
+)
 from lamofc_tools.consumer.closed_form import closed_form_metric
-from lamofc_tools.consumer.fidelity import Agreement, AnswerSums, Decoded, Fidelity, FidelityMeter, FidelityTally
+from lamofc_tools.consumer.decoder import (
+    CONTINUATION,
+    PREFIX,
+    TEXTS,
+    Passages,
+    Split,
+    cut_passages,
+    feature_channels,
+    find_rotary,
+    token_ids,
+    usual_passages,
+)
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
-from lamofc_tools.consumer.passages import CONTINUATION, PREFIX, TEXTS, Passages, cut_passages, usual_passages
-from lamofc_tools.consumer.questions import ANSWER, Question, QuestionTally
 from lamofc_tools.consumer.reader import USUAL_KL, Consumer
-from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.split import Split, feature_channels, token_ids
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [

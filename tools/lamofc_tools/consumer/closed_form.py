@@ -16,12 +16,10 @@ from torch import Tensor, nn
 
 from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
+from lamofc_tools.consumer.decoder import Passages, Split, find_rotary
 from lamofc_tools.consumer.fisher import answer_gradients
 from lamofc_tools.consumer.gradients import generators_for, key_squares, value_squares
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.passages import Passages
-from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.split import Split
 from lamofc_tools.models import LoadedModel
 
 MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3", "qwen3_moe")

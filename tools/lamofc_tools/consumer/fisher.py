@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from zlib import crc32
 
 import torch
@@ -10,11 +11,15 @@ from einops import rearrange
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
+from lamofc_tools.consumer.calibration import Calibration, Signal
+from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, find_rotary
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.passages import CONTINUATION, PREFIX, Passages
-from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.split import Split
 from lamofc_tools.models import Features, LoadedModel
+
+_FIRST_HELD_OUT, _HELD_OUT_DIVISOR = 7, 4
+"""The first text that is held out, and the share of texts from there on."""
+_FEWEST_HELD_OUT = 3
+"""Texts from which a metric can be calibrated; fewer are learnt from like the others."""
 
 
 @torch.enable_grad()
@@ -31,7 +36,8 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     """Return the metric of the rest of a model after `block`, counted from zero, over the tokens of some prefixes.
 
     A gradient is that of the log-likelihood of one label at every position of prefix and continuation, drawn from
-    the model's own answer; `draws` labels are drawn one after another. 16 to 64 texts are enough. Caches are felt
+    the model's own answer; `draws` labels are drawn one after another. 16 to 64 texts are enough. From 16 on, a
+    quarter of them is held out to calibrate the metric by divergences that are measured after errors. Caches are felt
     by the continuation alone, so that their matrices need more labels there than they have channels. Continuations
     count together as much as prefixes, however many positions they have. The first
     token of each text is left out, since others attend to it whatever it is; so are, with `sink_ratio`, tokens
@@ -81,6 +87,18 @@ def _generator(name: str, seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(crc32(name.encode(), seed))
 
 
+@dataclass(frozen=True)
+class _Text:
+    """A text of which a metric learns."""
+
+    features: Mapping[str, Tensor]
+    """Features of the prefix."""
+    ids: Tensor
+    """Token ids of prefix and continuation, 1 x tokens."""
+    generator: torch.Generator
+    """Source of its labels."""
+
+
 class _Fisher:
     """Sums of squared gradients over the tokens of prefixes."""
 
@@ -88,13 +106,33 @@ class _Fisher:
         self.split, self._draws, self._sink_ratio = split, draws, sink_ratio
         self._rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
         self._sums: dict[str, Tensor] = {}
+        self._signal = Signal()
+        self._held_out: list[_Text] = []
+        self._seen = 0
         self._texts = self._tokens = self._answers = 0
 
     def add(self, samples: Sequence[Mapping[str, Tensor]], ids: Tensor, generators: Sequence[torch.Generator]) -> None:
-        """Add texts, given the features of their prefixes and the token ids of prefix and continuation."""
+        """Add texts, given the features of their prefixes and the token ids of prefix and continuation.
+
+        Every fourth text, from the eighth on, is held out.
+        """
+        texts = [_Text(*text) for text in zip(samples, ids[:, None], generators, strict=True)]
+        numbered = list(enumerate(texts, self._seen))
+        self._seen += len(texts)
+        self._held_out += [text for number, text in numbered if _is_held_out(number)]
+        self._learn([text for number, text in numbered if not _is_held_out(number)])
+
+    def _learn(self, texts: Sequence[_Text]) -> None:
+        """Add the squares of the gradients of some texts of one length."""
+        if not texts:
+            return
+        samples, ids = [text.features for text in texts], torch.cat([text.ids for text in texts])
+        generators = [text.generator for text in texts]
         outputs = [sample[self.split.loaded.output_name(self.split.block)] for sample in samples]
         kept = [_kept_tokens(output[0], self._sink_ratio) for output in outputs]
         prefix = outputs[0].shape[1]
+        for sample, mask in zip(samples, kept, strict=True):
+            self._signal.add({name: rows[mask] for name, rows in self._by_token(sample).items()})
         self._texts += len(samples)
         self._tokens += sum(int(mask.sum()) for mask in kept)
         self._answers += (1 + (ids.shape[1] > prefix)) * prefix * len(samples)
@@ -104,16 +142,19 @@ class _Fisher:
                     self._sums[name] = self._sums.get(name, 0) + rows[mask].T @ rows[mask]
 
     def _by_token(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return gradients as tokens x channels, those by keys for keys without their rotation."""
+        """Return features or gradients as tokens x channels, those of keys for keys without their rotation."""
         patterns = self.split.patterns
-        rows = {name: rearrange(value, patterns[name]).double().cpu() for name, value in gradients.items()}
+        rows = {name: rearrange(value, patterns[name]).detach().double().cpu() for name, value in gradients.items()}
         return {
             name: self._rotary[name].turned(value, back=True) if name in self._rotary else value
             for name, value in rows.items()
         }
 
     def metric(self) -> ModelMetric:
-        """Return the metric of all that was added."""
+        """Return the metric of all that was added, calibrated if enough texts were held out."""
+        calibrating = self._held_out if len(self._held_out) >= _FEWEST_HELD_OUT else []
+        for text in () if calibrating else self._held_out:
+            self._learn([text])
         if not self._texts:
             raise BadArgument(
                 f"no text from which to learn what {self.split.consumer} feels",
@@ -125,7 +166,14 @@ class _Fisher:
             )
         means = {name: (total / (self._tokens * self._draws)).float() for name, total in self._sums.items()}
         rotary = {name: turn for name, turn in self._rotary.items() if name in means}
-        return ModelMetric(self.split.consumer, means, self._tokens, self._answers, rotary)
+        metric = ModelMetric(self.split.consumer, means, self._tokens, self._answers, rotary)
+        held_out = [(text.features, text.ids) for text in calibrating]
+        return Calibration(self.split, rotary, self._signal, held_out).calibrated(metric) if held_out else metric
+
+
+def _is_held_out(number: int) -> bool:
+    """Whether a text is held out, by its number."""
+    return number >= _FIRST_HELD_OUT and number % _HELD_OUT_DIVISOR == _HELD_OUT_DIVISOR - 1
 
 
 def _kept_tokens(output: Tensor, sink_ratio: float | None) -> Tensor:

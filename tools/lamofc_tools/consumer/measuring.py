@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lamofc_store.errors import BadArgument, Hint
+from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, cut_passages
 from lamofc_tools.consumer.fisher import measure_metric
 from lamofc_tools.consumer.gradients import Measurement
 from lamofc_tools.consumer.media import measure_diffusion, measure_encoder, measure_speech
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.passages import CONTINUATION, PREFIX, cut_passages
 from lamofc_tools.consumer.state_space import measure_state_space
 from lamofc_tools.models import STATE_SPACE, DiffusionSource, LoadedModel, ModelInput
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -74,6 +74,11 @@ class ModelMetric:
             self.positions + other.positions,
             {**self.rotary, **other.rotary},
         )
+
+    def scaled(self, factor: float, features: Collection[str]) -> ModelMetric:
+        """Return the metric of a consumer that feels errors of some features so many times as much."""
+        scaled = {name: matrix * factor if name in features else matrix for name, matrix in self.matrices.items()}
+        return replace(self, matrices=scaled)
 
     @property
     def digest(self) -> str:

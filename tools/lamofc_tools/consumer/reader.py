@@ -16,11 +16,9 @@ from lamofc_codecs import Quality, Rotary
 from lamofc_store import Sample
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import Source, Spreadable, Tolerant
+from lamofc_tools.consumer.decoder import TEXTS, Split, find_rotary, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.passages import TEXTS, usual_passages
-from lamofc_tools.consumer.rotary import find_rotary
-from lamofc_tools.consumer.split import Split
 from lamofc_tools.models import LoadedModel, ModelInput
 
 USUAL_KL = Quality(kl=0.05)

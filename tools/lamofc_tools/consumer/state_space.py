@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument, Hint
+from lamofc_tools.consumer.decoder import Passages, Split
 from lamofc_tools.consumer.fisher import answer_gradients
 from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.consumer.passages import Passages
-from lamofc_tools.consumer.split import Split
 from lamofc_tools.models import STATE_SPACE, LoadedModel, block_outputs
 
 

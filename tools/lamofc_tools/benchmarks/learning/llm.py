@@ -35,6 +35,7 @@ from lamofc_tools.benchmarks.learning.peers.turboquant import TurboQuant
 from lamofc_tools.consumer import (
     CONTINUATION,
     PREFIX,
+    TEXTS,
     FidelityMeter,
     ModelMetric,
     Passages,
@@ -82,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--texts", metavar="FILE", help="texts to measure on, of the same form")
     parser.add_argument("--fit-count", type=int, default=64, metavar="N", help="most texts to learn from")
     parser.add_argument("--count", type=int, default=16, metavar="N", help="most texts to measure on")
-    parser.add_argument("--metric-count", type=int, default=28, metavar="N", help="texts for the model's metric")
+    parser.add_argument("--metric-count", type=int, default=TEXTS, metavar="N", help="texts for the model's metric")
     parser.add_argument("--metric", type=Path, metavar="FILE", help="keep the metric here; take it if it is there")
     parser.add_argument("--blocks", type=int, default=4, metavar="N", help="split after this block, counted from 0")
     parser.add_argument("--tokens", type=int, default=PREFIX, metavar="N", help="coded tokens of a text")

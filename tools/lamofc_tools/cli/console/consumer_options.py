@@ -46,7 +46,7 @@ class ConsumerOptions:
     ] = None
     metric_samples: Annotated[
         int, typer.Option("--metric-samples", metavar="N", min=16, max=64, help="Measure the model on so many samples.")
-    ] = 28
+    ] = 32
 
     def consumer(self, loaded: "dict[str, LoadedModel]", origin: Any, out: Output) -> "Consumer":
         """Return who reads the features, with a metric to be measured on an origin: a source of features, or texts.

@@ -64,7 +64,7 @@ class ExtractOptions:
     ] = None
     steps: Annotated[
         int, typer.Option("--steps", metavar="N", min=1, help="Take so many denoising steps of Stable Diffusion 3.")
-    ] = 28
+    ] = 32
     files: Annotated[
         str | None,
         typer.Option(

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer.split import token_ids
+from lamofc_tools.consumer.decoder.split import token_ids
 from lamofc_tools.models import LoadedModel, ModelInput
 
 PREFIX = 192
 """Tokens of a text whose features are coded, unless another number is given."""
 CONTINUATION = 48
 """Tokens after the prefix that read its caches, unless another number is given."""
-TEXTS = 28
+TEXTS = 32
 """Texts on which a metric is measured, unless another number is given; 16 to 64 are enough."""
 _FEWEST_TEXTS, _FEWEST_TOKENS = 8, 32
 """Texts below which no metric is measured, and tokens that so many of them must have."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer.split import Split, token_ids
+from lamofc_tools.consumer.decoder import Split, token_ids
 from lamofc_tools.models import LoadedModel, ModelInput, copy_rows
 
 ANSWER = "answer"

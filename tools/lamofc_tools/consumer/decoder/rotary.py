@@ -16,7 +16,7 @@ from torch import Tensor
 from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
 from lamofc_store.sources import CACHE
-from lamofc_tools.consumer.split import require_attention
+from lamofc_tools.consumer.decoder.split import require_attention
 from lamofc_tools.models import LoadedModel, block_outputs
 
 _PAIRS: tuple[Literal["halves", "neighbours"], ...] = ("halves", "neighbours")

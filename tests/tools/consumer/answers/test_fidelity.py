@@ -42,8 +42,8 @@ def test_fewer_positions_and_answers_computed_twice_give_the_same(
     assert whole.prefix.kl > 0.01 and whole.prefix.top1 < 1
     some = FidelityMeter(split, passages, every=5).measure(noisy)
     assert some.prefix.positions == 5 * 4 and some.continuation == whole.continuation
-    monkeypatch.setattr("lamofc_tools.consumer.fidelity._MOST_BYTES_OF_ANSWERS", 0)
-    monkeypatch.setattr("lamofc_tools.consumer.split._LOGITS_AT_ONCE", 64)
+    monkeypatch.setattr("lamofc_tools.consumer.answers.fidelity._MOST_BYTES_OF_ANSWERS", 0)
+    monkeypatch.setattr("lamofc_tools.consumer.decoder.split._LOGITS_AT_ONCE", 64)
     again = FidelityMeter(split, passages).measure(noisy)
     assert again.prefix.kl == pytest.approx(whole.prefix.kl, rel=1e-5)
     assert again.prefix.perplexity == pytest.approx(whole.prefix.perplexity, rel=1e-5)

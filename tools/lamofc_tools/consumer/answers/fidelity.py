@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store.errors import NotFound
-from lamofc_tools.consumer.passages import Passages
-from lamofc_tools.consumer.split import Split
+from lamofc_tools.consumer.decoder import Passages, Split
 from lamofc_tools.models import Features
 
 Decoded = Mapping[str, Features] | Callable[[str, Features], Features]

@@ -1,0 +1,26 @@
+"""The answers of the rest of a language model: how far they are from the unbroken model's, and how many are right.
+
+In: a split model, texts, decoded features. Out: divergence, agreement, perplexity, right answers.
+"""
+
+from lamofc_tools.consumer.answers.fidelity import (
+    Agreement,
+    AnswerSums,
+    Decoded,
+    Fidelity,
+    FidelityMeter,
+    FidelityTally,
+)
+from lamofc_tools.consumer.answers.questions import ANSWER, Question, QuestionTally
+
+__all__ = [
+    "ANSWER",
+    "Agreement",
+    "AnswerSums",
+    "Decoded",
+    "Fidelity",
+    "FidelityMeter",
+    "FidelityTally",
+    "Question",
+    "QuestionTally",
+]
