@@ -57,9 +57,20 @@ def draw_losses(panels: Mapping[str, Sequence[tuple[str, float, float]]], path: 
             axis.plot(*zip(*line, strict=True), marker="o", markersize=4, label=curve)
         axis.set(xlabel="bits per element", ylabel=label, xscale="log", yscale="log")
         axis.grid(alpha=0.3, which="both")
+        for scale in (axis.xaxis, axis.yaxis):
+            _label_few_ticks(scale)
         if points:
             axis.legend(fontsize=8)
     save_figure(figure, path)
+
+
+def _label_few_ticks(scale: Any) -> None:
+    """Label 1, 2 and 5 of each decade of a logarithmic axis, as plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    scale.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    scale.set_major_formatter(StrMethodFormatter("{x:g}"))
+    scale.set_minor_formatter(NullFormatter())
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FOLDER", help="a folder of transformers; by default Gemma 3 270M, fetched")
     parser.add_argument("--fit-texts", metavar="FILE", help="texts to learn from, lines of JSON with id and text")
     parser.add_argument("--texts", metavar="FILE", help="texts to measure on, of the same form")
-    parser.add_argument("--fit-count", type=int, default=64, metavar="N", help="most texts to learn from")
+    parser.add_argument("--fit-count", type=int, default=120, metavar="N", help="most texts to learn from")
     parser.add_argument("--count", type=int, default=16, metavar="N", help="most texts to measure on")
     parser.add_argument("--metric-count", type=int, default=TEXTS, metavar="N", help="texts for the model's metric")
     parser.add_argument("--metric", type=Path, metavar="FILE", help="keep the metric here; take it if it is there")
