@@ -4,26 +4,18 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from einops import rearrange
 
-from lamofc_tools.consumer import ModelMetric, Split, cut_passages, find_rotary, measure_metric
-from lamofc_tools.consumer.calibration import Calibration, Signal
+from lamofc_tools.consumer import ModelMetric, Split, cut_passages, measure_metric
+from lamofc_tools.consumer.calibration import Calibration
 from lamofc_tools.models import LoadedModel, ModelInput
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 
 
 def calibration(opened: LoadedModel, texts: Sequence[ModelInput]) -> Calibration:
-    passages, split, signal = cut_passages(opened, texts, 12, 8), Split(opened, 1), Signal()
-    rotary = {name: turn for name, turn in find_rotary(opened).items() if name in split.patterns}
-    held_out = []
-    for name, ids in passages.ids.items():
-        (features,) = split.features(ids[None, :12])
-        held_out.append((features, ids[None]))
-        rows = {key: rearrange(value, split.patterns[key]).double() for key, value in features.items()}
-        signal.add({key: rotary[key].turned(row, back=True) if key in rotary else row for key, row in rows.items()})
-        assert name in passages.ids
-    return Calibration(split, rotary, signal, held_out)
+    passages, split = cut_passages(opened, texts, 12, 8), Split(opened, 1)
+    known = [(split.features(ids[None, :12])[0], ids[None]) for ids in passages.ids.values()]
+    return Calibration(split, known, known)
 
 
 def traces(metric: ModelMetric) -> dict[str, float]:

@@ -1,98 +1,42 @@
-"""Calibration of a Fisher metric: divergence as it is measured after errors, over the divergence that was foretold.
+"""Calibration of a Fisher metric: divergence as it is measured after coding, over the divergence that was foretold.
 
-A Fisher matrix foretells small errors that are independent of each other. A codec's errors are neither: it leaves out
-weak directions in every token alike. So texts that were held out get errors like those of a codec, and the rest of the
-model says what they do to its answers.
+A Fisher matrix foretells errors that are small and independent of each other. A codec's errors are neither, and the
+matrix is an estimate from few texts. So texts that were held out are coded by the metric, and the rest of the model
+says what that does to its answers.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from lamofc_codecs import Rotary
+import lamofc_codecs
+from lamofc_codecs import Profile, Quality
 from lamofc_tools.consumer.decoder import Split
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import Features
 
-_DIVERGENCES = (0.01, 0.05)
-"""Foretold divergences at which the whole metric is calibrated, in nats."""
-_DIVERGENCE_OF_PARTS = 0.03
-"""The same for the hidden state alone, and for caches alone."""
-_FLOOR = 0.03
-"""Share of a matrix's mean diagonal that is added to it, as a codec does."""
-_ROUNDS = 60
-"""Halvings by which the water level is found."""
+_DIVERGENCES = (0.02, 0.1)
+"""Divergences that are asked for where the whole metric is calibrated, in nats."""
+_DIVERGENCE_OF_PARTS = 0.05
+"""The same where the hidden state and the caches are compared."""
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
 
 
-@dataclass
-class Signal:
-    """Means and covariances of features, over the tokens of texts; of keys, without their rotation."""
-
-    tokens: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    squares: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, rows: Mapping[str, Tensor]) -> None:
-        """Add the features of some tokens, each tokens x channels in float64."""
-        self.tokens += len(next(iter(rows.values())))
-        for name, values in rows.items():
-            self.sums[name] = self.sums.get(name, 0) + values.sum(0)
-            self.squares[name] = self.squares.get(name, 0) + values.T @ values
-
-    def mean(self, name: str) -> Tensor:
-        """Return the mean of a feature."""
-        return self.sums[name] / self.tokens
-
-    def covariance(self, name: str) -> Tensor:
-        """Return the covariance of the channels of a feature."""
-        mean = self.mean(name)
-        return self.squares[name] / self.tokens - torch.outer(mean, mean)
-
-
-@dataclass(frozen=True)
-class _Space:
-    """A feature in the directions in which a codec decides how much of it to keep."""
-
-    mean: Tensor
-    forward: Tensor
-    """Channels x directions: error weights, then the principal directions of what is weighed."""
-    back: Tensor
-    variance: Tensor
-    """Weighted variance of each direction."""
-
-    @classmethod
-    def of(cls, mean: Tensor, covariance: Tensor, matrix: Tensor) -> _Space:
-        matrix = matrix.double()
-        weighed = matrix + _FLOOR * matrix.diagonal().mean() * torch.eye(len(matrix), dtype=matrix.dtype)
-        sizes, vectors = torch.linalg.eigh(weighed)
-        roots = sizes.clamp_min(torch.finfo(sizes.dtype).tiny).sqrt()
-        root = (vectors * roots) @ vectors.T
-        variance, directions = torch.linalg.eigh(root @ covariance @ root)
-        return cls(mean, root @ directions, directions.T @ (vectors / roots) @ vectors.T, variance.clamp_min(0))
-
-    def error(self, values: Tensor, level: float, generator: torch.Generator) -> Tensor:
-        """Return weighted errors of tokens x channels: weak directions are lost, the others get noise of a level."""
-        noise = torch.randn(values.shape, generator=generator, dtype=torch.float64) * level**0.5
-        return torch.where(self.variance > level, noise, -((values - self.mean) @ self.forward))
-
-
 @dataclass(frozen=True)
 class Calibration:
-    """Texts held out, and what is needed to disturb their features."""
+    """Texts to learn a codec from, and texts held out: features of a prefix, and token ids of it and what follows."""
 
     split: Split
-    rotary: Mapping[str, Rotary]
-    signal: Signal
+    learned: Sequence[tuple[Features, Tensor]]
     held_out: Sequence[tuple[Features, Tensor]]
-    """The features of the prefix of each text, and the token ids of prefix and continuation."""
     _unbroken: dict[int, Tensor] = field(default_factory=dict)
     """What the last block leaves at every token of each text, its features as they were."""
 
@@ -100,66 +44,84 @@ class Calibration:
     def calibrated(self, metric: ModelMetric) -> ModelMetric:
         """Return the metric times the ratio of measured to foretold divergence.
 
-        Errors of the hidden state and those of caches have ratios of their own: the one is felt by all answers, the
-        others by the continuation alone. A third ratio is that of all errors together.
+        The hidden state and the caches have ratios of their own: the one is felt by all answers, the others by the
+        continuation alone. A third ratio is that of all errors together.
         """
-        caches = [name for name in metric.matrices if name != self.split.output]
-        for part in ([self.split.output], caches) if caches else ():
-            metric = metric.scaled(self._ratio(metric, part, (_DIVERGENCE_OF_PARTS,)), part)
-        everything = list(metric.matrices)
-        return metric.scaled(self._ratio(metric, everything, _DIVERGENCES), everything)
+        names = sorted(metric.matrices)
+        caches = [name for name in names if name != self.split.output]
+        if caches:
+            profile = self._profile(metric)
+            decoded = [self._decoded(profile, metric, features, _DIVERGENCE_OF_PARTS) for features, _ in self.held_out]
+            ratios = [self._ratio_of_part(metric, decoded, part) for part in ([self.split.output], caches)]
+            metric = metric.scaled(ratios[0], [self.split.output]).scaled(ratios[1], caches)
+        profile, logs = self._profile(metric), []
+        for divergence in _DIVERGENCES:
+            decoded = [self._decoded(profile, metric, features, divergence) for features, _ in self.held_out]
+            logs.append(_log(self._measured(decoded) / divergence))
+        return metric.scaled(math.exp(sum(logs) / len(logs)), names)
 
-    def _ratio(self, metric: ModelMetric, disturbed: Sequence[str], divergences: Sequence[float]) -> float:
-        """Return the ratio where some features get the errors that they have when all together have a divergence.
+    def _ratio_of_part(self, metric: ModelMetric, decoded: Sequence[Features], part: Sequence[str]) -> float:
+        """Return measured over foretold divergence where some features are decoded, and the others as they were."""
+        foretold = 0.0
+        for (features, _), found in zip(self.held_out, decoded, strict=True):
+            errors = {name: self._rows(name, found[name] - features[name]).double() for name in part}
+            turned = {
+                name: metric.rotary[name].turned(rows, back=True) if name in metric.rotary else rows
+                for name, rows in errors.items()
+            }
+            foretold += metric.divergence(turned) / len(decoded)
+        measured = self._measured([{name: found[name] for name in part} for found in decoded])
+        return math.exp(_log(measured / foretold if foretold else math.nan))
 
-        Of several divergences it is the geometric mean. Texts whose answers nothing changes leave the metric as it is.
-        """
-        ratios = [self._ratio_at(metric, disturbed, divergence) for divergence in divergences]
-        known = [math.log(ratio) for ratio in ratios if math.isfinite(ratio) and ratio > 0]
-        return math.exp(sum(known) / len(known)) if known else 1.0
+    def _profile(self, metric: ModelMetric) -> Profile:
+        """Fit a codec to what was learned, without a token codebook, which takes longer than it matters here."""
+        samples: list[Any] = [self._sample(metric, features) for features, _ in self.learned]
+        weights, nats = metric.weights(0), metric.nats
+        names = sorted(weights)
+        single = len(names) == 1
+        options: dict[str, Any] = {"means": 0, "waves": False, "weight_nats": nats}
+        options["weight"] = weights[names[0]] if single else weights
+        rotary = {name: metric.rotary[name] for name in names if name in metric.rotary}
+        if rotary:
+            options["rotary"] = rotary[names[0]] if single else rotary
+        if not single:
+            options["features"] = names
+        return lamofc_codecs.fit("klt", samples, Quality(kl=_DIVERGENCE_OF_PARTS), **options)
 
-    def _ratio_at(self, metric: ModelMetric, disturbed: Sequence[str], divergence: float) -> float:
-        spaces = {
-            name: _Space.of(self.signal.mean(name), self.signal.covariance(name), matrix)
-            for name, matrix in metric.matrices.items()
+    def _decoded(
+        self, profile: Profile, metric: ModelMetric, features: Features, divergence: float
+    ) -> dict[str, Tensor]:
+        """Return what is decoded of the features of a text, coded at a divergence."""
+        sample = self._sample(metric, features)
+        (record,) = lamofc_codecs.encode([sample], profile, quality=Quality(kl=divergence))
+        parts = lamofc_codecs.decode([record.data], profile)
+        return {
+            name: _as_feature(part.float(), features[name])
+            for name, part in zip(sorted(metric.matrices), parts, strict=True)
         }
-        nats = metric.nats or 1.0
-        level, generator = _water_level(spaces, divergence / nats), torch.Generator().manual_seed(0)
-        chosen = {name: spaces[name] for name in disturbed}
-        measured = foretold = 0.0
-        for number, (sample, ids) in enumerate(self.held_out):
-            moved, error = self._disturbed(sample, chosen, level, generator)
-            foretold += nats * error
-            measured += self._divergence(number, sample, moved, ids)
-        return measured / foretold if foretold > 0 else math.nan
 
-    def _disturbed(
-        self, sample: Features, spaces: Mapping[str, _Space], level: float, generator: torch.Generator
-    ) -> tuple[dict[str, Tensor], float]:
-        """Return features with errors in all tokens but the first, and the mean weighted squared error of a token."""
-        disturbed, total = dict(sample), 0.0
-        for name, space in spaces.items():
-            values = sample[name]
-            rows = rearrange(values, self.split.patterns[name]).double().cpu()
-            turned = turned_back(rows, self.rotary.get(name))
-            error = space.error(turned, level, generator)
-            error[0] = 0
-            total += float(error.square().sum()) / len(error)
-            moved = error @ space.back
-            moved = moved if name not in self.rotary else self.rotary[name].turned(moved)
-            disturbed[name] = rows_to_feature(rows + moved, values)
-        return disturbed, total
+    def _sample(self, metric: ModelMetric, features: Features) -> Tensor | dict[str, Tensor]:
+        """Return features as tokens x channels: one alone, or a group of them by name."""
+        rows = {name: self._rows(name, features[name]).float() for name in sorted(metric.matrices)}
+        return next(iter(rows.values())) if len(rows) == 1 else rows
 
-    def _divergence(self, number: int, sample: Features, moved: Features, ids: Tensor) -> float:
-        """Return the mean divergence of the answers, those to the prefix and those to the continuation alike."""
-        prefix = sample[self.split.output].shape[1]
-        if number not in self._unbroken:
-            self._unbroken[number] = self.split.run(ids, prefix, [sample])[0]
-        wanted, found = self._unbroken[number], self.split.run(ids, prefix, [moved])[0]
-        parts = [slice(0, prefix, _STRIDE), slice(prefix, None)][: 1 + (ids.shape[1] > prefix)]
-        return sum(self._compared(wanted[part], found[part]) for part in parts) / len(parts)
+    def _rows(self, name: str, value: Tensor) -> Tensor:
+        return rearrange(value, self.split.patterns[name]).detach().cpu()
 
-    def _compared(self, wanted: Tensor, found: Tensor) -> float:
+    def _measured(self, decoded: Sequence[Features]) -> float:
+        """Return the mean divergence of texts, the answers to prefixes and those to continuations counting alike."""
+        total = 0.0
+        for number, ((features, ids), found) in enumerate(zip(self.held_out, decoded, strict=True)):
+            prefix = features[self.split.output].shape[1]
+            if number not in self._unbroken:
+                self._unbroken[number] = self.split.run(ids, prefix, [features])[0]
+            wanted, moved = self._unbroken[number], self.split.run(ids, prefix, [{**features, **found}])[0]
+            parts = [slice(0, prefix, _STRIDE), slice(prefix, None)][: 1 + (ids.shape[1] > prefix)]
+            total += sum(self._divergence(wanted[part], moved[part]) for part in parts) / len(parts)
+        return total / len(self.held_out)
+
+    def _divergence(self, wanted: Tensor, found: Tensor) -> float:
+        """Return the mean divergence of some answers."""
         total = 0.0
         for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
             logs, moved = self.split.logits(one).log_softmax(-1), self.split.logits(other).log_softmax(-1)
@@ -167,22 +129,12 @@ class Calibration:
         return total / len(wanted)
 
 
-def turned_back(rows: Tensor, rotary: Rotary | None) -> Tensor:
-    """Return keys without their rotation; other features as they are."""
-    return rows if rotary is None else rotary.turned(rows, back=True)
-
-
-def rows_to_feature(rows: Tensor, like: Tensor) -> Tensor:
+def _as_feature(rows: Tensor, like: Tensor) -> Tensor:
     """Bring tokens x channels back into the shape of a feature: 1 x tokens x channels, or 1 x heads x tokens x size."""
     shaped = rows[None] if like.dim() == 3 else rearrange(rows, "t (h d) -> 1 h t d", h=like.shape[1])
     return shaped.to(like)
 
 
-def _water_level(spaces: Mapping[str, _Space], error: float) -> float:
-    """Return the weighted squared error of a direction of which all together have this error of a token."""
-    variance = torch.cat([space.variance for space in spaces.values()])
-    low, high = 0.0, float(variance.max())
-    for _ in range(_ROUNDS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if float(variance.clamp_max(middle).sum()) > error else (middle, high)
-    return high
+def _log(ratio: float) -> float:
+    """Return the logarithm of a ratio; 0 where nothing was foretold or measured, which leaves a metric as it is."""
+    return math.log(ratio) if math.isfinite(ratio) and ratio > 0 else 0.0

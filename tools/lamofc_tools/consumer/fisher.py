@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer.calibration import Calibration, Signal
+from lamofc_tools.consumer.calibration import Calibration
 from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, find_rotary
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import Features, LoadedModel
@@ -98,6 +98,11 @@ class _Text:
     generator: torch.Generator
     """Source of its labels."""
 
+    @property
+    def pair(self) -> tuple[Features, Tensor]:
+        """The features, without gradients, and the token ids."""
+        return {name: value.detach() for name, value in self.features.items()}, self.ids
+
 
 class _Fisher:
     """Sums of squared gradients over the tokens of prefixes."""
@@ -106,7 +111,7 @@ class _Fisher:
         self.split, self._draws, self._sink_ratio = split, draws, sink_ratio
         self._rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
         self._sums: dict[str, Tensor] = {}
-        self._signal = Signal()
+        self._learned: list[_Text] = []
         self._held_out: list[_Text] = []
         self._seen = 0
         self._texts = self._tokens = self._answers = 0
@@ -131,8 +136,7 @@ class _Fisher:
         outputs = [sample[self.split.loaded.output_name(self.split.block)] for sample in samples]
         kept = [_kept_tokens(output[0], self._sink_ratio) for output in outputs]
         prefix = outputs[0].shape[1]
-        for sample, mask in zip(samples, kept, strict=True):
-            self._signal.add({name: rows[mask] for name, rows in self._by_token(sample).items()})
+        self._learned += texts
         self._texts += len(samples)
         self._tokens += sum(int(mask.sum()) for mask in kept)
         self._answers += (1 + (ids.shape[1] > prefix)) * prefix * len(samples)
@@ -142,9 +146,9 @@ class _Fisher:
                     self._sums[name] = self._sums.get(name, 0) + rows[mask].T @ rows[mask]
 
     def _by_token(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return features or gradients as tokens x channels, those of keys for keys without their rotation."""
+        """Return gradients as tokens x channels, those of keys for keys without their rotation."""
         patterns = self.split.patterns
-        rows = {name: rearrange(value, patterns[name]).detach().double().cpu() for name, value in gradients.items()}
+        rows = {name: rearrange(value, patterns[name]).double().cpu() for name, value in gradients.items()}
         return {
             name: self._rotary[name].turned(value, back=True) if name in self._rotary else value
             for name, value in rows.items()
@@ -167,8 +171,10 @@ class _Fisher:
         means = {name: (total / (self._tokens * self._draws)).float() for name, total in self._sums.items()}
         rotary = {name: turn for name, turn in self._rotary.items() if name in means}
         metric = ModelMetric(self.split.consumer, means, self._tokens, self._answers, rotary)
-        held_out = [(text.features, text.ids) for text in calibrating]
-        return Calibration(self.split, rotary, self._signal, held_out).calibrated(metric) if held_out else metric
+        if not calibrating:
+            return metric
+        learned, held_out = ([text.pair for text in texts] for texts in (self._learned, calibrating))
+        return Calibration(self.split, learned, held_out).calibrated(metric)
 
 
 def _is_held_out(number: int) -> bool:
