@@ -66,9 +66,12 @@ class TokenCodebook:
     @lazy
     def _search(self) -> tuple[Tensor, Tensor, Tensor]:
         """Channels x directions, directions x typical tokens, and half the squared length of each typical token."""
-        return _search_matrices(self._weighted(self.basis.scaled_rows))
+        return _search_matrices(self._rows)
 
-    def _weighted(self, rows: Tensor) -> Tensor:
+    @lazy
+    def _rows(self) -> Tensor:
+        """Typical tokens x channels, weighted."""
+        rows = self.basis.scaled_rows
         return rows if self.weights is None else self.weights.weigh_rows(rows)
 
     def nearest(self, centred: Floats) -> Index:
@@ -85,8 +88,7 @@ class TokenCodebook:
 
     def take(self, index: Index) -> Floats:
         """Typical tokens of these indices, and 0 where there is none."""
-        chosen = self.basis.rows[torch.from_numpy(np.maximum(index, 0))].to(torch.float32) * self.basis.scale
-        rows: Floats = self._weighted(chosen).numpy()
+        rows: Floats = self._rows[torch.from_numpy(np.maximum(index, 0))].numpy()
         rows[index < 0] = 0
         return rows
 

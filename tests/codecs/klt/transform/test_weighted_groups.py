@@ -69,7 +69,10 @@ LAYERED = fit("klt", SAMPLES, Quality(snr_db=25), weight=WEIGHT, weight_nats=0.5
 
 
 @pytest.mark.parametrize("quality", [Quality(snr_db=25), Quality(max_error=0.2)], ids=str)
-def test_a_record_knows_its_weighted_errors(quality: Quality) -> None:
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_record_knows_its_weighted_errors(stride: int, quality: Quality, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = TOKENS * sum(WIDTHS.values())
+    monkeypatch.setattr("lamofc_codecs.klt.encode.distortion._MAX_COARSE_VALUES", values // stride)
     (record,) = encode(NEW[:1], LAYERED, quality=quality)
     nats = LAYERED.config["nats"]
     assert len(record.layers) > 2
