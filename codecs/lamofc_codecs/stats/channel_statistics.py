@@ -98,10 +98,19 @@ class ChannelStatistics:
         """Return the position of each selected token in its sample."""
         return np.concatenate(self._positions)
 
+    def _some(self) -> Floats:
+        """Return the selected tokens, or those of the least hashes where they hold too many values."""
+        limit = max(_MAX_ELEMENTS // max(self.channels, 1), 1)
+        if self._count <= limit:
+            return self.values()
+        largest = np.partition(np.concatenate(self._hashes), limit - 1)[limit - 1]
+        pieces = zip(self._rows, self._hashes, strict=True)
+        return np.concatenate([rows[hashes <= largest] for rows, hashes in pieces])
+
     def finish(self) -> tuple[Bulk, Floats]:
-        """Return the bulk, and the standard deviation of each channel within it."""
+        """Return the bulk, and the standard deviation of each channel within it; many tokens are told from some."""
         # A quarter of the values: neither a difference nor the mean of two can then overflow.
-        columns = np.ascontiguousarray(self.values().T) * np.float32(0.25)
+        columns = np.ascontiguousarray(self._some().T) * np.float32(0.25)
         median = np.median(columns, axis=1).astype(np.float64)
         deviations = np.abs(columns - median[:, None].astype(np.float32))
         spread = _spread(np.median(deviations, axis=1).astype(np.float64), deviations.mean(axis=1, dtype=np.float64))

@@ -92,8 +92,8 @@ def _coarse_distortions(
     parameters, depths = coefficients.parameters, range(len(quantised.levels) - 1)
     stride = -(-coefficients.source.values.size // _MAX_COARSE_VALUES)
     if stride == 1 or coefficients.grid.rows or not parameters.weighs:
-        decoded = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
-        yield from (coefficients.measure.measure(every, roughly=True) for every in decoded)
+        every = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
+        yield from (coefficients.measure.measure(decoded, roughly=True) for decoded in every)
         return
     tokens = slice(None, None, stride)
     some = quantised.of_tokens(np.arange(len(coefficients.values))[tokens], parameters)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.fit.pca import leading, principal_by_range
+from lamofc_codecs.klt.fit.pca import MANY_CHANNELS, leading, principal_by_range
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality
@@ -27,7 +27,6 @@ _FRAME_BYTES, _TOKEN_CLASS_BITS = 60, 1.0
 """Share of a bit budget that is not for levels: a record's header and starts; a token's class."""
 _MARGIN_DB = 12.0
 """Directions are kept, where channels are many, that a quality finer by this would use."""
-_MANY_CHANNELS = 1024
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def _directions(
         prediction = single_band(variance.to(torch.float64).numpy(), 1, max(energy - float(variance.sum()), 0.0))
         return max(1, prediction.columns(prediction.step_for_error(finest)))
 
-    if train.shape[1] <= _MANY_CHANNELS:
+    if train.shape[1] <= MANY_CHANNELS:
         return principal_by_range(train, ranges, components)
     if ranges is None and components is None:
         return leading(train, count_useful), None

@@ -6,6 +6,7 @@ the bits below are stored raw, as neighbours in the list are about equally frequ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,14 +141,31 @@ def fit_codebook(values: Tensor, count: int, start: Tensor | None = None) -> Ten
     """
     chosen = torch.from_numpy(np.random.default_rng(count).permutation(len(values))[:count])
     means = values[chosen].clone() if start is None else start
-    count = len(means)
+    leading, projected = means[:, :_SEARCH_DIRECTIONS], values[:, :_SEARCH_DIRECTIONS].contiguous()
+    rounds: list[tuple[Tensor, Tensor]] = []
     for _ in range(_KMEANS_ROUNDS if start is None else _REFIT_ROUNDS):
-        nearest = nearest_of(values, means)
-        sizes = torch.bincount(nearest, minlength=count)
-        sums = torch.zeros_like(means).index_add_(0, nearest, values)
-        means = torch.where(sizes[:, None] > 0, sums / sizes.clamp(min=1)[:, None], means)
-    sizes = torch.bincount(nearest_of(values, means), minlength=count)
+        nearest = nearest_of(projected, leading)
+        sizes = torch.bincount(nearest, minlength=len(means))
+        leading = _means_of(projected, nearest, sizes, leading)
+        rounds.append((nearest, sizes))
+    for (nearest, sizes), last in zip(rounds, _last_filled([sizes for _, sizes in rounds]), strict=True):
+        if last.any():
+            means = torch.where(last[:, None], _means_of(values, nearest, sizes, means), means)
+    sizes = torch.bincount(nearest_of(values, means), minlength=len(means))
     return means[torch.argsort(sizes, descending=True, stable=True)][: max(1, int((sizes > 0).sum()))]
+
+
+def _last_filled(sizes: Sequence[Tensor]) -> list[Tensor]:
+    """Return, for each round, the clusters that have tokens in it and in none after it."""
+    filled = torch.stack(list(sizes)) > 0
+    later = filled.flip(0).cumsum(0).flip(0)
+    return list(filled & (later == 1))
+
+
+def _means_of(values: Tensor, nearest: Tensor, sizes: Tensor, before: Tensor) -> Tensor:
+    """Means of the tokens of each cluster; those from before where a cluster has no token."""
+    sums = torch.zeros_like(before).index_add_(0, nearest, values)
+    return torch.where(sizes[:, None] > 0, sums / sizes.clamp(min=1)[:, None], before)
 
 
 def nearest_of(values: Tensor, means: Tensor) -> Tensor:
