@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.fit.pca import MANY_CHANNELS, leading, principal_by_range
+from lamofc_codecs.klt.fit.pca import MANY_CHANNELS, leading, principal_by_range, products_of
+from lamofc_codecs.klt.fit.projected import ProjectedTokens
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality
@@ -31,14 +32,13 @@ _MARGIN_DB = 12.0
 
 @dataclass(frozen=True)
 class Calibration:
-    """Tokens, centred and weighted, in their principal directions; some of them held out."""
+    """Tokens, centred and weighted, in their principal directions."""
 
-    train: Tensor
+    train: ProjectedTokens
     test: Tensor
+    """Tokens held out, in the same directions."""
     rows: Tensor
     """Directions x channels."""
-    range_of: Tensor | None
-    """Range of channels of each direction, where ranges are decorrelated separately."""
     signal: float
     """Energy of a token that was held out."""
     targets_db: tuple[float, ...]
@@ -94,7 +94,10 @@ def calibration_of(
     if quality is not None and quality.kind == "bpfp":
         budget = quality.value * train.shape[1] - _TOKEN_CLASS_BITS - 8 * _FRAME_BYTES / max(per_sample, 1)
     shared = options.shared_by * max(per_sample, 1)
-    return Calibration(train @ rows.T, test @ rows.T, rows, range_of, signal, targets, budget, shared, scale)
+    projected = train @ rows.T
+    products = products_of(projected) if ranges is None and train.shape[1] > MANY_CHANNELS else None
+    tokens = ProjectedTokens(projected, range_of, products)
+    return Calibration(tokens, test @ rows.T, rows, signal, targets, budget, shared, scale)
 
 
 def _directions(
@@ -122,7 +125,7 @@ def codebook_choices(calibration: Calibration, options: KltOptions) -> list[Code
         return [_try_size(calibration, options.means)]
     tried = [_try_size(calibration, 0)]
     for size in _SIZES:
-        if size * _MIN_TOKENS_PER_ENTRY > len(calibration.train):
+        if size * _MIN_TOKENS_PER_ENTRY > len(calibration.train.values):
             break
         tried.append(_try_size(calibration, size))
         if tried[-1].cost.amount >= tried[-2].cost.amount:
@@ -131,14 +134,14 @@ def codebook_choices(calibration: Calibration, options: KltOptions) -> list[Code
 
 
 def _try_size(calibration: Calibration, size: int) -> CodebookChoice:
-    means, residual, unseen, side_bits = None, calibration.train, calibration.test, 0.0
+    train, means, unseen, side_bits = calibration.train, None, calibration.test, 0.0
     if size:
-        means = fit_codebook(residual, min(size, len(residual)))
+        means = fit_codebook(train.values, min(size, len(train.values)))
         index = nearest_of(unseen, means)
-        residual, unseen = residual - means[nearest_of(residual, means)], unseen - means[index]
+        unseen = unseen - means[index]
         side_bits = _entropy(np.bincount(index.numpy(), minlength=len(means)))
         side_bits += 8 * len(means) * calibration.rows.shape[1] / calibration.tokens_shared
-    rotation, _ = principal_by_range(residual, calibration.range_of)
+    rotation = train.principal_about(means)
     variance = np.sort(_variance(unseen @ rotation.T))[::-1]
     left_out = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
     return CodebookChoice(means, rotation, _cost(single_band(variance, 1, left_out), calibration, side_bits))

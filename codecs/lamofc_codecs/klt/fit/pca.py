@@ -81,7 +81,7 @@ def leading(values: Tensor, enough: Callable[[Tensor], int]) -> Tensor:
 
 def principal_of_products(products: Tensor, tokens: int) -> Tensor:
     """Return all directions of so many tokens, given the products of their channels."""
-    return _from_covariance(_shrunk(products, tokens))
+    return _from_covariance(_shrunk(products, tokens)).contiguous()
 
 
 def products_of(values: Tensor) -> Tensor:
@@ -148,6 +148,6 @@ def _from_subspace(multiply: Callable[[Tensor], Tensor], space: Tensor, rounds: 
     """
     for _ in range(rounds):
         space, _ = torch.linalg.qr(multiply(space))
-    inner = _from_covariance((space.T @ multiply(space)).to(torch.float64))
+    inner = _from_covariance(space.T @ multiply(space))
     rows: Tensor = inner @ space.T
     return rows

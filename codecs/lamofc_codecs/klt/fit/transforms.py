@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from lamofc_codecs.klt.fit.build_profile import Transform
@@ -17,9 +16,8 @@ from lamofc_codecs.klt.fit.codebook_size import (
     targets_of,
 )
 from lamofc_codecs.klt.fit.grid_search import HELD_OUT_DIVISOR
-from lamofc_codecs.klt.fit.pca import principal_by_range
 from lamofc_codecs.klt.format import KltOptions
-from lamofc_codecs.klt.transform import fit_codebook, nearest_of
+from lamofc_codecs.klt.transform import fit_codebook
 from lamofc_codecs.quality import Quality
 
 
@@ -35,12 +33,11 @@ class FittedTransform:
     @classmethod
     def from_choice(cls, choice: CodebookChoice, calibration: Calibration) -> FittedTransform:
         """Refit a choice on all tokens."""
-        values, means = torch.cat([calibration.train, calibration.test]), None
+        tokens, means = calibration.train.with_more(calibration.test), None
         if choice.means is not None:
-            means = fit_codebook(values, len(choice.means), choice.means)
-            values = values - means[nearest_of(values, means)]
+            means = fit_codebook(tokens.values, len(choice.means), choice.means)
         measured = _in_channels(choice.means, choice.rotation, calibration)
-        return cls(measured, _in_channels(means, principal_by_range(values, calibration.range_of)[0], calibration))
+        return cls(measured, _in_channels(means, tokens.principal_about(means), calibration))
 
 
 @dataclass(frozen=True)
