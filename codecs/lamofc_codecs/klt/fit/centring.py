@@ -22,6 +22,8 @@ _MIN_ALIKE_SAMPLES = 8
 """Samples in which first tokens must be alike."""
 _MAX_UNLIKE_SHARE = 1e-3
 """Energy of first tokens about their mean, as a share of that of all tokens, up to which they are alike."""
+_TILE = 128
+"""Tokens that are turned back at once."""
 _MIN_MEDIAN_TOKENS = 4096
 """Tokens, or more, from which the median energy is told."""
 
@@ -78,8 +80,7 @@ def enter_sample(sample: Tensor, space: CodingSpace) -> Floats:
 
 def _enter_without_first(tokens: SampledTokens, space: CodingSpace) -> tuple[CodingSpace, Floats]:
     """Find the centre and the first tokens that all samples share; return also the weighted residuals of the others."""
-    turned = np.where(space.bulk.outside(tokens.values), space.bulk.mean, tokens.values)
-    space.turn_back(turned, tokens.positions)
+    turned = _turned_back(tokens, space)
     space = _centred(turned, space)
     some = turned[:: max(1, len(turned) // _MIN_MEDIAN_TOKENS)].copy()
     limit = _MAX_UNLIKE_SHARE * float(np.median(token_energies(space.weigh_turned(some))))
@@ -88,6 +89,18 @@ def _enter_without_first(tokens: SampledTokens, space: CodingSpace) -> tuple[Cod
         turned = turned[tokens.positions >= len(space.first_tokens)]
         space = _centred(turned, space)
     return space, space.weigh_turned(turned)
+
+
+def _turned_back(tokens: SampledTokens, space: CodingSpace) -> Floats:
+    """Return the tokens without their positions, the mean in place of exact entries; tile by tile, in the cache."""
+    turned = np.empty_like(tokens.values)
+    for start in range(0, len(turned), _TILE):
+        tile = slice(start, start + _TILE)
+        values = tokens.values[tile]
+        part = np.where(space.bulk.outside(values), space.bulk.mean, values)
+        space.turn_back(part, tokens.positions[tile])
+        turned[tile] = part
+    return turned
 
 
 def _centred(turned: Floats, space: CodingSpace) -> CodingSpace:

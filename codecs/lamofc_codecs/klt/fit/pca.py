@@ -61,22 +61,23 @@ def principal_by_range(
     return rows, torch.cat([numbers for _, _, numbers in by_range])[order]
 
 
-def leading(values: Tensor, enough: Callable[[Tensor], int]) -> Tensor:
-    """Return the first principal directions of many channels, as many as `enough` says of their variances.
+def leading(values: Tensor, enough: Callable[[Tensor, float], int]) -> Tensor:
+    """Return the first principal directions of many channels, as many as `enough` says.
 
-    `enough` gets the variances of some directions, which fall. Where it asks for more, twice as many are found.
+    `enough` gets the variances of some directions, which fall, and the energy of a token in all of them. Where it asks
+    for more, twice as many are found.
     """
     products, tokens, channels = products_of(values), *values.shape
-    shrunk = _shrunk(products, tokens)
+    shrunk, energy = _shrunk(products, tokens), float(products.diagonal().sum(dtype=torch.float64)) / max(tokens, 1)
     single, count, rows = shrunk.to(torch.float32), _FIRST_COUNT, values[:0]
     while 2 * count < channels:
         rows = _from_subspace(lambda space: single @ space, _extended(rows.T, count), _LEADING_ROUNDS)
-        wanted = enough(_variances(rows[:count], products, tokens))
+        wanted = enough(_variances(rows[:count], products, tokens), energy)
         if wanted < count:
             return rows[:wanted].contiguous()
         count *= 2
     rows = _from_covariance(shrunk)
-    return rows[: enough(_variances(rows, products, tokens))]
+    return rows[: enough(_variances(rows, products, tokens), energy)]
 
 
 def principal_of_products(products: Tensor, tokens: int) -> Tensor:

@@ -13,6 +13,7 @@ from lamofc_codecs.klt.fit.codebook_size import (
     CodebookChoice,
     calibration_of,
     codebook_choices,
+    stride_of,
     targets_of,
 )
 from lamofc_codecs.klt.fit.grid_search import HELD_OUT_DIVISOR
@@ -58,15 +59,16 @@ def search_transforms(
     held_out = max(1, len(centred) // HELD_OUT_DIVISOR)
     enough = len(centred) > HELD_OUT_DIVISOR
     train, test = (centred[:-held_out], centred[-held_out:]) if enough else (centred, centred)
+    measured = test[:: stride_of(test)]
     if options.transform == "none":
-        return TransformSearch(test, targets_of(quality), iter([FittedTransform(None, None)]))
+        return TransformSearch(measured, targets_of(quality), iter([FittedTransform(None, None)]))
     calibration = calibration_of(train, test, options, quality, per_sample)
     tried = codebook_choices(calibration, options)
     best = min(tried, key=lambda choice: choice.cost.amount)
     plain = [choice for choice in tried if choice.means is None]
     chosen = [best] if best.means is None else [best, *plain]
     transforms = (FittedTransform.from_choice(choice, calibration) for choice in chosen)
-    return TransformSearch(test, best.cost.targets_db, transforms)
+    return TransformSearch(measured, best.cost.targets_db, transforms)
 
 
 def _in_channels(means: Tensor | None, rotation: Tensor, calibration: Calibration) -> Transform:

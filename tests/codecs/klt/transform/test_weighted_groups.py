@@ -116,5 +116,6 @@ def test_first_tokens_are_known_however_few_tokens_a_fit_keeps(share: int, monke
     begin = 30 * torch.randn(1, 24, generator=torch.Generator().manual_seed(5))
     samples = [torch.cat([begin, testing.feature(100, 24, seed)]) for seed in range(40)]
     monkeypatch.setattr("lamofc_codecs.klt.fit.fit._MAX_ELEMENTS", 40 * 101 * 24 // share)
+    monkeypatch.setattr("lamofc_codecs.klt.fit.centring._MIN_MEDIAN_TOKENS", 4096 // share)
     profile = fit("klt", samples, Quality(snr_db=15), rotary=Rotary((1e-9,)), waves=False)
     assert profile.tensors["first_tokens"].shape == (1, 24)
