@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.errors import UnsupportedInput
@@ -80,26 +81,24 @@ def enter_sample(sample: Tensor, space: CodingSpace) -> Floats:
 
 def _enter_without_first(tokens: SampledTokens, space: CodingSpace) -> tuple[CodingSpace, Floats]:
     """Find the centre and the first tokens that all samples share; return also the weighted residuals of the others."""
-    turned = _turned_back(tokens, space)
-    space = _centred(turned, space)
-    some = turned[:: max(1, len(turned) // _MIN_MEDIAN_TOKENS)].copy()
-    limit = _MAX_UNLIKE_SHARE * float(np.median(token_energies(space.weigh_turned(some))))
-    space = replace(space, first_tokens=_shared_first_tokens(tokens, space, limit))
-    if len(space.first_tokens):
-        turned = turned[tokens.positions >= len(space.first_tokens)]
-        space = _centred(turned, space)
+    some = np.arange(0, len(tokens.positions), max(1, len(tokens.positions) // _MIN_MEDIAN_TOKENS))
+    turned = _turned_back(tokens, some, space)
+    energies = token_energies(_centred(turned, space).weigh_turned(turned))
+    first_tokens = _shared_first_tokens(tokens, space, _MAX_UNLIKE_SHARE * float(np.median(energies)))
+    turned = _turned_back(tokens, np.flatnonzero(tokens.positions >= len(first_tokens)), space)
+    space = _centred(turned, replace(space, first_tokens=first_tokens))
     return space, space.weigh_turned(turned)
 
 
-def _turned_back(tokens: SampledTokens, space: CodingSpace) -> Floats:
-    """Return the tokens without their positions, the mean in place of exact entries; tile by tile, in the cache."""
-    turned = np.empty_like(tokens.values)
-    for start in range(0, len(turned), _TILE):
-        tile = slice(start, start + _TILE)
+def _turned_back(tokens: SampledTokens, rows: NDArray[np.int64], space: CodingSpace) -> Floats:
+    """Return some tokens without their positions, the mean in place of exact entries; tile by tile, in the cache."""
+    turned = np.empty((len(rows), space.channels), np.float32)
+    for start in range(0, len(rows), _TILE):
+        tile = rows[start : start + _TILE]
         values = tokens.values[tile]
         part = np.where(space.bulk.outside(values), space.bulk.mean, values)
         space.turn_back(part, tokens.positions[tile])
-        turned[tile] = part
+        turned[start : start + _TILE] = part
     return turned
 
 
