@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.errors import BeyondFloat32, CodecError, NonFiniteInput
-from lamofc_codecs.runtime import Floats, describe_lost, lost_in_float32
+from lamofc_codecs.runtime import Doubles, Floats, compiled, describe_lost, lost_in_float32
 from lamofc_codecs.stats.bulk import BOUND_DEVIATIONS, Bulk
 
 _MAX_ELEMENTS = 1 << 24
@@ -98,10 +98,22 @@ class ChannelStatistics:
         """Return the position of each selected token in its sample."""
         return np.concatenate(self._positions)
 
+    def _some(self) -> Floats:
+        """Return the selected tokens, or those of the least hashes where they hold too many values."""
+        limit = max(_MAX_ELEMENTS // max(self.channels, 1), 1)
+        if self._count <= limit:
+            return self.values()
+        largest = np.partition(np.concatenate(self._hashes), limit - 1)[limit - 1]
+        pieces = zip(self._rows, self._hashes, strict=True)
+        return np.concatenate([rows[hashes <= largest] for rows, hashes in pieces])
+
     def finish(self) -> tuple[Bulk, Floats]:
-        """Return the bulk, and the standard deviation of each channel within it."""
+        """Return the bulk, and the standard deviation of each channel within it.
+
+        Of many tokens some tell all but the means.
+        """
         # A quarter of the values: neither a difference nor the mean of two can then overflow.
-        columns = np.ascontiguousarray(self.values().T) * np.float32(0.25)
+        columns = np.ascontiguousarray(self._some().T) * np.float32(0.25)
         median = np.median(columns, axis=1).astype(np.float64)
         deviations = np.abs(columns - median[:, None].astype(np.float32))
         spread = _spread(np.median(deviations, axis=1).astype(np.float64), deviations.mean(axis=1, dtype=np.float64))
@@ -113,7 +125,16 @@ class ChannelStatistics:
         mean = columns.sum(1, dtype=np.float64, where=within) / counts
         centred = columns - mean[:, None].astype(np.float32)
         sigma = 4 * np.sqrt(np.square(centred, dtype=np.float64).sum(1, where=within) / counts)
-        return Bulk((4 * mean).astype(np.float32), low, high), np.minimum(sigma, _FLOAT32_MAX).astype(np.float32)
+        means = 4 * mean if columns.shape[1] == self._count else self._means_within(low, high)
+        return Bulk(means.astype(np.float32), low, high), np.minimum(sigma, _FLOAT32_MAX).astype(np.float32)
+
+    def _means_within(self, low: Floats, high: Floats) -> Doubles:
+        """Return the mean of each channel of all selected tokens, within bounds."""
+        sums, counts = np.zeros(len(low)), np.zeros(len(low), np.int64)
+        for rows in self._rows:
+            _add_within(rows, low, high, sums, counts)
+        means: Doubles = sums / np.maximum(counts, 1)
+        return means
 
 
 def collect_statistics(
@@ -124,6 +145,16 @@ def collect_statistics(
     for sample in samples:
         collected.add(sample)
     return collected
+
+
+@compiled
+def _add_within(rows: Floats, low: Floats, high: Floats, sums: Doubles, counts: NDArray[np.int64]) -> None:
+    for t in range(rows.shape[0]):
+        row = rows[t]
+        for c in range(rows.shape[1]):
+            within = (row[c] >= low[c]) & (row[c] <= high[c])
+            sums[c] += np.float64(row[c]) if within else 0.0
+            counts[c] += within
 
 
 def _spread(median_deviation: NDArray[np.float64], mean_deviation: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -91,6 +91,21 @@ def test_tokens_are_kept_evenly_and_in_bounded_memory() -> None:
     assert abs((kept[:, 0] % 1).mean() * 1000 - 63.5) < 7
 
 
+def test_some_of_many_tokens_tell_all_but_the_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [feature(100, 17, seed) for seed in range(20)]
+    every, sigma = collect_statistics(samples).finish()
+    monkeypatch.setattr("lamofc_codecs.stats.channel_statistics._MAX_ELEMENTS", 500 * 17)
+    collected = collect_statistics(samples, elements=1 << 24)
+    some, near = collected.finish()
+    assert len(collected.values()) == 2000
+    assert not np.array_equal(some.low, every.low)
+    assert some.low == pytest.approx(every.low, rel=0.3)
+    assert some.mean == pytest.approx(every.mean, rel=1e-5)
+    assert near == pytest.approx(sigma, rel=0.2)
+    again, _ = collect_statistics([torch.cat(samples)], elements=1 << 24).finish()
+    assert np.array_equal(again.low, some.low)
+
+
 def test_samples_that_cannot_be_fitted_are_refused() -> None:
     with pytest.raises(CodecError, match="7 after 4"):
         collect_statistics([torch.ones(2, 4), torch.ones(2, 7)])

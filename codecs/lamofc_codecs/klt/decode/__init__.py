@@ -2,8 +2,10 @@
 
 from lamofc_codecs.klt.decode.pool import pooled
 from lamofc_codecs.klt.decode.reconstruct import reconstruct
+from lamofc_codecs.klt.decode.sixteenths import sixteenths_of
 
 __all__ = [
     "pooled",
     "reconstruct",
+    "sixteenths_of",
 ]

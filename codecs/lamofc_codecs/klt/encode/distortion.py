@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,18 +11,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import CLASSES
-from lamofc_codecs.klt.decode import reconstruct
+from lamofc_codecs.klt.decode import reconstruct, sixteenths_of
 from lamofc_codecs.klt.encode.coefficients import Coefficients
 from lamofc_codecs.klt.encode.quantised import QuantisedLevels
 from lamofc_codecs.klt.encode.subsample import SUBSAMPLE_ENTRIES
-from lamofc_codecs.klt.format import DecodedLevel, LayerHead
+from lamofc_codecs.klt.format import LayerHead
 from lamofc_codecs.klt.layers import COMPLETE, UNREAD, Pass, errors_by_state, state_after
-from lamofc_codecs.klt.quantise import TokenGroups
+from lamofc_codecs.klt.quantise import token_energies
+from lamofc_codecs.runtime import Doubles
 from lamofc_codecs.source import Source
-from lamofc_codecs.stats import Distortion, interpolate_distortion
+from lamofc_codecs.stats import NO_DISTORTION, Distortion, interpolate_distortion
 
 _MIN_ERROR = 1e-300
 """Stands for the error that a refinement level takes off, where that is 0."""
+_MAX_COARSE_VALUES = 1 << 18
+"""Values on which a coarser refinement level is measured, where errors are weighed."""
+_NO_ERROR = replace(NO_DISTORTION, weighted_sse=0.0)
 
 Positions = tuple[NDArray[np.int64], ...]
 """Positions of the exact entries of each part."""
@@ -30,9 +35,7 @@ Positions = tuple[NDArray[np.int64], ...]
 def decode_level(coefficients: Coefficients, quantised: QuantisedLevels, depth: int) -> list[Tensor]:
     """Decode one refinement level, exact entries aside."""
     decoded = [torch.empty_like(tensor) for tensor in coefficients.source.tensors]
-    runs, step = quantised.runs[depth], quantised.head.step_of(depth)
-    level = DecodedLevel(quantised.levels[depth], runs, step)
-    reconstruct(level, coefficients.parameters, coefficients.side(runs.tokens), decoded)
+    reconstruct(quantised.decoded(depth), coefficients.parameters, coefficients.side(quantised.tokens), decoded)
     return decoded
 
 
@@ -61,15 +64,14 @@ def layer_distortions(
 ) -> tuple[tuple[Distortion, ...], ...]:
     """Distortion of each prefix of the layers: of each part, or of each of several items.
 
-    It is measured at the end of a refinement level, and interpolated within one. `distortion` is that of all layers, of
-    each part.
+    It is measured at the end of a refinement level, and interpolated within one. Coarser levels of many weighted values
+    are measured on some tokens. `distortion` is that of all layers, of each part.
     """
     depths = range(len(quantised.levels))
     if len(coefficients.source.items) > 1:
         ends = [_item_distortions(coefficients, quantised, depth, exact) for depth in depths]
     else:
-        coarse = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths[:-1])
-        ends = [*(coefficients.measure.measure(decoded, roughly=True) for decoded in coarse), distortion]
+        ends = [*_coarse_distortions(coefficients, quantised, exact), distortion]
     distortions = [ends[0]]
     for depth, split in enumerate(head.splits, 1):
         shares = _remaining_shares(coefficients, quantised, depth, split.passes) if len(split.passes) > 1 else []
@@ -78,6 +80,57 @@ def layer_distortions(
             distortions.append(tuple(interpolate_distortion(share, worse, better) for worse, better in pairs))
         distortions.append(ends[depth])
     return tuple(distortions)
+
+
+def _coarse_distortions(
+    coefficients: Coefficients, quantised: QuantisedLevels, exact: Positions
+) -> Iterator[tuple[Distortion, ...]]:
+    """Distortion of each part where the layers end with each refinement level but the last.
+
+    Where errors are weighed, it takes long, and many tokens are told from some of them.
+    """
+    parameters, depths = coefficients.parameters, range(len(quantised.levels) - 1)
+    stride = -(-coefficients.source.values.size // _MAX_COARSE_VALUES)
+    if stride == 1 or coefficients.grid.rows or not parameters.weighs:
+        every = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
+        yield from (coefficients.measure.measure(decoded, roughly=True) for decoded in every)
+        return
+    tokens = slice(None, None, stride)
+    some = quantised.of_tokens(np.arange(len(coefficients.values))[tokens], parameters)
+    for depth in depths:
+        decoded = _decode_some(coefficients, some, depth, exact, tokens)
+        found = coefficients.measure.measure(decoded, tokens, roughly=True)
+        errors = _column_errors(coefficients, quantised, depth)
+        factor = float(errors.sum() / max(errors[tokens].sum(), _MIN_ERROR))
+        yield tuple(interpolate_distortion(factor, part, _NO_ERROR) for part in found)
+
+
+def _decode_some(
+    coefficients: Coefficients, some: QuantisedLevels, depth: int, exact: Positions, tokens: slice
+) -> list[Tensor]:
+    """Decode one refinement level of some tokens, one in so many, the exact entries in their places."""
+    side = coefficients.side(some.tokens)
+    index = None if side.index is None else side.index[tokens]
+    side = replace(side, index=index, positions=side.positions[tokens])
+    tensors = [tensor[tokens] for tensor in coefficients.source.tensors]
+    decoded = [torch.empty_like(tensor) for tensor in tensors]
+    reconstruct(some.decoded(depth), coefficients.parameters, side, decoded)
+    for tensor, positions, out in zip(tensors, exact, decoded, strict=True):
+        token, channel = np.divmod(positions, out.shape[1])
+        chosen = token % tokens.step == 0
+        places = torch.from_numpy(token[chosen] // tokens.step), torch.from_numpy(channel[chosen])
+        out[places] = tensor[places]
+    return decoded
+
+
+def _column_errors(coefficients: Coefficients, quantised: QuantisedLevels, depth: int) -> Doubles:
+    """Squared error of each token in the analysed columns."""
+    parameters, level = coefficients.parameters, quantised.decoded(depth)
+    decoded = sixteenths_of(level, parameters)
+    errors, units = coefficients.values.copy(), (level.step / decoded.step_scale).astype(np.float32)
+    errors[:, : len(units)] -= decoded.by_token() * units
+    errors *= np.sqrt(parameters.error_gains[: errors.shape[1]]).astype(np.float32)
+    return token_energies(errors)
 
 
 def _item_distortions(
@@ -94,13 +147,11 @@ def _remaining_shares(
 
     It is predicted from a subsample of the tokens.
     """
-    parameters, head, values = coefficients.parameters, quantised.head, coefficients.values
+    parameters, values = coefficients.parameters, coefficients.values
     rows = np.arange(0, len(values), max(1, values.size // SUBSAMPLE_ENTRIES))
-    tokens = TokenGroups.from_classes(quantised.tokens.token_class[rows], coefficients.band[rows])
-    places = np.argsort(quantised.tokens.order)[rows[tokens.order]]
-    coarse, fine = (np.ascontiguousarray(quantised.levels[at][:, places]) for at in (depth - 1, depth))
-    runs = head.runs_of(depth, tokens, parameters), head.runs_of(depth - 1, tokens, parameters)
-    columns = np.ascontiguousarray(values[rows[tokens.order], : len(fine)].T) / head.step_of(depth)
+    some = quantised.of_tokens(rows, parameters)
+    fine, coarse, runs = some.levels[depth], some.levels[depth - 1], (some.runs[depth], some.runs[depth - 1])
+    columns = np.ascontiguousarray(values[rows[some.tokens.order], : len(fine)].T) / some.head.step_of(depth)
     gains = parameters.error_gains
     sums = errors_by_state(columns, fine, coarse, runs, parameters.offsets, gains)
     complete, every = sums[:, COMPLETE].sum(), np.arange(CLASSES)

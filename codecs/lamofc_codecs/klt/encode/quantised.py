@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.klt.encode.coefficients import Coefficients
-from lamofc_codecs.klt.format import MIN_STEP, KltParameters, LayerHead
+from lamofc_codecs.klt.format import MIN_STEP, DecodedLevel, KltParameters, LayerHead
 from lamofc_codecs.klt.layers import (
     STEP_RATIO,
     LayerSplit,
@@ -48,6 +48,18 @@ class QuantisedLevels:
     def step(self) -> float:
         """Step of the finest refinement level."""
         return self.head.step
+
+    def of_tokens(self, rows: NDArray[np.int64], parameters: KltParameters) -> QuantisedLevels:
+        """Keep the levels of some tokens, rising."""
+        tokens = TokenGroups.from_classes(self.tokens.token_class[rows], self.tokens.band[rows])
+        places = np.argsort(self.tokens.order)[rows[tokens.order]]
+        levels = tuple(np.ascontiguousarray(every[:, places]) for every in self.levels)
+        runs = tuple(self.head.runs_of(depth, tokens, parameters) for depth in range(len(levels)))
+        return QuantisedLevels(self.head, tokens, levels, runs)
+
+    def decoded(self, depth: int) -> DecodedLevel:
+        """Return one refinement level as a decoder reads it."""
+        return DecodedLevel(self.levels[depth], self.runs[depth], self.head.step_of(depth))
 
 
 def clamp_step(step: float) -> np.float32:

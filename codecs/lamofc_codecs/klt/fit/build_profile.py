@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lamofc_codecs.entropy import SIGMA_TABLES, SYMBOLS, Tables, normalise
 from lamofc_codecs.klt.fit.grid_search import fit_band_codes, transform_on_grid
+from lamofc_codecs.klt.fit.pca import MANY_CHANNELS
 from lamofc_codecs.klt.format import BAND_FACTORS, UNIT_BAND_CODE, KltOptions
 from lamofc_codecs.klt.quantise import AVERAGE_CLASS, CLASS_FACTORS, TOKEN_CLASSES, classify_tokens, fit_offsets
 from lamofc_codecs.klt.transform import BANDS, Analysis, Basis, CodingSpace, TokenCodebook, TokenGridRule
@@ -67,7 +68,7 @@ class HeldOutColumns:
             even = Tables(normalise(np.ones(SYMBOLS, np.int64))[None])
             columns, table = _subtract_typical(columns, TokenCodebook(Basis.from_floats(measured.means), even))
         if measured is not None:
-            columns = Analysis.of(Basis.from_floats(measured.rows)).forward(columns)
+            columns = _forward(columns, measured.rows)
         order = np.argsort(-np.square(columns, dtype=np.float64).mean(0), kind="stable")
         return cls(np.ascontiguousarray(columns[:, order]), order, tuple(lengths), table)
 
@@ -149,6 +150,14 @@ def _subtract_typical(centred: Floats, codebook: TokenCodebook) -> tuple[Floats,
     np.add.at(upper, np.arange(codebook.count) >> codebook.shift, 16 * counts + 1)
     residual: Floats = centred - codebook.take(index)
     return residual, normalise(upper)
+
+
+def _forward(residual: Floats, rows: Tensor) -> Floats:
+    """Transform to columns: of many channels without rounding the rows, which would change next to nothing."""
+    if rows.shape[1] <= MANY_CHANNELS:
+        return Analysis.of(Basis.from_floats(rows)).forward(residual)
+    columns: Floats = (torch.from_numpy(residual) @ rows.T).numpy()
+    return columns
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.errors import UnsupportedInput
@@ -22,6 +23,10 @@ _MIN_ALIKE_SAMPLES = 8
 """Samples in which first tokens must be alike."""
 _MAX_UNLIKE_SHARE = 1e-3
 """Energy of first tokens about their mean, as a share of that of all tokens, up to which they are alike."""
+_TILE = 128
+"""Tokens that are turned back at once."""
+_MIN_MEDIAN_TOKENS = 4096
+"""Tokens, or more, from which the median energy is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,11 +48,6 @@ class SampledTokens:
     first: Sequence[Tensor]
     """The first tokens of some samples."""
 
-    def without_first(self, count: int) -> SampledTokens:
-        """Leave out the tokens at the first positions."""
-        rest = self.positions >= count
-        return SampledTokens(self.values[rest], self.positions[rest], self.first)
-
 
 def prepare_tokens(
     tokens: SampledTokens, bulk: Bulk, parts: Parts, quality: Quality | None, options: KltOptions
@@ -64,11 +64,9 @@ def prepare_tokens(
     elif weights:
         space = replace(space, error_weights=ErrorWeights.from_values(weights[0], options.weight_floor, widths[0]))
     if rotary or (parts and weights):
-        space = _centred(tokens, replace(space, rotary=rotary))
-        space = replace(space, first_tokens=_shared_first_tokens(tokens, space))
-        tokens = tokens.without_first(len(space.first_tokens))
-        space = _centred(tokens, space)
-    residual = space.enter(tokens.values, tokens.positions)
+        space, residual = _enter_without_first(tokens, replace(space, rotary=rotary))
+    else:
+        residual = space.enter(tokens.values, tokens.positions)
     if not weights:
         space = replace(space, error_weights=_even_weights(residual, parts, quality))
         space.error_weights.apply(residual)
@@ -81,23 +79,41 @@ def enter_sample(sample: Tensor, space: CodingSpace) -> Floats:
     return space.enter(values, np.arange(len(values)))[len(space.first_tokens) :]
 
 
-def _centred(tokens: SampledTokens, space: CodingSpace) -> CodingSpace:
-    """Return the space with the mean of the tokens once they are turned back, exact entries aside."""
-    if not space.rotary:
-        return space
-    turned = np.where(space.bulk.outside(tokens.values), space.bulk.mean, tokens.values)
-    space.turn_back(turned, tokens.positions)
-    return replace(space, centre=turned.mean(0, dtype=np.float64).astype(np.float32))
+def _enter_without_first(tokens: SampledTokens, space: CodingSpace) -> tuple[CodingSpace, Floats]:
+    """Find the centre and the first tokens that all samples share; return also the weighted residuals of the others."""
+    some = np.arange(0, len(tokens.positions), max(1, len(tokens.positions) // _MIN_MEDIAN_TOKENS))
+    turned = _turned_back(tokens, some, space)
+    energies = token_energies(_centred(turned, space).weigh_turned(turned))
+    first_tokens = _shared_first_tokens(tokens, space, _MAX_UNLIKE_SHARE * float(np.median(energies)))
+    turned = _turned_back(tokens, np.flatnonzero(tokens.positions >= len(first_tokens)), space)
+    space = _centred(turned, replace(space, first_tokens=first_tokens))
+    return space, space.weigh_turned(turned)
 
 
-def _shared_first_tokens(tokens: SampledTokens, space: CodingSpace) -> Floats:
+def _turned_back(tokens: SampledTokens, rows: NDArray[np.int64], space: CodingSpace) -> Floats:
+    """Return some tokens without their positions, the mean in place of exact entries; tile by tile, in the cache."""
+    turned = np.empty((len(rows), space.channels), np.float32)
+    for start in range(0, len(rows), _TILE):
+        tile = rows[start : start + _TILE]
+        values = tokens.values[tile]
+        part = np.where(space.bulk.outside(values), space.bulk.mean, values)
+        space.turn_back(part, tokens.positions[tile])
+        turned[start : start + _TILE] = part
+    return turned
+
+
+def _centred(turned: Floats, space: CodingSpace) -> CodingSpace:
+    """Return the space with the mean of tokens that are turned back."""
+    return replace(space, centre=turned.mean(0, dtype=np.float64).astype(np.float32)) if space.rotary else space
+
+
+def _shared_first_tokens(tokens: SampledTokens, space: CodingSpace, limit: float) -> Floats:
     """Return the means of the first tokens that are alike in all samples: positions x channels.
 
-    A model that reads from left to right makes the same of the same first token, such as the one that begins each text.
+    Their weighted energy about their mean is at most `limit`. A model that reads from left to right makes the same of
+    the same first token, such as the one that begins each text.
     """
-    values, positions = tokens.values, tokens.positions
-    energies = token_energies(space.enter(values, positions))
-    limit = _MAX_UNLIKE_SHARE * float(np.median(energies))
+    positions = tokens.positions
     means: list[Floats] = []
     for position in range(MAX_FIRST_TOKENS):
         alike = [first[position].numpy() for first in tokens.first if len(first) > position]

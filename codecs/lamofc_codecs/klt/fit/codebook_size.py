@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.fit.pca import leading, principal_by_range
+from lamofc_codecs.klt.fit.pca import MANY_CHANNELS, leading, principal_by_range, products_of
+from lamofc_codecs.klt.fit.projected import ProjectedTokens
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality
@@ -27,19 +28,21 @@ _FRAME_BYTES, _TOKEN_CLASS_BITS = 60, 1.0
 """Share of a bit budget that is not for levels: a record's header and starts; a token's class."""
 _MARGIN_DB = 12.0
 """Directions are kept, where channels are many, that a quality finer by this would use."""
-_MANY_CHANNELS = 1024
+_MAX_HELD_OUT_VALUES = 1 << 24
+"""Values held out on which costs and spreads are measured."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Tokens, centred and weighted, in their principal directions; some of them held out."""
+    """Tokens, centred and weighted, in their principal directions."""
 
-    train: Tensor
+    train: ProjectedTokens
     test: Tensor
+    """Tokens held out, in the same directions."""
+    stride: int
+    """Stride at which they are measured."""
     rows: Tensor
     """Directions x channels."""
-    range_of: Tensor | None
-    """Range of channels of each direction, where ranges are decorrelated separately."""
     signal: float
     """Energy of a token that was held out."""
     targets_db: tuple[float, ...]
@@ -49,6 +52,11 @@ class Calibration:
     """Tokens that the profile's bytes are spread over."""
     scale: float
     """Factor of the tokens, a power of two: above 1 only for values so small that float32 loses their squares."""
+
+    @property
+    def unseen(self) -> Tensor:
+        """Tokens on which costs are compared."""
+        return self.test[:: self.stride]
 
 
 @dataclass(frozen=True)
@@ -80,14 +88,19 @@ def targets_of(quality: Quality | None) -> tuple[float, ...]:
     return (quality.value,) if quality is not None and quality.kind == "snr_db" else _TARGETS_DB
 
 
+def stride_of(held_out: Tensor) -> int:
+    """Return the stride at which held-out tokens, tokens x channels, are measured: above 1 where they are many."""
+    return max(1, -(-held_out.numel() // _MAX_HELD_OUT_VALUES))
+
+
 def calibration_of(
     train: Tensor, test: Tensor, options: KltOptions, quality: Quality | None, per_sample: float
 ) -> Calibration:
     """Rotate to principal directions; of many channels, leave out those far below the finest target."""
-    scale = scale_of_tiny(float(train.abs().max()) if train.numel() else 0.0)
+    scale = scale_of_tiny(max(map(abs, map(float, train.aminmax()))) if train.numel() else 0.0)
     if scale > 1:
         train, test = train * scale, test * scale
-    signal, targets = float(test.square().sum(1).mean()), targets_of(quality)
+    signal, targets = float(test[:: stride_of(test)].square().sum(1).mean()), targets_of(quality)
     finest = signal * error_share(max(targets) + _MARGIN_DB)
     ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
     rows, range_of = _directions(train, ranges, finest, options.components)
@@ -95,25 +108,28 @@ def calibration_of(
     if quality is not None and quality.kind == "bpfp":
         budget = quality.value * train.shape[1] - _TOKEN_CLASS_BITS - 8 * _FRAME_BYTES / max(per_sample, 1)
     shared = options.shared_by * max(per_sample, 1)
-    return Calibration(train @ rows.T, test @ rows.T, rows, range_of, signal, targets, budget, shared, scale)
+    projected = train @ rows.T
+    products = products_of(projected) if ranges is None and train.shape[1] > MANY_CHANNELS else None
+    tokens = ProjectedTokens(projected, range_of, products)
+    return Calibration(tokens, test @ rows.T, stride_of(test), rows, signal, targets, budget, shared, scale)
 
 
 def _directions(
     train: Tensor, ranges: Tensor | None, finest: float, components: int | None
 ) -> tuple[Tensor, Tensor | None]:
     """Return principal directions and the range of each; of many channels, those that an error of `finest` needs."""
-    energy = float(train.square().sum(1, dtype=torch.float64).mean())
 
-    def count_useful(variance: Tensor) -> int:
+    def count_useful(variance: Tensor, energy: float) -> int:
         prediction = single_band(variance.to(torch.float64).numpy(), 1, max(energy - float(variance.sum()), 0.0))
         return max(1, prediction.columns(prediction.step_for_error(finest)))
 
-    if train.shape[1] <= _MANY_CHANNELS:
+    if train.shape[1] <= MANY_CHANNELS:
         return principal_by_range(train, ranges, components)
     if ranges is None and components is None:
         return leading(train, count_useful), None
     rows, range_of = principal_by_range(train, ranges, components)
-    count = count_useful((train @ rows.T).square().mean(0))
+    energy = float(train.square().sum(1, dtype=torch.float64).mean())
+    count = count_useful((train @ rows.T).square().mean(0), energy)
     return rows[:count], None if range_of is None else range_of[:count]
 
 
@@ -123,7 +139,7 @@ def codebook_choices(calibration: Calibration, options: KltOptions) -> list[Code
         return [_try_size(calibration, options.means)]
     tried = [_try_size(calibration, 0)]
     for size in _SIZES:
-        if size * _MIN_TOKENS_PER_ENTRY > len(calibration.train):
+        if size * _MIN_TOKENS_PER_ENTRY > len(calibration.train.values):
             break
         tried.append(_try_size(calibration, size))
         if tried[-1].cost.amount >= tried[-2].cost.amount:
@@ -132,16 +148,16 @@ def codebook_choices(calibration: Calibration, options: KltOptions) -> list[Code
 
 
 def _try_size(calibration: Calibration, size: int) -> CodebookChoice:
-    means, residual, unseen, side_bits = None, calibration.train, calibration.test, 0.0
+    train, means, unseen, side_bits = calibration.train, None, calibration.unseen, 0.0
     if size:
-        means = fit_codebook(residual, min(size, len(residual)))
+        means = fit_codebook(train.values, min(size, len(train.values)))
         index = nearest_of(unseen, means)
-        residual, unseen = residual - means[nearest_of(residual, means)], unseen - means[index]
+        unseen = unseen - means[index]
         side_bits = _entropy(np.bincount(index.numpy(), minlength=len(means)))
         side_bits += 8 * len(means) * calibration.rows.shape[1] / calibration.tokens_shared
-    rotation, _ = principal_by_range(residual, calibration.range_of)
+    rotation = train.principal_about(means)
     variance = np.sort(_variance(unseen @ rotation.T))[::-1]
-    left_out = max(calibration.signal - float(calibration.test.square().sum(1).mean()), 0.0)
+    left_out = max(calibration.signal - float(calibration.unseen.square().sum(1).mean()), 0.0)
     return CodebookChoice(means, rotation, _cost(single_band(variance, 1, left_out), calibration, side_bits))
 
 

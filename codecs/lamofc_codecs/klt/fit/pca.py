@@ -14,6 +14,11 @@ _OVERSAMPLING = 64
 _POWER_ROUNDS = 4
 _FIRST_COUNT = 768
 """Directions of many channels that are found at first."""
+_LEADING_ROUNDS = 2
+"""Rounds of a subspace whose directions need only hold nearly all of the energy."""
+MANY_CHANNELS = 1024
+"""Channels from which on few directions are found, and products are added up in blocks."""
+_BLOCK = 512
 _SHRINKAGE = 0.1
 """Weight of the diagonal in a covariance of as few tokens as channels."""
 _MIN_EIGENVALUE_SHARE = 1e-9
@@ -56,33 +61,58 @@ def principal_by_range(
     return rows, torch.cat([numbers for _, _, numbers in by_range])[order]
 
 
-def leading(values: Tensor, enough: Callable[[Tensor], int]) -> Tensor:
-    """Return the first principal directions of many channels, as many as `enough` says of their variances.
+def leading(values: Tensor, enough: Callable[[Tensor, float], int]) -> Tensor:
+    """Return the first principal directions of many channels, as many as `enough` says.
 
-    `enough` gets the variances of some directions, which fall. Where it asks for more, twice as many are found.
+    `enough` gets the variances of some directions, which fall, and the energy of a token in all of them. Where it asks
+    for more, twice as many are found.
     """
-    covariance, channels, count = _covariance(values), values.shape[1], _FIRST_COUNT
-    single = covariance.to(torch.float32)
+    products, tokens, channels = products_of(values), *values.shape
+    shrunk, energy = _shrunk(products, tokens), float(products.diagonal().sum(dtype=torch.float64)) / max(tokens, 1)
+    single, count, rows = shrunk.to(torch.float32), _FIRST_COUNT, values[:0]
     while 2 * count < channels:
-        rows = _from_random_subspace(lambda space: single @ space, channels, count)
-        wanted = enough((values @ rows.T).square().mean(0))
+        rows = _from_subspace(lambda space: single @ space, _extended(rows.T, count), _LEADING_ROUNDS)
+        wanted = enough(_variances(rows[:count], products, tokens), energy)
         if wanted < count:
-            return rows[:wanted]
+            return rows[:wanted].contiguous()
         count *= 2
-    rows = _from_covariance(covariance)
-    return rows[: enough((values @ rows.T).square().mean(0))]
+    rows = _from_covariance(shrunk)
+    return rows[: enough(_variances(rows, products, tokens), energy)]
+
+
+def principal_of_products(products: Tensor, tokens: int) -> Tensor:
+    """Return all directions of so many tokens, given the products of their channels."""
+    return _from_covariance(_shrunk(products, tokens)).contiguous()
+
+
+def products_of(values: Tensor) -> Tensor:
+    """Return the products of channels, summed over tokens; of many channels, those below the diagonal are mirrored."""
+    channels = values.shape[1]
+    if channels <= MANY_CHANNELS:
+        return values.T @ values
+    products = torch.empty(channels, channels)
+    for first in range(0, channels, _BLOCK):
+        last = first + _BLOCK
+        products[first:, first:last] = values[:, first:].T @ values[:, first:last]
+        products[first:last, last:] = products[last:, first:last].T
+    return products
+
+
+def _variances(rows: Tensor, products: Tensor, tokens: int) -> Tensor:
+    """Mean squares of tokens along directions."""
+    variances: Tensor = ((rows @ products) * rows).sum(1).clamp(min=0) / max(tokens, 1)
+    return variances
 
 
 def _from_channels(values: Tensor) -> Tensor:
     """Diagonalise the covariance of channels."""
-    return _from_covariance(_covariance(values))
+    return principal_of_products(products_of(values), len(values))
 
 
-def _covariance(values: Tensor) -> Tensor:
+def _shrunk(products: Tensor, tokens: int) -> Tensor:
     """Return the covariance of channels; few tokens shrink it towards its diagonal."""
-    tokens, channels = values.shape
-    covariance = (values.T @ values).to(torch.float64) / max(tokens, 1)
-    shrinkage = min(1.0, channels / max(tokens, 1)) * _SHRINKAGE
+    covariance = products.to(torch.float64) / max(tokens, 1)
+    shrinkage = min(1.0, len(products) / max(tokens, 1)) * _SHRINKAGE
     return (1 - shrinkage) * covariance + shrinkage * torch.diag(covariance.diagonal())
 
 
@@ -101,14 +131,24 @@ def _from_tokens(values: Tensor) -> Tensor:
 
 
 def _from_random_subspace(multiply: Callable[[Tensor], Tensor], channels: int, count: int) -> Tensor:
-    """Iterate on a random subspace, a little larger than needed; the same every time.
+    """Iterate on a random subspace, a little larger than needed."""
+    return _from_subspace(multiply, _extended(torch.empty(channels, 0), count), _POWER_ROUNDS)[:count].contiguous()
+
+
+def _extended(space: Tensor, count: int) -> Tensor:
+    """Append random columns, the same every time, to a few more than `count`."""
+    generator = torch.Generator().manual_seed(count)
+    more = torch.randn(len(space), count + _OVERSAMPLING - space.shape[1], generator=generator)
+    return torch.cat([space, more], 1)
+
+
+def _from_subspace(multiply: Callable[[Tensor], Tensor], space: Tensor, rounds: int) -> Tensor:
+    """Iterate on a subspace, and return its principal directions.
 
     `multiply` is the product of the covariance, up to a factor, with channels x columns.
     """
-    generator = torch.Generator().manual_seed(count)
-    space = torch.randn(channels, count + _OVERSAMPLING, generator=generator)
-    for _ in range(_POWER_ROUNDS):
+    for _ in range(rounds):
         space, _ = torch.linalg.qr(multiply(space))
-    inner = _from_covariance((space.T @ multiply(space)).to(torch.float64))
-    rows: Tensor = (inner @ space.T)[:count].contiguous()
+    inner = _from_covariance(space.T @ multiply(space))
+    rows: Tensor = inner @ space.T
     return rows

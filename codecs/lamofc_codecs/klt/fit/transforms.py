@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from lamofc_codecs.klt.fit.build_profile import Transform
@@ -14,12 +13,12 @@ from lamofc_codecs.klt.fit.codebook_size import (
     CodebookChoice,
     calibration_of,
     codebook_choices,
+    stride_of,
     targets_of,
 )
 from lamofc_codecs.klt.fit.grid_search import HELD_OUT_DIVISOR
-from lamofc_codecs.klt.fit.pca import principal_by_range
 from lamofc_codecs.klt.format import KltOptions
-from lamofc_codecs.klt.transform import fit_codebook, nearest_of
+from lamofc_codecs.klt.transform import fit_codebook
 from lamofc_codecs.quality import Quality
 
 
@@ -35,12 +34,11 @@ class FittedTransform:
     @classmethod
     def from_choice(cls, choice: CodebookChoice, calibration: Calibration) -> FittedTransform:
         """Refit a choice on all tokens."""
-        values, means = torch.cat([calibration.train, calibration.test]), None
+        tokens, means = calibration.train.with_more(calibration.test), None
         if choice.means is not None:
-            means = fit_codebook(values, len(choice.means), choice.means)
-            values = values - means[nearest_of(values, means)]
+            means = fit_codebook(tokens.values, len(choice.means), choice.means)
         measured = _in_channels(choice.means, choice.rotation, calibration)
-        return cls(measured, _in_channels(means, principal_by_range(values, calibration.range_of)[0], calibration))
+        return cls(measured, _in_channels(means, tokens.principal_about(means), calibration))
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,16 @@ def search_transforms(
     held_out = max(1, len(centred) // HELD_OUT_DIVISOR)
     enough = len(centred) > HELD_OUT_DIVISOR
     train, test = (centred[:-held_out], centred[-held_out:]) if enough else (centred, centred)
+    measured = test[:: stride_of(test)]
     if options.transform == "none":
-        return TransformSearch(test, targets_of(quality), iter([FittedTransform(None, None)]))
+        return TransformSearch(measured, targets_of(quality), iter([FittedTransform(None, None)]))
     calibration = calibration_of(train, test, options, quality, per_sample)
     tried = codebook_choices(calibration, options)
     best = min(tried, key=lambda choice: choice.cost.amount)
     plain = [choice for choice in tried if choice.means is None]
     chosen = [best] if best.means is None else [best, *plain]
     transforms = (FittedTransform.from_choice(choice, calibration) for choice in chosen)
-    return TransformSearch(test, best.cost.targets_db, transforms)
+    return TransformSearch(measured, best.cost.targets_db, transforms)
 
 
 def _in_channels(means: Tensor | None, rotation: Tensor, calibration: Calibration) -> Transform:

@@ -79,8 +79,12 @@ class CodingSpace:
             shifted = values[first] - self._first_offsets[positions[first]]
             residual[first] = np.where(outside[first], self.bulk.mean, shifted)
         self.turn_back(residual, positions)
-        residual -= self.centre
-        return self.error_weights.apply(residual)
+        return self.weigh_turned(residual)
+
+    def weigh_turned(self, values: Floats) -> Floats:
+        """Centre and weigh values that are turned back, in place."""
+        values -= self.centre
+        return self.error_weights.apply(values)
 
     def weigh_errors(self, errors: Floats, positions: Positions) -> Floats:
         """Weigh errors of values, in place."""

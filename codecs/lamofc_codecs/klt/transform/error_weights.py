@@ -24,7 +24,7 @@ _MIN_WEIGHT_RATIO = 1.01
 """Directions whose squared errors count for no more than so many times the least are not stretched."""
 _MIN_PART_AVERAGE = 1e-4
 """Average weight of the errors of a feature of a group, at the least, of which its floor is a share."""
-_TILE = 256
+_TILE = 64
 """Tokens weighed at once: always as many, so that the result of a token does not depend on its neighbours."""
 
 
@@ -151,9 +151,7 @@ class ErrorWeights:
         for stretch in self.stretches:
             for start in range(0, len(values), _TILE):
                 part = torch.from_numpy(values[start : start + _TILE, stretch.channels])
-                tile = torch.zeros(_TILE, part.shape[1])
-                tile[: len(part)] = part
-                part += stretch.added(tile)[: len(part)]
+                part += stretch.added(_padded(part))[: len(part)]
         return values
 
     def energies(self, values: Floats, bounds: Sequence[int]) -> list[float]:
@@ -213,6 +211,15 @@ class ErrorWeights:
                 f"profile {profile.id[:12]} has error weights that are not positive and finite", "fit it again"
             )
         return cls(weight, tuple(stretches))
+
+
+def _padded(part: Tensor) -> Tensor:
+    """Append tokens of zeros up to a whole tile."""
+    if len(part) == _TILE:
+        return part
+    tile = torch.zeros(_TILE, part.shape[1])
+    tile[: len(part)] = part
+    return tile
 
 
 def _energy(values: Tensor) -> float:

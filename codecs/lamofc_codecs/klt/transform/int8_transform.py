@@ -155,8 +155,13 @@ class Analysis:
 
     def to_channels(self, columns: Floats) -> Floats:
         """Transform tokens x columns back to channels, in float32."""
-        channels: Floats = (torch.from_numpy(columns) @ self.matrix[: columns.shape[1]].to(torch.float32)).numpy()
+        channels: Floats = (torch.from_numpy(columns) @ self._single[: columns.shape[1]]).numpy()
         return channels
+
+    @lazy
+    def _single(self) -> Tensor:
+        """The matrix, float32."""
+        return self.matrix.to(torch.float32)
 
 
 def _select(levels: NDArray[np.int8], columns: RangeColumns) -> NDArray[np.int8]:

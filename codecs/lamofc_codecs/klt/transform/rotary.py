@@ -27,6 +27,8 @@ _MAX_HEADS, _MAX_PAIRS = 1 << 16, 1 << 14
 _MAX_FREQUENCY = 1e6
 _KEPT_TABLES, _MAX_KEPT_TOKENS = 16, 4096
 """Tables of cosines and sines that are kept, and the tokens of the longest one."""
+_MAX_SPARSITY = 8
+"""Positions of a kept table for each token."""
 _HINT = "give the model's own inverse frequencies, and as many heads as the channels hold"
 
 
@@ -109,11 +111,16 @@ class Rotary:
             raise UnsupportedInput(f"{len(positions)} positions of {shape[-2]} tokens", "give a position for each")
 
     def _table(self, positions: Positions) -> tuple[Floats, Floats]:
-        """Cosines and sines, tokens x pairs; those of consecutive positions are kept."""
-        first, count = int(positions[0]) if len(positions) else 0, len(positions)
-        if count <= _MAX_KEPT_TOKENS and np.array_equal(positions, np.arange(first, first + count)):
-            return _consecutive(self.frequencies, first, count)
-        return _cosines_and_sines(self.frequencies, positions)
+        """Cosines and sines, tokens x pairs; those of a short range of positions are kept."""
+        first, last = (int(positions.min()), int(positions.max())) if len(positions) else (0, -1)
+        count = last - first + 1
+        if count > min(_MAX_KEPT_TOKENS, _MAX_SPARSITY * len(positions)):
+            return _cosines_and_sines(self.frequencies, positions)
+        cosines, sines = _consecutive(self.frequencies, first, count)
+        places = positions - first
+        if np.array_equal(places, np.arange(count)):
+            return cosines, sines
+        return cosines[places], sines[places]
 
 
 @lru_cache(_KEPT_TABLES)

@@ -6,6 +6,7 @@ the bits below are stored raw, as neighbours in the list are about equally frequ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,7 @@ _MAX_EXACT_CHANNELS, _PROJECTION_ROUNDS = 2048, 4
 _KMEANS_ROUNDS, _REFIT_ROUNDS = 10, 3
 _TILE = 128
 """Tokens searched for at once: always as many, so that the result of a token does not depend on its neighbours."""
-_TOKENS_PER_PRODUCT = 4096
+_TOKENS_PER_PRODUCT = 256
 """Tokens compared with the whole codebook in one product of a fit."""
 
 Index = NDArray[np.int64]
@@ -66,9 +67,12 @@ class TokenCodebook:
     @lazy
     def _search(self) -> tuple[Tensor, Tensor, Tensor]:
         """Channels x directions, directions x typical tokens, and half the squared length of each typical token."""
-        return _search_matrices(self._weighted(self.basis.scaled_rows))
+        return _search_matrices(self._rows)
 
-    def _weighted(self, rows: Tensor) -> Tensor:
+    @lazy
+    def _rows(self) -> Tensor:
+        """Typical tokens x channels, weighted."""
+        rows = self.basis.scaled_rows
         return rows if self.weights is None else self.weights.weigh_rows(rows)
 
     def nearest(self, centred: Floats) -> Index:
@@ -85,8 +89,7 @@ class TokenCodebook:
 
     def take(self, index: Index) -> Floats:
         """Typical tokens of these indices, and 0 where there is none."""
-        chosen = self.basis.rows[torch.from_numpy(np.maximum(index, 0))].to(torch.float32) * self.basis.scale
-        rows: Floats = self._weighted(chosen).numpy()
+        rows: Floats = self._rows[torch.from_numpy(np.maximum(index, 0))].numpy()
         rows[index < 0] = 0
         return rows
 
@@ -138,14 +141,31 @@ def fit_codebook(values: Tensor, count: int, start: Tensor | None = None) -> Ten
     """
     chosen = torch.from_numpy(np.random.default_rng(count).permutation(len(values))[:count])
     means = values[chosen].clone() if start is None else start
-    count = len(means)
+    leading, projected = means[:, :_SEARCH_DIRECTIONS], values[:, :_SEARCH_DIRECTIONS].contiguous()
+    rounds: list[tuple[Tensor, Tensor]] = []
     for _ in range(_KMEANS_ROUNDS if start is None else _REFIT_ROUNDS):
-        nearest = nearest_of(values, means)
-        sizes = torch.bincount(nearest, minlength=count)
-        sums = torch.zeros_like(means).index_add_(0, nearest, values)
-        means = torch.where(sizes[:, None] > 0, sums / sizes.clamp(min=1)[:, None], means)
-    sizes = torch.bincount(nearest_of(values, means), minlength=count)
+        nearest = nearest_of(projected, leading)
+        sizes = torch.bincount(nearest, minlength=len(means))
+        leading = _means_of(projected, nearest, sizes, leading)
+        rounds.append((nearest, sizes))
+    for (nearest, sizes), last in zip(rounds, _last_filled([sizes for _, sizes in rounds]), strict=True):
+        if last.any():
+            means = torch.where(last[:, None], _means_of(values, nearest, sizes, means), means)
+    sizes = torch.bincount(nearest_of(values, means), minlength=len(means))
     return means[torch.argsort(sizes, descending=True, stable=True)][: max(1, int((sizes > 0).sum()))]
+
+
+def _last_filled(sizes: Sequence[Tensor]) -> list[Tensor]:
+    """Return, for each round, the clusters that have tokens in it and in none after it."""
+    filled = torch.stack(list(sizes)) > 0
+    later = filled.flip(0).cumsum(0).flip(0)
+    return list(filled & (later == 1))
+
+
+def _means_of(values: Tensor, nearest: Tensor, sizes: Tensor, before: Tensor) -> Tensor:
+    """Means of the tokens of each cluster; those from before where a cluster has no token."""
+    sums = torch.zeros_like(before).index_add_(0, nearest, values)
+    return torch.where(sizes[:, None] > 0, sums / sizes.clamp(min=1)[:, None], before)
 
 
 def nearest_of(values: Tensor, means: Tensor) -> Tensor:
@@ -153,4 +173,6 @@ def nearest_of(values: Tensor, means: Tensor) -> Tensor:
     projected, centres = values[:, :_SEARCH_DIRECTIONS], means[:, :_SEARCH_DIRECTIONS]
     half = 0.5 * (centres * centres).sum(1)
     pieces = torch.split(projected, _TOKENS_PER_PRODUCT)
-    return torch.cat([(piece @ centres.T - half).argmax(1) for piece in pieces])
+    # Products of so few tokens stay in the cache, and NumPy finds their largest three times as fast as torch.
+    nearest = [(piece @ centres.T).sub_(half).numpy().argmax(1) for piece in pieces]
+    return torch.from_numpy(np.concatenate(nearest))

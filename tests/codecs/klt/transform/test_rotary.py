@@ -51,6 +51,19 @@ def test_it_turns_as_complex_numbers_do_and_back(pairs: Pairs, start: int) -> No
     assert np.abs(turned - values.numpy()).max() < 2e-6
 
 
+@pytest.mark.parametrize(
+    "positions",
+    [[7], [2, 5, 8, 11], [5, 6, 7, 5, 6, 7], [9, 0, 1], [3, 900000]],
+    ids=["one", "strided", "items", "mixed", "far"],
+)
+def test_a_token_turns_alike_whatever_stands_beside_it(positions: list[int]) -> None:
+    told, values = rotary(), keys(1, None, len(positions))
+    turned = told.turned(values, np.array(positions, np.int64))
+    assert torch.allclose(turned.double(), by_definition(values, told, np.array(positions)), atol=1e-5)
+    for row, position, one in zip(values, positions, turned, strict=True):
+        assert torch.equal(told.turned(row[None], np.array([position]))[0], one)
+
+
 @pytest.mark.parametrize("pairs", ["halves", "neighbours"])
 def test_turned_keys_take_the_bits_of_keys_before_they_were_turned(pairs: Pairs) -> None:
     told, quality = rotary(pairs), Quality(snr_db=15)

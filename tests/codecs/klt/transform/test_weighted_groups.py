@@ -80,7 +80,10 @@ LAYERED = fit("klt", SAMPLES, Quality(snr_db=25), weight=WEIGHT, weight_nats=0.5
 
 
 @pytest.mark.parametrize("quality", [Quality(snr_db=25), Quality(max_error=0.2)], ids=str)
-def test_a_record_knows_its_weighted_errors(quality: Quality) -> None:
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_record_knows_its_weighted_errors(stride: int, quality: Quality, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = TOKENS * sum(WIDTHS.values())
+    monkeypatch.setattr("lamofc_codecs.klt.encode.distortion._MAX_COARSE_VALUES", values // stride)
     (record,) = encode(NEW[:1], LAYERED, quality=quality)
     nats = LAYERED.config["nats"]
     assert len(record.layers) > 2
@@ -124,6 +127,7 @@ def test_first_tokens_are_known_however_few_tokens_a_fit_keeps(share: int, monke
     begin = 30 * torch.randn(1, 24, generator=torch.Generator().manual_seed(5))
     samples = [torch.cat([begin, testing.feature(100, 24, seed)]) for seed in range(40)]
     monkeypatch.setattr("lamofc_codecs.klt.fit.fit._MAX_ELEMENTS", 40 * 101 * 24 // share)
+    monkeypatch.setattr("lamofc_codecs.klt.fit.centring._MIN_MEDIAN_TOKENS", 4096 // share)
     profile = fit("klt", samples, Quality(snr_db=15), rotary=Rotary((1e-9,)), waves=False)
     assert profile.tensors["first_tokens"].shape == (1, 24)
 
