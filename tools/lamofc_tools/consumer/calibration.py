@@ -26,6 +26,8 @@ _DIVERGENCES = (0.02, 0.1)
 """Divergences that are asked for where the whole metric is calibrated, in nats."""
 _DIVERGENCE_OF_PARTS = 0.05
 """The same where the hidden state and the caches are compared."""
+_CACHE_FACTOR = 2.0
+"""Factor of what errors of caches count: every further token reads them, also those beyond the measured ones."""
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
 
@@ -45,7 +47,7 @@ class Calibration:
         """Return the metric times the ratio of measured to foretold divergence.
 
         The hidden state and the caches have ratios of their own: the one is felt by all answers, the others by the
-        continuation alone. A third ratio is that of all errors together.
+        continuation alone. Then caches get a factor, and a third ratio is that of all errors together.
         """
         names = sorted(metric.matrices)
         caches = [name for name in names if name != self.split.output]
@@ -53,7 +55,7 @@ class Calibration:
             profile = self._profile(metric)
             decoded = [self._decoded(profile, metric, features, _DIVERGENCE_OF_PARTS) for features, _ in self.held_out]
             ratios = [self._ratio_of_part(metric, decoded, part) for part in ([self.split.output], caches)]
-            metric = metric.scaled(ratios[0], [self.split.output]).scaled(ratios[1], caches)
+            metric = metric.scaled(ratios[0], [self.split.output]).scaled(ratios[1] * _CACHE_FACTOR, caches)
         profile, logs = self._profile(metric), []
         for divergence in _DIVERGENCES:
             decoded = [self._decoded(profile, metric, features, divergence) for features, _ in self.held_out]
