@@ -42,7 +42,7 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     count together as much as prefixes, however many positions they have. The first
     token of each text is left out, since others attend to it whatever it is; so are, with `sink_ratio`, tokens
     whose feature after the block is longer than that many times the median token's. Memory is that of one batch;
-    the result does not depend on the batch.
+    the result does not depend on the batch, but for the rounding of what a calibration codes.
     """
     fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
     for names in passages.batches(batch):
