@@ -47,7 +47,7 @@ from lamofc_tools.consumer import (
 from lamofc_tools.models import LoadedModel, ModelInput, find_inputs, open_model
 from lamofc_tools.plots import draw_losses
 
-_DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
+_DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 _DIVERGENCES_OF_CACHES = (0.02, 0.01, 0.005, 0.002, 0.001)
 PEERS: tuple[FeatureCoder, ...] = (
     *(LamofcCodec("klt", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
