@@ -114,8 +114,9 @@ def create_database(contents: Contents) -> duckdb.DuckDBPyConnection:
 
 def create_log(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
     """Create the tables stored.commits and stored.configs, which the views `commits` and `profiles` read."""
-    _create_table(connection, "commits", contents.commits())
-    _create_table(connection, "configs", contents.configs())
+    commits, configs = contents.commits(), contents.configs()
+    _create_table(connection, "commits", commits)
+    _create_table(connection, "configs", configs)
 
 
 def lock(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:

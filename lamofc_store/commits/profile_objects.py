@@ -58,14 +58,22 @@ class Profiles(Mapping[str, "Profile"]):
 
 
 def read_configs(storage: Storage, identities: Sequence[str]) -> dict[str, Any]:
-    """Read the configurations of profiles from the headers of their files; a damaged profile is left out."""
-    starts = storage.read_ranges([Range(paths.profile(identity), 0, _HEADER_BYTES) for identity in identities])
+    """Read the configurations of profiles from the headers of their files; damaged and missing ones are left out."""
+    try:
+        starts = _read_starts(storage, identities)
+    except FileNotFoundError:
+        identities = [identity for identity in identities if storage.exists(paths.profile(identity))]
+        starts = _read_starts(storage, identities)
     lengths = [int.from_bytes(start[:8], "little") + 8 for start in starts]
     longer = [at for at, length in enumerate(lengths) if _HEADER_BYTES < length <= _MAX_HEADER_BYTES]
     whole = storage.read_ranges([Range(paths.profile(identities[at]), 0, lengths[at]) for at in longer])
     headers = {**dict(enumerate(starts)), **dict(zip(longer, whole, strict=True))}
     found = ((identity, _config(headers[at][8 : lengths[at]])) for at, identity in enumerate(identities))
     return {identity: config for identity, config in found if config is not None}
+
+
+def _read_starts(storage: Storage, identities: Sequence[str]) -> list[bytes]:
+    return storage.read_ranges([Range(paths.profile(identity), 0, _HEADER_BYTES) for identity in identities])
 
 
 def _config(header: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -46,12 +47,13 @@ class Sample:
         position = self.first_positions.get(feature, self.attributes.get(FIRST_POSITION))
         if position is None:
             return 0
-        if not isinstance(position, int) or position < 0:
+        whole = isinstance(position, int | float) and not isinstance(position, bool) and position == position // 1
+        if not whole or not 0 <= float(position) < math.inf:
             raise SourceError(
                 f"sample {self.id!r}, feature {feature!r}: {FIRST_POSITION} = {position!r} is no position of a token",
-                "give a whole number from 0 on",
+                f"give a whole number from 0 on, or rename the column {FIRST_POSITION} if it says something else",
             )
-        return position
+        return int(position)
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:

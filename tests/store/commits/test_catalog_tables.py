@@ -67,6 +67,8 @@ def test_configurations_are_read_from_headers_of_any_length(tmp_path: Path) -> N
             store.profiles.add(profile)  # type: ignore[attr-defined]
         found = profile_objects.read_configs(store.storage, [short.id, long.id])
         assert found == {profile.id: dict(profile.config) for profile in (short, long)}
+        lost = Profile("klt", {"levels": 9}, {})
+        assert profile_objects.read_configs(store.storage, [short.id, lost.id]) == {short.id: dict(short.config)}
 
 
 @pytest.mark.parametrize("value", [[1, 2], {"a": 1}, (0.5,)])

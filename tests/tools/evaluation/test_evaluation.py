@@ -220,8 +220,8 @@ def test_what_does_not_fit_is_said_in_two_lines(lamofc: Lamofc, model: str, stor
     raw, block = stores / "raw", ("--block", 1)
     only = ("--data", stores / "texts.jsonl", "--where")
     for words_typed, said, cure, code in (
-        ((raw, model, "--block", 7), "a split after block 7", "--block from 0 to 2", 2),
-        ((raw, model, "--block", 3), "split after block 3", "--block from 0 to 2", 2),
+        ((raw, model, "--block", 7), "a split after block 7", "give a block from 0 to 2", 2),
+        ((raw, model, "--block", 3), "split after block 3", "give a block from 0 to 2", 2),
         ((raw, model, "--block", 2), "has no 'layer.2.output'; it has the outputs of blocks 1", "--block 1", 3),
         ((raw, model, *block, "--data", more), "has no sample 't9' with 'layer.1.output'", "leave it out", 3),
         ((raw, model, *block, "--data", short), "text 't1' has 3 tokens", "give the texts that", 2),

@@ -158,10 +158,12 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
     (tmp_path / "no.metric").write_text("no")
     other = ModelMetric("gpt@1", {"layer.1.output": torch.eye(32)}, 1, 2)
     other.save(tmp_path / "other")
+    widths = {f"layer.{block}.{kv}_cache": 16 for block in (0, 1) for kv in "kv"} | {"layer.1.output": 32}
+    ModelMetric("moved@1", {name: torch.eye(width) for name, width in widths.items()}, 1, 0).save(tmp_path / "unlikely")
     ModelMetric("wide@1", {"layer.1.output": torch.eye(33)}, 1, 2).save(tmp_path / "wide")
     for words, said, cure in (
         ((*fit, "--kl", 0.1), "--kl 0.1 without a model that reads", "--for-model MODEL@BLOCK"),
-        ((*fit, "--metric", tmp_path / "m"), "without a model", "give --for-model"),
+        ((*fit, "--metric", tmp_path / "m"), "where nothing is coded for a model", "give --for-model"),
         ((*fit, "--for-model", model), "is no MODEL@BLOCK", "such as gemma-3-270m@4"),
         ((*fit, "--for-model", f"{model}@3"), "whose last one is 3", "a block from 0 to 2"),
         (
@@ -174,6 +176,11 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
         ((*fit, "--for-model", tmp_path / "no.metric"), "holds no metric of a model", "ModelMetric.save"),
         ((*fit, "--for-model", tmp_path / "wide"), "32 channels, and 33 for wide@1", "name the model"),
         ((*fit, "--for-model", tmp_path / "other"), "'layer.0.k_cache', which gpt@1 does not read", "give --snr"),
+        (
+            (*fit, "--for-model", tmp_path / "unlikely", "--kl", 0.1),
+            "moved@1, whose answers have no likelihood",
+            "--snr",
+        ),
         ((*fit, "--for-model", reader, "--metric", tmp_path / "other"), "of gpt@1, not of llama@1", "--metric"),
         (("extract", model, files, tmp_path / "s", "--for-model", reader, "--plain"), "holds no file", "texts"),
     ):
@@ -187,6 +194,9 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
         (("--kl", 0.1, "--plain"), "--kl 0.1 without a model"),
         (("--kl", 0.1, "--group", "*"), "--kl 0.1 without a model"),
         (("--for-model", reader, "--plain"), "with --plain"),
+        (("--plain", "--metric", tmp_path / "m"), "where nothing is coded for a model"),
+        (("--group", "*", "--metric", tmp_path / "m"), "where nothing is coded for a model"),
+        (("--metric", tmp_path / "m"), "3 texts, the longest of 38 tokens, tell too little"),
         (("--for-model", reader, "--codec", "lloydmax"), "codec 'lloydmax', which knows no consumer"),
     ):
         ran = lamofc(*extract, *words)

@@ -41,7 +41,8 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     by the continuation alone, so that their matrices need more labels there than they have channels. Continuations
     count together as much as prefixes, however many positions they have. The first
     token of each text is left out, since others attend to it whatever it is; so are, with `sink_ratio`, tokens
-    whose feature after the block is longer than that many times the median token's. Memory is that of one batch;
+    whose feature after the block is longer than that many times the median token's. Memory is that of one
+    batch and of the features of all texts;
     the result does not depend on the batch, but for the rounding of what a calibration codes.
     """
     fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
@@ -154,9 +155,15 @@ class _Fisher:
             for name, value in rows.items()
         }
 
+    def _can_calibrate(self) -> bool:
+        """Whether enough texts were held out, and all texts have the same features."""
+        texts = [*self._learned, *self._held_out]
+        alike = all(text.features.keys() == texts[0].features.keys() for text in texts)
+        return len(self._held_out) >= _FEWEST_HELD_OUT and alike
+
     def metric(self) -> ModelMetric:
         """Return the metric of all that was added, calibrated if enough texts were held out."""
-        calibrating = self._held_out if len(self._held_out) >= _FEWEST_HELD_OUT else []
+        calibrating = self._held_out if self._can_calibrate() else []
         for text in () if calibrating else self._held_out:
             self._learn([text])
         if not self._texts:

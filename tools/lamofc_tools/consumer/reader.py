@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from itertools import islice
+from itertools import chain, islice
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from lamofc_tools.models import LoadedModel, ModelInput
 
 USUAL_KL = Quality(kl=0.05)
 """Quality for a consumer where none is named: nats an answer."""
+_TRIED_SAMPLES = 4
+"""Samples of a source that are read, for each that is wanted, to find those with all of their tokens."""
 _NATS = 0.5
 """Divergence of a unit of weighted squared error of a token, to which the weights are scaled."""
 
@@ -40,12 +42,14 @@ class Consumer:
     learned_from: str
     """Describes what the metric is measured on; empty where it is known."""
     measure: Callable[[], ModelMetric]
+    likely: bool = True
+    """Whether its answers are probabilities, so that errors are known in nats."""
 
     @classmethod
     def of_metric(cls, metric: ModelMetric) -> Consumer:
         """Return the consumer of a metric that is known."""
         channels = {name: len(matrix) for name, matrix in metric.matrices.items()}
-        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric)
+        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, metric.nats is not None)
 
     @classmethod
     def of_texts(cls, loaded: LoadedModel, block: int, texts: Sequence[ModelInput], count: int = TEXTS) -> Consumer:
@@ -64,8 +68,15 @@ class Consumer:
         split = Split(loaded, block)
 
         def measure() -> ModelMetric:
-            whole = (sample for sample in _readable(source) if split.is_whole(sample.features))
-            samples = ((sample.id, sample.features) for sample in islice(whole, count))
+            tried = islice(_readable(source), _TRIED_SAMPLES * count)
+            whole = (sample for sample in tried if _begins_at_start(sample) and split.is_whole(sample.features))
+            first = next(whole, None)
+            if first is None:
+                raise BadArgument(
+                    f"none of {_TRIED_SAMPLES * count} samples of {source.describe()} has every token of its text",
+                    "give features of shorter texts, of which the model's window holds every token",
+                )
+            samples = ((sample.id, sample.features) for sample in islice(chain([first], whole), count))
             return measure_metric_of_features(loaded, samples, block)
 
         return cls._rest(split, f"{_at_most(count, source)} samples", measure)
@@ -85,7 +96,12 @@ class Consumer:
         rotary = {name: turn for consumer in consumers for name, turn in consumer.rotary.items()}
         evidence = next((consumer.learned_from for consumer in consumers if consumer.learned_from), "")
         return cls(
-            " + ".join(names), channels, rotary, evidence, lambda: reduce(add, [one.measure() for one in consumers])
+            " + ".join(names),
+            channels,
+            rotary,
+            evidence,
+            lambda: reduce(add, [one.measure() for one in consumers]),
+            all(consumer.likely for consumer in consumers),
         )
 
     def announced(self, note: Callable[[str], None]) -> Consumer:
@@ -145,7 +161,8 @@ class Consumer:
     def codec_options(self) -> dict[str, Any]:
         """Return the options by which `klt` codes for the consumer."""
         rotary = {"rotary": dict(self.rotary)} if self.rotary else {}
-        return {"weight": _Weights(self), "weight_nats": _NATS, "consumer": self.name, **rotary}
+        nats = {"weight_nats": _NATS} if self.likely else {}
+        return {"weight": _Weights(self), "consumer": self.name, **nats, **rotary}
 
 
 class _Weights(Mapping[str, Tensor]):
@@ -178,6 +195,11 @@ def _readable(source: Source) -> Iterator[Sample]:
     spread = source.spread() if isinstance(source, Spreadable) else source
     attempts = spread.attempts() if isinstance(spread, Tolerant) else iter(spread)
     return (sample for sample in attempts if isinstance(sample, Sample))
+
+
+def _begins_at_start(sample: Sample) -> bool:
+    """Whether the features of a sample begin with the first token of its text."""
+    return not any(sample.first_position(feature) for feature in sample.features)
 
 
 def _at_most(count: int, source: Source) -> int:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.fit.pca import MANY_CHANNELS, leading, principal_by_range, products_of
+from lamofc_codecs.klt.fit.pca import MANY_CHANNELS, MAX_EXACT, leading, principal_by_range, products_of
 from lamofc_codecs.klt.fit.projected import ProjectedTokens
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
@@ -125,7 +125,7 @@ def _directions(
 
     if train.shape[1] <= MANY_CHANNELS:
         return principal_by_range(train, ranges, components)
-    if ranges is None and components is None:
+    if ranges is None and components is None and train.shape[1] <= MAX_EXACT:
         return leading(train, count_useful), None
     rows, range_of = principal_by_range(train, ranges, components)
     energy = float(train.square().sum(1, dtype=torch.float64).mean())

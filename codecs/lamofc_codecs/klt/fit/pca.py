@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_MAX_EXACT = 6144
+MAX_EXACT = 6144
 """Tokens or channels up to which all directions are found exactly."""
 _OVERSAMPLING = 64
 """Directions of the random subspace beyond those that are returned."""
@@ -29,12 +29,12 @@ def principal(values: Tensor, limit: int | None = None) -> Tensor:
     """Return directions, columns x channels, orthonormal, by falling variance; at most `limit`."""
     tokens, channels = values.shape
     count = min(channels, limit or channels)
-    if channels <= _MAX_EXACT:
+    if channels <= MAX_EXACT:
         return _from_channels(values)[:count].contiguous()
     count = min(count, max(1, tokens // 2))
-    if tokens <= _MAX_EXACT:
+    if tokens <= MAX_EXACT:
         return _from_tokens(values)[:count].contiguous()
-    count = min(count, _MAX_EXACT - _OVERSAMPLING)
+    count = min(count, MAX_EXACT - _OVERSAMPLING)
     return _from_random_subspace(lambda space: values.T @ (values @ space), channels, count)
 
 

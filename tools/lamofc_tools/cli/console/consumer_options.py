@@ -66,6 +66,14 @@ class ConsumerOptions:
         require_folder(Path(self.metric))
         return announced.kept_in(Path(self.metric))
 
+    def without_metric(self, options: Options) -> Options:
+        """Return options of features that are coded for no model; refuse --metric there."""
+        if self.metric is not None:
+            raise BadArgument(
+                f"--metric {self.metric} where nothing is coded for a model", f"give --for-model, too: {_FORM}"
+            )
+        return options
+
     def _consumer(self, text: str, loaded: "dict[str, LoadedModel]", origin: Any) -> "Consumer":
         from lamofc_tools.consumer import Consumer, ModelMetric
 
@@ -107,22 +115,17 @@ class SourceConsumerOptions(ConsumerOptions):
         """Return options with all that coding for the models adds to them; `whole` has all features of the source."""
         if not self.for_model and not self.rotary:
             require_consumer(options, "--for-model MODEL@BLOCK")
-            return self._without_metric(options)
+            return self.without_metric(options)
         require_klt(options, "--for-model" if self.for_model else "--rotary")
         planned = [row for row in lamofc.plan(source, **without_quality(options)) if "float" in row.dtype]
         rotary = {"rotary": parse_rotary(self.rotary, planned)} if self.rotary else {}
         if not self.for_model:
             require_consumer(options, "--for-model MODEL@BLOCK")
-            return with_codec_options(self._without_metric(options), rotary)
+            return with_codec_options(self.without_metric(options), rotary)
         consumer = self.consumer({}, whole, out)
         coded = for_consumer(options, consumer, {row.feature: row.channels for row in planned})
         turned = {**consumer.rotary, **rotary.get("rotary", {})}
         return with_codec_options(coded, {"rotary": turned} if turned else {})
-
-    def _without_metric(self, options: Options) -> Options:
-        if self.metric is not None:
-            raise BadArgument(f"--metric {self.metric} without a model", f"give --for-model, too: {_FORM}")
-        return options
 
 
 def for_consumer(options: Options, consumer: "Consumer", channels: Mapping[str, int]) -> Options:
@@ -132,9 +135,11 @@ def for_consumer(options: Options, consumer: "Consumer", channels: Mapping[str, 
     if "weight" in options["codec_options"]:
         raise BadArgument(f"--for-model {consumer.name} beside other weights of errors", "give one of them")
     names = consumer.reads(channels)
-    quality = options["quality"] or USUAL_KL
+    quality = options["quality"] or (USUAL_KL if consumer.likely else None)
+    if quality is not None and quality.kind == "kl" and not consumer.likely:
+        raise BadArgument(f"{quality} for {consumer.name}, whose answers have no likelihood", "give --snr")
     unread = sorted(set(channels) - set(names))
-    if quality.kind == "kl" and unread:
+    if quality is not None and quality.kind == "kl" and unread:
         raise BadArgument(
             f"{quality} of {unread[0]!r}, which {consumer.name} does not read",
             "leave it out, or give --snr",

@@ -39,10 +39,11 @@ class ExtractConsumerOptions(ConsumerOptions):
             self._check(options, source, decoder is not None)
         if self.plain or decoder is None or options["codec"] != DEFAULT_CODEC:
             require_consumer(options, "extract a language model, without --plain")
-            return options
+            return self.without_metric(options)
         turned = _without_positions(options, decoder, out)
         if self.for_model:
-            return _coded_for(turned, self._reader(decoder, out), decoder, out)
+            texts = list(decoder.spread().items)
+            return _coded_for(turned, self.consumer({decoder.loaded.name: decoder.loaded}, texts, out), decoder, out)
         left_open, begun = _is_left_open(options, decoder), _as_begun(options, turned, store, decoder)
         if begun is not None:
             if left_open or begun is not turned:
@@ -50,19 +51,22 @@ class ExtractConsumerOptions(ConsumerOptions):
             return begun
         if not left_open:
             require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
-            return turned
+            return self.without_metric(turned)
         return self._for_the_rest(turned, decoder, out)
 
     def _for_the_rest(self, options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
         """Add what coding for the rest of the model takes; a note says why, where it cannot be measured."""
+        from lamofc_tools.consumer import Consumer
+
+        texts = list(decoder.spread().items)
         try:
-            consumer = self._reader(decoder, out)
+            consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples)
         except BadArgument as error:
-            if options["quality"] is not None:
+            if options["quality"] is not None or self.metric is not None:
                 raise
             out.note(f"coding without regard to what reads the features: {error}")
             return options
-        return _coded_for(options, consumer, decoder, out)
+        return _coded_for(options, self.kept(consumer, out), decoder, out)
 
     def _check(self, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
         """Refuse --for-model where it can have no effect."""
@@ -73,15 +77,6 @@ class ExtractConsumerOptions(ConsumerOptions):
             raise BadArgument(
                 f"--for-model for {source.describe()}", "leave it out: it is for language models with attention"
             )
-
-    def _reader(self, decoder: "BlockSource", out: Output) -> "Consumer":
-        """Return who reads the features: the models of --for-model, or the rest of the model itself."""
-        from lamofc_tools.consumer import Consumer
-
-        loaded, texts = decoder.loaded, list(decoder.spread().items)
-        if self.for_model:
-            return self.consumer({loaded.name: loaded}, texts, out)
-        return self.kept(Consumer.of_texts(loaded, decoder.blocks[0], texts, self.metric_samples), out)
 
 
 def _decoder_source(source: "ModelSource") -> "BlockSource | None":
@@ -107,7 +102,9 @@ def _as_begun(
 
 def _configs(store: "Store", decoder: "BlockSource") -> list[dict[str, Any]]:
     """Return the configurations of the profiles by which a store codes any of the features, alone or in groups."""
-    rows = store.sql("SELECT features, config FROM profiles WHERE codec = ?", [DEFAULT_CODEC]).fetchall()
+    rows = store.sql(
+        "SELECT features, config FROM profiles WHERE codec = ? AND config IS NOT NULL", [DEFAULT_CODEC]
+    ).fetchall()
     named = [({name for joined in features for name in joined.split("+")}, config) for features, config in rows]
     return [json.loads(config) for names, config in named if names & set(decoder.features)]
 

@@ -17,7 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.errors import BadArgument
 from lamofc_store.sources import CACHE
 from lamofc_tools.models import (
     ATTENTION,
@@ -67,7 +67,7 @@ class Split:
         if not 0 <= self.block < last:
             raise BadArgument(
                 f"a split after block {self.block} of {self.loaded.name}, whose last one is {last}",
-                Hint(f"give a [block] from 0 to {last - 1}, which a later one reads"),
+                f"give a block from 0 to {last - 1}, which a later one reads",
             )
 
     @property
