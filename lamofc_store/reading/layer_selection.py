@@ -115,7 +115,7 @@ def _require_nats(rows: "pa.Table", quality: "Quality") -> None:
         sample, feature = (rows[name][first].as_py() for name in ("sample", "feature"))
         raise BadQuality(
             f"sample {sample!r}, feature {feature!r}: its errors are not known in nats, got {quality}",
-            "fit with weight= the root of a Fisher matrix and weight_nats=0.5, and ingest with that profile",
+            "name features that were fitted with weight= and weight_nats=, as for a model, or give Quality(snr_db=...)",
         )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from zlib import crc32
 
 import torch
 from einops import rearrange
@@ -13,6 +12,7 @@ from torch import Tensor
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.calibration import Calibration
 from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, find_rotary
+from lamofc_tools.consumer.gradients import generators_for
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import Features, LoadedModel
 
@@ -49,7 +49,7 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     for names in passages.batches(batch):
         ids = passages.batch(names)
         samples = fisher.split.features(ids[:, : passages.prefix])
-        fisher.add(samples, ids, [_generator(name, seed) for name in names])
+        fisher.add(samples, ids, generators_for(names, seed))
     return fisher.metric()
 
 
@@ -73,7 +73,7 @@ def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
     """
     fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
     for name, features in samples:
-        sample, generator = fisher.split.prefix_of(features, prefix), _generator(name, seed)
+        sample, generator = fisher.split.prefix_of(features, prefix), generators_for([name], seed)[0]
         tokens = sample[loaded.output_name(block)].shape[1]
         if tokens < 2:
             continue
@@ -82,10 +82,6 @@ def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
             ids = torch.cat([ids, fisher.split.generate(sample, continuation, generator)], 1)
         fisher.add([sample], ids, [generator])
     return fisher.metric()
-
-
-def _generator(name: str, seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(crc32(name.encode(), seed))
 
 
 @dataclass(frozen=True)
