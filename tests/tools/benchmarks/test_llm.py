@@ -90,7 +90,7 @@ def test_a_model_answers_to_what_is_decoded(capsys: pytest.CaptureFixture[str], 
     assert ModelMetric.load(tmp_path / "metric.safetensors").consumer == "gemma3@1"
     rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
     assert [(row["codec"], row["scope"]) for row in rows[-2:]] == [("fp8", "all"), ("fp8", "caches")]
-    assert len(rows) == 12 and (tmp_path / "a.png").stat().st_size > 1000
+    assert len(rows) == 13 and (tmp_path / "a.png").stat().st_size > 1000
     fp8 = rows[-2]
     assert fp8["bits"] == pytest.approx(8 + 32 / 32) and fp8["bits_hidden"] == fp8["bits_caches"] == fp8["bits"]
     assert rows[0]["bits_caches"] is None and rows[0]["profile_bits"] > 0

@@ -286,7 +286,7 @@ def test_a_lower_rate_is_read_on_the_command_line(lamofc: Lamofc, made: Path, tm
 
 
 def test_heads_are_evaluated_at_several_rates() -> None:
-    from lamofc_tools.cli.model_commands.evaluate import RateOptions
+    from lamofc_tools.cli.console import RateOptions
 
     rates = RateOptions(snr=[8.0], bpfp=[0.5], kl=[0.1, 1.0])
     assert list(map(str, rates.qualities())) == ["snr_db=8", "bpfp=0.5", "kl=0.1", "kl=1"]
