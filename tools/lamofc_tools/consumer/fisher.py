@@ -36,14 +36,13 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     """Return the metric of the rest of a model after `block`, counted from zero, over the tokens of some prefixes.
 
     A gradient is that of the log-likelihood of one label at every position of prefix and continuation, drawn from
-    the model's own answer; `draws` labels are drawn one after another. 16 to 64 texts are enough. From 16 on, a
-    quarter of them is held out to calibrate the metric by divergences that are measured after errors. Caches are felt
-    by the continuation alone, so that their matrices need more labels there than they have channels. Continuations
-    count together as much as prefixes, however many positions they have. The first
-    token of each text is left out, since others attend to it whatever it is; so are, with `sink_ratio`, tokens
-    whose feature after the block is longer than that many times the median token's. Memory is that of one
-    batch and of the features of all texts;
-    the result does not depend on the batch, but for the rounding of what a calibration codes.
+    the model's own answer; `draws` labels are drawn one after another. 16 to 64 texts are enough. From 16 on, about a
+    quarter of them is held out to calibrate the metric by what coding really does to their answers. Caches are felt by
+    the continuation alone, so that their matrices need more labels there than they have channels. Continuations count
+    together as much as prefixes, however many positions they have. The first token of each text is left out, since
+    others attend to it whatever it is; so are, with `sink_ratio`, tokens whose feature after the block is longer than
+    that many times the median token's. Memory is that of one batch and of the features of all texts; the result does
+    not depend on the batch, but for the rounding of what a calibration codes.
     """
     fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
     for names in passages.batches(batch):
