@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
 import lamofc_codecs
 from lamofc_codecs import Profile, Quality
+from lamofc_store.sample import layout, to_tokens
+from lamofc_tools.consumer.answers import AnswerSums
 from lamofc_tools.consumer.decoder import Split
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import Features
@@ -78,17 +79,17 @@ class Calibration:
     def _profile(self, metric: ModelMetric) -> Profile:
         """Fit a codec to what was learned, without a token codebook, which takes longer than it matters here."""
         samples: list[Any] = [self._sample(metric, features) for features, _ in self.learned]
-        weights, nats = metric.weights(0), metric.nats
-        names = sorted(weights)
-        single = len(names) == 1
-        options: dict[str, Any] = {"means": 0, "waves": False, "weight_nats": nats}
-        options["weight"] = weights[names[0]] if single else weights
-        rotary = {name: metric.rotary[name] for name in names if name in metric.rotary}
-        if rotary:
-            options["rotary"] = rotary[names[0]] if single else rotary
-        if not single:
-            options["features"] = names
-        return lamofc_codecs.fit("klt", samples, Quality(kl=_DIVERGENCE_OF_PARTS), **options)
+        return lamofc_codecs.fit(
+            "klt",
+            samples,
+            Quality(kl=_DIVERGENCE_OF_PARTS),
+            features=sorted(metric.matrices),
+            weight=metric.weights(0),
+            weight_nats=metric.nats,
+            rotary=metric.rotary,
+            means=0,
+            waves=False,
+        )
 
     def _decoded(
         self, profile: Profile, metric: ModelMetric, features: Features, divergence: float
@@ -98,7 +99,7 @@ class Calibration:
         (record,) = lamofc_codecs.encode([sample], profile, quality=Quality(kl=divergence))
         parts = lamofc_codecs.decode([record.data], profile)
         return {
-            name: _as_feature(part.float(), features[name])
+            name: layout.from_tokens(part, self.split.patterns[name], features[name].shape).to(features[name])
             for name, part in zip(sorted(metric.matrices), parts, strict=True)
         }
 
@@ -108,7 +109,7 @@ class Calibration:
         return next(iter(rows.values())) if len(rows) == 1 else rows
 
     def _rows(self, name: str, value: Tensor) -> Tensor:
-        return rearrange(value, self.split.patterns[name]).detach().cpu()
+        return to_tokens(value, self.split.patterns[name]).detach().cpu()
 
     def _measured(self, decoded: Sequence[Features]) -> float:
         """Return the mean divergence of texts, the answers to prefixes and those to continuations counting alike."""
@@ -124,17 +125,10 @@ class Calibration:
 
     def _divergence(self, wanted: Tensor, found: Tensor) -> float:
         """Return the mean divergence of some answers."""
-        total = 0.0
+        sums = AnswerSums()
         for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
-            logs, moved = self.split.logits(one).log_softmax(-1), self.split.logits(other).log_softmax(-1)
-            total += float((logs.exp() * (logs - moved)).sum())
-        return total / len(wanted)
-
-
-def _as_feature(rows: Tensor, like: Tensor) -> Tensor:
-    """Bring tokens x channels back into the shape of a feature: 1 x tokens x channels, or 1 x heads x tokens x size."""
-    shaped = rows[None] if like.dim() == 3 else rearrange(rows, "t (h d) -> 1 h t d", h=like.shape[1])
-    return shaped.to(like)
+            sums.compare(self.split.logits(one).log_softmax(-1), self.split.logits(other).log_softmax(-1))
+        return sums.kl
 
 
 def _log(ratio: float) -> float:

@@ -207,11 +207,17 @@ def _gradients(
     hidden = split.run(ids, prefix, leaves)
     by_row = [answer_gradients(split, row, draw, draws) for row, draw in zip(hidden.detach(), generators, strict=True)]
     wanted = [value for sample in leaves for value in sample.values()]
-    balance = torch.ones(hidden.shape[1], 1, device=hidden.device, dtype=hidden.dtype)
-    balance[prefix:] = (prefix / max(1, hidden.shape[1] - prefix)) ** 0.5
+    balance = balance_of(hidden, prefix)
     for by_hidden in zip(*by_row, strict=True):
         found = iter(torch.autograd.grad(hidden, wanted, torch.stack(by_hidden) * balance, retain_graph=True))
         yield [{name: next(found) for name in sample} for sample in leaves]
+
+
+def balance_of(hidden: Tensor, prefix: int) -> Tensor:
+    """Return factors of tokens, tokens x 1, by which continuations count together as much as prefixes."""
+    balance = torch.ones(hidden.shape[1], 1, device=hidden.device, dtype=hidden.dtype)
+    balance[prefix:] = (prefix / max(1, hidden.shape[1] - prefix)) ** 0.5
+    return balance
 
 
 def answer_gradients(split: Split, hidden: Tensor, generator: torch.Generator, draws: int) -> list[Tensor]:

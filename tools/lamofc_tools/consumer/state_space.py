@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.consumer.decoder import Passages, Split
-from lamofc_tools.consumer.fisher import answer_gradients
+from lamofc_tools.consumer.fisher import answer_gradients, balance_of
 from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
 from lamofc_tools.consumer.metric import ModelMetric
-from lamofc_tools.models import STATE_SPACE, LoadedModel, block_outputs
+from lamofc_tools.models import STATE_SPACE, Features, LoadedModel
 
 
 class StateSpaceSplit(Split):
@@ -41,16 +41,8 @@ class StateSpaceSplit(Split):
         """Empty: all features have the default pattern, states a row for each inner channel."""
         return {}
 
-    def features(self, ids: Tensor) -> list[dict[str, Tensor]]:
-        """Return the features of each text, given its token ids, texts x tokens."""
-        outputs, states = block_outputs(self.loaded, {"input_ids": ids}, [self.block])
-        named = {
-            f"layer.{number}.{state.feature}": tensor
-            for state, tensors in states.items()
-            for number, tensor in enumerate(tensors)
-        }
-        named[self.loaded.output_name(self.block)] = outputs[self.block]
-        return [{name: value[row : row + 1].clone() for name, value in named.items()} for row in range(len(ids))]
+    def _require_states(self, features: Features, prefix: int) -> None:
+        """Accept prefixes of any length, which states sum up."""
 
     def go_on(self, ids: Tensor, cache: Any) -> Tensor:
         """Return what the last block leaves at further tokens, which read the states and change them.
@@ -100,7 +92,6 @@ def _reading(
     samples = split.features(ids[:, :prefix])
     features = {name: torch.cat([sample[name] for sample in samples]).requires_grad_() for name in samples[0]}
     hidden = split.run(ids, prefix, [features])
-    balance = torch.ones(hidden.shape[1], 1, device=hidden.device)
-    balance[prefix:] = (prefix / (hidden.shape[1] - prefix)) ** 0.5
+    balance = balance_of(hidden, prefix)
     by_row = [answer_gradients(split, row, own, draws) for row, own in zip(hidden.detach(), generators, strict=True)]
     return Reading(features, hidden, [torch.stack(rows) * balance for rows in zip(*by_row, strict=True)])

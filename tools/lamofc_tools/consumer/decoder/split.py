@@ -143,15 +143,17 @@ class Split:
     def features(self, ids: Tensor) -> list[dict[str, Tensor]]:
         """Return the features of each text, given its token ids, texts x tokens."""
         outputs, states = block_outputs(self.loaded, {"input_ids": ids}, [self.block])
-        named = _by_name(states)
-        named[self.output] = outputs[self.block]
-        tokens = next(iter(states.values()))[0].shape[2]
-        if tokens < ids.shape[1]:
-            raise BadArgument(
-                f"{self.loaded.name} keeps keys of {tokens} tokens, and the prefix has {ids.shape[1]}",
-                "give a shorter prefix",
-            )
+        named = _by_name(states) | {self.output: outputs[self.block]}
+        self._require_states(named, ids.shape[1])
         return [{name: value[row : row + 1].clone() for name, value in named.items()} for row in range(len(ids))]
+
+    def _require_states(self, features: Features, prefix: int) -> None:
+        """Refuse a prefix of which the blocks keep only the last tokens."""
+        kept = next(value for name, value in features.items() if name != self.output).shape[2]
+        if kept < prefix:
+            raise BadArgument(
+                f"{self.loaded.name} keeps keys of {kept} tokens, and the prefix has {prefix}", "give a shorter prefix"
+            )
 
     def run(self, ids: Tensor, prefix: int, samples: Sequence[Features] | None = None) -> Tensor:
         """Return what the last block leaves at every token, texts x tokens x channels.
