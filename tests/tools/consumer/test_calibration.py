@@ -1,6 +1,7 @@
 """Calibration of a metric on texts held out: a scale that is wrong is mended, one that is right stays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -53,3 +54,10 @@ def test_a_quarter_of_many_texts_is_held_out(opened: LoadedModel, texts: list[Mo
         )  # as records of other rounding
         shape, likewise = matrix / matrix.trace(), other / other.trace()
         torch.testing.assert_close(shape, likewise, rtol=1e-2, atol=1e-3 * float(shape.abs().max()))
+
+
+def test_hidden_states_alone_are_calibrated(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    measured = measure_metric(opened, cut_passages(opened, texts, 12, 8), 1, draws=8)
+    alone = replace(measured, matrices={"layer.1.output": measured.matrices["layer.1.output"]})
+    right, mended = (calibration(opened, texts).calibrated(one) for one in (alone, alone.scaled(8.0, alone.matrices)))
+    assert traces(mended)["layer.1.output"] == pytest.approx(traces(right)["layer.1.output"], rel=0.35)
