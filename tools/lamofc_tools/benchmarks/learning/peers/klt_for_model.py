@@ -11,8 +11,7 @@ import lamofc_codecs
 from lamofc_codecs import Profile, Quality
 from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, ModelFacts, Sample
-
-_FIT_QUALITY = Quality(kl=0.05)
+from lamofc_tools.consumer import USUAL_KL, Consumer
 
 
 @dataclass
@@ -31,16 +30,13 @@ class OneFit:
         if self.profile is None:
             if facts.metric is None:
                 raise BadArgument("klt for model without a metric of the model", "measure one first")
-            names, weights = self.names(samples[0]), facts.metric.weights(0)
+            names = self.names(samples[0])
             self.profile = lamofc_codecs.fit(
                 "klt",
                 [{name: sample[name] for name in names} for sample in samples],
-                _FIT_QUALITY,
+                USUAL_KL,
                 features=names,
-                weight={name: weights[name] for name in names},
-                weight_nats=facts.metric.nats,
-                rotary={name: rotary for name, rotary in facts.rotary.items() if name in names},
-                waves=False,
+                **Consumer.of_metric(facts.metric).codec_options(),
             )
         return self.profile
 
