@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -149,7 +150,7 @@ def _rotations_of(options: KltOptions, parts: Parts) -> list[Rotary | None]:
     rotary, names = options.rotary, [name for name, _ in parts]
     if rotary is None:
         return [None] * max(len(parts), 1)
-    given = dict(rotary) if isinstance(rotary, Mapping) else {"": rotary}
+    given: dict[str, Any] = dict(rotary) if isinstance(rotary, Mapping) else {"": rotary}
     known = set(given) <= set(names) if parts else isinstance(rotary, Rotary)
     if not known or not all(isinstance(one, Rotary | None) for one in given.values()):
         raise UnsupportedInput(
