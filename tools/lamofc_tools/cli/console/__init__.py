@@ -14,6 +14,7 @@ from lamofc_tools.cli.console.consumer_options import (
     with_codec_options,
 )
 from lamofc_tools.cli.console.errors import CORRUPT, CliError, error_of
+from lamofc_tools.cli.console.findings import Findings
 from lamofc_tools.cli.console.flatten import flatten_options
 from lamofc_tools.cli.console.options import (
     CodingOptions,
@@ -57,6 +58,7 @@ __all__ = [
     "Device",
     "DryRun",
     "FeatureGlobs",
+    "Findings",
     "Groups",
     "HeadWeightOptions",
     "OnError",

@@ -105,9 +105,10 @@ class SourceConsumerOptions(ConsumerOptions):
         list[str] | None,
         typer.Option(
             "--rotary",
-            metavar="GLOB=THETA[,PAIRS]",
+            metavar="GLOB=THETA[,PAIRS]|find|none",
             help="Undo rotary positions of matching keys, with frequencies from 1 to 1/THETA and pairs of halves or "
-            "neighbours; for klt. Repeatable.",
+            "neighbours, or those that the fit finds; for klt. Without it, they are looked for in features named as "
+            "keys. Repeatable.",
         ),
     ] = None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lamofc_store.errors import BadArgument
 from lamofc_store.sources import CACHE
@@ -12,19 +12,23 @@ if TYPE_CHECKING:
     from lamofc_codecs import Rotary
 
 _PAIRS = ("halves", "neighbours")
+_UNSTATED: dict[str, Literal["find"] | None] = {"find": "find", "none": None}
 
 
-def parse_rotary(texts: Iterable[str], planned: Iterable[Any]) -> "dict[str, Rotary]":
+def parse_rotary(texts: Iterable[str], planned: Iterable[Any]) -> "dict[str, Rotary | Literal['find'] | None]":
     """Parse the texts of --rotary to the rotation of each feature of a plan that one of them matches."""
     rows = list(planned)
-    found: dict[str, Rotary] = {}
+    found: dict[str, Rotary | Literal["find"] | None] = {}
     for glob, text in parse_pairs(list(texts), "--rotary", "layer.*.k_cache=10000,halves").items():
         matching = [row for row in rows if fnmatchcase(row.feature, glob)]
         if not matching:
             raise BadArgument(
                 f"--rotary {glob!r} matches none of {', '.join(row.feature for row in rows[:8])}", "correct the glob"
             )
-        found |= {row.feature: _rotation(f"{glob}={text}", text, row) for row in matching}
+        if text in _UNSTATED:
+            found |= {row.feature: _UNSTATED[text] for row in matching}
+        else:
+            found |= {row.feature: _rotation(f"{glob}={text}", text, row) for row in matching}
     return found
 
 
@@ -36,7 +40,8 @@ def _rotation(shown: str, text: str, row: Any) -> "Rotary":
     base = _positive(theta)
     if base is None or (pairs or _PAIRS[0]) not in _PAIRS:
         raise BadArgument(
-            f"--rotary {shown!r} is not of the form GLOB=THETA[,PAIRS]", "--rotary 'layer.*.k_cache=10000,halves'"
+            f"--rotary {shown!r} is not of the form GLOB=THETA[,PAIRS], GLOB=find or GLOB=none",
+            "--rotary 'layer.*.k_cache=10000,halves'",
         )
     if row.pattern != CACHE or row.shape[-1] % 2:
         raise BadArgument(

@@ -89,7 +89,7 @@ def _decoder_source(source: "ModelSource") -> "BlockSource | None":
 def _as_begun(
     options: dict[str, Any], turned: dict[str, Any], store: "Store", decoder: "BlockSource"
 ) -> dict[str, Any] | None:
-    """Return the options, with or without rotary positions, by which a store codes any of the features already.
+    """Return the options, with the model's rotary positions or without, by which a store codes features already.
 
     None where it codes none of them, or for a consumer, or where a divergence is asked for.
     """
@@ -97,7 +97,9 @@ def _as_begun(
     configs = [] if quality is not None and quality.kind == "kl" else _configs(store, decoder)
     if not configs or any("consumer" in config for config in configs):
         return None
-    return turned if any("rotary" in config for config in configs) else options
+    told = [rotary.to_json() for rotary in turned["codec_options"].get("rotary", {}).values()]
+    begun = [rotary for config in configs for rotary in config.get("rotary", ()) if rotary is not None]
+    return turned if begun and all(rotary in told for rotary in begun) else options
 
 
 def _configs(store: "Store", decoder: "BlockSource") -> list[dict[str, Any]]:

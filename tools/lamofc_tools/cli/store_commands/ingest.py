@@ -12,6 +12,7 @@ from lamofc_tools.cli.console import (
     CodingOptions,
     Device,
     DryRun,
+    Findings,
     OnError,
     Output,
     SourceConsumerOptions,
@@ -91,12 +92,13 @@ def ingest(
         return
     if ingesting.on_error == "stop":
         lamofc.plan(samples, **options)  # refuses features that cannot be coded before a store is created
+    findings = Findings()
     with ingesting.open(store, "a") as opened, out.bar("ingest") as bar:
-        report = opened.ingest(samples, progress=show_progress(bar), **options)
+        report = opened.ingest(samples, progress=show_progress(bar), found=findings, **options)
         document = describe_report(report, opened)
     out.show(document, store_text.ingest)
-    for warning in report.warnings:
-        out.note(f"warning: {warning}")
+    for line in (*findings.lines(), *(f"warning: {warning}" for warning in report.warnings)):
+        out.note(line)
 
 
 def describe_plan(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
