@@ -170,8 +170,8 @@ def _rotary_cases() -> Iterator[Case]:
     wide = feature(40, 160, 1), feature(40, 104, 2)
     matrix = torch.randn(200, 160, generator=noise) * torch.logspace(0, -1, 160)
     options = {"weight": {"part0": matrix, "part1": torch.rand(104, generator=noise)}, "means": 12, "waves": False}
-    samples = tuple({"part0": feature(90, 160, -seed), "part1": feature(90, 104, -seed - 9)} for seed in range(1, 5))
-    yield Case("klt-coded-matrices", "klt", wide, Quality(snr_db=12), options, together=True, like=samples)
+    like_wide = tuple({"part0": feature(90, 160, -seed), "part1": feature(90, 104, -seed - 9)} for seed in range(1, 5))
+    yield Case("klt-coded-matrices", "klt", wide, Quality(snr_db=12), options, together=True, like=like_wide)
 
 
 def _turned(values: torch.Tensor, rotary: Rotary, first: int = 0) -> torch.Tensor:
