@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
+from tests.codecs import readme_matrices as matrices
+
 Array = np.ndarray[Any, Any]
 F = np.float32
 FACTORS = np.array([2 ** ((e - 8) / 2) for e in range(16)], F)
@@ -15,7 +17,7 @@ FACTORS = np.array([2 ** ((e - 8) / 2) for e in range(16)], F)
 
 def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes, tables: Any, plain: ModuleType) -> Any:
     """Float32 values of all parts side by side, and for each part exact values by position, from some of the layers."""
-    tensors, data = load(profile), sections[0]
+    tensors, data = matrices.uncoded(load(profile), tables, plain), sections[0]
     step, count, flags = struct.unpack_from("<fBB", data)
     at = 6 + 2 * (count - 1) * (flags >> 1 & 1)
     cuts = [(data[k], data[k + 1]) if flags & 2 else (0, 0) for k in range(6, 4 + 2 * count, 2)]
@@ -46,7 +48,7 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
             runs = Runs(sigma[:, : columns[level]], s, (band, energy), tables, finest)
             layers, later = list(zip(later, told, strict=False)), later[len(told) :]
             numbers, sixteenths = refined(layers, (numbers, sixteenths), runs, tensors, tables, plain)
-    known = tensors.get("first_tokens", np.empty((0, 0), F))
+    known: Array = tensors.get("first_tokens", np.empty((0, 0), F))
     if index is not None:
         index = np.where(np.array(positions) < len(known), -1, index)
     values = synthesis(sixteenths, s, tensors, index, Waves(*field) if field else lower)
@@ -138,21 +140,10 @@ class Runs:
 
 def first(data: bytes, runs: Runs, tables: Any, plain: ModuleType) -> Array:
     """The first layer: tokens x columns."""
-    size, count = struct.unpack_from("<I", data)[0], len(runs.places)
-    rows = [runs.shape[runs.places[min(32 * row + 31, count - 1)][0]][1] for row in range(-(-count // 32))]
-    symbols = plain.rans(data[4 : 4 + size], count, [tables.freqs[table].astype(np.int64) for table in rows])
-    low_size = (sum(runs.shape[run][2] for run, _ in runs.places) + 7) // 8
-    low, rest = plain.Bits(data[4 + size : 4 + size + low_size]), data[4 + size + low_size :]
-    escaped = iter(plain.numbers(rest, symbols.count(128))[0] if rest else [])
     found = np.zeros((len(runs.energy), len(runs.sigma)), np.int64)
-    for symbol, ((e, c), t) in zip(symbols, runs.places, strict=True):
-        _, table, s = runs.shape[e, c]
-        if symbol == 128:
-            beyond = next(escaped)
-            u = (beyond // 2 + int(tables.radii[table]) + 1) * (-1 if beyond & 1 else 1)
-        else:
-            u = symbol - 256 if symbol > 128 else symbol
-        found[t, c] = (u << s) + low.take(s) - (1 << s >> 1)
+    shapes = [runs.shape[run] for run, _ in runs.places]
+    for number, ((_, c), t) in zip(matrices.levels(data, shapes, tables, plain), runs.places, strict=True):
+        found[t, c] = number
     return found
 
 

@@ -69,7 +69,8 @@ FLOORS = {
         heads evaluation
         demo cli.console
         benchmarks benchmarks.learning.peers cli.render
-        benchmarks.codecs benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay paper_tables
+        benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay paper_tables
+        benchmarks.codecs
         cli
     """,
 }

@@ -13,6 +13,7 @@ from lamofc_codecs.level_coding import (
     block_bits,
     pack_low_bits,
     read_escapes,
+    tables_of_rows,
     unpack_low_bits,
     write_block,
     write_escapes,
@@ -78,3 +79,11 @@ def test_a_block_is_split_into_its_parts_and_costs_what_it_takes() -> None:
             CodedBlock.parse(memoryview(wrong), 3000, 317)
     with pytest.raises(CorruptRecord, match="levels"):
         CodedBlock.parse(memoryview(b"\1\0\0\0\0"), 5 << 15 | 1, 0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 47), st.integers(1, 90)), max_size=12))
+def test_a_row_has_the_table_of_its_last_symbol(runs: list[tuple[int, int]]) -> None:
+    tables, lengths = (np.array([run[k] for run in runs], np.int64) for k in (0, 1))
+    each = np.repeat(tables, lengths).tolist()
+    found = tables_of_rows(tables.astype(np.uint16), lengths).tolist()
+    assert found == [each[min(first + 31, len(each) - 1)] for first in range(0, len(each), 32)]

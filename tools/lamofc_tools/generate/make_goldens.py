@@ -167,6 +167,11 @@ def _rotary_cases() -> Iterator[Case]:
     like_groups = tuple({"part0": keys, "part1": values} for keys, values in samples)
     options: dict[str, Any] = {"rotary": {"part0": halves}, "weight": weight, "means": 20, "layer_bytes": 128}
     yield Case("klt-group-weighted", "klt", group, Quality(snr_db=18), options, together=True, like=like_groups)
+    wide = feature(40, 160, 1), feature(40, 104, 2)
+    matrix = torch.randn(200, 160, generator=noise) * torch.logspace(0, -1, 160)
+    options = {"weight": {"part0": matrix, "part1": torch.rand(104, generator=noise)}, "means": 12, "waves": False}
+    like_wide = tuple({"part0": feature(90, 160, -seed), "part1": feature(90, 104, -seed - 9)} for seed in range(1, 5))
+    yield Case("klt-coded-matrices", "klt", wide, Quality(snr_db=12), options, together=True, like=like_wide)
 
 
 def _turned(values: torch.Tensor, rotary: Rotary, first: int = 0) -> torch.Tensor:

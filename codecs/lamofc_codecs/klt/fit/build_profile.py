@@ -13,7 +13,8 @@ from torch import Tensor
 from lamofc_codecs.entropy import SIGMA_TABLES, SYMBOLS, Tables, normalise
 from lamofc_codecs.klt.fit.grid_search import fit_band_codes, transform_on_grid
 from lamofc_codecs.klt.fit.pca import MANY_CHANNELS
-from lamofc_codecs.klt.format import BAND_FACTORS, UNIT_BAND_CODE, KltOptions
+from lamofc_codecs.klt.fit.rounding import is_coded, round_by_spread, typical_columns
+from lamofc_codecs.klt.format import BAND_FACTORS, UNIT_BAND_CODE, KltOptions, basis_tensors
 from lamofc_codecs.klt.quantise import AVERAGE_CLASS, CLASS_FACTORS, TOKEN_CLASSES, classify_tokens, fit_offsets
 from lamofc_codecs.klt.transform import BANDS, Analysis, Basis, CodingSpace, TokenCodebook, TokenGridRule
 from lamofc_codecs.profile import Profile
@@ -36,6 +37,8 @@ class FitContext:
     options: KltOptions
     target_db: float
     """Signal-to-noise ratio of the step at which spreads are measured."""
+    finest_db: float
+    """The finest one that the transform is made for."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,11 @@ def make_profile(
     tensors: dict[str, Tensor] = {
         **context.space.bulk.tensors(),
         **context.space.tensors(),
-        **_codebook_tensors(context, test, final),
         "sigma": torch.from_numpy(spreads.sigma),
         "drawn": torch.from_numpy(_fit_offsets(columns, band, spreads)),
         "energies": _stored(_token_class_table(spreads.token_class)),
         **({} if rule is None else {"bands": torch.from_numpy(spreads.band_codes)}),
-        **_transform_tensors(context, test, final),
+        **_transform_tensors(context, test, final, spreads.sigma),
     }
     if context.parts or not context.space.error_weights.uniform:
         tensors |= context.space.error_weights.tensors()
@@ -121,21 +123,27 @@ def _config(context: FitContext, rule: TokenGridRule | None) -> dict[str, object
     return config
 
 
-def _codebook_tensors(context: FitContext, test: HeldOutColumns, final: Transform | None) -> dict[str, Tensor]:
-    if test.index_table is None or final is None or final.means is None:
-        return {}
-    stored = Basis.from_floats(context.space.error_weights.unweigh_rows(final.means))
-    return {"means": stored.rows, "means_scale": stored.scale, "mean_numbers": _stored(test.index_table)}
-
-
-def _transform_tensors(context: FitContext, test: HeldOutColumns, final: Transform | None) -> dict[str, Tensor]:
+def _transform_tensors(
+    context: FitContext, test: HeldOutColumns, final: Transform | None, sigma: Floats
+) -> dict[str, Tensor]:
+    """Return what is stored of the transform and the typical tokens."""
     if final is None:
         return {"order": torch.from_numpy(test.order.astype(np.int32))}
-    rows = context.space.error_weights.unweigh_rows(final.rows)
-    stretched = len(context.space.error_weights.stretches) > 0
-    basis = Basis.with_strides(rows) if stretched else Basis.from_floats(rows)
-    tensors = {"basis": basis.rows, "basis_scale": basis.scale}
-    return tensors if basis.stride is None else {**tensors, "basis_stride": basis.stride.to(torch.uint8)}
+    weights, coded = context.space.error_weights, is_coded(final.rows)
+    if not weights.stretches:
+        basis = Basis.from_floats(weights.unweigh_rows(final.rows))
+    elif coded:
+        basis = round_by_spread(final.rows, sigma, weights, context.finest_db)
+    else:
+        basis = Basis.with_strides(weights.unweigh_rows(final.rows))
+    tensors = basis_tensors(basis, coded=coded)
+    if test.index_table is None or final.means is None:
+        return tensors
+    tensors["mean_numbers"] = _stored(test.index_table)
+    if coded:
+        return {**tensors, **typical_columns(final.means, final.rows, sigma, basis, weights).tensors()}
+    typical = Basis.from_floats(weights.unweigh_rows(final.means))
+    return {**tensors, "means": typical.rows, "means_scale": typical.scale}
 
 
 def _stored(table: NDArray[np.uint16]) -> Tensor:

@@ -26,7 +26,7 @@ _TARGETS_DB = (10.0, 20.0)
 _MIN_TARGET_DB = 0.5
 _FRAME_BYTES, _TOKEN_CLASS_BITS = 60, 1.0
 """Share of a bit budget that is not for levels: a record's header and starts; a token's class."""
-_MARGIN_DB = 12.0
+MARGIN_DB = 12.0
 """Directions are kept, where channels are many, that a quality finer by this would use."""
 _MAX_HELD_OUT_VALUES = 1 << 24
 """Values held out on which costs and spreads are measured."""
@@ -101,7 +101,7 @@ def calibration_of(
     if scale > 1:
         train, test = train * scale, test * scale
     signal, targets = float(test[:: stride_of(test)].square().sum(1).mean()), targets_of(quality)
-    finest = signal * error_share(max(targets) + _MARGIN_DB)
+    finest = signal * error_share(max(targets) + MARGIN_DB)
     ranges = torch.arange(train.shape[1]) * options.ranges // train.shape[1] if options.ranges > 1 else None
     rows, range_of = _directions(train, ranges, finest, options.components)
     budget = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from lamofc_codecs.klt.fit.build_profile import FitContext, HeldOutColumns, make_profile
 from lamofc_codecs.klt.fit.centring import SampledTokens, prepare_tokens
+from lamofc_codecs.klt.fit.codebook_size import MARGIN_DB
 from lamofc_codecs.klt.fit.grid_search import RecentSamples
 from lamofc_codecs.klt.fit.grid_trial import try_grid
 from lamofc_codecs.klt.fit.parts import join_parts
@@ -36,7 +37,8 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     sampled = SampledTokens(collected.values(), collected.positions(), recent.first_tokens())
     tokens = prepare_tokens(sampled, bulk, parts, quality, options)
     search = search_transforms(tokens.values, options, quality, collected.tokens / max(collected.samples, 1))
-    context = FitContext(tokens.space, parts, quality, options, search.targets_db[0])
+    targets_db = search.targets_db[0], max(search.targets_db) + MARGIN_DB
+    context = FitContext(tokens.space, parts, quality, options, *targets_db)
     first = next(search.transforms)
     test = HeldOutColumns.from_centred(search.test, [len(search.test)], first.measured)
     plain = make_profile(context, test, first.final, None)

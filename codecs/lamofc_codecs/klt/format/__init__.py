@@ -14,6 +14,7 @@ from lamofc_codecs.klt.format.bitstream import (
 )
 from lamofc_codecs.klt.format.options import KltOptions
 from lamofc_codecs.klt.format.profile import BAND_FACTORS, UNIT_BAND_CODE, KltParameters
+from lamofc_codecs.klt.format.stored_matrices import TypicalColumns, basis_tensors
 
 __all__ = [
     "BAND_FACTORS",
@@ -26,6 +27,8 @@ __all__ = [
     "OpenedLayers",
     "ReadLayers",
     "SideInformation",
+    "TypicalColumns",
+    "basis_tensors",
     "open_layers",
     "read_layers",
     "read_start",

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, SLOTS, SYMBOLS, Tables
+from lamofc_codecs.entropy import CLASSES, SIGMA_TABLES, SLOTS, Tables
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt.format.options import KltOptions
+from lamofc_codecs.klt.format.stored_matrices import read_basis, read_codebook, read_table
 from lamofc_codecs.klt.quantise import CLASS_FACTORS, SIXTEENTHS, TOKEN_CLASSES, Deadzone
 from lamofc_codecs.klt.transform import (
     BANDS,
-    MAX_TYPICAL_TOKENS,
     Analysis,
     Basis,
     CodingSpace,
@@ -183,14 +183,14 @@ class KltParameters:
         options = parse_options(KltOptions, config, f"profile {profile.id[:12]}")
         sigma = profile.tensor("sigma", torch.float32, -1).numpy()
         offsets = profile.tensor("drawn", torch.uint8, CLASSES, 2).numpy()
-        table = _table(profile, "energies")
+        table = read_table(profile, "energies")
         if not _falling(sigma) or offsets.max() > SIXTEENTHS // 2 or table.freqs[0, TOKEN_CLASSES:].any():
             raise CodecError(
                 f"profile {profile.id[:12]} holds spreads that do not fall, offsets above {SIXTEENTHS // 2}, "
                 f"or token classes above {TOKEN_CLASSES - 1}",
                 "fit it again",
             )
-        basis, order = _transform(profile, len(sigma), channels)
+        basis = read_basis(profile, len(sigma), channels)
         parts = _parts(profile, channels, listed)
         widths = [count for _, count in parts] or [channels]
         error_weights = ErrorWeights.from_profile(profile, widths)
@@ -201,10 +201,10 @@ class KltParameters:
             sigma=sigma,
             band_codes=bands,
             grid_rule=None if rule_config is None else _grid_rule(profile, rule_config),
-            order=order,
+            order=_order(profile, len(sigma), channels) if basis is None else np.empty(0, np.int64),
             offsets=offsets,
             token_class_table=table,
-            codebook=_codebook(profile, channels),
+            codebook=read_codebook(profile, basis, channels),
             parts=parts,
             options=options,
             quality=Quality.from_json(quality) if quality else None,
@@ -223,23 +223,12 @@ def _falling(sigma: Floats) -> bool:
     return bool(np.isfinite(sigma).all() and (sigma >= 0).all() and (np.diff(sigma) <= 0).all())
 
 
-def _table(profile: Profile, name: str) -> Tables:
-    freqs = profile.tensor(name, torch.int32, SYMBOLS).numpy()
-    return Tables(np.ascontiguousarray(np.clip(freqs, 0, (1 << 16) - 1).astype(np.uint16)[None]))
-
-
-def _transform(profile: Profile, columns: int, channels: int) -> tuple[Basis | None, NDArray[np.int64]]:
-    """Read the basis, or the order of the channels where there is none."""
-    if "basis" in profile.tensors:
-        rows = profile.tensor("basis", torch.int8, columns, channels)
-        scale, stride = profile.tensor("basis_scale", torch.float32, channels), None
-        if "basis_stride" in profile.tensors:
-            stride = profile.tensor("basis_stride", torch.uint8, columns).to(torch.int32)
-        return Basis(rows, scale, stride), np.empty(0, np.int64)
+def _order(profile: Profile, columns: int, channels: int) -> NDArray[np.int64]:
+    """Read the order of the channels where they are not transformed."""
     order = profile.tensor("order", torch.int32, columns).numpy().astype(np.int64)
     if columns != channels or not np.array_equal(np.sort(order), np.arange(channels)):
         raise CodecError(f"profile {profile.id[:12]} does not order {channels} channels", "fit it again")
-    return None, order
+    return order
 
 
 def _grid_rule(profile: Profile, rule_config: object) -> TokenGridRule:
@@ -261,16 +250,3 @@ def _parts(profile: Profile, channels: int, parts: object) -> tuple[tuple[str, i
     if not valid or sum(count for _, count in named) != channels or not by_channel:
         raise CodecError(f"profile {profile.id[:12]} names parts {parts} of {channels} channels", "fit it again")
     return named
-
-
-def _codebook(profile: Profile, channels: int) -> TokenCodebook | None:
-    if "means" not in profile.tensors:
-        return None
-    rows = profile.tensor("means", torch.int8, -1, channels)
-    if not 1 <= len(rows) <= MAX_TYPICAL_TOKENS:
-        raise CodecError(
-            f"profile {profile.id[:12]} has {len(rows)} typical tokens; expected 1 to {MAX_TYPICAL_TOKENS}",
-            "fit it again",
-        )
-    scale = profile.tensor("means_scale", torch.float32, channels)
-    return TokenCodebook(Basis(rows, scale), _table(profile, "mean_numbers"))

@@ -23,7 +23,6 @@ from lamofc_codecs.klt.layers import (
     MAX_REFINABLE,
     STEP_RATIO,
     alphabets_of,
-    low_bits_of,
     refinement_tables,
 )
 from lamofc_codecs.level_coding import MAX_LEVELS_PER_BYTE, CodedBlock, read_escapes
@@ -38,11 +37,11 @@ def read_first_level(batch: Sequence[BatchEntry], coded: BatchBytes, order: Tens
     classes = np.concatenate([entry.runs[0].classes for entry in batch])
     shifts, radii = shape_of_classes()[1:, classes].astype(np.int64)
     places = LevelPlaces.of_runs(chosen, order, levels.shape[1])
-    blocks = [CodedBlock.parse(e.opened.first, e.runs[0].count, low_bits_of(e.runs[0])) for e in batch]
+    blocks = [CodedBlock.parse(e.opened.first, e.runs[0].layout.count, e.runs[0].layout.low_bits) for e in batch]
     starts = np.array([int(coded.starts[e.pieces[0]]) + block.start for e, block in zip(batch, blocks, strict=True)])
     sizes = np.array([len(block.symbols) for block in blocks])
-    counts = np.array([entry.runs[0].count for entry in batch])
-    rows = torch.from_numpy(np.concatenate([entry.runs[0].table_of_row for entry in batch]).astype(np.int32))
+    counts = np.array([entry.runs[0].layout.count for entry in batch])
+    rows = torch.from_numpy(np.concatenate([entry.runs[0].layout.table_of_row for entry in batch]).astype(np.int32))
     spans = np.stack([starts, starts + sizes], 1)
     symbols = coded.decode(spans, counts, rows.to(order.device), sigma_tables())
     values = symbols.view(torch.int8).to(torch.int32)

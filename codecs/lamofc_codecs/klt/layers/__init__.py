@@ -3,7 +3,7 @@
 In: levels, columns x tokens. Out: bytes a layer, and what a prefix of them decodes to."""
 
 from lamofc_codecs.klt.layers.digit_kernels import INWARD
-from lamofc_codecs.klt.layers.first_layer import first_bits, low_bits_of, read_first, run_of_escapes, write_first
+from lamofc_codecs.klt.layers.first_layer import first_bits, read_first, write_first
 from lamofc_codecs.klt.layers.partial_level import (
     Offsets,
     PartialLevel,
@@ -49,7 +49,6 @@ __all__ = [
     "dequantise",
     "errors_by_state",
     "first_bits",
-    "low_bits_of",
     "offsets_by_group",
     "pass_bits",
     "previous_level",
@@ -57,7 +56,6 @@ __all__ = [
     "read_refinement",
     "refinement_bits",
     "refinement_tables",
-    "run_of_escapes",
     "sigma_classes",
     "state_after",
     "undecided_offsets",

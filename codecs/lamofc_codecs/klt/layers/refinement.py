@@ -26,8 +26,8 @@ from lamofc_codecs.klt.layers.digit_kernels import (
     tally_digits,
 )
 from lamofc_codecs.klt.layers.passes import MIN_TWO_PASS_CLASS, Pass
-from lamofc_codecs.klt.layers.runs import Levels, Runs, tables_of_rows
-from lamofc_codecs.level_coding import MAX_LEVELS_PER_BYTE, coded_bits
+from lamofc_codecs.klt.layers.runs import Levels, Runs
+from lamofc_codecs.level_coding import MAX_LEVELS_PER_BYTE, coded_bits, tables_of_rows
 
 STEP_RATIO = 3
 """Factor between the steps of neighbouring refinement levels."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import classes_of, shape_of_classes
 from lamofc_codecs.klt.quantise import TokenGroups
-from lamofc_codecs.level_coding import RunIndex
+from lamofc_codecs.level_coding import RunIndex, RunLayout
 from lamofc_codecs.runtime import Floats, compiled, lazy
 
 Levels = NDArray[np.int32]
@@ -61,11 +61,6 @@ class Runs:
         """Column of each run."""
         return self.order % max(self.columns, 1)
 
-    @property
-    def count(self) -> int:
-        """Levels in all runs."""
-        return int(self.length.sum())
-
     @lazy
     def first(self) -> NDArray[np.int64]:
         """First token of each run, among the sorted ones."""
@@ -82,22 +77,14 @@ class Runs:
         return self.column, self.first, self.length
 
     @lazy
-    def table_of_row(self) -> NDArray[np.uint16]:
-        """Frozen table of each row of 32 symbols: that of its last symbol."""
-        return tables_of_rows(shape_of_classes()[0][self.classes].astype(np.uint16), self.length)
+    def layout(self) -> RunLayout:
+        """Places and classes of the runs, as a block of levels has them."""
+        return RunLayout(self.index, self.classes)
 
 
 def sigma_classes(sigma: Floats, step: np.float32, tokens: TokenGroups) -> NDArray[np.uint8]:
     """Sigma class of each group that occurs x each column, given their spreads, bands x columns."""
     return classes_of(tokens.spreads(sigma), step)
-
-
-def tables_of_rows(tables: NDArray[np.uint16], lengths: NDArray[np.int64]) -> NDArray[np.uint16]:
-    """Table of each row of 32 symbols, given the table and the length of each run: that of its last symbol."""
-    ends = np.cumsum(lengths)
-    count = int(ends[-1]) if len(ends) else 0
-    last = np.minimum(np.arange(31, count + 31, 32), count - 1)
-    return np.asarray(tables[np.searchsorted(ends, last, side="right")], np.uint16)
 
 
 def columns_by_class(rows: Levels, tokens: TokenGroups) -> Levels:

@@ -17,11 +17,10 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs.errors import CodecError, UnsupportedInput
+from lamofc_codecs.klt.transform.stretches import Stretch, find_stretch, read_stretch, sum_of_squares
 from lamofc_codecs.profile import Profile
-from lamofc_codecs.runtime import Floats, lazy
+from lamofc_codecs.runtime import Floats
 
-_MIN_WEIGHT_RATIO = 1.01
-"""Directions whose squared errors count for no more than so many times the least are not stretched."""
 _MIN_PART_AVERAGE = 1e-4
 """Average weight of the errors of a feature of a group, at the least, of which its floor is a share."""
 _TILE = 64
@@ -35,63 +34,6 @@ def digest_of(weight: Tensor | Mapping[str, Tensor]) -> str:
         return hashlib.sha256(listed.encode()).hexdigest()[:16]
     values = weight.detach().cpu().to(torch.float64).contiguous()
     return hashlib.sha256(repr(tuple(values.shape)).encode() + values.numpy().tobytes()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, eq=False)
-class Stretch:
-    """Stretched directions among neighbouring channels: all of them, or those of one feature of a group."""
-
-    first: int
-    """The first of the channels."""
-    directions: Tensor
-    """Directions x channels, float32, of length 1 and about orthogonal."""
-    factors: Tensor
-    """Factor by which each direction is stretched, less 1."""
-    of_group: bool = False
-    """Whether this is one feature of a group; its directions are then many, and stretched by one product."""
-
-    @property
-    def channels(self) -> slice:
-        """The channels among which the directions lie."""
-        return slice(self.first, self.first + self.directions.shape[1])
-
-    def added(self, values: Tensor) -> Tensor:
-        """Return the part that stretching adds to tokens x channels."""
-        if self.of_group:
-            return values @ self._added
-        return (values @ self.directions.T * self.factors) @ self.directions
-
-    @lazy
-    def _added(self) -> Tensor:
-        """Channels x channels: the matrix of `added`."""
-        wide = self.directions.to(torch.float64)
-        added: Tensor = (wide.T * self.factors.to(torch.float64) @ wide).to(torch.float32)
-        return added
-
-    @property
-    def valid(self) -> bool:
-        """Whether directions and factors, which may come from anybody, can be used."""
-        count, channels = self.directions.shape
-        finite = bool(self.factors.isfinite().all() and (self.factors > 0).all())
-        return finite and count <= channels and bool((self.directions.abs() <= 1).all())
-
-    def stretch_rows(self, rows: Tensor) -> Tensor:
-        """Stretch rows of these channels, in their own precision."""
-        directions, factors = self.directions.to(rows.dtype), self.factors.to(rows.dtype)
-        return rows + (rows @ directions.T * factors) @ directions
-
-    def shrink_rows(self, rows: Tensor) -> Tensor:
-        """Invert `stretch_rows`."""
-        surplus: Tensor = rows.to(torch.float64) @ self._inverse @ self.directions.to(torch.float64)
-        return rows - surplus.to(rows.dtype)
-
-    @lazy
-    def _inverse(self) -> Tensor:
-        """Channels x directions: share of each direction that shrinking takes away."""
-        directions = self.directions.to(torch.float64)
-        inner = torch.diag(1 / self.factors.to(torch.float64)) + directions @ directions.T
-        solved: Tensor = torch.linalg.solve(inner, directions).T
-        return solved
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +58,7 @@ class ErrorWeights:
         if values.dim() == 1:
             return cls((share * values.square() + floor).sqrt().to(torch.float32).numpy(), share=float(share))
         least = np.full(channels, math.sqrt(floor), np.float32)
-        return cls(least, (_stretch(values, float(share), floor, 0),), float(share))
+        return cls(least, (find_stretch(values, float(share), floor, 0),), float(share))
 
     @classmethod
     def of_parts(cls, weights: Sequence[Tensor], floor: float, widths: Sequence[int]) -> ErrorWeights:
@@ -135,7 +77,7 @@ class ErrorWeights:
                 least.append(((1 - floor) * share * values.square() + smallest).sqrt().to(torch.float32).numpy())
             else:
                 least.append(np.full(width, math.sqrt(smallest), np.float32))
-                stretches.append(_stretch(values, (1 - floor) * share, smallest, first, of_group=True))
+                stretches.append(find_stretch(values, (1 - floor) * share, smallest, first, of_group=True))
             first += width
         return cls(np.concatenate(least), tuple(stretches), (1 - floor) * share)
 
@@ -157,15 +99,15 @@ class ErrorWeights:
     def energies(self, values: Floats, bounds: Sequence[int]) -> list[float]:
         """Sum the squares of weighed tokens x channels over each part, to a part in a thousand.
 
-        It takes half the time of `apply`, as directions, which are about orthogonal, are only read off. `values` are
-        overwritten.
+        It takes less time than `apply`, as weighed values are not kept. `values` are overwritten.
         """
         weighed = torch.from_numpy(np.multiply(values, self.weight, out=values))
-        energies = {first: _energy(weighed[:, first:last]) for first, last in pairwise(bounds)}
-        for stretch in self.stretches:
-            along = weighed[:, stretch.channels] @ stretch.directions.T
-            energies[stretch.first] += _energy(along * ((1 + stretch.factors).square() - 1).sqrt())
-        return list(energies.values())
+        stretched = {stretch.channels.start: stretch for stretch in self.stretches}
+        energies = []
+        for first, last in pairwise(bounds):
+            part = weighed[:, first:last]
+            energies.append(stretched[first].energy(part) if first in stretched else sum_of_squares(part))
+        return energies
 
     def weigh_rows(self, rows: Tensor) -> Tensor:
         """Weigh the rows of a basis of channels."""
@@ -186,9 +128,7 @@ class ErrorWeights:
         """Return what a profile stores, by name; directions of a feature of a group bear its first channel."""
         stored = {"weight": torch.from_numpy(self.weight)}
         for stretch in self.stretches:
-            suffix = f".{stretch.first}" if stretch.of_group else ""
-            stored[f"directions{suffix}"] = stretch.directions.to(torch.float16)
-            stored[f"stretch{suffix}"] = stretch.factors
+            stored |= stretch.tensors()
         return stored
 
     @classmethod
@@ -198,14 +138,12 @@ class ErrorWeights:
         if "weight" not in profile.tensors:
             return cls(np.ones(channels, np.float32))
         weight = profile.tensor("weight", torch.float32, channels).numpy()
-        stretches = []
-        for first, width in zip(accumulate(widths[:-1], initial=0), widths, strict=True):
-            of_group = len(widths) > 1
-            suffix = f".{first}" if of_group else ""
-            if f"directions{suffix}" in profile.tensors:
-                directions = profile.tensor(f"directions{suffix}", torch.float16, -1, width).to(torch.float32)
-                factors = profile.tensor(f"stretch{suffix}", torch.float32, len(directions))
-                stretches.append(Stretch(first, directions, factors, of_group))
+        firsts = accumulate(widths[:-1], initial=0)
+        read = [
+            read_stretch(profile, first, width, of_group=len(widths) > 1)
+            for first, width in zip(firsts, widths, strict=True)
+        ]
+        stretches = [stretch for stretch in read if stretch is not None]
         if not (np.isfinite(weight) & (weight > 0)).all() or not all(stretch.valid for stretch in stretches):
             raise CodecError(
                 f"profile {profile.id[:12]} has error weights that are not positive and finite", "fit it again"
@@ -222,10 +160,6 @@ def _padded(part: Tensor) -> Tensor:
     return tile
 
 
-def _energy(values: Tensor) -> float:
-    return float(values.square().sum(dtype=torch.float64))
-
-
 def _checked(weight: Tensor, channels: int) -> Tensor:
     """Return a weight in float64, or refuse one that is not of these channels or not finite."""
     values = weight.detach().cpu().to(torch.float64)
@@ -238,16 +172,3 @@ def _checked(weight: Tensor, channels: int) -> Tensor:
     if not math.isfinite(power) or not power > 0:
         raise UnsupportedInput(f"a weight whose squares add up to {float(power)}", "give finite ones, not all 0")
     return values
-
-
-def _stretch(values: Tensor, share: float, floor: float, first: int, *, of_group: bool = False) -> Stretch:
-    """Find the directions of a matrix whose squared errors, times `share`, count for much more than `floor`."""
-    channels = values.shape[1]
-    sizes, vectors = torch.linalg.eigh(values @ values.T if len(values) < channels else values.T @ values)
-    sizes, vectors = sizes.flip(0), vectors.flip(1)
-    chosen = (share * sizes + floor) > _MIN_WEIGHT_RATIO * floor
-    rows = vectors[:, chosen].T
-    if len(values) < channels:
-        rows = (rows @ values) / sizes[chosen].sqrt()[:, None]
-    factors = ((share * sizes[chosen] + floor) / floor).sqrt() - 1
-    return Stretch(first, rows.to(torch.float16).to(torch.float32), factors.to(torch.float32), of_group)

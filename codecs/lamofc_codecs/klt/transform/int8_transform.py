@@ -39,12 +39,14 @@ class Basis:
     """Steps between neighbouring levels of each column, int32; None where all are 1."""
 
     @classmethod
-    def from_floats(cls, rows: Tensor, stride: Tensor | None = None) -> Basis:
-        """Round a float matrix, columns x channels."""
+    def from_floats(cls, rows: Tensor, stride: Tensor | None = None, least_scale: Tensor | None = None) -> Basis:
+        """Round a float matrix, columns x channels, each channel as finely as its scale can be, or to `least_scale`."""
         if stride is not None:
             rows = rows / stride[:, None]
         largest = rows.abs().amax(0) if len(rows) else torch.zeros(rows.shape[1])
         scale = torch.where(largest > 0, largest / _MAX_BYTE, torch.ones_like(largest)).to(torch.float32)
+        if least_scale is not None:
+            scale = torch.maximum(scale, least_scale.to(torch.float32))
         rounded = torch.round(rows / scale.to(rows.dtype)).clamp(-_MAX_BYTE, _MAX_BYTE).to(torch.int8)
         return cls(rounded.contiguous(), scale, stride)
 

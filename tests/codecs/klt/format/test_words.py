@@ -14,7 +14,8 @@ from lamofc_codecs.testing.samples import feature, picture
 README = Path(lamofc_codecs.__file__).parents[1] / "README.md"
 ROWS = re.findall(r"^\| `klt`: (.+?) \| (.+?) \|$", README.read_text(), re.MULTILINE)
 KEYS = {key for disk, _ in ROWS for key in re.findall(r"`(\w+)`", disk)}
-SAME_WORD = {"sigma", "order", "basis", "basis_scale", "basis_stride", "bulk_mean", "bulk_low", "bulk_high"}
+SAME_WORD = {"sigma", "order", "basis", "basis_scale", "basis_stride", "basis_coded", "bulk_mean", "bulk_low"}
+SAME_WORD |= {"bulk_high"}
 """Tensors that code calls by the words of the disk."""
 
 
@@ -28,6 +29,7 @@ def profiles() -> list[Profile]:
         fit("klt", pictures, Quality(snr_db=15), waves=True, means=8),
         fit("klt", pictures, Quality(snr_db=15), weight=stretched, means=0, waves=False),
         fit("klt", [feature(40, 6, 1)], Quality(snr_db=15), transform="none"),
+        fit("klt", [feature(300, 260, 1)], Quality(snr_db=15), weight=torch.eye(260), means=4, waves=False),
         fit("klt", begun, Quality(snr_db=15), rotary=Rotary((1.0, 0.1))),
     ]
 
@@ -40,7 +42,7 @@ def test_every_word_on_disk_is_in_a_profile(profiles: list[Profile]) -> None:
 
 def test_every_tensor_that_code_calls_otherwise_is_in_the_table(profiles: list[Profile]) -> None:
     tensors = {name for profile in profiles for name in profile.tensors}
-    assert tensors == (tensors & KEYS) | SAME_WORD | {"weight", "directions", "stretch"}
+    assert tensors == (tensors & KEYS) | SAME_WORD | {"weight", "directions", "stretch", "stretch_matrix"}
     assert not KEYS & SAME_WORD
 
 

@@ -25,7 +25,7 @@ from lamofc_codecs.klt.layers.refinement import (
     refinement_tables,
     write_refinement,
 )
-from lamofc_codecs.klt.layers.runs import Levels, Runs, columns_by_class, tables_of_rows
+from lamofc_codecs.klt.layers.runs import Levels, Runs, columns_by_class
 from lamofc_codecs.klt.quantise.token_classes import CLASS_FACTORS, TokenGroups
 from tests.codecs import readme_decoder as plain
 from tests.codecs import readme_klt as klt
@@ -198,23 +198,17 @@ def test_runs_stand_in_the_order_of_the_readme() -> None:
         assert ours == slow.order
         assert runs.classes.tolist() == [slow.shape[run][0] for run in slow.order]
         tables = [slow.shape[run][1] for run, _ in slow.places]
-        assert runs.table_of_row.tolist() == [tables[min(row + 31, len(tables) - 1)] for row in range(0, 200, 32)]
-        assert runs.count == len(tables) == 200
-
-
-@given(st.lists(st.tuples(st.integers(0, 47), st.integers(1, 90)), max_size=12))
-def test_a_row_has_the_table_of_its_last_symbol(runs: list[tuple[int, int]]) -> None:
-    tables, lengths = (np.array([run[k] for run in runs], np.int64) for k in (0, 1))
-    each = np.repeat(tables, lengths).tolist()
-    found = tables_of_rows(tables.astype(np.uint16), lengths).tolist()
-    assert found == [each[min(first + 31, len(each) - 1)] for first in range(0, len(each), 32)]
+        assert runs.layout.table_of_row.tolist() == [
+            tables[min(row + 31, len(tables) - 1)] for row in range(0, 200, 32)
+        ]
+        assert runs.layout.count == len(tables) == 200
 
 
 def widest(step: float) -> tuple[Runs, bytes]:
     """A run of the widest class, and a symbol stream of nothing but escapes."""
     runs = Runs.for_step(falling([26.0])[None], np.float32(step), TokenGroups.from_classes(np.full(64, 8, np.uint8)))
     assert runs.classes.tolist() == [137]
-    return runs, rans.encode_symbols(np.full(64, 128, np.uint8), runs.table_of_row, sigma_tables())
+    return runs, rans.encode_symbols(np.full(64, 128, np.uint8), runs.layout.table_of_row, sigma_tables())
 
 
 @pytest.mark.parametrize("magnitude", [LARGEST_LEVEL, LARGEST_LEVEL + (1 << 15), 1 << 30, 1 << 31, 1 << 32, 1 << 37])

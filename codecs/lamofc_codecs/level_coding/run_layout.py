@@ -1,0 +1,141 @@
+"""Blocks of levels that are laid out in runs: pieces of columns, each with a sigma class.
+
+A level that its run's table does not hold is escaped; runs of wide classes store their low bits raw. Every 32 symbols
+share a table, that of the last of them, so nothing is padded and no table is stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lamofc_codecs.entropy import ESCAPE, shape_of_classes
+from lamofc_codecs.level_coding.block import CodedBlock, block_bits, write_block
+from lamofc_codecs.level_coding.escapes import read_escapes, write_escapes
+from lamofc_codecs.level_coding.low_bits import Levels, RunIndex, pack_low_bits, unpack_low_bits
+from lamofc_codecs.runtime import compiled, lazy
+
+
+@dataclass(frozen=True, eq=False)
+class RunLayout:
+    """The places and the classes of runs, in the order in which they are coded."""
+
+    index: RunIndex
+    classes: NDArray[np.uint8]
+    """Sigma class of each run, 0 to 137."""
+
+    @lazy
+    def count(self) -> int:
+        """Levels in all runs."""
+        return int(self.index[2].sum())
+
+    @lazy
+    def low_bits(self) -> int:
+        """Bits that all runs store raw."""
+        return int((shape_of_classes()[1, self.classes] * self.index[2]).sum())
+
+    @lazy
+    def table_of_row(self) -> NDArray[np.uint16]:
+        """Frozen table of each row of 32 symbols: that of its last symbol."""
+        return tables_of_rows(shape_of_classes()[0][self.classes].astype(np.uint16), self.index[2])
+
+    def write(self, levels: Levels) -> bytes:
+        """Code columns x tokens, each at most 2^22 in magnitude."""
+        symbols, low, escapes = self._split(levels)
+        return write_block(symbols, self.table_of_row, low, escapes)
+
+    def bits(self, levels: Levels) -> float:
+        """Bits that `write` takes, to a part in a thousand, without coding."""
+        symbols, low, escapes = self._split(levels)
+        return block_bits(symbols, self.table_of_row, low, escapes)
+
+    def _split(self, levels: Levels) -> tuple[NDArray[np.uint8], bytes, bytes]:
+        """Split levels into symbols in coding order, low bits and coded escapes."""
+        shifts, radii = shape_of_classes()[1:, self.classes]
+        symbols = np.empty(self.count, np.uint8)
+        low = np.zeros((self.low_bits + 7) // 8, np.uint8)
+        high, run = _gather(levels, self.index, shifts, radii, symbols.view(np.int8))
+        if low.size:
+            pack_low_bits(levels, self.index, shifts, low)
+        return symbols, low.tobytes(), write_escapes(high, radii[run])
+
+    def read(self, data: memoryview, columns: int, tokens: int) -> Levels:
+        """Decode columns x tokens from a block that holds these runs and nothing else; 0 outside of the runs."""
+        shifts, radii = shape_of_classes()[1:, self.classes]
+        coded = CodedBlock.parse(data, self.count, self.low_bits)
+        symbols = coded.decode(self.count, self.table_of_row)
+        run = _run_of_escapes(symbols, self.index[2])
+        high = read_escapes(coded.escapes, radii[run], shifts[run])
+        levels = np.zeros((columns, tokens), np.int32)
+        _scatter(symbols.view(np.int8), self.index, high, levels)
+        if len(coded.low):
+            unpack_low_bits(np.frombuffer(coded.low, np.uint8), self.index, shifts, levels)
+        return levels
+
+
+def tables_of_rows(tables: NDArray[np.uint16], lengths: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """Table of each row of 32 symbols, given the table and the length of each run: that of its last symbol."""
+    ends = np.cumsum(lengths)
+    count = int(ends[-1]) if len(ends) else 0
+    last = np.minimum(np.arange(31, count + 31, 32), count - 1)
+    return np.asarray(tables[np.searchsorted(ends, last, side="right")], np.uint16)
+
+
+def _run_of_escapes(symbols: NDArray[np.uint8], length: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Run of each escape symbol."""
+    if not np.count_nonzero(symbols == ESCAPE):
+        return np.empty(0, np.int64)
+    return np.searchsorted(np.cumsum(length), np.flatnonzero(symbols == ESCAPE), side="right")
+
+
+@compiled
+def _gather(
+    levels: Levels, runs: RunIndex, shifts: NDArray[np.int32], radii: NDArray[np.int32], symbols: NDArray[np.int8]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Write the symbols of all runs; return the high part and the run of each escaped level."""
+    column, first, length = runs
+    escaped = np.int64(0)
+    at = 0
+    for run in range(len(column)):
+        row = levels[column[run], first[run] : first[run] + length[run]]
+        coded = symbols[at : at + length[run]]
+        half, shift, radius = (np.int32(1) << shifts[run]) >> np.int32(1), shifts[run], radii[run]
+        for i in range(len(row)):
+            high = (row[i] + half) >> shift
+            inside = abs(high) <= radius
+            escaped += not inside
+            coded[i] = np.int8(high if inside else np.int32(-128))
+        at += length[run]
+    highs, run_of = np.empty(escaped, np.int64), np.empty(escaped, np.int64)
+    if escaped == 0:
+        return highs, run_of
+    at, count = 0, 0
+    for run in range(len(column)):
+        row = levels[column[run], first[run] : first[run] + length[run]]
+        half, shift = (np.int32(1) << shifts[run]) >> np.int32(1), shifts[run]
+        for i in range(len(row)):
+            if symbols[at + i] == np.int8(-128):
+                highs[count] = np.int64((row[i] + half) >> shift)
+                run_of[count] = run
+                count += 1
+        at += length[run]
+    return highs, run_of
+
+
+@compiled
+def _scatter(symbols: NDArray[np.int8], runs: RunIndex, escapes: NDArray[np.int64], levels: Levels) -> None:
+    """Invert `_gather`, given the high parts of the escaped levels."""
+    column, first, length = runs
+    at, escape = 0, 0
+    for run in range(len(column)):
+        row = levels[column[run], first[run] : first[run] + length[run]]
+        for i in range(len(row)):
+            row[i] = symbols[at + i]
+        if len(escapes):
+            for i in range(len(row)):
+                if symbols[at + i] == np.int8(-128):
+                    row[i] = np.int32(escapes[escape])
+                    escape += 1
+        at += length[run]
