@@ -1,18 +1,23 @@
 """Coders of the features of a tiny language model: bytes decode to what was coded, and rows say what it cost."""
 
 import json
+import math
 from pathlib import Path
+from unittest.mock import Mock
 from zipfile import ZipFile
 
 import pytest
 import torch
 
 from lamofc_codecs import Rotary
-from lamofc_tools.benchmarks.learning import gemma, llm, own_texts
+from lamofc_tools.benchmarks.learning import gemma, llm, own_texts, swept_model
+from lamofc_tools.benchmarks.learning.bits_at import bits_at
+from lamofc_tools.benchmarks.learning.peers import coders
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, pack_levels, unpack_levels
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
-from lamofc_tools.consumer import ModelMetric
+from lamofc_tools.benchmarks.learning.swept_model import Setting, Sweep
+from lamofc_tools.consumer import ModelMetric, measure_metric
 from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -36,13 +41,13 @@ def sample(seed: int) -> dict[str, torch.Tensor]:
     return {name: spread * torch.randn(TOKENS, 32, generator=draw) for name, spread in SPREADS.items()}
 
 
-FACTS = ModelFacts(
-    {name: ROTARY for name in SPREADS if "k_cache" in name},
-    ModelMetric("tiny@1", {name: torch.eye(32) / spread**2 for name, spread in SPREADS.items()}, 1, 1),
-)
+KEYS = {name: ROTARY for name in SPREADS if "k_cache" in name}
+MATRICES = {name: torch.eye(32) / spread**2 for name, spread in SPREADS.items()}
+FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS))
+UNTRAINED = coders.usual_coders()
 
 
-@pytest.mark.parametrize("coder", llm.coders(), ids=lambda coder: f"{coder.codec} {coder.setting}")
+@pytest.mark.parametrize("coder", UNTRAINED, ids=lambda coder: f"{coder.codec} {coder.setting}")
 def test_bytes_decode_to_what_was_coded(coder: FeatureCoder) -> None:
     coder.fit([sample(seed) for seed in range(1, 9)], FACTS)
     given = sample(0)
@@ -81,20 +86,93 @@ def texts(folder: Path, count: int, seed: int) -> str:
     return str(path)
 
 
+def arguments(folder: Path, blocks: str = "1", tokens: str = "16") -> list[str]:
+    model = tiny_models.language(folder / "gemma3", "gemma3")
+    words = ["--model", model, "--fit-texts", texts(folder, 8, 1), "--texts", texts(folder, 2, 2)]
+    return [*words, "--blocks", blocks, "--tokens", tokens, "--continued", "6"]
+
+
 def test_a_model_answers_to_what_is_decoded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    model = tiny_models.language(tmp_path / "gemma3", "gemma3")
-    words = ["--model", model, "--fit-texts", texts(tmp_path, 8, 1), "--texts", texts(tmp_path, 2, 2), "--blocks", "1"]
-    words += ["--tokens", "16", "--continued", "6", "--codecs", "fp8,klt for model", "--png", str(tmp_path / "a.png")]
+    words = [*arguments(tmp_path), "--codecs", "fp8,klt for model", "--png", str(tmp_path / "a.png")]
     words += ["--metric", str(tmp_path / "metric.safetensors")]
     assert llm.BENCHMARK.main(words) == 0
     assert ModelMetric.load(tmp_path / "metric.safetensors").consumer == "gemma3@1"
-    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    lines = capsys.readouterr().out.splitlines()
+    document = json.loads(lines[-1])
+    rows = document["rows"]
+    assert [(one["codec"], one["scope"]) for one in document["bits_at"]] == [
+        ("klt for model", "all"),
+        ("klt for model", "caches"),
+        ("fp8", "all"),
+        ("fp8", "caches"),
+    ]
+    assert len(document["bits_at"]) == 4 and "bits at KL" in lines[-6] and "block" not in lines[1]
     assert [(row["codec"], row["scope"]) for row in rows[-2:]] == [("fp8", "all"), ("fp8", "caches")]
     assert len(rows) == 13 and (tmp_path / "a.png").stat().st_size > 1000
     fp8 = rows[-2]
     assert fp8["bits"] == pytest.approx(8 + 32 / 32) and fp8["bits_hidden"] == fp8["bits_caches"] == fp8["bits"]
     assert rows[0]["bits_caches"] is None and rows[0]["profile_bits"] > 0
     assert abs(rows[-1]["kl_prefix"]) < 1e-6 and rows[-1]["top1_prefix"] == 1 and 0 < fp8["kl_prefix"] < 0.01
+
+
+def test_a_sweep_varies_one_list_at_a_time() -> None:
+    sweep = Sweep.of([2, 4], [64, 192], [10, 200])
+    assert sweep.settings == [
+        Setting(2, 192, 120),
+        Setting(4, 64, 120),
+        Setting(4, 192, 120),
+        Setting(4, 192, 10),
+        Setting(4, 192, 200),
+    ]
+    assert sweep.varying == ["block", "tokens", "fit_texts"]
+    assert (sweep.metric_setting.tokens, sweep.metric_setting.fit_texts) == (192, 200)
+    alone = Sweep.of([3], [8], [5])
+    assert (alone.settings, alone.varying, alone.metric_setting) == ([Setting(3, 8, 5)], [], Setting(3, 8, 5))
+    assert Sweep.of([3], [16, 8], [5]).metric_setting == Setting(3, 16, 5)
+
+
+def test_rows_of_a_sweep_name_their_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = [*arguments(tmp_path, "0,1"), "--codecs", "klt for model", "--scopes", "all", "--fit-count", "8"]
+    assert llm.BENCHMARK.main([*words, "--metric", str(tmp_path / "metric-{block}.safetensors")]) == 0
+    for block in (0, 1):
+        assert ModelMetric.load(tmp_path / f"metric-{block}.safetensors").consumer == f"gemma3@{block}"
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:2] == ["block", "codec"]
+    document = json.loads(lines[-1])
+    places = dict.fromkeys((row["block"], row["tokens"], row["fit_texts"]) for row in document["rows"])
+    assert list(places) == [(0, 16, 8), (1, 16, 8)]
+    assert [(one["block"], one["tokens"], one["fit_texts"]) for one in document["bits_at"]] == list(places)
+
+
+def test_a_metric_is_measured_once_for_all_lengths(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = [*arguments(tmp_path, tokens="8,16"), "--codecs", "klt for model", "--scopes", "all"]
+    with pytest.MonkeyPatch.context() as patch:
+        measured = Mock(side_effect=measure_metric)
+        patch.setattr(swept_model, "measure_metric", measured)
+        assert llm.BENCHMARK.main(words) == 0
+    assert measured.call_count == 1 and measured.call_args.args[1].prefix == 8
+    assert {row["tokens"] for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]} == {8, 16}
+
+
+def test_one_file_for_several_metrics_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = [*arguments(tmp_path, "0,1"), "--codecs", "int8"]
+    assert llm.BENCHMARK.main([*words, "--metric", str(tmp_path / "metric.safetensors")]) == 2
+    error = capsys.readouterr().err
+    assert "for the metrics of blocks 0, 1" in error and "metric-{block}.safetensors" in error
+
+
+def row(bits: float, kl_prefix: float, kl_continued: float, codec: str = "a") -> dict[str, object]:
+    place = {"codec": codec, "scope": "all", "block": 4, "tokens": 192, "fit_texts": 9, "profile_bits": 0.1}
+    return {**place, "bits": bits, "kl_prefix": kl_prefix, "kl_continued": kl_continued}
+
+
+def test_bits_at_a_divergence_lie_between_two_rows() -> None:
+    rows = [row(3.0, 0.01, 0.025), row(1.0, 0.1, 0.02), row(2.0, 0.5, 0.1), row(4.0, 0.0, -1e-9)]
+    rows += [row(1.0, 0.2, 0.1, "above"), row(2.0, 0.04, 0.06, "above"), row(2.0, 0.04, 0.04, "below")]
+    found = {one["codec"]: one for one in bits_at(rows)}
+    assert found["a"]["bits"] == pytest.approx(2.0 + math.log(0.5 / 0.05) / math.log(0.5 / 0.025))
+    assert found["a"]["profile_bits"] == pytest.approx(0.1) and found["a"]["tokens"] == 192
+    assert found["above"]["bits"] is None and found["below"]["bits"] is None
 
 
 def test_the_parts_of_a_model_are_joined_in_their_order(tmp_path: Path) -> None:

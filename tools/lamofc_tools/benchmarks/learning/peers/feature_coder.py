@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs import Rotary
+from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer import ModelMetric
 
 Sample = Mapping[str, Tensor]
@@ -25,7 +26,14 @@ class ModelFacts:
     """Facts about the model that a coder may use."""
 
     rotary: Mapping[str, Rotary] = field(default_factory=dict)
-    metric: ModelMetric | None = None
+    measure: Callable[[bool], ModelMetric] | None = None
+    """Measures the metric of the rest of the model, calibrated or not, or returns what it measured before."""
+
+    def metric(self, *, calibrated: bool = True) -> ModelMetric:
+        """Return the metric, which takes minutes the first time that a coder asks for it."""
+        if self.measure is None:
+            raise BadArgument("a coder for a model without a metric of the model", "measure one first")
+        return self.measure(calibrated)
 
 
 class FeatureCoder(ABC):
