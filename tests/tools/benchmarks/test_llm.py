@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 from zipfile import ZipFile
 
@@ -13,6 +14,7 @@ from lamofc_codecs import Rotary
 from lamofc_tools.benchmarks.learning import gemma, llm, own_texts, swept_model
 from lamofc_tools.benchmarks.learning.bits_at import bits_at
 from lamofc_tools.benchmarks.learning.peers import coders
+from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, pack_levels, unpack_levels
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
@@ -32,6 +34,7 @@ WORST_SHARE = {
     "turboquant 2 bits": 0.2,
     "kvtc 1 bits, 4+0 raw": 0.9,
     **{f"klt for model kl={kl:g}": 0.9 for kl in (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)},
+    **{f"ablation: weights snr_db={ratio}": 2.0 for ratio in (15, 20, 25, 30)},
 }
 """Largest share of the features' energy that may be lost, where it is above a tenth."""
 
@@ -44,7 +47,7 @@ def sample(seed: int) -> dict[str, torch.Tensor]:
 KEYS = {name: ROTARY for name in SPREADS if "k_cache" in name}
 MATRICES = {name: torch.eye(32) / spread**2 for name, spread in SPREADS.items()}
 FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS))
-UNTRAINED = coders.usual_coders()
+UNTRAINED = [*coders.usual_coders(), *ablations()]
 
 
 @pytest.mark.parametrize("coder", UNTRAINED, ids=lambda coder: f"{coder.codec} {coder.setting}")
@@ -59,7 +62,39 @@ def test_bytes_decode_to_what_was_coded(coder: FeatureCoder) -> None:
         value = given[name]
         lost = (decoded[name] - value).square().mean() / value.square().mean()
         assert decoded[name].dtype == torch.float32
-        assert lost < WORST_SHARE.get(f"{coder.codec} {coder.setting}", 0.12), name
+        usual = 0.9 if coder.codec.startswith("ablation") else 0.12
+        assert lost < WORST_SHARE.get(f"{coder.codec} {coder.setting}", usual), name
+
+
+def test_each_ablation_leaves_out_its_step() -> None:
+    first = {name: torch.ones(1, 32) for name in SPREADS}
+    samples = [{name: torch.cat([first[name], value]) for name, value in sample(seed).items()} for seed in range(12)]
+    asked: list[bool] = []
+
+    def measure(calibrated: bool) -> ModelMetric:
+        asked.append(calibrated)
+        return FACTS.metric()
+
+    profiles: dict[str, Any] = {}
+    for coder in [*coders.usual_coders()[:1], *ablations()]:
+        coder.fit(samples, ModelFacts(KEYS, measure))
+        if coder.codec == "ablation: calibration":
+            assert not asked[-1]
+        profiles[coder.codec] = getattr(coder, "profile", None)
+    whole = profiles.pop("klt for model")
+    assert {"rotary", "nats"} <= set(whole.config) and len(whole.tensors["first_tokens"]) == 1
+    assert "rotary" not in profiles["ablation: rotation"].config
+    plain = profiles["ablation: weights"]
+    assert (plain.tensors["weight"] == 1).all() and "rotary" in plain.config
+    assert len(profiles["ablation: first tokens"].tensors.get("first_tokens", ())) == 0
+    assert profiles["ablation: codebook"].config["means"] == 0 and whole.config["means"] is None
+    assert profiles["ablation: group"] is None  # each feature has a profile of its own
+
+
+def test_ablations_are_measured_if_they_are_named() -> None:
+    usual = {coder.codec for coder in coders.choose_coders(None)}
+    assert usual and not any("ablation" in codec for codec in usual)
+    assert {coder.codec for coder in coders.choose_coders(["ablation*"])} == {coder.codec for coder in ablations()}
 
 
 def test_levels_of_a_few_bits_are_packed() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from lamofc_codecs import Quality
+from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.cachegen import CacheGen
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder
 from lamofc_tools.benchmarks.learning.peers.kivi import Kivi
@@ -39,7 +40,7 @@ def usual_coders() -> list[FeatureCoder]:
 
 
 def choose_coders(globs: Sequence[str] | None) -> list[FeatureCoder]:
-    """Return the coders that match a glob, not fitted yet; all without globs."""
+    """Return the coders that match a glob, not fitted yet; without globs all but ablations."""
     if globs is None:
         return usual_coders()
-    return [coder for coder in usual_coders() if any(fnmatchcase(coder.codec, glob) for glob in globs)]
+    return [coder for coder in [*usual_coders(), *ablations()] if any(fnmatchcase(coder.codec, glob) for glob in globs)]
