@@ -10,12 +10,13 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from lamofc_codecs import Rotary
+from lamofc_codecs import Rotary, Sizes
 from lamofc_tools.benchmarks.learning import gemma, llm, own_texts, swept_model
 from lamofc_tools.benchmarks.learning.bits_at import bits_at
 from lamofc_tools.benchmarks.learning.peers import coders
 from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, pack_levels, unpack_levels
+from lamofc_tools.benchmarks.learning.peers.hyperprior import Hyperprior, Trainings
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
 from lamofc_tools.benchmarks.learning.swept_model import Setting, Sweep
@@ -91,10 +92,35 @@ def test_each_ablation_leaves_out_its_step() -> None:
     assert profiles["ablation: group"] is None  # each feature has a profile of its own
 
 
+def test_hyperprior_is_trained_on_the_features_for_each_lambda() -> None:
+    pytest.importorskip("compressai")
+    trainings = Trainings(6, Sizes("hyperprior", 8, 12))
+    samples = [{name: sample(seed)[name] for name in list(SPREADS)[:2]} for seed in range(3)]
+    for lmbda in (0.01, 0.1):
+        coder = Hyperprior(lmbda, trainings)
+        coder.fit(samples, FACTS)
+        assert coder.figures["training"][-1][0] == 6 and coder.profile_bytes > 4 * 2 * 256
+        record = coder.encode(samples[0])
+        decoded = coder.decode(record, TOKENS)
+        assert {name: value.shape for name, value in decoded.items()} == dict.fromkeys(samples[0], (TOKENS, 32))
+        assert coder.encode(samples[0]) == record and not coder.lack()
+    assert coder.setting == "lambda=0.1"
+
+
+def test_a_coder_that_cannot_run_here_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Hyperprior, "lack", lambda coder: "nothing trains here")
+    assert llm.BENCHMARK.main([*arguments(tmp_path), "--codecs", "int8,hyperprior"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "hyperprior is left out: nothing trains here" in lines
+    assert {row["codec"] for row in json.loads(lines[-1])["rows"]} == {"int8"}
+
+
 def test_ablations_are_measured_if_they_are_named() -> None:
-    usual = {coder.codec for coder in coders.choose_coders(None)}
-    assert usual and not any("ablation" in codec for codec in usual)
-    assert {coder.codec for coder in coders.choose_coders(["ablation*"])} == {coder.codec for coder in ablations()}
+    usual = {coder.codec for coder in coders.choose_coders(None, 1)}
+    assert "hyperprior" in usual and not any("ablation" in codec for codec in usual)
+    assert {coder.codec for coder in coders.choose_coders(["ablation*"], 1)} == {coder.codec for coder in ablations()}
 
 
 def test_levels_of_a_few_bits_are_packed() -> None:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from lamofc_tools.benchmarks.learning.bits_at import BITS_COLUMN, bits_at
 from lamofc_tools.benchmarks.learning.coded_texts import UNITS, code_texts
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, measured_texts
-from lamofc_tools.benchmarks.learning.peers.coders import choose_coders
+from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
 from lamofc_tools.benchmarks.learning.swept_model import Setting, Sweep, SweptModel, check_pattern
 from lamofc_tools.consumer import CONTINUATION, TEXTS, FidelityMeter
 from lamofc_tools.models import ModelInput, find_inputs, open_model
@@ -84,6 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--codecs", type=names, metavar="GLOB,...", help="measure these coders only")
     parser.add_argument("--scopes", type=names, default="all,caches", metavar="SCOPE,...", help="all, caches")
+    parser.add_argument(
+        "--train-steps", type=int, default=TRAIN_STEPS, metavar="N", help="steps of each training of hyperprior"
+    )
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw divergence against bits")
 
 
@@ -95,6 +99,9 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Extract, fit, code and replay."""
     sweep = Sweep.of(arguments.blocks, arguments.tokens, arguments.fit_count)
     check_pattern(arguments.metric, arguments.blocks)
+    chosen = partial(choose_coders, arguments.codecs, arguments.train_steps)
+    for codec, lack in {coder.codec: lack for coder in chosen() if (lack := coder.lack())}.items():
+        report.line(f"{codec} is left out: {lack}")
     loaded = open_model(str(arguments.model or gemma_folder()), dtype="float32")
     model = SweptModel(loaded, arguments.continued, _fit_texts(arguments), _measured_texts(arguments))
     varying = [_SETTING_COLUMNS[name] for name in sweep.varying]
@@ -107,12 +114,12 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
             samples = model.samples(setting)
             place = {"block": block, "tokens": tokens, "fit_texts": len(samples), "texts": len(meter.features)}
             report.progress(", ".join(f"{name} {value}" for name, value in place.items()))
-            for coder in choose_coders(arguments.codecs):
+            for coder in (coder for coder in chosen() if not coder.lack()):
                 coder.fit(samples, facts(block))
                 coded = code_texts(coder, meter)
                 for scope in arguments.scopes:
                     if scope in coder.scopes:
-                        rows.append({**place, **coded.row(scope, meter)})
+                        rows.append({**place, **coded.row(scope, meter), **coder.figures})
                         report.row(rows[-1])
     summary = bits_at(rows)
     report.line()

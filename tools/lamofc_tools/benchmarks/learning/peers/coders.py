@@ -9,6 +9,7 @@ from lamofc_codecs import Quality
 from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.cachegen import CacheGen
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder
+from lamofc_tools.benchmarks.learning.peers.hyperprior import Hyperprior, Trainings
 from lamofc_tools.benchmarks.learning.peers.kivi import Kivi
 from lamofc_tools.benchmarks.learning.peers.klt_for_model import KltForModel, OneFit
 from lamofc_tools.benchmarks.learning.peers.kvtc import Kvtc
@@ -18,6 +19,9 @@ from lamofc_tools.benchmarks.learning.peers.turboquant import TurboQuant
 
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 _DIVERGENCES_OF_CACHES = (0.02, 0.01, 0.005, 0.002, 0.001)
+_LAMBDAS = (0.02, 0.1, 0.5, 2.0)
+TRAIN_STEPS = 1500
+"""Steps of a training, unless another number is given: some minutes on two cores."""
 
 
 def usual_coders() -> list[FeatureCoder]:
@@ -39,8 +43,10 @@ def usual_coders() -> list[FeatureCoder]:
     ]
 
 
-def choose_coders(globs: Sequence[str] | None) -> list[FeatureCoder]:
+def choose_coders(globs: Sequence[str] | None, train_steps: int) -> list[FeatureCoder]:
     """Return the coders that match a glob, not fitted yet; without globs all but ablations."""
+    trainings = Trainings(train_steps)
+    usual = [*usual_coders(), *(Hyperprior(lmbda, trainings) for lmbda in _LAMBDAS)]
     if globs is None:
-        return usual_coders()
-    return [coder for coder in [*usual_coders(), *ablations()] if any(fnmatchcase(coder.codec, glob) for glob in globs)]
+        return usual
+    return [coder for coder in [*usual, *ablations()] if any(fnmatchcase(coder.codec, glob) for glob in globs)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,6 +46,12 @@ class FeatureCoder(ABC):
     """Features whose coding is judged: all of them, or keys and values while the hidden state stays as it was."""
     profile_bytes: int = 0
     """Bytes of what was fitted, which are shared by all texts."""
+    figures: Mapping[str, Any] = {}
+    """Further figures of the fit, for the document."""
+
+    def lack(self) -> str:
+        """Say what this machine lacks for the coder and how to get it; nothing if it can run."""
+        return ""
 
     def fit(self, samples: Sequence[Sample], facts: ModelFacts) -> None:
         """Learn from features of texts that are not measured; by default how many channels each has."""
