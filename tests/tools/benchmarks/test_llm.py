@@ -1,5 +1,6 @@
 """Coders of the features of a tiny language model: bytes decode to what was coded, and rows say what it cost."""
 
+import gzip
 import json
 import math
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from lamofc_codecs import Rotary, Sizes
+from lamofc_store.errors import NotFound
 from lamofc_tools.benchmarks.learning import gemma, llm, own_texts, swept_model
 from lamofc_tools.benchmarks.learning.bits_at import bits_at
 from lamofc_tools.benchmarks.learning.peers import coders
@@ -249,3 +251,17 @@ def test_every_machine_has_texts_of_two_kinds() -> None:
     assert len(fitted) == 5 and len({text.id for text in measured}) == 6
     assert not {text.text for text in fitted} & {text.text for text in measured}
     assert own_texts.measured_texts(6) == measured
+
+
+def test_manual_pages_are_read_without_their_markup(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = tmp_path / "de" / "man1" / "ls.1.gz"
+    page.parent.mkdir(parents=True)
+    prose = "Verzeichnisse auff\\(:uhren, \\fBauch\\fP gro\\[ss]e.\n" * 60
+    page.write_bytes(gzip.compress(f'.\\" Kopf\n.TH LS 1\n.SH "\\[u00DC]BERSICHT"\n.PP\n{prose}'.encode()))
+    (page.parent / "dir.1.gz").symlink_to(page)
+    monkeypatch.setattr(own_texts, "_MANUALS", (tmp_path,))
+    (text,) = own_texts.manual_pages("de", 3)
+    assert text.id == "ls.1"
+    assert text.text.startswith("ÜBERSICHT\nVerzeichnisse aufführen, auch große.\n")
+    with pytest.raises(NotFound, match="'nl'"):
+        own_texts.manual_pages("nl", 3)

@@ -28,7 +28,7 @@ from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
 from lamofc_tools.benchmarks.learning.bits_at import BITS_COLUMN, bits_at
 from lamofc_tools.benchmarks.learning.coded_texts import UNITS, code_texts
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
-from lamofc_tools.benchmarks.learning.own_texts import fit_texts, measured_texts
+from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
 from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
 from lamofc_tools.benchmarks.learning.swept_model import Setting, Sweep, SweptModel, check_pattern
 from lamofc_tools.consumer import CONTINUATION, TEXTS, FidelityMeter
@@ -68,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FOLDER", help="a folder of transformers; by default Gemma 3 270M, fetched")
     parser.add_argument("--fit-texts", metavar="FILE", help="texts to learn from, lines of JSON with id and text")
     parser.add_argument("--texts", metavar="FILE", help="texts to measure on, of the same form")
+    parser.add_argument(
+        "--texts-of", metavar="LANGUAGE", help="measure on this machine's manual pages in a language, such as de"
+    )
     _add_list(parser, "--fit-count", usual.fit_texts, "most texts to learn from")
     parser.add_argument("--count", type=int, default=16, metavar="N", help="most texts to measure on")
     parser.add_argument("--metric-count", type=int, default=TEXTS, metavar="N", help="texts for the model's metric")
@@ -140,7 +143,7 @@ def _measured_texts(arguments: argparse.Namespace) -> Sequence[ModelInput]:
     count = 2 * arguments.count
     if arguments.texts is not None:
         return find_inputs(arguments.texts, "texts")
-    return measured_texts(count)
+    return measured_texts(count) if arguments.texts_of is None else manual_pages(arguments.texts_of, count)
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path, varying: Sequence[str] = ()) -> None:
