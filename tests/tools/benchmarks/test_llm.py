@@ -125,6 +125,19 @@ def test_ablations_are_measured_if_they_are_named() -> None:
     assert {coder.codec for coder in coders.choose_coders(["ablation*"], 1)} == {coder.codec for coder in ablations()}
 
 
+@pytest.mark.parametrize("codec", ["kivi", "turboquant", "kvtc", "cachegen"])
+def test_values_beyond_float16_are_coded_in_larger_units(codec: str) -> None:
+    coder, same = (next(one for one in coders.usual_coders() if one.codec == codec) for _ in range(2))
+    samples = [sample(seed) for seed in range(4)]
+    large = [{name: value * 2.0**15 for name, value in one.items()} for one in samples]
+    coder.fit(samples, FACTS)
+    same.fit(large, FACTS)
+    wanted = coder.decode(coder.encode(samples[0]), TOKENS)
+    found = same.decode(same.encode(large[0]), TOKENS)
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name] / 2.0**15, value, rtol=0.05, atol=0.1 * SPREADS[name])
+
+
 def test_levels_of_a_few_bits_are_packed() -> None:
     levels = torch.arange(7, dtype=torch.uint8).numpy()
     assert len(pack_levels(levels, 3)) == 3

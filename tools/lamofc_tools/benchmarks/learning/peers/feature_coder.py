@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ Sample = Mapping[str, Tensor]
 """Features of one text, tokens x channels float32 each."""
 ALL, CACHES = "all", "caches"
 """Names of the bytes that hold all features, or all keys and values, together."""
+_LARGEST = 2.0**15
+"""Largest magnitude of a feature in its unit: half of what float16 holds, which some coders write."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,9 @@ class FeatureCoder(ABC):
         return ""
 
     def fit(self, samples: Sequence[Sample], facts: ModelFacts) -> None:
-        """Learn from features of texts that are not measured; by default how many channels each has."""
+        """Learn from features of texts that are not measured; by default channels and unit of each."""
         self.widths = {name: value.shape[1] for name, value in samples[0].items()}
+        self.units = {name: _unit([sample[name] for sample in samples]) for name in self.widths}
         self.facts, self.profile_bytes = facts, 0
 
     @abstractmethod
@@ -72,11 +76,13 @@ class SingleFeatureCoder(FeatureCoder):
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
         """Code each feature."""
-        return {name: self.pack(name, value.numpy()) for name, value in sample.items()}
+        return {name: self.pack(name, (value / self.units[name]).numpy()) for name, value in sample.items()}
 
     def decode(self, record: Mapping[str, bytes], tokens: int) -> dict[str, Tensor]:
         """Decode each feature."""
-        return {name: torch.from_numpy(self.unpack(name, data, tokens)) for name, data in record.items()}
+        return {
+            name: torch.from_numpy(self.unpack(name, data, tokens)) * self.units[name] for name, data in record.items()
+        }
 
     @abstractmethod
     def pack(self, name: str, values: NDArray[np.float32]) -> bytes:
@@ -85,6 +91,12 @@ class SingleFeatureCoder(FeatureCoder):
     @abstractmethod
     def unpack(self, name: str, data: bytes, tokens: int) -> NDArray[np.float32]:
         """Decode one feature."""
+
+
+def _unit(values: Sequence[Tensor]) -> float:
+    """Return the least power of two, from 1 on, in whose units values are small enough for float16."""
+    largest = max(float(value.abs().max()) for value in values)
+    return 2.0 ** max(0, math.ceil(math.log2(max(largest / _LARGEST, 1))))
 
 
 def pack_levels(levels: NDArray[np.uint8], bits: int) -> bytes:
