@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 import torch
 
-from lamofc_codecs import Rotary, Sizes
+from lamofc_codecs import Rotary, Sizes, UnsupportedInput
 from lamofc_store.errors import NotFound
 from lamofc_tools.benchmarks.learning import gemma, llm, own_texts, swept_model
 from lamofc_tools.benchmarks.learning.bits_at import bits_at
@@ -20,6 +20,7 @@ from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, pack_levels, unpack_levels
 from lamofc_tools.benchmarks.learning.peers.hyperprior import Hyperprior, Trainings
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
+from lamofc_tools.benchmarks.learning.peers.scaled_tokens import Int8
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
 from lamofc_tools.benchmarks.learning.swept_model import Setting, Sweep
 from lamofc_tools.consumer import ModelMetric, measure_metric
@@ -117,6 +118,16 @@ def test_a_coder_that_cannot_run_here_is_left_out(
     lines = capsys.readouterr().out.splitlines()
     assert "hyperprior is left out: nothing trains here" in lines
     assert {row["codec"] for row in json.loads(lines[-1])["rows"]} == {"int8"}
+
+
+def test_a_quality_beyond_a_profile_leaves_out_its_row(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Int8, "encode", Mock(side_effect=UnsupportedInput("no record reaches it", "ask for less")))
+    assert llm.BENCHMARK.main([*arguments(tmp_path), "--codecs", "fp8,int8", "--scopes", "all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "int8 by token is left out: no record reaches it" in lines
+    assert [row["codec"] for row in json.loads(lines[-1])["rows"]] == ["fp8"]
 
 
 def test_ablations_are_measured_if_they_are_named() -> None:

@@ -24,6 +24,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from lamofc_codecs import UnsupportedInput
 from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
 from lamofc_tools.benchmarks.learning.bits_at import BITS_COLUMN, bits_at
 from lamofc_tools.benchmarks.learning.coded_texts import UNITS, code_texts
@@ -119,7 +120,11 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
             report.progress(", ".join(f"{name} {value}" for name, value in place.items()))
             for coder in (coder for coder in chosen() if not coder.lack()):
                 coder.fit(samples, facts(block))
-                coded = code_texts(coder, meter)
+                try:
+                    coded = code_texts(coder, meter)
+                except UnsupportedInput as error:  # such as a quality that is beyond the profile
+                    report.line(f"{coder.codec} {coder.setting} is left out: {error}")
+                    continue
                 for scope in arguments.scopes:
                     if scope in coder.scopes:
                         rows.append({**place, **coded.row(scope, meter), **coder.figures})

@@ -22,8 +22,6 @@ from lamofc_tools.consumer import USUAL_KL, Consumer, ModelMetric
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
 _DIVERGENCES_APART = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 """Of features by themselves, whose small ones cost less divergence than is asked for."""
-_DIVERGENCES_WITH_FIRST_TOKENS = (0.05, 0.01, 0.002, 0.0005, 0.0001)
-"""Where the first token of a text, which the metric leaves out, is coded as any other."""
 _RATIOS_OF_EQUAL_FEATURES = (10, 15, 20, 25)
 _RATIOS_OF_PLAIN_ERRORS = (15, 20, 25, 30, 35)
 _STILL = Rotary((0.0,))
@@ -32,11 +30,10 @@ _STILL = Rotary((0.0,))
 
 def ablations() -> list[FeatureCoder]:
     """Return the coders, a step left out of each, not fitted yet."""
-    in_nats: list[OneFit] = [NoRotation(), NoCalibration(), NoCodebook()]
-    whole, apart, equal, plain = NoFirstTokens(), OneFitEach(), NoScales(), NoWeights()
+    in_nats: list[OneFit] = [NoRotation(), NoFirstTokens(), NoCalibration(), NoCodebook()]
+    apart, equal, plain = OneFitEach(), NoScales(), NoWeights()
     return [
         *(KltForModel(Quality(kl=kl), fit) for fit in in_nats for kl in _DIVERGENCES),
-        *(KltForModel(Quality(kl=kl), whole) for kl in _DIVERGENCES_WITH_FIRST_TOKENS),
         *(KltApart(kl, apart) for kl in _DIVERGENCES_APART),
         *(KltForModel(Quality(snr_db=ratio), equal) for ratio in _RATIOS_OF_EQUAL_FEATURES),
         *(KltForModel(Quality(snr_db=ratio), plain) for ratio in _RATIOS_OF_PLAIN_ERRORS),
