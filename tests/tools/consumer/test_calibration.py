@@ -46,6 +46,7 @@ def test_a_quarter_of_many_texts_is_held_out(opened: LoadedModel, texts: list[Mo
     metric = measure_metric(opened, passages, 1, draws=2)
     held_out = sum(number >= 7 and number % 4 == 3 for number in range(len(passages.ids)))
     assert metric.tokens == (len(passages.ids) - held_out) * 9
+    assert measure_metric(opened, passages, 1, draws=2, calibrated=False).tokens == len(passages.ids) * 9
     batched = measure_metric(opened, passages, 1, draws=2, batch=5)
     for name, matrix in metric.matrices.items():
         other = batched.matrices[name]

@@ -32,24 +32,26 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     batch: int = 1,
     draws: int = 2,
     sink_ratio: float | None = None,
+    calibrated: bool = True,
 ) -> ModelMetric:
     """Return the metric of the rest of a model after `block`, counted from zero, over the tokens of some prefixes.
 
     A gradient is that of the log-likelihood of one label at every position of prefix and continuation, drawn from
     the model's own answer; `draws` labels are drawn one after another. 16 to 64 texts are enough. From 16 on, about a
-    quarter of them is held out to calibrate the metric by what coding really does to their answers. Caches are felt by
-    the continuation alone, so that their matrices need more labels there than they have channels. Continuations count
-    together as much as prefixes, however many positions they have. The first token of each text is left out, since
-    others attend to it whatever it is; so are, with `sink_ratio`, tokens whose feature after the block is longer than
-    that many times the median token's. Memory is that of one batch and of the features of all texts; the result does
-    not depend on the batch, but for the rounding of what a calibration codes.
+    quarter of them is held out to calibrate the metric by what coding really does to their answers, unless it is to be
+    the Fisher matrices alone, of all texts. Caches are felt by the continuation alone, so that their matrices need more
+    labels there than they have channels. Continuations count together as much as prefixes, however many positions they
+    have. The first token of each text is left out, since others attend to it whatever it is; so are, with `sink_ratio`,
+    tokens whose feature after the block is longer than that many times the median token's. Memory is that of one batch
+    and of the features of all texts; the result does not depend on the batch, but for the rounding of what a
+    calibration codes.
     """
     fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
     for names in passages.batches(batch):
         ids = passages.batch(names)
         samples = fisher.split.features(ids[:, : passages.prefix])
         fisher.add(samples, ids, generators_for(names, seed))
-    return fisher.metric()
+    return fisher.metric(calibrated=calibrated)
 
 
 @torch.enable_grad()
@@ -156,9 +158,9 @@ class _Fisher:
         alike = all(text.features.keys() == texts[0].features.keys() for text in texts)
         return len(self._held_out) >= _FEWEST_HELD_OUT and alike
 
-    def metric(self) -> ModelMetric:
+    def metric(self, *, calibrated: bool = True) -> ModelMetric:
         """Return the metric of all that was added, calibrated if enough texts were held out."""
-        calibrating = self._held_out if self._can_calibrate() else []
+        calibrating = self._held_out if calibrated and self._can_calibrate() else []
         for text in () if calibrating else self._held_out:
             self._learn([text])
         if not self._texts:

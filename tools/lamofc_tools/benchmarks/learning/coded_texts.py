@@ -24,6 +24,8 @@ UNITS = {
     "top1_prefix": "share of positions",
     "top1_continued": "share of positions",
     "seconds": "s, coding and decoding of all texts",
+    "training_seconds": "s",
+    "training": "step, loss, bits per element, squared error in levels of 256, of texts held out",
 }
 _HIDDEN = "hidden"
 

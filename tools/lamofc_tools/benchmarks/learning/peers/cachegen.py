@@ -43,7 +43,7 @@ class CacheGen(SingleFeatureCoder):
             half = self._half(name)
             counts = np.full((width, 2 * half + 1), 0.01)
             for sample in samples:
-                levels = self._levels(name, sample[name].numpy())[2] + half
+                levels = self._levels(name, (sample[name] / self.units[name]).numpy())[2] + half
                 np.add.at(counts, (np.arange(width)[:, None], levels.T), 1)
             shares = (counts / counts.sum(1, keepdims=True)).astype(np.float32)
             self._models[name] = [constriction.stream.model.Categorical(row, perfect=False) for row in shares]

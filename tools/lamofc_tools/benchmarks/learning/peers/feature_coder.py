@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,12 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs import Rotary
+from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer import ModelMetric
 
 Sample = Mapping[str, Tensor]
 """Features of one text, tokens x channels float32 each."""
 ALL, CACHES = "all", "caches"
 """Names of the bytes that hold all features, or all keys and values, together."""
+_LARGEST = 2.0**15
+"""Largest magnitude of a feature in its unit: half of what float16 holds, which some coders write."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,14 @@ class ModelFacts:
     """Facts about the model that a coder may use."""
 
     rotary: Mapping[str, Rotary] = field(default_factory=dict)
-    metric: ModelMetric | None = None
+    measure: Callable[[bool], ModelMetric] | None = None
+    """Measures the metric of the rest of the model, calibrated or not, or returns what it measured before."""
+
+    def metric(self, *, calibrated: bool = True) -> ModelMetric:
+        """Return the metric, which takes minutes the first time that a coder asks for it."""
+        if self.measure is None:
+            raise BadArgument("a coder for a model without a metric of the model", "measure one first")
+        return self.measure(calibrated)
 
 
 class FeatureCoder(ABC):
@@ -37,10 +49,17 @@ class FeatureCoder(ABC):
     """Features whose coding is judged: all of them, or keys and values while the hidden state stays as it was."""
     profile_bytes: int = 0
     """Bytes of what was fitted, which are shared by all texts."""
+    figures: Mapping[str, Any] = {}
+    """Further figures of the fit, for the document."""
+
+    def lack(self) -> str:
+        """Say what this machine lacks for the coder and how to get it; nothing if it can run."""
+        return ""
 
     def fit(self, samples: Sequence[Sample], facts: ModelFacts) -> None:
-        """Learn from features of texts that are not measured; by default how many channels each has."""
+        """Learn from features of texts that are not measured; by default channels and unit of each."""
         self.widths = {name: value.shape[1] for name, value in samples[0].items()}
+        self.units = {name: _unit([sample[name] for sample in samples]) for name in self.widths}
         self.facts, self.profile_bytes = facts, 0
 
     @abstractmethod
@@ -57,11 +76,13 @@ class SingleFeatureCoder(FeatureCoder):
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
         """Code each feature."""
-        return {name: self.pack(name, value.numpy()) for name, value in sample.items()}
+        return {name: self.pack(name, (value / self.units[name]).numpy()) for name, value in sample.items()}
 
     def decode(self, record: Mapping[str, bytes], tokens: int) -> dict[str, Tensor]:
         """Decode each feature."""
-        return {name: torch.from_numpy(self.unpack(name, data, tokens)) for name, data in record.items()}
+        return {
+            name: torch.from_numpy(self.unpack(name, data, tokens)) * self.units[name] for name, data in record.items()
+        }
 
     @abstractmethod
     def pack(self, name: str, values: NDArray[np.float32]) -> bytes:
@@ -70,6 +91,12 @@ class SingleFeatureCoder(FeatureCoder):
     @abstractmethod
     def unpack(self, name: str, data: bytes, tokens: int) -> NDArray[np.float32]:
         """Decode one feature."""
+
+
+def _unit(values: Sequence[Tensor]) -> float:
+    """Return the least power of two, from 1 on, in whose units values are small enough for float16."""
+    largest = max(float(value.abs().max()) for value in values)
+    return 2.0 ** max(0, math.ceil(math.log2(max(largest / _LARGEST, 1))))
 
 
 def pack_levels(levels: NDArray[np.uint8], bits: int) -> bytes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 import lamofc_codecs
 from lamofc_codecs import Profile, Quality
-from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, ModelFacts, Sample
 from lamofc_tools.consumer import USUAL_KL, Consumer
 
@@ -18,6 +18,8 @@ from lamofc_tools.consumer import USUAL_KL, Consumer
 class OneFit:
     """The profile of a group, fitted once for all qualities."""
 
+    codec: ClassVar[str] = "klt for model"
+    quality: ClassVar[Quality] = USUAL_KL
     only_caches: bool = False
     profile: Profile | None = None
 
@@ -28,27 +30,29 @@ class OneFit:
     def profile_for(self, samples: Sequence[Sample], facts: ModelFacts) -> Profile:
         """Fit at the first call."""
         if self.profile is None:
-            if facts.metric is None:
-                raise BadArgument("klt for model without a metric of the model", "measure one first")
             names = self.names(samples[0])
-            self.profile = lamofc_codecs.fit(
-                "klt",
-                [{name: sample[name] for name in names} for sample in samples],
-                USUAL_KL,
-                features=names,
-                **Consumer.of_metric(facts.metric).codec_options(),
-            )
+            group = [{name: sample[name] for name in names} for sample in samples]
+            self.profile = self.fitted(group, facts)
         return self.profile
+
+    def fitted(self, group: Sequence[Sample], facts: ModelFacts) -> Profile:
+        """Fit to the samples of the group."""
+        options = self.options(group, facts)
+        return lamofc_codecs.fit("klt", group, self.quality, features=list(group[0]), **options)
+
+    def options(self, group: Sequence[Sample], facts: ModelFacts) -> dict[str, Any]:
+        """Return the options of the fit: those that an ingest for the model has."""
+        return Consumer.of_metric(facts.metric()).codec_options()
 
 
 class KltForModel(FeatureCoder):
     """All features of a text in one record, or all keys and values."""
 
-    codec = "klt for model"
     profile: Profile
 
-    def __init__(self, kl: float, one_fit: OneFit) -> None:
-        self.quality, self.setting, self._one_fit = Quality(kl=kl), f"kl={kl:g}", one_fit
+    def __init__(self, quality: Quality, one_fit: OneFit) -> None:
+        self.codec, self.setting = one_fit.codec, str(quality)
+        self.quality, self._one_fit = quality, one_fit
         self.scopes = (CACHES if one_fit.only_caches else ALL,)
 
     def fit(self, samples: Sequence[Sample], facts: ModelFacts) -> None:

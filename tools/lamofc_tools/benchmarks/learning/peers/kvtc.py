@@ -103,9 +103,9 @@ class Kvtc(FeatureCoder):
         return _Projection(names, mean, scale, np.ascontiguousarray(components[:, :used]), groups)
 
     def _side_by_side(self, names: Sequence[str], sample: Sample) -> Floats:
-        plain = [
-            self.facts.rotary[n].turned(sample[n], back=True) if n in self.facts.rotary else sample[n] for n in names
-        ]
+        values = {name: sample[name] / self.units[name] for name in names}
+        rotary = self.facts.rotary
+        plain = [rotary[n].turned(value, back=True) if n in rotary else value for n, value in values.items()]
         return torch.cat(plain, 1).numpy()
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
@@ -131,5 +131,6 @@ class Kvtc(FeatureCoder):
             widths = [self.widths[name] for name in projection.names]
             for name, part in zip(projection.names, torch.split(whole, widths, 1), strict=True):
                 rotary = self.facts.rotary.get(name)
-                decoded[name] = part.contiguous() if rotary is None else rotary.turned(part)
+                plain = part.contiguous() if rotary is None else rotary.turned(part)
+                decoded[name] = plain * self.units[name]
         return decoded
