@@ -65,6 +65,12 @@ def test_deviations_are_of_channels_and_constant_ones_count_nothing() -> None:
     assert float((values * scale)[:, 0].var(correction=0)) == pytest.approx(1)
 
 
+def test_a_channel_of_rounding_errors_alone_counts_nothing() -> None:
+    deviations = Deviations()
+    deviations.add(torch.stack([torch.arange(8.0), torch.arange(8.0) * 1e-32], 1)[None])
+    assert deviations.scale(torch.zeros(1))[1] == 0 < deviations.scale(torch.zeros(1))[0]
+
+
 def test_a_feature_that_nothing_reads_is_an_error() -> None:
     used, unused = torch.ones(1, 2, requires_grad=True), torch.ones(1, 3, requires_grad=True)
     with pytest.raises(BadArgument, match=r"leads to 'b', of shape \(1, 3\)"):
