@@ -68,7 +68,7 @@ FLOORS = {
         evaluation.media
         heads evaluation
         demo cli.console
-        benchmarks benchmarks.learning.peers cli.render
+        benchmarks benchmarks.learning.peers benchmarks.learning.readers cli.render
         benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay paper_tables
         benchmarks.codecs
         cli

@@ -83,7 +83,7 @@ def test_classes_diverge_as_foretold_and_less_by_shaped_noise(
 
 def test_a_fit_by_the_metric_keeps_classes_at_the_same_rate(tmp_path: Path, images: list[ModelInput]) -> None:
     split = EncoderSplit(opened(tmp_path, "dinov2", classes=True), 1)
-    metric, wanted = measure_consumer(split.loaded, images, 1, draws=16), answers(split, images).log_softmax(-1)
+    metric, wanted = measure_consumer(split.loaded, images, 1, draws=64), answers(split, images).log_softmax(-1)
     features = split.features(split.loaded.inputs(images))
     samples, diverged = list(features), []
     for weight in (None, metric.weights()["layer.1"]):

@@ -94,6 +94,27 @@ def test_classes_of_images(lamofc: Lamofc, tmp_path: Path) -> None:
     assert again.document["already"] == 6  # though transformers draws the weights of its pooler anew
 
 
+def test_classes_that_are_known_give_an_accuracy(tmp_path: Path) -> None:
+    loaded = open_model(classifier(tmp_path / "vit"), head=True)
+    items = find_inputs(str(tiny_models.images(tmp_path / "images", 4)), "images")
+    split = EncoderSplit(loaded, 1)
+    with torch.no_grad():
+        answers = split.answer(loaded.inputs(items)).argmax(-1).tolist()
+    labels = {item.id: answer for item, answer in zip(items, answers, strict=True)}
+    labels[items[0].id] += 1
+    rest = EncoderModel(split, items, labels=labels)
+    rest.prepare(lambda count: None)
+    tally, empty = rest.tally(), torch.zeros(1, *split.features(loaded.inputs(items)).shape[1:])
+    for names in rest.batches():
+        tally.add(names, [{split.feature: empty}] * len(names))
+    with torch.no_grad():
+        (same,) = split.answer(loaded.inputs(items[:1]), empty).argmax(-1).tolist()
+    values = tally.values()
+    assert values["unbroken_accuracy"] == 0.75
+    assert values["accuracy"] == sum(label == same for label in labels.values()) / 4
+    assert [figure.name for figure in rest.figure_set.figures] == ["kl", "top1", "accuracy"]
+
+
 @pytest.mark.parametrize("kind", ["dinov3", "resnet"])
 def test_final_states_of_images(lamofc: Lamofc, tmp_path: Path, kind: str) -> None:
     model, data = tiny_models.vision(tmp_path / kind, kind), tiny_models.images(tmp_path / "images", 4)

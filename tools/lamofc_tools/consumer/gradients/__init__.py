@@ -6,7 +6,7 @@ norm. Out: sums of g g' over the rows of each feature, channels x channels, and 
 
 from lamofc_tools.consumer.gradients.closed_forms import key_squares, norm_squares, value_squares
 from lamofc_tools.consumer.gradients.deviations import Deviations
-from lamofc_tools.consumer.gradients.draws import generators_for, label_draws, sign_draws
+from lamofc_tools.consumer.gradients.draws import fisher_draws, generators_for, sign_draws
 from lamofc_tools.consumer.gradients.square_sums import Measurement, Reading, SquareSums
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "Measurement",
     "Reading",
     "SquareSums",
+    "fisher_draws",
     "generators_for",
     "key_squares",
-    "label_draws",
     "norm_squares",
     "sign_draws",
     "value_squares",

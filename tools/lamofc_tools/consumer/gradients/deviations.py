@@ -32,6 +32,6 @@ class Deviations:
         """Return what makes all channels deviate alike, in a shape that multiplies an answer; 0 for constant ones."""
         mean = torch.as_tensor(self._sum) / self._count
         variance = (torch.as_tensor(self._squares) / self._count - mean.square()).clamp_min(0)
-        constant = variance <= 1e-12 * mean.square()
+        constant = variance <= 1e-12 * (mean.square() + variance.mean())
         inverse = torch.where(constant, 0.0, variance.rsqrt())
         return inverse.reshape(-1, *[1] * (-self.axis - 1)).to(answer)

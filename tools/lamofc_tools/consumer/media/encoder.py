@@ -17,8 +17,8 @@ from lamofc_tools.consumer.gradients import (
     Measurement,
     Reading,
     SquareSums,
+    fisher_draws,
     generators_for,
-    label_draws,
     sign_draws,
 )
 from lamofc_tools.models import BlockSource, LoadedModel, ModelInput, block_outputs, substitute_features
@@ -102,9 +102,9 @@ def measure_encoder(
 ) -> Measurement:
     """Measure the rest of an encoder after `block`, counted from zero, over all tokens of some items.
 
-    A model with a head gives Fisher matrices, by `draws` labels of each answer. Without a head the answer is what the
-    last norm leaves; each of its channels counts relative to its deviation over the items, which takes a pass of its
-    own. Memory is that of one batch; the result does not depend on the batch.
+    A model with a head gives Fisher matrices, by `draws` gradients of each answer. Without a head the answer is what
+    the last norm leaves; each of its channels counts relative to its deviation over the items, which takes a pass of
+    its own. Memory is that of one batch; the result does not depend on the batch.
     """
     split = EncoderSplit(loaded, block)
     batches = list(split.batches(items, batch))
@@ -115,7 +115,7 @@ def measure_encoder(
         features = split.features(inputs).requires_grad_()
         answer, generators = split.answer(inputs, features), generators_for([item.id for item in group], seed)
         if deviations is None:
-            drawn = label_draws(answer, generators, draws)
+            drawn = fisher_draws(answer, generators, draws)
             positions += answer[..., 0].numel()
         else:
             drawn = sign_draws(answer, deviations.scale(answer), generators, draws)

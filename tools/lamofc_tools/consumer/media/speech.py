@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamofc_tools.consumer.gradients import Measurement, Reading, SquareSums, generators_for, label_draws
+from lamofc_tools.consumer.gradients import Measurement, Reading, SquareSums, fisher_draws, generators_for
 from lamofc_tools.consumer.media.encoder import EncoderSplit, Inputs
 from lamofc_tools.models import LoadedModel, ModelInput, cache_parameter
 
@@ -30,7 +30,7 @@ def measure_speech(  # noqa: PLR0913 - options are keywords
     """Measure the rest of an encoder after `block`, counted from zero, with the decoder that reads it.
 
     A transcript of each sound of at most `length` tokens is drawn from the model's own answers, from its start token
-    on, so that language and task are drawn as well. At each of its tokens up to the end `draws` labels are drawn.
+    on, so that language and task are drawn as well. Each of its tokens up to the end has `draws` gradients.
     Memory is that of one batch; the result does not depend on the batch.
     """
     split, sums = EncoderSplit(loaded, block), SquareSums()
@@ -42,7 +42,7 @@ def measure_speech(  # noqa: PLR0913 - options are keywords
         answered = before_end(transcripts, loaded.config.eos_token_id)
         with split.substituted(features):
             logits = loaded.model(**inputs, decoder_input_ids=transcripts, use_cache=False).logits
-        sums.add(Reading({split.feature: features}, logits, label_draws(logits, generators, draws, answered)))
+        sums.add(Reading({split.feature: features}, logits, fisher_draws(logits, generators, draws, answered)))
         tokens += features.shape[0] * features.shape[1]
         positions += int(answered.sum())
     return Measurement(split.consumer, sums.means(tokens), tokens, positions)

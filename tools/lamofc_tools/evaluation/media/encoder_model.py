@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,11 +12,12 @@ from torch import Tensor
 
 from lamofc_tools.consumer import AnswerSums
 from lamofc_tools.consumer.media import EncoderSplit
-from lamofc_tools.evaluation.contract import Figure, FigureSet, Tally, inputs_digest
+from lamofc_tools.evaluation.contract import UNBROKEN, Figure, FigureSet, Tally, inputs_digest
 from lamofc_tools.evaluation.media.error_sums import ErrorSums
 from lamofc_tools.models import BlockSource, Features, ModelInput, weights_digest
 
 HEAD_FIGURES = (Figure("kl", "KL", ".3g", "KL, nats"), Figure("top1", "top-1"))
+ACCURACY = Figure("accuracy", "accuracy")
 STATE_FIGURES = (
     Figure("state_error", "error", ".3g", "relative squared error of final states"),
     Figure("state_cosine", "cosine"),
@@ -32,6 +33,8 @@ class EncoderModel:
     split: EncoderSplit
     items: Sequence[ModelInput]
     batch: int = 4
+    labels: Mapping[str, int] = field(default_factory=dict, kw_only=True)
+    """The true class of each input by its id, where they are known: a head then has an accuracy."""
 
     @property
     def name(self) -> str:
@@ -41,7 +44,8 @@ class EncoderModel:
     @property
     def figure_set(self) -> FigureSet:
         """Divergence and agreement of the head's answers, or error and cosine of final states."""
-        figures = HEAD_FIGURES if self.split.loaded.has_head else STATE_FIGURES
+        head_figures = (*HEAD_FIGURES, ACCURACY) if self.labels else HEAD_FIGURES
+        figures = head_figures if self.split.loaded.has_head else STATE_FIGURES
         return FigureSet(self.split.loaded.kind.inputs.removesuffix("s"), figures)
 
     @property
@@ -121,17 +125,27 @@ class HeadTally:
 
     rest: EncoderModel
     sums: AnswerSums = field(init=False, default_factory=AnswerSums)
+    right: int = field(init=False, default=0)
+    unbroken_right: int = field(init=False, default=0)
 
     @torch.no_grad()
     def add(self, names: Sequence[str], samples: Sequence[Features]) -> None:
         """Run the rest of the model on the decoded features of a batch."""
+        wanted = self.rest.unbroken(names)
         found = self.rest.split.answer(self.rest.inputs(names), self.rest.batched(samples))
-        both = (answer.float().flatten(0, -2).log_softmax(-1) for answer in (self.rest.unbroken(names), found))
-        self.sums.compare(*both)
+        self.sums.compare(*(answer.float().flatten(0, -2).log_softmax(-1) for answer in (wanted, found)))
+        if self.rest.labels:
+            labels = torch.tensor([self.rest.labels[name] for name in names], device=found.device)
+            self.right += int((found.argmax(-1) == labels).sum())
+            self.unbroken_right += int((wanted.argmax(-1) == labels).sum())
 
     def values(self) -> dict[str, float]:
-        """Return divergence and agreement."""
-        return {"kl": self.sums.kl, "top1": self.sums.top1, "positions": self.sums.positions}
+        """Return divergence and agreement, and accuracy where classes are known."""
+        values = {"kl": self.sums.kl, "top1": self.sums.top1, "positions": self.sums.positions}
+        if not self.rest.labels:
+            return values
+        right = {"accuracy": self.right, f"{UNBROKEN}accuracy": self.unbroken_right}
+        return values | {name: count / self.sums.positions for name, count in right.items()}
 
 
 @dataclass
