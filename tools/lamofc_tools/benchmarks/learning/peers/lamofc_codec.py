@@ -1,4 +1,4 @@
-"""This project's codecs, each feature by itself at one quality, as a store codes features whose names say nothing."""
+"""This project's codecs, each feature by itself at one quality, as a store codes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LamofcCodec(FeatureCoder):
         """Fit a profile to each feature."""
         super().fit(samples, facts)
         self._profiles: dict[str, Profile] = {
-            name: lamofc_codecs.fit(self.codec, [sample[name] for sample in samples], self.quality)
+            name: lamofc_codecs.fit(self.codec, [sample[name] for sample in samples], self.quality, features=[name])
             for name in self.widths
         }
         self.profile_bytes = sum(len(profile.data) for profile in self._profiles.values())
