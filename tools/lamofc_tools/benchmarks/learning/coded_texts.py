@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout, to_tokens
-from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder
+from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, Measure, Sample
 from lamofc_tools.comparison import PROFILE_SAMPLES
-from lamofc_tools.consumer import FidelityMeter, Split
+from lamofc_tools.consumer import FidelityMeter, Replay, Split
 
 UNITS = {
     "bits": "bits per element of what the scope codes, whole records",
@@ -90,17 +91,32 @@ def code_texts(coder: FeatureCoder, meter: FidelityMeter) -> CodedTexts:
         for name, value in sample.items():
             elements[_part_of(name)] += value.numel()
         restored = coder.decode(record, len(sample[meter.split.output]))
-        decoded[text] = {
-            name: layout.from_tokens(restored[name], pattern, features[name].shape)
-            for name, pattern in meter.split.patterns.items()
-            if name in restored
-        }
+        decoded[text] = features_of(restored, features, meter.split)
     return CodedTexts(coder, bits, elements, decoded, time.perf_counter() - started)
 
 
 def rows_of(features: Mapping[str, Tensor], split: Split) -> dict[str, Tensor]:
     """Return the features of a text as tokens x channels."""
     return {name: to_tokens(features[name], pattern).float().contiguous() for name, pattern in split.patterns.items()}
+
+
+def features_of(rows: Mapping[str, Tensor], like: Mapping[str, Tensor], split: Split) -> dict[str, Tensor]:
+    """Return tokens x channels as features of a model, in the shapes of other ones."""
+    patterns = split.patterns
+    return {name: layout.from_tokens(value, patterns[name], like[name].shape) for name, value in rows.items()}
+
+
+def replay_of(meter: FidelityMeter) -> Measure:
+    """Return the measure of the rest of a model's answers to decoded features of any of a meter's texts."""
+    like, replay = next(iter(meter.features.values())), Replay(meter.split)
+
+    def measure(sample: Sample) -> Callable[[Sample], float]:
+        of_text = replay("", features_of(sample, like, meter.split))
+        if of_text is None:
+            raise BadArgument(f"{sorted(sample)} cannot be replayed", "give whole caches and the hidden state")
+        return lambda decoded: of_text(features_of(decoded, like, meter.split))
+
+    return measure
 
 
 def _part_of(name: str) -> str:

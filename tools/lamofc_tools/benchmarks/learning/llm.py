@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import Any
 from lamofc_codecs import UnsupportedInput
 from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
 from lamofc_tools.benchmarks.learning.bits_at import BITS_COLUMN, bits_at
-from lamofc_tools.benchmarks.learning.coded_texts import UNITS, code_texts
+from lamofc_tools.benchmarks.learning.coded_texts import UNITS, code_texts, replay_of
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
 from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
             place = {"block": block, "tokens": tokens, "fit_texts": len(samples), "texts": len(meter.features)}
             report.progress(", ".join(f"{name} {value}" for name, value in place.items()))
             for coder in (coder for coder in chosen() if not coder.lack()):
-                coder.fit(samples, facts(block))
+                coder.fit(samples, replace(facts(block), replay=replay_of(meter)))
                 try:
                     coded = code_texts(coder, meter)
                 except UnsupportedInput as error:  # such as a quality that is beyond the profile

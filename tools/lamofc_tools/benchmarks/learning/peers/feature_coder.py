@@ -19,6 +19,8 @@ from lamofc_tools.consumer import ModelMetric
 
 Sample = Mapping[str, Tensor]
 """Features of one text, tokens x channels float32 each."""
+Measure = Callable[[Sample], Callable[[Sample], float]]
+"""Returns the function from what is decoded of a text to the divergence of a model's answers, in nats."""
 ALL, CACHES = "all", "caches"
 """Names of the bytes that hold all features, or all keys and values, together."""
 _LARGEST = 2.0**15
@@ -32,6 +34,9 @@ class ModelFacts:
     rotary: Mapping[str, Rotary] = field(default_factory=dict)
     measure: Callable[[bool], ModelMetric] | None = None
     """Measures the metric of the rest of the model, calibrated or not, or returns what it measured before."""
+
+    replay: Measure | None = None
+    """Replays the rest of the model on decoded features of any text, which it continues by itself."""
 
     def metric(self, *, calibrated: bool = True) -> ModelMetric:
         """Return the metric, which takes minutes the first time that a coder asks for it."""

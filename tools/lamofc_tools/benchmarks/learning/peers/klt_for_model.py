@@ -10,6 +10,7 @@ from torch import Tensor
 
 import lamofc_codecs
 from lamofc_codecs import Profile, Quality
+from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, ModelFacts, Sample
 from lamofc_tools.consumer import USUAL_KL, Consumer
 
@@ -71,3 +72,25 @@ class KltForModel(FeatureCoder):
         """Read its parts."""
         parts = lamofc_codecs.decode([record[self.scopes[0]]], self.profile)
         return {name: part.float() for name, part in zip(self._one_fit.names(self.widths), parts, strict=True)}
+
+
+class KltByReplay(KltForModel):
+    """The same, each text at a rate of its own, at which the divergence is measured by replay."""
+
+    def __init__(self, quality: Quality, one_fit: OneFit) -> None:
+        super().__init__(quality, one_fit)
+        self.codec = "klt by replay"
+
+    def encode(self, sample: Sample) -> dict[str, bytes]:
+        """Write one record; the model continues the text by itself, not as it is measured on."""
+        if self.facts.replay is None:
+            raise BadArgument("a coder by replay without a model", "give the replay of one")
+        names = self._one_fit.names(sample)
+        measure = self.facts.replay(sample)
+        record, _ = lamofc_codecs.encode_measured(
+            {name: sample[name] for name in names},
+            self.profile,
+            self.quality,
+            lambda parts: measure({name: part.float() for name, part in zip(names, parts, strict=True)}),
+        )
+        return {self.scopes[0]: record.data}
