@@ -63,7 +63,8 @@ def closed_form_metric(
     means = {name: (total / len(passages.ids)).float() for name, total in sums.items()}
     means[loaded.output_name(block)] = before.float().cpu()
     texts = len(passages.ids)
-    return ModelMetric(split.consumer, means, (prefix - 1) * texts, 2 * prefix * texts)
+    tokens, positions = (prefix - 1) * texts, 2 * prefix * texts
+    return ModelMetric(split.consumer, means, tokens, positions, consumer_digest=loaded.digest)
 
 
 def _squares_at_the_end(split: Split, passages: Passages, seed: int, batch: int, draws: int) -> tuple[Tensor, Tensor]:

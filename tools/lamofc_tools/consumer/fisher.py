@@ -172,7 +172,8 @@ class _Fisher:
             )
         means = {name: (total / (self._tokens * self._draws)).float() for name, total in self._sums.items()}
         rotary = {name: turn for name, turn in self._rotary.items() if name in means}
-        metric = ModelMetric(self.split.consumer, means, self._tokens, self._answers, rotary)
+        about = self._tokens, self._answers, rotary, self.split.loaded.digest
+        metric = ModelMetric(self.split.consumer, means, *about)
         if not calibrating:
             return metric
         learned, held_out = ([text.pair for text in texts] for texts in (self._learned, calibrating))

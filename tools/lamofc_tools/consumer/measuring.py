@@ -52,7 +52,13 @@ def measure_consumer(  # noqa: PLR0913 - options are keywords
 
 
 def _metric(measured: Measurement) -> ModelMetric:
-    return ModelMetric(measured.consumer, measured.matrices, measured.tokens, measured.positions)
+    return ModelMetric(
+        measured.consumer,
+        measured.matrices,
+        measured.tokens,
+        measured.positions,
+        consumer_digest=measured.consumer_digest,
+    )
 
 
 def _some(items: Sequence[ModelInput]) -> Sequence[ModelInput]:

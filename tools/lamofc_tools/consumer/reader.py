@@ -18,7 +18,7 @@ from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import Source, Spreadable, Tolerant
 from lamofc_tools.consumer.decoder import TEXTS, Split, find_rotary, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
-from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.metric import ModelMetric, pooled_names
 from lamofc_tools.models import LoadedModel, ModelInput
 
 USUAL_KL = Quality(kl=0.05)
@@ -44,12 +44,15 @@ class Consumer:
     measure: Callable[[], ModelMetric]
     likely: bool = True
     """Whether its answers are probabilities, so that errors are known in nats."""
+    digest: str | None = None
+    """Digest of its weights, several joined like their names; None where it is not known."""
 
     @classmethod
     def of_metric(cls, metric: ModelMetric) -> Consumer:
         """Return the consumer of a metric that is known."""
         channels = {name: len(matrix) for name, matrix in metric.matrices.items()}
-        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, metric.nats is not None)
+        likely = metric.nats is not None
+        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, likely, metric.consumer_digest)
 
     @classmethod
     def of_texts(cls, loaded: LoadedModel, block: int, texts: Sequence[ModelInput], count: int = TEXTS) -> Consumer:
@@ -84,24 +87,25 @@ class Consumer:
     @classmethod
     def _rest(cls, split: Split, learned_from: str, measure: Callable[[], ModelMetric]) -> Consumer:
         rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
-        return cls(split.consumer, split.channels, rotary, learned_from, measure)
+        return cls(split.consumer, split.channels, rotary, learned_from, measure, digest=split.loaded.digest)
 
     @classmethod
     def pooled(cls, consumers: Sequence[Consumer]) -> Consumer:
         """Return several consumers as one, which feels what any of them does."""
         if len(consumers) == 1:
             return consumers[0]
-        names = dict.fromkeys(part for consumer in consumers for part in consumer.name.split(" + "))
+        name, digest = pooled_names([(consumer.name, consumer.digest) for consumer in consumers])
         channels = {name: count for consumer in consumers for name, count in consumer.channels.items()}
         rotary = {name: turn for consumer in consumers for name, turn in consumer.rotary.items()}
         evidence = next((consumer.learned_from for consumer in consumers if consumer.learned_from), "")
         return cls(
-            " + ".join(names),
+            name,
             channels,
             rotary,
             evidence,
             lambda: reduce(add, [one.measure() for one in consumers]),
             all(consumer.likely for consumer in consumers),
+            digest,
         )
 
     def announced(self, note: Callable[[str], None]) -> Consumer:
@@ -127,11 +131,17 @@ class Consumer:
         return replace(self, measure=measure)
 
     def _known(self, metric: ModelMetric, path: Path) -> Consumer:
-        """Return the consumer of a metric in a file, or refuse one of another consumer or of other features."""
+        """Return the consumer of a metric in a file, or refuse one of other weights, names or features."""
         found = Consumer.of_metric(metric)
         if found.name != self.name:
             raise BadArgument(
                 f"{path} holds the metric of {found.name}, not of {self.name}", Hint("give another file as [metric]")
+            )
+        if None not in (found.digest, self.digest) and found.digest != self.digest:
+            raise BadArgument(
+                f"{path} holds a metric of {found.name} that was measured on other weights: their digest is"
+                f" {found.digest}, not {self.digest}",
+                Hint("remove the file, so that the metric is measured anew, or give another as [metric]"),
             )
         unlike = [name for name, count in found.channels.items() if self.channels.get(name) != count]
         unlike += [name for name in found.channels if found.rotary.get(name) != self.rotary.get(name)]
@@ -162,7 +172,8 @@ class Consumer:
         """Return the options by which `klt` codes for the consumer."""
         rotary = {"rotary": dict(self.rotary)} if self.rotary else {}
         nats = {"weight_nats": _NATS} if self.likely else {}
-        return {"weight": _Weights(self), "consumer": self.name, **nats, **rotary}
+        digest = {} if self.digest is None else {"consumer_digest": self.digest}
+        return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary}
 
 
 class _Weights(Mapping[str, Tensor]):

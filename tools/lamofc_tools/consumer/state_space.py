@@ -77,7 +77,7 @@ def measure_state_space(
         with torch.autograd.graph.allow_mutation_on_saved_tensors():
             sums.add(_reading(split, passages, names, generators_for(names, seed), draws))
     tokens = passages.prefix * len(passages.ids)
-    return ModelMetric(split.consumer, sums.means(tokens), tokens, 2 * tokens)
+    return ModelMetric(split.consumer, sums.means(tokens), tokens, 2 * tokens, consumer_digest=loaded.digest)
 
 
 def _reading(

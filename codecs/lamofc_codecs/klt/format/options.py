@@ -17,6 +17,8 @@ from lamofc_codecs.options import Between, Options
 class KltOptions(Options):
     """Options of `fit("klt", ...)`."""
 
+    later_keys = ("consumer_digest",)
+
     transform: Literal["klt", "none"] = "klt"
     """Whether channels are decorrelated; "none" codes each channel by itself."""
     means: Annotated[int, Between(0, MAX_TYPICAL_TOKENS)] | None = None
@@ -52,6 +54,8 @@ class KltOptions(Options):
     consumer: str | None = None
     """Name of the consumer that `weight` was measured on, such as `MODEL@BLOCK`, which a profile bears. A later ingest
     for a consumer of this name takes the profile, however its own measurement turns out."""
+    consumer_digest: str | None = None
+    """Digest of the consumer's weights, which a profile bears. A profile that bears another is not taken for it."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """Whether values that float32 cannot hold, such as NaN, are refused or stored as they are."""
 
@@ -63,6 +67,7 @@ class KltOptions(Options):
         left_out |= {"weight_nats"} if self.weight_nats is None else set()
         left_out |= {"rotary"} if self.rotary is None else set()
         left_out |= {"consumer"} if self.consumer is None else set()
+        left_out |= {"consumer_digest"} if self.consumer_digest is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
         turned = [self.rotary] if isinstance(self.rotary, Rotary) else list((self.rotary or {}).values())
         rotary = [None if part is None else part.to_json() for part in turned]
@@ -87,8 +92,9 @@ class KltOptions(Options):
             rotary = {name: rotary.get(name) for name in sorted(features)}
         weight = _of_features(self.weight, features)
         nats = None if weight is None else self.weight_nats
-        consumer = self.consumer if self.weight is None or weight is not None else None
-        return replace(self, weight=weight, weight_nats=nats, rotary=rotary, consumer=consumer)
+        is_read = self.weight is None or weight is not None
+        consumer, digest = (self.consumer, self.consumer_digest) if is_read else (None, None)
+        return replace(self, weight=weight, weight_nats=nats, rotary=rotary, consumer=consumer, consumer_digest=digest)
 
     @classmethod
     def compared(cls, options: Mapping[str, Any], features: Sequence[str]) -> Mapping[str, Any]:
@@ -98,7 +104,7 @@ class KltOptions(Options):
         weight = options.get("weight")
         reads = not isinstance(weight, Mapping) or not features or any(name in weight for name in features)
         kept = {name: value for name, value in options.items() if name not in ("weight", "weight_nats")}
-        return kept if reads else {**kept, "consumer": None}
+        return kept if reads else {**kept, "consumer": None, "consumer_digest": None}
 
 
 def _of_features(values: Any, features: Sequence[str]) -> Any:

@@ -141,6 +141,13 @@ def test_a_profile_bears_the_name_of_its_consumer_where_one_is_given() -> None:
     recorded = recorded_options("klt", anew, ("a", "b"))
     assert recorded == {"weight_floor": 0.001, "consumer": "m@1"}
     assert recorded_options("klt", anew, ("c",))["consumer"] is None
+    anew["consumer_digest"] = "d"
+    known = fit("klt", SAMPLES, Quality(snr_db=15), consumer="m@1", consumer_digest="d", **options)
+    assert known.config == {**named.config, "consumer_digest": "d"}
+    recorded = recorded_options("klt", anew, ("a", "b"), config=known.config)
+    assert recorded == {"weight_floor": 0.001, "consumer": "m@1", "consumer_digest": "d"}
+    assert "consumer_digest" not in recorded_options("klt", anew, ("a", "b"), config=named.config)
+    assert recorded_options("klt", anew, ("c",))["consumer_digest"] is None
     assert "weight" in recorded_options("klt", options, ("a", "b"))
 
 

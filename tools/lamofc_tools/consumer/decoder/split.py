@@ -30,6 +30,7 @@ from lamofc_tools.models import (
     new_cache,
     replaced_forward,
     require_feature,
+    short_name,
     substitute_features,
 )
 
@@ -73,7 +74,7 @@ class Split:
     @property
     def consumer(self) -> str:
         """Name of the rest of the model, `MODEL@BLOCK`."""
-        return f"{Path(self.loaded.name).name}@{self.block}"
+        return f"{short_name(self.loaded.name)}@{self.block}"
 
     @property
     def output(self) -> str:

@@ -33,6 +33,7 @@ class Measurement:
     matrices: Mapping[str, Tensor]
     tokens: int
     positions: int
+    consumer_digest: str
 
 
 @dataclass

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.consumer.gradients import Deviations, Measurement, Reading, SquareSums, generators_for, sign_draws
-from lamofc_tools.models import DiffusionSource, ModelInput, replaced_forward
+from lamofc_tools.models import DiffusionSource, ModelInput, replaced_forward, short_name
 
 _CHANNELS = -3
 """The axis of the channels of answers and pictures."""
@@ -68,7 +67,7 @@ def measure_diffusion(
                 tokens += answer.values[:, 0].numel()
     means = [total.means(deviations[part].values) for part, total in sums.items()]
     matrices = {name: matrix for found in means for name, matrix in found.items()}
-    return Measurement(reader.consumer, matrices, tokens, 0)
+    return Measurement(reader.consumer, matrices, tokens, 0, source.digest)
 
 
 def _require_block(source: DiffusionSource, block: int) -> int:
@@ -87,7 +86,7 @@ class _PipelineReader:
     @property
     def consumer(self) -> str:
         """Name of the pipeline."""
-        return Path(self.source.name).name
+        return short_name(self.source.name)
 
     def read(self, item: ModelInput) -> Iterator[_Answer]:
         """Yield the denoiser's answers to the prompt at some steps, and the picture."""
@@ -125,7 +124,7 @@ class _BlockReader:
     @property
     def consumer(self) -> str:
         """Name of the rest of the denoiser, `MODEL@BLOCK`."""
-        return f"{Path(self.source.name).name}@{self.block}"
+        return f"{short_name(self.source.name)}@{self.block}"
 
     def read(self, item: ModelInput) -> Iterator[_Answer]:
         """Yield the denoiser's answers at some steps."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from lamofc_tools.consumer.gradients import (
     label_draws,
     sign_draws,
 )
-from lamofc_tools.models import BlockSource, LoadedModel, ModelInput, block_outputs, substitute_features
+from lamofc_tools.models import BlockSource, LoadedModel, ModelInput, block_outputs, short_name, substitute_features
 
 Inputs = dict[str, Tensor]
 
@@ -39,7 +38,7 @@ class EncoderSplit:
     @property
     def consumer(self) -> str:
         """Name of the rest of the model, `MODEL@BLOCK`."""
-        return f"{Path(self.loaded.name).name}@{self.block}"
+        return f"{short_name(self.loaded.name)}@{self.block}"
 
     @property
     def feature(self) -> str:
@@ -122,7 +121,7 @@ def measure_encoder(
         sums.add(Reading({split.feature: features}, answer, drawn, split.patterns))
         tokens += features.numel() // features.shape[split.channel_axis]
     means = sums.means(tokens if deviations is None else deviations.values)
-    return Measurement(split.consumer, means, tokens, positions)
+    return Measurement(split.consumer, means, tokens, positions, loaded.digest)
 
 
 @torch.no_grad()

@@ -45,7 +45,7 @@ def measure_speech(  # noqa: PLR0913 - options are keywords
         sums.add(Reading({split.feature: features}, logits, label_draws(logits, generators, draws, answered)))
         tokens += features.shape[0] * features.shape[1]
         positions += int(answered.sum())
-    return Measurement(split.consumer, sums.means(tokens), tokens, positions)
+    return Measurement(split.consumer, sums.means(tokens), tokens, positions, loaded.digest)
 
 
 @torch.no_grad()
