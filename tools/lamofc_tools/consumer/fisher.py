@@ -9,9 +9,10 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.calibration import Calibration
-from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, find_rotary
+from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, key_rotations
 from lamofc_tools.consumer.gradients import generators_for
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import Features, LoadedModel
@@ -32,6 +33,7 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     batch: int = 1,
     draws: int = 2,
     sink_ratio: float | None = None,
+    rotary: Mapping[str, Rotary | None] | None = None,
 ) -> ModelMetric:
     """Return the metric of the rest of a model after `block`, counted from zero, over the tokens of some prefixes.
 
@@ -42,9 +44,10 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     together as much as prefixes, however many positions they have. The first token of each text is left out, since
     others attend to it whatever it is; so are, with `sink_ratio`, tokens whose feature after the block is longer than
     that many times the median token's. Memory is that of one batch and of the features of all texts; the result does
-    not depend on the batch, but for the rounding of what a calibration codes.
+    not depend on the batch, but for the rounding of what a calibration codes. `rotary` holds the rotations of keys that
+    are known, None for keys without; others are found.
     """
-    fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
+    fisher = _Fisher(Split(loaded, block), draws, sink_ratio, rotary)
     for names in passages.batches(batch):
         ids = passages.batch(names)
         samples = fisher.split.features(ids[:, : passages.prefix])
@@ -63,6 +66,7 @@ def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
     seed: int = 0,
     draws: int = 2,
     sink_ratio: float | None = None,
+    rotary: Mapping[str, Rotary | None] | None = None,
 ) -> ModelMetric:
     """Return the same metric from features at the split, each sample with its id, of texts that need not be there.
 
@@ -70,7 +74,7 @@ def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
     drawing. Samples without caches, of which the hidden state alone is known, are not continued: only answers to
     the prefix count, and only the hidden state has a matrix.
     """
-    fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
+    fisher = _Fisher(Split(loaded, block), draws, sink_ratio, rotary)
     for name, features in samples:
         sample, generator = fisher.split.prefix_of(features, prefix), generators_for([name], seed)[0]
         tokens = sample[loaded.output_name(block)].shape[1]
@@ -103,9 +107,12 @@ class _Text:
 class _Fisher:
     """Sums of squared gradients over the tokens of prefixes."""
 
-    def __init__(self, split: Split, draws: int, sink_ratio: float | None) -> None:
+    def __init__(
+        self, split: Split, draws: int, sink_ratio: float | None, known: Mapping[str, Rotary | None] | None
+    ) -> None:
         self.split, self._draws, self._sink_ratio = split, draws, sink_ratio
-        self._rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
+        rotations = key_rotations(split.loaded, split.block + 1, known)
+        self._rotary = {name: rotary for name, rotary in rotations.items() if rotary is not None}
         self._sums: dict[str, Tensor] = {}
         self._learned: list[_Text] = []
         self._held_out: list[_Text] = []

@@ -16,11 +16,13 @@ from lamofc_codecs import Quality, Rotary
 from lamofc_store import Sample
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import Source, Spreadable, Tolerant
-from lamofc_tools.consumer.decoder import TEXTS, Split, find_rotary, usual_passages
+from lamofc_tools.consumer.decoder import TEXTS, Split, key_rotations, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.metric import ModelMetric, pooled_names
 from lamofc_tools.models import LoadedModel, ModelInput
 
+Rotations = Mapping[str, Rotary | None]
+"""Rotation of each feature of keys; None for keys that are not rotated."""
 USUAL_KL = Quality(kl=0.05)
 """Quality for a consumer where none is named: nats an answer."""
 _TRIED_SAMPLES = 4
@@ -55,20 +57,35 @@ class Consumer:
         return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, likely, metric.consumer_digest)
 
     @classmethod
-    def of_texts(cls, loaded: LoadedModel, block: int, texts: Sequence[ModelInput], count: int = TEXTS) -> Consumer:
-        """Return the rest of a model after a block, which reads texts; BadArgument if these are too few or short."""
-        passages = usual_passages(loaded, texts, count)
+    def of_texts(
+        cls,
+        loaded: LoadedModel,
+        block: int,
+        texts: Sequence[ModelInput],
+        count: int = TEXTS,
+        rotary: Rotations | None = None,
+    ) -> Consumer:
+        """Return the rest of a model after a block, which reads texts; BadArgument if these are too few or short.
+
+        `rotary` holds the rotations of keys that are known, None for keys without; others are found.
+        """
+        passages, split = usual_passages(loaded, texts, count), Split(loaded, block)
         evidence = f"{len(passages.ids)} texts of {passages.length} tokens"
-        return cls._rest(Split(loaded, block), evidence, lambda: measure_metric(loaded, passages, block))
+        rotations = key_rotations(loaded, block + 1, rotary)
+        return cls._rest(split, rotations, evidence, lambda: measure_metric(loaded, passages, block, rotary=rotations))
 
     @classmethod
-    def of_features(cls, loaded: LoadedModel, block: int, source: Source, count: int = TEXTS) -> Consumer:
+    def of_features(
+        cls, loaded: LoadedModel, block: int, source: Source, count: int = TEXTS, rotary: Rotations | None = None
+    ) -> Consumer:
         """Return the rest of a model after a block, which reads the features of a source there.
 
-        Samples of which a window has kept the last tokens alone teach nothing of it, and are passed over.
+        Samples of which a window has kept the last tokens alone teach nothing of it, and are passed over. `rotary` is
+        that of `of_texts`.
         """
 
         split = Split(loaded, block)
+        rotations = key_rotations(loaded, block + 1, rotary)
 
         def measure() -> ModelMetric:
             tried = islice(_readable(source), _TRIED_SAMPLES * count)
@@ -80,13 +97,15 @@ class Consumer:
                     "give features of shorter texts, of which the model's window holds every token",
                 )
             samples = ((sample.id, sample.features) for sample in islice(chain([first], whole), count))
-            return measure_metric_of_features(loaded, samples, block)
+            return measure_metric_of_features(loaded, samples, block, rotary=rotations)
 
-        return cls._rest(split, f"{_at_most(count, source)} samples", measure)
+        return cls._rest(split, rotations, f"{_at_most(count, source)} samples", measure)
 
     @classmethod
-    def _rest(cls, split: Split, learned_from: str, measure: Callable[[], ModelMetric]) -> Consumer:
-        rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
+    def _rest(
+        cls, split: Split, rotations: Rotations, learned_from: str, measure: Callable[[], ModelMetric]
+    ) -> Consumer:
+        rotary = {name: turn for name, turn in rotations.items() if turn is not None}
         return cls(split.consumer, split.channels, rotary, learned_from, measure, digest=split.loaded.digest)
 
     @classmethod

@@ -9,6 +9,7 @@ from lamofc_tools.cli.console.consumer_options import (
     ConsumerOptions,
     SourceConsumerOptions,
     for_consumer,
+    plan_floats,
     require_consumer,
     require_klt,
     with_codec_options,
@@ -38,6 +39,7 @@ from lamofc_tools.cli.console.options import (
 from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, print_error, table
 from lamofc_tools.cli.console.progress import Bar
 from lamofc_tools.cli.console.rate_options import RateOptions
+from lamofc_tools.cli.console.rotary_values import parse_rotary
 from lamofc_tools.cli.console.tensor_files import file_name
 from lamofc_tools.cli.console.values import (
     load_profile,
@@ -84,6 +86,8 @@ __all__ = [
     "load_profile",
     "parse_json_pairs",
     "parse_patterns",
+    "parse_rotary",
+    "plan_floats",
     "print_error",
     "require_consumer",
     "require_folder",

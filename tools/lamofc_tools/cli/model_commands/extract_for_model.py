@@ -12,6 +12,8 @@ from lamofc_tools.cli.console import (
     ConsumerOptions,
     Output,
     for_consumer,
+    parse_rotary,
+    plan_floats,
     require_consumer,
     require_klt,
     with_codec_options,
@@ -19,7 +21,7 @@ from lamofc_tools.cli.console import (
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.consumer import Consumer
+    from lamofc_tools.consumer import Consumer, Rotations
     from lamofc_tools.models import BlockSource, ModelSource
 
 
@@ -35,15 +37,17 @@ class ExtractConsumerOptions(ConsumerOptions):
     def applied(self, options: dict[str, Any], source: "ModelSource", store: "Store", out: Output) -> dict[str, Any]:
         """Return options with all that coding for the model adds to them."""
         decoder = _decoder_source(source)
-        if self.for_model:
-            self._check(options, source, decoder is not None)
+        for option, values in (("--for-model", self.for_model), ("--rotary", self.rotary)):
+            if values:
+                self._check(f"{option} {values[0]}", options, source, decoder is not None)
         if self.plain or decoder is None or options["codec"] != DEFAULT_CODEC:
             require_consumer(options, "extract a language model, without --plain")
             return self.without_metric(options)
-        turned = _without_positions(options, decoder, out)
+        rotary = self._rotations(options, decoder, out)
+        turned = _without_positions(options, rotary, decoder)
         if self.for_model:
-            texts = list(decoder.spread().items)
-            return _coded_for(turned, self.consumer({decoder.loaded.name: decoder.loaded}, texts, out), decoder, out)
+            texts, loaded = list(decoder.spread().items), {decoder.loaded.name: decoder.loaded}
+            return _coded_for(turned, self.consumer(loaded, texts, out, rotary), decoder, out)
         left_open, begun = _is_left_open(options, decoder), _as_begun(options, turned, store, decoder)
         if begun is not None:
             if left_open or begun is not turned:
@@ -52,15 +56,28 @@ class ExtractConsumerOptions(ConsumerOptions):
         if not left_open:
             require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
             return self.without_metric(turned)
-        return self._for_the_rest(turned, decoder, out)
+        return self._for_the_rest(turned, rotary, decoder, out)
 
-    def _for_the_rest(self, options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
+    def _rotations(self, options: dict[str, Any], decoder: "BlockSource", out: Output) -> "Rotations":
+        """Return the rotations of keys up to the last block that is extracted: those of --rotary, and the model's."""
+        from lamofc_tools.consumer import key_rotations
+
+        named = parse_rotary(self.rotary, plan_floats(decoder, options)) if self.rotary else {}
+        try:
+            return key_rotations(decoder.loaded, max(decoder.blocks) + 1, named)
+        except BadArgument as error:
+            out.note(f"coding keys with their positions: {error}")
+            return named
+
+    def _for_the_rest(
+        self, options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource", out: Output
+    ) -> dict[str, Any]:
         """Add what coding for the rest of the model takes; a note says why, where it cannot be measured."""
         from lamofc_tools.consumer import Consumer
 
         texts = list(decoder.spread().items)
         try:
-            consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples)
+            consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples, rotary)
         except BadArgument as error:
             if options["quality"] is not None or self.metric is not None:
                 raise
@@ -68,14 +85,14 @@ class ExtractConsumerOptions(ConsumerOptions):
             return options
         return _coded_for(options, self.kept(consumer, out), decoder, out)
 
-    def _check(self, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
-        """Refuse --for-model where it can have no effect."""
-        require_klt(options, "--for-model")
+    def _check(self, option: str, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
+        """Refuse an option where it can have no effect."""
+        require_klt(options, option.split(maxsplit=1)[0])
         if self.plain:
-            raise BadArgument(f"--for-model {(self.for_model or [''])[0]} with --plain", "give one of them")
+            raise BadArgument(f"{option} with --plain", "give one of them")
         if not is_decoder:
             raise BadArgument(
-                f"--for-model for {source.describe()}", "leave it out: it is for language models with attention"
+                f"{option} for {source.describe()}", "leave it out: it is for language models with attention"
             )
 
 
@@ -116,16 +133,10 @@ def _is_left_open(options: dict[str, Any], decoder: "BlockSource") -> bool:
     return not named and len(decoder.blocks) == 1 and decoder.blocks[0] < len(decoder.loaded.blocks) - 1
 
 
-def _without_positions(options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
+def _without_positions(options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource") -> dict[str, Any]:
     """Add the rotary positions of the keys among the features, which are undone before these are coded."""
-    from lamofc_tools.consumer import find_rotary
-
-    try:
-        rotary = {name: turn for name, turn in find_rotary(decoder.loaded).items() if name in decoder.features}
-    except BadArgument as error:
-        out.note(f"coding keys with their positions: {error}")
-        return options
-    return with_codec_options(options, {"rotary": rotary}) if rotary else options
+    turned = {name: turn for name, turn in rotary.items() if turn is not None and name in decoder.features}
+    return with_codec_options(options, {"rotary": turned}) if turned else options
 
 
 def _coded_for(options: dict[str, Any], consumer: "Consumer", decoder: "BlockSource", out: Output) -> dict[str, Any]:
