@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer.calibration import Calibration
+from lamofc_tools.consumer.calibration import MetricCalibration
 from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, key_rotations
 from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
 from lamofc_tools.consumer.metric import ModelMetric
@@ -175,7 +175,7 @@ class _Estimate:
         if not calibrating:
             return metric
         learned, held_out = ([text.pair for text in texts] for texts in (self._learned, calibrating))
-        return Calibration(self.split, learned, held_out).calibrated(metric)
+        return MetricCalibration(self.split, learned, held_out).calibrated(metric)
 
 
 def _is_held_out(number: int) -> bool:

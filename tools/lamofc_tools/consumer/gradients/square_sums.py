@@ -28,7 +28,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasuredMatrices:
     """What is measured of a consumer, with the meaning that the fields of a `ModelMetric` have."""
 
     consumer: str

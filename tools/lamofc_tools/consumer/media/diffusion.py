@@ -14,7 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_tools.consumer.gradients import Deviations, Measurement, Reading, SquareSums, generators_for, sign_draws
+from lamofc_tools.consumer.gradients import (
+    Deviations,
+    MeasuredMatrices,
+    Reading,
+    SquareSums,
+    generators_for,
+    sign_draws,
+)
 from lamofc_tools.models import DiffusionSource, ModelInput, replaced_forward, short_name
 
 _CHANNELS = -3
@@ -42,7 +49,7 @@ Reader = Callable[[ModelInput], Iterator[_Answer]]
 
 def measure_diffusion(
     source: DiffusionSource, items: Sequence[ModelInput], block: int | None = None, *, seed: int = 0, draws: int = 2
-) -> Measurement:
+) -> MeasuredMatrices:
     """Measure a pipeline over some prompts, by random signs; the pipeline runs twice on each prompt.
 
     Without a block the features are those that the pipeline's samples have: prompt embeddings, felt by the guided
@@ -67,7 +74,7 @@ def measure_diffusion(
                 tokens += answer.values[:, 0].numel()
     means = [total.means(deviations[part].values) for part, total in sums.items()]
     matrices = {name: matrix for found in means for name, matrix in found.items()}
-    return Measurement(reader.consumer, matrices, tokens, 0, source.digest)
+    return MeasuredMatrices(reader.consumer, matrices, tokens, 0, source.digest)
 
 
 def _require_block(source: DiffusionSource, block: int) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.gradients import (
     Deviations,
-    Measurement,
+    MeasuredMatrices,
     Reading,
     SquareSums,
     generators_for,
@@ -98,7 +98,7 @@ def measure_encoder(
     seed: int = 0,
     batch: int = 8,
     draws: int = 2,
-) -> Measurement:
+) -> MeasuredMatrices:
     """Measure the rest of an encoder after `block`, counted from zero, over all tokens of some items.
 
     A model with a head gives Fisher matrices, by `draws` labels of each answer. Without a head the answer is what the
@@ -121,7 +121,7 @@ def measure_encoder(
         sums.add(Reading({split.feature: features}, answer, drawn, split.patterns))
         tokens += features.numel() // features.shape[split.channel_axis]
     means = sums.means(tokens if deviations is None else deviations.values)
-    return Measurement(split.consumer, means, tokens, positions, loaded.digest)
+    return MeasuredMatrices(split.consumer, means, tokens, positions, loaded.digest)
 
 
 @torch.no_grad()
