@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.decoder import Passages, Split
 from lamofc_tools.consumer.fisher import read_texts
 from lamofc_tools.consumer.gradients import SquareSums, generators_for
@@ -22,17 +22,12 @@ from lamofc_tools.models import STATE_SPACE, Features, LoadedModel
 class StateSpaceSplit(Split):
     """A state-space model of texts cut after a block, counted from zero."""
 
-    def __post_init__(self) -> None:
+    def _require_kind(self) -> None:
+        """Refuse a model whose blocks keep no recurrent states."""
         if self.loaded.kind.cache is not STATE_SPACE:
             raise BadArgument(
                 f"{self.loaded.name} is a {self.loaded.config.model_type}, which keeps no recurrent states",
                 "give a state-space model, such as FalconMamba or Mamba",
-            )
-        last = len(self.loaded.blocks) - 1
-        if self.loaded.require_block(self.block) == last:
-            raise BadArgument(
-                f"a split after block {self.block} of {self.loaded.name}, its last one",
-                Hint(f"give a [block] below {last}: no later block would read anything"),
             )
 
     @property

@@ -63,13 +63,17 @@ class Split:
     block: int
 
     def __post_init__(self) -> None:
-        require_attention(self.loaded)
+        self._require_kind()
         last = len(self.loaded.blocks) - 1
         if not 0 <= self.block < last:
             raise BadArgument(
                 f"a split after block {self.block} of {self.loaded.name}, whose last one is {last}",
                 f"give a block from 0 to {last - 1}, which a later one reads",
             )
+
+    def _require_kind(self) -> None:
+        """Refuse a model whose blocks keep anything but keys and values of earlier tokens."""
+        require_attention(self.loaded)
 
     @property
     def consumer(self) -> str:
