@@ -69,10 +69,27 @@ class KltOptions(Options):
         left_out |= {"consumer"} if self.consumer is None else set()
         left_out |= {"consumer_digest"} if self.consumer_digest is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
-        turned = [self.rotary] if isinstance(self.rotary, Rotary) else list((self.rotary or {}).values())
-        rotary = [None if part is None else part.to_json() for part in turned]
+        rotary = [None if part is None else part.to_json() for part in self.rotations]
         stored = {**super().to_json(), "weight": digest, "rotary": rotary}
         return {name: value for name, value in stored.items() if name not in left_out}
+
+    @property
+    def rotations(self) -> list[Rotary | None]:
+        """The rotation of one feature, or of each part that `for_parts` named; none where no positions are undone."""
+        return [self.rotary] if isinstance(self.rotary, Rotary) else list((self.rotary or {}).values())
+
+    def for_parts(self, names: Sequence[str]) -> Self:
+        """Return the options of a group of these parts, or of one feature, with a rotation or None for each part."""
+        if self.rotary is None:
+            return self
+        given = self.rotary if isinstance(self.rotary, Mapping) else {"": self.rotary}
+        known = set(given) <= set(names) if names else isinstance(self.rotary, Rotary)
+        if not known or not all(isinstance(one, Rotary | None) for one in given.values()):
+            raise UnsupportedInput(
+                f"rotary={str(self.rotary)[:100]} for {list(names) or 'one feature'}",
+                "give a Rotary for one feature, and a mapping of features to Rotary for a group",
+            )
+        return replace(self, rotary={name: given.get(name) for name in names}) if names else self
 
     def targets(self, qualities: tuple[str, ...]) -> tuple[str, ...]:
         """Return the targets: a divergence is one only where errors are known in nats."""
