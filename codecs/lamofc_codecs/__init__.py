@@ -10,6 +10,8 @@ from lamofc_codecs.abilities import (
     Poolable,
     Positioned,
     Quantising,
+    Settled,
+    Settling,
     Sliceable,
 )
 from lamofc_codecs.api import (
@@ -88,6 +90,8 @@ __all__ = [
     "Quantising",
     "Record",
     "Rotary",
+    "Settled",
+    "Settling",
     "Sizes",
     "Sliceable",
     "Source",

@@ -6,7 +6,8 @@ and a codec without an ability takes the general path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -106,6 +107,36 @@ class Positioned(Protocol):
         """Return a sample to fit as it would be if its first token, at this position, were at 0."""
 
 
+@dataclass(frozen=True)
+class Settled:
+    """The options of a fit, none of which is left open."""
+
+    options: Any
+    samples: Iterator[Any]
+    """All samples, those that were read with them."""
+    findings: Mapping[str, str] = field(default_factory=dict)
+    """Words about what the samples showed, by feature."""
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A codec whose options may leave open what samples show before a fit reads them all."""
+
+    @classmethod
+    def settle(
+        cls,
+        samples: Iterable[Any],
+        first_positions: Sequence[int] | None,
+        features: Sequence[str],
+        quality: Any,
+        options: Any,
+    ) -> Settled:
+        """Settle the options on some samples, given the position of the first token of each, or None if it is 0 in all.
+
+        `features` has the names of the samples' features where these are known.
+        """
+
+
 @runtime_checkable
 class HasBaseline(Protocol):
     """A codec whose rate `relative_bits` can compare with that of separate channels."""
@@ -124,6 +155,7 @@ ABILITIES: tuple[type, ...] = (
     Quantising,
     Framed,
     Positioned,
+    Settling,
     HasBaseline,
 )
 """All abilities, for the check of a codec's class."""

@@ -5,7 +5,7 @@ The bytes of a record depend neither on the rest of the batch nor on the number 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from lamofc_codecs.abilities import Framed, Layered, Poolable, Positioned, Quantising
+from lamofc_codecs.abilities import Framed, Layered, Poolable, Positioned, Quantising, Settling
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.pipeline import (
@@ -45,22 +45,32 @@ def fit(
     *,
     features: Sequence[str] = (),
     first_positions: Sequence[int] | None = None,
+    found: Callable[[str, str], None] | None = None,
     **options: Any,
 ) -> Profile:
     """Fit a codec's parameters on samples, tokens x channels each, read once. `describe(codec)` lists the options.
 
     Samples may be mappings of features that share their tokens if the codec is `Grouped`.
     `features` names the features of the samples, for options that differ from feature to feature. `first_positions`
-    gives the position in its sequence of the first token of each sample, as for `encode`.
+    gives the position in its sequence of the first token of each sample, as for `encode`. `found` is called with the
+    name of a feature and words about what its samples showed, where options had left that open.
     """
     codec_type, parsed = codec_class(codec), options_of(codec, options, features)
     _check_quality(codec, quality, parsed.targets(codec_type.qualities))
-    checked = map(require_tensors, samples)
-    if first_positions is None or not issubclass(codec_type, Positioned):
-        return codec_type.fit(checked, quality, parsed)
-    starts = _first_positions(first_positions, len(samples) if isinstance(samples, Sized) else len(first_positions))
-    moved = (codec_type.at_start(sample, at, parsed) for sample, at in zip(checked, starts, strict=True))
-    return codec_type.fit(moved, quality, parsed)
+    checked: Iterable[Any] = map(require_tensors, samples)
+    starts = None
+    if first_positions is not None:
+        starts = _first_positions(first_positions, len(samples) if isinstance(samples, Sized) else len(first_positions))
+    if issubclass(codec_type, Settling):
+        settled = codec_type.settle(checked, starts, features, quality, parsed)
+        parsed, checked = settled.options, settled.samples
+        if found is not None:
+            for feature, finding in settled.findings.items():
+                found(feature, finding)
+    if starts is not None and issubclass(codec_type, Positioned):
+        at_start = codec_type.at_start
+        checked = (at_start(sample, at, parsed) for sample, at in zip(checked, starts, strict=True))
+    return codec_type.fit(checked, quality, parsed)
 
 
 def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:

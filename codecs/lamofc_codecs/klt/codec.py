@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lamofc_codecs.abilities import Settled
 from lamofc_codecs.codec import Codec, require, target_of
 from lamofc_codecs.entropy import read_exact_parts
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.klt.decode import pooled, reconstruct
 from lamofc_codecs.klt.encode import encode_source, keep_rows
-from lamofc_codecs.klt.fit import fit_profile, moved_to_start
+from lamofc_codecs.klt.fit import fit_profile, moved_to_start, settle_rotary
 from lamofc_codecs.klt.format import KltOptions, KltParameters, ReadLayers, read_layers, read_start
 from lamofc_codecs.klt.gpu import decode_together
 from lamofc_codecs.profile import Profile
@@ -61,6 +62,18 @@ class Klt(Codec):
     def at_start(cls, sample: Any, first_position: int, options: KltOptions) -> Any:
         """Turn keys back by the position of their first token."""
         return moved_to_start(sample, first_position, options)
+
+    @classmethod
+    def settle(
+        cls,
+        samples: Iterable[Any],
+        first_positions: Sequence[int] | None,
+        features: Sequence[str],
+        quality: Quality | None,
+        options: KltOptions,
+    ) -> Settled:
+        """Find the rotary positions of keys that nobody states."""
+        return settle_rotary(samples, first_positions, features, quality, options)
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)

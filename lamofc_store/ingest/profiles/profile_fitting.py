@@ -40,8 +40,8 @@ def fit(items: Sequence[Item], options: IngestOptions, total: int | None = None)
 
     def fit_tensors(groups: Sequence[Sequence[Item]]) -> "Profile":
         tensors, starts = [item.tokens for (item,) in groups], [item.first_position for (item,) in groups]
-        told = {"features": [feature], "first_positions": starts, **_codec_options(options, total)}
-        return fit_codec(options.codec, tensors, options.quality, **told)
+        told: dict[str, Any] = {"features": [feature], "first_positions": starts, "found": options.found}
+        return fit_codec(options.codec, tensors, options.quality, **told, **_codec_options(options, total))
 
     same_width = _of_one_width(items, options)
     return _fit_usable([[item] for item in same_width], options, fit_tensors)
@@ -54,8 +54,8 @@ def fit_group(groups: Sequence[Sequence[Item]], options: IngestOptions, total: i
     def fit_tensors(groups: Sequence[Sequence[Item]]) -> "Profile":
         samples = [{item.feature: item.tokens for item in group} for group in groups]
         starts = [group[0].first_position for group in groups]
-        told = {"features": sorted(samples[0]), "first_positions": starts, **_codec_options(options, total)}
-        return fit_codec(options.codec, samples, options.quality, **told)
+        told: dict[str, Any] = {"features": sorted(samples[0]), "first_positions": starts, "found": options.found}
+        return fit_codec(options.codec, samples, options.quality, **told, **_codec_options(options, total))
 
     return _fit_usable(groups, options, fit_tensors)
 

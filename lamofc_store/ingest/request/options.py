@@ -54,6 +54,8 @@ class IngestKeywords(TypedDict, total=False):
     """Size at which a segment is closed and committed; 65 536 records or one minute close it as well."""
     progress: Callable[[Progress], None] | None
     """Called after every batch."""
+    found: Callable[[str, str], None] | None
+    """Called with the name of a feature and words about what a fit found in its samples, such as rotary positions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,7 @@ class IngestOptions:
     overwrite: bool = False
     segment_bytes: int = 256 << 20
     progress: Callable[[Progress], None] | None = None
+    found: Callable[[str, str], None] | None = None
 
     def __post_init__(self) -> None:
         from lamofc_codecs import CODECS

@@ -94,7 +94,9 @@ def test_what_the_user_says_of_an_extraction_goes_first(lamofc: Lamofc, model: s
     assert "coding" not in err and [row[0] for row in rows] == [[name] for name in FEATURES]
     assert all("consumer" not in config and ("rotary" in config) == ("k_cache" in f[0]) for f, _, config in rows)
     err, rows = profiles("plain", "--block", 1, "--plain")
-    assert err == "" and {row[1] for row in rows} == {"snr_db=15"} and not any("rotary" in row[2] for row in rows)
+    assert {row[1] for row in rows} == {"snr_db=15"} and not any("consumer" in row[2] for row in rows)
+    found = [f"{f[0]}: rotary positions of theta" for f, _, config in rows if "rotary" in config]
+    assert len(err.splitlines()) == len(found) and all(line in err for line in found)
     for name in ("plain", "snr"):
         err, again = profiles(name, "--block", 1, *(("--snr", 9) if name == "snr" else ()))
         assert ("coding without regard to what reads the features, as" in err) == (name == "plain")
@@ -161,6 +163,11 @@ def test_rotary_positions_are_named_by_hand(lamofc: Lamofc, model: str, files: P
     (turned,) = Profile.load(tmp_path / "p.safetensors").config["rotary"]
     assert (turned["heads"], turned["pairs"]) == (2, "neighbours")
     assert turned["frequencies"] == pytest.approx([1.0, 0.1, 0.01, 0.001])
+    ran = lamofc(*command, "--rotary", "*=none")
+    assert ran.err == "" and "rotary" not in Profile.load(tmp_path / "p.safetensors").config
+    ran = lamofc("fit", files, "-o", tmp_path / "both", "--feature", "layer.1.*", "--rotary", "*_cache=find")
+    assert "layer.1.k_cache: rotary positions of theta 10000 found and undone (4 pairs of halves, 2 heads)" in ran.err
+    assert "layer.1.v_cache: no rotary positions found" in ran.err and len(ran.err.splitlines()) == 2
     for words, said in (
         (("--rotary", "*.q_cache=1e4"), "'*.q_cache' matches none of layer.0.k_cache"),
         (("--rotary", "*.k_cache=-3"), "is not of the form GLOB=THETA"),

@@ -58,7 +58,7 @@ def test_positions_that_a_model_does_not_tell_are_supplied(
     ran = lamofc(*command, "--block", 1, "--kl", 0.05)
     assert ran.code == 2 and "keys of block 0" in ran.err and "give theirs as --rotary" in ran.lines()[-1], ran.err
     ran = lamofc(*command, "--block", 1, "--rotary", TOLD, "--metric", tmp_path / "metric")
-    assert ran.code == 0 and "coding for llama@1" in ran.err and "with their positions" not in ran.err, ran.err
+    assert ran.code == 0 and "coding for llama@1" in ran.err and "regard to the model's rotary" not in ran.err, ran.err
     with lamofc_store.open(str(tmp_path / "store")) as store:
         ((profile,),) = store.sql("SELECT profile FROM profiles").fetchall()
         config = store.profiles[profile].config
@@ -88,6 +88,53 @@ def test_positions_that_a_model_tells_are_overruled(lamofc: Lamofc, model: str, 
     assert ran.code == 2 and "measured with other rotary positions of 'layer.0.k_cache'" in ran.err, ran.err
     ran = lamofc(*fit, "--for-model", f"{model}@1", "--metric", tmp_path / "metric")
     assert ran.code == 2 and "for other features, such as another 'layer.1.k_cache'" in ran.err, ran.err
-    extract = ("extract", model, tmp_path / "a.jsonl", tmp_path / "s", "--block", 1, "--rotary", TOLD)
-    ran = lamofc(*extract, "--plain")
-    assert ran.code == 2 and f"--rotary {TOLD} with --plain" in ran.err, ran.err
+
+
+def test_keys_are_stated_not_to_be_rotated(lamofc: Lamofc, model: str, tmp_path: Path) -> None:
+    texts, metric = long_texts(tmp_path / "a.jsonl", 9), tmp_path / "metric"
+    extract = ("extract", model, texts, tmp_path / "s", "--block", 1)
+    assert lamofc(*extract, "--rotary", "*1.k_cache=none", "--metric", metric).code == 0
+    assert list(ModelMetric.load(metric).rotary) == KEYS[:1]
+    assert [turns and len(turns) for turns in rotations(tmp_path / "s")] == [5]
+    extract = ("extract", model, texts, tmp_path / "t", "--block", 1, "--snr", 9)
+    for _ in range(2):
+        ran = lamofc(*extract, "--rotary", "*.k_cache=none")
+        assert ran.code == 0 and ran.err == "" and rotations(tmp_path / "t") == [None] * 5, ran.err
+    long_texts(tmp_path / "a.jsonl", 12)
+    ran = lamofc(*extract, "--rotary", TOLD)
+    assert ran.code == 2 and "fitted with rotary=None, not" in ran.err, ran.err
+    files = tmp_path / "files"
+    extract_to_files(open_source(model, str(texts), SourceOptions(blocks=[1], dtype="float32")), files, "lamofcbench")
+    fit = ("fit", files, "-o", tmp_path / "p", "--for-model")
+    assert lamofc(*fit, f"{model}@1", "--rotary", "*.k_cache=none").code == 0
+    assert "rotary" not in Profile.load(tmp_path / "p").config
+    ran = lamofc(*fit, metric, "--rotary", "*.k_cache=none")
+    assert ran.code == 2 and "measured with other rotary positions of 'layer.0.k_cache'" in ran.err, ran.err
+    for command in ((*fit, f"{model}@1"), (*fit, metric), extract, extract[:-2]):
+        ran = lamofc(*command, "--rotary", "*.k_cache=find")
+        assert ran.code == 2 and "--rotary 'layer.0.k_cache=find' where a model tells the rotary" in ran.err, ran.err
+
+
+def test_features_without_regard_to_a_model_have_the_positions_that_are_stated_or_found(
+    lamofc: Lamofc, model: str, tmp_path: Path
+) -> None:
+    plain = ("extract", model, long_texts(tmp_path / "a.jsonl", 16), tmp_path / "s", "--block", 1, "--plain")
+    assert lamofc(*plain, "--rotary", TOLD).err == ""
+    assert sum(turns is not None for turns in rotations(tmp_path / "s")) == 2
+    ran = lamofc(*plain[:3], tmp_path / "t", *plain[4:], "--rotary", "*1.v_cache=find")
+    assert ran.code == 0 and ran.err.splitlines() == ["layer.1.v_cache: no rotary positions found"], ran.err
+    assert rotations(tmp_path / "t") == [None] * 5
+    pictures, vision = tiny_models.images(tmp_path / "images", 4), tiny_models.vision(tmp_path / "dinov2", "dinov2")
+    ran = lamofc("extract", vision, pictures, tmp_path / "u", "--rotary", "*=find")
+    assert ran.code == 0 and "no rotary positions found" in ran.err, ran.err
+    ran = lamofc("extract", vision, pictures, tmp_path / "v", "--rotary", "*=find", "--codec", "raw")
+    assert ran.code == 2 and "--rotary with codec 'raw'" in ran.err, ran.err
+
+
+def rotations(place: Path) -> list[Any]:
+    """What the profiles of a store say of rotations."""
+    with lamofc_store.open(str(place)) as store:
+        return [
+            store.profiles[name].config.get("rotary")
+            for (name,) in store.sql("SELECT profile FROM profiles").fetchall()
+        ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
@@ -11,6 +12,8 @@ from torch import Tensor
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.klt.transform import MAX_TYPICAL_TOKENS, Rotary, digest_of
 from lamofc_codecs.options import Between, Options
+
+_WORDS_FOR_KEYS = {"k", "key", "keys"}
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,13 @@ class KltOptions(Options):
     a profile bears the digest. Qualities then speak of weighted errors, whose weights are 1 on average over all
     directions. A group takes the weights of all its features, whose sizes relative to each other count. Where positions
     are undone, a weight is for errors of features without their rotation."""
-    rotary: Annotated[Rotary | Mapping[str, Rotary | None] | None, "a Rotary, or a mapping of features to them"] = None
-    """Rotary positions of keys, which are undone before the transform: of one feature, or of each of several."""
+    rotary: Annotated[
+        Rotary | Mapping[str, Rotary | Literal["find"] | None] | Literal["find", "keys"] | None,
+        'a Rotary, "find", a mapping of features to these, or "keys"',
+    ] = "keys"
+    """Rotary positions of keys, which are undone before the transform: of one feature, or of each of several. "find"
+    looks for them in the samples and undoes them where that saves bits; "keys" does so where errors are not weighed and
+    the feature's name has the word k, key or keys, such as `layer.0.k_cache`; None leaves features as they are."""
     weight_floor: Annotated[float, Between(1e-4, 1)] = 0.03
     """Least weight of an error in any direction, where there is a weight."""
     weight_nats: Annotated[float, Between(1e-30, 1e30)] | None = None
@@ -65,7 +73,7 @@ class KltOptions(Options):
         left_out |= {"weight_floor"} if self.weight is None and self.consumer is None else set()
         left_out |= {"ranges"} if self.ranges == 1 else set()
         left_out |= {"weight_nats"} if self.weight_nats is None else set()
-        left_out |= {"rotary"} if self.rotary is None else set()
+        left_out |= set() if isinstance(self.rotary, Rotary | Mapping) else {"rotary"}
         left_out |= {"consumer"} if self.consumer is None else set()
         left_out |= {"consumer_digest"} if self.consumer_digest is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
@@ -75,14 +83,22 @@ class KltOptions(Options):
 
     @property
     def rotations(self) -> list[Rotary | None]:
-        """The rotation of one feature, or of each part that `for_parts` named; none where no positions are undone."""
-        return [self.rotary] if isinstance(self.rotary, Rotary) else list((self.rotary or {}).values())
+        """The rotation of one feature, or of each part that `for_parts` named; none where no positions are undone.
+
+        Rotations that are still to be found count as none.
+        """
+        if isinstance(self.rotary, Mapping):
+            return [part if isinstance(part, Rotary) else None for part in self.rotary.values()]
+        return [self.rotary] if isinstance(self.rotary, Rotary) else []
 
     def for_parts(self, names: Sequence[str]) -> Self:
-        """Return the options of a group of these parts, or of one feature, with a rotation or None for each part."""
-        if self.rotary is None:
-            return self
-        given = self.rotary if isinstance(self.rotary, Mapping) else {"": self.rotary}
+        """Return the options of a group of these parts, or of one feature, with a rotation or None for each part.
+
+        By default none has one, as where nothing was found; a rotation that is still to be found is an error.
+        """
+        if self.rotary is None or self.rotary == "keys":
+            return replace(self, rotary=None)
+        given: Mapping[str, Any] = self.rotary if isinstance(self.rotary, Mapping) else {"": self.rotary}
         known = set(given) <= set(names) if names else isinstance(self.rotary, Rotary)
         if not known or not all(isinstance(one, Rotary | None) for one in given.values()):
             raise UnsupportedInput(
@@ -113,15 +129,34 @@ class KltOptions(Options):
         consumer, digest = (self.consumer, self.consumer_digest) if is_read else (None, None)
         return replace(self, weight=weight, weight_nats=nats, rotary=rotary, consumer=consumer, consumer_digest=digest)
 
+    def with_open_rotary(self, features: Sequence[str]) -> tuple[str, ...]:
+        """Return those of all features of a fit whose rotation is to be found in the samples."""
+        if isinstance(self.rotary, Mapping):
+            return tuple(name for name in features if self.rotary.get(name) == "find")
+        if self.rotary == "keys":
+            return tuple(name for name in features if self.weight is None and _is_key(name))
+        return tuple(features) if self.rotary == "find" else ()
+
     @classmethod
     def compared(cls, options: Mapping[str, Any], features: Sequence[str]) -> Mapping[str, Any]:
-        """Leave out the weight of a consumer that is named: measured twice, it may differ in its last bits."""
+        """Leave out rotations that are found, and the weight of a consumer that is named.
+
+        Measured twice, a weight may differ in its last bits.
+        """
+        rotary = _of_features(options.get("rotary"), features)
+        if isinstance(rotary, str) or (isinstance(rotary, Mapping) and "find" in rotary.values()):
+            options = {name: value for name, value in options.items() if name != "rotary"}
         if options.get("consumer") is None:
             return options
         weight = options.get("weight")
         reads = not isinstance(weight, Mapping) or not features or any(name in weight for name in features)
         kept = {name: value for name, value in options.items() if name not in ("weight", "weight_nats")}
         return kept if reads else {**kept, "consumer": None, "consumer_digest": None}
+
+
+def _is_key(feature: str) -> bool:
+    """Whether the name of a feature says that it is keys."""
+    return not _WORDS_FOR_KEYS.isdisjoint(re.split("[^a-z]+", feature.lower()))
 
 
 def _of_features(values: Any, features: Sequence[str]) -> Any:

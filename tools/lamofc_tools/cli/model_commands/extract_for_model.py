@@ -16,7 +16,8 @@ from lamofc_tools.cli.console import (
     plan_floats,
     require_consumer,
     require_klt,
-    with_codec_options,
+    require_stated,
+    with_rotations,
 )
 
 if TYPE_CHECKING:
@@ -37,18 +38,21 @@ class ExtractConsumerOptions(ConsumerOptions):
     def applied(self, options: dict[str, Any], source: "ModelSource", store: "Store", out: Output) -> dict[str, Any]:
         """Return options with all that coding for the model adds to them."""
         decoder = _decoder_source(source)
-        for option, values in (("--for-model", self.for_model), ("--rotary", self.rotary)):
-            if values:
-                self._check(f"{option} {values[0]}", options, source, decoder is not None)
+        if self.for_model:
+            self._check(options, source, decoder is not None)
+        if self.rotary:
+            require_klt(options, "--rotary")
+        named = parse_rotary(self.rotary, plan_floats(source, options)) if self.rotary else {}
         if self.plain or decoder is None or options["codec"] != DEFAULT_CODEC:
             require_consumer(options, "extract a language model, without --plain")
-            return self.without_metric(options)
-        rotary = self._rotations(options, decoder, out)
-        turned = _without_positions(options, rotary, decoder)
+            return with_rotations(self.without_metric(options), named)
+        rotary = _rotations(require_stated(named), decoder, out)
+        turned = with_rotations(options, {name: turn for name, turn in rotary.items() if name in decoder.features})
         if self.for_model:
             texts, loaded = list(decoder.spread().items), {decoder.loaded.name: decoder.loaded}
             return _coded_for(turned, self.consumer(loaded, texts, out, rotary), decoder, out)
-        left_open, begun = _is_left_open(options, decoder), _as_begun(options, turned, store, decoder)
+        left_open = _is_left_open(options, decoder)
+        begun = _as_begun(turned if self.rotary else options, turned, store, decoder)
         if begun is not None:
             if left_open or begun is not turned:
                 out.note(f"coding without regard to what reads the features, as {store.url} has them already")
@@ -57,17 +61,6 @@ class ExtractConsumerOptions(ConsumerOptions):
             require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
             return self.without_metric(turned)
         return self._for_the_rest(turned, rotary, decoder, out)
-
-    def _rotations(self, options: dict[str, Any], decoder: "BlockSource", out: Output) -> "Rotations":
-        """Return the rotations of keys up to the last block that is extracted: those of --rotary, and the model's."""
-        from lamofc_tools.consumer import key_rotations
-
-        named = parse_rotary(self.rotary, plan_floats(decoder, options)) if self.rotary else {}
-        try:
-            return key_rotations(decoder.loaded, max(decoder.blocks) + 1, named)
-        except BadArgument as error:
-            out.note(f"coding keys with their positions: {error}")
-            return named
 
     def _for_the_rest(
         self, options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource", out: Output
@@ -85,14 +78,14 @@ class ExtractConsumerOptions(ConsumerOptions):
             return options
         return _coded_for(options, self.kept(consumer, out), decoder, out)
 
-    def _check(self, option: str, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
-        """Refuse an option where it can have no effect."""
-        require_klt(options, option.split(maxsplit=1)[0])
+    def _check(self, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
+        """Refuse --for-model where it can have no effect."""
+        require_klt(options, "--for-model")
         if self.plain:
-            raise BadArgument(f"{option} with --plain", "give one of them")
+            raise BadArgument(f"--for-model {(self.for_model or [''])[0]} with --plain", "give one of them")
         if not is_decoder:
             raise BadArgument(
-                f"{option} for {source.describe()}", "leave it out: it is for language models with attention"
+                f"--for-model for {source.describe()}", "leave it out: it is for language models with attention"
             )
 
 
@@ -106,7 +99,7 @@ def _decoder_source(source: "ModelSource") -> "BlockSource | None":
 def _as_begun(
     options: dict[str, Any], turned: dict[str, Any], store: "Store", decoder: "BlockSource"
 ) -> dict[str, Any] | None:
-    """Return the options, with or without rotary positions, by which a store codes any of the features already.
+    """Return the options, with the model's rotary positions or without, by which a store codes features already.
 
     None where it codes none of them, or for a consumer, or where a divergence is asked for.
     """
@@ -114,7 +107,10 @@ def _as_begun(
     configs = [] if quality is not None and quality.kind == "kl" else _configs(store, decoder)
     if not configs or any("consumer" in config for config in configs):
         return None
-    return turned if any("rotary" in config for config in configs) else options
+    rotations = (turned["codec_options"].get("rotary") or {}).values()
+    told = [rotary.to_json() for rotary in rotations if rotary is not None]
+    begun = [rotary for config in configs for rotary in config.get("rotary", ()) if rotary is not None]
+    return turned if bool(begun) == bool(told) and all(rotary in told for rotary in begun) else options
 
 
 def _configs(store: "Store", decoder: "BlockSource") -> list[dict[str, Any]]:
@@ -133,10 +129,15 @@ def _is_left_open(options: dict[str, Any], decoder: "BlockSource") -> bool:
     return not named and len(decoder.blocks) == 1 and decoder.blocks[0] < len(decoder.loaded.blocks) - 1
 
 
-def _without_positions(options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource") -> dict[str, Any]:
-    """Add the rotary positions of the keys among the features, which are undone before these are coded."""
-    turned = {name: turn for name, turn in rotary.items() if turn is not None and name in decoder.features}
-    return with_codec_options(options, {"rotary": turned}) if turned else options
+def _rotations(named: "Rotations", decoder: "BlockSource", out: Output) -> "Rotations":
+    """Return the rotations of keys up to the last block that is extracted: those that are named, and the model's."""
+    from lamofc_tools.consumer import key_rotations
+
+    try:
+        return key_rotations(decoder.loaded, max(decoder.blocks) + 1, named)
+    except BadArgument as error:
+        out.note(f"coding keys without regard to the model's rotary positions: {error}")
+        return named
 
 
 def _coded_for(options: dict[str, Any], consumer: "Consumer", decoder: "BlockSource", out: Output) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import lamofc_store as lamofc
 from lamofc_tools.cli.console import (
     CodingOptions,
+    Findings,
     HeadWeightOptions,
     Output,
     OutputFile,
@@ -43,8 +44,10 @@ def fit(
     samples = source_options.source(source)
     options = readers.with_weights({**source_options.options(), **coding_options.options()}, samples)
     options = readers.applied(options, samples, source_options.whole_source(source), out)
-    profiles = lamofc.fit_profiles(samples, **options)
+    findings = Findings()
+    profiles = lamofc.fit_profiles(samples, found=findings, **options)
     out.show({"profiles": save_profiles(profiles, Path(output))}, store_text.profiles)
+    findings.tell(out.note)
 
 
 def save_profiles(profiles: "dict[str, Profile]", target: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from lamofc_tools.cli.console import (
     CodingOptions,
     Device,
     DryRun,
+    Findings,
     OnError,
     Output,
     SourceConsumerOptions,
@@ -91,12 +92,13 @@ def ingest(
         return
     if ingesting.on_error == "stop":
         lamofc.plan(samples, **options)  # refuses features that cannot be coded before a store is created
+    findings = Findings()
     with ingesting.open(store, "a") as opened, out.bar("ingest") as bar:
-        report = opened.ingest(samples, progress=show_progress(bar), **options)
+        report = opened.ingest(samples, progress=show_progress(bar), found=findings, **options)
         document = describe_report(report, opened)
     out.show(document, store_text.ingest)
-    for warning in report.warnings:
-        out.note(f"warning: {warning}")
+    findings.tell(out.note)
+    note_warnings(report, out)
 
 
 def describe_plan(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,6 +125,12 @@ def describe_report(report: "lamofc.Report", store: "Store") -> dict[str, Any]:
     ratio = report.raw_bytes / report.stored_bytes if report.stored_bytes else None
     speed = report.raw_bytes / report.seconds / 1e9 if report.seconds else 0.0
     return {**report.to_json(), "ratio": ratio, "gb_per_second": speed, "store": measure_store(store)}
+
+
+def note_warnings(report: "lamofc.Report", out: Output) -> None:
+    """Print the warnings of an ingest."""
+    for warning in report.warnings:
+        out.note(f"warning: {warning}")
 
 
 def measure_store(store: "Store") -> dict[str, Any]:

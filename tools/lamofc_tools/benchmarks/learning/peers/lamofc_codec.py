@@ -1,4 +1,4 @@
-"""This project's codecs, each feature by itself at one quality, as a store codes them without further options."""
+"""This project's codecs, each feature by itself at one quality, as a store codes features whose names say nothing."""
 
 from __future__ import annotations
 
