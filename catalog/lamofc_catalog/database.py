@@ -1,4 +1,4 @@
-"""The in-memory database of a catalog: one cursor a thread, safe across forks, with the log read on demand."""
+"""The in-memory database of a catalog: one cursor a thread, safe across forks, with log and headers read on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from lamofc_catalog.errors import BadQuery
-from lamofc_catalog.views import Contents, create_database, create_log, lock
+from lamofc_catalog.views import TABLES_ON_DEMAND, Contents, create_database, create_on_demand, lock
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,7 +30,7 @@ class Database:
 
     def _reset(self) -> None:
         self._connection: duckdb.DuckDBPyConnection | None = None
-        self._has_log = False
+        self._created = 0
         self._creation = threading.Lock()
         self._local = threading.local()
 
@@ -74,23 +74,28 @@ class Database:
         return relation
 
     def _sql(self, cursor: duckdb.DuckDBPyConnection, query: str, params: object) -> duckdb.DuckDBPyRelation:
+        """Bind a statement, and say so where it has no rows."""
+        relation = self._bound(cursor, query, params)
+        has_rows = relation is not None and _has_rows(cursor.extract_statements(query)[-1])
+        return relation if has_rows else cursor.sql("SELECT true AS done")
+
+    def _bound(self, cursor: duckdb.DuckDBPyConnection, query: str, params: object) -> duckdb.DuckDBPyRelation:
         """Bind a statement.
 
-        The views over the log lack their table at first, so DuckDB refuses to bind a query that reads them. The log is
-        then read and the query is bound again. No other query reads the log, whatever its text.
+        The views over tables on demand lack these at first, so DuckDB refuses to bind a query that reads them. One
+        table after the other is then created, until the query can be bound. No other query creates them, whatever its
+        text, but one that names a table which is nowhere.
         """
         import duckdb
 
-        had_log = self._has_log
-        try:
-            relation = cursor.sql(query, params=params)
-        except duckdb.CatalogException:
-            if had_log:
-                raise
-            self._read_log()
-            relation = cursor.sql(query, params=params)
-        has_rows = relation is not None and _has_rows(cursor.extract_statements(query)[-1])
-        return relation if has_rows else cursor.sql("SELECT true AS done")
+        while True:
+            created = self._created
+            try:
+                return cursor.sql(query, params=params)
+            except duckdb.CatalogException:
+                if created == len(TABLES_ON_DEMAND):
+                    raise
+            self._create_next(created)
 
     def statements(self, query: str) -> list[duckdb.Statement]:
         """Parse `query` and return its statements."""
@@ -115,12 +120,13 @@ class Database:
                 ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
         self._reset()
 
-    def _read_log(self) -> None:
+    def _create_next(self, created: int) -> None:
+        """Create the next table on demand, unless another thread has done so since `created` were there."""
         connection = self.connection
         with self._creation:
-            if not self._has_log:
-                create_log(connection, self._contents)
-                self._has_log = True
+            if self._created == created:
+                create_on_demand(connection, self._contents, TABLES_ON_DEMAND[created])
+                self._created += 1
 
 
 def _has_rows(statement: duckdb.Statement) -> bool:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 FILE_TABLES = ("samples", "records", "runs", "metrics", "skipped")
 """The tables whose rows files the views read."""
 
+TABLES_ON_DEMAND = ("commits", "configs")
+"""Tables that are read when a query first needs them: the log, and the headers of profiles. The view `commits` reads
+the first, the view `profiles` both."""
+
 LOCKED_MEMORY = "2GiB"
 """Memory that the queries of a locked database may use together; they spill nothing to disk."""
 LOCKED_SECONDS = 60.0
@@ -85,7 +89,7 @@ def create_database(contents: Contents) -> duckdb.DuckDBPyConnection:
     """Create an in-memory database with all views. It downloads nothing and reads no Python variable.
 
     The views `commits` and `profiles` exist, but the tables stored.commits and stored.configs do not: queries that read
-    these raise `duckdb.CatalogException` until `create_log` has been called.
+    these raise `duckdb.CatalogException` until `create_on_demand` has been called.
     """
     import duckdb
 
@@ -100,23 +104,22 @@ def create_database(contents: Contents) -> duckdb.DuckDBPyConnection:
     connection.execute("SET parquet_metadata_cache = true")
     connection.execute("CREATE SCHEMA stored")
     _create_table(connection, "profiles", contents.profiles)
-    _create_table(connection, "commits", COMMITS.empty_table())
-    _create_table(connection, "configs", CONFIGS.empty_table())
+    for table, schema in zip(TABLES_ON_DEMAND, (COMMITS, CONFIGS), strict=True):
+        _create_table(connection, table, schema.empty_table())
     for table in FILE_TABLES:
         _create_stored_view(connection, contents, table)
     for view in _IN_ORDER:
         connection.execute(_sql(view))
     _create_samples_view(connection, contents)
-    connection.execute("DROP TABLE stored.commits")
-    connection.execute("DROP TABLE stored.configs")
+    for table in TABLES_ON_DEMAND:
+        connection.execute(f"DROP TABLE stored.{table}")
     return connection
 
 
-def create_log(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:
-    """Create the tables stored.commits and stored.configs, which the views `commits` and `profiles` read."""
-    commits, configs = contents.commits(), contents.configs()
-    _create_table(connection, "commits", commits)
-    _create_table(connection, "configs", configs)
+def create_on_demand(connection: duckdb.DuckDBPyConnection, contents: Contents, table: str) -> None:
+    """Read and create one of the tables on demand."""
+    read = {"commits": contents.commits, "configs": contents.configs}
+    _create_table(connection, table, read[table]())
 
 
 def lock(connection: duckdb.DuckDBPyConnection, contents: Contents) -> None:

@@ -78,12 +78,23 @@ def targets_of(codec: str, options: Mapping[str, object]) -> tuple[str, ...]:
     return options_of(codec, options).targets(codec_class(codec).qualities)
 
 
-def recorded_options(codec: str, options: Mapping[str, object], features: Sequence[str] = ()) -> dict[str, object]:
-    """Return the part of a profile's config that these options determine, each key with its value."""
+def recorded_options(
+    codec: str,
+    options: Mapping[str, object],
+    features: Sequence[str] = (),
+    *,
+    config: Mapping[str, object] | None = None,
+) -> dict[str, object]:
+    """Return the part of a profile's config that these options determine, each key with its value.
+
+    With the `config` of a profile that is to be compared, keys are left out that are younger than the profile.
+    """
     options_class = codec_class(codec).options
     compared, keys = options_class.compared(options, features), options_class.config_keys
-    config = options_of(codec, compared, features).to_json()
-    return {key: config.get(key) for option in compared for key in keys.get(option, (option,))}
+    stored = options_of(codec, compared, features).to_json()
+    recorded = {key: stored.get(key) for option in compared for key in keys.get(option, (option,))}
+    younger = set() if config is None else set(options_class.later_keys) - set(config)
+    return {key: value for key, value in recorded.items() if key not in younger}
 
 
 def encode(

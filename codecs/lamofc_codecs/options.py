@@ -37,6 +37,8 @@ class Options:
 
     config_keys: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Keys of a profile's config that an option determines, for options that are not stored under their own name."""
+    later_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of options that earlier versions did not know: a profile without one may have been fitted with any value."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as a profile's config holds them."""

@@ -23,7 +23,8 @@ class Quality:
     snr_db: float | None = None
     """Variance about the channel means over the mean squared error, both over the bulk entries, in decibels.
 
-    The error may be up to 3 % (0.13 dB) larger than this says."""
+    The error may be up to 3 % (0.13 dB) larger than this says. Where a profile weighs directions of errors unlike, both
+    are weighted; the figures of records never are."""
     mse: float | None = None
     """Mean squared error over all elements, in the source's own units squared; up to 3 % more is accepted."""
     bpfp: float | None = None

@@ -8,18 +8,20 @@ import pytest
 
 from lamofc_catalog import BadQuery, Catalog, translated
 
+CONFIGS = pa.table({"profile": ["p"], "config": ["{}"]})
 COMMITS = pa.table({"n": [0, 1], "verb": ["create", "ingest"], "profiles": [[], ["p"]]})
 PROFILES = pa.table({"profile": ["p", "q"], "bytes": [9, 8]})
 
 
 class Log:
-    """The log of a store, which counts how often it is read."""
+    """The log of a store, or the headers of its profiles, which counts how often it is read."""
 
-    reads = 0
+    def __init__(self, rows: pa.Table = COMMITS) -> None:
+        self.rows, self.reads = rows, 0
 
     def __call__(self) -> pa.Table:
         self.reads += 1
-        return COMMITS
+        return self.rows
 
 
 @pytest.fixture
@@ -28,9 +30,14 @@ def log() -> Log:
 
 
 @pytest.fixture
-def catalog(open_catalog: Callable[..., Catalog], log: Log) -> Catalog:
+def headers() -> Log:
+    return Log(CONFIGS)
+
+
+@pytest.fixture
+def catalog(open_catalog: Callable[..., Catalog], log: Log, headers: Log) -> Catalog:
     columns = pa.schema([("note", pa.string())])
-    return open_catalog({}, commits=log, profiles=PROFILES, columns=columns)
+    return open_catalog({}, commits=log, configs=headers, profiles=PROFILES, columns=columns)
 
 
 @pytest.mark.parametrize(
@@ -44,10 +51,10 @@ def catalog(open_catalog: Callable[..., Catalog], log: Log) -> Catalog:
         "SELECT column_name FROM information_schema.columns WHERE table_name = 'commits'",
     ],
 )
-def test_other_queries_do_not_read_it(catalog: Catalog, log: Log, query: str) -> None:
+def test_other_queries_do_not_read_it(catalog: Catalog, log: Log, headers: Log, query: str) -> None:
     for opened in (catalog, catalog.locked()):
         opened.sql(query).fetchall()
-    assert log.reads == 0
+    assert log.reads == headers.reads == 0
 
 
 @pytest.mark.parametrize(
@@ -64,10 +71,22 @@ def test_other_queries_do_not_read_it(catalog: Catalog, log: Log, query: str) ->
         "SELECT count(a.n) FROM commits AS a JOIN commits AS b USING (n)",
     ],
 )
-def test_a_query_that_reads_it_finds_it(catalog: Catalog, log: Log, query: str) -> None:
+def test_a_query_that_reads_it_finds_it(catalog: Catalog, log: Log, headers: Log, query: str) -> None:
     for opened in (catalog, catalog.locked(), catalog):
         assert opened.sql(query).fetchall() == [(2,)]
-    assert log.reads == 1
+    assert log.reads == 1 and headers.reads == 0
+
+
+@pytest.mark.parametrize("before", [[], ["FROM commits"]])
+def test_a_query_of_profiles_reads_log_and_headers_once(
+    catalog: Catalog, log: Log, headers: Log, before: list[str]
+) -> None:
+    for query in before:
+        catalog.sql(query).fetchall()
+    for opened in (catalog, catalog.locked(), catalog):
+        found = opened.sql("SELECT p.profile, p.config FROM profiles AS p JOIN commits AS c ON p.commit = c.n")
+        assert found.fetchall() == [("p", "{}")]
+    assert log.reads == headers.reads == 1
 
 
 def test_parameters_and_predicates_read_it(catalog: Catalog) -> None:

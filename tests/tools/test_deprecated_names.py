@@ -4,6 +4,7 @@ import importlib
 import runpy
 import sys
 import warnings
+from typing import Any
 
 import pytest
 
@@ -13,15 +14,16 @@ pytest.importorskip("transformers")
 from lamofc_tools import comparison, models
 
 
-@pytest.mark.parametrize("former", models.FORMER_NAMES)
-def test_a_former_name_warns_and_gives_the_same(former: str) -> None:
-    name = models.FORMER_NAMES[former]
-    assert name in models.__all__ and former not in models.__all__
-    with pytest.warns(
-        DeprecationWarning, match=rf"lamofc_tools\.models\.{former} is removed in .* use {name}$"
-    ) as told:
-        found = getattr(models, former)
-    assert found is getattr(models, name)
+@pytest.mark.parametrize(
+    ("module", "former"), [(module, former) for module in (models, comparison) for former in module.FORMER_NAMES]
+)
+def test_a_former_name_warns_and_gives_the_same(module: Any, former: str) -> None:
+    name = module.FORMER_NAMES[former]
+    assert name in module.__all__ and former not in module.__all__
+    wanted = rf"{module.__name__}.{former} is removed in .* use {name}$"
+    with pytest.warns(DeprecationWarning, match=wanted) as told:
+        found = getattr(module, former)
+    assert found is getattr(module, name)
     assert told[0].filename == __file__
 
 

@@ -178,7 +178,7 @@ def existing_profile(
     from lamofc_codecs import recorded_options
 
     profile = profiles[identity]
-    recorded = recorded_options(options.codec, options.codec_options, features)
+    recorded = recorded_options(options.codec, options.codec_options, features, config=profile.config)
     unlike = {name for name, value in recorded.items() if profile.config.get(name) != value}
     if unlike:
         option = min(unlike)

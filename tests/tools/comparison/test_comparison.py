@@ -15,7 +15,7 @@ from lamofc_codecs.published.truncation import TRUNCATION
 from lamofc_codecs.testing.samples import drawn_weights, picture
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.comparison import PEERS, Choice, Split, list_points, measure, measure_reference, split_source
+from lamofc_tools.comparison import PEERS, Choice, SampleSplit, list_points, measure, measure_reference, split_source
 from lamofc_tools.comparison.paper_tables import paper_table, paper_tables
 
 Lamofc: TypeAlias = Callable[..., Any]
@@ -31,8 +31,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def split() -> Split:
-    made = Split("tokens", [picture(9, 9, 32, seed) for seed in range(8)])
+def split() -> SampleSplit:
+    made = SampleSplit("tokens", [picture(9, 9, 32, seed) for seed in range(8)])
     made.test = [picture(9, 9, 32, seed) for seed in range(20, 24)]
     made.samples = [f"s{number}" for number in range(4)]
     return made
@@ -47,7 +47,7 @@ def test_samples_that_are_measured_are_not_fitted_on(source: Path) -> None:
     assert [(split.feature, len(split.train), len(split.test)) for split in few] == [("b", 2, 1)]
 
 
-def test_figures_are_those_of_records_and_tensors(split: Split) -> None:
+def test_figures_are_those_of_records_and_tensors(split: SampleSplit) -> None:
     point = list_points(["klt:means=0"], ["snr_db=12"], [])[0]
     found = measure(point, split)
     profile = fit("klt", split.train, Quality(snr_db=12), means=0)
@@ -68,14 +68,14 @@ def test_figures_are_those_of_records_and_tensors(split: Split) -> None:
     assert found.b_max_mbps == pytest.approx(saved / taken / 1e6)
 
 
-def test_a_reference_is_set_beside_at_the_same_error(split: Split) -> None:
+def test_a_reference_is_set_beside_at_the_same_error(split: SampleSplit) -> None:
     found = measure(list_points(["uniform"], ["snr_db=10"], [])[0], split)
     same = measure_reference(list_points(["uniform"], [], [])[0], found, split)
     assert same.of_reference == pytest.approx(1.0, abs=0.02)
     better = measure_reference(list_points(["klt"], [], [])[0], found, split)
     assert better.of_reference is not None
     assert better.of_reference < 0.8
-    exact = Split("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
+    exact = SampleSplit("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
     assert (
         measure_reference(
             list_points(["klt"], [], [])[0], measure(list_points(["raw"], [], [])[0], exact), exact
@@ -84,7 +84,7 @@ def test_a_reference_is_set_beside_at_the_same_error(split: Split) -> None:
     )
 
 
-def test_what_frames_a_record_is_told(split: Split) -> None:
+def test_what_frames_a_record_is_told(split: SampleSplit) -> None:
     pytest.importorskip("imageio_ffmpeg")
     plain, video = (
         measure(list_points([codec], ["snr_db=10", "qp=22"], [])[0], split) for codec in ("uniform", "hevc")
@@ -95,8 +95,8 @@ def test_what_frames_a_record_is_told(split: Split) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resident sets are read from /proc")
-def test_memory_is_that_of_a_fresh_process(split: Split) -> None:
-    large = Split("tokens", split.train, [torch.cat(split.train * 200)], ["s0"])
+def test_memory_is_that_of_a_fresh_process(split: SampleSplit) -> None:
+    large = SampleSplit("tokens", split.train, [torch.cat(split.train * 200)], ["s0"])
     found = measure(list_points(["uniform"], ["snr_db=12"], [])[0], large, memory=True)
     assert found.decode_bytes is not None
     assert found.encode_bytes is not None
@@ -104,13 +104,13 @@ def test_memory_is_that_of_a_fresh_process(split: Split) -> None:
     assert measure(list_points([], [], ["float16"])[0], split, memory=True).decode_bytes is None
 
 
-def test_half_precision_counts_double_in_ebpfp(split: Split) -> None:
-    half = Split("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
+def test_half_precision_counts_double_in_ebpfp(split: SampleSplit) -> None:
+    half = SampleSplit("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
     found = measure(list_points(["uniform"], ["snr_db=12"], [])[0], half)
     assert found.ebpfp == pytest.approx(2 * found.bpfp)
 
 
-def test_what_levels_lose_and_what_the_network_loses_are_told_apart(split: Split, tmp_path: Path) -> None:
+def test_what_levels_lose_and_what_the_network_loses_are_told_apart(split: SampleSplit, tmp_path: Path) -> None:
     drawn_weights(Sizes("hyperprior", 8, 12)).save(tmp_path / "w.safetensors")
     found = measure(list_points([f"hyperprior:weights={tmp_path}/w.safetensors"], [], [])[0], split)
     alone = measure(list_points(["lloydmax"], [], [])[0], split)
@@ -119,7 +119,7 @@ def test_what_levels_lose_and_what_the_network_loses_are_told_apart(split: Split
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_each_peer_gives_back_what_it_promises(peer: str, split: Split) -> None:
+def test_each_peer_gives_back_what_it_promises(peer: str, split: SampleSplit) -> None:
     packages = {"zstd": "zstandard", "zfp": "zfpy", "sz3": "pysz", "pq": "faiss", "pcodec": "pcodec"}
     if peer in packages:
         pytest.importorskip(packages[peer])

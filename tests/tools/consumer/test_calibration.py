@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from lamofc_tools.consumer import ModelMetric, Split, cut_passages, measure_metric
-from lamofc_tools.consumer.calibration import Calibration
+from lamofc_tools.consumer.calibration import MetricCalibration
 from lamofc_tools.models import LoadedModel, ModelInput
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 
 
-def calibration(opened: LoadedModel, texts: Sequence[ModelInput]) -> Calibration:
+def calibration(opened: LoadedModel, texts: Sequence[ModelInput]) -> MetricCalibration:
     passages, split = cut_passages(opened, texts, 12, 8), Split(opened, 1)
     known = [(split.features(ids[None, :12])[0], ids[None]) for ids in passages.ids.values()]
-    return Calibration(split, known, known)
+    return MetricCalibration(split, known, known)
 
 
 def traces(metric: ModelMetric) -> dict[str, float]:

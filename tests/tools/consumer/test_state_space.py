@@ -32,8 +32,11 @@ def test_answers_to_original_states_are_those_of_one_pass(mamba: LoadedModel, te
     with torch.no_grad():
         hidden = split.run(ids, passages.prefix, split.features(ids[:, : passages.prefix]))
         torch.testing.assert_close(split.logits(hidden[0]), mamba.model(input_ids=ids[:1]).logits[0])
-    with pytest.raises(BadArgument, match=r"block 3 of .*mamba, its last one"):
+    with pytest.raises(BadArgument, match=r"block 3 of .*mamba, whose last one is 3") as caught:
         StateSpaceSplit(mamba, 3)
+    assert caught.value.cure == "give a block from 0 to 2, which a later one reads"
+    with pytest.raises(BadArgument, match="after block -1"):
+        StateSpaceSplit(mamba, -1)
 
 
 def test_answers_diverge_as_foretold_and_less_by_shaped_noise(mamba: LoadedModel, texts: list[ModelInput]) -> None:

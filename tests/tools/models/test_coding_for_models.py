@@ -1,12 +1,14 @@
 """`lamofc fit`, `ingest` and `extract` for a model: from texts or features to profiles that weigh and turn."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import lamofc_store
 from lamofc_codecs import Profile
@@ -36,6 +38,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return tiny_models.language(tmp_path_factory.mktemp("model") / "llama", "llama")
 
 
+def fine_tuned(model: str, folder: Path) -> str:
+    """Another model in a folder of the same name."""
+    tuned = Path(shutil.copytree(model, folder / Path(model).name))
+    weights = load_file(tuned / "model.safetensors")
+    weights["model.norm.weight"] *= 1.5
+    save_file(weights, tuned / "model.safetensors", {"format": "pt"})
+    return str(tuned)
+
+
 @pytest.fixture(scope="module")
 def files(model: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features after block 1 of 16 texts, in files."""
@@ -55,12 +66,13 @@ def test_an_extraction_codes_for_the_rest_of_the_model(lamofc: Lamofc, model: st
     with lamofc_store.open(str(place)) as store:
         ((profile, quality),) = store.sql("SELECT profile, quality FROM profiles").fetchall()
         config = store.profiles[profile].config
-        assert store.sql("SELECT config->>'consumer' FROM profiles").fetchall() == [("llama@1",)]
+        named = store.sql("SELECT config->>'consumer', config->>'consumer_digest' FROM profiles").fetchall()
         assert store["t3", "layer.0.k_cache"].shape == (1, 2, 39, 8)
     assert [name for name, _ in config["parts"]] == FEATURES and quality == "kl=0.05"
     assert config["consumer"] == "llama@1" and config["weight_nats"] == 0.5
     assert [bool(turned) for turned in config["rotary"]] == [name[-7:] == "k_cache" for name in FEATURES]
     metric = ModelMetric.load(kept)
+    assert named == [("llama@1", metric.consumer_digest)]
     assert metric.consumer == "llama@1" and sorted(metric.rotary) == CACHES[::2] and metric.tokens == 8 * 28
     long_texts(tmp_path / "a.jsonl", 14)
     again = lamofc(*command)
@@ -116,6 +128,13 @@ def test_features_are_fitted_and_stored_for_a_model(lamofc: Lamofc, model: str, 
     ran = lamofc(*command, "--json")
     assert ran.document["records"] == 16 * 5 and ran.err == ""
     assert lamofc("ingest", files, place, "--for-model", f"{model}@1", "--kl", 0.02, "--json").document["already"] == 80
+    tuned = fine_tuned(model, tmp_path / "tuned")
+    for words, said, cure in (
+        (("--metric", metric), "metric of llama@1 that was measured on other weights", "another as --metric"),
+        ((), "consumer_digest='", "into another store"),
+    ):
+        ran = lamofc("ingest", files, place, "--for-model", f"{tuned}@1", "--kl", 0.02, *words)
+        assert ran.code == 2 and said in ran.err and cure in ran.err, ran.err
     ran = lamofc(
         "fit", files, "-o", tmp_path / "r", "--for-model", metric, "--feature", "*cache", "--group", "*.k*", "--snr", 9
     )

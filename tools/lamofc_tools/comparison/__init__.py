@@ -10,7 +10,8 @@ from lamofc_tools.comparison.measurement import PROFILE_SAMPLES, Measurement, me
 from lamofc_tools.comparison.operating_points import Point, list_points
 from lamofc_tools.comparison.paper_tables import paper_table
 from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory
-from lamofc_tools.comparison.splits import Choice, Split, held_out_values, split_source
+from lamofc_tools.comparison.splits import Choice, SampleSplit, held_out_values, split_source
+from lamofc_tools.deprecated_names import former_names
 
 __all__ = [
     "PEERS",
@@ -18,7 +19,7 @@ __all__ = [
     "Choice",
     "Measurement",
     "Point",
-    "Split",
+    "SampleSplit",
     "Zfp",
     "Zstd",
     "coding_memory",
@@ -31,3 +32,10 @@ __all__ = [
     "paper_table",
     "split_source",
 ]
+
+FORMER_NAMES = {"Split": "SampleSplit"}
+__getattr__ = former_names(__name__, FORMER_NAMES)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,12 +10,12 @@ import lamofc_store as lamofc
 from lamofc_tools.comparison.measurement import Measurement, measure, measure_reference
 from lamofc_tools.comparison.operating_points import Point
 from lamofc_tools.comparison.run_log import find_run, log_run
-from lamofc_tools.comparison.splits import Split
+from lamofc_tools.comparison.splits import SampleSplit
 from lamofc_tools.machine import machine
 
 
 def compare(  # noqa: PLR0913 - one verb; the options are keywords
-    splits: Sequence[Split],
+    splits: Sequence[SampleSplit],
     points: Sequence[Point],
     *,
     source: str,

@@ -18,7 +18,7 @@ from lamofc_tools.comparison.bulk_snr import Floats, bulk_noise, bulk_signal, fi
 from lamofc_tools.comparison.coder import CodecCoder, Coder
 from lamofc_tools.comparison.operating_points import Point
 from lamofc_tools.comparison.peak_memory import coding_memory
-from lamofc_tools.comparison.splits import Split
+from lamofc_tools.comparison.splits import SampleSplit
 
 PROFILE_SAMPLES = 10_000
 """Samples over which the bytes of learned parameters are spread."""
@@ -90,7 +90,7 @@ class Measurement:
         return asdict(self)
 
 
-def measure(point: Point, split: Split, *, memory: bool = False) -> Measurement:
+def measure(point: Point, split: SampleSplit, *, memory: bool = False) -> Measurement:
     """Fit, then encode and decode each sample. Memory is measured in a process of its own, for our codecs only."""
     started = time.perf_counter()
     coder = point.make(split.feature, split.train)
@@ -106,7 +106,7 @@ def measure(point: Point, split: Split, *, memory: bool = False) -> Measurement:
     return replace(measurement, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
 
 
-def measure_reference(reference: Point, measurement: Measurement, split: Split) -> Measurement:
+def measure_reference(reference: Point, measurement: Measurement, split: SampleSplit) -> Measurement:
     """Add the ratio of the reference's bits to those of a measurement, both at the same squared error."""
     if not measurement.mse:
         return measurement
@@ -142,7 +142,7 @@ def _squared_error(x: Floats, y: Floats) -> float:
 
 
 def _summary(
-    point: Point, split: Split, coder: Coder, each: Sequence[SampleFigures], fit_seconds: float
+    point: Point, split: SampleSplit, coder: Coder, each: Sequence[SampleFigures], fit_seconds: float
 ) -> Measurement:
     elements = sum(sample.elements for sample in each)
     coding_seconds = sum(sample.encode_seconds + sample.decode_seconds for sample in each)

@@ -16,7 +16,7 @@ _TEST_STRIDE = 4
 
 
 @dataclass
-class Split:
+class SampleSplit:
     """Samples of one feature, tokens x channels."""
 
     feature: str
@@ -39,18 +39,18 @@ class Choice:
     test_samples: int = 40
 
 
-def split_source(path: str, choice: Choice) -> list[Split]:
+def split_source(path: str, choice: Choice) -> list[SampleSplit]:
     """Split each feature of a source; no more samples are held in memory than are used."""
     source = lamofc.sources.open(path, choice.format, features=choice.features)
     held_out = held_out_values(source, choice.held_out_by) if choice.held_out_by else None
-    splits: dict[str, Split] = {}
+    splits: dict[str, SampleSplit] = {}
     for number, sample in enumerate(source):
         if held_out is None:
             is_test = number % _TEST_STRIDE == _TEST_STRIDE - 1
         else:
             is_test = str(sample.attributes[str(choice.held_out_by)]) in held_out
         for name, tensor in sample.features.items():
-            split = splits.setdefault(name, Split(name))
+            split = splits.setdefault(name, SampleSplit(name))
             limit, tensors = (choice.test_samples, split.test) if is_test else (choice.fit_samples, split.train)
             if len(tensors) >= limit:
                 continue
@@ -68,7 +68,7 @@ def split_source(path: str, choice: Choice) -> list[Split]:
     return list(splits.values())
 
 
-def _is_full(split: Split, choice: Choice) -> bool:
+def _is_full(split: SampleSplit, choice: Choice) -> bool:
     return len(split.test) >= choice.test_samples and len(split.train) >= choice.fit_samples
 
 

@@ -32,13 +32,14 @@ from lamofc_tools.consumer.decoder import (
     cut_passages,
     feature_channels,
     find_rotary,
+    key_rotations,
     token_ids,
     usual_passages,
 )
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
-from lamofc_tools.consumer.reader import USUAL_KL, Consumer
+from lamofc_tools.consumer.reader import USUAL_KL, Consumer, Rotations
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [
@@ -59,12 +60,14 @@ __all__ = [
     "Passages",
     "Question",
     "QuestionTally",
+    "Rotations",
     "Split",
     "StateSpaceSplit",
     "closed_form_metric",
     "cut_passages",
     "feature_channels",
     "find_rotary",
+    "key_rotations",
     "measure_consumer",
     "measure_metric",
     "measure_metric_of_features",

@@ -34,7 +34,7 @@ _STRIDE = 4
 
 
 @dataclass(frozen=True)
-class Calibration:
+class MetricCalibration:
     """Texts to learn a codec from, and texts held out: features of a prefix, and token ids of it and what follows."""
 
     split: Split

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer.decoder import Passages, Split, find_rotary
+from lamofc_tools.consumer.decoder import Passages, Split, key_rotations
 from lamofc_tools.consumer.fisher import answer_gradients
 from lamofc_tools.consumer.gradients import generators_for, key_squares, value_squares
 from lamofc_tools.consumer.metric import ModelMetric
@@ -43,7 +43,8 @@ def closed_form_metric(
             f"{loaded.name} is a {loaded.config.model_type}: closed forms are of {', '.join(MODEL_TYPES)}",
             "measure its metric by gradients, with measure_metric",
         )
-    split, rotary, prefix = Split(loaded, block), find_rotary(loaded), passages.prefix
+    split, prefix = Split(loaded, block), passages.prefix
+    rotary = key_rotations(loaded, block + 1)
     before, after = _squares_at_the_end(split, passages, seed, batch, draws)
     root = _root(after * (prefix / (passages.length - prefix)))
     sums: dict[str, Tensor] = {}
@@ -63,7 +64,8 @@ def closed_form_metric(
     means = {name: (total / len(passages.ids)).float() for name, total in sums.items()}
     means[loaded.output_name(block)] = before.float().cpu()
     texts = len(passages.ids)
-    return ModelMetric(split.consumer, means, (prefix - 1) * texts, 2 * prefix * texts)
+    tokens, positions = (prefix - 1) * texts, 2 * prefix * texts
+    return ModelMetric(split.consumer, means, tokens, positions, consumer_digest=loaded.digest)
 
 
 def _squares_at_the_end(split: Split, passages: Passages, seed: int, batch: int, draws: int) -> tuple[Tensor, Tensor]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from torch import Tensor
 
+from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer.calibration import Calibration
-from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, find_rotary
-from lamofc_tools.consumer.gradients import generators_for
+from lamofc_tools.consumer.calibration import MetricCalibration
+from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, Passages, Split, key_rotations
+from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import Features, LoadedModel
 
@@ -33,6 +33,7 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     draws: int = 2,
     sink_ratio: float | None = None,
     calibrated: bool = True,
+    rotary: Mapping[str, Rotary | None] | None = None,
 ) -> ModelMetric:
     """Return the metric of the rest of a model after `block`, counted from zero, over the tokens of some prefixes.
 
@@ -44,14 +45,14 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     have. The first token of each text is left out, since others attend to it whatever it is; so are, with `sink_ratio`,
     tokens whose feature after the block is longer than that many times the median token's. Memory is that of one batch
     and of the features of all texts; the result does not depend on the batch, but for the rounding of what a
-    calibration codes.
+    calibration codes. `rotary` holds the rotations of keys that are known, None for keys without; others are found.
     """
-    fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
+    estimate = _Estimate(Split(loaded, block), draws, sink_ratio, rotary)
     for names in passages.batches(batch):
         ids = passages.batch(names)
-        samples = fisher.split.features(ids[:, : passages.prefix])
-        fisher.add(samples, ids, generators_for(names, seed))
-    return fisher.metric(calibrated=calibrated)
+        samples = estimate.split.features(ids[:, : passages.prefix])
+        estimate.add(samples, ids, generators_for(names, seed))
+    return estimate.metric(calibrated=calibrated)
 
 
 @torch.enable_grad()
@@ -65,6 +66,7 @@ def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
     seed: int = 0,
     draws: int = 2,
     sink_ratio: float | None = None,
+    rotary: Mapping[str, Rotary | None] | None = None,
 ) -> ModelMetric:
     """Return the same metric from features at the split, each sample with its id, of texts that need not be there.
 
@@ -72,17 +74,17 @@ def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
     drawing. Samples without caches, of which the hidden state alone is known, are not continued: only answers to
     the prefix count, and only the hidden state has a matrix.
     """
-    fisher = _Fisher(Split(loaded, block), draws, sink_ratio)
+    estimate = _Estimate(Split(loaded, block), draws, sink_ratio, rotary)
     for name, features in samples:
-        sample, generator = fisher.split.prefix_of(features, prefix), generators_for([name], seed)[0]
+        sample, generator = estimate.split.prefix_of(features, prefix), generators_for([name], seed)[0]
         tokens = sample[loaded.output_name(block)].shape[1]
         if tokens < 2:
             continue
         ids = torch.zeros(1, tokens, dtype=torch.int64, device=loaded.device)
         if len(sample) > 1:
-            ids = torch.cat([ids, fisher.split.generate(sample, continuation, generator)], 1)
-        fisher.add([sample], ids, [generator])
-    return fisher.metric()
+            ids = torch.cat([ids, estimate.split.generate(sample, continuation, generator)], 1)
+        estimate.add([sample], ids, [generator])
+    return estimate.metric()
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,16 @@ class _Text:
         return {name: value.detach() for name, value in self.features.items()}, self.ids
 
 
-class _Fisher:
-    """Sums of squared gradients over the tokens of prefixes."""
+class _Estimate:
+    """The texts that a metric is estimated from: those that it learns, and those that are held out to calibrate it."""
 
-    def __init__(self, split: Split, draws: int, sink_ratio: float | None) -> None:
+    def __init__(
+        self, split: Split, draws: int, sink_ratio: float | None, known: Mapping[str, Rotary | None] | None
+    ) -> None:
         self.split, self._draws, self._sink_ratio = split, draws, sink_ratio
-        self._rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
-        self._sums: dict[str, Tensor] = {}
+        rotations = key_rotations(split.loaded, split.block + 1, known)
+        self._rotary = {name: rotary for name, rotary in rotations.items() if rotary is not None}
+        self._sums = SquareSums()
         self._learned: list[_Text] = []
         self._held_out: list[_Text] = []
         self._seen = 0
@@ -129,28 +134,20 @@ class _Fisher:
         """Add the squares of the gradients of some texts of one length."""
         if not texts:
             return
-        samples, ids = [text.features for text in texts], torch.cat([text.ids for text in texts])
-        generators = [text.generator for text in texts]
-        outputs = [sample[self.split.loaded.output_name(self.split.block)] for sample in samples]
-        kept = [_kept_tokens(output[0], self._sink_ratio) for output in outputs]
-        prefix = outputs[0].shape[1]
+        ids, generators = torch.cat([text.ids for text in texts]), [text.generator for text in texts]
+        features = {name: torch.cat([text.features[name] for text in texts]) for name in texts[0].features}
+        output = features[self.split.output]
+        kept, prefix = torch.stack([_kept_tokens(row, self._sink_ratio) for row in output]), output.shape[1]
         self._learned += texts
-        self._texts += len(samples)
-        self._tokens += sum(int(mask.sum()) for mask in kept)
-        self._answers += (1 + (ids.shape[1] > prefix)) * prefix * len(samples)
-        for gradients in _gradients(self.split, ids, prefix, samples, (generators, self._draws)):
-            for by_feature, mask in zip(gradients, kept, strict=True):
-                for name, rows in self._by_token(by_feature).items():
-                    self._sums[name] = self._sums.get(name, 0) + rows[mask].T @ rows[mask]
+        self._texts += len(texts)
+        self._tokens += int(kept.sum())
+        self._answers += (1 + (ids.shape[1] > prefix)) * prefix * len(texts)
 
-    def _by_token(self, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return gradients as tokens x channels, those of keys for keys without their rotation."""
-        patterns = self.split.patterns
-        rows = {name: rearrange(value, patterns[name]).double().cpu() for name, value in gradients.items()}
-        return {
-            name: self._rotary[name].turned(value, back=True) if name in self._rotary else value
-            for name, value in rows.items()
-        }
+        def counted(name: str, rows: Tensor) -> Tensor:
+            by_text = rows.double().cpu().reshape(*kept.shape, -1)
+            return (self._rotary[name].turned(by_text, back=True) if name in self._rotary else by_text)[kept]
+
+        self._sums.add(read_texts(self.split, features, ids, generators, self._draws, counted))
 
     def _can_calibrate(self) -> bool:
         """Whether enough texts were held out, and all texts have the same features."""
@@ -172,13 +169,14 @@ class _Fisher:
             raise BadArgument(
                 f"sink_ratio={self._sink_ratio} leaves no token of {self._texts} texts", "give a larger one"
             )
-        means = {name: (total / (self._tokens * self._draws)).float() for name, total in self._sums.items()}
+        means = self._sums.means(self._tokens)
         rotary = {name: turn for name, turn in self._rotary.items() if name in means}
-        metric = ModelMetric(self.split.consumer, means, self._tokens, self._answers, rotary)
+        about = self._tokens, self._answers, rotary, self.split.loaded.digest
+        metric = ModelMetric(self.split.consumer, means, *about)
         if not calibrating:
             return metric
         learned, held_out = ([text.pair for text in texts] for texts in (self._learned, calibrating))
-        return Calibration(self.split, learned, held_out).calibrated(metric)
+        return MetricCalibration(self.split, learned, held_out).calibrated(metric)
 
 
 def _is_held_out(number: int) -> bool:
@@ -196,26 +194,29 @@ def _kept_tokens(output: Tensor, sink_ratio: float | None) -> Tensor:
     return kept
 
 
-def _gradients(
+def read_texts(
     split: Split,
+    features: Mapping[str, Tensor],
     ids: Tensor,
-    prefix: int,
-    samples: Sequence[Mapping[str, Tensor]],
-    labels: tuple[Sequence[torch.Generator], int],
-) -> Iterator[list[dict[str, Tensor]]]:
-    """Yield for each draw of labels the gradient of each sample's log-likelihood by each of its features."""
-    generators, draws = labels
-    leaves = [{name: value.requires_grad_() for name, value in sample.items()} for sample in samples]
-    hidden = split.run(ids, prefix, leaves)
-    by_row = [answer_gradients(split, row, draw, draws) for row, draw in zip(hidden.detach(), generators, strict=True)]
-    wanted = [value for sample in leaves for value in sample.values()]
-    balance = balance_of(hidden, prefix)
-    for by_hidden in zip(*by_row, strict=True):
-        found = iter(torch.autograd.grad(hidden, wanted, torch.stack(by_hidden) * balance, retain_graph=True))
-        yield [{name: next(found) for name in sample} for sample in leaves]
+    generators: Sequence[torch.Generator],
+    draws: int,
+    counted: Callable[[str, Tensor], Tensor] | None = None,
+) -> Reading:
+    """Run the rest of a model on batched features of the prefixes of texts, and draw labels of its answers.
+
+    `ids` are those of prefixes and continuations, which count together as much as each other; `counted` makes of a
+    feature's gradient the rows that count.
+    """
+    leaves = {name: value.requires_grad_() for name, value in features.items()}
+    prefix = features[split.output].shape[1]
+    hidden = split.run(ids, prefix, [leaves])
+    balance = _balance_of(hidden, prefix)
+    by_row = [answer_gradients(split, row, own, draws) for row, own in zip(hidden.detach(), generators, strict=True)]
+    drawn = [torch.stack(rows) * balance for rows in zip(*by_row, strict=True)]
+    return Reading(leaves, hidden, drawn, split.patterns, counted)
 
 
-def balance_of(hidden: Tensor, prefix: int) -> Tensor:
+def _balance_of(hidden: Tensor, prefix: int) -> Tensor:
     """Return factors of tokens, tokens x 1, by which continuations count together as much as prefixes."""
     balance = torch.ones(hidden.shape[1], 1, device=hidden.device, dtype=hidden.dtype)
     balance[prefix:] = (prefix / max(1, hidden.shape[1] - prefix)) ** 0.5

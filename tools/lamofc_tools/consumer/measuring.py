@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.consumer.decoder import CONTINUATION, PREFIX, cut_passages
 from lamofc_tools.consumer.fisher import measure_metric
-from lamofc_tools.consumer.gradients import Measurement
+from lamofc_tools.consumer.gradients import MeasuredMatrices
 from lamofc_tools.consumer.media import measure_diffusion, measure_encoder, measure_speech
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.consumer.state_space import measure_state_space
@@ -51,8 +51,14 @@ def measure_consumer(  # noqa: PLR0913 - options are keywords
     return measure_metric(model, passages, block, seed=seed, draws=draws)
 
 
-def _metric(measured: Measurement) -> ModelMetric:
-    return ModelMetric(measured.consumer, measured.matrices, measured.tokens, measured.positions)
+def _metric(measured: MeasuredMatrices) -> ModelMetric:
+    return ModelMetric(
+        measured.consumer,
+        measured.matrices,
+        measured.tokens,
+        measured.positions,
+        consumer_digest=measured.consumer_digest,
+    )
 
 
 def _some(items: Sequence[ModelInput]) -> Sequence[ModelInput]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lamofc_store.errors import BadArgument, SourceError
 FLOOR = 0.02
 """Share of a matrix's mean diagonal that is added to its diagonal, so that no direction counts nothing."""
 _KEY = "model_metric"
+_AND = " + "
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,8 @@ class ModelMetric:
     """Answers that these tokens had a part in, as many to prefixes as to continuations; 0 if none has a likelihood."""
     rotary: Mapping[str, Rotary] = field(default_factory=dict)
     """Rotation of the keys that are rotated, by feature."""
+    consumer_digest: str | None = None
+    """Digest of the consumer's weights, several joined like their names; None in files that know none."""
 
     def __add__(self, other: ModelMetric) -> ModelMetric:
         """Pool two metrics over all of their tokens; a consumer does not see a feature that it has no matrix for."""
@@ -67,13 +70,14 @@ class ModelMetric:
         names = list(dict.fromkeys([*self.matrices, *other.matrices]))
         parts = [(metric.tokens / tokens, metric.matrices) for metric in (self, other)]
         pooled = {name: sum(share * kept[name].double() for share, kept in parts if name in kept) for name in names}
-        consumers = dict.fromkeys([*self.consumer.split(" + "), *other.consumer.split(" + ")])
+        consumer, digest = pooled_names([(one.consumer, one.consumer_digest) for one in (self, other)])
         return ModelMetric(
-            " + ".join(consumers),
+            consumer,
             {name: torch.as_tensor(matrix).float() for name, matrix in pooled.items()},
             tokens,
             self.positions + other.positions,
             {**self.rotary, **other.rotary},
+            digest,
         )
 
     def scaled(self, factor: float, features: Collection[str]) -> ModelMetric:
@@ -84,7 +88,7 @@ class ModelMetric:
     @property
     def digest(self) -> str:
         """A digest of everything in the metric, which differs between metrics."""
-        digest = hashlib.sha256(f"{self.consumer} {self.tokens} {self.positions}".encode())
+        digest = hashlib.sha256(f"{self.consumer} {self.consumer_digest} {self.tokens} {self.positions}".encode())
         for name in sorted(self.matrices):
             digest.update(name.encode())
             digest.update(self.matrices[name].contiguous().numpy().tobytes())
@@ -122,6 +126,7 @@ class ModelMetric:
         """Write the metric to one file of safetensors."""
         rotary = {name: rotation.to_json() for name, rotation in self.rotary.items()}
         about = {"consumer": self.consumer, "tokens": self.tokens, "positions": self.positions, "rotary": rotary}
+        about |= {} if self.consumer_digest is None else {"consumer_digest": self.consumer_digest}
         tensors = {name: matrix.contiguous() for name, matrix in self.matrices.items()}
         save_file(tensors, path, {_KEY: json.dumps(about)})
 
@@ -133,11 +138,31 @@ class ModelMetric:
                 about = json.loads((file.metadata() or {})[_KEY])
                 matrices = {name: file.get_tensor(name) for name in sorted(file.keys())}
             rotary = {name: Rotary.from_json(stored) for name, stored in about.get("rotary", {}).items()}
-            return cls(about["consumer"], matrices, about["tokens"], about["positions"], rotary)
+            digest = about.get("consumer_digest")
+            return cls(about["consumer"], matrices, about["tokens"], about["positions"], rotary, digest)
         except (OSError, SafetensorError, KeyError, ValueError, UnsupportedInput) as error:
             raise SourceError(
                 f"{path} holds no metric of a model: {error}", "give a file of ModelMetric.save"
             ) from error
+
+
+def pooled_names(consumers: Sequence[tuple[str, str | None]]) -> tuple[str, str | None]:
+    """Return names and digests of several consumers as one name and one digest, each consumer once.
+
+    Where any digest is not known, names alone tell consumers apart, and there is no digest.
+    """
+    known = all(digest is not None for _, digest in consumers)
+    pairs = dict.fromkeys(pair for name, digest in consumers for pair in _apart(name, digest if known else None))
+    return _AND.join(name for name, _ in pairs), _AND.join(str(digest) for _, digest in pairs) if known else None
+
+
+def _apart(name: str, digest: str | None) -> list[tuple[str, str | None]]:
+    """Return names and digests that were joined; a name that itself has ` + ` in it stays whole beside its digest."""
+    names = name.split(_AND)
+    if digest is None:
+        return [(part, None) for part in names]
+    digests = digest.split(_AND)
+    return list(zip(names, digests, strict=True)) if len(names) == len(digests) else [(name, digest)]
 
 
 def _root(matrix: Tensor, floor: float) -> Tensor:

@@ -16,11 +16,13 @@ from lamofc_codecs import Quality, Rotary
 from lamofc_store import Sample
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import Source, Spreadable, Tolerant
-from lamofc_tools.consumer.decoder import TEXTS, Split, find_rotary, usual_passages
+from lamofc_tools.consumer.decoder import TEXTS, Split, key_rotations, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
-from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.metric import ModelMetric, pooled_names
 from lamofc_tools.models import LoadedModel, ModelInput
 
+Rotations = Mapping[str, Rotary | None]
+"""Rotation of each feature of keys; None for keys that are not rotated."""
 USUAL_KL = Quality(kl=0.05)
 """Quality for a consumer where none is named: nats an answer."""
 _TRIED_SAMPLES = 4
@@ -44,28 +46,46 @@ class Consumer:
     measure: Callable[[], ModelMetric]
     likely: bool = True
     """Whether its answers are probabilities, so that errors are known in nats."""
+    digest: str | None = None
+    """Digest of its weights, several joined like their names; None where it is not known."""
 
     @classmethod
     def of_metric(cls, metric: ModelMetric) -> Consumer:
         """Return the consumer of a metric that is known."""
         channels = {name: len(matrix) for name, matrix in metric.matrices.items()}
-        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, metric.nats is not None)
+        likely = metric.nats is not None
+        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, likely, metric.consumer_digest)
 
     @classmethod
-    def of_texts(cls, loaded: LoadedModel, block: int, texts: Sequence[ModelInput], count: int = TEXTS) -> Consumer:
-        """Return the rest of a model after a block, which reads texts; BadArgument if these are too few or short."""
-        passages = usual_passages(loaded, texts, count)
+    def of_texts(
+        cls,
+        loaded: LoadedModel,
+        block: int,
+        texts: Sequence[ModelInput],
+        count: int = TEXTS,
+        rotary: Rotations | None = None,
+    ) -> Consumer:
+        """Return the rest of a model after a block, which reads texts; BadArgument if these are too few or short.
+
+        `rotary` holds the rotations of keys that are known, None for keys without; others are found.
+        """
+        passages, split = usual_passages(loaded, texts, count), Split(loaded, block)
         evidence = f"{len(passages.ids)} texts of {passages.length} tokens"
-        return cls._rest(Split(loaded, block), evidence, lambda: measure_metric(loaded, passages, block))
+        rotations = key_rotations(loaded, block + 1, rotary)
+        return cls._rest(split, rotations, evidence, lambda: measure_metric(loaded, passages, block, rotary=rotations))
 
     @classmethod
-    def of_features(cls, loaded: LoadedModel, block: int, source: Source, count: int = TEXTS) -> Consumer:
+    def of_features(
+        cls, loaded: LoadedModel, block: int, source: Source, count: int = TEXTS, rotary: Rotations | None = None
+    ) -> Consumer:
         """Return the rest of a model after a block, which reads the features of a source there.
 
-        Samples of which a window has kept the last tokens alone teach nothing of it, and are passed over.
+        Samples of which a window has kept the last tokens alone teach nothing of it, and are passed over. `rotary` is
+        that of `of_texts`.
         """
 
         split = Split(loaded, block)
+        rotations = key_rotations(loaded, block + 1, rotary)
 
         def measure() -> ModelMetric:
             tried = islice(_readable(source), _TRIED_SAMPLES * count)
@@ -77,31 +97,34 @@ class Consumer:
                     "give features of shorter texts, of which the model's window holds every token",
                 )
             samples = ((sample.id, sample.features) for sample in islice(chain([first], whole), count))
-            return measure_metric_of_features(loaded, samples, block)
+            return measure_metric_of_features(loaded, samples, block, rotary=rotations)
 
-        return cls._rest(split, f"{_at_most(count, source)} samples", measure)
+        return cls._rest(split, rotations, f"{_at_most(count, source)} samples", measure)
 
     @classmethod
-    def _rest(cls, split: Split, learned_from: str, measure: Callable[[], ModelMetric]) -> Consumer:
-        rotary = {name: turn for name, turn in find_rotary(split.loaded).items() if name in split.patterns}
-        return cls(split.consumer, split.channels, rotary, learned_from, measure)
+    def _rest(
+        cls, split: Split, rotations: Rotations, learned_from: str, measure: Callable[[], ModelMetric]
+    ) -> Consumer:
+        rotary = {name: turn for name, turn in rotations.items() if turn is not None}
+        return cls(split.consumer, split.channels, rotary, learned_from, measure, digest=split.loaded.digest)
 
     @classmethod
     def pooled(cls, consumers: Sequence[Consumer]) -> Consumer:
         """Return several consumers as one, which feels what any of them does."""
         if len(consumers) == 1:
             return consumers[0]
-        names = dict.fromkeys(part for consumer in consumers for part in consumer.name.split(" + "))
+        name, digest = pooled_names([(consumer.name, consumer.digest) for consumer in consumers])
         channels = {name: count for consumer in consumers for name, count in consumer.channels.items()}
         rotary = {name: turn for consumer in consumers for name, turn in consumer.rotary.items()}
         evidence = next((consumer.learned_from for consumer in consumers if consumer.learned_from), "")
         return cls(
-            " + ".join(names),
+            name,
             channels,
             rotary,
             evidence,
             lambda: reduce(add, [one.measure() for one in consumers]),
             all(consumer.likely for consumer in consumers),
+            digest,
         )
 
     def announced(self, note: Callable[[str], None]) -> Consumer:
@@ -127,11 +150,17 @@ class Consumer:
         return replace(self, measure=measure)
 
     def _known(self, metric: ModelMetric, path: Path) -> Consumer:
-        """Return the consumer of a metric in a file, or refuse one of another consumer or of other features."""
+        """Return the consumer of a metric in a file, or refuse one of other weights, names or features."""
         found = Consumer.of_metric(metric)
         if found.name != self.name:
             raise BadArgument(
                 f"{path} holds the metric of {found.name}, not of {self.name}", Hint("give another file as [metric]")
+            )
+        if None not in (found.digest, self.digest) and found.digest != self.digest:
+            raise BadArgument(
+                f"{path} holds a metric of {found.name} that was measured on other weights: their digest is"
+                f" {found.digest}, not {self.digest}",
+                Hint("remove the file, so that the metric is measured anew, or give another as [metric]"),
             )
         unlike = [name for name, count in found.channels.items() if self.channels.get(name) != count]
         unlike += [name for name in found.channels if found.rotary.get(name) != self.rotary.get(name)]
@@ -162,7 +191,8 @@ class Consumer:
         """Return the options by which `klt` codes for the consumer."""
         rotary = {"rotary": dict(self.rotary)} if self.rotary else {}
         nats = {"weight_nats": _NATS} if self.likely else {}
-        return {"weight": _Weights(self), "consumer": self.name, **nats, **rotary}
+        digest = {} if self.digest is None else {"consumer_digest": self.digest}
+        return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary}
 
 
 class _Weights(Mapping[str, Tensor]):

@@ -6,16 +6,15 @@ length of the prefix. Only the tokens that continue the prefix read them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.decoder import Passages, Split
-from lamofc_tools.consumer.fisher import answer_gradients, balance_of
-from lamofc_tools.consumer.gradients import Reading, SquareSums, generators_for
+from lamofc_tools.consumer.fisher import read_texts
+from lamofc_tools.consumer.gradients import SquareSums, generators_for
 from lamofc_tools.consumer.metric import ModelMetric
 from lamofc_tools.models import STATE_SPACE, Features, LoadedModel
 
@@ -23,17 +22,12 @@ from lamofc_tools.models import STATE_SPACE, Features, LoadedModel
 class StateSpaceSplit(Split):
     """A state-space model of texts cut after a block, counted from zero."""
 
-    def __post_init__(self) -> None:
+    def _require_kind(self) -> None:
+        """Refuse a model whose blocks keep no recurrent states."""
         if self.loaded.kind.cache is not STATE_SPACE:
             raise BadArgument(
                 f"{self.loaded.name} is a {self.loaded.config.model_type}, which keeps no recurrent states",
                 "give a state-space model, such as FalconMamba or Mamba",
-            )
-        last = len(self.loaded.blocks) - 1
-        if self.loaded.require_block(self.block) == last:
-            raise BadArgument(
-                f"a split after block {self.block} of {self.loaded.name}, its last one",
-                Hint(f"give a [block] below {last}: no later block would read anything"),
             )
 
     @property
@@ -75,23 +69,9 @@ def measure_state_space(
     for names in passages.batches(batch):
         # states are updated in place, and what a step needs of the former one is copied
         with torch.autograd.graph.allow_mutation_on_saved_tensors():
-            sums.add(_reading(split, passages, names, generators_for(names, seed), draws))
+            ids = passages.batch(names)
+            samples = split.features(ids[:, : passages.prefix])
+            features = {name: torch.cat([sample[name] for sample in samples]) for name in samples[0]}
+            sums.add(read_texts(split, features, ids, generators_for(names, seed), draws))
     tokens = passages.prefix * len(passages.ids)
-    return ModelMetric(split.consumer, sums.means(tokens), tokens, 2 * tokens)
-
-
-def _reading(
-    split: StateSpaceSplit,
-    passages: Passages,
-    names: Sequence[str],
-    generators: Sequence[torch.Generator],
-    draws: int,
-) -> Reading:
-    """Run the rest of the model on the features of some texts, batched."""
-    ids, prefix = passages.batch(names), passages.prefix
-    samples = split.features(ids[:, :prefix])
-    features = {name: torch.cat([sample[name] for sample in samples]).requires_grad_() for name in samples[0]}
-    hidden = split.run(ids, prefix, [features])
-    balance = balance_of(hidden, prefix)
-    by_row = [answer_gradients(split, row, own, draws) for row, own in zip(hidden.detach(), generators, strict=True)]
-    return Reading(features, hidden, [torch.stack(rows) * balance for rows in zip(*by_row, strict=True)])
+    return ModelMetric(split.consumer, sums.means(tokens), tokens, 2 * tokens, consumer_digest=loaded.digest)

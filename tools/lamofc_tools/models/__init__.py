@@ -29,7 +29,7 @@ from lamofc_tools.models.extraction import (
 from lamofc_tools.models.inputs import InputKind, ModelInput, find_inputs
 from lamofc_tools.models.kimiaudio import record_kimiaudio, substitute_kimiaudio
 from lamofc_tools.models.loaded_model import LoadedModel, open_model
-from lamofc_tools.models.model_source import ModelSource, weights_digest
+from lamofc_tools.models.model_source import ModelSource, short_name, weights_digest
 from lamofc_tools.models.registry import ModelKind, model_kind
 from lamofc_tools.models.split_inference import replay, substitute_features
 from lamofc_tools.models.stable_diffusion3 import DiffusionSource, is_pipeline, open_pipeline
@@ -70,6 +70,7 @@ __all__ = [
     "replaced_forward",
     "replay",
     "require_feature",
+    "short_name",
     "substitute_features",
     "substitute_kimiaudio",
     "weights_digest",

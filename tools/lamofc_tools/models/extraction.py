@@ -15,7 +15,7 @@ from lamofc_store.sources import UnreadableSample
 from lamofc_tools.models.block_source import BlockSource
 from lamofc_tools.models.inputs import find_inputs
 from lamofc_tools.models.loaded_model import open_model
-from lamofc_tools.models.model_source import ModelSource
+from lamofc_tools.models.model_source import ModelSource, short_name
 from lamofc_tools.models.stable_diffusion3 import DiffusionSource, is_pipeline, open_pipeline
 
 RUN_KIND = "extract"
@@ -161,4 +161,4 @@ def record_run(store: Store, source: ModelSource) -> None:
     if unrecorded:
         raise Conflict(f"{unrecorded[0]!r} is in {store.url} already, and of no extraction", "choose another store")
     if config not in earlier:
-        add_run(store, RUN_KIND, Path(config["model"]).name, config, [])
+        add_run(store, RUN_KIND, short_name(config["model"]), config, [])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lamofc_codecs import MissingExtra
 from lamofc_store.errors import BadArgument, Hint, NotFound, SourceError
 from lamofc_tools.models.inputs import ModelInput
+from lamofc_tools.models.model_source import weights_digest
 from lamofc_tools.models.registry import ModelKind, model_kind
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class LoadedModel:
         model: Any = self.model
         body: nn.Module = model.get_encoder() if self.config.is_encoder_decoder else model.base_model
         return body
+
+    @property
+    def digest(self) -> str:
+        """Digest of the weights, the same in each dtype that holds them; in float16, which does not, another."""
+        import torch
+
+        return weights_digest([self.model], torch.bfloat16)
 
     @property
     def prefix(self) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -90,13 +92,22 @@ class ModelSource:
         return replace(self, items=[item for item in self.items if item.id not in done])
 
 
-def weights_digest(modules: Iterable[nn.Module]) -> str:
-    """Return a digest of names, shapes, dtypes and some values of weights but poolers, by which models differ."""
+def short_name(model: str) -> str:
+    """Return the last part of a model's name, of a folder its name on disk also where it is given as `.` or `..`."""
+    return Path(os.path.abspath(model)).name  # noqa: PTH100 - a link keeps its name
+
+
+def weights_digest(modules: Iterable[nn.Module], dtype: torch.dtype | None = None) -> str:
+    """Return a digest of names, shapes, dtypes and some values of weights but poolers, by which models differ.
+
+    With `dtype`, values are rounded to it first: the same weights in a wider dtype then have the same digest.
+    """
     digest = hashlib.sha256()
     for module in modules:
         weights = {name: tensor for name, tensor in module.state_dict().items() if not name.startswith(_POOLER)}
         for name, tensor in weights.items():
-            digest.update(f"{name} {list(tensor.shape)} {tensor.dtype}".encode())
             values = tensor.flatten()[:: max(1, tensor.numel() // _VALUES_PER_TENSOR)]
+            values = values.to(dtype) if dtype is not None and values.is_floating_point() else values
+            digest.update(f"{name} {list(tensor.shape)} {values.dtype}".encode())
             digest.update(values.cpu().contiguous().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -35,14 +35,14 @@ def replay(
 @contextmanager
 def substitute_features(loaded: LoadedModel, block: int, samples: Sequence[Features]) -> Iterator[None]:
     """Make the model's next pass within the context start after `block`, on the features of these samples."""
-    split = _Split(loaded, loaded.require_block(block), samples)
+    forwards = _SubstituteForwards(loaded, loaded.require_block(block), samples)
     with ExitStack() as stack:
         for number, module in enumerate(loaded.blocks[: block + 1]):
-            stack.enter_context(replaced_forward(module, split.forward_of(number, module.forward)))
+            stack.enter_context(replaced_forward(module, forwards.forward_of(number, module.forward)))
         yield
 
 
-class _Split:
+class _SubstituteForwards:
     """Replacement forwards of the blocks up to the split, each of which is used once."""
 
     def __init__(self, loaded: LoadedModel, block: int, samples: Sequence[Features]) -> None:

@@ -65,15 +65,23 @@ class DiffusionSource(ModelSource):
 
     def run_config(self) -> dict[str, Any]:
         """Return the configuration of a run."""
-        modules = [part for part in self.pipeline.components.values() if isinstance(part, nn.Module)]
         return {
             "model": self.name,
             "model_type": type(self.pipeline).__name__,
             "features": self.features,
-            "weights": weights_digest(modules),
+            "weights": weights_digest(self._modules),
             "steps": self.steps,
             "seed": self.seed,
         }
+
+    @property
+    def digest(self) -> str:
+        """Digest of the weights of all parts, the same in each dtype that holds them."""
+        return weights_digest(self._modules, torch.bfloat16)
+
+    @property
+    def _modules(self) -> list[nn.Module]:
+        return [part for part in self.pipeline.components.values() if isinstance(part, nn.Module)]
 
     def run(self, item: ModelInput) -> Any:
         """Generate the image of a prompt as an array. A seed gives the same image on the same kind of machine."""

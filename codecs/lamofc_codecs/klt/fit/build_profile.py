@@ -118,8 +118,6 @@ def _config(context: FitContext, rule: TokenGridRule | None) -> dict[str, object
         config["parts"] = [[name, channels] for name, channels in context.parts]
     if context.options.weight_nats is not None:
         config["nats"] = context.options.weight_nats / context.space.error_weights.share
-    if context.space.rotary:
-        config["rotary"] = context.space.rotary_json([channels for _, channels in context.parts])
     return config
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.klt.fit.parts import Parts
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.quantise import token_energies
-from lamofc_codecs.klt.transform import MAX_FIRST_TOKENS, CodingSpace, ErrorWeights, Positions, Rotary, rotary_parts
+from lamofc_codecs.klt.transform import MAX_FIRST_TOKENS, CodingSpace, ErrorWeights, Positions, rotary_parts
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats
 from lamofc_codecs.stats import Bulk
@@ -58,7 +57,8 @@ def prepare_tokens(
     First tokens are looked for only in fits with rotary positions or a weighted group, which are of language models.
     """
     widths = [count for _, count in parts] or [tokens.values.shape[1]]
-    weights, rotary = _weights_of(options, parts), rotary_parts(_rotations_of(options, parts), widths)
+    weights = _weights_of(options, parts)
+    rotary = rotary_parts(options.rotations or [None] * len(widths), widths)
     space = CodingSpace.plain(bulk, ErrorWeights(np.ones(sum(widths), np.float32)))
     if parts and weights:
         space = replace(space, error_weights=ErrorWeights.of_parts(weights, options.weight_floor, widths))
@@ -143,21 +143,6 @@ def _even_weights(residual: Floats, parts: Parts, quality: Quality | None) -> Er
         by_channel[first : first + channels] = 1 / spread if spread > 0 else 1.0
         first += channels
     return ErrorWeights(by_channel)
-
-
-def _rotations_of(options: KltOptions, parts: Parts) -> list[Rotary | None]:
-    """Return the rotation of each part, where one is given."""
-    rotary, names = options.rotary, [name for name, _ in parts]
-    if rotary is None:
-        return [None] * max(len(parts), 1)
-    given: dict[str, Any] = dict(rotary) if isinstance(rotary, Mapping) else {"": rotary}
-    known = set(given) <= set(names) if parts else isinstance(rotary, Rotary)
-    if not known or not all(isinstance(one, Rotary | None) for one in given.values()):
-        raise UnsupportedInput(
-            f"rotary={str(rotary)[:100]} for {names or 'one feature'}",
-            "give a Rotary for one feature, and a mapping of features to Rotary for a group",
-        )
-    return [given.get(name) for name in names or [""]]
 
 
 def _weights_of(options: KltOptions, parts: Parts) -> list[Tensor]:

@@ -35,6 +35,7 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     collected = collect_statistics(recent.watch(joined), skip_nonfinite=skip, elements=_MAX_ELEMENTS)
     bulk, _ = collected.finish()
     sampled = SampledTokens(collected.values(), collected.positions(), recent.first_tokens())
+    options = options.for_parts([name for name, _ in parts])
     tokens = prepare_tokens(sampled, bulk, parts, quality, options)
     search = search_transforms(tokens.values, options, quality, collected.tokens / max(collected.samples, 1))
     targets_db = search.targets_db[0], max(search.targets_db) + MARGIN_DB

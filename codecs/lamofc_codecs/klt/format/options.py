@@ -20,6 +20,8 @@ _WORDS_FOR_KEYS = {"k", "key", "keys"}
 class KltOptions(Options):
     """Options of `fit("klt", ...)`."""
 
+    later_keys = ("consumer_digest",)
+
     transform: Literal["klt", "none"] = "klt"
     """Whether channels are decorrelated; "none" codes each channel by itself."""
     means: Annotated[int, Between(0, MAX_TYPICAL_TOKENS)] | None = None
@@ -60,6 +62,8 @@ class KltOptions(Options):
     consumer: str | None = None
     """Name of the consumer that `weight` was measured on, such as `MODEL@BLOCK`, which a profile bears. A later ingest
     for a consumer of this name takes the profile, however its own measurement turns out."""
+    consumer_digest: str | None = None
+    """Digest of the consumer's weights, which a profile bears. A profile that bears another is not taken for it."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """Whether values that float32 cannot hold, such as NaN, are refused or stored as they are."""
 
@@ -69,13 +73,39 @@ class KltOptions(Options):
         left_out |= {"weight_floor"} if self.weight is None and self.consumer is None else set()
         left_out |= {"ranges"} if self.ranges == 1 else set()
         left_out |= {"weight_nats"} if self.weight_nats is None else set()
-        left_out |= {"rotary"} if self.rotary is None or isinstance(self.rotary, str) else set()
+        left_out |= set() if isinstance(self.rotary, Rotary | Mapping) else {"rotary"}
         left_out |= {"consumer"} if self.consumer is None else set()
+        left_out |= {"consumer_digest"} if self.consumer_digest is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
-        turned = list(self.rotary.values()) if isinstance(self.rotary, Mapping) else [self.rotary]
-        rotary = [part.to_json() if isinstance(part, Rotary) else None for part in turned]
+        rotary = [None if part is None else part.to_json() for part in self.rotations]
         stored = {**super().to_json(), "weight": digest, "rotary": rotary}
         return {name: value for name, value in stored.items() if name not in left_out}
+
+    @property
+    def rotations(self) -> list[Rotary | None]:
+        """The rotation of one feature, or of each part that `for_parts` named; none where no positions are undone.
+
+        Rotations that are still to be found count as none.
+        """
+        if isinstance(self.rotary, Mapping):
+            return [part if isinstance(part, Rotary) else None for part in self.rotary.values()]
+        return [self.rotary] if isinstance(self.rotary, Rotary) else []
+
+    def for_parts(self, names: Sequence[str]) -> Self:
+        """Return the options of a group of these parts, or of one feature, with a rotation or None for each part.
+
+        By default none has one, as where nothing was found; a rotation that is still to be found is an error.
+        """
+        if self.rotary is None or self.rotary == "keys":
+            return replace(self, rotary=None)
+        given: Mapping[str, Any] = self.rotary if isinstance(self.rotary, Mapping) else {"": self.rotary}
+        known = set(given) <= set(names) if names else isinstance(self.rotary, Rotary)
+        if not known or not all(isinstance(one, Rotary | None) for one in given.values()):
+            raise UnsupportedInput(
+                f"rotary={str(self.rotary)[:100]} for {list(names) or 'one feature'}",
+                "give a Rotary for one feature, and a mapping of features to Rotary for a group",
+            )
+        return replace(self, rotary={name: given.get(name) for name in names}) if names else self
 
     def targets(self, qualities: tuple[str, ...]) -> tuple[str, ...]:
         """Return the targets: a divergence is one only where errors are known in nats."""
@@ -95,8 +125,9 @@ class KltOptions(Options):
             rotary = {name: rotary.get(name) for name in sorted(features)}
         weight = _of_features(self.weight, features)
         nats = None if weight is None else self.weight_nats
-        consumer = self.consumer if self.weight is None or weight is not None else None
-        return replace(self, weight=weight, weight_nats=nats, rotary=rotary, consumer=consumer)
+        is_read = self.weight is None or weight is not None
+        consumer, digest = (self.consumer, self.consumer_digest) if is_read else (None, None)
+        return replace(self, weight=weight, weight_nats=nats, rotary=rotary, consumer=consumer, consumer_digest=digest)
 
     def with_open_rotary(self, features: Sequence[str]) -> tuple[str, ...]:
         """Return those of all features of a fit whose rotation is to be found in the samples."""
@@ -120,7 +151,7 @@ class KltOptions(Options):
         weight = options.get("weight")
         reads = not isinstance(weight, Mapping) or not features or any(name in weight for name in features)
         kept = {name: value for name, value in options.items() if name not in ("weight", "weight_nats")}
-        return kept if reads else {**kept, "consumer": None}
+        return kept if reads else {**kept, "consumer": None, "consumer_digest": None}
 
 
 def _is_key(feature: str) -> bool:

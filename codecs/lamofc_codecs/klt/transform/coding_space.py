@@ -139,11 +139,6 @@ class CodingSpace:
         stored = {"centre": torch.from_numpy(self.centre)} if self.rotary else {}
         return stored | ({"first_tokens": torch.from_numpy(self.first_tokens)} if len(self.first_tokens) else {})
 
-    def rotary_json(self, widths: Sequence[int]) -> list[dict[str, object] | None]:
-        """Return what a profile's config says of the rotation of each part."""
-        by_start = {first: rotary.to_json() for first, _, rotary in self.rotary}
-        return [by_start.get(first) for first in accumulate(widths[:-1], initial=0)] if widths else [by_start[0]]
-
     @classmethod
     def from_profile(
         cls, profile: Profile, bulk: Bulk, error_weights: ErrorWeights, rotary: object, widths: Sequence[int]

@@ -10,6 +10,7 @@ import torch
 
 from lamofc_codecs import Quality, Rotary, UnsupportedInput, encode, fit, recorded_options
 from lamofc_codecs.klt.fit.rotation_search import find_rotary
+from lamofc_codecs.klt.format import KltOptions
 
 QUALITY = Quality(snr_db=15)
 PLAIN: dict[str, Any] = {"means": 0, "waves": False}
@@ -200,3 +201,13 @@ def test_a_profile_is_taken_again_whatever_was_found() -> None:
     assert recorded_options("klt", {"rotary": {"k": "find", "j": told}}, ["j"]) == {"rotary": [told.to_json()]}
     assert recorded_options("klt", {"rotary": {"k": "find", "j": told}}, ["j", "k"]) == {}
     assert recorded_options("klt", {"rotary": None}, ["k"]) == {"rotary": None}
+
+
+def test_only_rotations_that_are_settled_are_undone() -> None:
+    told = rotary(64, 1)
+    assert KltOptions().rotations == KltOptions(rotary="find").rotations == []
+    assert KltOptions(rotary={"k": "find", "j": told}).rotations == [None, told]
+    for names in ([], ["k", "j"]):
+        assert KltOptions().for_parts(names) == KltOptions(rotary=None).for_parts(names) == KltOptions(rotary=None)
+        with pytest.raises(UnsupportedInput, match="rotary=find"):
+            KltOptions(rotary="find").for_parts(names)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit, keep, testing
+from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit, keep, recorded_options, testing
 from lamofc_codecs.klt.format import KltParameters
 
 HEADS, HEAD, TURNED = 2, 24, 16
@@ -94,6 +94,17 @@ def test_a_record_reads_alike_on_every_path() -> None:
     assert all(
         torch.equal(one, other) for one, other in zip(decode(data, profile, parts=[1]), whole[1::2], strict=True)
     )
+
+
+def test_a_profile_names_the_rotation_of_each_part_once() -> None:
+    told, samples = rotary(), [{"k": keys(seed, None), "v": keys(seed + 50, None)} for seed in range(3)]
+    for given, stored in (({"v": told}, [None, told.to_json()]), ({"k": None}, [None, None])):
+        profile = fit("klt", samples, Quality(snr_db=15), rotary=given, waves=False)
+        assert profile.config["rotary"] == stored
+        assert recorded_options("klt", {"rotary": given}, ("k", "v")) == {"rotary": stored}
+        assert len(decode([encode(samples[:1], profile)[0].data], profile)) == 2
+    alone = fit("klt", [sample["k"] for sample in samples], Quality(snr_db=15), rotary=told)
+    assert alone.config["rotary"] == [told.to_json()]
 
 
 def test_items_of_one_record_meet_the_ratio_of_records_of_their_own() -> None:

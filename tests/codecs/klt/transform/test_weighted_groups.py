@@ -1,8 +1,10 @@
 """Groups whose features have weights of their own, errors in nats, and first tokens that all samples share."""
 
 import itertools
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +19,7 @@ from lamofc_codecs import (
     recorded_options,
     testing,
 )
+from lamofc_codecs.klt.format import KltParameters
 
 WIDTHS = {"a": 20, "b": 12}
 TOKENS = 90
@@ -57,6 +60,27 @@ def test_a_divergence_is_half_the_weighted_error(weight: dict[str, torch.Tensor]
         (record,) = encode([source], profile, quality=Quality(kl=kl))
         found = weighted(source, decode([record.data], profile), weight) / 2
         assert 0.9 * kl < found < 1.03 * kl
+
+
+@pytest.mark.parametrize("turned", [None, {"a": Rotary((0.5, 0.1), "halves", 2)}], ids=["still", "turned"])
+def test_the_target_is_weighted_and_the_figures_of_parts_are_plain(turned: dict[str, Rotary] | None) -> None:
+    options = {} if turned is None else {"rotary": turned}
+    profile = fit("klt", SAMPLES, Quality(snr_db=15), weight=WEIGHT, weight_floor=0.001, **options)
+    mean, low, high = (profile.tensors[f"bulk_{name}"].split([20, 12]) for name in ("mean", "low", "high"))
+    space, plain = KltParameters.from_profile(profile).space, []
+    for source, record in zip(NEW, encode(NEW, profile), strict=True):
+        decoded = decode([record.data], profile)
+        for number, part in enumerate(record.parts):
+            x = source[part.name].double()
+            inside = (x >= low[number]) & (x <= high[number])
+            assert part.signal == pytest.approx(float((x - mean[number])[inside].square().sum()), rel=1e-5)
+            assert part.bulk_sse == pytest.approx(float((x - decoded[number])[inside].square().sum()), rel=1e-4)
+            plain.append(10 * math.log10(part.signal / part.bulk_sse))
+        values = torch.cat([source["a"], source["b"]], 1).numpy()
+        residual = torch.from_numpy(space.enter(values, np.arange(TOKENS))).double()
+        assert record.weighted_sse is not None
+        assert 10 * math.log10(float(residual.square().sum()) / record.weighted_sse) == pytest.approx(15, abs=0.14)
+    assert max(plain) - min(plain) > 3
 
 
 def test_bits_go_where_the_consumer_looks() -> None:
@@ -141,6 +165,13 @@ def test_a_profile_bears_the_name_of_its_consumer_where_one_is_given() -> None:
     recorded = recorded_options("klt", anew, ("a", "b"))
     assert recorded == {"weight_floor": 0.001, "consumer": "m@1"}
     assert recorded_options("klt", anew, ("c",))["consumer"] is None
+    anew["consumer_digest"] = "d"
+    known = fit("klt", SAMPLES, Quality(snr_db=15), consumer="m@1", consumer_digest="d", **options)
+    assert known.config == {**named.config, "consumer_digest": "d"}
+    recorded = recorded_options("klt", anew, ("a", "b"), config=known.config)
+    assert recorded == {"weight_floor": 0.001, "consumer": "m@1", "consumer_digest": "d"}
+    assert "consumer_digest" not in recorded_options("klt", anew, ("a", "b"), config=named.config)
+    assert recorded_options("klt", anew, ("c",))["consumer_digest"] is None
     assert "weight" in recorded_options("klt", options, ("a", "b"))
 
 

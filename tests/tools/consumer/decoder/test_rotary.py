@@ -11,7 +11,7 @@ import torch
 from lamofc_codecs import Profile, Quality, Rotary, fit
 from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks.codecs import groups
-from lamofc_tools.consumer import find_rotary
+from lamofc_tools.consumer import find_rotary, key_rotations
 from lamofc_tools.models import LoadedModel, block_outputs, model_kind
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -95,6 +95,20 @@ def test_keys_without_positions_are_no_rotary_ones_and_unknown_positions_are_an_
     own.forward = lambda x, position_ids: (torch.ones(1, 8, 16) * torch.arange(8)[:, None], torch.zeros(1, 8, 16))
     with pytest.raises(BadArgument, match="keys of block 0 of Llama depend on positions"):
         find_rotary(opened)
+
+
+def test_a_model_is_asked_for_no_rotation_that_is_known() -> None:
+    opened = loaded(*MODELS["llama default"])
+    found = find_rotary(opened)
+    other = Rotary((0.5,) * 8, "neighbours", 2)
+    known = {"layer.0.k_cache": other, "layer.1.k_cache": None, "layer.2.k_cache": other}
+    assert key_rotations(opened, 1) == {"layer.0.k_cache": found["layer.0.k_cache"]}
+    own: Any = next(module for path, module in opened.model.named_modules() if path.endswith("rotary_emb"))
+    own.forward = lambda x, position_ids: (torch.ones(1, 8, 16) * torch.arange(8)[:, None], torch.zeros(1, 8, 16))
+    assert key_rotations(opened, 2, known) == dict(list(known.items())[:2])
+    assert key_rotations(opened, 3, known) == known
+    with pytest.raises(BadArgument, match="keys of block 2 of Llama"):
+        key_rotations(opened, 3, dict(list(known.items())[:2]))
 
 
 def keys_of_texts(opened: LoadedModel, texts: int = 32, tokens: int = 80) -> dict[str, list[torch.Tensor]]:

@@ -54,6 +54,14 @@ def test_patterns_say_which_axis_holds_channels() -> None:
     torch.testing.assert_close(sums.means(18)["a"], torch.full((4, 4), 4.0))
 
 
+def test_rows_that_do_not_count_are_left_out() -> None:
+    features = torch.randn(2, 3, 4, requires_grad=True)
+    sums = SquareSums()
+    drawn = torch.arange(1.0, 7.0).view(2, 3, 1).expand(2, 3, 4)
+    sums.add(Reading({"a": features}, features * 2, [drawn], {}, lambda name, rows: rows[len(name) :: 3]))
+    torch.testing.assert_close(sums.means(1)["a"], torch.full((4, 4), 4.0 * (2**2 + 5**2)))
+
+
 def test_deviations_are_of_channels_and_constant_ones_count_nothing() -> None:
     values = torch.stack([torch.arange(8.0).view(2, 2, 2), torch.full((2, 2, 2), 3.0)], 1)
     deviations = Deviations(-3)

@@ -19,7 +19,7 @@ from lamofc_codecs import Quality, Sizes
 from lamofc_tools import plots
 from lamofc_tools.benchmarks.frame import Benchmark, Column, Report
 from lamofc_tools.codec_training import CodecTrainingConfig, Evaluation, Planes, train
-from lamofc_tools.comparison import Choice, Measurement, Point, Split, compare, list_points, split_source
+from lamofc_tools.comparison import Choice, Measurement, Point, SampleSplit, compare, list_points, split_source
 
 SIZES = {
     "hyperprior": Sizes("hyperprior", 64, 192),
@@ -118,7 +118,7 @@ def points(folder: Path) -> list[Point]:
     return list_points([*CODECS, *learned], QUALITIES, [])
 
 
-def training_planes(split: Split) -> Planes:
+def training_planes(split: SampleSplit) -> Planes:
     """Make the planes to train on, of samples that are not measured."""
     planes = Planes()
     planes.add(split.train)

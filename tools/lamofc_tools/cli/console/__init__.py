@@ -9,9 +9,11 @@ from lamofc_tools.cli.console.consumer_options import (
     ConsumerOptions,
     SourceConsumerOptions,
     for_consumer,
+    plan_floats,
     require_consumer,
     require_klt,
     with_codec_options,
+    with_rotations,
 )
 from lamofc_tools.cli.console.errors import CORRUPT, CliError, error_of
 from lamofc_tools.cli.console.findings import Findings
@@ -39,6 +41,7 @@ from lamofc_tools.cli.console.options import (
 from lamofc_tools.cli.console.output import Amount, Output, cell, has_colour, json_rows, print_error, table
 from lamofc_tools.cli.console.progress import Bar
 from lamofc_tools.cli.console.rate_options import RateOptions
+from lamofc_tools.cli.console.rotary_values import parse_rotary, require_stated
 from lamofc_tools.cli.console.tensor_files import file_name
 from lamofc_tools.cli.console.values import (
     load_profile,
@@ -86,12 +89,16 @@ __all__ = [
     "load_profile",
     "parse_json_pairs",
     "parse_patterns",
+    "parse_rotary",
+    "plan_floats",
     "print_error",
     "require_consumer",
     "require_folder",
     "require_klt",
+    "require_stated",
     "resolve_device",
     "table",
     "tensor_files",
     "with_codec_options",
+    "with_rotations",
 ]

@@ -12,10 +12,11 @@ import lamofc_store as lamofc
 from lamofc_store import DEFAULT_CODEC
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli.console.output import Output
-from lamofc_tools.cli.console.rotary_values import parse_rotary
+from lamofc_tools.cli.console.rotary_values import parse_rotary, require_stated
 from lamofc_tools.cli.console.values import require_folder
 
 if TYPE_CHECKING:
+    from lamofc_codecs import Rotary
     from lamofc_store.sources import Source
     from lamofc_tools.consumer import Consumer
     from lamofc_tools.models import LoadedModel
@@ -48,14 +49,27 @@ class ConsumerOptions:
         int, typer.Option("--metric-samples", metavar="N", min=16, max=64, help="Measure the model on so many samples.")
     ] = 32
 
-    def consumer(self, loaded: "dict[str, LoadedModel]", origin: Any, out: Output) -> "Consumer":
+    rotary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rotary",
+            metavar="GLOB=THETA[,PAIRS]|find|none",
+            help="Undo rotary positions of matching keys, whatever a model says of them: with frequencies from 1 to "
+            "1/THETA and pairs of halves or neighbours, those that the fit finds, or none; for klt. Without it, those "
+            "of the model, or those that the fit finds in features named as keys. Repeatable.",
+        ),
+    ] = None
+
+    def consumer(
+        self, loaded: "dict[str, LoadedModel]", origin: Any, out: Output, rotary: "Mapping[str, Rotary | None]"
+    ) -> "Consumer":
         """Return who reads the features, with a metric to be measured on an origin: a source of features, or texts.
 
-        `loaded` holds models by name that need not be loaded again.
+        `loaded` holds models by name that need not be loaded again, `rotary` the rotations of keys that are known.
         """
         from lamofc_tools.consumer import Consumer
 
-        consumers = [self._consumer(text, loaded, origin) for text in self.for_model or ()]
+        consumers = [self._consumer(text, loaded, origin, rotary) for text in self.for_model or ()]
         return self.kept(Consumer.pooled(consumers), out)
 
     def kept(self, consumer: "Consumer", out: Output) -> "Consumer":
@@ -74,18 +88,27 @@ class ConsumerOptions:
             )
         return options
 
-    def _consumer(self, text: str, loaded: "dict[str, LoadedModel]", origin: Any) -> "Consumer":
+    def _consumer(
+        self, text: str, loaded: "dict[str, LoadedModel]", origin: Any, rotary: "Mapping[str, Rotary | None]"
+    ) -> "Consumer":
         from lamofc_tools.consumer import Consumer, ModelMetric
 
         if Path(text).is_file():
-            return Consumer.of_metric(ModelMetric.load(Path(text)))
+            known = Consumer.of_metric(ModelMetric.load(Path(text)))
+            unlike = [name for name in rotary if name in known.channels and known.rotary.get(name) != rotary[name]]
+            if self.rotary and unlike:
+                raise BadArgument(
+                    f"--for-model {text} was measured with other rotary positions of {unlike[0]!r} than --rotary gives",
+                    "leave out --rotary, or give MODEL@BLOCK, so that the metric is measured anew",
+                )
+            return known
         model, at, block = text.rpartition("@")
         if not (model and at and block.isdecimal()):
             raise BadArgument(f"--for-model {text!r} is no MODEL@BLOCK, and no file", f"give {_FORM}")
         if model not in loaded:
             loaded[model] = _open_model(model)
         make = Consumer.of_texts if isinstance(origin, list) else Consumer.of_features
-        return make(loaded[model], int(block), origin, self.metric_samples)
+        return make(loaded[model], int(block), origin, self.metric_samples, rotary)
 
 
 def _open_model(name: str) -> "LoadedModel":
@@ -101,32 +124,26 @@ def _open_model(name: str) -> "LoadedModel":
 class SourceConsumerOptions(ConsumerOptions):
     """The models that read the features of a source, and the rotary positions of its keys."""
 
-    rotary: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--rotary",
-            metavar="GLOB=THETA[,PAIRS]|find|none",
-            help="Undo rotary positions of matching keys, with frequencies from 1 to 1/THETA and pairs of halves or "
-            "neighbours, or those that the fit finds; for klt. Without it, they are looked for in features named as "
-            "keys. Repeatable.",
-        ),
-    ] = None
-
     def applied(self, options: Options, source: "Source", whole: "Source", out: Output) -> Options:
         """Return options with all that coding for the models adds to them; `whole` has all features of the source."""
         if not self.for_model and not self.rotary:
             require_consumer(options, "--for-model MODEL@BLOCK")
             return self.without_metric(options)
         require_klt(options, "--for-model" if self.for_model else "--rotary")
-        planned = [row for row in lamofc.plan(source, **without_quality(options)) if "float" in row.dtype]
-        rotary = {"rotary": parse_rotary(self.rotary, planned)} if self.rotary else {}
+        planned = plan_floats(source, options)
+        rotary = parse_rotary(self.rotary or (), planned)
         if not self.for_model:
             require_consumer(options, "--for-model MODEL@BLOCK")
-            return with_codec_options(self.without_metric(options), rotary)
-        consumer = self.consumer({}, whole, out)
+            return with_rotations(self.without_metric(options), rotary)
+        stated = require_stated(rotary)
+        consumer = self.consumer({}, whole, out, stated)
         coded = for_consumer(options, consumer, {row.feature: row.channels for row in planned})
-        turned = {**consumer.rotary, **rotary.get("rotary", {})}
-        return with_codec_options(coded, {"rotary": turned} if turned else {})
+        return with_rotations(coded, {**consumer.rotary, **stated})
+
+
+def plan_floats(source: "Source", options: Options) -> list[Any]:
+    """Return the features of floats that an ingest would store, which is the same at each quality."""
+    return [row for row in lamofc.plan(source, **{**options, "quality": None}) if "float" in row.dtype]
 
 
 def for_consumer(options: Options, consumer: "Consumer", channels: Mapping[str, int]) -> Options:
@@ -159,9 +176,10 @@ def with_codec_options(options: Options, more: Mapping[str, Any]) -> Options:
     return {**options, "codec_options": {**options["codec_options"], **more}}
 
 
-def without_quality(options: Options) -> Options:
-    """Return options for a plan, which is the same at each quality."""
-    return {**options, "quality": None}
+def with_rotations(options: Options, rotary: Mapping[str, Any]) -> Options:
+    """Add the rotations of some features, if there are any; where all are None, as if no feature had one."""
+    turned = dict(rotary) if any(rotary.values()) else None
+    return with_codec_options(options, {"rotary": turned}) if rotary else options
 
 
 def require_klt(options: Options, option: str) -> None:

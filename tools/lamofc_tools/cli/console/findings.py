@@ -1,6 +1,6 @@
 """Words about what fits found in features, a line for all features of which the same is said."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 _MOST_NAMES = 3
 """Features that a line names."""
@@ -16,8 +16,8 @@ class Findings:
         """Take what was found in a feature."""
         self._features.setdefault(finding, []).append(feature)
 
-    def lines(self) -> Iterator[str]:
-        """Yield a line for each finding."""
+    def tell(self, note: Callable[[str], None]) -> None:
+        """Pass on a line for each finding."""
         for finding, features in self._features.items():
             more = len(features) - _MOST_NAMES
-            yield f"{', '.join(features[:_MOST_NAMES])}{f' and {more} more' if more > 0 else ''}: {finding}"
+            note(f"{', '.join(features[:_MOST_NAMES])}{f' and {more} more' if more > 0 else ''}: {finding}")

@@ -1,6 +1,6 @@
 """Convert the texts of --rotary to rotations, each with the heads of the feature that it is for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +30,18 @@ def parse_rotary(texts: Iterable[str], planned: Iterable[Any]) -> "dict[str, Rot
         else:
             found |= {row.feature: _rotation(f"{glob}={text}", text, row) for row in matching}
     return found
+
+
+def require_stated(rotary: "Mapping[str, Rotary | Literal['find'] | None]") -> "dict[str, Rotary | None]":
+    """Return rotations for a model whose keys have theirs; refuse those that a fit is to find."""
+    stated = {name: turn for name, turn in rotary.items() if not isinstance(turn, str)}
+    for name in rotary:
+        if name not in stated:
+            raise BadArgument(
+                f"--rotary '{name}=find' where a model tells the rotary positions of its keys",
+                "leave it out, give GLOB=THETA or GLOB=none, or code without regard to the model",
+            )
+    return stated
 
 
 def _rotation(shown: str, text: str, row: Any) -> "Rotary":

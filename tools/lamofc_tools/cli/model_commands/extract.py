@@ -139,5 +139,4 @@ def extract(
                 report = extract_to_store(source, store, progress=bar.update, found=findings, **options)
     document = {"model": model, "out": target, "features": source.features, **asdict(report)}
     out.show({**document, "seconds": time.monotonic() - started}, analysis.extraction)
-    for line in findings.lines():
-        out.note(line)
+    findings.tell(out.note)

@@ -12,14 +12,17 @@ from lamofc_tools.cli.console import (
     ConsumerOptions,
     Output,
     for_consumer,
+    parse_rotary,
+    plan_floats,
     require_consumer,
     require_klt,
-    with_codec_options,
+    require_stated,
+    with_rotations,
 )
 
 if TYPE_CHECKING:
     from lamofc_store import Store
-    from lamofc_tools.consumer import Consumer
+    from lamofc_tools.consumer import Consumer, Rotations
     from lamofc_tools.models import BlockSource, ModelSource
 
 
@@ -37,14 +40,19 @@ class ExtractConsumerOptions(ConsumerOptions):
         decoder = _decoder_source(source)
         if self.for_model:
             self._check(options, source, decoder is not None)
+        if self.rotary:
+            require_klt(options, "--rotary")
+        named = parse_rotary(self.rotary, plan_floats(source, options)) if self.rotary else {}
         if self.plain or decoder is None or options["codec"] != DEFAULT_CODEC:
             require_consumer(options, "extract a language model, without --plain")
-            return self.without_metric(options)
-        turned = _without_positions(options, decoder, out)
+            return with_rotations(self.without_metric(options), named)
+        rotary = _rotations(require_stated(named), decoder, out)
+        turned = with_rotations(options, {name: turn for name, turn in rotary.items() if name in decoder.features})
         if self.for_model:
-            texts = list(decoder.spread().items)
-            return _coded_for(turned, self.consumer({decoder.loaded.name: decoder.loaded}, texts, out), decoder, out)
-        left_open, begun = _is_left_open(options, decoder), _as_begun(options, turned, store, decoder)
+            texts, loaded = list(decoder.spread().items), {decoder.loaded.name: decoder.loaded}
+            return _coded_for(turned, self.consumer(loaded, texts, out, rotary), decoder, out)
+        left_open = _is_left_open(options, decoder)
+        begun = _as_begun(turned if self.rotary else options, turned, store, decoder)
         if begun is not None:
             if left_open or begun is not turned:
                 out.note(f"coding without regard to what reads the features, as {store.url} has them already")
@@ -52,15 +60,17 @@ class ExtractConsumerOptions(ConsumerOptions):
         if not left_open:
             require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
             return self.without_metric(turned)
-        return self._for_the_rest(turned, decoder, out)
+        return self._for_the_rest(turned, rotary, decoder, out)
 
-    def _for_the_rest(self, options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
+    def _for_the_rest(
+        self, options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource", out: Output
+    ) -> dict[str, Any]:
         """Add what coding for the rest of the model takes; a note says why, where it cannot be measured."""
         from lamofc_tools.consumer import Consumer
 
         texts = list(decoder.spread().items)
         try:
-            consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples)
+            consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples, rotary)
         except BadArgument as error:
             if options["quality"] is not None or self.metric is not None:
                 raise
@@ -97,9 +107,10 @@ def _as_begun(
     configs = [] if quality is not None and quality.kind == "kl" else _configs(store, decoder)
     if not configs or any("consumer" in config for config in configs):
         return None
-    told = [rotary.to_json() for rotary in turned["codec_options"].get("rotary", {}).values()]
+    rotations = (turned["codec_options"].get("rotary") or {}).values()
+    told = [rotary.to_json() for rotary in rotations if rotary is not None]
     begun = [rotary for config in configs for rotary in config.get("rotary", ()) if rotary is not None]
-    return turned if begun and all(rotary in told for rotary in begun) else options
+    return turned if bool(begun) == bool(told) and all(rotary in told for rotary in begun) else options
 
 
 def _configs(store: "Store", decoder: "BlockSource") -> list[dict[str, Any]]:
@@ -118,16 +129,15 @@ def _is_left_open(options: dict[str, Any], decoder: "BlockSource") -> bool:
     return not named and len(decoder.blocks) == 1 and decoder.blocks[0] < len(decoder.loaded.blocks) - 1
 
 
-def _without_positions(options: dict[str, Any], decoder: "BlockSource", out: Output) -> dict[str, Any]:
-    """Add the rotary positions of the keys among the features, which are undone before these are coded."""
-    from lamofc_tools.consumer import find_rotary
+def _rotations(named: "Rotations", decoder: "BlockSource", out: Output) -> "Rotations":
+    """Return the rotations of keys up to the last block that is extracted: those that are named, and the model's."""
+    from lamofc_tools.consumer import key_rotations
 
     try:
-        rotary = {name: turn for name, turn in find_rotary(decoder.loaded).items() if name in decoder.features}
+        return key_rotations(decoder.loaded, max(decoder.blocks) + 1, named)
     except BadArgument as error:
-        out.note(f"coding keys with their positions: {error}")
-        return options
-    return with_codec_options(options, {"rotary": rotary}) if rotary else options
+        out.note(f"coding keys without regard to the model's rotary positions: {error}")
+        return named
 
 
 def _coded_for(options: dict[str, Any], consumer: "Consumer", decoder: "BlockSource", out: Output) -> dict[str, Any]:

@@ -47,8 +47,7 @@ def fit(
     findings = Findings()
     profiles = lamofc.fit_profiles(samples, found=findings, **options)
     out.show({"profiles": save_profiles(profiles, Path(output))}, store_text.profiles)
-    for line in findings.lines():
-        out.note(line)
+    findings.tell(out.note)
 
 
 def save_profiles(profiles: "dict[str, Profile]", target: Path) -> list[dict[str, Any]]:

@@ -97,8 +97,8 @@ def ingest(
         report = opened.ingest(samples, progress=show_progress(bar), found=findings, **options)
         document = describe_report(report, opened)
     out.show(document, store_text.ingest)
-    for line in (*findings.lines(), *(f"warning: {warning}" for warning in report.warnings)):
-        out.note(line)
+    findings.tell(out.note)
+    note_warnings(report, out)
 
 
 def describe_plan(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,6 +125,12 @@ def describe_report(report: "lamofc.Report", store: "Store") -> dict[str, Any]:
     ratio = report.raw_bytes / report.stored_bytes if report.stored_bytes else None
     speed = report.raw_bytes / report.seconds / 1e9 if report.seconds else 0.0
     return {**report.to_json(), "ratio": ratio, "gb_per_second": speed, "store": measure_store(store)}
+
+
+def note_warnings(report: "lamofc.Report", out: Output) -> None:
+    """Print the warnings of an ingest."""
+    for warning in report.warnings:
+        out.note(f"warning: {warning}")
 
 
 def measure_store(store: "Store") -> dict[str, Any]:

@@ -6,7 +6,7 @@ with the rotation undone, and an error keeps its size when they are rotated agai
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor
 
 from lamofc_codecs import Rotary
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import CACHE
 from lamofc_tools.consumer.decoder.split import require_attention
 from lamofc_tools.models import LoadedModel, block_outputs
@@ -34,20 +34,35 @@ def find_rotary(loaded: LoadedModel) -> dict[str, Rotary]:
     The frequencies are those that the model has for texts within the length that it was trained on. A text of one
     repeated token shows whether they are right: without positions its keys are all equal, in every block.
     """
-    found = {}
-    for block, keys in enumerate(_keys_of_one_token(loaded)):
-        rotary = _fitting(loaded, block, keys)
-        if rotary is not None:
-            found[f"layer.{block}.k_cache"] = rotary
-    return found
+    return {name: rotary for name, rotary in key_rotations(loaded, len(loaded.blocks)).items() if rotary is not None}
 
 
-def _keys_of_one_token(loaded: LoadedModel) -> list[Tensor]:
-    """Return the keys, 1 x heads x tokens x channels, that every block keeps of a text of one repeated token."""
+def key_rotations(
+    loaded: LoadedModel, blocks: int, known: Mapping[str, Rotary | None] | None = None
+) -> dict[str, Rotary | None]:
+    """Return the same for the keys of the first `blocks` blocks, None for those that are not rotated.
+
+    `known` holds the rotations of some features, which the model is not asked for; it is run for the others alone.
+    """
+    rotations = {name: rotary for name, rotary in (known or {}).items() if name in _key_names(blocks)}
+    unknown = [block for block, name in enumerate(_key_names(blocks)) if name not in rotations]
+    for block, keys in zip(unknown, _keys_of_one_token(loaded, unknown), strict=True):
+        rotations[_key_names(blocks)[block]] = _fitting(loaded, block, keys)
+    return rotations
+
+
+def _key_names(blocks: int) -> list[str]:
+    return [f"layer.{block}.k_cache" for block in range(blocks)]
+
+
+def _keys_of_one_token(loaded: LoadedModel, blocks: Sequence[int]) -> list[Tensor]:
+    """Return the keys, 1 x heads x tokens x channels, that some blocks keep of a text of one repeated token."""
     layout = require_attention(loaded)
+    if not blocks:
+        return []
     ids = torch.full((1, _PROBE_TOKENS), loaded.config.vocab_size // 2, device=loaded.device)
-    _, states = block_outputs(loaded, {"input_ids": ids}, [len(loaded.blocks) - 1])
-    return [keys.cpu() for keys in states[layout.states[0]]]
+    _, states = block_outputs(loaded, {"input_ids": ids}, [max(blocks)])
+    return [states[layout.states[0]][block].cpu() for block in blocks]
 
 
 def _fitting(loaded: LoadedModel, block: int, keys: Tensor) -> Rotary | None:
@@ -64,7 +79,7 @@ def _fitting(loaded: LoadedModel, block: int, keys: Tensor) -> Rotary | None:
                 return rotary
     raise BadArgument(
         f"the keys of block {block} of {loaded.name} depend on positions in an unknown way",
-        "leave the rotary positions out; keys are then coded as they are",
+        Hint("give theirs as [rotary], or code them as they are, without regard to the model"),
     )
 
 

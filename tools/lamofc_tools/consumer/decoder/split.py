@@ -30,6 +30,7 @@ from lamofc_tools.models import (
     new_cache,
     replaced_forward,
     require_feature,
+    short_name,
     substitute_features,
 )
 
@@ -62,7 +63,7 @@ class Split:
     block: int
 
     def __post_init__(self) -> None:
-        require_attention(self.loaded)
+        self._require_kind()
         last = len(self.loaded.blocks) - 1
         if not 0 <= self.block < last:
             raise BadArgument(
@@ -70,10 +71,14 @@ class Split:
                 f"give a block from 0 to {last - 1}, which a later one reads",
             )
 
+    def _require_kind(self) -> None:
+        """Refuse a model whose blocks keep anything but keys and values of earlier tokens."""
+        require_attention(self.loaded)
+
     @property
     def consumer(self) -> str:
         """Name of the rest of the model, `MODEL@BLOCK`."""
-        return f"{Path(self.loaded.name).name}@{self.block}"
+        return f"{short_name(self.loaded.name)}@{self.block}"
 
     @property
     def output(self) -> str:

@@ -7,11 +7,11 @@ norm. Out: sums of g g' over the rows of each feature, channels x channels, and 
 from lamofc_tools.consumer.gradients.closed_forms import key_squares, norm_squares, value_squares
 from lamofc_tools.consumer.gradients.deviations import Deviations
 from lamofc_tools.consumer.gradients.draws import fisher_draws, generators_for, sign_draws
-from lamofc_tools.consumer.gradients.square_sums import Measurement, Reading, SquareSums
+from lamofc_tools.consumer.gradients.square_sums import MeasuredMatrices, Reading, SquareSums
 
 __all__ = [
     "Deviations",
-    "Measurement",
+    "MeasuredMatrices",
     "Reading",
     "SquareSums",
     "fisher_draws",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -23,16 +23,19 @@ class Reading:
     """Gradients by the answer, one after another, each of something that is drawn from the answer."""
     patterns: Mapping[str, str] = field(default_factory=dict)
     """The pattern of each feature that has not the default one."""
+    counted: Callable[[str, Tensor], Tensor] | None = None
+    """A function that makes of a feature's name and gradient, tokens x channels, the rows that count; all if None."""
 
 
 @dataclass(frozen=True)
-class Measurement:
+class MeasuredMatrices:
     """What is measured of a consumer, with the meaning that the fields of a `ModelMetric` have."""
 
     consumer: str
     matrices: Mapping[str, Tensor]
     tokens: int
     positions: int
+    consumer_digest: str
 
 
 @dataclass
@@ -54,7 +57,8 @@ class SquareSums:
                         f"no gradient of the answer leads to {name!r}, of shape {tuple(reading.features[name].shape)}",
                         "run the model without kernels that have no backward pass",
                     )
-                self._add_rows(name, to_tokens(gradient, pattern_for(name, gradient.shape, {}, reading.patterns)))
+                rows = to_tokens(gradient, pattern_for(name, gradient.shape, {}, reading.patterns))
+                self._add_rows(name, rows if reading.counted is None else reading.counted(name, rows))
         self._draws = len(drawn)
 
     def _add_rows(self, name: str, gradient: Tensor) -> None:

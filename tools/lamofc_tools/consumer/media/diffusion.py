@@ -8,15 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_tools.consumer.gradients import Deviations, Measurement, Reading, SquareSums, generators_for, sign_draws
-from lamofc_tools.models import DiffusionSource, ModelInput, replaced_forward
+from lamofc_tools.consumer.gradients import (
+    Deviations,
+    MeasuredMatrices,
+    Reading,
+    SquareSums,
+    generators_for,
+    sign_draws,
+)
+from lamofc_tools.models import DiffusionSource, ModelInput, replaced_forward, short_name
 
 _CHANNELS = -3
 """The axis of the channels of answers and pictures."""
@@ -43,7 +49,7 @@ Reader = Callable[[ModelInput], Iterator[_Answer]]
 
 def measure_diffusion(
     source: DiffusionSource, items: Sequence[ModelInput], block: int | None = None, *, seed: int = 0, draws: int = 2
-) -> Measurement:
+) -> MeasuredMatrices:
     """Measure a pipeline over some prompts, by random signs; the pipeline runs twice on each prompt.
 
     Without a block the features are those that the pipeline's samples have: prompt embeddings, felt by the guided
@@ -68,7 +74,7 @@ def measure_diffusion(
                 tokens += answer.values[:, 0].numel()
     means = [total.means(deviations[part].values) for part, total in sums.items()]
     matrices = {name: matrix for found in means for name, matrix in found.items()}
-    return Measurement(reader.consumer, matrices, tokens, 0)
+    return MeasuredMatrices(reader.consumer, matrices, tokens, 0, source.digest)
 
 
 def _require_block(source: DiffusionSource, block: int) -> int:
@@ -87,7 +93,7 @@ class _PipelineReader:
     @property
     def consumer(self) -> str:
         """Name of the pipeline."""
-        return Path(self.source.name).name
+        return short_name(self.source.name)
 
     def read(self, item: ModelInput) -> Iterator[_Answer]:
         """Yield the denoiser's answers to the prompt at some steps, and the picture."""
@@ -125,7 +131,7 @@ class _BlockReader:
     @property
     def consumer(self) -> str:
         """Name of the rest of the denoiser, `MODEL@BLOCK`."""
-        return f"{Path(self.source.name).name}@{self.block}"
+        return f"{short_name(self.source.name)}@{self.block}"
 
     def read(self, item: ModelInput) -> Iterator[_Answer]:
         """Yield the denoiser's answers at some steps."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,14 +13,14 @@ from torch import Tensor
 from lamofc_store.errors import BadArgument
 from lamofc_tools.consumer.gradients import (
     Deviations,
-    Measurement,
+    MeasuredMatrices,
     Reading,
     SquareSums,
     fisher_draws,
     generators_for,
     sign_draws,
 )
-from lamofc_tools.models import BlockSource, LoadedModel, ModelInput, block_outputs, substitute_features
+from lamofc_tools.models import BlockSource, LoadedModel, ModelInput, block_outputs, short_name, substitute_features
 
 Inputs = dict[str, Tensor]
 
@@ -39,7 +38,7 @@ class EncoderSplit:
     @property
     def consumer(self) -> str:
         """Name of the rest of the model, `MODEL@BLOCK`."""
-        return f"{Path(self.loaded.name).name}@{self.block}"
+        return f"{short_name(self.loaded.name)}@{self.block}"
 
     @property
     def feature(self) -> str:
@@ -99,7 +98,7 @@ def measure_encoder(
     seed: int = 0,
     batch: int = 8,
     draws: int = 2,
-) -> Measurement:
+) -> MeasuredMatrices:
     """Measure the rest of an encoder after `block`, counted from zero, over all tokens of some items.
 
     A model with a head gives Fisher matrices, by `draws` gradients of each answer. Without a head the answer is what
@@ -122,7 +121,7 @@ def measure_encoder(
         sums.add(Reading({split.feature: features}, answer, drawn, split.patterns))
         tokens += features.numel() // features.shape[split.channel_axis]
     means = sums.means(tokens if deviations is None else deviations.values)
-    return Measurement(split.consumer, means, tokens, positions)
+    return MeasuredMatrices(split.consumer, means, tokens, positions, loaded.digest)
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lamofc_tools.consumer.gradients import Measurement, Reading, SquareSums, fisher_draws, generators_for
+from lamofc_tools.consumer.gradients import MeasuredMatrices, Reading, SquareSums, fisher_draws, generators_for
 from lamofc_tools.consumer.media.encoder import EncoderSplit, Inputs
 from lamofc_tools.models import LoadedModel, ModelInput, cache_parameter
 
@@ -26,7 +26,7 @@ def measure_speech(  # noqa: PLR0913 - options are keywords
     batch: int = 4,
     draws: int = 2,
     length: int = TRANSCRIPT,
-) -> Measurement:
+) -> MeasuredMatrices:
     """Measure the rest of an encoder after `block`, counted from zero, with the decoder that reads it.
 
     A transcript of each sound of at most `length` tokens is drawn from the model's own answers, from its start token
@@ -45,7 +45,7 @@ def measure_speech(  # noqa: PLR0913 - options are keywords
         sums.add(Reading({split.feature: features}, logits, fisher_draws(logits, generators, draws, answered)))
         tokens += features.shape[0] * features.shape[1]
         positions += int(answered.sum())
-    return Measurement(split.consumer, sums.means(tokens), tokens, positions)
+    return MeasuredMatrices(split.consumer, sums.means(tokens), tokens, positions, loaded.digest)
 
 
 @torch.no_grad()

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,7 +17,7 @@ from lamofc_tools.consumer.media import guided_answer, measured_steps
 from lamofc_tools.evaluation.contract import Figure, FigureSet, find_stored_inputs, inputs_digest, recorded_extraction
 from lamofc_tools.evaluation.media.error_sums import ErrorSums
 from lamofc_tools.evaluation.media.picture_judge import JudgedPictures, PictureJudge
-from lamofc_tools.models import DiffusionSource, Features, ModelInput, weights_digest
+from lamofc_tools.models import DiffusionSource, Features, ModelInput, short_name, weights_digest
 
 _FIGURES = FigureSet(
     "prompt",
@@ -81,7 +80,7 @@ class DiffusionModel:
     @property
     def name(self) -> str:
         """Name of the pipeline."""
-        return Path(self.source.name).name
+        return short_name(self.source.name)
 
     @property
     def figure_set(self) -> FigureSet:
