@@ -5,7 +5,7 @@ The bytes of a record depend neither on the rest of the batch nor on the number 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypeAlias
@@ -24,6 +24,7 @@ from lamofc_codecs.pipeline import (
     decode_on,
     each,
     elements_of,
+    meet_divergence,
     require_tensors,
 )
 from lamofc_codecs.pooling import Pool
@@ -107,6 +108,29 @@ def encode(
     _check_quality(profile.codec, quality, encoder.codec.qualities)
     elements = list(zip(tensors, _first_positions(first_positions, len(tensors)), strict=True))
     return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
+
+
+def encode_measured(
+    tensor: Encodable,
+    profile: Profile,
+    quality: Quality,
+    measure: Callable[[list[Tensor]], float],
+    *,
+    first_position: int = 0,
+) -> tuple[Record, float]:
+    """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
+
+    `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
+    called up to three times; the record is that of the divergence nearest to the one asked for.
+    """
+    if quality.kind != "kl":
+        raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
+
+    def code(divergence: float) -> Record:
+        return encode([tensor], profile, quality=Quality(kl=divergence), first_positions=[first_position])[0]
+
+    trial = meet_divergence(quality.value, code, lambda record: measure(decode([record.data], profile)))
+    return trial.record, trial.measured
 
 
 def decode(  # noqa: PLR0913 - one function for all reading; the options are keywords
