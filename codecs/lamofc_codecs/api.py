@@ -24,6 +24,7 @@ from lamofc_codecs.pipeline import (
     decode_on,
     each,
     elements_of,
+    meet_divergence,
     require_tensors,
 )
 from lamofc_codecs.pooling import Pool
@@ -117,6 +118,29 @@ def encode(
     _check_quality(profile.codec, quality, encoder.codec.qualities)
     elements = list(zip(tensors, _first_positions(first_positions, len(tensors)), strict=True))
     return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
+
+
+def encode_measured(
+    tensor: Encodable,
+    profile: Profile,
+    quality: Quality,
+    measure: Callable[[list[Tensor]], float],
+    *,
+    first_position: int = 0,
+) -> tuple[Record, float]:
+    """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
+
+    `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
+    called up to three times; the record is that of the divergence nearest to the one asked for.
+    """
+    if quality.kind != "kl":
+        raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
+
+    def code(divergence: float) -> Record:
+        return encode([tensor], profile, quality=Quality(kl=divergence), first_positions=[first_position])[0]
+
+    trial = meet_divergence(quality.value, code, lambda record: measure(decode([record.data], profile)))
+    return trial.record, trial.measured
 
 
 def decode(  # noqa: PLR0913 - one function for all reading; the options are keywords

@@ -6,6 +6,7 @@ from lamofc_codecs.pipeline.decode_record import DecodeJob, cells_of
 from lamofc_codecs.pipeline.device import decode_on
 from lamofc_codecs.pipeline.encode_record import Encodable, Encoder, elements_of, require_tensors
 from lamofc_codecs.pipeline.items import keep
+from lamofc_codecs.pipeline.measured_divergence import meet_divergence
 from lamofc_codecs.pipeline.threads import each
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "each",
     "elements_of",
     "keep",
+    "meet_divergence",
     "require_tensors",
 ]

@@ -5,7 +5,6 @@ In: items and their profiles. Out: records, rows, and at last a segment that a c
 from lamofc_store.ingest.records.deduplicate import distinct
 from lamofc_store.ingest.records.encode_items import (
     CodedContent,
-    Encoded,
     EncodedBatch,
     Failed,
     Task,
@@ -13,6 +12,7 @@ from lamofc_store.ingest.records.encode_items import (
     encode,
     encode_group,
 )
+from lamofc_store.ingest.records.encoded import Encoded
 from lamofc_store.ingest.records.merge_structure import with_stored_structure
 from lamofc_store.ingest.records.open_segment import CLOSE_RECORDS, OpenSegment, StoredItem
 from lamofc_store.ingest.records.segment_rows import sample_rows

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from lamofc_store.errors import Hint, StoreError
 from lamofc_store.ingest.items import Item
 from lamofc_store.ingest.profiles import channels_differ
+from lamofc_store.ingest.records.encoded import Encoded
+from lamofc_store.ingest.records.measured import encode_measured, is_measured
 from lamofc_store.ingest.records.record_blocks import blocks
 from lamofc_store.ingest.request import IngestOptions
 
 if TYPE_CHECKING:
-    from lamofc_codecs import Profile, Record
+    from lamofc_codecs import Profile
 
 
 CodedContent = tuple[object, ...]
@@ -25,23 +27,6 @@ class Task:
     items: Sequence[Item]
     profile: "Profile"
     options: IngestOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A record, the items in it, and how it was made."""
-
-    items: Sequence[Item]
-    record: "Record"
-    profile: "Profile"
-    quality: str
-    seconds: float
-    """Time of encoding, for each item."""
-
-    @property
-    def name(self) -> str:
-        """The feature, or the joined features of a group: the name under which commits list the profile."""
-        return "+".join(dict.fromkeys(item.feature for item in self.items))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +81,8 @@ def encode(task: Task) -> Iterator[Encoded | Failed]:
     """Encode in blocks; where one fails, halve the work until the item that cannot be encoded is alone."""
     from lamofc_codecs import CodecError
 
-    of_records = list(blocks(task.items, task.profile, task.options.block))
+    measured = is_measured(task.profile, task.options)
+    of_records = list(blocks(task.items, task.profile, 1 if measured else task.options.block))
     try:
         yield from _encode_records(of_records, task.profile, task.options)
     except (CodecError, StoreError) as error:
@@ -136,6 +122,9 @@ def _encode_records(
     started = time.perf_counter()
     quality = options.quality if profile.codec == options.codec else None  # raw, in place of a codec that refused
     device = None if options.device in ("auto", "cpu") else options.device
+    if is_measured(profile, options):
+        yield from (encode_measured(items, profile, options) for items in of_records)
+        return
     tensors = [[item.tokens for item in items] for items in of_records]
     starts = [items[0].first_position for items in of_records]
     records = encode_all(tensors, profile, quality=quality, first_positions=starts, device=device)
@@ -148,6 +137,8 @@ def encode_group(group: Sequence[Item], profile: "Profile", options: IngestOptio
     """Encode features of one sample into one record; CodecError where they cannot be coded jointly."""
     from lamofc_codecs import encode as encode_all
 
+    if is_measured(profile, options):
+        return encode_measured(group, profile, options)
     started = time.perf_counter()
     tensors = [{item.feature: item.tokens for item in group}]
     (record,) = encode_all(tensors, profile, quality=options.quality, first_positions=[group[0].first_position])

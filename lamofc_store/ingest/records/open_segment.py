@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lamofc_store.commits import ProfileEntry, Segment, changes, row_objects
 from lamofc_store.ingest.items import Item
 from lamofc_store.ingest.records.deduplicate import divide_payloads
-from lamofc_store.ingest.records.encode_items import CodedContent, Encoded, Failed, coded_content
+from lamofc_store.ingest.records.encode_items import CodedContent, Failed, coded_content
+from lamofc_store.ingest.records.encoded import Encoded
 from lamofc_store.ingest.records.segment_rows import record_rows, sample_rows, skipped_row
 from lamofc_store.sample import Sample
 from lamofc_store.segments import SegmentLayout, SegmentWriter, Slot, Stream

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.ingest.items import Item
-from lamofc_store.ingest.records.encode_items import Encoded, Failed
+from lamofc_store.ingest.records.encode_items import Failed
+from lamofc_store.ingest.records.encoded import Encoded
 from lamofc_store.sample import Sample
 
 if TYPE_CHECKING:
@@ -65,10 +66,15 @@ def _if_several(layers: list[Any]) -> list[Any] | None:
 
 
 def _nats_per_error(item: Item, encoded: Encoded) -> float | None:
-    """Expected divergence for each unit of an item's weighted squared error; None where it is not known."""
-    nats, tokens = encoded.profile.config.get("nats"), len(item.tokens)
-    if encoded.record.weighted_sse is None or not isinstance(nats, int | float) or not tokens:
+    """Expected divergence for each unit of an item's weighted squared error; None where it is not known.
+
+    Where the divergence of a record was measured, it is what makes its errors amount to that.
+    """
+    nats, tokens, error = encoded.profile.config.get("nats"), len(item.tokens), encoded.record.weighted_sse
+    if error is None or not isinstance(nats, int | float) or not tokens:
         return None
+    if encoded.divergence and error > 0:
+        return encoded.divergence / error
     return nats / tokens
 
 

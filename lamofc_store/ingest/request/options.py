@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 
 from lamofc_store.defaults import DEFAULT_CODEC, DEFAULT_SNR_DB
 from lamofc_store.errors import BadArgument
@@ -12,6 +12,10 @@ from lamofc_store.ingest.request.report import Progress
 if TYPE_CHECKING:
     from lamofc_codecs import Profile, Quality
 
+MeasureOfSample: TypeAlias = Callable[[Mapping[str, Any]], float]
+"""Returns the divergence of a consumer's answers to decoded features of a sample, in nats."""
+Measure: TypeAlias = Callable[[str, Mapping[str, Any]], MeasureOfSample | None]
+"""Returns the measure of a sample, given its id and its features; None for one that the consumer cannot read."""
 OnError = Literal["stop", "skip", "raw"]
 ON_ERROR: tuple[OnError, ...] = ("stop", "skip", "raw")
 DEFAULT_BLOCK = 64
@@ -56,6 +60,9 @@ class IngestKeywords(TypedDict, total=False):
     """Called after every batch."""
     found: Callable[[str, str], None] | None
     """Called with the name of a feature and words about what a fit found in its samples, such as rotary positions."""
+    measure: Measure | None
+    """Measures the divergence of a consumer's answers to what is decoded of a sample. A quality in nats is then met by
+    measurement, each sample at a rate of its own, instead of by what the profile foretells."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,7 @@ class IngestOptions:
     segment_bytes: int = 256 << 20
     progress: Callable[[Progress], None] | None = None
     found: Callable[[str, str], None] | None = None
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         from lamofc_codecs import CODECS
@@ -91,6 +99,8 @@ class IngestOptions:
         self._check_codec()
         if self.quality is None:
             object.__setattr__(self, "quality", usual_quality(self.codec, self.profile, self.codec_options))
+        if self.measure is not None and (self.quality is None or self.quality.kind != "kl"):
+            raise BadArgument(f"measure= beside the quality {self.quality_text or 'none'}", "give Quality(kl=0.05)")
 
     def _check_values(self) -> None:
         """Raise BadArgument for a value that is wrong by itself."""
@@ -142,7 +152,7 @@ class IngestOptions:
         """Return the options for features that no codec may round: integers, booleans, complex numbers."""
         from lamofc_codecs import LOSSLESS
 
-        return replace(self, codec=LOSSLESS, quality=None, profile=None, groups=(), codec_options={})
+        return replace(self, codec=LOSSLESS, quality=None, profile=None, groups=(), codec_options={}, measure=None)
 
     @property
     def quality_text(self) -> str:

@@ -1,6 +1,6 @@
 """A quality in nats on read: rows know what the consumer is expected to feel, of a record and of its layers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +106,40 @@ def test_errors_must_be_known_in_nats(tmp_path: Path) -> None:
 def test_a_divergence_is_a_number_above_0(store: lamofc.Store) -> None:
     with pytest.raises(BadArgument, match="beside"):
         store.dataset(["k"], quality=Quality(kl=0.1), max_bpfp=1.0)
+
+
+def test_a_divergence_is_met_by_measurement(tmp_path: Path) -> None:
+    """Each sample at a rate of its own, and its rows speak of what was measured, of layers, too."""
+    sensitivity = {f"s{number}": 0.2 if number < 4 else 6.0 for number in range(9)}
+
+    def measure(sample: str, features: Mapping[str, torch.Tensor]) -> Callable[[Any], float] | None:
+        if sample == "s8":
+            return None
+        assert all(torch.equal(features[name], value) for name, value in _features(int(sample[1:])).items())
+        return lambda decoded: sensitivity[sample] * _divergence(decoded, int(sample[1:]))
+
+    samples = [Sample(f"s{number}", _features(number)) for number in range(12)]
+    options: dict[str, Any] = {"groups": ("{k,v}",), "codec_options": {"weight": WEIGHT, "layer_bytes": 32, **NATS}}
+    with lamofc.open(str(tmp_path / "s"), "a") as measured:
+        measured.ingest(samples[9:] + samples[:2], quality=Quality(kl=0.1), **options)  # the profile, as foretold
+        measured.ingest(samples[2:9], quality=Quality(kl=0.1), measure=measure, **options)
+        rows = "SELECT sample, sum(expected_kl), any_value(stored_bits), count(*) FROM records GROUP BY sample"
+        found = {sample: (kl, bits) for sample, kl, bits, parts in measured.sql(rows).fetchall() if parts == 2}
+        assert len(found) == 12
+        for sample, (kl, _) in found.items():
+            told = sample in ("s2", "s3", "s4", "s5", "s6", "s7")
+            felt = _divergence(measured.tensors(sample), int(sample[1:])) * (sensitivity[sample] if told else 1)
+            assert kl == pytest.approx(felt, rel=0.03), sample
+            assert 0.045 < kl < 0.15, sample
+        assert max(found[f"s{number}"][1] for number in (2, 3)) < min(found[f"s{number}"][1] for number in (1, 8, 9))
+        assert min(found[f"s{number}"][1] for number in (4, 5)) > max(found[f"s{number}"][1] for number in (1, 8, 9))
+        coarse = measured.tensors("s5", quality=Quality(kl=1.0))
+        assert 0.15 < 6 * _divergence(coarse, 5) < 1.5
+
+
+def test_only_a_quality_in_nats_is_measured(tmp_path: Path) -> None:
+    with (
+        lamofc.open(str(tmp_path / "s"), "a") as store,
+        pytest.raises(BadArgument, match="measure= beside the quality snr_db=15"),
+    ):
+        store.ingest([Sample("s", _features(0))], measure=lambda sample, features: None)

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 import lamofc_store
 from lamofc_codecs import Profile
-from lamofc_tools.consumer import ModelMetric
-from lamofc_tools.models import SourceOptions, extract_to_files, open_source
+from lamofc_tools.consumer import ModelMetric, Replay, Split
+from lamofc_tools.models import SourceOptions, extract_to_files, open_model, open_source
 from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -227,3 +227,45 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
     ):
         ran = lamofc(*extract, *words)
         assert ran.code == 2 and said in ran.err and len(ran.lines()) == 2, ran.err
+
+
+def test_a_divergence_is_met_by_replay(lamofc: Lamofc, model: str, files: Path, tmp_path: Path) -> None:
+    texts = long_texts(tmp_path / "a.jsonl", 9)
+    command = ("extract", model, texts, tmp_path / "replayed", "--block", 1, "--kl", 0.002, "--json")
+    ran = lamofc(*command, "--replay", "--metric", tmp_path / "metric")
+    assert ran.code == 0, ran.err
+    split = Split(open_model(model, dtype="float32"), 1)
+    with lamofc_store.open(str(tmp_path / "replayed")) as store:
+        for sample in ("t1", "t5"):
+            original = next(one for one in open_source(model, str(texts), SourceOptions(blocks=[1], dtype="float32")))
+            rows = "SELECT sum(expected_kl) FROM records WHERE sample = ?"
+            ((expected,),) = store.sql(rows, [original.id]).fetchall()
+            measure = Replay(split)(original.id, original.features)
+            assert measure is not None
+            assert measure(store.tensors(original.id)) == pytest.approx(expected, rel=0.05), sample
+    command = ("ingest", files, tmp_path / "ingested", "--for-model", f"{model}@1", "--kl", 0.002, "--json")
+    ran = lamofc(*command, "--replay", "--metric", tmp_path / "metric")
+    assert ran.code == 0, ran.err
+    with lamofc_store.open(str(tmp_path / "ingested")) as store:
+        ((bits, nats),) = store.sql(
+            "SELECT count(DISTINCT stored_bits), count(DISTINCT nats_per_error) FROM records"
+        ).fetchall()
+        assert nats == 16 and bits > 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--replay where nothing is coded for a model"),
+        (("--for-model", "METRIC", "--kl", 0.05), "cannot be replayed"),
+        (("--for-model", "MODEL@1", "--snr", 15), "--replay beside snr_db=15"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said(
+    lamofc: Lamofc, model: str, files: Path, tmp_path: Path, options: tuple[Any, ...], message: str
+) -> None:
+    metric = tmp_path / "metric"
+    assert lamofc("fit", files, "-o", tmp_path / "p", "--for-model", f"{model}@1", "--metric", metric).code == 0
+    named = [str(option).replace("METRIC", str(metric)).replace("MODEL", model) for option in options]
+    ran = lamofc("ingest", files, tmp_path / "store", "--replay", *named)
+    assert ran.code == 2 and message in ran.err

@@ -40,6 +40,7 @@ from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_featu
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
 from lamofc_tools.consumer.reader import USUAL_KL, Consumer, Rotations
+from lamofc_tools.consumer.replay import Replay
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Passages",
     "Question",
     "QuestionTally",
+    "Replay",
     "Rotations",
     "Split",
     "StateSpaceSplit",

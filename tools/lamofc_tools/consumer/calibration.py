@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -18,9 +19,9 @@ from torch import Tensor
 import lamofc_codecs
 from lamofc_codecs import Profile, Quality
 from lamofc_store.sample import layout, to_tokens
-from lamofc_tools.consumer.answers import AnswerSums
 from lamofc_tools.consumer.decoder import Split
 from lamofc_tools.consumer.metric import ModelMetric
+from lamofc_tools.consumer.replay import UnbrokenText
 from lamofc_tools.models import Features
 
 _DIVERGENCES = (0.02, 0.1)
@@ -29,8 +30,6 @@ _DIVERGENCE_OF_PARTS = 0.05
 """The same where the hidden state and the caches are compared."""
 _CACHE_FACTOR = 2.0
 """Factor of what errors of caches count: every further token reads them, also those beyond the measured ones."""
-_STRIDE = 4
-"""Tokens of the prefix between two whose answers are compared."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,6 @@ class MetricCalibration:
     split: Split
     learned: Sequence[tuple[Features, Tensor]]
     held_out: Sequence[tuple[Features, Tensor]]
-    _unbroken: dict[int, Tensor] = field(default_factory=dict)
-    """What the last block leaves at every token of each text, its features as they were."""
 
     @torch.no_grad()
     def calibrated(self, metric: ModelMetric) -> ModelMetric:
@@ -112,23 +109,12 @@ class MetricCalibration:
         return to_tokens(value, self.split.patterns[name]).detach().cpu()
 
     def _measured(self, decoded: Sequence[Features]) -> float:
-        """Return the mean divergence of texts, the answers to prefixes and those to continuations counting alike."""
-        total = 0.0
-        for number, ((features, ids), found) in enumerate(zip(self.held_out, decoded, strict=True)):
-            prefix = features[self.split.output].shape[1]
-            if number not in self._unbroken:
-                self._unbroken[number] = self.split.run(ids, prefix, [features])[0]
-            wanted, moved = self._unbroken[number], self.split.run(ids, prefix, [{**features, **found}])[0]
-            parts = [slice(0, prefix, _STRIDE), slice(prefix, None)][: 1 + (ids.shape[1] > prefix)]
-            total += sum(self._divergence(wanted[part], moved[part]) for part in parts) / len(parts)
-        return total / len(self.held_out)
+        """Return the mean divergence of texts."""
+        return sum(text.divergence(found) for text, found in zip(self._texts, decoded, strict=True)) / len(decoded)
 
-    def _divergence(self, wanted: Tensor, found: Tensor) -> float:
-        """Return the mean divergence of some answers."""
-        sums = AnswerSums()
-        for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
-            sums.compare(self.split.logits(one).log_softmax(-1), self.split.logits(other).log_softmax(-1))
-        return sums.kl
+    @cached_property
+    def _texts(self) -> list[UnbrokenText]:
+        return [UnbrokenText(self.split, features, ids) for features, ids in self.held_out]
 
 
 def _log(ratio: float) -> float:

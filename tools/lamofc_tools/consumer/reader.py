@@ -19,6 +19,7 @@ from lamofc_store.sources import Source, Spreadable, Tolerant
 from lamofc_tools.consumer.decoder import TEXTS, Split, key_rotations, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.metric import ModelMetric, pooled_names
+from lamofc_tools.consumer.replay import Replay
 from lamofc_tools.models import LoadedModel, ModelInput
 
 Rotations = Mapping[str, Rotary | None]
@@ -48,6 +49,8 @@ class Consumer:
     """Whether its answers are probabilities, so that errors are known in nats."""
     digest: str | None = None
     """Digest of its weights, several joined like their names; None where it is not known."""
+    replay: Replay | None = None
+    """Measures the divergence of its answers to decoded features; None where the model is not at hand."""
 
     @classmethod
     def of_metric(cls, metric: ModelMetric) -> Consumer:
@@ -106,7 +109,15 @@ class Consumer:
         cls, split: Split, rotations: Rotations, learned_from: str, measure: Callable[[], ModelMetric]
     ) -> Consumer:
         rotary = {name: turn for name, turn in rotations.items() if turn is not None}
-        return cls(split.consumer, split.channels, rotary, learned_from, measure, digest=split.loaded.digest)
+        return cls(
+            split.consumer,
+            split.channels,
+            rotary,
+            learned_from,
+            measure,
+            digest=split.loaded.digest,
+            replay=Replay(split),
+        )
 
     @classmethod
     def pooled(cls, consumers: Sequence[Consumer]) -> Consumer:
@@ -126,6 +137,16 @@ class Consumer:
             all(consumer.likely for consumer in consumers),
             digest,
         )
+
+    def replayed(self) -> Replay:
+        """Return the replay of its answers; BadArgument where there is none."""
+        if self.replay is None:
+            raise BadArgument(
+                f"the answers of {self.name} cannot be replayed: a metric in a file has no model, and several models "
+                "have several answers",
+                "name one model and its block",
+            )
+        return self.replay
 
     def announced(self, note: Callable[[str], None]) -> Consumer:
         """Return the consumer with a note of each measurement that begins."""
@@ -169,7 +190,7 @@ class Consumer:
                 f"{path} holds a metric of {found.name} for other features, such as another {unlike[0]!r}",
                 Hint("remove the file, or give another as [metric]"),
             )
-        return found
+        return replace(found, replay=self.replay)
 
     def reads(self, channels: Mapping[str, int]) -> list[str]:
         """Return those of some features that it reads; BadArgument if there are none, or of another width."""

@@ -7,6 +7,7 @@ results and exceptions.
 from lamofc_tools.cli.console import tensor_files
 from lamofc_tools.cli.console.consumer_options import (
     ConsumerOptions,
+    ReplayOptions,
     SourceConsumerOptions,
     for_consumer,
     plan_floats,
@@ -71,6 +72,7 @@ __all__ = [
     "RateOptions",
     "RatedReadOptions",
     "ReadOptions",
+    "ReplayOptions",
     "RunStore",
     "SampleId",
     "SourceConsumerOptions",

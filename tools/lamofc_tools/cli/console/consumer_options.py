@@ -48,7 +48,6 @@ class ConsumerOptions:
     metric_samples: Annotated[
         int, typer.Option("--metric-samples", metavar="N", min=16, max=64, help="Measure the model on so many samples.")
     ] = 32
-
     rotary: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,6 +78,10 @@ class ConsumerOptions:
             return announced
         require_folder(Path(self.metric))
         return announced.kept_in(Path(self.metric))
+
+    def measured(self, options: Options, consumer: "Consumer") -> Options:
+        """Return options of features that are coded for a consumer."""
+        return options
 
     def without_metric(self, options: Options) -> Options:
         """Return options of features that are coded for no model; refuse --metric there."""
@@ -137,8 +140,37 @@ class SourceConsumerOptions(ConsumerOptions):
             return with_rotations(self.without_metric(options), rotary)
         stated = require_stated(rotary)
         consumer = self.consumer({}, whole, out, stated)
-        coded = for_consumer(options, consumer, {row.feature: row.channels for row in planned})
+        coded = self.measured(for_consumer(options, consumer, {row.feature: row.channels for row in planned}), consumer)
         return with_rotations(coded, {**consumer.rotary, **stated})
+
+
+@dataclass(frozen=True)
+class ReplayOptions(ConsumerOptions):
+    """The same, where records are written, whose divergence can be measured."""
+
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay",
+            help="Meet --kl by measurement: let the model answer to what is decoded of each sample, and code it again "
+            "where the divergence is far from --kl. Takes several times as long.",
+        ),
+    ] = False
+
+    def measured(self, options: Options, consumer: "Consumer") -> Options:
+        """Add the measure of divergences that --replay asks for."""
+        if not self.replay:
+            return options
+        quality = options["quality"]
+        if quality is None or quality.kind != "kl":
+            raise BadArgument(f"--replay beside {quality}", "give --kl, or leave out --replay")
+        return {**options, "measure": consumer.replayed()}
+
+    def without_metric(self, options: Options) -> Options:
+        """Refuse --replay as well."""
+        if self.replay:
+            raise BadArgument("--replay where nothing is coded for a model", f"give --for-model, too: {_FORM}")
+        return super().without_metric(options)
 
 
 def plan_floats(source: "Source", options: Options) -> list[Any]:

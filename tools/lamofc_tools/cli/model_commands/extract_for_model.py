@@ -9,8 +9,8 @@ import typer
 from lamofc_store import DEFAULT_CODEC
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli.console import (
-    ConsumerOptions,
     Output,
+    ReplayOptions,
     for_consumer,
     parse_rotary,
     plan_floats,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ExtractConsumerOptions(ConsumerOptions):
+class ExtractConsumerOptions(ReplayOptions):
     """The models that read extracted features; by default the rest of the language model that they are of."""
 
     plain: Annotated[
@@ -50,7 +50,8 @@ class ExtractConsumerOptions(ConsumerOptions):
         turned = with_rotations(options, {name: turn for name, turn in rotary.items() if name in decoder.features})
         if self.for_model:
             texts, loaded = list(decoder.spread().items), {decoder.loaded.name: decoder.loaded}
-            return _coded_for(turned, self.consumer(loaded, texts, out, rotary), decoder, out)
+            consumer = self.consumer(loaded, texts, out, rotary)
+            return self.measured(_coded_for(turned, consumer, decoder, out), consumer)
         left_open = _is_left_open(options, decoder)
         begun = _as_begun(turned if self.rotary else options, turned, store, decoder)
         if begun is not None:
@@ -76,7 +77,8 @@ class ExtractConsumerOptions(ConsumerOptions):
                 raise
             out.note(f"coding without regard to what reads the features: {error}")
             return options
-        return _coded_for(options, self.kept(consumer, out), decoder, out)
+        kept = self.kept(consumer, out)
+        return self.measured(_coded_for(options, kept, decoder, out), kept)
 
     def _check(self, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
         """Refuse --for-model where it can have no effect."""

@@ -15,6 +15,7 @@ from lamofc_tools.cli.console import (
     Findings,
     OnError,
     Output,
+    ReplayOptions,
     SourceConsumerOptions,
     SourceOptions,
     SourcePath,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class IngestOptions(SourceConsumerOptions, WriteOptions):
+class IngestOptions(ReplayOptions, SourceConsumerOptions, WriteOptions):
     """The coding of the samples, the models that read them, and their commits."""
 
     profile: Annotated[

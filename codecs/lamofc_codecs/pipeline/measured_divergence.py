@@ -1,0 +1,68 @@
+"""Meet a divergence by measurement: encode, decode, let the consumer answer, and encode again at a rate that suits.
+
+A profile foretells the divergence of the mean sample. Samples differ in it by orders of magnitude: a text that a
+language model knows by heart bears far less than another. So each gets a rate of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lamofc_codecs.record import Record
+
+_TRIALS = 3
+"""Most encodings of a sample."""
+_NEAR = (0.5, 1.4)
+"""Measured over wanted divergence that ends a search: what few answers tell of a sample is no more exact than that."""
+_EXPONENT = 0.9
+"""Exponent of the first correction: measured divergences vary less than they seem to, as answers are few."""
+_MOST_COARSER, _MOST_FINER = 2.0, 32.0
+"""Factors by which one correction changes the divergence that is asked for."""
+_SLOPES = (0.6, 2.0)
+"""Bounds of the slope of measured against asked divergence, both as logarithms."""
+_WORSE = 1.5
+"""Weight of a divergence above the wanted one against one below, by logarithms, among the encodings of a sample."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A sample, encoded at the divergence that a profile foretells."""
+
+    foretold: float
+    record: Record
+    measured: float
+    """Divergence of the consumer's answers to what is decoded."""
+
+    def excess(self, wanted: float) -> float:
+        """Return the logarithm of measured over wanted divergence."""
+        return math.log(max(self.measured, 1e-6 * wanted) / wanted)
+
+
+def meet_divergence(wanted: float, encode: Callable[[float], Record], measure: Callable[[Record], float]) -> Trial:
+    """Return the trial whose measured divergence is nearest to the wanted one, of at most three.
+
+    `encode` makes a record at a divergence that the profile foretells, `measure` asks the consumer.
+    """
+    trials: list[Trial] = []
+    asked = wanted
+    while len(trials) < _TRIALS:
+        record = encode(asked)
+        trials.append(Trial(asked, record, measure(record)))
+        if _NEAR[0] * wanted <= trials[-1].measured <= _NEAR[1] * wanted:
+            return trials[-1]
+        asked = _next(trials, wanted)
+    return min(trials, key=lambda trial: max(_WORSE * trial.excess(wanted), -trial.excess(wanted)))
+
+
+def _next(trials: list[Trial], wanted: float) -> float:
+    """Return the divergence to ask for next: by the secant through the last two trials, or by the last one."""
+    last = trials[-1]
+    correction = -_EXPONENT * last.excess(wanted)
+    if len(trials) > 1:
+        before = trials[-2]
+        rise = last.excess(wanted) - before.excess(wanted)
+        slope = rise / math.log(last.foretold / before.foretold)
+        correction = -last.excess(wanted) / min(max(slope, _SLOPES[0]), _SLOPES[1])
+    return last.foretold * math.exp(min(max(correction, -math.log(_MOST_FINER)), math.log(_MOST_COARSER)))

@@ -1,0 +1,58 @@
+"""A divergence that is met by measurement: a sample of any sensitivity comes near it, in at most three encodings."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from lamofc_codecs import BadQuality, Quality, encode, encode_measured, fit, testing
+
+WEIGHT = torch.diag(torch.linspace(0.2, 2, 24))
+PROFILE = fit(
+    "klt",
+    [testing.feature(80, 24, -seed) for seed in range(1, 13)],
+    Quality(kl=0.5),
+    weight=WEIGHT,
+    weight_nats=0.5,
+    weight_floor=0.001,
+)
+SAMPLE = testing.feature(80, 24, 3)
+
+
+def consumer(sensitivity: float, exponent: float, asked: list[float]) -> Callable[[list[torch.Tensor]], float]:
+    """A consumer with a power law of what the profile foretells."""
+
+    def measure(decoded: list[torch.Tensor]) -> float:
+        errors = (SAMPLE.double() - decoded[0].double()) @ WEIGHT.double()
+        asked.append(float(errors.square().sum()) / len(SAMPLE) / 2)
+        return sensitivity * asked[-1] ** exponent
+
+    return measure
+
+
+@pytest.mark.parametrize("exponent", [0.8, 1.0, 1.4])
+@pytest.mark.parametrize("sensitivity", [0.3, 1.0, 5.0, 20.0])
+def test_samples_of_any_sensitivity_come_near(sensitivity: float, exponent: float) -> None:
+    wanted, asked = 0.1, []
+    record, measured = encode_measured(SAMPLE, PROFILE, Quality(kl=wanted), consumer(sensitivity, exponent, asked))
+    assert 0.45 * wanted < measured < 1.5 * wanted
+    assert measured in [sensitivity * error**exponent for error in asked] and len(asked) <= 3
+    usual = encode([SAMPLE], PROFILE, quality=Quality(kl=wanted))[0]
+    before = sensitivity * asked[0] ** exponent / wanted
+    if before > 1.4:
+        assert record.payload_bits > usual.payload_bits
+    elif before < 0.5:
+        assert record.payload_bits < usual.payload_bits
+    else:
+        assert record.data == usual.data and len(asked) == 1
+
+
+def test_a_consumer_that_feels_nothing_gets_a_coarse_record() -> None:
+    record, measured = encode_measured(SAMPLE, PROFILE, Quality(kl=0.1), lambda decoded: 0.0)
+    assert measured == 0.0
+    assert record.payload_bits <= encode([SAMPLE], PROFILE, quality=Quality(kl=0.1))[0].payload_bits
+
+
+def test_only_divergences_are_measured() -> None:
+    with pytest.raises(BadQuality, match="snr_db=15 cannot be measured"):
+        encode_measured(SAMPLE, PROFILE, Quality(snr_db=15), lambda decoded: 0.1)

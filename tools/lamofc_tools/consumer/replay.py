@@ -1,0 +1,88 @@
+"""Replay of the rest of a language model on decoded features of one text: the divergence of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from lamofc_tools.consumer.answers import AnswerSums
+from lamofc_tools.consumer.decoder import CONTINUATION, Split
+from lamofc_tools.consumer.gradients import generators_for
+from lamofc_tools.models import Features
+
+_STRIDE = 4
+"""Tokens of the prefix between two whose answers are compared."""
+_SEED = 1
+"""Seed of continuations; other ones than those that a metric was measured on."""
+
+
+@dataclass(frozen=True)
+class UnbrokenText:
+    """A text, and the answers of the rest of a model to its features as they were."""
+
+    split: Split
+    features: Features
+    """Features of the prefix."""
+    ids: Tensor
+    """Token ids of prefix and continuation, 1 x tokens."""
+
+    @cached_property
+    def _prefix(self) -> int:
+        return self.features[self.split.output].shape[1]
+
+    @cached_property
+    def _hidden(self) -> Tensor:
+        """What the last block leaves at every token."""
+        return self.split.run(self.ids, self._prefix, [self.features])[0]
+
+    @torch.no_grad()
+    def divergence(self, decoded: Features) -> float:
+        """Return the divergence of the answers to decoded features; those that are not among them stay as they were.
+
+        The answers to the prefix count as much as those to its continuation.
+        """
+        given = {name: value.to(self.features[name]) for name, value in decoded.items() if name in self.features}
+        moved = self.split.run(self.ids, self._prefix, [{**self.features, **given}])[0]
+        parts = [slice(0, self._prefix, _STRIDE), slice(self._prefix, None)][: 1 + (len(moved) > self._prefix)]
+        return sum(self._divergence(self._hidden[part], moved[part]) for part in parts) / len(parts)
+
+    def _divergence(self, wanted: Tensor, found: Tensor) -> float:
+        """Return the mean divergence of some answers."""
+        sums = AnswerSums()
+        for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
+            sums.compare(self.split.logits(one).log_softmax(-1), self.split.logits(other).log_softmax(-1))
+        return sums.kl
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Measures the divergence of a language model's answers to any coding of a sample's features.
+
+    The model continues each sample by tokens of its own drawing, as nothing but its features need be known.
+    """
+
+    split: Split
+    continuation: int = CONTINUATION
+
+    @torch.no_grad()
+    def __call__(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], float] | None:
+        """Return the measure of a sample, given its id; None without its hidden state, or where caches lack tokens."""
+        split = self.split
+        if split.output not in features or not split.is_whole(features):
+            return None
+        device = split.loaded.device
+        prefix = {name: value.to(device) for name, value in split.prefix_of(features, _every_token(features)).items()}
+        ids = torch.zeros(1, prefix[split.output].shape[1], dtype=torch.int64, device=device)
+        if len(prefix) > 1:
+            generator = generators_for([sample], _SEED)[0]
+            ids = torch.cat([ids, split.generate(prefix, self.continuation, generator)], 1)
+        return UnbrokenText(split, prefix, ids).divergence
+
+
+def _every_token(features: Features) -> int:
+    """Return a number of tokens that is at least that of any feature."""
+    return max(value.shape[-2] for value in features.values() if value.dim() > 1)
