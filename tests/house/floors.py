@@ -69,6 +69,7 @@ FLOORS = {
         heads evaluation
         demo cli.console
         benchmarks benchmarks.learning.peers benchmarks.learning.readers cli.render
+        benchmarks.learning.replayed
         benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay paper_tables
         benchmarks.codecs
         cli

@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -13,8 +14,7 @@ import torch
 
 from lamofc_codecs import Rotary, Sizes, UnsupportedInput
 from lamofc_store.errors import NotFound
-from lamofc_tools.benchmarks.learning import gemma, llm, own_texts, swept_model
-from lamofc_tools.benchmarks.learning.bits_at import bits_at
+from lamofc_tools.benchmarks.learning import gemma, llm, own_texts
 from lamofc_tools.benchmarks.learning.peers import coders
 from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, pack_levels, unpack_levels
@@ -22,7 +22,9 @@ from lamofc_tools.benchmarks.learning.peers.hyperprior import Hyperprior, Traini
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.scaled_tokens import Int8
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
-from lamofc_tools.benchmarks.learning.swept_model import Setting, Sweep
+from lamofc_tools.benchmarks.learning.replayed import swept_model
+from lamofc_tools.benchmarks.learning.replayed.bits_at import bits_at
+from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep
 from lamofc_tools.consumer import ModelMetric, measure_metric
 from tests.tools.models import tiny_models
 
@@ -38,6 +40,7 @@ WORST_SHARE = {
     "turboquant 2 bits": 0.2,
     "kvtc 1 bits, 4+0 raw": 0.9,
     **{f"klt for model kl={kl:g}": 0.9 for kl in (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)},
+    **{f"klt by replay kl={kl:g}": 0.9 for kl in (0.1, 0.05, 0.02, 0.01, 0.005)},
     **{f"ablation: weights snr_db={ratio}": 2.0 for ratio in (15, 20, 25, 30)},
 }
 """Largest share of the features' energy that may be lost, where it is above a tenth."""
@@ -50,7 +53,16 @@ def sample(seed: int) -> dict[str, torch.Tensor]:
 
 KEYS = {name: ROTARY for name in SPREADS if "k_cache" in name}
 MATRICES = {name: torch.eye(32) / spread**2 for name, spread in SPREADS.items()}
-FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS))
+
+
+def replay(given: Mapping[str, torch.Tensor]) -> Callable[[Mapping[str, torch.Tensor]], float]:
+    """A model that feels just what the metric says."""
+    return lambda decoded: sum(
+        float((value - given[name]).square().sum()) / SPREADS[name] ** 2 / TOKENS / 2 for name, value in decoded.items()
+    )
+
+
+FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS), replay)
 UNTRAINED = [*coders.usual_coders(), *ablations()]
 
 

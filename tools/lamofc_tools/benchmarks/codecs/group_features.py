@@ -14,9 +14,9 @@ from torch import Tensor
 from lamofc_codecs import Quality
 from lamofc_tools.benchmarks import synthetic_features as synthetic
 from lamofc_tools.benchmarks.frame import Report
-from lamofc_tools.benchmarks.learning.coded_texts import rows_of
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, measured_texts
+from lamofc_tools.benchmarks.learning.replayed.coded_texts import rows_of
 from lamofc_tools.consumer import (
     Consumer,
     ModelMetric,

@@ -27,12 +27,12 @@ from typing import Any
 
 from lamofc_codecs import UnsupportedInput
 from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
-from lamofc_tools.benchmarks.learning.bits_at import BITS_COLUMN, bits_at
-from lamofc_tools.benchmarks.learning.coded_texts import UNITS, code_texts, replay_of
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
 from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
-from lamofc_tools.benchmarks.learning.swept_model import Setting, Sweep, SweptModel, check_pattern
+from lamofc_tools.benchmarks.learning.replayed.bits_at import BITS_COLUMN, bits_at
+from lamofc_tools.benchmarks.learning.replayed.coded_texts import UNITS, code_texts, replay_of
+from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep, SweptModel, check_pattern
 from lamofc_tools.consumer import CONTINUATION, TEXTS, FidelityMeter
 from lamofc_tools.models import ModelInput, find_inputs, open_model
 from lamofc_tools.plots import draw_losses

@@ -10,8 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_tools.benchmarks.learning.coded_texts import rows_of
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ModelFacts
+from lamofc_tools.benchmarks.learning.replayed.coded_texts import rows_of
 from lamofc_tools.consumer import (
     PREFIX,
     Consumer,
