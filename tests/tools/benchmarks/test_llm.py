@@ -3,7 +3,7 @@
 import gzip
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -17,7 +17,13 @@ from lamofc_store.errors import NotFound
 from lamofc_tools.benchmarks.learning import gemma, llm, own_texts
 from lamofc_tools.benchmarks.learning.peers import coders
 from lamofc_tools.benchmarks.learning.peers.ablations import ablations
-from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, pack_levels, unpack_levels
+from lamofc_tools.benchmarks.learning.peers.feature_coder import (
+    FeatureCoder,
+    ModelFacts,
+    Sample,
+    pack_levels,
+    unpack_levels,
+)
 from lamofc_tools.benchmarks.learning.peers.hyperprior import Hyperprior, Trainings
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.scaled_tokens import Int8
@@ -55,11 +61,9 @@ KEYS = {name: ROTARY for name in SPREADS if "k_cache" in name}
 MATRICES = {name: torch.eye(32) / spread**2 for name, spread in SPREADS.items()}
 
 
-def replay(given: Mapping[str, torch.Tensor]) -> Callable[[Mapping[str, torch.Tensor]], float]:
+def replay(given: Sample) -> Callable[[Sample], float]:
     """A model that feels just what the metric says."""
-    return lambda decoded: sum(
-        float((value - given[name]).square().sum()) / SPREADS[name] ** 2 / TOKENS / 2 for name, value in decoded.items()
-    )
+    return lambda got: sum(float((got[n] - given[n]).square().sum()) / SPREADS[n] ** 2 / TOKENS / 2 for n in got)
 
 
 FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS), replay)

@@ -10,8 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.fit.pca import MANY_CHANNELS, MAX_EXACT, leading, principal_by_range, products_of
-from lamofc_codecs.klt.fit.projected import ProjectedTokens
+from lamofc_codecs.klt.fit.pca import (
+    MANY_CHANNELS,
+    MAX_EXACT,
+    ProjectedTokens,
+    leading,
+    principal_by_range,
+    products_of,
+)
 from lamofc_codecs.klt.format import KltOptions
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 from lamofc_codecs.quality import Quality

@@ -7,7 +7,7 @@ import torch
 
 from lamofc_codecs import Quality, encode, fit
 from lamofc_codecs.klt.fit import pca
-from lamofc_codecs.klt.fit.projected import ProjectedTokens
+from lamofc_codecs.klt.fit.pca import ProjectedTokens
 from lamofc_codecs.klt.transform import fit_codebook, nearest_of
 
 CHANNELS = 96
