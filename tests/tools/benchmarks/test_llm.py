@@ -28,7 +28,7 @@ from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
 from lamofc_tools.benchmarks.learning.replayed import swept_model
 from lamofc_tools.benchmarks.learning.replayed.bits_at import bits_at
 from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep
-from lamofc_tools.consumer import ModelMetric, measure_metric
+from lamofc_tools.consumer import ModelMetric, Passages, measure_metric
 from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -104,6 +104,7 @@ def test_each_ablation_leaves_out_its_step() -> None:
     plain = profiles["ablation: weights"]
     assert (plain.tensors["weight"] == 1).all() and "rotary" in plain.config
     assert len(profiles["ablation: first tokens"].tensors.get("first_tokens", ())) == 0
+    assert "usual_energy" in whole.config and "usual_energy" not in profiles["ablation: sinks"].config
     assert profiles["ablation: codebook"].config["means"] == 0 and whole.config["means"] is None
     assert profiles["ablation: group"] is None  # each feature has a profile of its own
 
@@ -213,6 +214,13 @@ def test_a_model_answers_to_what_is_decoded(capsys: pytest.CaptureFixture[str], 
     assert fp8["bits"] == pytest.approx(8 + 32 / 32) and fp8["bits_hidden"] == fp8["bits_caches"] == fp8["bits"]
     assert rows[0]["bits_caches"] is None and rows[0]["profile_bits"] > 0
     assert abs(rows[-1]["kl_prefix"]) < 1e-6 and rows[-1]["top1_prefix"] == 1 and 0 < fp8["kl_prefix"] < 0.01
+
+
+def test_packed_sequences_hold_the_beginning_of_a_second_text() -> None:
+    rows = {"a": torch.arange(10), "b": 100 + torch.arange(10)}
+    packed = swept_model.packed_in_pairs(Passages(rows, 8))
+    assert packed.ids["a"].tolist() == [0, 1, 2, 3, 100, 101, 102, 103, 104, 105] and packed.prefix == 8
+    assert packed.ids["b"].tolist() == [100, 101, 102, 103, 0, 1, 2, 3, 4, 5]
 
 
 def test_a_sweep_varies_one_list_at_a_time() -> None:

@@ -210,7 +210,7 @@ class Consumer:
 
     def codec_options(self) -> dict[str, Any]:
         """Return the options by which `klt` codes for the consumer."""
-        rotary = {"rotary": dict(self.rotary)} if self.rotary else {}
+        rotary = {"rotary": dict(self.rotary), "sinks": True} if self.rotary else {}
         nats = {"weight_nats": _NATS} if self.likely else {}
         digest = {} if self.digest is None else {"consumer_digest": self.digest}
         return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary}

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 
 from lamofc_codecs.klt.encode.error_measure import ErrorMeasure
+from lamofc_codecs.klt.encode.sinks import sink_gains
 from lamofc_codecs.klt.encode.subsample import Subsample
 from lamofc_codecs.klt.format import KltParameters, SideInformation
 from lamofc_codecs.klt.gpu import forward
-from lamofc_codecs.klt.quantise import ItemGains, TokenGroups
+from lamofc_codecs.klt.quantise import ItemGains, TokenGroups, gain_factors
 from lamofc_codecs.klt.transform import NO_TYPICAL_TOKEN, TokenGrid, choose_grid, forward_dct
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, devices, lazy
@@ -54,7 +55,7 @@ class Coefficients:
     prediction: WaterFilling
     """Rates and errors that the profile predicts of the sample."""
     item_gains: ItemGains | None = None
-    """Gain of each token, where items share a step; the values include it."""
+    """Gain of each token, where items share a step or tokens are sinks; the values include it."""
 
     @property
     def source(self) -> Source:
@@ -85,25 +86,31 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
         index = parameters.weighted_codebook.nearest(residual)
         index[parameters.space.is_first(source.positions)] = NO_TYPICAL_TOKEN
         residual -= parameters.weighted_codebook.take(index)
-    values, irreducible, subsample = _project(residual, measure)
+    gains = sink_gains(measure)
+    values, irreducible, subsample = _project(residual, measure, every=gains is not None)
     grid = TokenGrid() if len(source.items) > 1 else choose_grid(values, parameters.grids(len(values)))
     if grid.rows:
         forward_dct(values, grid)
-        subsample = Subsample.of(values)
+        subsample, gains = Subsample.of(values), None
     band = grid.bands(len(values))
     prediction = parameters.water_filling(subsample.energy, band, values.shape[1], irreducible)
     exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(parameters.bounds))
-    return Coefficients(measure, values, index, grid, exact, subsample, prediction)
+    if gains is not None:
+        values *= gain_factors(gains)[:, None]
+        subsample = Subsample.of(values)
+    return Coefficients(measure, values, index, grid, exact, subsample, prediction, gains)
 
 
-def _project(residual: Floats, measure: ErrorMeasure) -> tuple[Floats, float, Subsample]:
+def _project(residual: Floats, measure: ErrorMeasure, *, every: bool) -> tuple[Floats, float, Subsample]:
     """Transform to as many columns as the budget needs; return also the squared error that they leave, and a subsample.
 
-    The profile predicts how many. A sample that is unlike the calibration samples may need more.
+    The profile predicts how many. A sample that is unlike the calibration samples may need more, one with sinks needs
+    `every` column.
     """
     parameters, budget = measure.parameters, measure.budget
     roughly = measure.signal * _MAX_ROUGH_SHARE < budget < math.inf
     count, spread = _predict_columns(residual, measure)
+    count = parameters.columns if every else count
     while True:
         columns = _first_columns(residual, count, parameters, measure.source.device, roughly=roughly)
         irreducible, subsample = 0.0, Subsample.of(columns)

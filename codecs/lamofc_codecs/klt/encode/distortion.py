@@ -17,7 +17,7 @@ from lamofc_codecs.klt.encode.quantised import QuantisedLevels
 from lamofc_codecs.klt.encode.subsample import SUBSAMPLE_ENTRIES
 from lamofc_codecs.klt.format import LayerHead
 from lamofc_codecs.klt.layers import COMPLETE, UNREAD, Pass, errors_by_state, state_after
-from lamofc_codecs.klt.quantise import token_energies
+from lamofc_codecs.klt.quantise import gain_factors, token_energies
 from lamofc_codecs.runtime import Doubles
 from lamofc_codecs.source import Source
 from lamofc_codecs.stats import NO_DISTORTION, Distortion, interpolate_distortion
@@ -111,7 +111,8 @@ def _decode_some(
     """Decode one refinement level of some tokens, one in so many, the exact entries in their places."""
     side = coefficients.side(some.tokens)
     index = None if side.index is None else side.index[tokens]
-    side = replace(side, index=index, positions=side.positions[tokens])
+    gains = None if side.item_gains is None else side.item_gains[tokens]
+    side = replace(side, index=index, positions=side.positions[tokens], item_gains=gains)
     tensors = [tensor[tokens] for tensor in coefficients.source.tensors]
     decoded = [torch.empty_like(tensor) for tensor in tensors]
     reconstruct(some.decoded(depth), coefficients.parameters, side, decoded)
@@ -130,6 +131,8 @@ def _column_errors(coefficients: Coefficients, quantised: QuantisedLevels, depth
     errors, units = coefficients.values.copy(), (level.step / decoded.step_scale).astype(np.float32)
     errors[:, : len(units)] -= decoded.by_token() * units
     errors *= np.sqrt(parameters.error_gains[: errors.shape[1]]).astype(np.float32)
+    if coefficients.item_gains is not None:
+        errors /= gain_factors(coefficients.item_gains)[:, None]
     return token_energies(errors)
 
 

@@ -39,6 +39,8 @@ class FitContext:
     """Signal-to-noise ratio of the step at which spreads are measured."""
     finest_db: float
     """The finest one that the transform is made for."""
+    median_energy: float
+    """Median of the tokens' weighted energy."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,8 @@ def _config(context: FitContext, rule: TokenGridRule | None) -> dict[str, object
         config["parts"] = [[name, channels] for name, channels in context.parts]
     if context.options.weight_nats is not None:
         config["nats"] = context.options.weight_nats / context.space.error_weights.share
+    if context.options.sinks and context.options.weight is not None and context.median_energy > 0:
+        config["usual_energy"] = context.median_energy
     return config
 
 

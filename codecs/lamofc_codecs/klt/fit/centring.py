@@ -37,6 +37,12 @@ class FitTokens:
     values: Tensor
     """Weighted residuals, tokens x channels."""
 
+    @property
+    def median_energy(self) -> float:
+        """Median of the tokens' weighted energy, told from some of them."""
+        stride = max(1, len(self.values) // _MIN_MEDIAN_TOKENS)
+        return float(np.median(token_energies(np.ascontiguousarray(self.values[::stride].numpy()))))
+
 
 @dataclass(frozen=True, eq=False)
 class SampledTokens:

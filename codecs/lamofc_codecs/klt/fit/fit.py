@@ -39,7 +39,7 @@ def fit_profile(samples: Iterable[Any], quality: Quality | None, options: KltOpt
     tokens = prepare_tokens(sampled, bulk, parts, quality, options)
     search = search_transforms(tokens.values, options, quality, collected.tokens / max(collected.samples, 1))
     targets_db = search.targets_db[0], max(search.targets_db) + MARGIN_DB
-    context = FitContext(tokens.space, parts, quality, options, *targets_db)
+    context = FitContext(tokens.space, parts, quality, options, *targets_db, tokens.median_energy)
     first = next(search.transforms)
     test = HeldOutColumns.from_centred(search.test, [len(search.test)], first.measured)
     plain = make_profile(context, test, first.final, None)

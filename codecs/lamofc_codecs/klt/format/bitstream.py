@@ -78,7 +78,7 @@ class SideInformation:
     positions: Positions
     """Position of each token in its sequence."""
     item_gains: ItemGains | None = None
-    """Gain of each token, where items share a step."""
+    """Gain of each token, where items share a step or tokens are sinks."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ _WORDS_FOR_KEYS = {"k", "key", "keys"}
 class KltOptions(Options):
     """Options of `fit("klt", ...)`."""
 
-    later_keys = ("consumer_digest",)
+    later_keys = ("consumer_digest", "sinks")
 
     transform: Literal["klt", "none"] = "klt"
     """Whether channels are decorrelated; "none" codes each channel by itself."""
@@ -64,6 +64,9 @@ class KltOptions(Options):
     for a consumer of this name takes the profile, however its own measurement turns out."""
     consumer_digest: str | None = None
     """Digest of the consumer's weights, which a profile bears. A profile that bears another is not taken for it."""
+    sinks: bool = False
+    """Whether tokens of massive energy, to which a language model attends whatever they say, have a step a fifteenth as
+    wide, where errors are weighed: weights are measured without such tokens, and say too little of them."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """Whether values that float32 cannot hold, such as NaN, are refused or stored as they are."""
 
@@ -75,6 +78,7 @@ class KltOptions(Options):
         left_out |= {"weight_nats"} if self.weight_nats is None else set()
         left_out |= set() if isinstance(self.rotary, Rotary | Mapping) else {"rotary"}
         left_out |= {"consumer"} if self.consumer is None else set()
+        left_out |= {"sinks"} if not self.sinks else set()
         left_out |= {"consumer_digest"} if self.consumer_digest is None else set()
         digest = digest_of(self.weight) if isinstance(self.weight, Tensor | Mapping) else self.weight
         rotary = [None if part is None else part.to_json() for part in self.rotations]

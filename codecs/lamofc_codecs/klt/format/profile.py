@@ -64,6 +64,8 @@ class KltParameters:
     quality: Quality | None
     nats: float | None
     """Expected divergence for each unit of weighted squared error of a token; None where it is not known."""
+    usual_energy: float | None
+    """Weighted energy of the median token, where the encoder looks for sinks."""
 
     @property
     def bulk(self) -> Bulk:
@@ -171,8 +173,9 @@ class KltParameters:
     def from_profile(cls, profile: Profile) -> KltParameters:
         """Read and check a profile, which may come from anybody."""
         config = dict(profile.config)
-        tables, quality, channels, listed, rule_config, rotary, nats = (
-            config.pop(name, None) for name in ("tables", "quality", "channels", "parts", "terrain", "rotary", "nats")
+        tables, quality, channels, listed, rule_config, rotary, nats, usual_energy = (
+            config.pop(name, None)
+            for name in ("tables", "quality", "channels", "parts", "terrain", "rotary", "nats", "usual_energy")
         )
         bulk = Bulk.required(profile)
         if tables != SIGMA_TABLES or channels != len(bulk.mean):
@@ -209,6 +212,7 @@ class KltParameters:
             options=options,
             quality=Quality.from_json(quality) if quality else None,
             nats=None if nats is None else _positive(profile, "nats", nats),
+            usual_energy=None if usual_energy is None else _positive(profile, "usual_energy", usual_energy),
         )
 
 

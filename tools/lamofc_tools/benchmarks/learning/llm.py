@@ -88,6 +88,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=int, default=1, metavar="N", help="compare every so many-th of the coded tokens"
     )
+    parser.add_argument(
+        "--packed", action="store_true", help="measure on sequences of half a text and the beginning of the next"
+    )
     parser.add_argument("--codecs", type=names, metavar="GLOB,...", help="measure these coders only")
     parser.add_argument("--scopes", type=names, default="all,caches", metavar="SCOPE,...", help="all, caches")
     parser.add_argument(
@@ -114,7 +117,8 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     report.table([*varying, *COLUMNS])
     for (block, tokens), settings in groupby(sweep.settings, lambda setting: (setting.block, setting.tokens)):
-        meter = FidelityMeter(model.split(block), model.testing(tokens, arguments.count), every=arguments.every)
+        testing = model.testing(tokens, arguments.count, packed=arguments.packed)
+        meter = FidelityMeter(model.split(block), testing, every=arguments.every)
         for setting in settings:
             samples = model.samples(setting)
             place = {"block": block, "tokens": tokens, "fit_texts": len(samples), "texts": len(meter.features)}

@@ -30,7 +30,7 @@ _STILL = Rotary((0.0,))
 
 def ablations() -> list[FeatureCoder]:
     """Return the coders, a step left out of each, not fitted yet."""
-    in_nats: list[OneFit] = [NoRotation(), NoFirstTokens(), NoCalibration(), NoCodebook()]
+    in_nats: list[OneFit] = [NoRotation(), NoFirstTokens(), NoSinks(), NoCalibration(), NoCodebook()]
     apart, equal, plain = OneFitEach(), NoScales(), NoWeights()
     return [
         *(KltForModel(Quality(kl=kl), fit) for fit in in_nats for kl in _DIVERGENCES),
@@ -106,6 +106,16 @@ class NoFirstTokens(OneFit):
         options = self.options(group, facts)
         places = [1] * len(rest)
         return lamofc_codecs.fit("klt", rest, self.quality, features=list(rest[0]), first_positions=places, **options)
+
+
+class NoSinks(OneFit):
+    """Tokens of massive energy, but those that the profile holds, have the step of all others."""
+
+    codec = "ablation: sinks"
+
+    def options(self, group: Sequence[Sample], facts: ModelFacts) -> dict[str, Any]:
+        """Return the options of a fit that does not look for sinks."""
+        return {**super().options(group, facts), "sinks": False}
 
 
 class NoCalibration(OneFit):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache, partial
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument, Hint
@@ -85,9 +86,10 @@ class SweptModel:
         """Return the passages to learn from."""
         return self._cut(self._fit_texts(2 * setting.fit_texts), setting.tokens).first(setting.fit_texts)
 
-    def testing(self, tokens: int, count: int) -> Passages:
-        """Return the passages to measure on."""
-        return self._cut(self._measured_texts, tokens).first(count)
+    def testing(self, tokens: int, count: int, *, packed: bool = False) -> Passages:
+        """Return the passages to measure on; packed, each is half a text, and then the beginning of the next."""
+        passages = self._cut(self._measured_texts, tokens).first(count)
+        return packed_in_pairs(passages) if packed else passages
 
     def _cut(self, texts: Sequence[ModelInput], tokens: int) -> Passages:
         return cut_passages(self.loaded, texts, tokens, self._continued)
@@ -118,6 +120,14 @@ class SweptModel:
             return kept.measure()
 
         return lambda block: ModelFacts(self.rotary, partial(metric, block))
+
+
+def packed_in_pairs(passages: Passages) -> Passages:
+    """Return passages that begin with half a prefix and go on with the beginning of the next text, as in training."""
+    half, rows = passages.prefix // 2, list(passages.ids.values())
+    following = [*rows[1:], *rows[:1]]
+    packed = [torch.cat([row[:half], after[: len(row) - half]]) for row, after in zip(rows, following, strict=True)]
+    return Passages(dict(zip(passages.ids, packed, strict=True)), passages.prefix)
 
 
 def file_of_block(pattern: Path, block: int) -> Path:

@@ -1,0 +1,42 @@
+"""Sinks: tokens of massive energy, to which a model attends whatever they say, and whose errors all others feel.
+
+A consumer's metric is measured without them: an error of the first token of a text may count a thousand times as much
+as another. A profile knows first tokens that all samples share. Sinks that it does not know, such as the tokens that
+begin the second text of a sequence, have the largest gain, which makes their step a fifteenth as wide.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lamofc_codecs.klt.encode.error_measure import ErrorMeasure
+from lamofc_codecs.klt.quantise import MAX_GAIN, ItemGains, token_energies
+from lamofc_codecs.runtime import Doubles
+
+_MIN_ENERGY_RATIO = 32
+"""Energy of a sink over that of the median token of the fit."""
+_MAX_SHARE = 1 / 16
+"""Share of the tokens that may be sinks; more are nothing out of the ordinary."""
+
+
+def sink_gains(measure: ErrorMeasure) -> ItemGains | None:
+    """Return the gain of each token of a source; None without sinks, or where items share a record."""
+    usual, source = measure.parameters.usual_energy, measure.source
+    if usual is None or len(source.items) > 1:
+        return None
+    sinks = _whole_energies(measure) > _MIN_ENERGY_RATIO * usual
+    sinks &= ~measure.parameters.space.is_first(source.positions)
+    if not sinks.any() or sinks.mean() > _MAX_SHARE:
+        return None
+    return np.where(sinks, MAX_GAIN, 0)
+
+
+def _whole_energies(measure: ErrorMeasure) -> Doubles:
+    """Return the weighted energy of each token, its exact entries included as far as they are finite."""
+    source, space, energies = measure.source, measure.parameters.space, measure.energies.copy()
+    outside = space.outside(source.values, source.positions)
+    rows = np.flatnonzero(outside.any(1))
+    if len(rows):
+        values = np.ascontiguousarray(source.values[rows])
+        energies[rows] = token_energies(space.enter(values, source.positions[rows], ~np.isfinite(values)))
+    return energies

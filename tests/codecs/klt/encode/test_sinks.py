@@ -1,0 +1,81 @@
+"""Sinks: tokens of massive energy are coded with a finer step than the others, and read like them."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from lamofc_codecs import Pool, Profile, Quality, decode, decode_pooled, encode, fit
+
+WIDTHS = {"a": 40, "b": 24}
+TOKENS, SINK = 90, 57
+
+
+def group(seed: int, tokens: int = TOKENS) -> dict[str, torch.Tensor]:
+    draw = torch.Generator().manual_seed(1000 + seed)
+    spread = {name: 0.9 ** torch.arange(width) for name, width in WIDTHS.items()}
+    return {name: torch.randn(tokens, width, generator=draw) * spread[name] for name, width in WIDTHS.items()}
+
+
+def with_sinks(features: dict[str, torch.Tensor], *at: int) -> dict[str, torch.Tensor]:
+    """Some tokens with one massive activation, and little else."""
+    changed = {name: value.clone() for name, value in features.items()}
+    for token in at:
+        changed["a"][token, 3] += 200 * features["a"].std()
+        changed["b"][token] *= 0.1
+    return changed
+
+
+WEIGHT = {name: torch.diag(torch.linspace(0.5, 2, width)) for name, width in WIDTHS.items()}
+OPTIONS: dict[str, Any] = {"weight": WEIGHT, "weight_nats": 0.5, "weight_floor": 0.001, "layer_bytes": 32}
+SAMPLES = [group(-seed) for seed in range(1, 13)]
+PROFILE = fit("klt", SAMPLES, Quality(snr_db=15), sinks=True, **OPTIONS)
+PLAIN = fit("klt", SAMPLES, Quality(snr_db=15), **OPTIONS)
+GIVEN = with_sinks(group(5), SINK)
+
+
+def errors(given: dict[str, torch.Tensor], data: bytes, profile: Profile) -> torch.Tensor:
+    """Weighted squared error of each token."""
+    parts = dict(zip(sorted(WIDTHS), decode([data], profile), strict=True))
+    return torch.stack([((parts[n] - value) @ WEIGHT[n]).square().sum(1) for n, value in given.items()]).sum(0)
+
+
+@pytest.mark.parametrize("kl", [2.0, 0.5, 0.1])
+def test_a_sink_has_a_fraction_of_the_error(kl: float) -> None:
+    (found,), (plain,) = (encode([GIVEN], profile, quality=Quality(kl=kl)) for profile in (PROFILE, PLAIN))
+    told, usual = errors(GIVEN, found.data, PROFILE), errors(GIVEN, plain.data, PLAIN)
+    assert told[SINK] < 0.03 * told.median()
+    assert usual[SINK] > 0.2 * usual.median()
+    assert float(told.sum()) / TOKENS / 2 == pytest.approx(kl, rel=0.06)
+    assert PROFILE.config["nats"] * (found.weighted_sse or 0) / TOKENS == pytest.approx(kl, rel=0.06)
+
+
+def test_samples_without_sinks_are_coded_as_if_none_were_looked_for() -> None:
+    for given in (group(5), with_sinks(group(5), *range(0, TOKENS, 10))):  # so many are nothing out of the ordinary
+        (found,), (plain,) = (encode([given], profile, quality=Quality(kl=0.5)) for profile in (PROFILE, PLAIN))
+        assert [layer.bytes for layer in found.layers] == [layer.bytes for layer in plain.layers]
+    assert "sinks" not in PLAIN.config and "usual_energy" not in PLAIN.config
+
+
+def test_every_way_to_read_gives_the_same() -> None:
+    (record,) = encode([GIVEN], PROFILE, quality=Quality(kl=0.1))
+    whole = decode([record.data], PROFILE)
+    for part, expected in enumerate(whole):
+        (alone,) = decode([record.data], PROFILE, parts=[part])
+        assert torch.equal(alone, expected)
+    pooled = decode_pooled([record.data], PROFILE, Pool("mean"))
+    for mean, expected in zip(pooled, whole, strict=True):
+        assert torch.allclose(mean[0], expected.float().mean(0), atol=1e-4, rtol=1e-4)
+
+
+def test_figures_of_coarser_layers_count_sinks() -> None:
+    tokens = 9000  # of so many, coarser levels are measured on some
+    given = with_sinks(group(3, tokens), *range(0, tokens, 300))
+    (record,) = encode([given], PROFILE, quality=Quality(kl=0.1))
+    layers = record.layers
+    assert len(layers) > 2
+    scale = record.weighted_sse or 0.0
+    for count, layer in enumerate(layers[:-1], 1):
+        prefix = record.data[: len(record.data) - sum(later.bytes for later in layers[count:])]
+        felt = errors(given, prefix, PROFILE).sum() / errors(given, record.data, PROFILE).sum()
+        assert (layer.weighted_sse or 0) / scale == pytest.approx(float(felt), rel=0.3), count
