@@ -21,6 +21,7 @@ from lamofc_store.ingest.records import (
     distinct,
     encode,
     encode_group,
+    is_measured,
     with_stored_structure,
 )
 from lamofc_store.ingest.request import IngestRequest, Progress, Report, attempts
@@ -52,6 +53,7 @@ class Ingest:
         self._total = request.sample_count
         self._profiles = ProfileChoice(session, request.options, self._total)
         self._check = ProfileCheck()
+        self._unmeasured: set[str] = set()
         self._segment = OpenSegment(session.storage, request.options.segment_bytes)
 
     def run(self) -> Report:
@@ -66,7 +68,7 @@ class Ingest:
         except BaseException:
             self._segment.abandon()
             raise
-        self.report.warnings = self._check.warnings()
+        self.report.warnings = self._check.warnings() + self._warn_of_unmeasured()
         if self.request.columns is not None:
             self.report.unmatched = self.request.columns.unmatched
             self.report.warnings += self.request.columns.warnings()
@@ -181,8 +183,24 @@ class Ingest:
         self.report.raw_bytes += sum(item.raw_bytes for item in encoded.items)
         self.report.records += len(encoded.items)
         self.report.stored_bytes += len(encoded.record.data)
+        if encoded.divergence is None and is_measured(encoded.profile, self.options):
+            self._unmeasured |= {item.sample for item in encoded.items}
         if not encoded.record.parts:
             self._check.observe(encoded.items, encoded.profile, encoded.record)
+
+    def _warn_of_unmeasured(self) -> list[str]:
+        """Return warnings of what is coded as a profile foretells though divergences are measured."""
+        if self.options.measure is None:
+            return []
+        warnings = []
+        if self._unmeasured:
+            warnings.append(
+                f"{len(self._unmeasured)} of {self.report.samples} samples are coded as foretold, such as"
+                f" {min(self._unmeasured)!r}: the model that measures cannot read them as they are coded"
+            )
+        if self.report.already:
+            warnings.append(f"{self.report.already} features were stored already, and are not measured")
+        return warnings
 
     def _share(self, item: Item) -> None:
         """Add a row for an item whose content a record of the open segment holds."""

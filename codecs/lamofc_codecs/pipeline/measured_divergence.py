@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lamofc_codecs.errors import CodecError
 from lamofc_codecs.record import Record
 
 _TRIALS = 3
@@ -43,12 +44,19 @@ class Trial:
 def meet_divergence(wanted: float, encode: Callable[[float], Record], measure: Callable[[Record], float]) -> Trial:
     """Return the trial whose measured divergence is nearest to the wanted one, of at most three.
 
-    `encode` makes a record at a divergence that the profile foretells, `measure` asks the consumer.
+    `encode` makes a record at a divergence that the profile foretells, `measure` asks the consumer. A trial that is
+    beyond the profile counts as one; half the correction is tried after it.
     """
     trials: list[Trial] = []
     asked = wanted
-    while len(trials) < _TRIALS:
-        record = encode(asked)
+    for _ in range(_TRIALS):
+        try:
+            record = encode(asked)
+        except CodecError:
+            if not trials:
+                raise
+            asked = math.sqrt(asked * trials[-1].foretold)
+            continue
         trials.append(Trial(asked, record, measure(record)))
         if _NEAR[0] * wanted <= trials[-1].measured <= _NEAR[1] * wanted:
             return trials[-1]

@@ -84,13 +84,15 @@ def encode(task: Task) -> Iterator[Encoded | Failed]:
     measured = is_measured(task.profile, task.options)
     of_records = list(blocks(task.items, task.profile, 1 if measured else task.options.block))
     try:
-        yield from _encode_records(of_records, task.profile, task.options)
+        encoded = list(_encode_records(of_records, task.profile, task.options))
     except (CodecError, StoreError) as error:
         if len(task.items) == 1:
             yield _fall_back(error, task)
             return
         for items in of_records if len(of_records) > 1 else [[item] for item in task.items]:
             yield from encode(replace(task, items=items))
+        return
+    yield from encoded
 
 
 def _fall_back(error: Exception, task: Task) -> Encoded | Failed:

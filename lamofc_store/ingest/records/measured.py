@@ -1,5 +1,6 @@
 """Encode features of one sample at the rate at which a consumer's answers diverge as much as was asked for."""
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
     from lamofc_codecs import Profile
 
 
+class _NotFiniteError(Exception):
+    """The answers to what is decoded have no finite divergence."""
+
+
 def is_measured(profile: "Profile", options: IngestOptions) -> bool:
     """Whether divergences are measured of the records of a profile: where it knows errors in nats."""
     return options.measure is not None and "nats" in profile.config
 
 
 def encode_measured(items: Sequence[Item], profile: "Profile", options: IngestOptions) -> Encoded:
-    """Encode features of one sample into one record; as foretold where the consumer cannot read the sample."""
+    """Encode features of one sample into one record; as foretold where the consumer cannot read or answer it."""
     from lamofc_codecs import encode, encode_measured
 
     started = time.perf_counter()
@@ -37,9 +42,15 @@ def encode_measured(items: Sequence[Item], profile: "Profile", options: IngestOp
 
         def measure_decoded(decoded: "list[Tensor]") -> float:
             parts = zip(items, decoded, strict=True)
-            return measured({item.feature: _restored(item, tokens) for item, tokens in parts})
+            found = measured({item.feature: _restored(item, tokens) for item, tokens in parts})
+            if not math.isfinite(found):
+                raise _NotFiniteError
+            return found
 
-        record, divergence = encode_measured(coded, profile, options.quality, measure_decoded, first_position=first)
+        try:
+            record, divergence = encode_measured(coded, profile, options.quality, measure_decoded, first_position=first)
+        except _NotFiniteError:
+            (record,), divergence = encode([coded], profile, quality=options.quality, first_positions=[first]), None
     seconds = (time.perf_counter() - started) / len(items)
     return Encoded(items, record, profile, options.quality_text, seconds, divergence)
 

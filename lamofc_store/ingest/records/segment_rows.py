@@ -73,7 +73,7 @@ def _nats_per_error(item: Item, encoded: Encoded) -> float | None:
     nats, tokens, error = encoded.profile.config.get("nats"), len(item.tokens), encoded.record.weighted_sse
     if error is None or not isinstance(nats, int | float) or not tokens:
         return None
-    if encoded.divergence and error > 0:
+    if encoded.divergence is not None and error > 0:
         return encoded.divergence / error
     return nats / tokens
 

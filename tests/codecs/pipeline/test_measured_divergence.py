@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from lamofc_codecs import BadQuality, Quality, encode, encode_measured, fit, testing
+from lamofc_codecs import BadQuality, Quality, Record, UnsupportedInput, encode, encode_measured, fit, testing
+from lamofc_codecs.pipeline import meet_divergence
 
 WEIGHT = torch.diag(torch.linspace(0.2, 2, 24))
 PROFILE = fit(
@@ -56,3 +57,19 @@ def test_a_consumer_that_feels_nothing_gets_a_coarse_record() -> None:
 def test_only_divergences_are_measured() -> None:
     with pytest.raises(BadQuality, match="snr_db=15 cannot be measured"):
         encode_measured(SAMPLE, PROFILE, Quality(snr_db=15), lambda decoded: 0.1)
+
+
+def test_a_trial_beyond_the_profile_is_followed_by_half_the_correction() -> None:
+    usual, asked = encode([SAMPLE], PROFILE, quality=Quality(kl=0.1))[0], []
+
+    def code(divergence: float) -> Record:
+        asked.append(divergence)
+        if divergence < 0.02:
+            raise UnsupportedInput("no record reaches it")
+        return usual
+
+    trial = meet_divergence(0.1, code, lambda record: 30 * asked[-1])
+    assert asked == [0.1, pytest.approx(0.1 / 30**0.9), pytest.approx(0.1 / 30**0.45)]
+    assert trial.foretold == asked[-1]
+    with pytest.raises(UnsupportedInput):
+        meet_divergence(0.01, code, lambda record: 1.0)

@@ -143,3 +143,31 @@ def test_only_a_quality_in_nats_is_measured(tmp_path: Path) -> None:
         pytest.raises(BadArgument, match="measure= beside the quality snr_db=15"),
     ):
         store.ingest([Sample("s", _features(0))], measure=lambda sample, features: None)
+
+
+@pytest.mark.parametrize(("on_error", "records"), [("skip", 11), ("raw", 12)])
+def test_a_bad_sample_does_not_store_others_twice(tmp_path: Path, on_error: Any, records: int) -> None:
+    samples = [Sample(f"s{number}", {"k": _features(number)["k"]}) for number in range(12)]
+    samples[7].features["k"][3, 3] = torch.nan
+    options: dict[str, Any] = {"codec_options": {"weight": WEIGHT["k"], **NATS}, "on_error": on_error}
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        report = store.ingest(samples, quality=Quality(kl=0.1), measure=lambda *_: lambda decoded: 0.1, **options)
+        assert report.records == records
+        ((stored,),) = store.sql("SELECT sum(stored_bits) / 8 FROM records").fetchall()
+        assert report.stored_bytes == stored
+
+
+def test_samples_that_cannot_be_measured_are_counted(tmp_path: Path) -> None:
+    samples = [Sample(f"s{number}", {"k": _features(number)["k"]}) for number in range(12)]
+    options: dict[str, Any] = {"codec_options": {"weight": WEIGHT["k"], **NATS}, "quality": Quality(kl=0.1)}
+
+    def measure(sample: str, features: object) -> Callable[[Any], float] | None:
+        return {"s1": None, "s2": lambda decoded: float("nan")}.get(sample, lambda decoded: 0.0)
+
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        (warning,) = store.ingest(samples, measure=measure, **options).warnings
+        assert warning.startswith("2 of 12 samples are coded as foretold, such as 's1'")
+        felt = dict(store.sql("SELECT sample, expected_kl FROM records").fetchall())
+        assert [felt[name] for name in ("s1", "s2")] == [pytest.approx(0.1, rel=0.05)] * 2 and felt["s3"] == 0
+        (warning,) = store.ingest(samples, measure=measure, **options).warnings
+        assert warning == "12 features were stored already, and are not measured"

@@ -28,6 +28,8 @@ USUAL_KL = Quality(kl=0.05)
 """Quality for a consumer where none is named: nats an answer."""
 _TRIED_SAMPLES = 4
 """Samples of a source that are read, for each that is wanted, to find those with all of their tokens."""
+_CACHES = ("k_cache", "v_cache")
+"""Ends of the names of keys and values, which only models with attention keep, and so attention sinks."""
 _NATS = 0.5
 """Divergence of a unit of weighted squared error of a token, to which the weights are scaled."""
 
@@ -210,10 +212,11 @@ class Consumer:
 
     def codec_options(self) -> dict[str, Any]:
         """Return the options by which `klt` codes for the consumer."""
-        rotary = {"rotary": dict(self.rotary), "sinks": True} if self.rotary else {}
+        rotary = {"rotary": dict(self.rotary)} if self.rotary else {}
+        sinks = {"sinks": True} if any(name.endswith(_CACHES) for name in self.channels) else {}
         nats = {"weight_nats": _NATS} if self.likely else {}
         digest = {} if self.digest is None else {"consumer_digest": self.digest}
-        return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary}
+        return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary, **sinks}
 
 
 class _Weights(Mapping[str, Tensor]):

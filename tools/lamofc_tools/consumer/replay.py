@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from lamofc_store.errors import StoreError
 from lamofc_tools.consumer.answers import AnswerSums
 from lamofc_tools.consumer.decoder import CONTINUATION, Split
 from lamofc_tools.consumer.gradients import generators_for
@@ -70,12 +71,20 @@ class Replay:
 
     @torch.no_grad()
     def __call__(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], float] | None:
-        """Return the measure of a sample, given its id; None without its hidden state, or where caches lack tokens."""
+        """Return the measure of a sample, given its id; None for one that the model cannot read.
+
+        Such a sample lacks its hidden state or one of the caches, caches of it lack tokens, or it is not finite.
+        """
         split = self.split
-        if split.output not in features or not split.is_whole(features):
+        known = {name: value for name, value in features.items() if name in split.patterns}
+        if split.output not in known or not split.is_whole(known) or not all(map(_is_readable, known.values())):
             return None
         device = split.loaded.device
-        prefix = {name: value.to(device) for name, value in split.prefix_of(features, _every_token(features)).items()}
+        try:
+            whole = split.prefix_of(known, _every_token(known))
+        except StoreError:
+            return None
+        prefix = {name: value.to(device) for name, value in whole.items()}
         ids = torch.zeros(1, prefix[split.output].shape[1], dtype=torch.int64, device=device)
         if len(prefix) > 1:
             generator = generators_for([sample], _SEED)[0]
@@ -83,6 +92,11 @@ class Replay:
         return UnbrokenText(split, prefix, ids).divergence
 
 
+def _is_readable(value: Tensor) -> bool:
+    """Whether a feature is of one text, and all of its values are finite."""
+    return value.dim() > 1 and value.numel() > 0 and value.shape[0] == 1 and bool(torch.isfinite(value).all())
+
+
 def _every_token(features: Features) -> int:
     """Return a number of tokens that is at least that of any feature."""
-    return max(value.shape[-2] for value in features.values() if value.dim() > 1)
+    return max(value.shape[-2] for value in features.values())

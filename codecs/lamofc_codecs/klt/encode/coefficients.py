@@ -108,7 +108,7 @@ def _project(residual: Floats, measure: ErrorMeasure, *, every: bool) -> tuple[F
     `every` column.
     """
     parameters, budget = measure.parameters, measure.budget
-    roughly = measure.signal * _MAX_ROUGH_SHARE < budget < math.inf
+    roughly = measure.signal * _MAX_ROUGH_SHARE < budget < math.inf and not every
     count, spread = _predict_columns(residual, measure)
     count = parameters.columns if every else count
     while True:

@@ -16,7 +16,7 @@ from lamofc_codecs.runtime import Doubles
 _MIN_ENERGY_RATIO = 32
 """Energy of a sink over that of the median token of the fit."""
 _MAX_SHARE = 1 / 16
-"""Share of the tokens that may be sinks; more are nothing out of the ordinary."""
+"""Share of the tokens that may be sinks, though one always may; more are nothing out of the ordinary."""
 
 
 def sink_gains(measure: ErrorMeasure) -> ItemGains | None:
@@ -26,7 +26,7 @@ def sink_gains(measure: ErrorMeasure) -> ItemGains | None:
         return None
     sinks = _whole_energies(measure) > _MIN_ENERGY_RATIO * usual
     sinks &= ~measure.parameters.space.is_first(source.positions)
-    if not sinks.any() or sinks.mean() > _MAX_SHARE:
+    if not sinks.any() or sinks.sum() > max(1, _MAX_SHARE * len(sinks)):
         return None
     return np.where(sinks, MAX_GAIN, 0)
 

@@ -66,7 +66,8 @@ class KltOptions(Options):
     """Digest of the consumer's weights, which a profile bears. A profile that bears another is not taken for it."""
     sinks: bool = False
     """Whether tokens of massive energy, to which a language model attends whatever they say, have a step a fifteenth as
-    wide, where errors are weighed: weights are measured without such tokens, and say too little of them."""
+    wide, where errors are weighed: weights are measured without such tokens, and say too little of them. A profile that
+    looks for none is taken where sinks are asked for, as those of earlier versions are."""
     nonfinite: Literal["raise", "exact"] = "raise"
     """Whether values that float32 cannot hold, such as NaN, are refused or stored as they are."""
 

@@ -57,7 +57,7 @@ class ExtractConsumerOptions(ReplayOptions):
         if begun is not None:
             if left_open or begun is not turned:
                 out.note(f"coding without regard to what reads the features, as {store.url} has them already")
-            return begun
+            return self.without_metric(begun)
         if not left_open:
             require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
             return self.without_metric(turned)
@@ -73,7 +73,7 @@ class ExtractConsumerOptions(ReplayOptions):
         try:
             consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples, rotary)
         except BadArgument as error:
-            if options["quality"] is not None or self.metric is not None:
+            if options["quality"] is not None or self.metric is not None or self.replay:
                 raise
             out.note(f"coding without regard to what reads the features: {error}")
             return options

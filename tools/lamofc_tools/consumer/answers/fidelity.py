@@ -65,8 +65,8 @@ class AnswerSums:
 
     @property
     def kl(self) -> float:
-        """Mean divergence in nats."""
-        return self.divergence / self.positions
+        """Mean divergence in nats: never below 0, where rounding would put it."""
+        return max(self.divergence / self.positions, 0.0)
 
     @property
     def top1(self) -> float:

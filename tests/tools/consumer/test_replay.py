@@ -1,0 +1,41 @@
+"""Replay: the divergence of a model's answers to decoded features of a text, which the model continues by itself."""
+
+import pytest
+import torch
+
+from lamofc_tools.consumer import Replay, Split, cut_passages
+from lamofc_tools.models import LoadedModel, ModelInput
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
+
+
+@pytest.fixture
+def features(opened: LoadedModel, texts: list[ModelInput]) -> dict[str, torch.Tensor]:
+    ids = next(iter(cut_passages(opened, texts, 12, 8).ids.values()))
+    return Split(opened, 1).features(ids[None, :12])[0]
+
+
+def test_errors_of_every_feature_are_felt(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
+    measure = Replay(Split(opened, 1), 8)("text", features)
+    assert measure is not None and 0 <= measure(features) < 1e-5 and 0 <= measure({}) < 1e-5
+    for name, value in features.items():
+        small, large = (measure({name: value + size * value.std() * torch.randn(value.shape)}) for size in (0.1, 1.0))
+        assert 0 < small < large, name
+    again = Replay(Split(opened, 1), 8)("text", features)
+    moved = {name: value * 1.1 for name, value in features.items()}
+    assert again is not None and again(moved) == measure(moved)
+
+
+def test_samples_that_cannot_be_read_have_no_measure(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
+    replay, output = Replay(Split(opened, 1), 8), Split(opened, 1).output
+    cache = next(name for name in features if name != output)
+    for name, value in (
+        (output, features[output] * torch.nan),
+        (output, features[output][:, :0]),
+        (output, features[output].expand(2, -1, -1)),
+        (cache, features[cache][:, :, 1:]),
+    ):
+        assert replay("text", {**features, name: value}) is None
+    for left_out in (output, cache):
+        assert replay("text", {name: value for name, value in features.items() if name != left_out}) is None
+    assert replay("text", {output: features[output], "other": torch.ones(3)}) is not None  # the hidden state alone
