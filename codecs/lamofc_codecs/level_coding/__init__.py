@@ -7,7 +7,7 @@ common, and its cost without coding.
 from lamofc_codecs.level_coding.block import MAX_LEVELS_PER_BYTE, CodedBlock, block_bits, coded_bits, write_block
 from lamofc_codecs.level_coding.escapes import read_escapes, write_escapes
 from lamofc_codecs.level_coding.low_bits import RunIndex, pack_low_bits, unpack_low_bits
-from lamofc_codecs.level_coding.matrix import read_matrix, write_matrix
+from lamofc_codecs.level_coding.matrix import is_codable, read_matrix, write_matrix
 from lamofc_codecs.level_coding.run_layout import RunLayout, tables_of_rows
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "RunLayout",
     "block_bits",
     "coded_bits",
+    "is_codable",
     "pack_low_bits",
     "read_escapes",
     "read_matrix",

@@ -17,8 +17,15 @@ _RUN = 128
 """Numbers of a row that share a class."""
 _LENGTH = struct.Struct("<I")
 _LARGEST_CLASS = 137
+_MAX_ROWS, _MAX_VALUES = 1 << 16, 1 << 28
+"""Rows and values of a coded matrix, at the most: a reader allocates memory for all of them."""
 _MIN_RMS = 2.0**-4
 """Root of the mean square of a run, at the least, that its class is chosen for."""
+
+
+def is_codable(rows: int, columns: int) -> bool:
+    """Whether a matrix is within the bounds of coded matrices."""
+    return rows <= _MAX_ROWS and rows * columns <= _MAX_VALUES
 
 
 def write_matrix(matrix: Levels) -> bytes:
@@ -35,6 +42,11 @@ def write_matrix(matrix: Levels) -> bytes:
 
 def read_matrix(data: memoryview, rows: int, columns: int) -> Levels:
     """Invert `write_matrix`; CorruptRecord for damage."""
+    if not is_codable(rows, columns):
+        raise CorruptRecord(
+            f"a matrix of {rows} x {columns} is coded; expected at most {_MAX_ROWS} rows and {_MAX_VALUES} values",
+            "fit the profile again",
+        )
     if rows * columns > len(data) * MAX_LEVELS_PER_BYTE:
         raise CorruptRecord(f"{len(data)} bytes for a matrix of {rows} x {columns}")
     end = _LENGTH.size + (_LENGTH.unpack_from(data)[0] if len(data) >= _LENGTH.size else 0)

@@ -48,6 +48,9 @@ def test_damage_is_refused() -> None:
             read_matrix(memoryview(damaged), 6, 200)
     with pytest.raises(CorruptRecord, match="a matrix of 1048576 x 1048576"):
         read_matrix(memoryview(data), 1 << 20, 1 << 20)
+    for rows, columns in (((1 << 16) + 1, 1), (1, (1 << 28) + 1)):
+        with pytest.raises(CorruptRecord, match=f"{rows} x {columns} is coded; expected at most 65536 rows"):
+            read_matrix(memoryview(bytes(1 << 14)), rows, columns)
     constant = write_matrix(np.zeros((1, 100), np.int32))
     with pytest.raises(CorruptRecord, match="class 138 of a run"):
         read_matrix(memoryview(constant[:5] + bytes((138,)) + constant[6:]), 1, 100)

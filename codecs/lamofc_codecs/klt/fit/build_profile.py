@@ -131,7 +131,7 @@ def _transform_tensors(
     """Return what is stored of the transform and the typical tokens."""
     if final is None:
         return {"order": torch.from_numpy(test.order.astype(np.int32))}
-    weights, coded = context.space.error_weights, is_coded(final.rows)
+    weights, coded = context.space.error_weights, is_coded(final.rows, final.means)
     if not weights.stretches:
         basis = Basis.from_floats(weights.unweigh_rows(final.rows))
     elif coded:

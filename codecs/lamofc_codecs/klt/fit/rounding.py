@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lamofc_codecs.klt.format import TypicalColumns
 from lamofc_codecs.klt.transform import Basis, ErrorWeights
+from lamofc_codecs.level_coding import is_codable
 from lamofc_codecs.runtime import Floats
 from lamofc_codecs.stats import error_share
 
@@ -24,9 +25,10 @@ _TYPICAL_NOISE_SHARE = 1 / 512
 """Variance of the rounding of typical tokens in a column, as a share of the column's own."""
 
 
-def is_coded(rows: Tensor) -> bool:
-    """Whether a basis is large enough to be coded."""
-    return rows.numel() >= _MIN_CODED_VALUES
+def is_coded(rows: Tensor, means: Tensor | None) -> bool:
+    """Whether a basis is large enough to be coded, and neither it nor its typical tokens are too large for that."""
+    codable = all(is_codable(*matrix.shape) for matrix in (rows, means) if matrix is not None)
+    return codable and rows.numel() >= _MIN_CODED_VALUES
 
 
 def round_by_spread(rows: Tensor, sigma: Floats, weights: ErrorWeights, finest_db: float) -> Basis:

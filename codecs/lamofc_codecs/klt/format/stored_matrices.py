@@ -12,7 +12,7 @@ from torch import Tensor
 from lamofc_codecs.entropy import SYMBOLS, Tables
 from lamofc_codecs.errors import CodecError
 from lamofc_codecs.klt.transform import MAX_TYPICAL_TOKENS, Basis, TokenCodebook
-from lamofc_codecs.level_coding import read_matrix, write_matrix
+from lamofc_codecs.level_coding import is_codable, read_matrix, write_matrix
 from lamofc_codecs.profile import Profile
 
 _MAX_BYTE = 127
@@ -36,6 +36,11 @@ class TypicalColumns:
 
     def to_channels(self, basis: Basis) -> Basis:
         """Multiply by the basis, exactly, and round the channels to int8 with a scale each."""
+        if not is_codable(self.levels.shape[1], basis.channels):
+            raise CodecError(
+                f"{self.levels.shape[1]} typical tokens of {basis.channels} channels are too many to be coded",
+                "fit the profile again",
+            )
         multiples = np.exp2(self.shift.astype(np.float64))
         if basis.stride is not None:
             multiples *= basis.stride.numpy()

@@ -146,7 +146,9 @@ class ErrorWeights:
         stretches = [stretch for stretch in read if stretch is not None]
         if not (np.isfinite(weight) & (weight > 0)).all() or not all(stretch.valid for stretch in stretches):
             raise CodecError(
-                f"profile {profile.id[:12]} has error weights that are not positive and finite", "fit it again"
+                f"profile {profile.id[:12]} has error weights that are not positive and finite, "
+                "or not those of a positive definite matrix",
+                "fit it again",
             )
         return cls(weight, tuple(stretches))
 

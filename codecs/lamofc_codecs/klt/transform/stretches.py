@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lamofc_codecs.errors import CodecError
 from lamofc_codecs.level_coding import read_matrix, write_matrix
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.runtime import lazy
 
 _MIN_WEIGHT_RATIO = 1.01
 """Directions whose squared errors count for no more than so many times the least are not stretched."""
-_MIN_MATRIX_CHANNELS = 128
-"""Channels from which on a matrix may be stored in place of directions."""
+_MIN_MATRIX_CHANNELS, _MAX_MATRIX_CHANNELS = 128, 8192
+"""Channels of a matrix that is stored in place of directions; a reader of more would need too much memory."""
 _LARGEST = 1 << 21
 """Largest magnitude of a number of a stored matrix."""
 
@@ -128,9 +129,10 @@ class StretchMatrix:
     @classmethod
     def from_half(cls, first: int, half: Tensor, width: int, *, of_group: bool) -> StretchMatrix:
         """Mirror the half below the diagonal, which includes the diagonal."""
-        rounded, places = torch.zeros(width, width, dtype=torch.int32), tuple(torch.tril_indices(width, width))
-        rounded[places] = half
-        rounded.T[places] = half
+        rounded = torch.empty(width, width, dtype=torch.int32)
+        for row, numbers in enumerate(torch.split(half, list(range(1, width + 1)))):
+            rounded[row, : row + 1] = numbers
+            rounded[: row + 1, row] = numbers
         return cls(first, rounded, of_group)
 
     @property
@@ -140,8 +142,16 @@ class StretchMatrix:
 
     @property
     def valid(self) -> bool:
-        """Whether sums over channels stay within float32."""
-        return bool((self.rounded.abs() <= _LARGEST).all())
+        """Whether sums over channels stay within float32, and every direction is stretched by a positive factor."""
+        if not -_LARGEST <= int(self.rounded.min()) <= int(self.rounded.max()) <= _LARGEST:
+            return False
+        return int(torch.linalg.cholesky_ex(self._stretching()).info) == 0
+
+    def _stretching(self) -> Tensor:
+        """Channels x channels, float64: the sum of the identity and this matrix."""
+        stretching = self.rounded.to(torch.float64).div_(units_of(len(self.rounded)))
+        stretching.diagonal().add_(1)
+        return stretching
 
     @lazy
     def _added(self) -> Tensor:
@@ -168,13 +178,12 @@ class StretchMatrix:
     @lazy
     def _inverse(self) -> Tensor:
         """Channels x channels."""
-        inverse: Tensor = torch.linalg.inv(torch.eye(len(self.rounded), dtype=torch.float64) + self._added)
+        inverse: Tensor = torch.linalg.inv(self._stretching())
         return inverse
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what a profile stores, by name: the half below the diagonal and the diagonal itself."""
-        half = self.rounded[tuple(torch.tril_indices(*self.rounded.shape))]
-        coded = np.frombuffer(write_matrix(half.numpy()[None]), np.uint8)
+        coded = np.frombuffer(write_matrix(_half_of(self.rounded).numpy()[None]), np.uint8)
         return {f"stretch_matrix{_suffix(self.first, self.of_group)}": torch.from_numpy(coded.copy())}
 
 
@@ -188,10 +197,8 @@ def find_stretch(values: Tensor, share: float, floor: float, first: int, *, of_g
     if len(values) < channels:
         rows = (rows @ values) / sizes[chosen].sqrt()[:, None]
     factors = ((share * sizes[chosen] + floor) / floor).sqrt() - 1
-    if channels >= _MIN_MATRIX_CHANNELS and 2 * len(rows) > channels:
-        half = torch.round((rows.T * factors) @ rows * units_of(channels))[
-            tuple(torch.tril_indices(channels, channels))
-        ]
+    if _MIN_MATRIX_CHANNELS <= channels <= _MAX_MATRIX_CHANNELS and 2 * len(rows) > channels:
+        half = _half_of(torch.round((rows.T * factors) @ rows * units_of(channels)))
         if float(half.abs().max()) <= _LARGEST:
             return StretchMatrix.from_half(first, half.to(torch.int32), channels, of_group=of_group)
     return Directions(first, rows.to(torch.float16).to(torch.float32), factors.to(torch.float32), of_group)
@@ -206,6 +213,12 @@ def read_stretch(profile: Profile, first: int, width: int, *, of_group: bool) ->
             first, directions, profile.tensor(f"stretch{suffix}", torch.float32, len(directions)), of_group
         )
     if f"stretch_matrix{suffix}" in profile.tensors:
+        if width > _MAX_MATRIX_CHANNELS:
+            raise CodecError(
+                f"profile {profile.id[:12]} has a stretch matrix of {width} channels; expected at most "
+                f"{_MAX_MATRIX_CHANNELS}",
+                "fit it again",
+            )
         data = memoryview(profile.tensor(f"stretch_matrix{suffix}", torch.uint8, -1).numpy().tobytes())
         half = torch.from_numpy(read_matrix(data, 1, width * (width + 1) // 2)[0])
         return StretchMatrix.from_half(first, half, width, of_group=of_group)
@@ -223,6 +236,11 @@ def units_of(channels: int) -> int:
 def sum_of_squares(values: Tensor) -> float:
     """Add up squares in float64."""
     return float(values.square().sum(dtype=torch.float64))
+
+
+def _half_of(matrix: Tensor) -> Tensor:
+    """Return the half below the diagonal, which includes the diagonal, row by row."""
+    return torch.cat([numbers[: row + 1] for row, numbers in enumerate(matrix)])
 
 
 def _suffix(first: int, of_group: bool) -> str:

@@ -7,6 +7,9 @@ import torch
 from lamofc_codecs import CodecError, Profile, Quality, decode, encode, fit
 from lamofc_codecs.klt.fit import rounding
 from lamofc_codecs.klt.format.profile import KltParameters
+from lamofc_codecs.klt.format.stored_matrices import TypicalColumns
+from lamofc_codecs.klt.transform import stretches
+from lamofc_codecs.level_coding import matrix, write_matrix
 from lamofc_codecs.testing import feature
 
 KEYS, VALUES = 144, 128
@@ -81,6 +84,42 @@ def rate_and_error(profile: Profile, quality: Quality) -> tuple[int, float]:
 def test_forged_matrices_are_refused(coded: Profile, name: str, forged: torch.Tensor) -> None:
     with pytest.raises(CodecError):
         encode(TEST, Profile("klt", coded.config, {**coded.tensors, name: forged}))
+
+
+@pytest.mark.parametrize(
+    ("place", "number"), [(-1, -128), (-1, -129), (1, 1 << 12)], ids=["singular", "negative", "indefinite"]
+)
+def test_a_matrix_that_is_not_positive_definite_is_refused(coded: Profile, place: int, number: int) -> None:
+    half = np.zeros((1, KEYS * (KEYS + 1) // 2), np.int32)
+    half[0, place] = number * stretches.units_of(KEYS) // 128
+    forged = torch.frombuffer(bytearray(write_matrix(half)), dtype=torch.uint8)
+    with pytest.raises(CodecError, match="not those of a positive definite matrix"):
+        encode(TEST, Profile("klt", coded.config, {**coded.tensors, "stretch_matrix.0": forged}))
+
+
+def test_a_fit_codes_no_matrix_beyond_its_bounds(coded: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stretches, "_MAX_MATRIX_CHANNELS", KEYS - 1)
+    with pytest.raises(CodecError, match=f"a stretch matrix of {KEYS} channels; expected at most {KEYS - 1}"):
+        KltParameters.from_profile(coded)
+    assert "directions.0" in fitted().tensors
+    monkeypatch.undo()
+    rows = len(coded.tensors["sigma"])
+    monkeypatch.setattr(matrix, "_MAX_VALUES", rows * (KEYS + VALUES) - 1)
+    with pytest.raises(CodecError, match=f"a matrix of {rows} x {KEYS + VALUES} is coded; expected at most"):
+        KltParameters.from_profile(coded)
+    plain = fitted()
+    assert {"basis", "means", "stretch_matrix.0"} <= set(plain.tensors)
+    ours, theirs = (rate_and_error(profile, Quality(step=1.0)) for profile in (coded, plain))
+    assert ours == pytest.approx(theirs, rel=0.005)
+
+
+def test_typical_tokens_of_too_many_channels_are_refused(coded: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = KltParameters.from_profile(coded)
+    assert parameters.basis is not None
+    typical = TypicalColumns.from_profile(coded, parameters.columns)
+    monkeypatch.setattr(matrix, "_MAX_ROWS", 1)
+    with pytest.raises(CodecError, match="typical tokens of 272 channels are too many"):
+        typical.to_channels(parameters.basis)
 
 
 def test_tokens_that_are_all_typical_are_coded() -> None:

@@ -49,3 +49,10 @@ def test_a_matrix_beyond_its_bounds_is_not_valid(stretch: Stretch) -> None:
     assert isinstance(stretch, StretchMatrix)
     assert stretch.valid
     assert not StretchMatrix(0, torch.full((2, 2), (1 << 21) + 1, dtype=torch.int32)).valid
+    assert not StretchMatrix(0, torch.tensor([[0, 17], [17, 0]], dtype=torch.int32)).valid
+    assert StretchMatrix(0, torch.tensor([[0, 15], [15, 0]], dtype=torch.int32)).valid
+
+
+def test_the_half_below_the_diagonal_is_mirrored() -> None:
+    mirrored = StretchMatrix.from_half(0, torch.arange(6, dtype=torch.int32), 3, of_group=False).rounded
+    assert mirrored.tolist() == [[0, 1, 3], [1, 2, 4], [3, 4, 5]]
