@@ -28,8 +28,10 @@ def test_points_of_a_curve_are_joined_on_logarithmic_axes() -> None:
     assert bits_at([(1.0, 0.1), (2.0, 0.0)], 0.05) is None
 
 
-def test_bits_are_the_fewest_of_a_curve_that_rises_again() -> None:
-    assert bits_at([(1.0, 0.4), (2.0, 0.1), (3.0, 0.2), (4.0, 0.05)], 0.1) == pytest.approx(2)
+def test_a_curve_that_rises_again_counts_where_all_finer_rates_keep_the_loss() -> None:
+    assert bits_at([(1.0, 0.4), (2.0, 0.1), (3.0, 0.2), (4.0, 0.05)], 0.1) == pytest.approx(12**0.5)
+    assert bits_at([(1.0, 0.4), (2.0, 0.05), (3.0, 0.2)], 0.1) is None
+    assert bits_at([(1.0, 0.4), (4.0, 0.1), (5.0, 0.0)], 0.2) == pytest.approx(2)
 
 
 def test_an_encoder_answers_behind_each_of_its_blocks() -> None:

@@ -1,18 +1,27 @@
 """The figures of `tools/bench group` are those of one group, and its stages are places that the codec has."""
 
+import argparse
 import importlib
 import json
 import time
+from dataclasses import replace
+from pathlib import Path
 from types import CodeType, FunctionType
 from unittest.mock import patch
 
 import pytest
+import torch
 
 from lamofc_codecs import Quality, fit
 from lamofc_codecs.testing import feature
+from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks import synthetic_features as synthetic
 from lamofc_tools.benchmarks.codecs import group, group_features
+from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, SweptModel
 from lamofc_tools.benchmarks.stage_clock import OTHER, Stage, StageClock
+from lamofc_tools.consumer import ModelMetric, Passages, Split, find_rotary
+from lamofc_tools.models import open_model
+from tests.tools.models import tiny_models
 
 PLACES = sorted({place for stages in group.STAGES.values() for stage in stages for place in stage.places})
 
@@ -94,3 +103,23 @@ def test_its_last_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
         assert sum(shares.values()) == pytest.approx(1)
         assert shares[OTHER] < 0.5
     assert sum(document["profile"].values()) == document["profile_bytes"]
+
+
+def test_a_kept_metric_of_other_weights_is_refused(tmp_path: Path) -> None:
+    loaded = open_model(tiny_models.language(tmp_path / "gemma3", "gemma3"), dtype="float32")
+    split, file = Split(loaded, 1), tmp_path / "metric.safetensors"
+    matrices = {name: torch.eye(count) for name, count in split.channels.items()}
+    metric = ModelMetric(split.consumer, matrices, 1, 1, find_rotary(loaded), "0123")
+    metric.save(file)
+    passages = Passages({}, 8)
+    model = SweptModel(loaded, 6, lambda count: [], [])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "fitting", lambda setting: passages)
+        with pytest.raises(BadArgument, match="measured on other weights"):
+            model.facts(Setting(), 1, file)(1).metric()
+        words = argparse.Namespace(metric=file, closed_form=False)
+        with pytest.raises(BadArgument, match="measured on other weights"):
+            group_features._metric(split, passages, words)
+        replace(metric, consumer_digest=loaded.digest).save(file)
+        assert model.facts(Setting(), 1, file)(1).metric().consumer_digest == loaded.digest
+        assert group_features._metric(split, passages, words).consumer_digest == loaded.digest

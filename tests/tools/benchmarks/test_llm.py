@@ -22,6 +22,7 @@ from lamofc_tools.benchmarks.learning.peers.feature_coder import (
     unpack_levels,
 )
 from lamofc_tools.benchmarks.learning.peers.hyperprior import Hyperprior, Trainings
+from lamofc_tools.benchmarks.learning.peers.kvtc import Kvtc
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.scaled_tokens import Int8
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
@@ -101,6 +102,7 @@ def test_each_ablation_leaves_out_its_step() -> None:
     whole = profiles.pop("klt for model")
     assert {"rotary", "nats"} <= set(whole.config) and len(whole.tensors["first_tokens"]) == 1
     assert "rotary" not in profiles["ablation: rotation"].config
+    assert all("usual_energy" in profiles[f"ablation: {step}"].config for step in ("rotation", "weights"))
     plain = profiles["ablation: weights"]
     assert (plain.tensors["weight"] == 1).all() and "rotary" in plain.config
     assert len(profiles["ablation: first tokens"].tensors.get("first_tokens", ())) == 0
@@ -281,3 +283,10 @@ def test_bits_at_a_divergence_lie_between_two_rows() -> None:
     assert found["a"]["bits"] == pytest.approx(2.0 + math.log(0.5 / 0.05) / math.log(0.5 / 0.025))
     assert found["a"]["profile_bits"] == pytest.approx(0.1) and found["a"]["tokens"] == 192
     assert found["above"]["bits"] is None and found["below"]["bits"] is None
+
+
+def test_a_window_of_raw_tokens_is_a_curve_of_its_own() -> None:
+    kvtc = [coder for coder in coders.usual_coders() if isinstance(coder, Kvtc)]
+    assert {(coder.codec, coder.window) for coder in kvtc} == {("kvtc", 0), ("kvtc, window", 128)}
+    rows = [row(coder.bits + coder.window, 0.1 / coder.bits, 0, coder.codec) for coder in kvtc]
+    assert len(bits_at(rows)) == 2

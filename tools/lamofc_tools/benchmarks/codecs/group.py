@@ -33,14 +33,15 @@ _SPACE = (
     "klt.transform.rotary",
 )
 _ENTROPY = ("klt.format.bitstream", "klt.layers", "level_coding", "entropy")
+_TOKENS_IN_DIRECTIONS = ("klt.fit.pca:with_more", "klt.fit.pca:principal_about")
 STAGES: Mapping[str, tuple[Stage, ...]] = {
     "fit": (
         Stage("statistics", ("stats.channel_statistics", "klt.fit.parts", "klt.fit.late_samples")),
         Stage("coding space", ("klt.fit.centring", *_SPACE)),
-        Stage("covariance", ("klt.fit.pca:products_of", "klt.fit.pca:_variances", "klt.fit.projected:_products_about")),
+        Stage("covariance", ("klt.fit.pca:products_of", "klt.fit.pca:_variances", "klt.fit.pca:_products_about")),
         Stage("eigenvectors", ("klt.fit.pca",)),
         Stage("projection", ("klt.fit.codebook_size:calibration_of", "klt.fit.transforms:_in_channels")),
-        Stage("codebook", ("klt.transform.token_codebook", "klt.fit.codebook_size", "klt.fit.projected")),
+        Stage("codebook", ("klt.transform.token_codebook", "klt.fit.codebook_size", *_TOKENS_IN_DIRECTIONS)),
         Stage("grid", ("klt.fit.grid_search", "klt.fit.grid_trial"), with_callees=True),
         Stage("spreads", ("klt.fit.build_profile", "klt.quantise")),
         Stage("stored matrices", ("klt.fit.build_profile:_transform_tensors", "profile"), with_callees=True),

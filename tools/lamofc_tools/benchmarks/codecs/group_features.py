@@ -24,9 +24,10 @@ from lamofc_tools.consumer import (
     Split,
     closed_form_metric,
     cut_passages,
+    find_rotary,
     measure_metric,
 )
-from lamofc_tools.models import LoadedModel, ModelInput, open_model
+from lamofc_tools.models import ModelInput, open_model
 
 DRAWN_WIDTHS = {f"layer.{block}.{name}_cache": 256 for block in range(5) for name in "kv"} | {"layer.4.output": 640}
 """Channels of the features of Gemma 3 270M after block 4."""
@@ -56,7 +57,7 @@ class GroupFeatures:
             for texts, count in ((fit_texts, arguments.samples), (measured_texts, arguments.coded))
         )
         report.progress(f"{len(fitting.ids)} texts to fit on, {len(coding.ids)} to code")
-        consumer = Consumer.of_metric(_metric(loaded, fitting, arguments))
+        consumer = Consumer.of_metric(_metric(split, fitting, arguments))
         fitted, coded = (_features(split, passages) for passages in (fitting, coding))
         return cls(fitted, coded, Quality(kl=arguments.kl), consumer.codec_options())
 
@@ -79,16 +80,20 @@ class GroupFeatures:
         return cls(samples[: arguments.samples], samples[arguments.samples :], quality, {"weight": weight})
 
 
-def _metric(loaded: LoadedModel, passages: Passages, arguments: argparse.Namespace) -> ModelMetric:
-    """Read the metric from the file that is named, or measure it and write the file."""
-    file: Path | None = arguments.metric
-    if file is not None and file.is_file():
-        return ModelMetric.load(file)
+def _metric(split: Split, passages: Passages, arguments: argparse.Namespace) -> ModelMetric:
+    """Read the metric of these weights from the file that is named, or measure it and write the file."""
+    loaded, file = split.loaded, arguments.metric
     measure = closed_form_metric if arguments.closed_form else measure_metric
-    metric = measure(loaded, passages.first(arguments.metric_count), arguments.blocks)
-    if file is not None:
-        metric.save(file)
-    return metric
+    turned = {} if arguments.closed_form else find_rotary(loaded)
+    consumer = Consumer(
+        split.consumer,
+        split.channels,
+        {name: turn for name, turn in turned.items() if name in split.patterns},
+        "",
+        lambda: measure(loaded, passages.first(arguments.metric_count), arguments.blocks),
+        digest=loaded.digest,
+    )
+    return (consumer if file is None else consumer.kept_in(file)).measure()
 
 
 def _features(split: Split, passages: Passages) -> list[Sample]:

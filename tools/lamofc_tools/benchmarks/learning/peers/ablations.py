@@ -48,7 +48,8 @@ class NoRotation(OneFit):
     def options(self, group: Sequence[Sample], facts: ModelFacts) -> dict[str, Any]:
         """Return the options for a metric of keys as they are cached."""
         tokens = max(len(value) for sample in group for value in sample.values())
-        return Consumer.of_metric(_of_rotated_keys(facts.metric(), tokens)).codec_options()
+        consumer = Consumer.of_metric(_of_rotated_keys(facts.metric(), tokens))
+        return {**consumer.codec_options(), "sinks": True}
 
 
 def _of_rotated_keys(metric: ModelMetric, tokens: int) -> ModelMetric:
@@ -70,7 +71,8 @@ class NoWeights(OneFit):
     def options(self, group: Sequence[Sample], facts: ModelFacts) -> dict[str, Any]:
         """Return the rotation, and weights of 1, without which a group's features are weighed to count alike."""
         rotary = {name: turn for name, turn in facts.rotary.items() if name in group[0]}
-        return {"weight": {name: torch.ones(value.shape[1]) for name, value in group[0].items()}, "rotary": rotary}
+        ones = {name: torch.ones(value.shape[1]) for name, value in group[0].items()}
+        return {"weight": ones, "rotary": rotary, "sinks": True}
 
 
 class NoScales(OneFit):

@@ -77,10 +77,9 @@ class _Projection:
 class Kvtc(FeatureCoder):
     """Principal components, and a budget of bits for them."""
 
-    codec = "kvtc"
-
     def __init__(self, bits: float, window: int = 0) -> None:
         self.bits, self.window = bits, window
+        self.codec = "kvtc, window" if window else "kvtc"
         self.setting = f"{bits:g} bits, {_SINKS}+{window} raw"
 
     def fit(self, samples: Sequence[Sample], facts: ModelFacts) -> None:

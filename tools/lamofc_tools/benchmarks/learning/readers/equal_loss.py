@@ -11,21 +11,37 @@ Curve = Sequence[tuple[float, float]]
 
 
 def bits_at(curve: Curve, loss: float) -> float | None:
-    """Return the fewest bits at which a curve comes down to a loss; None where it never crosses it."""
-    return _crossing([(value, bits) for bits, value in sorted(curve)], loss)
+    """Return the bits from which on all of a curve keeps a loss; None where its finest point does not, or all do."""
+    falling = sorted(curve, reverse=True)
+    found = last_crossing([value for _, value in falling], loss)
+    if found is None:
+        return None
+    place, share = found
+    (finer, _), (coarser, _) = falling[place : place + 2]
+    return coarser * math.pow(finer / coarser, share)
+
+
+def last_crossing(losses: Sequence[float], wanted: float) -> tuple[int, float] | None:
+    """Return where losses, given by falling bits, first exceed one: beyond a place, and how near to it.
+
+    Where a curve crosses several times, this is its last crossing, as all finer rates keep the loss. The share is 1 at
+    the place and 0 at the next one, by the logarithm of losses. It is None where the losses are all above or all below
+    the wanted one, or where the one before is not positive.
+    """
+    for place, (below, above) in enumerate(pairwise(losses)):
+        if below > wanted:
+            break
+        if above > wanted:
+            return (place, math.log(above / wanted) / math.log(above / below)) if below > 0 else None
+    return None
 
 
 def loss_at(curve: Curve, bits: float) -> float | None:
     """Return the loss of a curve at a number of bits; None outside of its points."""
-    return _crossing(sorted(curve), bits)
-
-
-def _crossing(points: Curve, wanted: float) -> float | None:
-    """Return the second coordinate where the first one crosses a value, both on logarithmic axes."""
-    for (before, first), (after, second) in pairwise(points):
-        if min(before, after) <= wanted <= max(before, after) and min(before, after, first, second) > 0:
+    for (before, first), (after, second) in pairwise(sorted(curve)):
+        if before <= bits <= after and min(first, second) > 0:
             if before == after:
                 return min(first, second)
-            share = math.log(wanted / before) / math.log(after / before)
-            return math.exp(math.log(first) + share * math.log(second / first))
+            share = math.log(bits / before) / math.log(after / before)
+            return first * math.pow(second / first, share)
     return None

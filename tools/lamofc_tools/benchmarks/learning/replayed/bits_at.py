@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 from lamofc_tools.benchmarks.frame import Column
+from lamofc_tools.benchmarks.learning.readers.equal_loss import last_crossing
 
 DIVERGENCE = 0.05
 """Divergence of the prefix and of the continuation, at the most, in nats."""
@@ -31,14 +30,13 @@ def bits_at(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _crossing(curve: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
-    for finer, coarser in pairwise(sorted(curve, key=lambda row: -row["bits"])):
-        below, above = _divergence(finer), _divergence(coarser)
-        if below > DIVERGENCE:
-            break
-        if above > DIVERGENCE:
-            share = math.log(above / DIVERGENCE) / math.log(above / below)
-            return {key: coarser[key] + share * (finer[key] - coarser[key]) for key in ("bits", "profile_bits")}
-    return {"bits": None, "profile_bits": None}
+    falling = sorted(curve, key=lambda row: -row["bits"])
+    found = last_crossing([_divergence(row) for row in falling], DIVERGENCE)
+    if found is None:
+        return {"bits": None, "profile_bits": None}
+    place, share = found
+    finer, coarser = falling[place : place + 2]
+    return {key: coarser[key] + share * (finer[key] - coarser[key]) for key in ("bits", "profile_bits")}
 
 
 def _divergence(row: Mapping[str, Any]) -> float:

@@ -115,7 +115,7 @@ class SweptModel:
             split = self.split(block)
             measure = partial(measure_metric, self.loaded, passages, block, calibrated=calibrated)
             rotary = {name: turn for name, turn in self.rotary.items() if name in split.patterns}
-            consumer = Consumer(split.consumer, split.channels, rotary, "", measure)
+            consumer = Consumer(split.consumer, split.channels, rotary, "", measure, digest=self.loaded.digest)
             kept = consumer if file is None or not calibrated else consumer.kept_in(file_of_block(file, block))
             return kept.measure()
 
