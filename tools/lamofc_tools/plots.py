@@ -8,6 +8,8 @@ from lamofc_store.errors import StoreError
 
 _MAX_COLUMNS = 3
 _DOTS_PER_INCH = 110
+_MOST_NAMES_IN_A_PANEL = 6
+"""Curves that a panel names beside its lines; the names of more would hide them."""
 
 
 def draw_rates(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -48,19 +50,28 @@ def draw_metrics(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], pat
 def draw_losses(panels: Mapping[str, Sequence[tuple[str, float, float]]], path: Path) -> None:
     """Write a PNG of losses against bits, both on logarithmic axes: a panel a loss, a line a curve.
 
-    A panel goes by the label of its loss, and holds points: the name of the curve, bits per element, a loss above 0.
+    A panel goes by the label of its loss, and holds points: the name of the curve, bits per element, a loss above 0. A
+    curve has one colour in all panels; many share one legend below these.
     """
-    figure, axes = pyplot().subplots(1, len(panels), figsize=(6 * len(panels), 5), squeeze=False)
+    plot = pyplot()
+    figure, axes = plot.subplots(1, len(panels), figsize=(6 * len(panels), 5), squeeze=False)
+    names = list(dict.fromkeys(name for points in panels.values() for name, _, _ in points))
+    colours = {name: plot.get_cmap("tab10" if len(names) <= 10 else "tab20")(place) for place, name in enumerate(names)}
+    lines: dict[str, Any] = {}
     for axis, (label, points) in zip(axes.flat, panels.items(), strict=True):
         for curve in dict.fromkeys(name for name, _, _ in points):
             line = sorted((bits, loss) for name, bits, loss in points if name == curve)
-            axis.plot(*zip(*line, strict=True), marker="o", markersize=4, label=curve)
+            style = {"marker": "o", "markersize": 4, "label": curve, "color": colours[curve]}
+            (lines[curve],) = axis.plot(*zip(*line, strict=True), **style)
         axis.set(xlabel="bits per element", ylabel=label, xscale="log", yscale="log")
         axis.grid(alpha=0.3, which="both")
         for scale in (axis.xaxis, axis.yaxis):
             _label_few_ticks(scale)
-        if points:
+        if points and len(names) <= _MOST_NAMES_IN_A_PANEL:
             axis.legend(fontsize=8)
+    if len(names) > _MOST_NAMES_IN_A_PANEL:
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "ncols": min(len(names), 3 * len(panels))}
+        figure.legend(handles=list(lines.values()), fontsize=9, **below)
     save_figure(figure, path)
 
 
@@ -76,7 +87,7 @@ def _label_few_ticks(scale: Any) -> None:
 def save_figure(figure: Any, path: Path) -> None:
     """Write a figure as PNG and close it."""
     figure.tight_layout()
-    figure.savefig(path, dpi=_DOTS_PER_INCH)
+    figure.savefig(path, dpi=_DOTS_PER_INCH, bbox_inches="tight")
     pyplot().close(figure)
 
 
