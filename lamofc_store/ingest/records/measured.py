@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from lamofc_store.ingest.items import Item
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lamofc_codecs import Profile
 
 
-class _NotFiniteError(Exception):
-    """The answers to what is decoded have no finite divergence."""
+class _UnmeasuredError(Exception):
+    """The consumer cannot read a sample, or its answers to what is decoded have no finite divergence."""
 
 
 def is_measured(profile: "Profile", options: IngestOptions) -> bool:
@@ -32,27 +32,33 @@ def encode_measured(items: Sequence[Item], profile: "Profile", options: IngestOp
     started = time.perf_counter()
     first = items[0].first_position
     coded = {item.feature: item.tokens for item in items} if len(items) > 1 else items[0].tokens
-    measure = None
-    if options.measure is not None:
-        measure = options.measure(items[0].sample, {item.feature: _restored(item, item.tokens) for item in items})
-    if measure is None or options.quality is None:
+    measure = _measure_of(items, options)
+    try:
+        if measure is None or options.quality is None:
+            raise _UnmeasuredError
+        record, divergence = encode_measured(coded, profile, options.quality, measure, first_position=first)
+    except _UnmeasuredError:
         (record,), divergence = encode([coded], profile, quality=options.quality, first_positions=[first]), None
-    else:
-        measured = measure
-
-        def measure_decoded(decoded: "list[Tensor]") -> float:
-            parts = zip(items, decoded, strict=True)
-            found = measured({item.feature: _restored(item, tokens) for item, tokens in parts})
-            if not math.isfinite(found):
-                raise _NotFiniteError
-            return found
-
-        try:
-            record, divergence = encode_measured(coded, profile, options.quality, measure_decoded, first_position=first)
-        except _NotFiniteError:
-            (record,), divergence = encode([coded], profile, quality=options.quality, first_positions=[first]), None
     seconds = (time.perf_counter() - started) / len(items)
     return Encoded(items, record, profile, options.quality_text, seconds, divergence)
+
+
+def _measure_of(items: Sequence[Item], options: IngestOptions) -> "Callable[[list[Tensor]], float] | None":
+    """Return the measure of decoded tokens x channels of a sample; None where the consumer cannot read the sample."""
+    if options.measure is None:
+        return None
+    measure = options.measure(items[0].sample, {item.feature: _restored(item, item.tokens) for item in items})
+    if measure is None:
+        return None
+
+    def measure_decoded(decoded: "list[Tensor]") -> float:
+        parts = zip(items, decoded, strict=True)
+        found = measure({item.feature: _restored(item, tokens) for item, tokens in parts})
+        if not math.isfinite(found):
+            raise _UnmeasuredError
+        return found
+
+    return measure_decoded
 
 
 def _restored(item: Item, tokens: "Tensor") -> "Tensor":

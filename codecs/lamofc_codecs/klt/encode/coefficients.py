@@ -86,7 +86,7 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
         index = parameters.weighted_codebook.nearest(residual)
         index[parameters.space.is_first(source.positions)] = NO_TYPICAL_TOKEN
         residual -= parameters.weighted_codebook.take(index)
-    gains = sink_gains(measure)
+    gains = sink_gains(measure, outside)
     values, irreducible, subsample = _project(residual, measure, every=gains is not None)
     grid = TokenGrid() if len(source.items) > 1 else choose_grid(values, parameters.grids(len(values)))
     if grid.rows:

@@ -8,6 +8,7 @@ begin the second text of a sequence, have the largest gain, which makes their st
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lamofc_codecs.klt.encode.error_measure import ErrorMeasure
 from lamofc_codecs.klt.quantise import MAX_GAIN, ItemGains, token_energies
@@ -19,22 +20,24 @@ _MAX_SHARE = 1 / 16
 """Share of the tokens that may be sinks, though one always may; more are nothing out of the ordinary."""
 
 
-def sink_gains(measure: ErrorMeasure) -> ItemGains | None:
-    """Return the gain of each token of a source; None without sinks, or where items share a record."""
+def sink_gains(measure: ErrorMeasure, outside: NDArray[np.bool_]) -> ItemGains | None:
+    """Return the gain of each token of a source; None without sinks, or where items share a record.
+
+    Entries `outside` the bulk, which are stored exactly, count as well.
+    """
     usual, source = measure.parameters.usual_energy, measure.source
     if usual is None or len(source.items) > 1:
         return None
-    sinks = _whole_energies(measure) > _MIN_ENERGY_RATIO * usual
+    sinks = _whole_energies(measure, outside) > _MIN_ENERGY_RATIO * usual
     sinks &= ~measure.parameters.space.is_first(source.positions)
     if not sinks.any() or sinks.sum() > max(1, _MAX_SHARE * len(sinks)):
         return None
     return np.where(sinks, MAX_GAIN, 0)
 
 
-def _whole_energies(measure: ErrorMeasure) -> Doubles:
+def _whole_energies(measure: ErrorMeasure, outside: NDArray[np.bool_]) -> Doubles:
     """Return the weighted energy of each token, its exact entries included as far as they are finite."""
     source, space, energies = measure.source, measure.parameters.space, measure.energies.copy()
-    outside = space.outside(source.values, source.positions)
     rows = np.flatnonzero(outside.any(1))
     if len(rows):
         values = np.ascontiguousarray(source.values[rows])
