@@ -13,6 +13,7 @@ from lamofc_codecs.abilities import (
     Settled,
     Settling,
     Sliceable,
+    Steerable,
 )
 from lamofc_codecs.api import (
     decode,
@@ -42,7 +43,7 @@ from lamofc_codecs.errors import (
 from lamofc_codecs.klt import Rotary
 from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
 from lamofc_codecs.options import Between, Options
-from lamofc_codecs.pipeline import keep
+from lamofc_codecs.pipeline import Guide, keep
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import published_levels
@@ -71,6 +72,7 @@ __all__ = [
     "Framed",
     "Group",
     "Grouped",
+    "Guide",
     "HasBaseline",
     "Header",
     "Item",
@@ -96,6 +98,7 @@ __all__ = [
     "Sizes",
     "Sliceable",
     "Source",
+    "Steerable",
     "UnknownCodec",
     "UnknownProfile",
     "UnsupportedInput",

@@ -138,6 +138,21 @@ class Settling(Protocol):
 
 
 @runtime_checkable
+class Steerable(Protocol):
+    """A codec that quantises weighted values, tokens x channels of all parts, and can be made to quantise others.
+
+    Its `encode` adds the shift of a source to its weighted values. In this space a step of quantisation is as wide for
+    all channels.
+    """
+
+    def weigh_errors(self, errors: Tensor, positions: NDArray[np.int64]) -> Tensor:
+        """Return the errors of values as errors of weighted ones."""
+
+    def weigh_gradient(self, gradient: Tensor, positions: NDArray[np.int64]) -> Tensor:
+        """Return the gradient by weighted values of what has this gradient by the values."""
+
+
+@runtime_checkable
 class HasBaseline(Protocol):
     """A codec whose rate `relative_bits` can compare with that of separate channels."""
 
@@ -156,6 +171,7 @@ ABILITIES: tuple[type, ...] = (
     Framed,
     Positioned,
     Settling,
+    Steerable,
     HasBaseline,
 )
 """All abilities, for the check of a codec's class."""

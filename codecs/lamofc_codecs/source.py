@@ -41,6 +41,9 @@ class Source:
     """Position in its sequence of the first token, of every item."""
     device: torch.device = CPU
     """The device that a codec may use."""
+    shift: Floats | None = None
+    """Added to the weighted values before a `Steerable` codec quantises them; errors refer to the values all the same.
+    """
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:

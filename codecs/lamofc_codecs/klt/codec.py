@@ -107,6 +107,14 @@ class Klt(Codec):
             return min(encoding, other, key=lambda tried: (not tried.reached, sum(map(len, tried.layers))))
         return encoding
 
+    def weigh_errors(self, errors: Tensor, positions: NDArray[np.int64]) -> Tensor:
+        """Return the errors of values in the space of the columns."""
+        return torch.from_numpy(self.parameters.space.weigh_errors(errors.numpy().copy(), positions))
+
+    def weigh_gradient(self, gradient: Tensor, positions: NDArray[np.int64]) -> Tensor:
+        """Return the gradient in the space of the columns."""
+        return torch.from_numpy(self.parameters.space.weigh_gradient(gradient.numpy().copy(), positions))
+
     def keep(self, layers: Sequence[memoryview], decoded: Tensor, rows: NDArray[np.int64]) -> Sequence[bytes]:
         """Code the levels of those rows anew."""
         return keep_rows(layers, decoded, rows, self.parameters)

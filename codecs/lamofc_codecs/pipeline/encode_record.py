@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.raw import least_size
 from lamofc_codecs.record import DTYPE_CODES, Grid, Layer, Record, pack
 from lamofc_codecs.registry import LOSSLESS, LOSSLESS_PROFILE, open_codec
+from lamofc_codecs.runtime import Floats
 from lamofc_codecs.source import Encoding, Source
 
 Encodable = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
@@ -43,22 +45,26 @@ class Encoder:
         names = codec.part_names() if isinstance(codec, Grouped) else ()
         return cls(profile, codec, names, quality, device)
 
-    def encode(self, element: Encodable, first_position: int = 0) -> Record:
-        """Code one element into a record; `first_position` is that of the first token, of every item."""
+    def encode(self, element: Encodable, first_position: int = 0, shift: Floats | None = None) -> Record:
+        """Code one element into a record; `first_position` is that of the first token, of every item.
+
+        A `Steerable` codec quantises its weighted values with a `shift` added.
+        """
+        placing = {"device": self.device, "first_position": first_position, "shift": shift}
         if isinstance(element, Mapping):
-            return self._encode_group(element, first_position)
+            return self._encode_group(element, placing)
         if self.part_names:
             raise UnsupportedInput(
                 f"the profile codes {list(self.part_names)} jointly, got one feature",
                 "give them by name, or fit a profile on single features",
             )
-        return self._encode_items(_checked_items(element), first_position)
+        return self._encode_items(_checked_items(element), placing)
 
-    def _encode_items(self, items: Sequence[Tensor], first_position: int) -> Record:
+    def _encode_items(self, items: Sequence[Tensor], placing: Mapping[str, Any]) -> Record:
         """Code items, with the lossless codec if the profile's codec gains nothing or misses the quality."""
         codec = self.codec
         tensor = items[0] if len(items) == 1 else torch.cat(list(items))
-        source = self._placed(Source.of(tensor, codec.bulk, tuple(map(len, items))), first_position)
+        source = replace(Source.of(tensor, codec.bulk, tuple(map(len, items))), **placing)
         grid = Grid(tuple(map(len, items)), (tensor.shape[1],), (_dtype_name(tensor),))
         grid.check()
         encoding = self._encoding(source)
@@ -72,17 +78,13 @@ class Encoder:
                 record, encoding = exact_record, exact
         return replace(record, items=tuple(item_figures(source, codec, encoding))) if len(items) > 1 else record
 
-    def _placed(self, source: Source, first_position: int) -> Source:
-        """Tell a source its device and its positions."""
-        return replace(source, device=self.device, first_position=first_position)
-
     def _encoding(self, source: Source) -> Encoding:
         """Return the codec's encoding, or refuse one that breaks the contract of codecs."""
         encoding = self.codec.encode(source, self.quality)
         check_encoding(self.codec, encoding)
         return encoding
 
-    def _encode_group(self, features: Mapping[str, Tensor], first_position: int) -> Record:
+    def _encode_group(self, features: Mapping[str, Tensor], placing: Mapping[str, Any]) -> Record:
         """Code features that share their tokens into one record."""
         names, codec = self.part_names, self.codec
         if sorted(features) != sorted(names):
@@ -99,7 +101,7 @@ class Encoder:
         widths, dtypes = tuple(tensor.shape[1] for tensor in tensors), tuple(map(_dtype_name, tensors))
         grid = Grid((len(tensors[0]),), widths, dtypes)
         grid.check()
-        source = self._placed(Source.of_parts(tensors, codec.bulk), first_position)
+        source = replace(Source.of_parts(tensors, codec.bulk), **placing)
         encoding = self._encoding(source)
         if not encoding.reached:
             raise UnsupportedInput(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
@@ -109,7 +111,7 @@ class Encoder:
 
 def require_tensors(element: Encodable) -> Encodable:
     """Return the tensors of one record or sample, or refuse other values, such as NumPy arrays."""
-    for tensor in _tensors_in(element):
+    for tensor in tensors_in(element):
         if not isinstance(tensor, Tensor):
             kind = f"{type(tensor).__module__}.{type(tensor).__qualname__}"
             raise UnsupportedInput(f"a {kind} where a tensor is expected", "torch.from_numpy(array) makes a tensor")
@@ -118,10 +120,11 @@ def require_tensors(element: Encodable) -> Encodable:
 
 def elements_of(element: Encodable) -> int:
     """Count the elements of all tensors of one record."""
-    return sum(tensor.numel() for tensor in _tensors_in(require_tensors(element)))
+    return sum(tensor.numel() for tensor in tensors_in(require_tensors(element)))
 
 
-def _tensors_in(element: Encodable) -> Collection[Tensor]:
+def tensors_in(element: Encodable) -> Collection[Tensor]:
+    """Return the tensors of one record."""
     if isinstance(element, Mapping):
         return element.values()
     return element if isinstance(element, Sequence) else [element]

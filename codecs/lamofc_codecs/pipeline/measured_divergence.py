@@ -41,14 +41,17 @@ class Trial:
         return math.log(max(self.measured, 1e-6 * wanted) / wanted)
 
 
-def meet_divergence(wanted: float, encode: Callable[[float], Record], measure: Callable[[Record], float]) -> Trial:
+def meet_divergence(
+    wanted: float, encode: Callable[[float], Record], measure: Callable[[Record], float], saving: float = 1.0
+) -> Trial:
     """Return the trial whose measured divergence is nearest to the wanted one, of at most three.
 
     `encode` makes a record at a divergence that the profile foretells, `measure` asks the consumer. A trial that is
-    beyond the profile counts as one; half the correction is tried after it.
+    beyond the profile counts as one; half the correction is tried after it. `saving` is the foretold over the measured
+    divergence of the usual sample.
     """
     trials: list[Trial] = []
-    asked = wanted
+    asked = saving * wanted
     for _ in range(_TRIALS):
         try:
             record = encode(asked)

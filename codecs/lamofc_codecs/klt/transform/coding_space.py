@@ -91,6 +91,12 @@ class CodingSpace:
         self.turn_back(errors, positions)
         return self.error_weights.apply(errors)
 
+    def weigh_gradient(self, gradient: Floats, positions: Positions) -> Floats:
+        """Return the gradient by weighted values that are turned back, given that by values, which is overwritten."""
+        self.turn_back(gradient, positions)
+        weighed: Floats = self.error_weights.unweigh_rows(torch.from_numpy(gradient)).numpy()
+        return weighed
+
     def error_energies(self, errors: Floats, positions: Positions, bounds: Sequence[int]) -> list[float]:
         """Sum the weighted squares of errors of values over each part, to a part in a thousand, overwriting them."""
         self.turn_back(errors, positions)
