@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lamofc_tools.consumer import Replay, Split, cut_passages
+from lamofc_tools.consumer.replay import UnbrokenText
 from lamofc_tools.models import LoadedModel, ModelInput
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
@@ -39,3 +40,35 @@ def test_samples_that_cannot_be_read_have_no_measure(opened: LoadedModel, featur
     for left_out in (output, cache):
         assert replay("text", {name: value for name, value in features.items() if name != left_out}) is None
     assert replay("text", {output: features[output], "other": torch.ones(3)}) is not None  # the hidden state alone
+
+
+def test_a_guide_has_the_gradient_of_the_divergence(
+    opened: LoadedModel, texts: list[ModelInput], features: dict[str, torch.Tensor]
+) -> None:
+    ids = next(iter(cut_passages(opened, texts, 12, 8).ids.values()))
+    text = UnbrokenText(Split(opened, 1), features, ids[None])
+    generator = torch.Generator().manual_seed(2)
+    moved = {
+        name: value + 0.3 * value.std() * torch.randn(value.shape, generator=generator)
+        for name, value in features.items()
+    }
+    gradient = text.gradient(moved)
+    assert list(gradient) == list(moved)
+    for name, slope in gradient.items():
+        assert slope.shape == moved[name].shape and slope.dtype == torch.float32
+        step = 0.02 * moved[name].std() * slope / slope.abs().max()
+        rise = text.divergence({**moved, name: moved[name] + step}) - text.divergence(
+            {**moved, name: moved[name] - step}
+        )
+        assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05), name
+
+
+def test_a_guide_looks_at_other_answers_each_time(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
+    replay = Replay(Split(opened, 1), 8)
+    guide, again = (replay.guide("text", features) for _ in range(2))
+    assert guide is not None and again is not None
+    moved = {name: value * 1.1 for name, value in features.items()}
+    first, second = guide(moved), guide(moved)
+    assert all(torch.equal(first[name], value) for name, value in again(moved).items())
+    assert not any(torch.equal(first[name], second[name]) for name in moved)
+    assert replay.guide("text", {"other": torch.ones(3)}) is None

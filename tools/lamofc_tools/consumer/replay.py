@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -17,6 +18,8 @@ from lamofc_tools.models import Features
 
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
+_GUIDES = 2
+"""Continuations by which a sample is guided."""
 _SEED = 1
 """Seed of continuations; other ones than those that a metric was measured on."""
 
@@ -36,6 +39,7 @@ class UnbrokenText:
         return self.features[self.split.output].shape[1]
 
     @cached_property
+    @torch.no_grad()
     def _hidden(self) -> Tensor:
         """What the last block leaves at every token."""
         return self.split.run(self.ids, self._prefix, [self.features])[0]
@@ -48,8 +52,45 @@ class UnbrokenText:
         """
         given = {name: value.to(self.features[name]) for name, value in decoded.items() if name in self.features}
         moved = self.split.run(self.ids, self._prefix, [{**self.features, **given}])[0]
-        parts = [slice(0, self._prefix, _STRIDE), slice(self._prefix, None)][: 1 + (len(moved) > self._prefix)]
+        parts = self._parts(0, len(moved))
         return sum(self._divergence(self._hidden[part], moved[part]) for part in parts) / len(parts)
+
+    def gradient(self, decoded: Features, first: int = 0) -> dict[str, Tensor]:
+        """Return the gradient of the divergence by decoded features, in float32.
+
+        The prefix answers at every few tokens, from the `first` on. A feature of which all answers are independent has
+        gradient 0.
+        """
+        given = {
+            name: value.to(self.features[name]).detach().clone().requires_grad_()
+            for name, value in decoded.items()
+            if name in self.features
+        }
+        moved = self.split.run(self.ids, self._prefix, [{**self.features, **given}])[0]
+        parts = self._parts(first, len(moved))
+        by_hidden = torch.zeros_like(moved)
+        for part in parts:
+            by_hidden[part] += self._gradient(self._hidden[part], moved[part].detach()) / len(parts)
+        gradients = torch.autograd.grad(moved, list(given.values()), by_hidden, allow_unused=True)
+        return {
+            name: torch.zeros_like(value, dtype=torch.float32) if one is None else one.float()
+            for (name, value), one in zip(given.items(), gradients, strict=True)
+        }
+
+    def _parts(self, first: int, tokens: int) -> list[slice]:
+        """Return the tokens whose answers are compared: some of the prefix, and all that continue it."""
+        return [slice(first, self._prefix, _STRIDE), slice(self._prefix, None)][: 1 + (tokens > self._prefix)]
+
+    def _gradient(self, wanted: Tensor, found: Tensor) -> Tensor:
+        """Return the gradient of the mean divergence of some answers by what the last block leaves for them."""
+        gradients = []
+        for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
+            leaf = other.requires_grad_()
+            with torch.no_grad():
+                likelihood = self.split.logits(one).softmax(-1)
+            surprise = -(likelihood * self.split.logits(leaf).log_softmax(-1)).sum() / len(wanted)
+            gradients.append(torch.autograd.grad(surprise, leaf)[0])
+        return torch.cat(gradients)
 
     def _divergence(self, wanted: Tensor, found: Tensor) -> float:
         """Return the mean divergence of some answers."""
@@ -69,27 +110,52 @@ class Replay:
     split: Split
     continuation: int = CONTINUATION
 
-    @torch.no_grad()
     def __call__(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], float] | None:
         """Return the measure of a sample, given its id; None for one that the model cannot read.
 
         Such a sample lacks its hidden state or one of the caches, caches of it lack tokens, or it is not finite.
         """
+        prefix = self._prefix_of(features)
+        return None if prefix is None else self._continued(sample, prefix, _SEED).divergence
+
+    def guide(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], Features] | None:
+        """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read.
+
+        It looks at other continuations than those by which the divergence is measured, and at other answers each time.
+        """
+        prefix = self._prefix_of(features)
+        if prefix is None:
+            return None
+        texts = [self._continued(sample, prefix, _SEED + 1 + number) for number in range(_GUIDES)]
+        calls = count()
+
+        def gradient(decoded: Features) -> Features:
+            call = next(calls)
+            return texts[call % _GUIDES].gradient(decoded, call % _STRIDE)
+
+        return gradient
+
+    def _prefix_of(self, features: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+        """Return the features of a sample on the model's device; None for a sample that the model cannot read."""
         split = self.split
         known = {name: value for name, value in features.items() if name in split.patterns}
         if split.output not in known or not split.is_whole(known) or not all(map(_is_readable, known.values())):
             return None
-        device = split.loaded.device
         try:
             whole = split.prefix_of(known, _every_token(known))
         except StoreError:
             return None
-        prefix = {name: value.to(device) for name, value in whole.items()}
-        ids = torch.zeros(1, prefix[split.output].shape[1], dtype=torch.int64, device=device)
+        return {name: value.to(split.loaded.device) for name, value in whole.items()}
+
+    @torch.no_grad()
+    def _continued(self, sample: str, prefix: dict[str, Tensor], seed: int) -> UnbrokenText:
+        """Let the model continue a sample as it draws by a seed."""
+        split = self.split
+        ids = torch.zeros(1, prefix[split.output].shape[1], dtype=torch.int64, device=split.loaded.device)
         if len(prefix) > 1:
-            generator = generators_for([sample], _SEED)[0]
+            generator = generators_for([sample], seed)[0]
             ids = torch.cat([ids, split.generate(prefix, self.continuation, generator)], 1)
-        return UnbrokenText(split, prefix, ids).divergence
+        return UnbrokenText(split, prefix, ids)
 
 
 def _is_readable(value: Tensor) -> bool:

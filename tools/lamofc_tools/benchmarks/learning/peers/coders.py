@@ -20,6 +20,7 @@ from lamofc_tools.benchmarks.learning.peers.turboquant import TurboQuant
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 _DIVERGENCES_OF_CACHES = (0.02, 0.01, 0.005, 0.002, 0.001)
 _REPLAYED, _REPLAYED_OF_CACHES = (0.1, 0.05, 0.02), (0.02, 0.01, 0.005)
+_GUIDED, _GUIDED_OF_CACHES = (0.1, 0.05, 0.02), (0.02, 0.005)
 _LAMBDAS = (0.02, 0.1, 0.5, 2.0)
 TRAIN_STEPS = 1500
 """Steps of a training, unless another number is given: some minutes on two cores."""
@@ -33,6 +34,8 @@ def usual_coders() -> list[FeatureCoder]:
         *(KltForModel(Quality(kl=kl), fits[1]) for kl in _DIVERGENCES_OF_CACHES),
         *(KltByReplay(Quality(kl=kl), fits[0]) for kl in _REPLAYED),
         *(KltByReplay(Quality(kl=kl), fits[1]) for kl in _REPLAYED_OF_CACHES),
+        *(KltByReplay(Quality(kl=kl), fits[0], guided=True) for kl in _GUIDED),
+        *(KltByReplay(Quality(kl=kl), fits[1], guided=True) for kl in _GUIDED_OF_CACHES),
         *(LamofcCodec("klt", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
         *(LamofcCodec("uniform", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
         LamofcCodec("lloydmax"),

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 import lamofc_codecs
-from lamofc_codecs import Profile, Quality
+from lamofc_codecs import Guide, Profile, Quality
 from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, ModelFacts, Sample
 from lamofc_tools.consumer import USUAL_KL, Consumer
@@ -75,22 +75,33 @@ class KltForModel(FeatureCoder):
 
 
 class KltByReplay(KltForModel):
-    """The same, each text at a rate of its own, at which the divergence is measured by replay."""
+    """The same, each text at a rate of its own, at which the divergence is measured by replay.
 
-    def __init__(self, quality: Quality, one_fit: OneFit) -> None:
+    `guided`, a text is rounded by the gradient of the model's answers, too.
+    """
+
+    def __init__(self, quality: Quality, one_fit: OneFit, *, guided: bool = False) -> None:
         super().__init__(quality, one_fit)
-        self.codec = "klt by replay"
+        self.codec, self._guided = "klt guided" if guided else "klt by replay", guided
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
         """Write one record; the model continues the text by itself, not as it is measured on."""
-        if self.facts.replay is None:
+        if self.facts.replay is None or self.facts.guide is None:
             raise BadArgument("a coder by replay without a model", "give the replay of one")
         names = self._one_fit.names(sample)
-        measure = self.facts.replay(sample)
+        measure, guide = self.facts.replay(sample), None
+
+        def named(parts: Sequence[Tensor]) -> dict[str, Tensor]:
+            return {name: part.float() for name, part in zip(names, parts, strict=True)}
+
+        if self._guided:
+            gradient = self.facts.guide(sample)
+            guide = Guide(lambda parts: list(gradient(named(parts)).values()))
         record, _ = lamofc_codecs.encode_measured(
             {name: sample[name] for name in names},
             self.profile,
             self.quality,
-            lambda parts: measure({name: part.float() for name, part in zip(names, parts, strict=True)}),
+            lambda parts: measure(named(parts)),
+            guide=guide,
         )
         return {self.scopes[0]: record.data}

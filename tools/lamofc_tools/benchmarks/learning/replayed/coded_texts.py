@@ -5,13 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout, to_tokens
-from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, Measure, Sample
+from lamofc_tools.benchmarks.learning.peers.feature_coder import (
+    ALL,
+    CACHES,
+    FeatureCoder,
+    Guidance,
+    Measure,
+    Sample,
+)
 from lamofc_tools.comparison import PROFILE_SAMPLES
 from lamofc_tools.consumer import FidelityMeter, Replay, Split
 
@@ -29,6 +36,7 @@ UNITS = {
     "training": "step, loss, bits per element, squared error in levels of 256, of texts held out",
 }
 _HIDDEN = "hidden"
+_Answer = TypeVar("_Answer", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,8 @@ def code_texts(coder: FeatureCoder, meter: FidelityMeter) -> CodedTexts:
 
 def rows_of(features: Mapping[str, Tensor], split: Split) -> dict[str, Tensor]:
     """Return the features of a text as tokens x channels."""
-    return {name: to_tokens(features[name], pattern).float().contiguous() for name, pattern in split.patterns.items()}
+    patterns = split.patterns
+    return {name: to_tokens(value, patterns[name]).float().contiguous() for name, value in features.items()}
 
 
 def features_of(rows: Mapping[str, Tensor], like: Mapping[str, Tensor], split: Split) -> dict[str, Tensor]:
@@ -111,12 +120,28 @@ def replay_of(meter: FidelityMeter) -> Measure:
     like, replay = next(iter(meter.features.values())), Replay(meter.split)
 
     def measure(sample: Sample) -> Callable[[Sample], float]:
-        of_text = replay("", features_of(sample, like, meter.split))
-        if of_text is None:
-            raise BadArgument(f"{sorted(sample)} cannot be replayed", "give whole caches and the hidden state")
+        of_text = _required(replay("", features_of(sample, like, meter.split)))
         return lambda decoded: of_text(features_of(decoded, like, meter.split))
 
     return measure
+
+
+def guide_of(meter: FidelityMeter) -> Guidance:
+    """Return the gradients of that measure, by other continuations."""
+    like, replay = next(iter(meter.features.values())), Replay(meter.split)
+
+    def guide(sample: Sample) -> Callable[[Sample], Sample]:
+        of_text = _required(replay.guide("", features_of(sample, like, meter.split)))
+        return lambda decoded: rows_of(of_text(features_of(decoded, like, meter.split)), meter.split)
+
+    return guide
+
+
+def _required(of_text: _Answer | None) -> _Answer:
+    """Return what a replay made of a text, or refuse a text that it cannot read."""
+    if of_text is None:
+        raise BadArgument("a text that cannot be replayed", "give whole caches and the hidden state")
+    return of_text
 
 
 def _part_of(name: str) -> str:
