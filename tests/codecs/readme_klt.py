@@ -51,7 +51,7 @@ def klt(sections: list[bytes], tokens: int, channels: list[int], profile: bytes,
     known: Array = tensors.get("first_tokens", np.empty((0, 0), F))
     if index is not None:
         index = np.where(np.array(positions) < len(known), -1, index)
-    values = synthesis(sixteenths, s, tensors, index, Waves(*field) if field else lower)
+    values = synthesis(sixteenths, s, tensors, index, (Waves(*field) if field else Waves(0, 0, 0), lower))
     values = placed(values, positions, rotations(profile), channels, tensors)
     exact = exact_values(data[at + lengths[2] :], len(channels), plain) if flags & 1 else [{} for _ in channels]
     return values, exact
@@ -226,18 +226,22 @@ def drawn(numbers: Array, runs: Runs, tensors: dict[str, Array]) -> Array:
     return parts
 
 
-def synthesis(parts: Array, step: Any, tensors: dict[str, Array], index: Array | None, back: Waves | Array) -> Array:
+def synthesis(
+    parts: Array, step: Any, tensors: dict[str, Array], index: Array | None, back: tuple[Waves, Array]
+) -> Array:
     """The values that sixteenths of a step make."""
     unit = step / F(16)
     if "order" in tensors:
         sums = np.zeros((len(parts), len(tensors["order"])), np.int64)
         sums[:, tensors["order"][: parts.shape[1]]] = parts
-        scale = np.ones(sums.shape[1], F)
+        scale = unit / tensors.get("weight", np.ones(sums.shape[1], F))
     else:
         stride = tensors.get("basis_stride", np.ones(len(tensors["basis"]))).astype(np.int64)[: parts.shape[1]]
-        sums, scale = parts * stride @ tensors["basis"][: parts.shape[1]].astype(np.int64), tensors["basis_scale"]
-    values: Array = back.back(sums.astype(F)) if isinstance(back, Waves) else sums.astype(F) * back[:, None]
-    values = values * (scale * unit) + tensors.get("centre", tensors["bulk_mean"])
+        sums = parts * stride @ tensors["basis"][: parts.shape[1]].astype(np.int64)
+        scale = tensors["basis_scale"] * unit
+    waves, lower = back
+    values: Array = waves.back(sums.astype(F)) * lower[:, None]
+    values = values * scale + tensors.get("centre", tensors["bulk_mean"])
     if index is not None:
         values = values + (index >= 0)[:, None] * tensors["means"][index].astype(F) * tensors["means_scale"]
     return values

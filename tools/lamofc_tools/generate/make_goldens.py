@@ -10,55 +10,16 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from lamofc_codecs import Profile, Quality, Rotary, Sizes, decode, encode, fit
+from lamofc_codecs import Quality, Sizes, decode, encode
 from lamofc_codecs.testing import drawn_weights, feature, picture
-
-
-@dataclass(frozen=True)
-class Case:
-    """One golden: a codec in one of its modes, and the tensors that it codes."""
-
-    name: str
-    codec: str
-    items: tuple[torch.Tensor, ...]
-    """Items of one feature; with `together`, features of one sample."""
-    quality: Quality | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    together: bool = False
-    like: tuple[Any, ...] = ()
-    """Samples to fit on, if not synthetic features."""
-    first_position: int = 0
-    """Position of the first token in its sequence."""
-    promise: Literal["bytes", "values", "numbers"] = "bytes"
-    """What must stay the same for ever: `bytes` means everything; `values` means the decoded values, since an external
-    encoder writes the bytes; `numbers` means the level indices, since the floats of another processor may choose a
-    neighbouring level. The profile of the last, megabytes of weights, is generated each time, without samples."""
-
-    def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
-        """Return the tensors in the form that the codec takes."""
-        return {f"part{number}": item for number, item in enumerate(self.items)} if self.together else list(self.items)
-
-    def profile(self) -> Profile:
-        """Fit a profile on samples like the items."""
-        if self.together:
-            samples = list(self.like) or [
-                {name: feature(90, item.shape[1], -seed) for name, item in self.element().items()}  # type: ignore[union-attr]
-                for seed in (1, 2)
-            ]
-            return fit(self.codec, samples, self.quality, **self.options)
-        if self.promise == "numbers":
-            return fit(self.codec, [], self.quality, **self.options)
-        channels = self.items[0].shape[1]
-        features = [feature(120, channels, -1), feature(60, channels, -2)]
-        return fit(self.codec, list(self.like) or features, self.quality, **self.options)
+from lamofc_tools.generate.golden_case import Case
+from lamofc_tools.generate.klt_cases import klt_cases
 
 
 def cases() -> Iterator[Case]:
@@ -94,95 +55,12 @@ def cases() -> Iterator[Case]:
         None,
         {"levels": levels, "assign": "floor"},
     )
-    yield from _klt_cases(spiked)
+    yield from klt_cases(spiked)
     for codec, sizes in (("hyperprior", Sizes("hyperprior", 8, 12)), ("elic", Sizes("elic", 8, 12, (2, 4, 6)))):
         learned: dict[str, Any] = {"levels": levels, "weights": drawn_weights(sizes), "tile": 64}
         yield Case(f"{codec}-tiles", codec, (feature(70, 150, 1),), None, learned, promise="numbers")
     for codec in ("vvc", "hevc"):
         yield Case(f"{codec}-frame", codec, (picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
-
-
-def _klt_cases(spiked: torch.Tensor) -> Iterator[Case]:
-    yield Case("klt-layers", "klt", (feature(150, 24, 1),), Quality(snr_db=20), {"layer_bytes": 512})
-    stages: dict[str, Any] = {"layer_bytes": 32}
-    yield Case("klt-stages", "klt", (feature(240, 24, 7),), Quality(snr_db=26), stages)
-    yield Case("klt-stages-plain", "klt", (feature(150, 24, 5),), Quality(snr_db=26), {**stages, "transform": "none"})
-    yield Case("klt-means", "klt", (feature(150, 24, 2),), Quality(snr_db=10), {"means": 40, "layer_bytes": 32})
-    yield Case("klt-many-means-float16", "klt", (feature(90, 24, 3, torch.float16),), Quality(bpfp=2), {"means": 150})
-    yield Case(
-        "klt-few-columns-bfloat16",
-        "klt",
-        (feature(90, 24, 4, torch.bfloat16),),
-        Quality(mse=2.0),
-        {"components": 9},
-    )
-    yield Case("klt-fine", "klt", (feature(70, 12, 2),), Quality(step=2.0**-9), {"levels": 2, "layer_bytes": 128})
-    yield Case("klt-largest-error", "klt", (feature(70, 12, 2, torch.float16),), Quality(max_error=0.01))
-    yield Case("klt-exact", "klt", (spiked,), Quality(step=0.25), {"nonfinite": "exact", "layer_bytes": 64})
-    yield Case("klt-plain", "klt", (feature(150, 24, 5),), Quality(snr_db=12), {"transform": "none"})
-    items = tuple(feature(tokens, 48, 5) for tokens in (1, 1, 0, 3))
-    yield Case("klt-items", "klt", items, Quality(snr_db=20))
-    group = (
-        feature(80, 20, 6),
-        feature(80, 12, 7, torch.float16),
-        feature(80, 5, 8, torch.bfloat16),
-    )
-    yield Case("klt-group", "klt", group, Quality(snr_db=15), {"layer_bytes": 256}, together=True)
-    pictures = tuple(picture(9, 9, 24, seed, first=3) for seed in range(8))
-    waves: dict[str, Any] = {"waves": True, "layer_bytes": 32}
-    item = picture(16, 14, 24, 20, first=3)
-    yield Case("klt-waves", "klt", (item,), Quality(snr_db=28), waves, like=pictures)
-    lines = tuple(picture(70, 1, 12, seed) for seed in range(8))
-    item, waves = picture(75, 1, 12, 20).to(torch.float16), {"waves": True, "transform": "none"}
-    yield Case("klt-waves-plain-float16", "klt", (item,), Quality(snr_db=12), waves, like=lines)
-    *pairs, item = (
-        torch.cat([picture(9, 8, 24, 2 * seed + offset, first=5) for offset in (0, 1)]) for seed in range(9)
-    )
-    yield Case("klt-waves-several", "klt", (item,), Quality(snr_db=15), {"waves": True}, like=tuple(pairs))
-    weight = torch.randn(4, 24, generator=torch.Generator().manual_seed(3))
-    weighted: dict[str, Any] = {"weight": weight, "layer_bytes": 64, "means": 0}
-    yield Case("klt-weighted", "klt", (feature(150, 24, 2),), Quality(snr_db=20), weighted)
-    yield from _rotary_cases()
-    yield Case("klt-empty", "klt", (feature(0, 12, 4),), Quality(snr_db=20))
-
-
-def _rotary_cases() -> Iterator[Case]:
-    """Turned keys; and a group whose first tokens are alike, with a weight for each feature."""
-    angles = (1.0, 0.31, 0.1, 0.03)
-    halves, neighbours = Rotary(angles, "halves", 2), Rotary(angles, "neighbours")
-    *like, item = (_turned(feature(90, 24, seed), halves) for seed in (-1, -2, -3, 5))
-    rotary: dict[str, Any] = {"rotary": halves, "means": 30, "layer_bytes": 64}
-    yield Case("klt-rotary", "klt", (item,), Quality(snr_db=20), rotary, like=tuple(like))
-    late = _turned(feature(70, 12, 6), neighbours, 1000).to(torch.float16)
-    rotary = {"rotary": neighbours, "transform": "none"}
-    like = [_turned(feature(90, 12, -seed), neighbours) for seed in (1, 2)]
-    yield Case(
-        "klt-rotary-late-float16", "klt", (late,), Quality(snr_db=12), rotary, like=tuple(like), first_position=1000
-    )
-    noise = torch.Generator().manual_seed(7)
-    weight = {"part0": torch.randn(30, 24, generator=noise), "part1": torch.rand(12, generator=noise)}
-    *samples, group = (
-        (_turned(_begun(feature(50, 24, seed)), halves), _begun(feature(50, 12, seed + 20))) for seed in range(12)
-    )
-    like_groups = tuple({"part0": keys, "part1": values} for keys, values in samples)
-    options: dict[str, Any] = {"rotary": {"part0": halves}, "weight": weight, "means": 20, "layer_bytes": 128}
-    yield Case("klt-group-weighted", "klt", group, Quality(snr_db=18), options, together=True, like=like_groups)
-    wide = feature(40, 160, 1), feature(40, 104, 2)
-    matrix = torch.randn(200, 160, generator=noise) * torch.logspace(0, -1, 160)
-    options = {"weight": {"part0": matrix, "part1": torch.rand(104, generator=noise)}, "means": 12, "waves": False}
-    like_wide = tuple({"part0": feature(90, 160, -seed), "part1": feature(90, 104, -seed - 9)} for seed in range(1, 5))
-    yield Case("klt-coded-matrices", "klt", wide, Quality(snr_db=12), options, together=True, like=like_wide)
-
-
-def _turned(values: torch.Tensor, rotary: Rotary, first: int = 0) -> torch.Tensor:
-    """Turn tokens by their positions, as a model turns keys."""
-    return rotary.turned(values, np.arange(first, first + len(values)))
-
-
-def _begun(values: torch.Tensor) -> torch.Tensor:
-    """Begin with two tokens that are the same in all samples, and large."""
-    values[:2] = 40 * torch.randn(2, values.shape[1], generator=torch.Generator().manual_seed(2))
-    return values
 
 
 def digest(tensors: list[torch.Tensor]) -> str:

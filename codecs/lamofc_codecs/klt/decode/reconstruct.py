@@ -70,14 +70,14 @@ class _TileDecoder(Protocol):
 
 
 def _tile_decoder(sixteenths: Sixteenths, parameters: KltParameters) -> _TileDecoder:
-    """Choose the way through the transform: exact integer products where two bytes hold all values."""
+    """Choose the way through the transform: integer products where two bytes hold all values."""
     if parameters.basis is None:
         return _ChannelColumns(sixteenths, parameters)
     largest = sixteenths.step_scale * np.abs(sixteenths.levels).max(axis=1, initial=0).astype(np.int64)
     if largest.max(initial=0) <= _MAX_TWO_BYTES:
         two_bytes = int(np.flatnonzero(largest > _MAX_ONE_BYTE).max(initial=-1)) + 1
         return _ExactProducts(sixteenths, parameters, parameters.basis, two_bytes)
-    return _FloatProducts(sixteenths, parameters, parameters.basis)
+    return _WideProducts(sixteenths, parameters, parameters.basis)
 
 
 class _ChannelColumns:
@@ -116,26 +116,23 @@ class _ExactProducts:
             _scale_and_shift(sums, factors, scale, mean, out)
 
 
-class _FloatProducts:
-    """Through the matrix by floats, for values that two bytes do not hold."""
+class _WideProducts:
+    """Through the matrix in float64, for values that two bytes do not hold: exact, as sums are below 2^53."""
 
     def __init__(self, sixteenths: Sixteenths, parameters: KltParameters, basis: Basis) -> None:
         self._values, self._basis, self._mean = sixteenths.by_token(), basis, parameters.space.centre
-        self._rows = basis.rows[: self._values.shape[1]].to(torch.float32)
+        self._rows = basis.rows[: self._values.shape[1]].to(torch.float64)
 
     def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
-        """Multiply in products of one size, so that no token depends on its neighbours; then scale each channel."""
-        padded = torch.zeros(_TILE, self._values.shape[1])
-        for start in range(tile.start, tile.stop, _TILE):
-            values = self._values[start : min(start + _TILE, tile.stop)]
-            padded[: len(values)] = torch.from_numpy(values).to(torch.float32)
-            product = torch.mm(padded, self._rows[:, channels])[: len(values)]
-            out[start - tile.start :][: len(values)] = product.numpy()
+        """Multiply, then scale each channel."""
+        values = torch.from_numpy(self._values[tile.start : tile.stop]).to(torch.float64)
+        out[:] = torch.mm(values, self._rows[:, channels]).numpy()
+        scale, mean = self._basis.scale[channels].numpy() * unit, self._mean[channels]
         with np.errstate(over="ignore", invalid="ignore"):
             tile.inverse_dct(out)
             out *= factors[:, None]
-            out *= self._basis.scale[channels].numpy() * unit
-            out += self._mean[channels]
+            out *= scale
+            out += mean
 
 
 @compiled

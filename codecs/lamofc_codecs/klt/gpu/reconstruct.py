@@ -1,7 +1,7 @@
 """Levels of a batch of `klt` records to tensors, by array operations that run on any device.
 
-The floats are those of the CPU's reconstruction wherever two bytes hold all values: each operation is rounded by
-itself, in the same order.
+The floats are those of the CPU's reconstruction: sums are exact, and each operation after them is rounded by itself, in
+the same order.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _channel_sums(parameters: KltParameters, sixteenths: Tensor, channels: slice
 
 
 def _product(values: Tensor, rows: Tensor) -> Tensor:
-    """Multiply by an int8 matrix, exactly where two bytes hold the values, into float32."""
+    """Multiply by an int8 matrix, exactly, into float32."""
     largest = int(values.abs().max()) if values.numel() else 0
     if largest > _MAX_TWO_BYTES:
         return (values.to(torch.float64) @ rows.to(torch.float64)).to(torch.float32)

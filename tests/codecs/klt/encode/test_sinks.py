@@ -1,11 +1,15 @@
 """Sinks: tokens of massive energy are coded with a finer step than the others, and read like them."""
 
+from itertools import accumulate
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
 
-from lamofc_codecs import Pool, Profile, Quality, decode, decode_pooled, encode, fit
+from lamofc_codecs import Pool, Profile, Quality, Rotary, decode, decode_pooled, encode, fit
+from lamofc_codecs.record.framing import parse, sections
+from lamofc_codecs.runtime import devices
 
 WIDTHS = {"a": 40, "b": 24}
 TOKENS, SINK = 90, 57
@@ -57,15 +61,40 @@ def test_samples_without_sinks_are_coded_as_if_none_were_looked_for() -> None:
     assert "sinks" not in PLAIN.config and "usual_energy" not in PLAIN.config
 
 
-def test_every_way_to_read_gives_the_same() -> None:
-    (record,) = encode([GIVEN], PROFILE, quality=Quality(kl=0.1))
-    whole = decode([record.data], PROFILE)
-    for part, expected in enumerate(whole):
-        (alone,) = decode([record.data], PROFILE, parts=[part])
-        assert torch.equal(alone, expected)
-    pooled = decode_pooled([record.data], PROFILE, Pool("mean"))
-    for mean, expected in zip(pooled, whole, strict=True):
-        assert torch.allclose(mean[0], expected.float().mean(0), atol=1e-4, rtol=1e-4)
+MODES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "turned in halves": {"rotary": {"a": Rotary((1.0, 0.3, 0.1), "halves", 4)}},
+    "turned in neighbours": {"rotary": {"a": Rotary((1.0, 0.3, 0.1), "neighbours", 4)}, "means": 8},
+    "waves": {"waves": True, "means": 8},
+    "no transform": {"transform": "none", "weight": {name: matrix.diag() for name, matrix in WEIGHT.items()}},
+}
+
+
+@pytest.mark.parametrize("first", [0, 1, 700])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_way_to_read_gives_the_same(mode: str, first: int) -> None:
+    begin = {name: 40 * value for name, value in group(99, 2).items()}
+    samples = [{name: torch.cat([begin[name], value]) for name, value in one.items()} for one in SAMPLES]
+    profile = fit("klt", samples, Quality(snr_db=15), sinks=True, **{**OPTIONS, "waves": False, **MODES[mode]})
+    assert len(profile.tensors["first_tokens"]) == 2
+    source = {name: torch.cat([begin[name][first:], value]) for name, value in GIVEN.items()}
+    for value in source.values():
+        value[31] *= 10  # within the bulk, so that levels are large
+    how: dict[str, Any] = {"quality": Quality(kl=0.02), "first_positions": [first]}
+    (record,) = encode([source], profile, **how)
+    assert len(record.layers) > 4
+    with_gains = bool(sections(record.data, parse(record.data))[0][5] & 8)
+    assert with_gains or mode == "waves"  # on a grid, tokens have none
+    with patch.object(devices, "ACCELERATORS", ("cpu",)):
+        assert encode([source], profile, **how, device="cpu")[0].data == record.data
+    for end in accumulate(layer.bytes for layer in record.layers):
+        prefix = [record.data[:end]]
+        whole = decode(prefix, profile)
+        for part, (expected, mean) in enumerate(zip(whole, decode_pooled(prefix, profile, Pool("mean")), strict=True)):
+            assert torch.equal(decode(prefix, profile, parts=[part])[0], expected)
+            assert torch.allclose(mean[0], expected.float().mean(0), atol=1e-4, rtol=1e-4)
+            with patch.object(devices, "ACCELERATORS", ("cpu",)):
+                assert torch.equal(decode(prefix, profile, parts=[part], device="cpu")[0], expected)
 
 
 def test_figures_of_coarser_layers_count_sinks() -> None:

@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from lamofc_codecs import Quality, Rotary, UnsupportedInput, decode, encode, fit, keep, recorded_options, testing
+from lamofc_codecs import (
+    Pool,
+    Quality,
+    Rotary,
+    UnsupportedInput,
+    decode,
+    decode_pooled,
+    encode,
+    fit,
+    keep,
+    recorded_options,
+    testing,
+)
 from lamofc_codecs.klt.format import KltParameters
 
 HEADS, HEAD, TURNED = 2, 24, 16
@@ -152,9 +164,10 @@ def test_frequencies_are_finite_numbers(frequencies: tuple[float, ...]) -> None:
         Rotary(frequencies)
 
 
-def test_a_late_sequence_is_coded_by_its_positions() -> None:
+@pytest.mark.parametrize("pairs", ["halves", "neighbours"])
+def test_a_late_sequence_is_coded_by_its_positions(pairs: Pairs) -> None:
     """A cache of a window begins late; told so, it takes no more bits than one that begins at 0."""
-    told, quality = rotary(), Quality(snr_db=15)
+    told, quality = rotary(pairs), Quality(snr_db=15)
     profile = fit("klt", [keys(seed, told) for seed in range(12)], quality, rotary=told)
     early, late = keys(30, told), keys(30, told, start=700)
     (at_zero,) = encode([early], profile)
@@ -165,6 +178,28 @@ def test_a_late_sequence_is_coded_by_its_positions() -> None:
     assert float((late - decoded).square().sum()) == pytest.approx(known.sse, rel=1e-3)
     with pytest.raises(UnsupportedInput, match="first_positions"):
         encode([late], profile, first_positions=[-1])
+
+
+@pytest.mark.parametrize("turned", [TURNED, HEAD, 2], ids=["partly", "wholly", "one pair"])
+@pytest.mark.parametrize("pairs", ["halves", "neighbours"])
+@pytest.mark.parametrize("step", [1.0, 0.1])
+def test_a_late_window_errs_as_keys_before_they_were_turned(step: float, pairs: Pairs, turned: int) -> None:
+    told, first = Rotary(rotary().frequencies[:1] * (turned // 2), pairs, HEADS), 123_456
+    if turned > 2:
+        told = Rotary(tuple(100.0 ** (-2 * i / turned) for i in range(turned // 2)), pairs, HEADS)
+    quality, samples = Quality(step=step), [keys(seed, None) for seed in range(12)]
+    still = fit("klt", samples, quality, means=0, waves=False)
+    profile = fit("klt", [told.turned(one) for one in samples], quality, rotary=told, means=0, waves=False)
+    for seed in (30, 31):
+        source = keys(seed, None)
+        positions = np.arange(first, first + len(source))
+        late = told.turned(source, positions)
+        (record,), (plain,) = encode([late], profile, first_positions=[first]), encode([source], still)
+        error = told.turned(late - decode([record.data], profile)[0], positions, back=True)
+        expected = source - decode([plain.data], still)[0]
+        assert float(error.square().mean()) == pytest.approx(float(expected.square().mean()), rel=0.02)
+        assert torch.allclose(error.square().mean(0), expected.square().mean(0), rtol=0.5, atol=step**2 / 100)
+        assert len(record.data) <= len(plain.data) + 12
 
 
 def test_a_fit_knows_where_its_samples_begin() -> None:
@@ -185,14 +220,19 @@ def test_a_fit_knows_where_its_samples_begin() -> None:
             fit("klt", late, quality, rotary=told, first_positions=wrong)
 
 
-def test_items_in_one_record_each_begin_at_their_first_position() -> None:
+@pytest.mark.parametrize("weight", [None, torch.diag(torch.linspace(0.8, 1.2, HEADS * HEAD))], ids=["even", "weighted"])
+def test_items_in_one_record_each_begin_at_their_first_position(weight: torch.Tensor | None) -> None:
     told, quality = rotary(), Quality(snr_db=15)
-    profile = fit("klt", [keys(seed, told) for seed in range(12)], quality, rotary=told)
+    options = {} if weight is None else {"weight": weight, "sinks": True}
+    profile = fit("klt", [keys(seed, told) for seed in range(12)], quality, rotary=told, **options)
     items = [keys(seed, told, tokens, start=9) for seed, tokens in ((40, 30), (41, 1), (42, 60))]
     (record,) = encode([items], profile, first_positions=[9])
     for item, figures, decoded in zip(items, record.items, decode([record.data], profile), strict=True):
         assert float((item - decoded).square().sum()) == pytest.approx(figures.sse, rel=1e-3)
-        assert figures.signal / figures.bulk_sse > 0.97 * 10**1.5
+        assert figures.signal / figures.bulk_sse > (0.97 if weight is None else 0.9) * 10**1.5
     kept = keep(record.data, profile, [0, 2])
     whole = decode([record.data], profile)
     assert all(torch.equal(*pair) for pair in zip(decode([kept], profile), whole[0::2], strict=True))
+    assert torch.equal(decode([record.data], profile, items=[1])[0], whole[1])
+    for mean, tensor in zip(decode_pooled([record.data], profile, Pool("mean")), whole, strict=True):
+        assert torch.allclose(mean[0], tensor.mean(0), atol=1e-4)
