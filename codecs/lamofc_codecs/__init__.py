@@ -42,7 +42,7 @@ from lamofc_codecs.errors import (
 from lamofc_codecs.klt import Rotary
 from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
 from lamofc_codecs.options import Between, Options
-from lamofc_codecs.pipeline import keep
+from lamofc_codecs.pipeline import keep, meet_divergence
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import published_levels
@@ -114,6 +114,7 @@ __all__ = [
     "keep",
     "levels_of",
     "lost_in_float32",
+    "meet_divergence",
     "number_planes",
     "open_codec",
     "published_levels",

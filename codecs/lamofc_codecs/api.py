@@ -140,7 +140,7 @@ def encode_measured(
         return encode([tensor], profile, quality=Quality(kl=divergence), first_positions=[first_position])[0]
 
     trial = meet_divergence(quality.value, code, lambda record: measure(decode([record.data], profile)))
-    return trial.record, trial.measured
+    return trial.coded, trial.measured
 
 
 def decode(  # noqa: PLR0913 - one function for all reading; the options are keywords

@@ -28,6 +28,7 @@ SELECT
     CAST(coalesce(bulk_sse, sse) AS DOUBLE) AS bulk_sse,
     CAST(weighted_sse AS DOUBLE) AS weighted_sse,
     nats_per_error,
+    measured_kl,
     8 * length - others_bits - overhead_bits AS payload_bits,
     CAST(encode_seconds AS DOUBLE) AS encode_seconds,
     8 * length - others_bits AS stored_bits,

@@ -62,7 +62,8 @@ class IngestKeywords(TypedDict, total=False):
     """Called with the name of a feature and words about what a fit found in its samples, such as rotary positions."""
     measure: Measure | None
     """Measures the divergence of a consumer's answers to what is decoded of a sample. A quality in nats is then met by
-    measurement, each sample at a rate of its own, instead of by what the profile foretells."""
+    measurement, each sample at a rate of its own, instead of by what the profile foretells: all of its records
+    together, each at the same foretold divergence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
