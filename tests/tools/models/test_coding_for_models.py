@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import lamofc_store
 from lamofc_codecs import Profile
-from lamofc_tools.consumer import ModelMetric, Replay, Split
+from lamofc_tools.consumer import ModelMetric, Split, TextReplay
 from lamofc_tools.models import SourceOptions, extract_to_files, open_model, open_source
 from tests.tools.models import tiny_models
 
@@ -241,7 +241,7 @@ def test_a_divergence_is_met_by_replay(lamofc: Lamofc, model: str, files: Path, 
             original = originals[sample]
             rows = "SELECT sum(expected_kl) FROM records WHERE sample = ?"
             ((expected,),) = store.sql(rows, [original.id]).fetchall()
-            measure = Replay(split)(original.id, original.features)
+            measure = TextReplay(split)(original.id, original.features)
             assert measure is not None
             assert measure(store.tensors(original.id)) == pytest.approx(expected, rel=0.05), sample
             listed = lamofc("ls", tmp_path / "replayed", sample, "--json").document

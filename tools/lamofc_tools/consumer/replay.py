@@ -1,10 +1,15 @@
-"""Replay of the rest of a language model on decoded features of one text: the divergence of its answers."""
+"""Replay of the rest of a language model on decoded features of one text: the divergence of its answers.
+
+A replay of any kind of model is a `Replay`: it makes of a sample's id and features a function that measures what is
+decoded of them. That of encoders is in `media`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +19,10 @@ from lamofc_tools.consumer.answers import AnswerSums
 from lamofc_tools.consumer.decoder import CONTINUATION, Split
 from lamofc_tools.consumer.gradients import generators_for
 from lamofc_tools.models import Features
+
+Replay: TypeAlias = Callable[[str, Features], Callable[[Features], float] | None]
+"""Returns the measure of a sample, given its id and its features; None for one that the model cannot read. The measure
+returns the divergence of the answers to decoded features, in nats; those that are left out stay as they were."""
 
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
@@ -60,7 +69,7 @@ class UnbrokenText:
 
 
 @dataclass(frozen=True)
-class Replay:
+class TextReplay:
     """Measures the divergence of a language model's answers to any coding of a sample's features.
 
     The model continues each sample by tokens of its own drawing, as nothing but its features need be known.
@@ -73,10 +82,11 @@ class Replay:
     def __call__(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], float] | None:
         """Return the measure of a sample, given its id; None for one that the model cannot read.
 
-        Such a sample lacks its hidden state or one of the caches, caches of it lack tokens, or it is not finite.
+        Such a sample lacks its hidden state or some of the caches or states, caches of it lack tokens, or it is not
+        finite.
         """
         split = self.split
-        known = {name: value for name, value in features.items() if name in split.patterns}
+        known = {name: value for name, value in features.items() if name in split.channels}
         if split.output not in known or not split.is_whole(known) or not all(map(_is_readable, known.values())):
             return None
         device = split.loaded.device
@@ -100,3 +110,17 @@ def _is_readable(value: Tensor) -> bool:
 def _every_token(features: Features) -> int:
     """Return a number of tokens that is at least that of any feature."""
     return max(value.shape[-2] for value in features.values())
+
+
+@dataclass(frozen=True)
+class SharedReplay:
+    """Measures several models that read the same samples: the mean of their divergences, as their metric foretells."""
+
+    replays: Sequence[Replay]
+
+    def __call__(self, sample: str, features: Features) -> Callable[[Features], float] | None:
+        """Return the measure of a sample, given its id; None for one that any of the models cannot read."""
+        measures = [measure for replay in self.replays if (measure := replay(sample, features)) is not None]
+        if len(measures) < len(self.replays):
+            return None
+        return lambda decoded: sum(measure(decoded) for measure in measures) / len(measures)

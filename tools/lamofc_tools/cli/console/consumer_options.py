@@ -62,7 +62,7 @@ class ConsumerOptions:
     def consumer(
         self, loaded: "dict[str, LoadedModel]", origin: Any, out: Output, rotary: "Mapping[str, Rotary | None]"
     ) -> "Consumer":
-        """Return who reads the features, with a metric to be measured on an origin: a source of features, or texts.
+        """Return who reads the features, with a metric to be measured on an origin: a source of features, or inputs.
 
         `loaded` holds models by name that need not be loaded again, `rotary` the rotations of keys that are known.
         """
@@ -110,17 +110,18 @@ class ConsumerOptions:
             raise BadArgument(f"--for-model {text!r} is no MODEL@BLOCK, and no file", f"give {_FORM}")
         if model not in loaded:
             loaded[model] = _open_model(model)
-        make = Consumer.of_texts if isinstance(origin, list) else Consumer.of_features
+        make = Consumer.of_inputs if isinstance(origin, list) else Consumer.of_features
         return make(loaded[model], int(block), origin, self.metric_samples, rotary)
 
 
 def _open_model(name: str) -> "LoadedModel":
-    """Load a model: on a GPU, if there is one, in the dtype of its weights; on the CPU in float32."""
+    """Load a model with its head: on a GPU, if there is one, in the dtype of its weights; on the CPU in float32."""
     import torch
 
     from lamofc_tools.models import open_model
 
-    return open_model(name, "cuda") if torch.cuda.is_available() else open_model(name, dtype="float32")
+    place = ("cuda", None) if torch.cuda.is_available() else ("cpu", "float32")
+    return open_model(name, *place, head=True)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout, to_tokens
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, Measure, Sample
 from lamofc_tools.comparison import PROFILE_SAMPLES
-from lamofc_tools.consumer import FidelityMeter, Replay, Split
+from lamofc_tools.consumer import FidelityMeter, Split, TextReplay
 
 UNITS = {
     "bits": "bits per element of what the scope codes, whole records",
@@ -108,7 +108,7 @@ def features_of(rows: Mapping[str, Tensor], like: Mapping[str, Tensor], split: S
 
 def replay_of(meter: FidelityMeter) -> Measure:
     """Return the measure of the rest of a model's answers to decoded features of any of a meter's texts."""
-    like, replay = next(iter(meter.features.values())), Replay(meter.split)
+    like, replay = next(iter(meter.features.values())), TextReplay(meter.split)
 
     def measure(sample: Sample) -> Callable[[Sample], float]:
         of_text = replay("", features_of(sample, like, meter.split))
