@@ -130,7 +130,7 @@ class Store(Session):
 
         Options: `profile`, `fit_samples`, `codec_options` for the codec; `features`, `patterns`, `grids`, `groups`,
         `block` for what a record holds; `table` for columns of the samples; `on_error`, `overwrite`, `device`,
-        `segment_bytes`, `progress`, `found`, `measure`. `lamofc_store.ingest.IngestKeywords` describes each.
+        `segment_bytes`, `progress`, `found`, `measure`, `guide`. `lamofc_store.ingest.IngestKeywords` describes each.
         """
         from lamofc_store.ingest import Ingest, prepare
 

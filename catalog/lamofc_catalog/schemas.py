@@ -46,6 +46,7 @@ RECORDS = pa.schema(
         pa.field("bulk_sse", pa.float64()),
         pa.field("weighted_sse", pa.float64()),
         pa.field("nats_per_error", pa.float64()),
+        pa.field("measured_kl", pa.float64()),
         pa.field("payload_bits", pa.int64()),
         pa.field("encode_seconds", pa.float64()),
     ]

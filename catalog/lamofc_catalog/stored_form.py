@@ -42,7 +42,7 @@ STORED = nullable(
             RECORDS.field("elements"),
             *(pa.field(name, pa.float32()) for name in ("sum", "sum_sq", "sse", "max_error", "signal", "bulk_sse")),
             pa.field("weighted_sse", pa.float32()),
-            RECORDS.field("nats_per_error"),
+            *(RECORDS.field(name) for name in ("nats_per_error", "measured_kl")),
             pa.field("encode_seconds", pa.float32()),
             *POSITION,
         ]
@@ -52,6 +52,9 @@ STORED = nullable(
 
 STORED_WIDE = pa.schema([field.with_type(pa.float64()) if field.name in _FIGURES else field for field in STORED])
 """The stored form of a file that has a sum or an error beyond the range of float32."""
+
+_LEFT_OUT = "measured_kl"
+"""A column that a file lacks where it is null throughout, as in most files."""
 
 _FLOAT32_RANGE = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max) * 0.99
 
@@ -89,7 +92,8 @@ def to_stored(rows: pa.Table, origin: str) -> pa.Table:
     columns["origin"] = pa.repeat(origin, rows.num_rows)
     columns["row"] = pa.array(np.arange(rows.num_rows))
     columns["record_shift"] = pc.subtract(rows["record"].cast(pa.int64()), columns["row"])
-    return pa.table([columns[field.name] for field in schema], names=schema.names).cast(schema, safe=False)
+    stored = pa.table([columns[field.name] for field in schema], names=schema.names).cast(schema, safe=False)
+    return stored if stored[_LEFT_OUT].null_count < len(stored) else stored.drop_columns([_LEFT_OUT])
 
 
 def to_plain(rows: pa.Table, *, stored_bits: bool = False) -> pa.Table:

@@ -19,7 +19,6 @@ from lamofc_codecs.api import (
     decode,
     decode_pooled,
     encode,
-    encode_measured,
     fit,
     framing,
     levels_of,
@@ -42,8 +41,9 @@ from lamofc_codecs.errors import (
 )
 from lamofc_codecs.klt import Rotary
 from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
+from lamofc_codecs.measured import GUIDED_SAVING, Guide, GuidedEncoder, encode_measured
 from lamofc_codecs.options import Between, Options
-from lamofc_codecs.pipeline import Guide, keep
+from lamofc_codecs.pipeline import keep, meet_divergence
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import published_levels
@@ -56,6 +56,7 @@ from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
 
 __all__ = [
     "CODECS",
+    "GUIDED_SAVING",
     "LOSSLESS",
     "PAPERS",
     "BadQuality",
@@ -73,6 +74,7 @@ __all__ = [
     "Group",
     "Grouped",
     "Guide",
+    "GuidedEncoder",
     "HasBaseline",
     "Header",
     "Item",
@@ -117,6 +119,7 @@ __all__ = [
     "keep",
     "levels_of",
     "lost_in_float32",
+    "meet_divergence",
     "number_planes",
     "open_codec",
     "published_levels",

@@ -17,17 +17,13 @@ from lamofc_codecs.abilities import Framed, Layered, Poolable, Positioned, Quant
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.pipeline import (
-    DESCENT_SAVING,
     DecodeJob,
     Encodable,
     Encoder,
-    Guide,
-    Steering,
     cells_of,
     decode_on,
     each,
     elements_of,
-    meet_divergence,
     require_tensors,
 )
 from lamofc_codecs.pooling import Pool
@@ -121,40 +117,6 @@ def encode(
     _check_quality(profile.codec, quality, encoder.codec.qualities)
     elements = list(zip(tensors, _first_positions(first_positions, len(tensors)), strict=True))
     return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
-
-
-def encode_measured(
-    tensor: Encodable,
-    profile: Profile,
-    quality: Quality,
-    measure: Callable[[list[Tensor]], float],
-    *,
-    first_position: int = 0,
-    guide: Guide | None = None,
-) -> tuple[Record, float]:
-    """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
-
-    `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
-    called up to three times; the record is that of the divergence nearest to the one asked for.
-
-    With a `guide` a codec that is `Steerable` rounds by its gradient: errors fall where the answers do not feel them,
-    in up to twice as many encodings as the guide has steps, and fewer bits suffice. Divergence is best measured by
-    other answers than the guide's, such as other texts after the same prefix.
-    """
-    if quality.kind != "kl":
-        raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
-    steering = None
-    if guide is not None and guide.steps > 0:
-        steering = Steering(tensor, first_position, guide, lambda record: decode([record.data], profile))
-
-    def code(divergence: float) -> Record:
-        if steering is not None:
-            return steering.encode(Encoder.of(profile, Quality(kl=divergence), devices.usable("cpu")))
-        return encode([tensor], profile, quality=Quality(kl=divergence), first_positions=[first_position])[0]
-
-    saving = 1.0 if steering is None else DESCENT_SAVING
-    trial = meet_divergence(quality.value, code, lambda record: measure(decode([record.data], profile)), saving)
-    return trial.record, trial.measured
 
 
 def decode(  # noqa: PLR0913 - one function for all reading; the options are keywords

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lamofc_store.commits import Segment, profile_objects
@@ -21,6 +22,7 @@ from lamofc_store.ingest.records import (
     distinct,
     encode,
     encode_group,
+    encode_measured,
     is_measured,
     with_stored_structure,
 )
@@ -103,6 +105,9 @@ class Ingest:
         """Store what is new of a batch, and close the segment when it is full."""
         new = self._select_new(batch)
         encoded = self._encode_new(new)
+        if self.options.measure is not None:
+            samples = {sample.id: sample for sample, _ in batch}
+            encoded = replace(encoded, records=list(encode_measured(encoded.records, samples, self.options)))
         for failure in encoded.failed:
             self._skip(failure)
         for record in encoded.records:
@@ -141,7 +146,10 @@ class Ingest:
         return batch
 
     def _to_encode(self, items: list[Item], batch: EncodedBatch, refused: set[tuple[object, ...]]) -> list[Item]:
-        """Return the items whose content no record holds: each content once, or all of a content that was refused."""
+        """Return the items whose content no record holds: each content once, or all of a content that was refused.
+
+        What is measured is coded for each sample by itself.
+        """
         coded = batch.coded_contents()
 
         def is_stored(item: Item) -> bool:
@@ -151,9 +159,13 @@ class Ingest:
                 return False
             return content in coded or self._segment.holds(content)
 
+        def is_apart(item: Item) -> bool:
+            return item.content in refused or self._profiles.coding_of(item).measure is not None
+
         waiting = batch.without_record(items)
-        again = [item for item in waiting if item.content in refused]
-        return again + distinct((item for item in waiting if item.content not in refused), is_stored)
+        return [item for item in waiting if is_apart(item)] + distinct(
+            (item for item in waiting if not is_apart(item)), is_stored
+        )
 
     def _encode_groups(self, items: list[Item]) -> Iterator[Encoded]:
         """Encode groups, a record each; the features of a group that its codec refuses are left to be coded apart."""

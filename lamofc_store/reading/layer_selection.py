@@ -17,7 +17,7 @@ SIZE_COLUMNS = ("elements", "stored_bits")
 """The columns of record rows that `bits_to_read` needs."""
 _LAYER_COLUMNS = ("layers", "signal", "payload_bits", *SIZE_COLUMNS)
 """The columns of record rows that any quality needs."""
-_DIVERGENCE_COLUMNS = ("sse", "weighted_layers", "nats_per_error")
+_DIVERGENCE_COLUMNS = ("sse", "weighted_sse", "weighted_layers", "nats_per_error", "measured_kl")
 """Those that a quality in nats needs beside."""
 _READ_QUALITIES = ("snr_db", "mse", "bpfp", "kl")
 _UNGROUPED_SHARE = 0.8
@@ -93,15 +93,21 @@ def _allowed(rows: "pa.Table", quality: "Quality") -> Doubles:
 
 
 def _divergences(rows: "pa.Table", counts: "np.ndarray[Any, np.dtype[np.int64]]") -> Doubles:
-    """Expected divergence of the whole record after each layer of each row; infinite where it is not known."""
+    """Expected divergence of the whole record after each layer of each row; infinite where it is not known.
+
+    After the last layer it is the measured one where there is one.
+    """
     import pyarrow.compute as pc
 
     weighted = rows["weighted_layers"].combine_chunks()
     known = _numbers(weighted.value_lengths().fill_null(0)) == counts
     divergences = np.full(int(counts.sum()), np.inf)
     divergences[np.repeat(known, counts)] = _numbers(pc.list_flatten(weighted.filter(known)))
-    divergences *= np.repeat(_numbers(rows["nats_per_error"].fill_null(1.0)), counts)
-    return divergences
+    nats = np.repeat(_numbers(rows["nats_per_error"].fill_null(1.0)), counts)
+    measured, errors = _numbers(rows["measured_kl"].fill_null(np.nan)), _numbers(rows["weighted_sse"].fill_null(0))
+    told = np.isfinite(measured) & (errors > 0)
+    nats[np.cumsum(counts)[told] - 1] = measured[told] / errors[told]
+    return divergences * nats
 
 
 def _require_nats(rows: "pa.Table", quality: "Quality") -> None:

@@ -54,6 +54,7 @@ def _rows(keys: Sequence[tuple[str, str]], seed: int = 0, **fixed: Any) -> pa.Ta
         "bulk_sse": np.where(rng.random(count) < 0.5, sse, sse * 0.9),
         "weighted_sse": pa.array([None if at % 2 else float(value) for at, value in enumerate(sse * 3)]),
         "nats_per_error": pa.array([None if at % 4 else 0.5 / (at + 1) for at in range(count)]),
+        "measured_kl": pa.array([None if at % 4 else 0.03 * (at + 1) for at in range(count)]),
         "payload_bits": 8 * length - rng.integers(0, 900, count),
         "encode_seconds": rng.random(count),
     }

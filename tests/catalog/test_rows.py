@@ -157,7 +157,7 @@ def test_small_commits_cost_at_most_25_bytes_a_row(tmp_path: Path, weighted: boo
 
 def test_files_from_before_a_column_are_read(tmp_path: Path, make_rows: Any, open_catalog: Any) -> None:
     """Beside a newer file, too: by lookup, by SQL, and merged."""
-    added = ("weighted_layers", "weighted_sse", "nats_per_error")
+    added = ("weighted_layers", "weighted_sse", "nats_per_error", "measured_kl")
     paths = [tmp_path / name for name in ("new.parquet", "old.parquet", "merged.parquet")]
     for path, sample in zip(paths, "ab", strict=False):
         rows = make_rows([(sample, "f")], layers=[[{"bytes": 9, "sse": 2.0}, {"bytes": 9, "sse": 1.0}]])
@@ -170,8 +170,8 @@ def test_files_from_before_a_column_are_read(tmp_path: Path, make_rows: Any, ope
         catalog = open_catalog({"records": files})
         query = f"SELECT {', '.join(added)}, expected_kl FROM records ORDER BY sample"
         new, before = catalog.sql(query).fetchall()
-        assert new == (*(catalog.lookup(["a"])[name][0].as_py() for name in added), new[1] * 0.5)
-        assert before == (None,) * 4
+        assert new == (*(catalog.lookup(["a"])[name][0].as_py() for name in added), new[3])
+        assert before == (None,) * 5
         assert catalog.lookup(["b"], columns=added).select(added).to_pylist() == [dict.fromkeys(added)]
     assert open_catalog({"records": paths[1:2]}).select(["f"], fields=added)["weighted_sse"].to_pylist() == [None]
 

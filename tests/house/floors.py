@@ -24,6 +24,7 @@ FLOORS = {
         registry
         pipeline
         api
+        measured
         testing
     """,
     "lamofc_catalog": """

@@ -28,6 +28,7 @@ SELECT
     CAST(coalesce(bulk_sse, sse) AS DOUBLE) AS bulk_sse,
     CAST(weighted_sse AS DOUBLE) AS weighted_sse,
     nats_per_error,
+    measured_kl,
     8 * length - others_bits - overhead_bits AS payload_bits,
     CAST(encode_seconds AS DOUBLE) AS encode_seconds,
     8 * length - others_bits AS stored_bits,
@@ -39,7 +40,7 @@ SELECT
     stored.decibels(
         stored.spread(CAST("sum" AS DOUBLE), CAST(sum_sq AS DOUBLE), elements), CAST(sse AS DOUBLE)
     ) AS snr_total_db,
-    CAST(weighted_sse AS DOUBLE) * nats_per_error AS expected_kl,
+    coalesce(measured_kl, CAST(weighted_sse AS DOUBLE) * nats_per_error) AS expected_kl,
     origin,
     "row"
 FROM stored.records;

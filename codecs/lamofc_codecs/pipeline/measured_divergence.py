@@ -9,9 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from lamofc_codecs.errors import CodecError
-from lamofc_codecs.record import Record
+
+Coded = TypeVar("Coded")
+"""A record, or several that one consumer reads together."""
 
 _TRIALS = 3
 """Most encodings of a sample."""
@@ -21,18 +24,19 @@ _EXPONENT = 0.9
 """Exponent of the first correction: measured divergences vary less than they seem to, as answers are few."""
 _MOST_COARSER, _MOST_FINER = 2.0, 32.0
 """Factors by which one correction changes the divergence that is asked for."""
-_SLOPES = (0.6, 2.0)
+_SLOPES = (0.8, 2.0)
 """Bounds of the slope of measured against asked divergence, both as logarithms."""
 _WORSE = 1.5
 """Weight of a divergence above the wanted one against one below, by logarithms, among the encodings of a sample."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Generic[Coded]):
     """A sample, encoded at the divergence that a profile foretells."""
 
     foretold: float
-    record: Record
+    """Divergence of each record."""
+    coded: Coded
     measured: float
     """Divergence of the consumer's answers to what is decoded."""
 
@@ -42,32 +46,32 @@ class Trial:
 
 
 def meet_divergence(
-    wanted: float, encode: Callable[[float], Record], measure: Callable[[Record], float], saving: float = 1.0
-) -> Trial:
+    wanted: float, encode: Callable[[float], Coded], measure: Callable[[Coded], float], saving: float = 1.0
+) -> Trial[Coded]:
     """Return the trial whose measured divergence is nearest to the wanted one, of at most three.
 
-    `encode` makes a record at a divergence that the profile foretells, `measure` asks the consumer. A trial that is
-    beyond the profile counts as one; half the correction is tried after it. `saving` is the foretold over the measured
-    divergence of the usual sample.
+    `encode` makes a record, or several, at a divergence that the profile foretells of each; `measure` asks
+    the consumer. The first one is `saving` times the wanted divergence, as coding saves that much of the foretold one.
+    A trial that is beyond the profile counts as one; half the correction is tried after it.
     """
-    trials: list[Trial] = []
+    trials: list[Trial[Coded]] = []
     asked = saving * wanted
     for _ in range(_TRIALS):
         try:
-            record = encode(asked)
+            coded = encode(asked)
         except CodecError:
             if not trials:
                 raise
             asked = math.sqrt(asked * trials[-1].foretold)
             continue
-        trials.append(Trial(asked, record, measure(record)))
+        trials.append(Trial(asked, coded, measure(coded)))
         if _NEAR[0] * wanted <= trials[-1].measured <= _NEAR[1] * wanted:
             return trials[-1]
         asked = _next(trials, wanted)
     return min(trials, key=lambda trial: max(_WORSE * trial.excess(wanted), -trial.excess(wanted)))
 
 
-def _next(trials: list[Trial], wanted: float) -> float:
+def _next(trials: list[Trial[Coded]], wanted: float) -> float:
     """Return the divergence to ask for next: by the secant through the last two trials, or by the last one."""
     last = trials[-1]
     correction = -_EXPONENT * last.excess(wanted)

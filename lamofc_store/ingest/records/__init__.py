@@ -13,7 +13,7 @@ from lamofc_store.ingest.records.encode_items import (
     encode_group,
 )
 from lamofc_store.ingest.records.encoded import Encoded
-from lamofc_store.ingest.records.measured import is_measured
+from lamofc_store.ingest.records.measured import encode_measured, is_measured
 from lamofc_store.ingest.records.merge_structure import with_stored_structure
 from lamofc_store.ingest.records.open_segment import CLOSE_RECORDS, OpenSegment, StoredItem
 from lamofc_store.ingest.records.segment_rows import sample_rows
@@ -31,6 +31,7 @@ __all__ = [
     "distinct",
     "encode",
     "encode_group",
+    "encode_measured",
     "is_measured",
     "sample_rows",
     "with_stored_structure",

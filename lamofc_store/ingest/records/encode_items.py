@@ -9,7 +9,7 @@ from lamofc_store.errors import Hint, StoreError
 from lamofc_store.ingest.items import Item
 from lamofc_store.ingest.profiles import channels_differ
 from lamofc_store.ingest.records.encoded import Encoded
-from lamofc_store.ingest.records.measured import encode_measured, is_measured
+from lamofc_store.ingest.records.measured import is_measured
 from lamofc_store.ingest.records.record_blocks import blocks
 from lamofc_store.ingest.request import IngestOptions
 
@@ -124,9 +124,6 @@ def _encode_records(
     started = time.perf_counter()
     quality = options.quality if profile.codec == options.codec else None  # raw, in place of a codec that refused
     device = None if options.device in ("auto", "cpu") else options.device
-    if is_measured(profile, options):
-        yield from (encode_measured(items, profile, options) for items in of_records)
-        return
     tensors = [[item.tokens for item in items] for items in of_records]
     starts = [items[0].first_position for items in of_records]
     records = encode_all(tensors, profile, quality=quality, first_positions=starts, device=device)
@@ -139,8 +136,6 @@ def encode_group(group: Sequence[Item], profile: "Profile", options: IngestOptio
     """Encode features of one sample into one record; CodecError where they cannot be coded jointly."""
     from lamofc_codecs import encode as encode_all
 
-    if is_measured(profile, options):
-        return encode_measured(group, profile, options)
     started = time.perf_counter()
     tensors = [{item.feature: item.tokens for item in group}]
     (record,) = encode_all(tensors, profile, quality=options.quality, first_positions=[group[0].first_position])

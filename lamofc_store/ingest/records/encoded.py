@@ -21,7 +21,22 @@ class Encoded:
     seconds: float
     """Time of encoding, for each item."""
     divergence: float | None = None
-    """Divergence of a consumer's answers to the record in nats, where it was measured."""
+    """Divergence of a consumer's answers in nats, where it was measured: the record's share, by what was foretold."""
+    guided: bool = False
+    """Whether its errors are where the consumer does not feel them, which holds for all of its layers together only."""
+
+    @property
+    def foretold(self) -> float | None:
+        """Divergence in nats that the profile foretells of the record; None where it knows no errors in nats."""
+        error, nats = self.record.weighted_sse, self.nats_per_error(self.items[0])
+        return None if error is None or nats is None else error * nats
+
+    def nats_per_error(self, item: Item) -> float | None:
+        """Divergence in nats that the profile foretells for each unit of an item's weighted squared error."""
+        nats, tokens = self.profile.config.get("nats"), len(item.tokens)
+        if self.record.weighted_sse is None or not isinstance(nats, int | float) or not tokens:
+            return None
+        return nats / tokens
 
     @property
     def name(self) -> str:

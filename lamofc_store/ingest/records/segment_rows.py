@@ -19,12 +19,13 @@ def record_rows(encoded: Encoded) -> list[dict[str, Any]]:
     """Make a row for each item of a record, without its place in the segment."""
     record, items = encoded.record, encoded.items
     if len(items) == 1:
-        return [_record_row(items[0], encoded)]
+        return [_with_divergence(_record_row(items[0], encoded), items[0], encoded)]
     cell, figures = ("part", record.parts) if record.parts else ("item", record.items)
-    return [
+    rows = [
         {**_record_row(item, encoded), cell: number, **_cell_figures(encoded, figures[number])}
         for number, item in enumerate(items)
     ]
+    return [_with_divergence(row, item, encoded) for row, item in zip(rows, items, strict=True)]
 
 
 def _record_row(item: Item, encoded: Encoded) -> dict[str, Any]:
@@ -54,7 +55,6 @@ def _record_row(item: Item, encoded: Encoded) -> dict[str, Any]:
         "signal": record.signal,
         "bulk_sse": record.bulk_sse,
         "weighted_sse": record.weighted_sse,
-        "nats_per_error": _nats_per_error(item, encoded),
         "payload_bits": record.payload_bits,
         "encode_seconds": encoded.seconds,
     }
@@ -65,17 +65,18 @@ def _if_several(layers: list[Any]) -> list[Any] | None:
     return layers if len(layers) > 1 else None
 
 
-def _nats_per_error(item: Item, encoded: Encoded) -> float | None:
-    """Expected divergence for each unit of an item's weighted squared error; None where it is not known.
+def _with_divergence(row: dict[str, Any], item: Item, encoded: Encoded) -> dict[str, Any]:
+    """Add the divergence of the row's errors: nats for each unit of them, and what was measured.
 
-    Where the divergence of a record was measured, it is what makes its errors amount to that.
+    Where the divergence of a record was measured, its errors amount to that; where it was guided, those of its last
+    layer alone.
     """
-    nats, tokens, error = encoded.profile.config.get("nats"), len(item.tokens), encoded.record.weighted_sse
-    if error is None or not isinstance(nats, int | float) or not tokens:
-        return None
-    if encoded.divergence is not None and error > 0:
-        return encoded.divergence / error
-    return nats / tokens
+    foretold, error = encoded.nats_per_error(item), encoded.record.weighted_sse
+    if encoded.divergence is None:
+        return {**row, "nats_per_error": foretold, "measured_kl": None}
+    nats = encoded.divergence / error if error else foretold
+    measured = (nats or 0.0) * row["weighted_sse"]
+    return {**row, "nats_per_error": foretold if encoded.guided else nats, "measured_kl": measured}
 
 
 def _cell_figures(encoded: Encoded, cell: "Part | CodedItem") -> dict[str, Any]:

@@ -16,6 +16,10 @@ MeasureOfSample: TypeAlias = Callable[[Mapping[str, Any]], float]
 """Returns the divergence of a consumer's answers to decoded features of a sample, in nats."""
 Measure: TypeAlias = Callable[[str, Mapping[str, Any]], MeasureOfSample | None]
 """Returns the measure of a sample, given its id and its features; None for one that the consumer cannot read."""
+GuideOfSample: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Returns the gradient of that divergence by decoded features; features that are left out are not felt."""
+Guide: TypeAlias = Callable[[str, Mapping[str, Any]], GuideOfSample | None]
+"""Returns the guide of a sample, given its id and its features; None for one that the consumer cannot read."""
 OnError = Literal["stop", "skip", "raw"]
 ON_ERROR: tuple[OnError, ...] = ("stop", "skip", "raw")
 DEFAULT_BLOCK = 64
@@ -62,7 +66,10 @@ class IngestKeywords(TypedDict, total=False):
     """Called with the name of a feature and words about what a fit found in its samples, such as rotary positions."""
     measure: Measure | None
     """Measures the divergence of a consumer's answers to what is decoded of a sample. A quality in nats is then met by
-    measurement, each sample at a rate of its own, instead of by what the profile foretells."""
+    measurement, each sample at a rate of its own, instead of by what the profile foretells: all of its records
+    together, each at the same foretold divergence."""
+    guide: Guide | None
+    """Beside `measure`: rounds a sample by the gradient of the consumer's answers, for fewer bits at its divergence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +94,7 @@ class IngestOptions:
     progress: Callable[[Progress], None] | None = None
     found: Callable[[str, str], None] | None = None
     measure: Measure | None = None
+    guide: Guide | None = None
 
     def __post_init__(self) -> None:
         from lamofc_codecs import CODECS
@@ -101,6 +109,8 @@ class IngestOptions:
             object.__setattr__(self, "quality", usual_quality(self.codec, self.profile, self.codec_options))
         if self.measure is not None and (self.quality is None or self.quality.kind != "kl"):
             raise BadArgument(f"measure= beside the quality {self.quality_text or 'none'}", "give Quality(kl=0.05)")
+        if self.guide is not None and self.measure is None:
+            raise BadArgument("guide= without measure=", "give both: a guide alone does not say what is felt")
 
     def _check_values(self) -> None:
         """Raise BadArgument for a value that is wrong by itself."""
@@ -152,7 +162,9 @@ class IngestOptions:
         """Return the options for features that no codec may round: integers, booleans, complex numbers."""
         from lamofc_codecs import LOSSLESS
 
-        return replace(self, codec=LOSSLESS, quality=None, profile=None, groups=(), codec_options={}, measure=None)
+        return replace(
+            self, codec=LOSSLESS, quality=None, profile=None, groups=(), codec_options={}, measure=None, guide=None
+        )
 
     @property
     def quality_text(self) -> str:

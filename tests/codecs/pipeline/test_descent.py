@@ -126,6 +126,8 @@ def test_no_token_is_shifted_by_more_than_its_errors() -> None:
     usual = float(errors.norm(dim=1).median())
     assert (lengths <= 1.001 * errors.norm(dim=1).clamp_min(0.2 * usual)).all()
     assert (lengths > 0.1 * usual).all() and (descent.shift < 0).all()
+    descent.resize(0.5)
+    assert (descent.shift.norm(dim=1) <= 0.501 * lengths).all()
     descent = Descent.against(errors)
     descent.step(torch.zeros(TOKENS, CHANNELS))
     assert not descent.shift.any()

@@ -131,10 +131,55 @@ def test_a_divergence_is_met_by_measurement(tmp_path: Path) -> None:
             felt = _divergence(measured.tensors(sample), int(sample[1:])) * (sensitivity[sample] if told else 1)
             assert kl == pytest.approx(felt, rel=0.03), sample
             assert 0.045 < kl < 0.15, sample
+        of_measured = "SELECT sample, sum(expected_kl), sum(measured_kl) FROM records GROUP BY sample ORDER BY sample"
+        known = {sample: (kl, at) for sample, kl, at in measured.sql(of_measured).fetchall() if at is not None}
+        assert sorted(known) == ["s2", "s3", "s4", "s5", "s6", "s7"]
+        assert all(at == pytest.approx(kl, rel=0.01) for kl, at in known.values())
         assert max(found[f"s{number}"][1] for number in (2, 3)) < min(found[f"s{number}"][1] for number in (1, 8, 9))
         assert min(found[f"s{number}"][1] for number in (4, 5)) > max(found[f"s{number}"][1] for number in (1, 8, 9))
         coarse = measured.tensors("s5", quality=Quality(kl=1.0))
         assert 0.15 < 6 * _divergence(coarse, 5) < 1.5
+
+
+def test_records_of_a_sample_meet_a_divergence_together(tmp_path: Path) -> None:
+    """Also where samples have equal features, of which each is coded by itself; others are shared."""
+    samples = [Sample(f"s{number}", _features(number)) for number in range(12)]
+    samples += [Sample("same", {**samples[9].features, "v": samples[3].features["v"]})]
+    samples = [Sample(one.id, {**one.features, "ids": torch.arange(9)}) for one in samples]
+    originals = {sample.id: sample.features for sample in samples}
+    asked: dict[str, list[float]] = {}
+
+    def divergence(sample: str, decoded: Mapping[str, torch.Tensor]) -> float:
+        pairs = [(originals[sample][name] - decoded[name], WEIGHT[name]) for name in WIDTHS]
+        return sum(float((error.double() @ weight.double().T).square().sum()) for error, weight in pairs) / TOKENS
+
+    def measure(sample: str, features: Mapping[str, torch.Tensor]) -> Callable[[Any], float]:
+        assert set(features) == {"k", "v", "ids"}
+
+        def of_decoded(decoded: Mapping[str, torch.Tensor]) -> float:
+            assert set(decoded) == {"k", "v"}
+            asked.setdefault(sample, []).append(divergence(sample, decoded))
+            return asked[sample][-1] if sample != "s7" else float("nan")
+
+        return of_decoded
+
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        options: dict[str, Any] = {"codec_options": {"weight": WEIGHT, **NATS}}
+        report = store.ingest(samples, quality=Quality(kl=0.1), measure=measure, **options)
+        assert report.shared == 12  # the ids alone
+        (warning,) = report.warnings
+        assert warning.startswith("1 of 13 samples are coded as foretold, such as 's7': the model that measures cannot")
+        sums = "sum(measured_kl), sum(expected_kl), count(DISTINCT record)"
+        rows = f"SELECT {sums} FROM records WHERE sample = ? AND feature <> 'ids'"
+        for sample in originals:
+            ((measured, expected, records),) = store.sql(rows, [sample]).fetchall()
+            felt = divergence(sample, store.tensors(sample))
+            assert records == 2
+            if sample == "s7":
+                assert measured is None and expected == pytest.approx(felt / 2, rel=0.03)
+            else:
+                assert measured == pytest.approx(felt, rel=1e-6) and expected == pytest.approx(felt, rel=0.01)
+                assert 0.05 < felt < 0.14 and len(asked[sample]) == 2, sample
 
 
 def test_only_a_quality_in_nats_is_measured(tmp_path: Path) -> None:

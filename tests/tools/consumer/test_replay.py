@@ -1,11 +1,17 @@
 """Replay: the divergence of a model's answers to decoded features of a text, which the model continues by itself."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from lamofc_tools.consumer import Replay, Split, cut_passages
+from lamofc_store.errors import BadArgument
+from lamofc_tools.consumer import Consumer, ModelMetric, SharedReplay, Split, StateSpaceSplit, TextReplay, cut_passages
 from lamofc_tools.consumer.replay import UnbrokenText
-from lamofc_tools.models import LoadedModel, ModelInput
+from lamofc_tools.models import LoadedModel, ModelInput, open_model
+from tests.tools.consumer.noise import stir
+from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 
@@ -17,18 +23,18 @@ def features(opened: LoadedModel, texts: list[ModelInput]) -> dict[str, torch.Te
 
 
 def test_errors_of_every_feature_are_felt(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
-    measure = Replay(Split(opened, 1), 8)("text", features)
+    measure = TextReplay(Split(opened, 1), 8)("text", features)
     assert measure is not None and 0 <= measure(features) < 1e-5 and 0 <= measure({}) < 1e-5
     for name, value in features.items():
         small, large = (measure({name: value + size * value.std() * torch.randn(value.shape)}) for size in (0.1, 1.0))
         assert 0 < small < large, name
-    again = Replay(Split(opened, 1), 8)("text", features)
+    again = TextReplay(Split(opened, 1), 8)("text", features)
     moved = {name: value * 1.1 for name, value in features.items()}
     assert again is not None and again(moved) == measure(moved)
 
 
 def test_samples_that_cannot_be_read_have_no_measure(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
-    replay, output = Replay(Split(opened, 1), 8), Split(opened, 1).output
+    replay, output = TextReplay(Split(opened, 1), 8), Split(opened, 1).output
     cache = next(name for name in features if name != output)
     for name, value in (
         (output, features[output] * torch.nan),
@@ -64,7 +70,7 @@ def test_a_guide_has_the_gradient_of_the_divergence(
 
 
 def test_a_guide_looks_at_other_answers_each_time(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
-    replay = Replay(Split(opened, 1), 8)
+    replay = TextReplay(Split(opened, 1), 8)
     guide, again = (replay.guide("text", features) for _ in range(2))
     assert guide is not None and again is not None
     moved = {name: value * 1.1 for name, value in features.items()}
@@ -72,3 +78,48 @@ def test_a_guide_looks_at_other_answers_each_time(opened: LoadedModel, features:
     assert all(torch.equal(first[name], value) for name, value in again(moved).items())
     assert not any(torch.equal(first[name], second[name]) for name in moved)
     assert replay.guide("text", {"other": torch.ones(3)}) is None
+
+
+def test_states_are_felt_by_the_continuation(texts: list[ModelInput], tmp_path: Path) -> None:
+    loaded = open_model(tiny_models.language(tmp_path / "mamba", "falconmamba"), dtype="float32")
+    stir(loaded.model)
+    split, ids = StateSpaceSplit(loaded, 1), next(iter(cut_passages(loaded, texts, 12, 8).ids.values()))
+    features, replay = split.features(ids[None, :12])[0], TextReplay(split, 6)
+    measure = replay("text", features)
+    assert measure is not None and 0 <= measure(features) < 1e-5
+    assert set(features) == {
+        "layer.1.output",
+        *(f"layer.{block}.{kind}_state" for block in (0, 1) for kind in ("ssm", "conv")),
+    }
+    for name, value in features.items():
+        small, large = (measure({name: value + size * value.std() * torch.randn(value.shape)}) for size in (0.1, 1.0))
+        assert 0 < small < large, name
+    assert replay("text", {name: value for name, value in features.items() if "conv" not in name}) is None
+    assert replay("text", {**features, "layer.0.ssm_state": features["layer.0.ssm_state"][:, 1:]}) is None
+
+
+def test_several_models_count_alike(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
+    known = {**features, "layer.2.output": features["layer.1.output"]}
+    known |= {name.replace("1", "2"): value for name, value in features.items() if name.startswith("layer.1.")}
+    replays = [TextReplay(Split(opened, block), 8) for block in (1, 2)]
+    decoded = {name: value + 0.3 * torch.randn(value.shape) for name, value in known.items()}
+    one, other, both = (replay("text", known) for replay in (*replays, SharedReplay(replays)))
+    assert one is not None and other is not None and both is not None
+    assert both(decoded) == pytest.approx((one(decoded) + other(decoded)) / 2)
+    assert SharedReplay(replays)("text", features) is None  # the second lacks its own
+    one_slope, other_slope, slope = (replay.guide("text", known) for replay in (*replays, SharedReplay(replays)))
+    assert one_slope is not None and other_slope is not None and slope is not None
+    first, second, mean = one_slope(decoded), other_slope(decoded), slope(decoded)
+    assert set(mean) == set(known) and set(first) == set(features)
+    for name, value in mean.items():
+        zero = torch.zeros_like(value)
+        torch.testing.assert_close(value, (first.get(name, zero) + second.get(name, zero)) / 2)
+    assert SharedReplay(replays).guide("text", features) is None
+
+
+def test_answers_that_cannot_be_replayed_are_named(opened: LoadedModel, texts: list[ModelInput]) -> None:
+    metric = ModelMetric("llama@1", {"a": torch.eye(2)}, 8, 16)
+    with pytest.raises(BadArgument, match="llama@1 cannot be replayed: a metric in a file has no model"):
+        Consumer.of_metric(metric).replayed()
+    with pytest.raises(BadArgument, match="llama@1 cannot be replayed: they have no likelihood"):
+        Consumer.of_metric(replace(metric, positions=0)).replayed()

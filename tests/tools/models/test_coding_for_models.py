@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 import lamofc_store
 from lamofc_codecs import Profile
-from lamofc_tools.consumer import ModelMetric, Replay, Split
+from lamofc_tools.consumer import ModelMetric, Split, TextReplay
 from lamofc_tools.models import SourceOptions, extract_to_files, open_model, open_source
 from tests.tools.models import tiny_models
 
@@ -235,14 +235,17 @@ def test_a_divergence_is_met_by_replay(lamofc: Lamofc, model: str, files: Path, 
     ran = lamofc(*command, "--replay", "--metric", tmp_path / "metric")
     assert ran.code == 0, ran.err
     split = Split(open_model(model, dtype="float32"), 1)
+    originals = {one.id: one for one in open_source(model, str(texts), SourceOptions(blocks=[1], dtype="float32"))}
     with lamofc_store.open(str(tmp_path / "replayed")) as store:
         for sample in ("t1", "t5"):
-            original = next(one for one in open_source(model, str(texts), SourceOptions(blocks=[1], dtype="float32")))
+            original = originals[sample]
             rows = "SELECT sum(expected_kl) FROM records WHERE sample = ?"
             ((expected,),) = store.sql(rows, [original.id]).fetchall()
-            measure = Replay(split)(original.id, original.features)
+            measure = TextReplay(split)(original.id, original.features)
             assert measure is not None
             assert measure(store.tensors(original.id)) == pytest.approx(expected, rel=0.05), sample
+            listed = lamofc("ls", tmp_path / "replayed", sample, "--json").document
+            assert sum(row["measured_kl"] for row in listed) == pytest.approx(expected, rel=0.01)
     command = ("ingest", files, tmp_path / "ingested", "--for-model", f"{model}@1", "--kl", 0.002, "--json")
     ran = lamofc(*command, "--replay", "--metric", tmp_path / "metric")
     assert ran.code == 0, ran.err

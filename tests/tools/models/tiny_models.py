@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.tools.consumer.noise import stir
+
 WORDS = tuple("abcdefghijklmnopqrst")
 UNKNOWN = "?"
 
@@ -70,6 +72,22 @@ def speech(folder: Path, kind: str) -> str:
     model.save_pretrained(folder)
     reader.save_pretrained(folder)
     return str(folder)
+
+
+def answering(folder: Path, kind: str) -> str:
+    """A vision transformer with a head of seven classes, or Whisper with its decoder, whose answers differ."""
+    transformers = pytest.importorskip("transformers")
+    if kind == "whisper":
+        name = speech(folder, kind)
+        model = transformers.WhisperForConditionalGeneration(transformers.AutoConfig.from_pretrained(name))
+    else:
+        name = vision(folder, "dinov2")
+        sizes = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "num_hidden_layers": 4}
+        config = transformers.ViTConfig(**sizes, patch_size=8, image_size=32, num_labels=7)
+        model = transformers.ViTForImageClassification(config)
+    stir(model, 0.3)
+    model.save_pretrained(name)
+    return name
 
 
 def language(folder: Path, kind: str) -> str:

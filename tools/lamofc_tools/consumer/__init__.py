@@ -1,8 +1,8 @@
 """The rest of a model as the consumer of features: what it feels of errors, and what it answers after them.
 
 In: a model, its inputs and a block to split it after. Out: the metric of the rest of the model, by which a codec can
-weigh errors; the rotary positions of its keys; and how far a language model's answers to decoded features are from
-those to the original. `measure_consumer` finds the metric of any kind of model:
+weigh errors; the rotary positions of its keys; and how far its answers to decoded features are from those to the
+original. `measure_consumer` finds the metric of any kind of model:
 
 - decoders with attention: Fisher matrices of hidden states, keys and values, by labels drawn at every token;
 - state-space models: the same of hidden states and of the states that blocks keep;
@@ -40,7 +40,7 @@ from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_featu
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
 from lamofc_tools.consumer.reader import USUAL_KL, Consumer, Rotations
-from lamofc_tools.consumer.replay import Replay
+from lamofc_tools.consumer.replay import Replay, SharedReplay, TextReplay
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [
@@ -63,8 +63,10 @@ __all__ = [
     "QuestionTally",
     "Replay",
     "Rotations",
+    "SharedReplay",
     "Split",
     "StateSpaceSplit",
+    "TextReplay",
     "closed_form_metric",
     "cut_passages",
     "feature_channels",

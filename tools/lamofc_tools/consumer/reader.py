@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
-from itertools import chain, islice
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,22 @@ from typing import Any
 from torch import Tensor
 
 from lamofc_codecs import Quality, Rotary
-from lamofc_store import Sample
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_store.sources import Source, Spreadable, Tolerant
+from lamofc_store.sources import Source
 from lamofc_tools.consumer.decoder import TEXTS, Split, key_rotations, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
+from lamofc_tools.consumer.measuring import measure_consumer
+from lamofc_tools.consumer.media import EncoderReplay, EncoderSplit
 from lamofc_tools.consumer.metric import ModelMetric, pooled_names
-from lamofc_tools.consumer.replay import Replay
-from lamofc_tools.models import LoadedModel, ModelInput
+from lamofc_tools.consumer.replay import Replay, SharedReplay, TextReplay
+from lamofc_tools.consumer.state_space import measure_state_space, split_decoder
+from lamofc_tools.consumer.whole_samples import at_most, whole_samples
+from lamofc_tools.models import STATE_SPACE, LoadedModel, ModelInput
 
 Rotations = Mapping[str, Rotary | None]
 """Rotation of each feature of keys; None for keys that are not rotated."""
 USUAL_KL = Quality(kl=0.05)
 """Quality for a consumer where none is named: nats an answer."""
-_TRIED_SAMPLES = 4
-"""Samples of a source that are read, for each that is wanted, to find those with all of their tokens."""
 _CACHES = ("k_cache", "v_cache")
 """Ends of the names of keys and values, which only models with attention keep, and so attention sinks."""
 _NATS = 0.5
@@ -52,7 +52,8 @@ class Consumer:
     digest: str | None = None
     """Digest of its weights, several joined like their names; None where it is not known."""
     replay: Replay | None = None
-    """Measures the divergence of its answers to decoded features; None where the model is not at hand."""
+    """Measures the divergence of its answers to decoded features; None where the model is not at hand, or its answers
+    have no likelihood."""
 
     @classmethod
     def of_metric(cls, metric: ModelMetric) -> Consumer:
@@ -60,6 +61,33 @@ class Consumer:
         channels = {name: len(matrix) for name, matrix in metric.matrices.items()}
         likely = metric.nats is not None
         return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, likely, metric.consumer_digest)
+
+    @classmethod
+    def of_inputs(
+        cls,
+        loaded: LoadedModel,
+        block: int,
+        items: Sequence[ModelInput],
+        count: int = TEXTS,
+        rotary: Rotations | None = None,
+    ) -> Consumer:
+        """Return the rest of a model of any kind after a block, given its inputs; of an encoder all that are coded.
+
+        The metric is measured on at most `count` of them. `rotary` is that of `of_texts`.
+        """
+        if loaded.kind.cache is not None:
+            return cls.of_texts(loaded, block, items, count, rotary)
+        split, measured = EncoderSplit(loaded, block), items[:count]
+        return cls(
+            split.consumer,
+            split.channels(items[0]),
+            {},
+            f"{len(measured)} {loaded.kind.inputs}",
+            lambda: measure_consumer(loaded, measured, block),
+            loaded.has_head,
+            loaded.digest,
+            EncoderReplay(split, {item.id: item for item in items}) if loaded.has_head else None,
+        )
 
     @classmethod
     def of_texts(
@@ -74,8 +102,10 @@ class Consumer:
 
         `rotary` holds the rotations of keys that are known, None for keys without; others are found.
         """
-        passages, split = usual_passages(loaded, texts, count), Split(loaded, block)
+        passages, split = usual_passages(loaded, texts, count), split_decoder(loaded, block)
         evidence = f"{len(passages.ids)} texts of {passages.length} tokens"
+        if loaded.kind.cache is STATE_SPACE:
+            return cls._rest(split, {}, evidence, lambda: measure_state_space(loaded, passages, block))
         rotations = key_rotations(loaded, block + 1, rotary)
         return cls._rest(split, rotations, evidence, lambda: measure_metric(loaded, passages, block, rotary=rotations))
 
@@ -83,28 +113,22 @@ class Consumer:
     def of_features(
         cls, loaded: LoadedModel, block: int, source: Source, count: int = TEXTS, rotary: Rotations | None = None
     ) -> Consumer:
-        """Return the rest of a model after a block, which reads the features of a source there.
+        """Return the rest of a language model after a block, which reads the features of a source there.
 
-        Samples of which a window has kept the last tokens alone teach nothing of it, and are passed over. `rotary` is
-        that of `of_texts`.
+        A metric is measured of models with attention alone, on samples with all of their tokens; `rotary` is that of
+        `of_texts`.
         """
-
-        split = Split(loaded, block)
-        rotations = key_rotations(loaded, block + 1, rotary)
+        if loaded.kind.cache is None:
+            raise _needs_inputs(loaded)
+        split = split_decoder(loaded, block)
+        rotations = {} if loaded.kind.cache is STATE_SPACE else key_rotations(loaded, block + 1, rotary)
 
         def measure() -> ModelMetric:
-            tried = islice(_readable(source), _TRIED_SAMPLES * count)
-            whole = (sample for sample in tried if _begins_at_start(sample) and split.is_whole(sample.features))
-            first = next(whole, None)
-            if first is None:
-                raise BadArgument(
-                    f"none of {_TRIED_SAMPLES * count} samples of {source.describe()} has every token of its text",
-                    "give features of shorter texts, of which the model's window holds every token",
-                )
-            samples = ((sample.id, sample.features) for sample in islice(chain([first], whole), count))
-            return measure_metric_of_features(loaded, samples, block, rotary=rotations)
+            if loaded.kind.cache is STATE_SPACE:
+                raise _needs_inputs(loaded)
+            return measure_metric_of_features(loaded, whole_samples(split, source, count), block, rotary=rotations)
 
-        return cls._rest(split, rotations, f"{_at_most(count, source)} samples", measure)
+        return cls._rest(split, rotations, f"{at_most(count, source)} samples", measure)
 
     @classmethod
     def _rest(
@@ -118,7 +142,7 @@ class Consumer:
             learned_from,
             measure,
             digest=split.loaded.digest,
-            replay=Replay(split),
+            replay=TextReplay(split),
         )
 
     @classmethod
@@ -129,6 +153,7 @@ class Consumer:
         name, digest = pooled_names([(consumer.name, consumer.digest) for consumer in consumers])
         channels = {name: count for consumer in consumers for name, count in consumer.channels.items()}
         rotary = {name: turn for consumer in consumers for name, turn in consumer.rotary.items()}
+        replays = [consumer.replay for consumer in consumers if consumer.replay is not None]
         evidence = next((consumer.learned_from for consumer in consumers if consumer.learned_from), "")
         return cls(
             name,
@@ -138,15 +163,16 @@ class Consumer:
             lambda: reduce(add, [one.measure() for one in consumers]),
             all(consumer.likely for consumer in consumers),
             digest,
+            SharedReplay(replays) if len(replays) == len(consumers) else None,
         )
 
     def replayed(self) -> Replay:
         """Return the replay of its answers; BadArgument where there is none."""
         if self.replay is None:
+            reason = "a metric in a file has no model" if self.likely else "they have no likelihood"
             raise BadArgument(
-                f"the answers of {self.name} cannot be replayed: a metric in a file has no model, and several models "
-                "have several answers",
-                "name one model and its block",
+                f"the answers of {self.name} cannot be replayed: {reason}",
+                "name models whose answers are probabilities, each with its block",
             )
         return self.replay
 
@@ -244,24 +270,12 @@ class _Weights(Mapping[str, Tensor]):
         return len(self._consumer.channels)
 
 
-def _readable(source: Source) -> Iterator[Sample]:
-    """Yield samples from all over a source; those that cannot be read are passed over."""
-    spread = source.spread() if isinstance(source, Spreadable) else source
-    attempts = spread.attempts() if isinstance(spread, Tolerant) else iter(spread)
-    return (sample for sample in attempts if isinstance(sample, Sample))
-
-
-def _begins_at_start(sample: Sample) -> bool:
-    """Whether the features of a sample begin with the first token of its text."""
-    return not any(sample.first_position(feature) for feature in sample.features)
-
-
-def _at_most(count: int, source: Source) -> int:
-    """Return a number of samples, or that of the source where it has fewer and knows it."""
-    try:
-        return min(count, len(source))
-    except TypeError:
-        return count
+def _needs_inputs(loaded: LoadedModel) -> BadArgument:
+    """Return the error for a model that is measured on its inputs, where only features are given."""
+    return BadArgument(
+        f"what {loaded.name}, a {loaded.config.model_type}, feels is not measured from features alone",
+        "measure it on the inputs, where these features are extracted",
+    )
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,11 +1,16 @@
-"""Replay of the rest of a language model on decoded features of one text: the divergence of its answers."""
+"""Replay of the rest of a language model on decoded features of one text: the divergence of its answers.
+
+A replay of any kind of model is a `Replay`: it makes of a sample's id and features a function that measures what is
+decoded of them. That of encoders is in `media`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +20,24 @@ from lamofc_tools.consumer.answers import AnswerSums
 from lamofc_tools.consumer.decoder import CONTINUATION, Split
 from lamofc_tools.consumer.gradients import generators_for
 from lamofc_tools.models import Features
+
+
+class Replay(Protocol):
+    """The rest of a model, which answers again to what is decoded of a sample."""
+
+    def __call__(self, sample: str, features: Features) -> Callable[[Features], float] | None:
+        """Return the measure of a sample, given its id and its features; None for one that the model cannot read.
+
+        The measure returns the divergence of the answers to decoded features, in nats; those that are left out stay as
+        they were.
+        """
+
+    def guide(self, sample: str, features: Features) -> Callable[[Features], Features] | None:
+        """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read.
+
+        It looks at other continuations than those by which the divergence is measured, and at other answers each time.
+        """
+
 
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
@@ -101,7 +124,7 @@ class UnbrokenText:
 
 
 @dataclass(frozen=True)
-class Replay:
+class TextReplay:
     """Measures the divergence of a language model's answers to any coding of a sample's features.
 
     The model continues each sample by tokens of its own drawing, as nothing but its features need be known.
@@ -113,16 +136,14 @@ class Replay:
     def __call__(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], float] | None:
         """Return the measure of a sample, given its id; None for one that the model cannot read.
 
-        Such a sample lacks its hidden state or one of the caches, caches of it lack tokens, or it is not finite.
+        Such a sample lacks its hidden state or some of the caches or states, caches of it lack tokens, or it is not
+        finite.
         """
         prefix = self._prefix_of(features)
         return None if prefix is None else self._continued(sample, prefix, _SEED).divergence
 
     def guide(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], Features] | None:
-        """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read.
-
-        It looks at other continuations than those by which the divergence is measured, and at other answers each time.
-        """
+        """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read."""
         prefix = self._prefix_of(features)
         if prefix is None:
             return None
@@ -138,7 +159,7 @@ class Replay:
     def _prefix_of(self, features: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
         """Return the features of a sample on the model's device; None for a sample that the model cannot read."""
         split = self.split
-        known = {name: value for name, value in features.items() if name in split.patterns}
+        known = {name: value for name, value in features.items() if name in split.channels}
         if split.output not in known or not split.is_whole(known) or not all(map(_is_readable, known.values())):
             return None
         try:
@@ -166,3 +187,32 @@ def _is_readable(value: Tensor) -> bool:
 def _every_token(features: Features) -> int:
     """Return a number of tokens that is at least that of any feature."""
     return max(value.shape[-2] for value in features.values())
+
+
+@dataclass(frozen=True)
+class SharedReplay:
+    """Measures several models that read the same samples: the mean of their divergences, as their metric foretells."""
+
+    replays: Sequence[Replay]
+
+    def __call__(self, sample: str, features: Features) -> Callable[[Features], float] | None:
+        """Return the measure of a sample, given its id; None for one that any of the models cannot read."""
+        measures = [measure for replay in self.replays if (measure := replay(sample, features)) is not None]
+        if len(measures) < len(self.replays):
+            return None
+        return lambda decoded: sum(measure(decoded) for measure in measures) / len(measures)
+
+    def guide(self, sample: str, features: Features) -> Callable[[Features], Features] | None:
+        """Return the gradient of that mean; None for a sample that any of the models cannot read."""
+        guides = [guide for replay in self.replays if (guide := replay.guide(sample, features)) is not None]
+        if len(guides) < len(self.replays):
+            return None
+
+        def gradient(decoded: Features) -> dict[str, Tensor]:
+            total: dict[str, Tensor] = {}
+            for guide in guides:
+                for name, slope in guide(decoded).items():
+                    total[name] = total.get(name, torch.zeros_like(slope)) + slope / len(guides)
+            return total
+
+        return gradient

@@ -36,6 +36,8 @@ class ExtractionReport:
     """Inputs that the model could not take."""
     raw_bytes: int
     stored_bytes: int
+    warnings: Sequence[str] = ()
+    """Findings about the stored features that deserve a look."""
 
 
 Progress = Callable[[int, int], None]
@@ -123,8 +125,9 @@ def extract_to_files(
 
 
 def _report(source: ModelSource, missing: ModelSource, report: Report) -> ExtractionReport:
+    already = len(source) - len(missing)
     return ExtractionReport(
-        report.samples, len(source) - len(missing), report.skipped, report.raw_bytes, report.stored_bytes
+        report.samples, already, report.skipped, report.raw_bytes, report.stored_bytes, report.warnings
     )
 
 

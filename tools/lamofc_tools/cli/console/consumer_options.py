@@ -62,7 +62,7 @@ class ConsumerOptions:
     def consumer(
         self, loaded: "dict[str, LoadedModel]", origin: Any, out: Output, rotary: "Mapping[str, Rotary | None]"
     ) -> "Consumer":
-        """Return who reads the features, with a metric to be measured on an origin: a source of features, or texts.
+        """Return who reads the features, with a metric to be measured on an origin: a source of features, or inputs.
 
         `loaded` holds models by name that need not be loaded again, `rotary` the rotations of keys that are known.
         """
@@ -110,17 +110,18 @@ class ConsumerOptions:
             raise BadArgument(f"--for-model {text!r} is no MODEL@BLOCK, and no file", f"give {_FORM}")
         if model not in loaded:
             loaded[model] = _open_model(model)
-        make = Consumer.of_texts if isinstance(origin, list) else Consumer.of_features
+        make = Consumer.of_inputs if isinstance(origin, list) else Consumer.of_features
         return make(loaded[model], int(block), origin, self.metric_samples, rotary)
 
 
 def _open_model(name: str) -> "LoadedModel":
-    """Load a model: on a GPU, if there is one, in the dtype of its weights; on the CPU in float32."""
+    """Load a model with its head: on a GPU, if there is one, in the dtype of its weights; on the CPU in float32."""
     import torch
 
     from lamofc_tools.models import open_model
 
-    return open_model(name, "cuda") if torch.cuda.is_available() else open_model(name, dtype="float32")
+    place = ("cuda", None) if torch.cuda.is_available() else ("cpu", "float32")
+    return open_model(name, *place, head=True)
 
 
 @dataclass(frozen=True)
@@ -156,20 +157,41 @@ class ReplayOptions(ConsumerOptions):
             "where the divergence is far from --kl. Takes several times as long.",
         ),
     ] = False
+    guided: Annotated[
+        bool,
+        typer.Option(
+            "--guided",
+            help="As --replay, and round each sample by the gradient of the model's answers: fewer bits at the same "
+            "divergence. Takes some thirty passes of the model over each sample.",
+        ),
+    ] = False
 
     def measured(self, options: Options, consumer: "Consumer") -> Options:
-        """Add the measure of divergences that --replay asks for."""
-        if not self.replay:
+        """Add the measure of divergences that --replay asks for, and the guide of --guided."""
+        if not self.replays:
             return options
         quality = options["quality"]
         if quality is None or quality.kind != "kl":
-            raise BadArgument(f"--replay beside {quality}", "give --kl, or leave out --replay")
-        return {**options, "measure": consumer.replayed()}
+            raise BadArgument(f"{self._replaying} beside {quality}", f"give --kl, or leave out {self._replaying}")
+        replay = consumer.replayed()
+        return {**options, "measure": replay, "guide": replay.guide if self.guided else None}
+
+    @property
+    def replays(self) -> bool:
+        """Whether the model answers to each sample."""
+        return self.replay or self.guided
+
+    @property
+    def _replaying(self) -> str:
+        """The option by which the model answers."""
+        return "--guided" if self.guided else "--replay"
 
     def without_metric(self, options: Options) -> Options:
-        """Refuse --replay as well."""
-        if self.replay:
-            raise BadArgument("--replay where nothing is coded for a model", f"give --for-model, too: {_FORM}")
+        """Refuse --replay and --guided as well."""
+        if self.replays:
+            raise BadArgument(
+                f"{self._replaying} where nothing is coded for a model", f"give --for-model, too: {_FORM}"
+            )
         return super().without_metric(options)
 
 

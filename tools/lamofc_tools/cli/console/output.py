@@ -53,6 +53,11 @@ class Output:
         """Print a line on stderr."""
         _write(sys.stderr, line)
 
+    def warn(self, warnings: Sequence[str]) -> None:
+        """Print warnings on stderr, a line each."""
+        for warning in warnings:
+            self.note(f"warning: {warning}")
+
     def bar(self, title: str) -> Bar:
         """Create a progress bar, which appears when stderr is a terminal and the work takes over a second."""
         return Bar(title, enabled=self.progress and sys.stderr.isatty())

@@ -140,3 +140,4 @@ def extract(
     document = {"model": model, "out": target, "features": source.features, **asdict(report)}
     out.show({**document, "seconds": time.monotonic() - started}, analysis.extraction)
     findings.tell(out.note)
+    out.warn(report.warnings)

@@ -1,4 +1,4 @@
-"""Coding of extracted features for the model that reads on: what `lamofc extract` adds to the options of an ingest."""
+"""Coding of extracted features for the models that read on: what `lamofc extract` adds to the options of an ingest."""
 
 import json
 from dataclasses import dataclass
@@ -38,20 +38,17 @@ class ExtractConsumerOptions(ReplayOptions):
     def applied(self, options: dict[str, Any], source: "ModelSource", store: "Store", out: Output) -> dict[str, Any]:
         """Return options with all that coding for the model adds to them."""
         decoder = _decoder_source(source)
-        if self.for_model:
-            self._check(options, source, decoder is not None)
+        read = self._readable(options, source) if self.for_model else None
         if self.rotary:
             require_klt(options, "--rotary")
         named = parse_rotary(self.rotary, plan_floats(source, options)) if self.rotary else {}
+        if read is not None:
+            return self._for_models(options, require_stated(named), read, out)
         if self.plain or decoder is None or options["codec"] != DEFAULT_CODEC:
             require_consumer(options, "extract a language model, without --plain")
             return with_rotations(self.without_metric(options), named)
         rotary = _rotations(require_stated(named), decoder, out)
         turned = with_rotations(options, {name: turn for name, turn in rotary.items() if name in decoder.features})
-        if self.for_model:
-            texts, loaded = list(decoder.spread().items), {decoder.loaded.name: decoder.loaded}
-            consumer = self.consumer(loaded, texts, out, rotary)
-            return self.measured(_coded_for(turned, consumer, decoder, out), consumer)
         left_open = _is_left_open(options, decoder)
         begun = _as_begun(turned if self.rotary else options, turned, store, decoder)
         if begun is not None:
@@ -63,6 +60,17 @@ class ExtractConsumerOptions(ReplayOptions):
             return self.without_metric(turned)
         return self._for_the_rest(turned, rotary, decoder, out)
 
+    def _for_models(
+        self, options: dict[str, Any], named: "Rotations", source: "BlockSource", out: Output
+    ) -> dict[str, Any]:
+        """Add what coding for the models of --for-model takes."""
+        rotary = named if _decoder_source(source) is None else _rotations(named, source, out)
+        answers = source.loaded.kind.cache is not None  # an encoder is loaded again, with its head
+        loaded = {source.loaded.name: source.loaded} if answers else {}
+        consumer = self.consumer(loaded, list(source.spread().items), out, rotary)
+        turned = with_rotations(options, {name: turn for name, turn in rotary.items() if name in source.features})
+        return self.measured(_coded_for(turned, consumer, source, out), consumer)
+
     def _for_the_rest(
         self, options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource", out: Output
     ) -> dict[str, Any]:
@@ -73,22 +81,25 @@ class ExtractConsumerOptions(ReplayOptions):
         try:
             consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples, rotary)
         except BadArgument as error:
-            if options["quality"] is not None or self.metric is not None or self.replay:
+            if options["quality"] is not None or self.metric is not None or self.replays:
                 raise
             out.note(f"coding without regard to what reads the features: {error}")
             return options
         kept = self.kept(consumer, out)
-        return self.measured(_coded_for(options, kept, decoder, out), kept)
+        return self.measured(_coded_for(options, kept, decoder, out, "; --plain codes without regard to it"), kept)
 
-    def _check(self, options: dict[str, Any], source: "ModelSource", is_decoder: bool) -> None:
-        """Refuse --for-model where it can have no effect."""
+    def _readable(self, options: dict[str, Any], source: "ModelSource") -> "BlockSource":
+        """Return the source if --for-model can have an effect on its features."""
+        from lamofc_tools.models import BlockSource
+
         require_klt(options, "--for-model")
         if self.plain:
             raise BadArgument(f"--for-model {(self.for_model or [''])[0]} with --plain", "give one of them")
-        if not is_decoder:
+        if not isinstance(source, BlockSource):
             raise BadArgument(
-                f"--for-model for {source.describe()}", "leave it out: it is for language models with attention"
+                f"--for-model for {source.describe()}", "leave it out: it is for blocks of models of transformers"
             )
+        return source
 
 
 def _decoder_source(source: "ModelSource") -> "BlockSource | None":
@@ -142,14 +153,14 @@ def _rotations(named: "Rotations", decoder: "BlockSource", out: Output) -> "Rota
         return named
 
 
-def _coded_for(options: dict[str, Any], consumer: "Consumer", decoder: "BlockSource", out: Output) -> dict[str, Any]:
+def _coded_for(
+    options: dict[str, Any], consumer: "Consumer", source: "BlockSource", out: Output, more: str = ""
+) -> dict[str, Any]:
     """Add what coding for the consumer takes, and say so."""
-    from lamofc_tools.consumer import feature_channels
-
-    coded = for_consumer(options, consumer, feature_channels(decoder.loaded, decoder.blocks, caches=decoder.caches))
+    coded = for_consumer(options, consumer, {row.feature: row.channels for row in plan_floats(source, options)})
     groups = "features in one group" if not options["groups"] else "features in groups"
+    keys = ", keys without their positions" if consumer.rotary else ""
     out.note(
-        f"coding for {consumer.name}: {groups}, keys without their positions, errors weighed by what they do there,"
-        f" {coded['quality']}; --plain codes without regard to it"
+        f"coding for {consumer.name}: {groups}{keys}, errors weighed by what they do there, {coded['quality']}{more}"
     )
     return coded

@@ -28,9 +28,11 @@ _SAMPLES = """
 _FEATURES = """
     SELECT
         feature, shape, dtype, codec, quality, raw_bytes, CAST(stored_bits // 8 AS BIGINT) AS stored_bytes,
-        bpfp, snr_db
+        bpfp, snr_db, expected_kl, measured_kl
     FROM records WHERE sample = ? ORDER BY feature
 """
+_WHERE_KNOWN = ("expected_kl", "measured_kl")
+"""Columns of features that are left out where they are null for each."""
 _COMMITS = ("n", "time", "verb", "samples", "records", "bytes", "writer")
 
 
@@ -60,7 +62,10 @@ def features(store: "Store", sample: str) -> Rows:
     listed = list(rows)
     if not listed:
         raise NotFound(f"there is no sample {sample!r} in {store.url}", f"lamofc ls {store.url}")
-    return columns, iter(listed)
+    shown = [
+        at for at, name in enumerate(columns) if name not in _WHERE_KNOWN or any(row[at] is not None for row in listed)
+    ]
+    return [columns[at] for at in shown], ([row[at] for at in shown] for row in listed)
 
 
 def commits(store: "Store", limit: int | None) -> Rows:

@@ -99,7 +99,7 @@ def ingest(
         document = describe_report(report, opened)
     out.show(document, store_text.ingest)
     findings.tell(out.note)
-    note_warnings(report, out)
+    out.warn(report.warnings)
 
 
 def describe_plan(source: "Source", options: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,12 +126,6 @@ def describe_report(report: "lamofc.Report", store: "Store") -> dict[str, Any]:
     ratio = report.raw_bytes / report.stored_bytes if report.stored_bytes else None
     speed = report.raw_bytes / report.seconds / 1e9 if report.seconds else 0.0
     return {**report.to_json(), "ratio": ratio, "gb_per_second": speed, "store": measure_store(store)}
-
-
-def note_warnings(report: "lamofc.Report", out: Output) -> None:
-    """Print the warnings of an ingest."""
-    for warning in report.warnings:
-        out.note(f"warning: {warning}")
 
 
 def measure_store(store: "Store") -> dict[str, Any]:

@@ -104,37 +104,42 @@ class Split:
 
     def is_whole(self, features: Features) -> bool:
         """Whether the features of a sample are of as many tokens each, which the caches of a window may not be."""
-        return (
-            len({value.shape[-2] for name, value in features.items() if name in self.patterns and value.dim() > 1}) < 2
-        )
+        known = {name: value for name, value in features.items() if name in self.channels and value.dim() > 1}
+        return len(self._lengths(known)) < 2
+
+    def _lengths(self, features: Features) -> set[int]:
+        """Return the numbers of tokens of those features that have a row for each."""
+        return {value.shape[_token_axis(value.shape)] for name, value in features.items() if self.has_tokens(name)}
 
     def prefix_of(self, features: Features, tokens: int) -> dict[str, Tensor]:
         """Return what a sample holds of its first tokens, in the model's dtype: all features at the split.
 
-        Of a sample without any cache this is the hidden state alone. BadArgument for features of another model.
+        Of a sample without any cache this is the hidden state alone. States, which sum up all tokens, stay as they are.
+        BadArgument for features of another model.
         """
         dtype = next(self.loaded.model.parameters()).dtype
-        wanted = list(self.patterns)
+        wanted = list(self.channels)
         if not any(name in features for name in wanted if name != self.output):
             wanted = [self.output]
         given = {name: require_feature(features, name) for name in wanted}
         for name, value in given.items():
             self._check_shape(name, value)
-        lengths = {value.shape[_token_axis(value.shape)] for value in given.values()}
+        lengths = self._lengths(given)
         if len(lengths) > 1:
             raise BadArgument(
                 f"a sample has features of {min(lengths)} and of {max(lengths)} tokens",
                 "give samples of shorter texts, of which the model's window holds every token",
             )
-        return {
-            name: value.narrow(_token_axis(value.shape), 0, min(tokens, *lengths)).detach().clone().to(dtype)
+        first = {
+            name: value.narrow(_token_axis(value.shape), 0, min(tokens, *lengths)) if self.has_tokens(name) else value
             for name, value in given.items()
         }
+        return {name: value.detach().clone().to(dtype) for name, value in first.items()}
 
     def _check_shape(self, name: str, value: Tensor) -> None:
         """Refuse a feature whose shape differs from the model's own by more than the number of tokens."""
         expected = list(self._shapes[name])
-        axis = _token_axis(expected)
+        axis = _token_axis(expected) if self.has_tokens(name) else None
         found = list(value.shape)
         if len(found) != len(expected) or any(
             found[place] != size for place, size in enumerate(expected) if place != axis

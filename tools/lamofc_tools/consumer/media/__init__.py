@@ -6,6 +6,7 @@ is made.
 
 from lamofc_tools.consumer.media.diffusion import guided_answer, measure_diffusion, measured_steps
 from lamofc_tools.consumer.media.encoder import EncoderSplit, measure_encoder
+from lamofc_tools.consumer.media.replay import EncoderReplay
 from lamofc_tools.consumer.media.speech import (
     before_end,
     draw_transcripts,
@@ -15,6 +16,7 @@ from lamofc_tools.consumer.media.speech import (
 )
 
 __all__ = [
+    "EncoderReplay",
     "EncoderSplit",
     "before_end",
     "draw_transcripts",

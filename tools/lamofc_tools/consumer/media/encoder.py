@@ -51,6 +51,11 @@ class EncoderSplit:
         pattern = self.loaded.kind.pattern
         return {} if pattern is None else {self.feature: pattern}
 
+    @torch.no_grad()
+    def channels(self, item: ModelInput) -> dict[str, int]:
+        """Return the channels of the feature; the model runs up to the block on an item."""
+        return {self.feature: self.features(self.loaded.inputs([item])).shape[self.channel_axis]}
+
     def batches(self, items: Sequence[ModelInput], size: int) -> Iterator[list[ModelInput]]:
         """Yield items that go through the model together."""
         return BlockSource(items, self.loaded, (self.block,), batch=size).batches()

@@ -20,7 +20,7 @@ from lamofc_tools.benchmarks.learning.peers.feature_coder import (
     Sample,
 )
 from lamofc_tools.comparison import PROFILE_SAMPLES
-from lamofc_tools.consumer import FidelityMeter, Replay, Split
+from lamofc_tools.consumer import FidelityMeter, Split, TextReplay
 
 UNITS = {
     "bits": "bits per element of what the scope codes, whole records",
@@ -117,7 +117,7 @@ def features_of(rows: Mapping[str, Tensor], like: Mapping[str, Tensor], split: S
 
 def replay_of(meter: FidelityMeter) -> Measure:
     """Return the measure of the rest of a model's answers to decoded features of any of a meter's texts."""
-    like, replay = next(iter(meter.features.values())), Replay(meter.split)
+    like, replay = next(iter(meter.features.values())), TextReplay(meter.split)
 
     def measure(sample: Sample) -> Callable[[Sample], float]:
         of_text = _required(replay("", features_of(sample, like, meter.split)))
@@ -128,7 +128,7 @@ def replay_of(meter: FidelityMeter) -> Measure:
 
 def guide_of(meter: FidelityMeter) -> Guidance:
     """Return the gradients of that measure, by other continuations."""
-    like, replay = next(iter(meter.features.values())), Replay(meter.split)
+    like, replay = next(iter(meter.features.values())), TextReplay(meter.split)
 
     def guide(sample: Sample) -> Callable[[Sample], Sample]:
         of_text = _required(replay.guide("", features_of(sample, like, meter.split)))

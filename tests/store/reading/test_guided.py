@@ -1,0 +1,102 @@
+"""Records that a consumer guided: fewer bits at its divergence, which rows promise of all layers together only."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import lamofc_store as lamofc
+from lamofc_store import Quality, Sample
+from lamofc_store.errors import BadArgument
+
+WIDTHS, TOKENS = {"k": 20, "v": 12}, 60
+Features = Mapping[str, torch.Tensor]
+
+
+def _noise(*shape: int, seed: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+WEIGHT = {name: _noise(width, width, seed=width) * _noise(width, seed=1).abs() for name, width in WIDTHS.items()}
+ANSWERS = _noise(TOKENS, TOKENS * sum(WIDTHS.values()), seed=7) / (TOKENS * 2) ** 0.5
+OPTIONS: dict[str, Any] = {
+    "codec_options": {"weight": WEIGHT, "weight_nats": 0.5, "weight_floor": 0.001, "layer_bytes": 32},
+    "quality": Quality(kl=0.5),
+}
+
+
+def _features(number: int) -> dict[str, torch.Tensor]:
+    mixing = {name: _noise(width, width, seed=-width) * 0.8 ** torch.arange(width) for name, width in WIDTHS.items()}
+    features = {name: _noise(TOKENS, width, seed=100 + number) @ mixing[name].T for name, width in WIDTHS.items()}
+    return {**features, "other": features["k"] + 1}
+
+
+def _divergence(features: Features, decoded: Features) -> torch.Tensor:
+    """As many answers as tokens, which feel any error as much as the weights foretell on average."""
+    errors = [(features[name] - decoded[name]) @ WEIGHT[name].T for name in WIDTHS]
+    return (ANSWERS @ torch.cat(errors, 1).flatten()).square().mean()
+
+
+def measure(sample: str, features: Features) -> Callable[[Features], float]:
+    return lambda decoded: float(_divergence(features, decoded))
+
+
+def guide(sample: str, features: Features) -> Callable[[Features], Features] | None:
+    def gradient(decoded: Features) -> Features:
+        leaves = {name: decoded[name].clone().requires_grad_() for name in WIDTHS}
+        slopes = torch.autograd.grad(_divergence(features, leaves), list(leaves.values()))
+        return dict(zip(leaves, slopes, strict=True))
+
+    return gradient if sample != "s9" else None
+
+
+@pytest.mark.parametrize("groups", [("{k,v}",), ()], ids=["group", "each"])
+def test_a_guide_saves_bits_and_rows_tell_what_is_felt(tmp_path: Path, groups: tuple[str, ...]) -> None:
+    samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
+    bits, felt = {}, "SELECT sum(stored_bits), sum(measured_kl), sum(expected_kl) FROM records WHERE sample = ?"
+    for guided in (False, True):
+        with lamofc.open(str(tmp_path / f"{guided}"), "a") as store:
+            store.ingest(samples, groups=groups, measure=measure, guide=guide if guided else None, **OPTIONS)
+            for sample in samples:
+                ((bits[guided, sample.id], measured, expected),) = store.sql(felt, [sample.id]).fetchall()
+                found = float(_divergence(sample.features, store.tensors(sample.id)))
+                assert measured == pytest.approx(found, rel=0.01)
+                assert expected == pytest.approx(measured, rel=1e-6)
+                assert 0.2 < found < 0.8, sample.id
+    saved = {sample.id: 1 - bits[True, sample.id] / bits[False, sample.id] for sample in samples}
+    assert saved.pop("s9") == 0
+    assert min(saved.values()) > 0 and sum(saved.values()) > 0.15 * len(saved), saved
+
+
+def test_fewer_layers_are_read_by_what_is_foretold(tmp_path: Path) -> None:
+    samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        store.ingest(samples, groups=("{k,v}",), measure=measure, guide=guide, **OPTIONS)
+        rows = "SELECT weighted_layers, nats_per_error, measured_kl, weighted_sse FROM records WHERE sample = 's1'"
+        layers, nats, measured, error = store.sql(rows).fetchall()[0]
+        at_last = layers[-1] * measured / error
+        assert nats * layers[-1] > 2 * at_last
+        whole = store.tensors("s1")
+        for wanted in (1.01 * at_last, 0.9 * nats * min(layers[:-1])):
+            assert all(
+                torch.equal(store.tensors("s1", quality=Quality(kl=wanted))[name], whole[name]) for name in whole
+            )
+        coarse = store.tensors("s1", quality=Quality(kl=1.1 * nats * min(layers[:-1])))
+        assert not torch.equal(coarse["k"], whole["k"])
+
+
+def test_what_the_consumer_does_not_read_is_not_guided(tmp_path: Path) -> None:
+    samples = [Sample(f"s{number}", _features(number)) for number in range(12)]
+    options = {**OPTIONS, "codec_options": {**OPTIONS["codec_options"], "weight": {**WEIGHT, "other": torch.eye(20)}}}
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        store.ingest(samples, groups=("{k,v,other}",), measure=measure, guide=guide, **options)
+        assert set(store.tensors("s0")) == {*WIDTHS, "other"}
+        ((measured,),) = store.sql("SELECT sum(measured_kl) FROM records WHERE sample = 's0'").fetchall()
+        assert measured == pytest.approx(float(_divergence(samples[0].features, store.tensors("s0"))), rel=0.01)
+
+
+def test_a_guide_needs_a_measure(tmp_path: Path) -> None:
+    with lamofc.open(str(tmp_path / "s"), "a") as store, pytest.raises(BadArgument, match="guide= without measure="):
+        store.ingest([Sample("s", _features(0))], guide=guide, **OPTIONS)
