@@ -122,10 +122,10 @@ def encode_measured(
     """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
 
     `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
-    called up to three times; the record is that of the divergence nearest to the one asked for.
+    called up to three times, or four with a guide; the record is that of the divergence nearest to the one asked for.
 
     With a `guide` a codec that is `Steerable` rounds by its gradient: errors fall where the answers do not feel them,
-    and fewer bits suffice. It takes nearly twice as many encodings as the guide has steps, at the most. Divergence is
+    and fewer bits suffice. It takes up to twice as many encodings as the guide has steps. Divergence is
     best measured by other answers than the guide's, such as other texts after the same prefix.
     """
     if quality.kind != "kl":
