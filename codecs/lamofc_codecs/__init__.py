@@ -41,7 +41,14 @@ from lamofc_codecs.errors import (
     UnsupportedInput,
 )
 from lamofc_codecs.klt import Rotary
-from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
+from lamofc_codecs.learned import (
+    PAPERS,
+    Sizes,
+    checkpoint_state,
+    import_checkpoint,
+    trainable,
+    weights_from_model,
+)
 from lamofc_codecs.options import Between, Options
 from lamofc_codecs.pipeline import Guide, keep
 from lamofc_codecs.pooling import Pool
@@ -102,6 +109,7 @@ __all__ = [
     "UnknownCodec",
     "UnknownProfile",
     "UnsupportedInput",
+    "checkpoint_state",
     "codec_ids",
     "decode",
     "decode_pooled",
