@@ -40,7 +40,14 @@ from lamofc_codecs.errors import (
     UnsupportedInput,
 )
 from lamofc_codecs.klt import Rotary
-from lamofc_codecs.learned import PAPERS, Sizes, import_checkpoint, trainable, weights_from_model
+from lamofc_codecs.learned import (
+    PAPERS,
+    Sizes,
+    checkpoint_state,
+    import_checkpoint,
+    trainable,
+    weights_from_model,
+)
 from lamofc_codecs.measured import GUIDED_SAVING, Guide, GuidedEncoder, encode_measured
 from lamofc_codecs.options import Between, Options
 from lamofc_codecs.pipeline import keep, meet_divergence
@@ -104,6 +111,7 @@ __all__ = [
     "UnknownCodec",
     "UnknownProfile",
     "UnsupportedInput",
+    "checkpoint_state",
     "codec_ids",
     "decode",
     "decode_pooled",

@@ -146,7 +146,9 @@ def tile(arch: str, stream: Stream, h: int, w: int, config: dict[str, Any], t: W
     for k, size in enumerate(config["groups"]):
         side = about
         if k:
-            words = f"c:224:5:1 r c:128:5:1 r c:{2 * size}:5:1"
+            first, second = config["context"][k - 1] if "context" in config else (224, 128)
+            sizes |= {f"{width}": width for width in (first, second)}
+            words = f"c:{first}:5:1 r c:{second}:5:1 r c:{2 * size}:5:1"
             side = torch.cat(
                 [network(words, f"channel.{k}", torch.cat(groups, 1).double(), t, sizes).float(), about], 1
             )

@@ -5,6 +5,7 @@ of weights need the extra `learned`; decoding needs torch alone."""
 
 from lamofc_codecs.learned.codec import Elic, Hyperprior
 from lamofc_codecs.learned.compressai import PAPERS, import_checkpoint, trainable, weights_from_model
+from lamofc_codecs.learned.export import checkpoint_state
 from lamofc_codecs.learned.networks import Sizes
 from lamofc_codecs.learned.profile import weights_profile
 
@@ -13,6 +14,7 @@ __all__ = [
     "Elic",
     "Hyperprior",
     "Sizes",
+    "checkpoint_state",
     "import_checkpoint",
     "trainable",
     "weights_from_model",

@@ -29,7 +29,7 @@ _RENAMED = (
     (re.compile(r"^latent_codec\.y\.latent_codec\.y(\d)\.context_prediction\."), r"spatial.\1.0."),
     (re.compile(r"^latent_codec\.y\.latent_codec\.y(\d)\.entropy_parameters\."), r"combine.\1."),
 )
-_PEDESTAL = 2.0**-36
+GDN_PEDESTAL = 2.0**-36
 """Constant that CompressAI's GDN adds to its parameters before it takes their square roots."""
 _MIN_BETA = 1e-6
 
@@ -90,7 +90,11 @@ def sizes_of(state: Mapping[str, Tensor]) -> Sizes:
         groups: list[int] = []
         while f"spatial.{len(groups)}.0.weight" in state:
             groups.append(state[f"spatial.{len(groups)}.0.weight"].shape[1])
-        return Sizes("elic", inner, len(state["g_a.13.weight"]), tuple(groups))
+        context = [
+            (state[f"channel.{k}.0.weight"].shape[0], state[f"channel.{k}.2.weight"].shape[0])
+            for k in range(1, len(groups))
+        ]
+        return Sizes("elic", inner, len(state["g_a.13.weight"]), tuple(groups), tuple(context))
     except (KeyError, IndexError) as error:
         raise UnsupportedInput(
             f"weights of no known architecture: {error} is not there", "Hyperprior and ELIC of CompressAI are known"
@@ -106,15 +110,32 @@ def weights_from(state: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]
             raise UnsupportedInput(f"weight {name!r} must be {shape}, the checkpoint has {actual}", "give another file")
         tensor = state[name].detach().to(torch.float32)
         if name.endswith((".beta", ".gamma")):
-            minimum = _MIN_BETA if name.endswith(".beta") else 0.0
-            tensor = tensor.clamp(min=(minimum + _PEDESTAL) ** 0.5) ** 2 - _PEDESTAL
+            tensor = _effective(tensor, gdn_bound(name))
         if name.startswith("spatial.") and name.endswith(".weight"):
-            tensor = tensor * _checkerboard(tensor)
+            tensor = tensor * checkerboard(tensor)
         weights[name] = tensor
     return weights
 
 
-def _checkerboard(weight: Tensor) -> Tensor:
+def gdn_bound(name: str) -> float:
+    """Return the least parameter of a GDN, by the name of its weight."""
+    return float(((_MIN_BETA if name.endswith(".beta") else 0.0) + GDN_PEDESTAL) ** 0.5)
+
+
+def _effective(parameter: Tensor, bound: float) -> Tensor:
+    """Return the weights that a GDN computes from its parameters."""
+    return parameter.clamp(min=bound) ** 2 - GDN_PEDESTAL
+
+
+def gdn_parameter(weight: Tensor, bound: float) -> Tensor:
+    """Return the parameters from which a GDN computes these weights, or those nearest to them in float32."""
+    near = (weight.to(torch.float64) + GDN_PEDESTAL).sqrt().to(torch.float32)
+    candidates = torch.stack([near, *(torch.nextafter(near, torch.tensor(end)) for end in (0.0, torch.inf))])
+    errors = (_effective(candidates, bound).to(torch.float64) - weight).abs()
+    return candidates.gather(0, errors.argmin(0, keepdim=True))[0].clamp(min=bound)
+
+
+def checkerboard(weight: Tensor) -> Tensor:
     """Return a mask of the kernel that is 1 at the cells of the other colour, and 0 elsewhere."""
     side = torch.arange(weight.shape[-1])
     return ((side[:, None] + side) % 2).to(weight.dtype)

@@ -12,11 +12,13 @@ from torch import Tensor, nn
 
 from lamofc_codecs.errors import MissingExtra, UnsupportedInput
 from lamofc_codecs.learned.checkpoints import canonical, load, sizes_of, weights_from
-from lamofc_codecs.learned.networks import Sizes
-from lamofc_codecs.learned.profile import weights_profile
+from lamofc_codecs.learned.networks import Layer, Sizes
+from lamofc_codecs.learned.profile import DENSITIES, weights_profile
 from lamofc_codecs.profile import Profile
 
 _BOTTLENECK = "entropy_bottleneck."
+_COMPUTED = ("_offset", "_quantized_cdf", "_cdf_length", "target", "likelihood_lower_bound.bound")
+"""Tensors of an entropy bottleneck that follow from the others."""
 PAPERS = {
     "hyperprior": Sizes("hyperprior", 128, 192),
     "elic": Sizes("elic", 192, 320, (16, 16, 32, 64, 192)),
@@ -32,12 +34,23 @@ def trainable(sizes: Sizes) -> nn.Module:
         model = models.ScaleHyperprior(n, sizes.latent)
     elif sizes.arch == "elic":
         model = models.Elic2022Official(n, sizes.latent, list(sizes.groups))
+        networks = sizes.networks()
+        for name in model.latent_codec["y"].channel_context:  # versions of CompressAI differ in their widths
+            layers = networks[f"channel.{name.removeprefix('y')}"]
+            model.latent_codec["y"].channel_context[name] = nn.Sequential(*map(_module, layers))
     else:
         raise UnsupportedInput(f"no architecture {sizes.arch!r}", f"one of {', '.join(PAPERS)}")
     model.g_a[0] = nn.Conv2d(1, n, 5, 2, 2)
     model.g_s[-1] = nn.ConvTranspose2d(n, 1, 5, 2, 2, 1)
     built: nn.Module = model
     return built
+
+
+def _module(layer: Layer) -> nn.Module:
+    """Build a convolution or a ReLU."""
+    if layer.kind == "relu":
+        return nn.ReLU(inplace=True)
+    return nn.Conv2d(layer.into, layer.out, layer.kernel, layer.stride, layer.kernel // 2)
 
 
 def weights_from_model(model: nn.Module, lmbda: float | None = None) -> Profile:
@@ -62,19 +75,22 @@ def _profile(state: Mapping[str, Tensor], lmbda: float | None) -> Profile:
 
 
 def _tables(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
-    """Compute the entropy tables: of the hyper latent from its trained densities, of the latent for 64 spreads."""
+    """Compute the entropy tables: of the hyper latent from its trained densities, of the latent for 64 spreads.
+
+    The parameters of the densities are among the tensors returned, so that a checkpoint can be made again.
+    """
     entropy, base = _compressai("entropy_models"), _compressai("models.base")
     hyper, latent = entropy.EntropyBottleneck(channels), entropy.GaussianConditional(None)
     own = {
         name.removeprefix(_BOTTLENECK): tensor.to(torch.float32)
         for name, tensor in state.items()
-        if name.startswith(_BOTTLENECK) and not name.endswith(("_offset", "_quantized_cdf", "_cdf_length", "target"))
+        if name.startswith(_BOTTLENECK) and not name.endswith(_COMPUTED)
     }
     try:
         missing = hyper.load_state_dict(own, strict=False).missing_keys
     except RuntimeError as error:
         raise UnsupportedInput(f"the entropy bottleneck's weights: {error}", "give another checkpoint") from error
-    if lost := sorted(set(missing) - {"_offset", "_quantized_cdf", "_cdf_length", "target"}):
+    if lost := sorted(set(missing) - set(_COMPUTED)):
         raise UnsupportedInput(f"the entropy bottleneck lacks {lost}", "give another checkpoint")
     with torch.no_grad():
         hyper.update(force=True)
@@ -84,7 +100,8 @@ def _tables(state: Mapping[str, Tensor], channels: int) -> dict[str, Tensor]:
         tables |= {f"{name}_cdf": model._quantized_cdf, f"{name}_length": model._cdf_length}
         tables |= {f"{name}_offset": model._offset}
     dtypes = {"medians": torch.float32, "scales": torch.float32}
-    return {name: tensor.detach().to(dtypes.get(name, torch.int32)) for name, tensor in tables.items()}
+    tables = {name: tensor.detach().to(dtypes.get(name, torch.int32)) for name, tensor in tables.items()}
+    return tables | {f"{DENSITIES}{name}": tensor.detach() for name, tensor in hyper.named_parameters()}
 
 
 def _compressai(module: str) -> Any:

@@ -107,6 +107,16 @@ class Sizes:
     """Channels of the latent, M in the papers."""
     groups: tuple[int, ...] = ()
     """Channels of each group of the latent, for ELIC."""
+    context: tuple[tuple[int, int], ...] = ()
+    """Channels of both inner layers of the channel context of each group after the first, for ELIC; those of the papers
+    if none are given."""
+
+    def __post_init__(self) -> None:
+        """Fill in the channel context of the papers."""
+        if not self.context:
+            before = accumulate(self.groups)
+            ramps = [_ramp(seen, 2 * size, self.inner) for seen, size in zip(before, self.groups[1:], strict=False)]
+            object.__setattr__(self, "context", tuple((ramp[1], ramp[2]) for ramp in ramps))
 
     def networks(self) -> dict[str, Layers]:
         """Return all networks by name. The results of the context networks and of `h_s` must agree on all machines."""
@@ -160,8 +170,9 @@ def _elic(sizes: Sizes) -> dict[str, Layers]:
     }
     for k, (size, before) in enumerate(zip(sizes.groups, accumulate(sizes.groups, initial=0), strict=False)):
         if k:
-            middle = (Layer("conv", before, 224), relu, Layer("conv", 224, 128), relu)
-            networks[f"channel.{k}"] = (*middle, Layer("conv", 128, 2 * size))
+            first, second = sizes.context[k - 1]
+            middle = (Layer("conv", before, first), relu, Layer("conv", first, second), relu)
+            networks[f"channel.{k}"] = (*middle, Layer("conv", second, 2 * size))
         networks[f"spatial.{k}"] = (Layer("conv", size, 2 * size),)
         widths = _ramp(2 * n + 2 * size * (1 + (k > 0)), 2 * size, 2 * n)
         steps = [Layer("conv", a, b, 1) for a, b in pairwise(widths)]
@@ -171,5 +182,4 @@ def _elic(sizes: Sizes) -> dict[str, Layers]:
 
 def _ramp(first: int, last: int, minimum: int) -> list[int]:
     """Return the widths of three layers, which fall evenly; the inner ones are at least `minimum`."""
-    even = torch.linspace(first, last, 4).floor().int().tolist()
-    return [first, max(even[1], minimum), max(even[2], minimum), last]
+    return [first, max((2 * first + last) // 3, minimum), max((first + 2 * last) // 3, minimum), last]

@@ -6,7 +6,7 @@ same weights may serve many features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,12 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.stats import Bulk
 
 TABLES = ("hyper", "latent")
+DENSITIES = "density."
+"""Prefix of the parameters of the densities that the tables of the hyper latent come from."""
 _NET = "net."
 _MAX_CHANNELS = 4096
+_UNNAMED_CONTEXT = (224, 128)
+"""Widths of each channel context of a profile whose config has none: those of CompressAI 1.2.8."""
 _DEVICE_NETWORKS = ("g_a", "g_s", "h_a")
 """Networks that may run in float32: the writer rounds their results, or no entropy table depends on them."""
 
@@ -37,6 +41,8 @@ class LearnedOptions:
     inner: int
     latent: int
     groups: tuple[int, ...] = ()
+    context: tuple[tuple[int, ...], ...] = ()
+    """Widths of both inner layers of the channel context of each group after the first."""
     lmbda: float | None = None
     """Weight of distortion against rate in the training, None if it is not known."""
     weights: str | None = None
@@ -52,15 +58,12 @@ class LearnedOptions:
     def of(cls, config: Mapping[str, Any]) -> LearnedOptions:
         """Read the options from a config, or refuse a config that no codec wrote."""
         try:
-            made = cls(**{**config, "groups": tuple(config.get("groups", ()))})
+            groups = tuple(config.get("groups", ()))
+            context = tuple(map(tuple, config.get("context", [_UNNAMED_CONTEXT] * len(groups[1:]))))
+            made = cls(**{**config, "groups": groups, "context": context})
         except TypeError as error:
             raise CodecError(f"config {dict(config)!r}: {error}", "train again") from error
-        counts = (made.inner, made.latent, *made.groups)
-        in_range = all(type(count) is int and 1 <= count <= _MAX_CHANNELS for count in counts)
-        if not in_range or made.inner % 2 or made.latent % 2 or (made.groups and sum(made.groups) != made.latent):
-            raise CodecError(
-                f"inner={made.inner!r}, latent={made.latent!r}, groups={made.groups!r}", "give even numbers"
-            )
+        made._check_counts()
         if type(made.tile) is not int or made.tile < 0 or made.tile % 64:
             raise UnsupportedInput(f"tile={made.tile!r}", "give a multiple of 64, or 0 for the whole plane")
         if made.fill not in ("edge", "zero") or made.assign not in ASSIGN:
@@ -69,15 +72,38 @@ class LearnedOptions:
             )
         return made
 
+    def _check_counts(self) -> None:
+        """Refuse channel counts that no network has."""
+        counts = (self.inner, self.latent, *self.groups)
+        if not _in_range(counts) or self.inner % 2 or self.latent % 2 or sum(self.groups) not in (0, self.latent):
+            raise CodecError(
+                f"inner={self.inner!r}, latent={self.latent!r}, groups={self.groups!r}", "give even numbers"
+            )
+        paired = [len(widths) for widths in self.context] == [2] * len(self.groups[1:])
+        if not paired or not _in_range(width for widths in self.context for width in widths):
+            raise CodecError(
+                f"context={self.context!r} for {len(self.groups)} groups",
+                f"give two widths, from 1 to {_MAX_CHANNELS}, for each group after the first",
+            )
+
     def to_json(self) -> dict[str, Any]:
         """Return the options as a profile's config holds them."""
-        return {**asdict(self), "groups": list(self.groups)}
+        config = {**asdict(self), "groups": list(self.groups), "context": [list(widths) for widths in self.context]}
+        if set(self.context) <= {_UNNAMED_CONTEXT}:
+            del config["context"]
+        return config
 
     def sizes(self, arch: str) -> Sizes:
         """Return the channel counts of the networks of an architecture."""
         if (arch == "elic") != bool(self.groups):
             raise CodecError(f"groups {list(self.groups)} of codec {arch}", "ELIC has groups, Hyperprior has none")
-        return Sizes(arch, self.inner, self.latent, self.groups)
+        context = tuple((first, second) for first, second in self.context)
+        return Sizes(arch, self.inner, self.latent, self.groups, context)
+
+
+def _in_range(counts: Iterable[object]) -> bool:
+    """Say whether all are integers that a network may have as channels."""
+    return all(type(count) is int and 1 <= count <= _MAX_CHANNELS for count in counts)
 
 
 def weights_profile(
@@ -85,9 +111,10 @@ def weights_profile(
 ) -> Profile:
     """Make a profile of trained weights.
 
-    `tables` holds the medians, the scales, and the cdf, length and offset of the hyper latent and of the latent.
+    `tables` holds the medians, the scales, and the cdf, length and offset of the hyper latent and of the latent; and
+    the parameters of the densities, where they are known.
     """
-    config = LearnedOptions(sizes.inner, sizes.latent, sizes.groups, lmbda)
+    config = LearnedOptions(sizes.inner, sizes.latent, sizes.groups, sizes.context, lmbda)
     named = {f"{_NET}{name}": tensor.to(torch.float32) for name, tensor in weights.items()}
     made = Profile(sizes.arch, config.to_json(), {**named, **tables})
     model_of(made)

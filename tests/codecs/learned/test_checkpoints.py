@@ -2,7 +2,6 @@
 
 import pickle
 import re
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from lamofc_codecs import PAPERS, Sizes, UnsupportedInput, decode, encode, fit, import_checkpoint, trainable
+from lamofc_codecs import Sizes, UnsupportedInput, decode, encode, fit, import_checkpoint, trainable
+from lamofc_codecs.learned.checkpoints import canonical, sizes_of, weights_from
 from lamofc_codecs.learned.latent_coder import Reading, Writing
 from lamofc_codecs.learned.profile import model_of
 from lamofc_codecs.learned.rans64 import Cdfs, Writer
@@ -145,10 +145,29 @@ def test_checkpoints_that_do_not_fit_are_refused(model: Any, tmp_path: Path) -> 
         import_checkpoint(tmp_path / "m.pth.tar")
 
 
-def test_the_papers_networks_have_as_many_weights_as_compressais() -> None:
-    for arch in PAPERS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            there = sum(p.numel() for n, p in trainable(PAPERS[arch]).named_parameters() if "bottleneck" not in n)
-        ours = sum(int(np.prod(shape)) for shape in PAPERS[arch].shapes().values())
-        assert ours == there
+def test_channel_contexts_of_both_forms_are_imported(tmp_path: Path) -> None:
+    groups = (2, 2, 4, 8, 8)
+    for sizes, told in (
+        (Sizes("elic", 16, 24, groups), [[16, 16]] * 4),
+        (Sizes("elic", 8, 24, groups), [[8, 8], [8, 8], [10, 13], [16, 16]]),
+        (Sizes("elic", 16, 24, groups, ((224, 128),) * 4), None),
+        (Sizes("elic", 16, 24, groups, ((3, 5), (7, 9), (11, 13), (15, 17))), [[3, 5], [7, 9], [11, 13], [15, 17]]),
+    ):
+        weights = import_checkpoint(saved(trainable(sizes), tmp_path / "m.pth.tar"))
+        assert weights.config.get("context") == told
+        assert model_of(weights).sizes == sizes
+
+
+def test_widths_that_do_not_fit_each_other_are_refused_by_their_shapes(tmp_path: Path) -> None:
+    state = trainable(SIZES[1]).state_dict()
+    name = "latent_codec.y.channel_context.y2.2.weight"
+    torch.save({"state_dict": {**state, name: torch.zeros(20, 15, 5, 5)}}, tmp_path / "m.pth.tar")
+    with pytest.raises(UnsupportedInput, match=r"'channel.2.2.weight' must be \(20, 16, 5, 5\).* has \(20, 15, 5, 5\)"):
+        import_checkpoint(tmp_path / "m.pth.tar")
+
+
+def test_training_builds_the_sizes_and_not_those_of_the_installed_version() -> None:
+    for sizes in (*SIZES, Sizes("elic", 16, 24, (2, 2, 4, 8, 8), ((224, 128),) * 4)):
+        state = canonical(trainable(sizes).state_dict())
+        assert sizes_of(state) == sizes
+        assert set(weights_from(state, sizes)) == set(sizes.shapes())

@@ -23,7 +23,7 @@ from lamofc_codecs import (
 )
 from lamofc_codecs.learned.latent_coder import Reading, Writing
 from lamofc_codecs.learned.plane_tiles import tiles
-from lamofc_codecs.learned.profile import model_of
+from lamofc_codecs.learned.profile import LearnedOptions, model_of
 from lamofc_codecs.learned.rans64 import Cdfs, Reader, Writer
 from lamofc_codecs.record.framing import inspect, pack, sections
 from lamofc_codecs.runtime import devices
@@ -272,3 +272,24 @@ def test_bits_of_the_codebook_may_be_others() -> None:
         assert decoded.unique().numel() <= 1 << bits
     with pytest.raises(UnsupportedInput):
         fit("hyperprior", [feature(90, 64, -1)], weights=weights("hyperprior"), levels=[0.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "context", [[[8, 8]], [[8, 8, 8], [8, 8]], [[8, 8], [8, 0]], [[8, 8], [8, 5000]], [[8, 8], [8, True]], "ab", []]
+)
+def test_widths_that_no_channel_context_has_are_refused(context: object) -> None:
+    whole = weights("elic")
+    with pytest.raises(CodecError, match=r"context=.* for 3 groups"):
+        model_of(Profile("elic", {**whole.config, "context": context}, whole.tensors))
+
+
+def test_widths_are_in_the_config_unless_they_are_those_of_older_profiles() -> None:
+    older = drawn_weights(replace(SIZES["elic"], context=((224, 128), (224, 128))))
+    assert "context" not in older.config
+    assert weights("elic").config["context"] == [[8, 8], [8, 10]]
+    for made in (older, weights("elic")):
+        assert LearnedOptions.of(made.config).to_json() == made.config
+        assert fit("elic", [feature(90, 64, -1)], weights=made).config.get("context") == made.config.get("context")
+    with pytest.raises(CodecError, match=r"channel.1.0.weight' must be .*\(224, 2, 5, 5\).* has .*\(8, 2, 5, 5\)"):
+        bare = {name: value for name, value in weights("elic").config.items() if name != "context"}
+        model_of(Profile("elic", bare, weights("elic").tensors))

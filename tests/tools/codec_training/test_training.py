@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
-from lamofc_codecs import Profile, Sizes
+from lamofc_codecs import Profile, Sizes, fit
 from lamofc_codecs.testing.samples import picture
 from lamofc_store import Sample
 from lamofc_store import open as open_store
@@ -115,6 +115,12 @@ def test_a_checkpoint_of_another_configuration_is_refused(planes: Planes, traine
         CodecTraining(config(lmbda=0.02), planes).resume(trained.checkpoint)
 
 
+def test_the_configuration_names_the_channel_context_of_elic_alone() -> None:
+    elic = config(sizes=Sizes("elic", 8, 20, (1, 1, 2, 4, 12)))
+    assert elic.to_json()["sizes"]["context"] == ((8, 8), (8, 8), (8, 8), (13, 18))
+    assert set(config().to_json()["sizes"]) == {"arch", "inner", "latent", "groups"}
+
+
 def test_a_training_starts_with_the_best_weights_of_another(planes: Planes, trained: Trained) -> None:
     started = CodecTraining(config(lmbda=0.02), planes, start=trained.checkpoint)
     resumed = CodecTraining(config(), planes)
@@ -170,6 +176,25 @@ def test_from_a_store_to_records(lamofc: Lamofc, store: str, tmp_path: Path) -> 
         assert len(coded.dataset(["tokens"])[3]["tokens"]) == 100
         again = coded.ingest(samples, "hyperprior", codec_options={"weights": str(weights)})
         assert (again.records, again.already) == (0, 12)
+
+
+def test_trained_weights_go_out_as_a_checkpoint_and_come_back(lamofc: Lamofc, store: str, tmp_path: Path) -> None:
+    weights, checkpoint, again = (tmp_path / name for name in ("w.safetensors", "lambda0.01.pth.tar", "a.safetensors"))
+    options = (*SMALL, "--latent", "20", "--arch", "elic", "--lambda", "0.01", "--steps", "1")
+    assert lamofc("codec", "train", store, "-o", weights, *options).code == 0
+    (row,) = lamofc("codec", "export", weights, "-o", checkpoint, "--json").document["profiles"]
+    trained = Profile.load(weights)
+    assert (row["codec"], row["id"], row["bytes"]) == ("elic", trained.id, checkpoint.stat().st_size)
+    assert trained.config["context"] == [[8, 8], [8, 8], [8, 8], [13, 18]]
+    assert lamofc("codec", "import", checkpoint, "-o", again).code == 0
+    assert Profile.load(again).id == trained.id
+
+
+def test_only_a_learned_codec_is_exported(lamofc: Lamofc, tmp_path: Path) -> None:
+    fit("klt", [picture(10, 10, 64, 1)]).save(tmp_path / "klt.safetensors")
+    ran = lamofc("codec", "export", tmp_path / "klt.safetensors", "-o", tmp_path / "x.pth.tar")
+    assert ran.err == "error: a profile of klt has no networks\ntry: give a profile of hyperprior or elic\n"
+    assert not (tmp_path / "x.pth.tar").exists()
 
 
 def test_the_command_resumes_a_checkpoint(lamofc: Lamofc, store: str, tmp_path: Path) -> None:

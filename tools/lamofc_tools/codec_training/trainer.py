@@ -50,7 +50,10 @@ class CodecTrainingConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as the configuration of a run."""
-        return asdict(self)
+        config = asdict(self)
+        if not self.sizes.context:  # of a Hyperprior, whose older checkpoints do not name it
+            del config["sizes"]["context"]
+        return config
 
 
 @dataclass(frozen=True)

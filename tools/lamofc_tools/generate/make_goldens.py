@@ -56,9 +56,13 @@ def cases() -> Iterator[Case]:
         {"levels": levels, "assign": "floor"},
     )
     yield from klt_cases(spiked)
-    for codec, sizes in (("hyperprior", Sizes("hyperprior", 8, 12)), ("elic", Sizes("elic", 8, 12, (2, 4, 6)))):
+    for name, sizes in (
+        ("hyperprior-tiles", Sizes("hyperprior", 8, 12)),
+        ("elic-tiles", Sizes("elic", 8, 12, (2, 4, 6), ((224, 128), (224, 128)))),
+        ("elic-papers", Sizes("elic", 8, 20, (1, 1, 2, 4, 12))),
+    ):
         learned: dict[str, Any] = {"levels": levels, "weights": drawn_weights(sizes), "tile": 64}
-        yield Case(f"{codec}-tiles", codec, (feature(70, 150, 1),), None, learned, promise="numbers")
+        yield Case(name, sizes.arch, (feature(70, 150, 1),), None, learned, promise="numbers")
     for codec in ("vvc", "hevc"):
         yield Case(f"{codec}-frame", codec, (picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
 

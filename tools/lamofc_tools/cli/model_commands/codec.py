@@ -1,4 +1,4 @@
-"""`lamofc codec`: list and describe codecs; training and importing weights are in `codec_weights`."""
+"""`lamofc codec`: list and describe codecs; training, importing and exporting weights are in `codec_weights`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,9 +13,12 @@ from lamofc_tools.cli.render import codec_text
 if TYPE_CHECKING:
     from lamofc_store import Profile
 
-app = typer.Typer(help="List codecs, describe a codec or a profile, train or import weights.", no_args_is_help=False)
+app = typer.Typer(
+    help="List codecs, describe a codec or a profile, train, import or export weights.", no_args_is_help=False
+)
 app.command("train")(codec_weights.train)
 app.command("import")(codec_weights.import_file)
+app.command("export")(codec_weights.export_file)
 CodecOrProfile = Annotated[
     str, typer.Argument(metavar="CODEC|PROFILE", help="The id of a codec, or the file of a profile.")
 ]

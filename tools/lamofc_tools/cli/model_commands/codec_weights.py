@@ -1,4 +1,4 @@
-"""`lamofc codec train|import`: weights and levels of codecs, trained here or published elsewhere."""
+"""`lamofc codec train|import|export`: weights and levels of codecs, trained here or published elsewhere."""
 
 import re
 from collections.abc import Iterator
@@ -37,11 +37,15 @@ Stores = Annotated[
 PublishedFile = Annotated[
     str, typer.Argument(metavar="FILE", help="A .pth.tar checkpoint of CompressAI's layout, or a mapping.json.")
 ]
+LearnedProfile = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="The profile file of a learned codec, with or without levels.")
+]
 LAMBDA_IN_NAME = re.compile(r"lambda([0-9]+(?:\.[0-9]+)?)")
 _CROP = re.compile(r"(\d{1,5})x(\d{1,5})")
 _CROP_MULTIPLE = 64
 """The networks halve a plane six times."""
-_MIN_LATENT = 16
+_MIN_LATENT = {"hyperprior": 16, "elic": 20}
+"""Fewest channels of the latent; a twentieth of them is ELIC's smallest group."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,10 @@ class NetworkOptions:
             raise BadArgument(f"--arch {self.arch} is none of {', '.join(PAPERS)}", "--arch hyperprior")
         default = PAPERS[self.arch]
         inner, latent = self.inner or default.inner, self.latent or default.latent
-        if inner % 2 or latent % 2 or inner < 2 or latent < _MIN_LATENT:
+        least = _MIN_LATENT[self.arch]
+        if inner % 2 or latent % 2 or inner < 2 or latent < least:
             raise BadArgument(
-                f"--inner {inner} --latent {latent}", f"give even numbers, and a latent of {_MIN_LATENT} or more"
+                f"--inner {inner} --latent {latent}", f"give even numbers, and a latent of {least} or more"
             )
         share = latent // 20
         first_groups = (share, share, 2 * share, 4 * share)
@@ -244,7 +249,7 @@ def import_weights(file: str, output: str, lmbda: float | None) -> dict[str, Any
     in_name = LAMBDA_IN_NAME.search(Path(file).name)
     profile = import_checkpoint(file, lmbda or (float(in_name[1]) if in_name else None))
     save(profile, Path(output))
-    return {"feature": "*", "codec": profile.codec, "id": profile.id, "bytes": len(profile.data), "file": output}
+    return describe_file("*", profile, Path(output))
 
 
 def import_mapping(file: Path, folder: Path, family: str | None, assign: str) -> Iterator[dict[str, Any]]:
@@ -255,10 +260,28 @@ def import_mapping(file: Path, folder: Path, family: str | None, assign: str) ->
         profile = fit("lloydmax", [], levels=levels, assign=assign)
         target = folder / f"{file_name(pattern)}.safetensors"
         save(profile, target)
-        yield {
-            "feature": pattern,
-            "codec": profile.codec,
-            "id": profile.id,
-            "bytes": len(profile.data),
-            "file": str(target),
-        }
+        yield describe_file(pattern, profile, target)
+
+
+def describe_file(feature: str, profile: "Profile", file: Path) -> dict[str, Any]:
+    """Describe a file that was written from a profile."""
+    size = file.stat().st_size
+    return {"feature": feature, "codec": profile.codec, "id": profile.id, "bytes": size, "file": str(file)}
+
+
+@flatten_options
+def export_file(file: LearnedProfile, output: OutputFile, out: Output) -> None:
+    """Export weights of a learned codec as a checkpoint for the papers' code.
+
+    -o names the checkpoint, a .pth.tar file. Levels of a feature and the lambda have no place in it.
+    """
+    import torch
+
+    from lamofc_codecs import Profile, checkpoint_state
+    from lamofc_store.exporting import atomic_file
+
+    profile = Profile.load(file)
+    state = checkpoint_state(profile)
+    with atomic_file(Path(output)) as checkpoint:
+        torch.save({"state_dict": state}, checkpoint)
+    out.show({"profiles": [describe_file("*", profile, Path(output))]}, store_text.profiles)
