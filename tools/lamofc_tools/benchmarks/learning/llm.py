@@ -124,16 +124,18 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
             place = {"block": block, "tokens": tokens, "fit_texts": len(samples), "texts": len(meter.features)}
             report.progress(", ".join(f"{name} {value}" for name, value in place.items()))
             for coder in (coder for coder in chosen() if not coder.lack()):
+                scopes = [scope for scope in arguments.scopes if scope in coder.scopes]
+                if not scopes:
+                    continue
                 coder.fit(samples, replace(facts(block), replay=replay_of(meter), guide=guide_of(meter)))
                 try:
                     coded = code_texts(coder, meter)
                 except UnsupportedInput as error:  # such as a quality that is beyond the profile
                     report.line(f"{coder.codec} {coder.setting} is left out: {error}")
                     continue
-                for scope in arguments.scopes:
-                    if scope in coder.scopes:
-                        rows.append({**place, **coded.row(scope, meter), **coder.figures})
-                        report.row(rows[-1])
+                for scope in scopes:
+                    rows.append({**place, **coded.row(scope, meter), **coder.figures})
+                    report.row(rows[-1])
     summary = bits_at(rows)
     report.line()
     report.table([*varying, *SUMMARY], summary)
