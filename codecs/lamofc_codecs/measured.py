@@ -150,5 +150,6 @@ def _steerable(encoder: Encoder) -> Steerable:
 
 
 def _side_by_side(tensors: Iterable[Tensor]) -> Tensor:
-    """Return the finite values of all parts, tokens x channels in float32; 0 for others."""
-    return torch.cat([convert(tensor, torch.float32) for tensor in tensors], 1).nan_to_num(posinf=0.0, neginf=0.0)
+    """Return the finite values of all parts, tokens x channels in float32 on the CPU; 0 for others."""
+    wide = [convert(tensor.detach().cpu(), torch.float32) for tensor in tensors]
+    return torch.cat(wide, 1).nan_to_num(posinf=0.0, neginf=0.0)

@@ -1,7 +1,6 @@
 """Coders of the features of a tiny language model: bytes decode to what was coded, and rows say what it cost."""
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,10 @@ from lamofc_tools.benchmarks.learning.peers.feature_coder import (
     unpack_levels,
 )
 from lamofc_tools.benchmarks.learning.peers.hyperprior import Hyperprior, Trainings
-from lamofc_tools.benchmarks.learning.peers.kvtc import Kvtc
 from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.scaled_tokens import Int8
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
 from lamofc_tools.benchmarks.learning.replayed import swept_model
-from lamofc_tools.benchmarks.learning.replayed.bits_at import bits_at
 from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep
 from lamofc_tools.consumer import ModelMetric, Passages, measure_metric
 from tests.tools.models import tiny_models
@@ -45,6 +42,7 @@ WORST_SHARE = {
     "kvtc 1 bits, 4+0 raw": 0.9,
     **{f"klt for model kl={kl:g}": 0.9 for kl in (0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)},
     **{f"klt by replay kl={kl:g}": 0.9 for kl in (0.1, 0.05, 0.02, 0.01, 0.005)},
+    **{f"klt guided kl={kl:g}": 0.9 for kl in (0.06, 0.03, 0.0045)},
     **{f"ablation: weights snr_db={ratio}": 2.0 for ratio in (15, 20, 25, 30)},
 }
 """Largest share of the features' energy that may be lost, where it is above a tenth."""
@@ -64,7 +62,12 @@ def replay(given: Sample) -> Callable[[Sample], float]:
     return lambda got: sum(float((got[n] - given[n]).square().sum()) / SPREADS[n] ** 2 / TOKENS / 2 for n in got)
 
 
-FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS), replay)
+def guide(given: Sample) -> Callable[[Sample], Sample]:
+    """The gradient of that."""
+    return lambda got: {n: (got[n] - given[n]) / SPREADS[n] ** 2 / TOKENS for n in got}
+
+
+FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS), replay, guide)
 UNTRAINED = [*coders.usual_coders(), *ablations()]
 
 
@@ -264,29 +267,20 @@ def test_a_metric_is_measured_once_for_all_lengths(capsys: pytest.CaptureFixture
     assert {row["tokens"] for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]} == {8, 16}
 
 
+def test_rows_of_an_earlier_run_are_summed_up_beside(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    words = [*arguments(tmp_path), "--scopes", "all", "--codecs"]
+    assert llm.BENCHMARK.main([*words, "fp8", "--output", str(tmp_path / "fp8.json")]) == 0
+    assert llm.BENCHMARK.main([*words, "int8", "--beside", str(tmp_path / "fp8.json")]) == 0
+    document = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["codec"] for row in document["rows"]] == ["int8"]
+    assert [one["codec"] for one in document["bits_at"]] == ["int8", "fp8"]
+    (tmp_path / "other.json").write_text('{"bench": "cpu", "rows": []}')
+    assert llm.BENCHMARK.main([*words, "int8", "--beside", str(tmp_path / "other.json")]) == 2
+    assert "other.json is no document of this benchmark" in capsys.readouterr().err
+
+
 def test_one_file_for_several_metrics_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = [*arguments(tmp_path, "0,1"), "--codecs", "int8"]
     assert llm.BENCHMARK.main([*words, "--metric", str(tmp_path / "metric.safetensors")]) == 2
     error = capsys.readouterr().err
     assert "for the metrics of blocks 0, 1" in error and "metric-{block}.safetensors" in error
-
-
-def row(bits: float, kl_prefix: float, kl_continued: float, codec: str = "a") -> dict[str, object]:
-    place = {"codec": codec, "scope": "all", "block": 4, "tokens": 192, "fit_texts": 9, "profile_bits": 0.1}
-    return {**place, "bits": bits, "kl_prefix": kl_prefix, "kl_continued": kl_continued}
-
-
-def test_bits_at_a_divergence_lie_between_two_rows() -> None:
-    rows = [row(3.0, 0.01, 0.025), row(1.0, 0.1, 0.02), row(2.0, 0.5, 0.1), row(4.0, 0.0, -1e-9)]
-    rows += [row(1.0, 0.2, 0.1, "above"), row(2.0, 0.04, 0.06, "above"), row(2.0, 0.04, 0.04, "below")]
-    found = {one["codec"]: one for one in bits_at(rows)}
-    assert found["a"]["bits"] == pytest.approx(2.0 + math.log(0.5 / 0.05) / math.log(0.5 / 0.025))
-    assert found["a"]["profile_bits"] == pytest.approx(0.1) and found["a"]["tokens"] == 192
-    assert found["above"]["bits"] is None and found["below"]["bits"] is None
-
-
-def test_a_window_of_raw_tokens_is_a_curve_of_its_own() -> None:
-    kvtc = [coder for coder in coders.usual_coders() if isinstance(coder, Kvtc)]
-    assert {(coder.codec, coder.window) for coder in kvtc} == {("kvtc", 0), ("kvtc, window", 128)}
-    rows = [row(coder.bits + coder.window, 0.1 / coder.bits, 0, coder.codec) for coder in kvtc]
-    assert len(bits_at(rows)) == 2

@@ -17,6 +17,7 @@ last table has the bits at which the divergence of prefix and of continuation is
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from lamofc_codecs import UnsupportedInput
+from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
@@ -97,6 +99,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--train-steps", type=int, default=TRAIN_STEPS, metavar="N", help="steps of each training of hyperprior"
     )
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw divergence against bits")
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="FILE",
+        help="a document of an earlier run, whose rows are summed up and drawn, too",
+    )
 
 
 def _add_list(parser: argparse.ArgumentParser, name: str, usual: int, words: str) -> None:
@@ -136,12 +144,24 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
                 for scope in scopes:
                     rows.append({**place, **coded.row(scope, meter), **coder.figures})
                     report.row(rows[-1])
-    summary = bits_at(rows)
+    together = [*rows, *_rows_of(arguments.beside)]
+    summary = bits_at(together)
     report.line()
     report.table([*varying, *SUMMARY], summary)
     if arguments.png:
-        draw(rows, arguments.png, sweep.varying)
+        draw(together, arguments.png, sweep.varying)
     return {"rows": rows, "bits_at": summary}
+
+
+def _rows_of(path: Path | None) -> list[dict[str, Any]]:
+    """Return the rows of a document that this benchmark wrote, or none."""
+    if path is None:
+        return []
+    document = json.loads(path.read_text())
+    if not isinstance(document, dict) or document.get("bench") != "llm":
+        raise BadArgument(f"{path} is no document of this benchmark", "give the --output of tools/bench llm")
+    rows: list[dict[str, Any]] = document["rows"]
+    return rows
 
 
 def _fit_texts(arguments: argparse.Namespace) -> Callable[[int], Sequence[ModelInput]]:
