@@ -48,9 +48,9 @@ from lamofc_codecs.learned import (
     trainable,
     weights_from_model,
 )
-from lamofc_codecs.measured import GUIDED_SAVING, Guide, GuidedEncoder, encode_measured
+from lamofc_codecs.measured import Coding, Guide, MeasuredRecords, encode_measured, encode_together
 from lamofc_codecs.options import Between, Options
-from lamofc_codecs.pipeline import keep, meet_divergence
+from lamofc_codecs.pipeline import keep
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import published_levels
@@ -63,7 +63,6 @@ from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
 
 __all__ = [
     "CODECS",
-    "GUIDED_SAVING",
     "LOSSLESS",
     "PAPERS",
     "BadQuality",
@@ -72,6 +71,7 @@ __all__ = [
     "Blockable",
     "Codec",
     "CodecError",
+    "Coding",
     "CorruptRecord",
     "DecodeRequest",
     "Distortion",
@@ -81,12 +81,12 @@ __all__ = [
     "Group",
     "Grouped",
     "Guide",
-    "GuidedEncoder",
     "HasBaseline",
     "Header",
     "Item",
     "Layer",
     "Layered",
+    "MeasuredRecords",
     "MissingExtra",
     "NonFiniteInput",
     "OnDevice",
@@ -118,6 +118,7 @@ __all__ = [
     "describe",
     "encode",
     "encode_measured",
+    "encode_together",
     "find_groups",
     "fit",
     "framing",
@@ -127,7 +128,6 @@ __all__ = [
     "keep",
     "levels_of",
     "lost_in_float32",
-    "meet_divergence",
     "number_planes",
     "open_codec",
     "published_levels",

@@ -141,8 +141,8 @@ class Settling(Protocol):
 class Steerable(Protocol):
     """A codec that quantises weighted values, tokens x channels of all parts, and can be made to quantise others.
 
-    Its `encode` adds the shift of a source to its weighted values. In this space a step of quantisation is as wide for
-    all channels.
+    Its `encode` adds the shift of a source to its weighted values, before any codebook or transform, and tells the
+    errors of the values all the same. In this space a step of quantisation is as wide for all channels.
     """
 
     def weigh_errors(self, errors: Tensor, positions: NDArray[np.int64]) -> Tensor:

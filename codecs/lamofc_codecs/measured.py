@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,20 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.abilities import Steerable
-from lamofc_codecs.api import decode, encode
-from lamofc_codecs.errors import BadQuality, UnsupportedInput
+from lamofc_codecs.api import decode
+from lamofc_codecs.errors import BadQuality, CodecError, UnsupportedInput
 from lamofc_codecs.pipeline import Descent, Encodable, Encoder, meet_divergence, tensors_in
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record
 from lamofc_codecs.runtime import convert, devices
 
-GUIDED_SAVING = 5.0
-"""Foretold over measured divergence of the usual sample that is guided."""
+_SAVING = 4.0
+"""Divergence at which the usual sample is coded with a guide over that without one, before the guide is followed."""
+_GUIDED_TRIALS = 4
+"""Most encodings at other rates with a guide: each depends on those before."""
 _LAST_STEPS, _LAST_RATE = 0.6, 0.4
 """Share of the steps after which they become shorter, and by which factor."""
 _LATER_SHARE = 0.34
 """Steps of a later encoding, at another rate, over those of the first."""
+_NEAR = 1.4
+"""Measured over wanted divergence of a guided sample, at the most, unless it is above that without a guide, too."""
 
 
 @dataclass(frozen=True)
@@ -37,77 +42,162 @@ class Guide:
     steps: int = 24
 
 
+class Coding(NamedTuple):
+    """One record of a sample: what it codes, by which profile, from which position on."""
+
+    element: Encodable
+    profile: Profile
+    first_position: int = 0
+
+    def encoder(self, divergence: float) -> Encoder:
+        """Return its encoder at a divergence that the profile foretells."""
+        return Encoder.of(self.profile, Quality(kl=divergence), devices.usable("cpu"))
+
+
+class MeasuredRecords(NamedTuple):
+    """The records of a sample, and the divergence that was measured of all of them together."""
+
+    records: list[Record]
+    divergence: float
+    guided: bool
+    """Whether their errors are where the consumer does not feel them."""
+
+
 @dataclass
 class GuidedEncoder:
-    """Elements of one sample, coded as a guide has it; each encoding goes on from where the one before ended.
+    """The records of a sample, coded as a guide has it; each encoding goes on from where the one before ended.
 
-    The gradient is that by the decoded tensors of all elements, one after another. Errors that are told of a record are
-    those of the element, wherever the guide led.
+    The gradient is that by the decoded tensors of all records, one after another. Errors that are told of a record are
+    those of its element, wherever the guide led.
     """
 
-    elements: Sequence[Encodable]
-    profiles: Sequence[Profile]
+    codings: Sequence[Coding]
     guide: Guide
-    first_positions: Sequence[int]
+    _values: list[Tensor] = field(init=False)
+    """What each record codes, tokens x channels of all of its parts, in the profile's order."""
+    _spaces: list[Steerable] = field(init=False)
+    """The codec of each record."""
     _descents: list[Descent] = field(default_factory=list)
-    _divergence: float = 0.0
+    _divergence: float = 1.0
     """That of the encoding before."""
+    _scale: float = 0.0
+    """Largest entry of the first gradient, by which all are divided."""
 
     def __post_init__(self) -> None:
-        for element, profile in zip(self.elements, self.profiles, strict=True):
-            codec = Encoder.of(profile, None, devices.usable("cpu")).codec
-            if not isinstance(codec, Steerable):
-                raise UnsupportedInput(f"codec {codec.id} cannot be guided by a consumer", "leave out the guide")
-            if isinstance(element, Sequence):
-                raise UnsupportedInput(f"{len(element)} items of one record cannot be guided", "code each by itself")
+        self._values, self._spaces = [], []
+        for coding in self.codings:
+            encoder = coding.encoder(1.0)
+            if not isinstance(encoder.codec, Steerable):
+                raise UnsupportedInput(
+                    f"codec {encoder.codec.id} cannot be guided by a consumer", "leave out the guide"
+                )
+            self._spaces.append(encoder.codec)
+            parts = list(tensors_in(coding.element))
+            if isinstance(coding.element, Sequence) and len(parts) != 1:
+                raise UnsupportedInput(f"{len(parts)} items of one record cannot be guided", "code each by itself")
+            if not isinstance(coding.element, Tensor | Sequence):
+                parts = [coding.element[name] for name in encoder.part_names]
+            self._values.append(_side_by_side(parts))
 
     def encode(self, divergence: float) -> list[Record]:
-        """Return a record of each element at a divergence that its profile foretells, before any guidance."""
-        quality, steps = Quality(kl=divergence), self.guide.steps
-        encoders = [Encoder.of(profile, quality, devices.usable("cpu")) for profile in self.profiles]
+        """Return the records at a divergence that their profiles foretell, before any guidance."""
+        encoders = [coding.encoder(divergence) for coding in self.codings]
+        scale, self._divergence = math.sqrt(divergence / self._divergence), divergence
         for descent in self._descents:
-            descent.resize(math.sqrt(divergence / self._divergence))
-        records, self._divergence = self._encoded(encoders), divergence
+            descent.resize(scale)
+        records, steps = self._encoded(encoders), self.guide.steps
         if self._descents:
             steps = math.ceil(steps * _LATER_SHARE)
         else:
-            self._descents = [
-                Descent.against(_steerable(encoder).weigh_errors(errors, self._positions(number, len(errors))))
-                for number, (encoder, errors) in enumerate(zip(encoders, self._errors(records), strict=True))
-            ]
+            self._descents = list(self._beginnings(records))
         for step in range(steps):
-            rate = _LAST_RATE if step >= _LAST_STEPS * steps else 1.0
-            for number, gradient in enumerate(self._gradients(records)):
-                weighed = _steerable(encoders[number]).weigh_gradient(gradient, self._positions(number, len(gradient)))
-                self._descents[number].step(weighed, rate)
-            records = self._encoded(encoders)
+            before = [descent.shift for descent in self._descents]
+            self._follow(records, _LAST_RATE if step >= _LAST_STEPS * steps else 1.0)
+            try:
+                records = self._encoded(encoders)
+            except CodecError:  # no step of quantisation meets the divergence from there
+                for descent, shift in zip(self._descents, before, strict=True):
+                    descent.shift = shift
+                break
         return records
 
     def _encoded(self, encoders: Sequence[Encoder]) -> list[Record]:
         """Code the elements, shifted where a guide led before."""
         shifts = [descent.shift.numpy() for descent in self._descents] if self._descents else [None] * len(encoders)
-        placed = zip(encoders, self.elements, self.first_positions, shifts, strict=True)
-        return [encoder.encode(element, first, shift) for encoder, element, first, shift in placed]
+        placed = zip(encoders, self.codings, shifts, strict=True)
+        return [encoder.encode(coding.element, coding.first_position, shift) for encoder, coding, shift in placed]
+
+    def _beginnings(self, records: Sequence[Record]) -> Iterator[Descent]:
+        """Yield a descent for each record, which begins at its errors."""
+        for number, decoded in enumerate(self._decoded(records)):
+            errors = self._values[number] - _side_by_side(decoded)
+            yield Descent.against(self._spaces[number].weigh_errors(errors, self._positions(number)))
+
+    def _follow(self, records: Sequence[Record], rate: float) -> None:
+        """Make a step; none where the gradient is not finite."""
+        decoded = self._decoded(records)
+        tensors = [tensor for parts in decoded for tensor in parts]
+        slopes = list(self.guide.gradient(tensors))
+        if [slope.shape for slope in slopes] != [tensor.shape for tensor in tensors]:
+            raise UnsupportedInput(
+                f"a gradient of {[tuple(slope.shape) for slope in slopes]} by decoded tensors of "
+                f"{[tuple(tensor.shape) for tensor in tensors]}",
+                "return one for each tensor, of its shape",
+            )
+        largest = max((float(slope.abs().max()) for slope in slopes if slope.numel()), default=0.0)
+        if not 0 < largest < math.inf:
+            return
+        self._scale = self._scale or largest
+        remaining = iter(slopes)
+        for number, parts in enumerate(decoded):
+            gradient = _side_by_side([next(remaining) / self._scale for _ in parts])
+            gradient[_side_by_side(parts) == self._values[number]] = 0  # of what is stored exactly
+            weighed = self._spaces[number].weigh_gradient(gradient, self._positions(number))
+            self._descents[number].step(weighed, rate)
 
     def _decoded(self, records: Sequence[Record]) -> list[list[Tensor]]:
         """Return the decoded tensors of each record."""
-        return [decode([record.data], profile) for record, profile in zip(records, self.profiles, strict=True)]
+        return [decode([record.data], coding.profile) for record, coding in zip(records, self.codings, strict=True)]
 
-    def _errors(self, records: Sequence[Record]) -> list[Tensor]:
-        """Return the errors of each record, tokens x channels of all of its parts."""
-        pairs = zip(self.elements, self._decoded(records), strict=True)
-        return [_side_by_side(tensors_in(element)) - _side_by_side(decoded) for element, decoded in pairs]
+    def _positions(self, number: int) -> NDArray[np.int64]:
+        """Return the positions of the tokens of a record."""
+        first = self.codings[number].first_position
+        return np.arange(first, first + len(self._values[number]))
 
-    def _gradients(self, records: Sequence[Record]) -> list[Tensor]:
-        """Return the gradient by what is decoded of each record, tokens x channels of all of its parts."""
-        decoded = self._decoded(records)
-        slopes = iter(self.guide.gradient([tensor for tensors in decoded for tensor in tensors]))
-        return [_side_by_side([next(slopes) for _ in tensors]) for tensors in decoded]
 
-    def _positions(self, number: int, tokens: int) -> NDArray[np.int64]:
-        """Return the positions of an element's tokens."""
-        first = self.first_positions[number]
-        return np.arange(first, first + tokens)
+def encode_together(
+    codings: Sequence[Coding],
+    quality: Quality,
+    measure: Callable[[list[Tensor]], float],
+    guide: Guide | None = None,
+) -> MeasuredRecords:
+    """Code the records of one sample at the rate at which their divergence is measured, as `encode_measured` does one.
+
+    `measure` and the guide take the decoded tensors of all records, one after another. Each record is coded at the same
+    divergence that its profile foretells.
+    """
+    if quality.kind != "kl":
+        raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
+    wanted = quality.value
+
+    def code(divergence: float) -> list[Record]:
+        return [coding.encoder(divergence).encode(coding.element, coding.first_position) for coding in codings]
+
+    def felt(records: list[Record]) -> float:
+        pairs = zip(records, codings, strict=True)
+        return measure([tensor for record, coding in pairs for tensor in decode([record.data], coding.profile)])
+
+    plain = meet_divergence(wanted, code, felt)
+    if guide is None or guide.steps <= 0:
+        return MeasuredRecords(plain.coded, plain.measured, guided=False)
+    encoder = GuidedEncoder(codings, guide)
+    try:
+        guided = meet_divergence(wanted, encoder.encode, felt, _SAVING * plain.foretold, _GUIDED_TRIALS)
+    except CodecError:
+        return MeasuredRecords(plain.coded, plain.measured, guided=False)
+    if guided.measured > max(_NEAR * wanted, plain.measured) or _size(guided.coded) >= _size(plain.coded):
+        return MeasuredRecords(plain.coded, plain.measured, guided=False)
+    return MeasuredRecords(guided.coded, guided.measured, guided=True)
 
 
 def encode_measured(
@@ -122,31 +212,19 @@ def encode_measured(
     """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
 
     `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
-    called up to three times, or four with a guide; the record is that of the divergence nearest to the one asked for.
+    called up to three times; the record is that of the divergence nearest to the one asked for.
 
-    With a `guide` a codec that is `Steerable` rounds by its gradient: errors fall where the answers do not feel them,
-    and fewer bits suffice. It takes up to twice as many encodings as the guide has steps. Divergence is
-    best measured by other answers than the guide's, such as other texts after the same prefix.
+    With a `guide` a codec that is `Steerable` then rounds by its gradient: errors fall where the answers do not feel
+    them, and fewer bits suffice. It takes up to two and a half times as many encodings as the guide has steps, and four
+    more measurements. The record without a guide is kept where the guide saves nothing. Divergence is best measured by
+    other answers than the guide's, such as other texts after the same prefix.
     """
-    if quality.kind != "kl":
-        raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
-    guided = GuidedEncoder([tensor], [profile], guide, [first_position]) if guide and guide.steps > 0 else None
-
-    def code(divergence: float) -> Record:
-        if guided is not None:
-            return guided.encode(divergence)[0]
-        return encode([tensor], profile, quality=Quality(kl=divergence), first_positions=[first_position])[0]
-
-    saving = 1.0 if guided is None else GUIDED_SAVING
-    trial = meet_divergence(quality.value, code, lambda record: measure(decode([record.data], profile)), saving)
-    return trial.coded, trial.measured
+    ((record,), divergence, _) = encode_together([Coding(tensor, profile, first_position)], quality, measure, guide)
+    return record, divergence
 
 
-def _steerable(encoder: Encoder) -> Steerable:
-    """Return the codec of an encoder, which was found to be steerable."""
-    if not isinstance(encoder.codec, Steerable):
-        raise TypeError(f"codec {encoder.codec.id} cannot be steered")
-    return encoder.codec
+def _size(records: Sequence[Record]) -> int:
+    return sum(len(record.data) for record in records)
 
 
 def _side_by_side(tensors: Iterable[Tensor]) -> Tensor:

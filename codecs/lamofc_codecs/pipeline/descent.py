@@ -17,8 +17,6 @@ _MEMORY = 0.5
 """Share of the direction of a step that the former ones have."""
 _NORM_MEMORY = 0.7
 """Share of a token's usual gradient that the former steps have."""
-_LEAST_ERROR = 0.2
-"""Error of a token, over that of a usual one, to which it may be shifted at the least."""
 
 
 @dataclass
@@ -48,7 +46,7 @@ class Descent:
         """Begin without a shift, at these errors of weighted values."""
         lengths = errors.norm(dim=1, keepdim=True)
         usual = float(lengths.median())
-        return cls(lengths.clamp_min(_LEAST_ERROR * usual), usual, torch.zeros_like(errors))
+        return cls(lengths, usual, torch.zeros_like(errors))
 
     def resize(self, factor: float) -> None:
         """Change the length of all errors, as another rate does; shifts that are too long for it are cut."""

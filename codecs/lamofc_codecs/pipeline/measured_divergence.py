@@ -16,8 +16,6 @@ from lamofc_codecs.errors import CodecError
 Coded = TypeVar("Coded")
 """A record, or several that one consumer reads together."""
 
-_TRIALS = 3
-"""Most encodings of a sample; one more where each depends on those before, as guided ones do."""
 _NEAR = (0.5, 1.4)
 """Measured over wanted divergence that ends a search: what few answers tell of a sample is no more exact than that."""
 _EXPONENT = 0.9
@@ -46,17 +44,21 @@ class Trial(Generic[Coded]):
 
 
 def meet_divergence(
-    wanted: float, encode: Callable[[float], Coded], measure: Callable[[Coded], float], saving: float = 1.0
+    wanted: float,
+    encode: Callable[[float], Coded],
+    measure: Callable[[Coded], float],
+    first: float | None = None,
+    count: int = 3,
 ) -> Trial[Coded]:
-    """Return the trial whose measured divergence is nearest to the wanted one, of at most three, or four with a saving.
+    """Return the trial whose measured divergence is nearest to the wanted one, of at most so many.
 
-    `encode` makes a record, or several, at a divergence that the profile foretells of each; `measure` asks
-    the consumer. The first one is `saving` times the wanted divergence, as coding saves that much of the foretold one.
-    A trial that is beyond the profile counts as one; half the correction is tried after it.
+    `encode` makes a record, or several, at a divergence that the profile foretells of each: at the `first`, or at the
+    wanted one. `measure` asks the consumer. A trial that is beyond the profile counts as one; half the correction is
+    tried after it.
     """
     trials: list[Trial[Coded]] = []
-    asked = saving * wanted
-    for _ in range(_TRIALS + (saving != 1)):
+    asked = wanted if first is None else first
+    for _ in range(count):
         try:
             coded = encode(asked)
         except CodecError:

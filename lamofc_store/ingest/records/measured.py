@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from lamofc_store.errors import BadArgument
 from lamofc_store.ingest.items import Item
 from lamofc_store.ingest.records.encoded import Encoded
 from lamofc_store.ingest.request import IngestOptions
@@ -14,7 +15,7 @@ from lamofc_store.sample import Sample, layout, to_tokens
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lamofc_codecs import Profile
+    from lamofc_codecs import Coding, Guide, Profile
 
 
 class _UnmeasuredError(Exception):
@@ -31,8 +32,11 @@ def encode_measured(
 ) -> Iterator[Encoded]:
     """Encode records of whole samples again, those of a sample together; as foretold where it cannot be measured.
 
-    A sample cannot be measured where the consumer cannot read it, or has no finite answer to what is decoded.
+    A sample cannot be measured where the consumer cannot read it, or has no finite answer to what is decoded, and where
+    tokens are missing before its first one.
     """
+    from lamofc_codecs import CodecError
+
     by_sample: dict[str, list[Encoded]] = {}
     for record in records:
         if is_measured(record.profile, options) and record.foretold is not None:
@@ -42,74 +46,77 @@ def encode_measured(
     for name, own in by_sample.items():
         try:
             yield from _met(own, samples[name], options)
-        except _UnmeasuredError:
+        except (_UnmeasuredError, CodecError):
             yield from own
 
 
 def _met(records: Sequence[Encoded], sample: Sample, options: IngestOptions) -> Sequence[Encoded]:
     """Return the records of a sample, each at the same foretold divergence, that meet the wanted one together."""
-    from lamofc_codecs import GUIDED_SAVING, meet_divergence
+    from lamofc_codecs import encode_together
 
-    measure = None if options.measure is None else options.measure(sample.id, sample.features)
+    items = [item for encoded in records for item in encoded.items]
+    measure = _measure(items, sample, options) if not any(item.first_position for item in items) else None
     if measure is None or options.quality is None:
         return records
-    wanted = options.quality.value
-    guided = _guided(records, sample, options)
-
-    def encode_all(divergence: float) -> Sequence[Encoded]:
-        return records if divergence == wanted else [_encode_again(record, divergence) for record in records]
-
-    saving = 1.0 if guided is None else GUIDED_SAVING
-    trial = meet_divergence(wanted, guided or encode_all, lambda coded: _measure(coded, measure), saving)
-    foretold = [record.foretold or 0.0 for record in trial.coded]
+    started = time.perf_counter()
+    guide = _guide(items, sample, options)
+    met = encode_together([_coding(encoded) for encoded in records], options.quality, measure, guide)
+    seconds = (time.perf_counter() - started) / len(items)
+    coded = [
+        replace(encoded, record=record, seconds=encoded.seconds + seconds, guided=met.guided)
+        for encoded, record in zip(records, met.records, strict=True)
+    ]
+    foretold = [encoded.foretold or 0.0 for encoded in coded]
     total = sum(foretold)
     shares = [part / total if total else 1 / len(foretold) for part in foretold]
-    return [
-        replace(record, divergence=trial.measured * share) for record, share in zip(trial.coded, shares, strict=True)
-    ]
+    return [replace(encoded, divergence=met.divergence * share) for encoded, share in zip(coded, shares, strict=True)]
 
 
-def _guided(
-    records: Sequence[Encoded], sample: Sample, options: IngestOptions
-) -> "Callable[[float], Sequence[Encoded]] | None":
-    """Return what encodes records again as a consumer guides them; None where it does not."""
-    from lamofc_codecs import Guide, GuidedEncoder
+def _measure(
+    items: Sequence[Item], sample: Sample, options: IngestOptions
+) -> "Callable[[Iterable[Tensor]], float] | None":
+    """Return what measures decoded tokens x channels of a sample; None where the consumer cannot read it."""
+    measure = None if options.measure is None else options.measure(sample.id, sample.features)
+    if measure is None:
+        return None
+
+    def measured(decoded: "Iterable[Tensor]") -> float:
+        found = measure(_restored(items, decoded))
+        if not math.isfinite(found):
+            raise _UnmeasuredError
+        return found
+
+    return measured
+
+
+def _guide(items: Sequence[Item], sample: Sample, options: IngestOptions) -> "Guide | None":
+    """Return the guide of a sample; None where there is none, or the consumer cannot read the sample."""
+    from lamofc_codecs import Guide
 
     guide = None if options.guide is None else options.guide(sample.id, sample.features)
     if guide is None:
         return None
-    items = [item for encoded in records for item in encoded.items]
 
-    def gradient(decoded: "Sequence[Tensor]") -> "list[Tensor]":
+    def gradient(decoded: "Iterable[Tensor]") -> "list[Tensor]":
         slopes = guide(_restored(items, decoded))
-        return [
-            to_tokens(slopes[item.feature], item.pattern) if item.feature in slopes else tokens * 0
-            for item, tokens in zip(items, decoded, strict=True)
-        ]
+        unread = [item.feature for item in items if item.feature not in slopes]
+        if unread:
+            raise BadArgument(
+                f"sample {sample.id!r}: the guide has no gradient of {unread}, which it would code as felt",
+                "give features that the consumer reads",
+            )
+        return [to_tokens(slopes[item.feature], item.pattern) for item in items]
 
-    encoder = GuidedEncoder(
-        [_element(encoded) for encoded in records],
-        [encoded.profile for encoded in records],
-        Guide(gradient),
-        [encoded.items[0].first_position for encoded in records],
-    )
-
-    def encode_all(divergence: float) -> Sequence[Encoded]:
-        started = time.perf_counter()
-        coded = encoder.encode(divergence)
-        seconds = (time.perf_counter() - started) / len(items)
-        return [
-            replace(encoded, record=record, seconds=encoded.seconds + seconds, guided=True)
-            for encoded, record in zip(records, coded, strict=True)
-        ]
-
-    return encode_all
+    return Guide(gradient)
 
 
-def _element(encoded: Encoded) -> "Tensor | dict[str, Tensor]":
+def _coding(encoded: Encoded) -> "Coding":
     """Return what a record codes: tokens of one feature, or of the features of a group."""
+    from lamofc_codecs import Coding
+
     items = encoded.items
-    return {item.feature: item.tokens for item in items} if len(items) > 1 else items[0].tokens
+    element = {item.feature: item.tokens for item in items} if len(items) > 1 else items[0].tokens
+    return Coding(element, encoded.profile, items[0].first_position)
 
 
 def _restored(items: Sequence[Item], decoded: "Iterable[Tensor]") -> "dict[str, Tensor]":
@@ -118,27 +125,3 @@ def _restored(items: Sequence[Item], decoded: "Iterable[Tensor]") -> "dict[str, 
         item.feature: layout.from_tokens(tokens, item.pattern, item.shape)
         for item, tokens in zip(items, decoded, strict=True)
     }
-
-
-def _encode_again(encoded: Encoded, divergence: float) -> Encoded:
-    """Encode the items of a record at another divergence."""
-    from lamofc_codecs import Quality, encode
-
-    started, first = time.perf_counter(), encoded.items[0].first_position
-    quality = Quality(kl=divergence)
-    (record,) = encode([_element(encoded)], encoded.profile, quality=quality, first_positions=[first])
-    return replace(
-        encoded, record=record, seconds=encoded.seconds + (time.perf_counter() - started) / len(encoded.items)
-    )
-
-
-def _measure(records: Sequence[Encoded], measure: "Callable[[Mapping[str, object]], float]") -> float:
-    """Return the divergence of the consumer's answers to what is decoded of all records of a sample."""
-    from lamofc_codecs import decode
-
-    items = [item for encoded in records for item in encoded.items]
-    decoded = (tensor for encoded in records for tensor in decode([encoded.record.data], encoded.profile))
-    found = measure(_restored(items, decoded))
-    if not math.isfinite(found):
-        raise _UnmeasuredError
-    return found

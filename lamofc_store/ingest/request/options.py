@@ -17,8 +17,8 @@ MeasureOfSample: TypeAlias = Callable[[Mapping[str, Any]], float]
 Measure: TypeAlias = Callable[[str, Mapping[str, Any]], MeasureOfSample | None]
 """Returns the measure of a sample, given its id and its features; None for one that the consumer cannot read."""
 GuideOfSample: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
-"""Returns the gradient of that divergence by decoded features; features that are left out are not felt."""
-Guide: TypeAlias = Callable[[str, Mapping[str, Any]], GuideOfSample | None]
+"""Returns the gradient of that divergence by decoded features, for each of them."""
+Guidance: TypeAlias = Callable[[str, Mapping[str, Any]], GuideOfSample | None]
 """Returns the guide of a sample, given its id and its features; None for one that the consumer cannot read."""
 OnError = Literal["stop", "skip", "raw"]
 ON_ERROR: tuple[OnError, ...] = ("stop", "skip", "raw")
@@ -67,8 +67,9 @@ class IngestKeywords(TypedDict, total=False):
     measure: Measure | None
     """Measures the divergence of a consumer's answers to what is decoded of a sample. A quality in nats is then met by
     measurement, each sample at a rate of its own, instead of by what the profile foretells: all of its records
-    together, each at the same foretold divergence."""
-    guide: Guide | None
+    together, each at the same foretold divergence. All features whose profiles know errors in nats are taken to be read
+    by the consumer. A sample whose first token is not the first of its sequence is coded as foretold."""
+    guide: Guidance | None
     """Beside `measure`: rounds a sample by the gradient of the consumer's answers, for fewer bits at its divergence."""
 
 
@@ -94,7 +95,7 @@ class IngestOptions:
     progress: Callable[[Progress], None] | None = None
     found: Callable[[str, str], None] | None = None
     measure: Measure | None = None
-    guide: Guide | None = None
+    guide: Guidance | None = None
 
     def __post_init__(self) -> None:
         from lamofc_codecs import CODECS

@@ -1,24 +1,31 @@
 """Rounding by a consumer's gradient: fewer bits at one divergence, errors told as they are, any kind of weights."""
 
+from collections.abc import Callable
+from itertools import count
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 
 from lamofc_codecs import (
+    Coding,
     Guide,
     Profile,
     Quality,
     Rotary,
     UnsupportedInput,
     decode,
+    encode,
     encode_measured,
+    encode_together,
     fit,
     testing,
 )
 from lamofc_codecs.abilities import Steerable
-from lamofc_codecs.pipeline import Descent
+from lamofc_codecs.measured import GuidedEncoder
+from lamofc_codecs.pipeline import Descent, Encoder
 from lamofc_codecs.registry import open_codec
 
 TOKENS, CHANNELS = 60, 24
@@ -81,18 +88,119 @@ def test_steps_are_as_many_as_the_guide_has() -> None:
         asked.append(len(decoded))
         return FewAnswers(1).gradient(decoded)
 
-    usual, _ = encode_measured(SAMPLE, fitted(), Quality(kl=0.5), lambda decoded: 0.5)
-    still, _ = encode_measured(SAMPLE, fitted(), Quality(kl=0.5), lambda decoded: 0.5, guide=Guide(gradient, 0))
-    assert (still.data, asked) == (usual.data, [])
-    moved, _ = encode_measured(SAMPLE, fitted(), Quality(kl=0.5), lambda decoded: 0.5, guide=Guide(gradient, 5))
-    assert moved.data != usual.data
-    assert asked == [1] * 5
+    usual = GuidedEncoder([Coding(SAMPLE, fitted())], Guide(gradient, 0)).encode(0.5)
+    assert (usual[0].data, asked) == (encode([SAMPLE], fitted(), quality=Quality(kl=0.5))[0].data, [])
+    encoder = GuidedEncoder([Coding(SAMPLE, fitted())], Guide(gradient, 6))
+    moved = encoder.encode(0.5)
+    assert moved[0].data != usual[0].data and asked == [1] * 6
+    again = encoder.encode(0.4)
+    assert asked == [1] * 9 and len(again[0].data) > 0.9 * len(moved[0].data)
+    untouched, _ = encode_measured(SAMPLE, fitted(), Quality(kl=0.5), lambda _: 0.5, guide=Guide(gradient, 0))
+    assert untouched.data == usual[0].data and len(asked) == 9
+
+
+def test_a_guide_that_saves_nothing_is_not_followed() -> None:
+    def foretold(decoded: list[torch.Tensor]) -> float:
+        return float(((SAMPLE - decoded[0]) @ WEIGHT).square().sum() / TOKENS / 2)
+
+    usual, _ = encode_measured(SAMPLE, fitted(), Quality(kl=0.5), foretold)
+    guide = Guide(lambda decoded: [torch.ones_like(decoded[0])])
+    found = encode_together([Coding(SAMPLE, fitted())], Quality(kl=0.5), foretold, guide)
+    assert not found.guided and found.records[0].data == usual.data
+
+
+def test_tokens_are_turned_by_their_positions() -> None:
+    profile = fitted(rotary=Rotary(tuple(torch.logspace(0, -2, CHANNELS // 2).tolist())))
+    codec, at = open_codec(profile), np.arange(500, 500 + TOKENS)
+    assert isinstance(codec, Steerable)
+    slope = torch.randn(TOKENS, CHANNELS, generator=torch.Generator().manual_seed(6))
+    encoder = GuidedEncoder([Coding(SAMPLE, profile, 500)], Guide(lambda decoded: [slope], 8))
+    (before,) = GuidedEncoder([Coding(SAMPLE, profile, 500)], Guide(lambda decoded: [slope], 0)).encode(0.5)
+    (after,) = encoder.encode(0.5)
+    moved = decode([after.data], profile)[0] - decode([before.data], profile)[0]
+    along = (codec.weigh_errors(moved, at) * codec.weigh_gradient(slope, at)).sum()
+    assert along / (codec.weigh_errors(moved, at).norm() * codec.weigh_gradient(slope, at).norm()) < -0.2
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_the_features_of_a_group_may_come_in_any_order(names: tuple[str, str]) -> None:
+    def features(seed: int) -> dict[str, torch.Tensor]:
+        whole = testing.feature(TOKENS, CHANNELS, seed)
+        return {"a": whole[:, :18], "b": 100 * whole[:, 18:]}
+
+    weight = {"a": torch.eye(18), "b": torch.eye(6) / 100}
+    options = {"weight": weight, "weight_nats": 0.5, "weight_floor": 0.001}
+    profile = fit("klt", [features(-seed) for seed in range(1, 13)], Quality(kl=0.5), **options)
+    sample, other = features(3), {}
+
+    def gradient(decoded: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [(got - sample[name]) / got.std() ** 2 for name, got in zip("ab", decoded, strict=True)]
+
+    for order in (("a", "b"), names):
+        coding = Coding({name: sample[name] for name in order}, profile)
+        other[order] = GuidedEncoder([coding], Guide(gradient, 4)).encode(0.5)[0].data
+    assert other[names] == other["a", "b"]
+
+
+def test_an_encoding_that_fails_leaves_the_next_as_it_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile, guide = fitted(), Guide(FewAnswers(1).gradient, 6)
+    encoder, same = (GuidedEncoder([Coding(SAMPLE, profile)], guide) for _ in range(2))
+    encoder.encode(0.5)
+    same.encode(0.5)
+    with monkeypatch.context() as patch, pytest.raises(UnsupportedInput, match="beyond"):
+        patch.setattr(Encoder, "encode", Mock(side_effect=UnsupportedInput("beyond", "ask for less")))
+        encoder.encode(0.4)
+    assert len(encoder.encode(0.45)[0].data) == pytest.approx(len(same.encode(0.45)[0].data), rel=0.05)
+    with monkeypatch.context() as patch:
+        original, calls = Encoder.encode, count()
+
+        def failing(self: Encoder, *arguments: Any) -> Any:
+            if next(calls) == 2:
+                raise UnsupportedInput("beyond", "ask for less")
+            return original(self, *arguments)
+
+        patch.setattr(Encoder, "encode", failing)
+        (record,) = encoder.encode(0.45)
+    assert decode([record.data], profile)[0].shape == SAMPLE.shape
+
+
+def test_values_that_are_stored_exactly_are_not_guided() -> None:
+    spiked = SAMPLE.clone()
+    spiked[4, 5] = 1e9
+    profile = fitted(nonfinite="exact")
+    felt: list[float] = []
+
+    def gradient(decoded: list[torch.Tensor]) -> list[torch.Tensor]:
+        felt.append(float(decoded[0][4, 5]))
+        slope = torch.zeros_like(decoded[0])
+        slope[4, 5] = 1.0
+        return [slope]
+
+    (usual,) = encode([spiked], profile, quality=Quality(kl=0.5))
+    (record,) = GuidedEncoder([Coding(spiked, profile)], Guide(gradient, 4)).encode(0.5)
+    assert felt == [1e9] * 4 and record.data == usual.data
+
+
+def test_steps_without_a_finite_gradient_are_not_made() -> None:
+    (usual,) = encode([SAMPLE], fitted(), quality=Quality(kl=0.5))
+    for value in (0.0, float("nan"), float("inf")):
+        guide = Guide(lambda decoded, value=value: [torch.full_like(decoded[0], value)], 3)  # type: ignore[misc]
+        assert GuidedEncoder([Coding(SAMPLE, fitted())], guide).encode(0.5)[0].data == usual.data
+
+
+@pytest.mark.parametrize("wrong", [lambda x: [], lambda x: [x, x], lambda x: [x[:1]]], ids=["none", "two", "one token"])
+def test_a_gradient_has_the_shapes_of_what_is_decoded(wrong: Callable[[torch.Tensor], list[torch.Tensor]]) -> None:
+    encoder = GuidedEncoder([Coding(SAMPLE, fitted())], Guide(lambda decoded: wrong(decoded[0])))
+    with pytest.raises(UnsupportedInput, match=r"by decoded tensors of \[\(60, 24\)\]"):
+        encoder.encode(0.5)
 
 
 def test_only_one_item_of_a_codec_with_a_space_is_guided() -> None:
-    guide = Guide(FewAnswers(1).gradient)
+    guide = Guide(FewAnswers(1).gradient, 3)
     with pytest.raises(UnsupportedInput, match="2 items of one record cannot be guided"):
         encode_measured([SAMPLE, SAMPLE], fitted(), Quality(kl=0.5), lambda decoded: 0.5, guide=guide)
+    alone, listed = (GuidedEncoder([Coding(one, fitted())], guide).encode(0.5) for one in (SAMPLE, [SAMPLE]))
+    assert alone[0].data == listed[0].data
 
 
 @pytest.mark.parametrize(
@@ -122,10 +230,8 @@ def test_no_token_is_shifted_by_more_than_its_errors() -> None:
     descent = Descent.against(errors)
     for _ in range(40):
         descent.step(torch.ones(TOKENS, CHANNELS) * torch.logspace(-9, 9, TOKENS)[:, None])
-    lengths = descent.shift.norm(dim=1)
-    usual = float(errors.norm(dim=1).median())
-    assert (lengths <= 1.001 * errors.norm(dim=1).clamp_min(0.2 * usual)).all()
-    assert (lengths > 0.1 * usual).all() and (descent.shift < 0).all()
+    lengths, limits = descent.shift.norm(dim=1), errors.norm(dim=1)
+    assert (lengths <= 1.001 * limits).all() and (lengths > 0.1 * limits).all() and (descent.shift < 0).all()
     descent.resize(0.5)
     assert (descent.shift.norm(dim=1) <= 0.501 * lengths).all()
     descent = Descent.against(errors)

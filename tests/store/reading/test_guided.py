@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import lamofc_store as lamofc
+from lamofc_codecs import UnsupportedInput
 from lamofc_store import Quality, Sample
 from lamofc_store.errors import BadArgument
 
@@ -87,14 +88,31 @@ def test_fewer_layers_are_read_by_what_is_foretold(tmp_path: Path) -> None:
         assert not torch.equal(coarse["k"], whole["k"])
 
 
-def test_what_the_consumer_does_not_read_is_not_guided(tmp_path: Path) -> None:
+def test_a_guide_knows_every_feature(tmp_path: Path) -> None:
     samples = [Sample(f"s{number}", _features(number)) for number in range(12)]
     options = {**OPTIONS, "codec_options": {**OPTIONS["codec_options"], "weight": {**WEIGHT, "other": torch.eye(20)}}}
-    with lamofc.open(str(tmp_path / "s"), "a") as store:
+    with (
+        lamofc.open(str(tmp_path / "s"), "a") as store,
+        pytest.raises(BadArgument, match=r"the guide has no gradient of \['other'\]"),
+    ):
         store.ingest(samples, groups=("{k,v,other}",), measure=measure, guide=guide, **options)
-        assert set(store.tensors("s0")) == {*WIDTHS, "other"}
-        ((measured,),) = store.sql("SELECT sum(measured_kl) FROM records WHERE sample = 's0'").fetchall()
-        assert measured == pytest.approx(float(_divergence(samples[0].features, store.tensors("s0"))), rel=0.01)
+
+
+def test_a_sample_that_cannot_be_guided_is_coded_as_foretold(tmp_path: Path) -> None:
+    samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
+    samples[5] = Sample("s5", samples[5].features, first_positions=dict.fromkeys(WIDTHS, 3))
+
+    def refused(sample: str, features: Features) -> Callable[[Features], float]:
+        if sample == "s4":
+            raise UnsupportedInput("no record reaches it", "ask for less")
+        return measure(sample, features)
+
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        report = store.ingest(samples, groups=("{k,v}",), measure=refused, guide=guide, **OPTIONS)
+        (warning,) = report.warnings
+        assert warning.startswith("2 of 12 samples are coded as foretold, such as 's4'")
+        rows = "SELECT DISTINCT sample FROM records WHERE measured_kl IS NULL ORDER BY sample"
+        assert store.sql(rows).fetchall() == [("s4",), ("s5",)]
 
 
 def test_a_guide_needs_a_measure(tmp_path: Path) -> None:

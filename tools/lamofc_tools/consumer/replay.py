@@ -35,7 +35,8 @@ class Replay(Protocol):
     def guide(self, sample: str, features: Features) -> Callable[[Features], Features] | None:
         """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read.
 
-        It looks at other continuations than those by which the divergence is measured, and at other answers each time.
+        Where the model continues a sample, it looks at other continuations than the measure does, and at some of the
+        answers each time.
         """
 
 
@@ -78,8 +79,9 @@ class UnbrokenText:
         parts = self._parts(0, len(moved))
         return sum(self._divergence(self._hidden[part], moved[part]) for part in parts) / len(parts)
 
+    @torch.enable_grad()
     def gradient(self, decoded: Features, first: int = 0) -> dict[str, Tensor]:
-        """Return the gradient of the divergence by decoded features, in float32.
+        """Return the gradient of the divergence by decoded features, in float32 on the CPU.
 
         The prefix answers at every few tokens, from the `first` on. A feature of which all answers are independent has
         gradient 0.
@@ -89,14 +91,18 @@ class UnbrokenText:
             for name, value in decoded.items()
             if name in self.features
         }
+        if not given:
+            return {}
         moved = self.split.run(self.ids, self._prefix, [{**self.features, **given}])[0]
         parts = self._parts(first, len(moved))
-        by_hidden = torch.zeros_like(moved)
+        by_hidden = torch.zeros_like(moved, dtype=torch.float32)
         for part in parts:
             by_hidden[part] += self._gradient(self._hidden[part], moved[part].detach()) / len(parts)
-        gradients = torch.autograd.grad(moved, list(given.values()), by_hidden, allow_unused=True)
+        unit = by_hidden.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # float16 would lose small gradients
+        by_unit = (by_hidden / unit).to(moved)
+        gradients = torch.autograd.grad(moved, list(given.values()), by_unit, allow_unused=True)
         return {
-            name: torch.zeros_like(value, dtype=torch.float32) if one is None else one.float()
+            name: torch.zeros(value.shape) if one is None else (one.float() * unit).cpu()
             for (name, value), one in zip(given.items(), gradients, strict=True)
         }
 
@@ -108,10 +114,10 @@ class UnbrokenText:
         """Return the gradient of the mean divergence of some answers by what the last block leaves for them."""
         gradients = []
         for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
-            leaf = other.requires_grad_()
+            leaf = other.float().requires_grad_()
             with torch.no_grad():
                 likelihood = self.split.logits(one).softmax(-1)
-            surprise = -(likelihood * self.split.logits(leaf).log_softmax(-1)).sum() / len(wanted)
+            surprise = -(likelihood * self.split.logits(leaf.to(other)).log_softmax(-1)).sum() / len(wanted)
             gradients.append(torch.autograd.grad(surprise, leaf)[0])
         return torch.cat(gradients)
 

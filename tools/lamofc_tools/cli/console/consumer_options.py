@@ -162,7 +162,8 @@ class ReplayOptions(ConsumerOptions):
         typer.Option(
             "--guided",
             help="As --replay, and round each sample by the gradient of the model's answers: fewer bits at the same "
-            "divergence. Takes some thirty passes of the model over each sample.",
+            "divergence, larger errors for other readers. Takes up to fifty passes of the model over each sample, "
+            "forward and backward.",
         ),
     ] = False
 

@@ -56,6 +56,7 @@ class EncoderReplay:
             return None
         likelihood = self._unbroken(inputs, features[name]).exp()
 
+        @torch.enable_grad()
         def gradient(decoded: Features) -> dict[str, Tensor]:
             if name not in decoded:
                 return {}

@@ -86,17 +86,23 @@ class KltByReplay(KltForModel):
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
         """Write one record; the model continues the text by itself, not as it is measured on."""
-        if self.facts.replay is None or self.facts.guide is None:
+        measuring, guiding = self.facts.replay, self.facts.guide
+        if measuring is None or (self._guided and guiding is None):
             raise BadArgument("a coder by replay without a model", "give the replay of one")
         names = self._one_fit.names(sample)
-        measure, guide = self.facts.replay(sample), None
+        measure, guide = measuring(sample), None
 
         def named(parts: Sequence[Tensor]) -> dict[str, Tensor]:
             return {name: part.float() for name, part in zip(names, parts, strict=True)}
 
-        if self._guided:
-            gradient = self.facts.guide(sample)
-            guide = Guide(lambda parts: list(gradient(named(parts)).values()))
+        if self._guided and guiding is not None:
+            gradient = guiding(sample)
+
+            def slopes(parts: Sequence[Tensor]) -> list[Tensor]:
+                found = gradient(named(parts))
+                return [found[name] for name in names]
+
+            guide = Guide(slopes)
         record, _ = lamofc_codecs.encode_measured(
             {name: sample[name] for name in names},
             self.profile,
