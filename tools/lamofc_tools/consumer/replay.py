@@ -42,8 +42,8 @@ class Replay(Protocol):
 
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
-_GUIDES = 2
-"""Continuations by which a sample is guided."""
+_GUIDES = 12
+"""Continuations by which a sample is guided. With few of them, errors hide from these alone, and others feel them."""
 _SEED = 1
 """Seed of continuations; other ones than those that a metric was measured on."""
 
@@ -146,19 +146,19 @@ class TextReplay:
         finite.
         """
         prefix = self._prefix_of(features)
-        return None if prefix is None else self._continued(sample, prefix, _SEED).divergence
+        return None if prefix is None else self._continued(sample, prefix, [_SEED])[0].divergence
 
     def guide(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], Features] | None:
         """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read."""
         prefix = self._prefix_of(features)
         if prefix is None:
             return None
-        texts = [self._continued(sample, prefix, _SEED + 1 + number) for number in range(_GUIDES)]
+        texts = self._continued(sample, prefix, range(_SEED + 1, _SEED + 1 + _GUIDES))
         calls = count()
 
         def gradient(decoded: Features) -> Features:
             call = next(calls)
-            return texts[call % _GUIDES].gradient(decoded, call % _STRIDE)
+            return texts[call % len(texts)].gradient(decoded, call % _STRIDE)
 
         return gradient
 
@@ -175,14 +175,14 @@ class TextReplay:
         return {name: value.to(split.loaded.device) for name, value in whole.items()}
 
     @torch.no_grad()
-    def _continued(self, sample: str, prefix: dict[str, Tensor], seed: int) -> UnbrokenText:
-        """Let the model continue a sample as it draws by a seed."""
+    def _continued(self, sample: str, prefix: dict[str, Tensor], seeds: Sequence[int]) -> list[UnbrokenText]:
+        """Let the model continue a sample as it draws by each seed; a hidden state alone is not continued."""
         split = self.split
         ids = torch.zeros(1, prefix[split.output].shape[1], dtype=torch.int64, device=split.loaded.device)
-        if len(prefix) > 1:
-            generator = generators_for([sample], seed)[0]
-            ids = torch.cat([ids, split.generate(prefix, self.continuation, generator)], 1)
-        return UnbrokenText(split, prefix, ids)
+        if len(prefix) == 1:
+            return [UnbrokenText(split, prefix, ids)]
+        drawn = split.generate(prefix, self.continuation, [generators_for([sample], seed)[0] for seed in seeds])
+        return [UnbrokenText(split, prefix, torch.cat([ids, own[None]], 1)) for own in drawn]
 
 
 def _is_readable(value: Tensor) -> bool:

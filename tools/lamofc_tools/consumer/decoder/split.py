@@ -212,15 +212,17 @@ class Split:
         return torch.stack(tokens, 1)
 
     @torch.no_grad()
-    def generate(self, sample: Features, tokens: int, generator: torch.Generator) -> Tensor:
-        """Return tokens, 1 x tokens, by which the model itself continues a prefix: each is drawn from its answer."""
-        ids = torch.zeros(1, sample[self.output].shape[1], dtype=torch.int64, device=self.loaded.device)
-        hidden, cache = self.begin(ids, [sample])
+    def generate(self, sample: Features, tokens: int, generators: Sequence[torch.Generator]) -> Tensor:
+        """Return tokens, generators x tokens, by which the model itself continues a prefix, drawn from its answers."""
+        count = len(generators)
+        ids = torch.zeros(count, sample[self.output].shape[1], dtype=torch.int64, device=self.loaded.device)
+        hidden, cache = self.begin(ids, [sample] * count)
         drawn: list[Tensor] = []
         while len(drawn) < tokens:
             hidden = self.go_on(drawn[-1], cache) if drawn else hidden
-            likelihood = self.logits(hidden[0, -1:]).softmax(-1).cpu()
-            drawn.append(torch.multinomial(likelihood, 1, generator=generator).to(ids.device))
+            likelihoods = self.logits(hidden[:, -1]).softmax(-1).cpu()
+            rows = zip(likelihoods, generators, strict=True)
+            drawn.append(torch.stack([torch.multinomial(row, 1, generator=one) for row, one in rows]).to(ids.device))
         return torch.cat(drawn, 1)
 
     def logits(self, hidden: Tensor) -> Tensor:
