@@ -41,6 +41,8 @@ class Source:
     """Position in its sequence of the first token, of every item."""
     device: torch.device = CPU
     """The device that a codec may use."""
+    planes: int = 1
+    """Planes that share the tokens evenly, for a codec of pictures."""
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:

@@ -6,7 +6,7 @@ the structure and patterns that bring them back; file names for ids.
 
 from lamofc_store.sample import layout, structure
 from lamofc_store.sample.file_names import EXPORT_MARKER, STRUCTURE_KEY, file_of, files_of, id_of
-from lamofc_store.sample.layout import Grid, pattern_for, to_tokens
+from lamofc_store.sample.layout import Grid, pattern_for, patterns_by_axes, planes_of, to_tokens
 from lamofc_store.sample.sample import RESERVED_COLUMNS, Sample, Scalar
 from lamofc_store.sample.structure import (
     ENVELOPE_KEYS,
@@ -41,6 +41,8 @@ __all__ = [
     "layout",
     "merge_structures",
     "pattern_for",
+    "patterns_by_axes",
+    "planes_of",
     "restore",
     "structure",
     "to_scalar",

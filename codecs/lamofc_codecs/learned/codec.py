@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lamofc_codecs.codebook import Levels, Numbers, fit_levels
 from lamofc_codecs.codec import Codec, check_channels, require
-from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
+from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, UnsupportedInput
 from lamofc_codecs.learned.latent_coder import Reading, Writing
 from lamofc_codecs.learned.options import PlaneOptions
 from lamofc_codecs.learned.plane_tiles import Tile, tiles
@@ -31,6 +31,8 @@ _MAX_NUMBERS_PER_BYTE = 1 << 19
 """Numbers of the latent that one byte of a stream can hold at most."""
 _PIXELS_PER_PLACE = 256
 """Pixels of the plane for each place of the latent: 16 rows x 16 columns."""
+_LEAST_TILE_BYTES = 12
+"""Bytes of the smallest tile: the length of its stream, and the two words of the coder's state."""
 _MAX_ITEMSIZE = 8
 """Bytes of an element of the widest dtype."""
 _MISMATCH_HINT = "another version or another kind of processor wrote it: decode it there, and code it anew"
@@ -73,13 +75,17 @@ class Learned(Codec):
         if quality is not None and quality.lmbda != self._options.lmbda:
             raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
         source = source.for_lossy(self.id, source.channels if self.bulk is None else len(self.bulk.mean))
+        if source.planes > 1 and not self._options.planes:
+            raise UnsupportedInput(
+                f"a tensor of {source.planes} planes, profile {self._name} codes each as one", "fit with planes=True"
+            )
         if not source.values.size:
             return Encoding((b"",))
         numbers = self._levels.numbers(source.values)
         pixels_dtype = numbers.dtype if numbers.itemsize == 1 else np.dtype(np.int16)
         plane = torch.from_numpy(numbers.astype(pixels_dtype, copy=False)).view(source.values.shape)
         streams, values = [], []
-        for tile in self._tiles(source.values.shape):
+        for tile in self._tiles(source.values.shape, source.planes):
             pixels = tile.cut(plane, self._options.fill).to(torch.float32) / len(self._levels.levels)
             with torch.inference_mode():
                 latent = self._model.analyse(pixels, source.device)
@@ -88,7 +94,8 @@ class Learned(Codec):
             streams.append(writing.finish())
             values += writing.values
         lengths = np.array([len(stream) // 4 for stream in streams], "<u4")
-        body = _checksum(values).to_bytes(4, "little") + lengths.tobytes() + b"".join(streams)
+        count = source.planes.to_bytes(4, "little") if self._options.planes else b""
+        body = _checksum(values).to_bytes(4, "little") + count + lengths.tobytes() + b"".join(streams)
         decoded = torch.empty_like(source.tensor)
         try:
             self._levels.restore(_flat(self._read(memoryview(body), decoded.shape, source.device)), decoded)
@@ -121,7 +128,13 @@ class Learned(Codec):
 
     def _read(self, data: memoryview, shape: Sequence[int], device: torch.device) -> Tensor:
         """Read the level index of each value to a device: uint8, or int16 for more than 256 levels."""
-        plane_tiles = list(self._tiles(shape))
+        checksum, planes = int.from_bytes(data[:4], "little"), 1
+        data = data[4:]
+        if self._options.planes:
+            planes, data = int.from_bytes(data[:4], "little"), data[4:]
+            room = len(data) // _LEAST_TILE_BYTES
+            require(1 <= planes <= room and shape[0] % planes == 0, f"{planes} planes of {shape[0]} rows")
+        plane_tiles = list(self._tiles(shape, planes))
         numbers = torch.empty(*shape, dtype=_pixel_dtype(self._levels.bits), device=device)
         values: list[Ints] = []
         for tile, stream in zip(plane_tiles, _streams(data, len(plane_tiles)), strict=True):
@@ -132,21 +145,18 @@ class Learned(Codec):
                 reading.finish()
                 tile.put(numbers, self._numbers(self._model.restore(latent, device)))
             values += reading.values
-        if _checksum(values) != int.from_bytes(data[:4], "little"):
+        if _checksum(values) != checksum:
             raise CorruptRecord(
                 f"the numbers of profile {self._name} are not those that were written; {_MISMATCH_HINT}"
             )
         return numbers
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
-        """Refuse layers that are too short for a tensor of `size` bytes, by the least size of a number and of a tile.
-
-        A tile takes at least three words: the length of its stream, and the two of the coder's state.
-        """
+        """Refuse layers that are too short for a tensor of `size` bytes, by the least size of numbers and tiles."""
         length, tile = sum(map(len, layers)), self._options.tile
         max_size = length * _MAX_NUMBERS_PER_BYTE * _PIXELS_PER_PLACE * _MAX_ITEMSIZE // self._options.latent
         if tile:
-            max_size = min(max_size, length // 12 * tile * tile * _MAX_ITEMSIZE)
+            max_size = min(max_size, length // _LEAST_TILE_BYTES * tile * tile * _MAX_ITEMSIZE)
         require(size <= max_size, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
     def quantise(self, tensor: Tensor) -> Tensor:
@@ -159,15 +169,16 @@ class Learned(Codec):
         rounded = torch.round(torch.nan_to_num(pixels, 0.0).clamp(0, 1) * count).clamp(0, count - 1)
         return rounded.to(_pixel_dtype(self._levels.bits))
 
-    def _tiles(self, shape: Sequence[int]) -> Iterator[Tile]:
-        return tiles(shape[0], shape[1], self._options.tile)
+    def _tiles(self, shape: Sequence[int], planes: int) -> Iterator[Tile]:
+        return tiles(shape[0], shape[1], self._options.tile, planes)
 
 
 class Hyperprior(Learned):
     """DT-UFC's Hyperprior: 256 levels as a plane, and the scale hyperprior of Balle et al. (2018) with one channel.
 
     Options: `weights`, the file of trained weights; `tile`, the most rows and columns coded at once, 0 for all; `fill`,
-    edge or zero; and of the levels `levels`, `mapping`, `family`, `assign`, `bits`, `device`, as for lloydmax.
+    edge or zero; `planes`, True for tensors that may be several; and of the levels `levels`, `mapping`, `family`,
+    `assign`, `bits`, `device`, as for lloydmax.
     """
 
     id = "hyperprior"
@@ -202,9 +213,9 @@ def _checksum(values: Sequence[Ints]) -> int:
 
 def _streams(data: memoryview, count: int) -> Iterator[memoryview]:
     """Yield the stream of each tile."""
-    first = 4 + 4 * count
+    first = 4 * count
     require(len(data) >= first, f"{len(data)} bytes for {count} tiles")
-    lengths = np.frombuffer(data[4:first], "<u4").astype(np.int64) * 4
+    lengths = np.frombuffer(data[:first], "<u4").astype(np.int64) * 4
     require(first + int(lengths.sum()) == len(data), f"{len(data)} bytes for tiles of {int(lengths.sum())}")
     for length in lengths:
         yield data[first : first + length]

@@ -32,6 +32,8 @@ class PlaneOptions(Options):
     """Rising numbers to use instead of placing levels on the samples."""
     mapping: Path | str | None = None
     """A `mapping.json` with levels for features."""
+    planes: bool = False
+    """Whether a tensor may be several planes, which are coded apart."""
     tile: int | None = None
     """Most rows and columns that are coded at once, 0 for all; by default as in the profile of the weights."""
     weights: Profile | Path | str | None = None
@@ -40,6 +42,7 @@ class PlaneOptions(Options):
     def to_json(self) -> dict[str, Any]:
         """Return the options as a profile's config holds them: those that were set, and the id of the weights."""
         config: dict[str, Any] = {"assign": self.assign, "tile": self.tile, "fill": self.fill}
+        config["planes"] = self.planes or None
         if self.weights is not None:
             config["weights"] = load_weights(self.weights).id
         return {name: value for name, value in config.items() if value is not None}

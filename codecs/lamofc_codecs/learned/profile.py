@@ -47,6 +47,8 @@ class LearnedOptions:
     """Most rows and columns that are coded at once; 0 for the whole plane."""
     fill: str = "edge"
     """Padding of a tile: its own edge, or zeros as in the published code."""
+    planes: bool = False
+    """Whether records say how many planes they hold."""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> LearnedOptions:
@@ -71,7 +73,8 @@ class LearnedOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as a profile's config holds them."""
-        return {**asdict(self), "groups": list(self.groups)}
+        config = {**asdict(self), "groups": list(self.groups)}
+        return config if self.planes else {name: value for name, value in config.items() if name != "planes"}
 
     def sizes(self, arch: str) -> Sizes:
         """Return the channel counts of the networks of an architecture."""

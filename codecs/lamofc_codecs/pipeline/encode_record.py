@@ -43,22 +43,22 @@ class Encoder:
         names = codec.part_names() if isinstance(codec, Grouped) else ()
         return cls(profile, codec, names, quality, device)
 
-    def encode(self, element: Encodable, first_position: int = 0) -> Record:
+    def encode(self, element: Encodable, first_position: int = 0, planes: int = 1) -> Record:
         """Code one element into a record; `first_position` is that of the first token, of every item."""
         if isinstance(element, Mapping):
-            return self._encode_group(element, first_position)
+            return self._encode_group(element, first_position, planes)
         if self.part_names:
             raise UnsupportedInput(
                 f"the profile codes {list(self.part_names)} jointly, got one feature",
                 "give them by name, or fit a profile on single features",
             )
-        return self._encode_items(_checked_items(element), first_position)
+        return self._encode_items(_checked_items(element), first_position, planes)
 
-    def _encode_items(self, items: Sequence[Tensor], first_position: int) -> Record:
+    def _encode_items(self, items: Sequence[Tensor], first_position: int, planes: int) -> Record:
         """Code items, with the lossless codec if the profile's codec gains nothing or misses the quality."""
         codec = self.codec
         tensor = items[0] if len(items) == 1 else torch.cat(list(items))
-        source = self._placed(Source.of(tensor, codec.bulk, tuple(map(len, items))), first_position)
+        source = self._placed(Source.of(tensor, codec.bulk, tuple(map(len, items))), first_position, planes)
         grid = Grid(tuple(map(len, items)), (tensor.shape[1],), (_dtype_name(tensor),))
         grid.check()
         encoding = self._encoding(source)
@@ -72,9 +72,14 @@ class Encoder:
                 record, encoding = exact_record, exact
         return replace(record, items=tuple(item_figures(source, codec, encoding))) if len(items) > 1 else record
 
-    def _placed(self, source: Source, first_position: int) -> Source:
-        """Tell a source its device and its positions."""
-        return replace(source, device=self.device, first_position=first_position)
+    def _placed(self, source: Source, first_position: int, planes: int) -> Source:
+        """Tell a source its device, its positions and its planes."""
+        if source.tokens % planes or (planes > 1 and len(source.items) > 1):
+            raise UnsupportedInput(
+                f"{source.tokens} tokens of {len(source.items) or 1} items in {planes} planes",
+                "give planes of equally many tokens, and one item",
+            )
+        return replace(source, device=self.device, first_position=first_position, planes=planes)
 
     def _encoding(self, source: Source) -> Encoding:
         """Return the codec's encoding, or refuse one that breaks the contract of codecs."""
@@ -82,7 +87,7 @@ class Encoder:
         check_encoding(self.codec, encoding)
         return encoding
 
-    def _encode_group(self, features: Mapping[str, Tensor], first_position: int) -> Record:
+    def _encode_group(self, features: Mapping[str, Tensor], first_position: int, planes: int) -> Record:
         """Code features that share their tokens into one record."""
         names, codec = self.part_names, self.codec
         if sorted(features) != sorted(names):
@@ -99,7 +104,7 @@ class Encoder:
         widths, dtypes = tuple(tensor.shape[1] for tensor in tensors), tuple(map(_dtype_name, tensors))
         grid = Grid((len(tensors[0]),), widths, dtypes)
         grid.check()
-        source = self._placed(Source.of_parts(tensors, codec.bulk), first_position)
+        source = self._placed(Source.of_parts(tensors, codec.bulk), first_position, planes)
         encoding = self._encoding(source)
         if not encoding.reached:
             raise UnsupportedInput(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
