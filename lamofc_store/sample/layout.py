@@ -161,7 +161,7 @@ def patterns_by_axes(shapes: Mapping[str, Sequence[int]], patterns: Mapping[str,
     selected: dict[str, str] = {}
     for name, shape in shapes.items():
         for glob, pattern in patterns.items():
-            axes = (3, 4) if pattern == MOSAIC else (len(pattern.split("->")[0].split()),)
+            axes = (3, 4) if pattern == MOSAIC else (len(parse(pattern).left),)
             if name not in selected and fnmatchcase(name, glob) and len(shape) in axes:
                 selected[name] = pattern
     return selected

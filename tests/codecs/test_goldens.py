@@ -39,9 +39,13 @@ def test_old_bytes_decode_to_the_old_values(name: str) -> None:
     assert inspect(record).number == CODECS[expected["codec"]].number
     decoded = decode([record], profile)
     if CASES[name].promise == "numbers":
+        before = [one.numpy() for one in load_file(GOLDENS / name / "decoded.safetensors").values()]
+        if "levels" not in profile.tensors:
+            for one, other in zip(decoded, before, strict=True):
+                assert np.abs(one.numpy() - other).max() <= 1e-3 * np.abs(other).max()
+            return
         levels = profile.tensors["levels"].numpy()
-        before = load_file(GOLDENS / name / "decoded.safetensors")["item0"].numpy()
-        apart = np.abs(np.searchsorted(levels, decoded[0].numpy()) - np.searchsorted(levels, before))
+        apart = np.abs(np.searchsorted(levels, decoded[0].numpy()) - np.searchsorted(levels, before[0]))
         assert apart.max() <= 1
         assert apart.mean() < 0.01
     else:
@@ -65,7 +69,7 @@ def test_a_fit_today_gives_a_profile_of_the_same_kind(case: Case) -> None:
     # Not the same bytes: the samples come from a generator that torch may change, and processors round otherwise.
     fitted, old = case.profile(), profile_of(case.name)
     assert {**fitted.config, "range": None} == {**old.config, "range": None}
-    ends = [list(profile.config.get("range") or ()) for profile in (fitted, old)]
+    ends = [np.ravel(profile.config.get("range") or ()) for profile in (fitted, old)]
     assert ends[0] == pytest.approx(ends[1], rel=1e-5)
     assert set(fitted.tensors) == set(old.tensors)
 

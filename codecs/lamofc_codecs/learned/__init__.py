@@ -5,6 +5,7 @@ of weights need the extra `learned`; decoding needs torch alone."""
 
 from lamofc_codecs.learned.codec import Elic, Hyperprior
 from lamofc_codecs.learned.compressai import PAPERS, import_checkpoint, trainable, weights_from_model
+from lamofc_codecs.learned.fit_scale import training_planes
 from lamofc_codecs.learned.networks import Sizes
 from lamofc_codecs.learned.profile import weights_profile
 
@@ -15,6 +16,7 @@ __all__ = [
     "Sizes",
     "import_checkpoint",
     "trainable",
+    "training_planes",
     "weights_from_model",
     "weights_profile",
 ]

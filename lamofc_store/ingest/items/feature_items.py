@@ -91,7 +91,8 @@ def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
         )
     tensor = tensor.contiguous()
     shape = tuple(tensor.shape)
-    pattern = layout.pattern_for(feature, shape, options.patterns, sample.patterns)
+    own = {**sample.patterns, **options.packing.patterns_for({feature: shape})}
+    pattern = layout.pattern_for(feature, shape, options.patterns, own)
     dtype = str(tensor.dtype).removeprefix("torch.")
     return Item(
         sample.id,
