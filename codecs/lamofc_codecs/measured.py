@@ -87,7 +87,7 @@ class GuidedEncoder:
         """Code the elements, shifted where a guide led before."""
         shifts = [descent.shift.numpy() for descent in self._descents] if self._descents else [None] * len(encoders)
         placed = zip(encoders, self.elements, self.first_positions, shifts, strict=True)
-        return [encoder.encode(element, first, shift) for encoder, element, first, shift in placed]
+        return [encoder.encode(element, first, shift=shift) for encoder, element, first, shift in placed]
 
     def _decoded(self, records: Sequence[Record]) -> list[list[Tensor]]:
         """Return the decoded tensors of each record."""
