@@ -26,7 +26,6 @@ from lamofc_codecs.api import (
     recorded_options,
     targets_of,
 )
-from lamofc_codecs.codebook import number_planes
 from lamofc_codecs.codec import Codec, require
 from lamofc_codecs.errors import (
     BadQuality,
@@ -46,6 +45,7 @@ from lamofc_codecs.learned import (
     checkpoint_state,
     import_checkpoint,
     trainable,
+    training_planes,
     weights_from_model,
 )
 from lamofc_codecs.measured import Coding, Guide, MeasuredRecords, encode_measured, encode_together
@@ -53,7 +53,7 @@ from lamofc_codecs.options import Between, Options
 from lamofc_codecs.pipeline import keep
 from lamofc_codecs.pooling import Pool
 from lamofc_codecs.profile import Profile
-from lamofc_codecs.published import published_levels
+from lamofc_codecs.published import PublishedSettings, PublishedTraining, published_levels, published_settings
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Figures, Header, Item, Layer, Packed, Part, Record, inspect, verify
 from lamofc_codecs.registry import CODECS, LOSSLESS, codec_ids, describe, open_codec
@@ -98,6 +98,8 @@ __all__ = [
     "Poolable",
     "Positioned",
     "Profile",
+    "PublishedSettings",
+    "PublishedTraining",
     "Quality",
     "Quantising",
     "Record",
@@ -128,14 +130,15 @@ __all__ = [
     "keep",
     "levels_of",
     "lost_in_float32",
-    "number_planes",
     "open_codec",
     "published_levels",
+    "published_settings",
     "recorded_options",
     "relative_bits",
     "require",
     "targets_of",
     "trainable",
+    "training_planes",
     "verify",
     "weights_from_model",
 ]

@@ -103,19 +103,22 @@ def encode(
     *,
     quality: Quality | None = None,
     first_positions: Sequence[int] | None = None,
+    planes: Sequence[int] | None = None,
     device: torch.device | str | None = None,
 ) -> list[Record]:
     """Code each element into a record of its own; `quality` replaces that of the profile.
 
     `first_positions` gives the position in its sequence of the first token of each element, for a profile that undoes
-    rotary positions; without it, elements begin at 0.
+    rotary positions; without it, elements begin at 0. `planes` gives the number of planes that the tokens of each
+    element are divided into, for a profile that codes planes apart; without it, each element is one.
 
     On a GPU `klt` computes its transform, to the same bytes as on the CPU, and learned codecs run their networks, with
     rare differences in the bytes. All other work runs on the CPU.
     """
     encoder = Encoder.of(profile, quality, devices.usable(device or "cpu"))
     _check_quality(profile.codec, quality, encoder.codec.qualities)
-    elements = list(zip(tensors, _first_positions(first_positions, len(tensors)), strict=True))
+    starts, counts = _first_positions(first_positions, len(tensors)), _planes(planes, len(tensors))
+    elements = list(zip(tensors, starts, counts, strict=True))
     return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
 
 
@@ -203,6 +206,14 @@ def _first_positions(given: Sequence[int] | None, count: int) -> list[int]:
             f"first_positions={given!r:.80} for {count} elements", "give a whole number from 0 on for each"
         )
     return list(map(int, starts))
+
+
+def _planes(given: Sequence[int] | None, count: int) -> list[int]:
+    """Return the number of planes of each element, or refuse those that are none."""
+    counts = [1] * count if given is None else list(given) if isinstance(given, Iterable) else []
+    if len(counts) != count or not all(isinstance(planes, Integral) and planes >= 1 for planes in counts):
+        raise UnsupportedInput(f"planes={given!r:.80} for {count} elements", "give a whole number from 1 on for each")
+    return list(map(int, counts))
 
 
 def _check_quality(codec: str, quality: Quality | None, targets: tuple[str, ...]) -> None:

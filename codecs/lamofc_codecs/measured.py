@@ -125,7 +125,7 @@ class GuidedEncoder:
         """Code the elements, shifted where a guide led before."""
         shifts = [descent.shift.numpy() for descent in self._descents] if self._descents else [None] * len(encoders)
         placed = zip(encoders, self.codings, shifts, strict=True)
-        return [encoder.encode(coding.element, coding.first_position, shift) for encoder, coding, shift in placed]
+        return [encoder.encode(coding.element, coding.first_position, shift=shift) for encoder, coding, shift in placed]
 
     def _beginnings(self, records: Sequence[Record]) -> Iterator[Descent]:
         """Yield a descent for each record, which begins at its errors."""

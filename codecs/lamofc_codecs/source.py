@@ -44,6 +44,8 @@ class Source:
     shift: Floats | None = None
     """Added to the weighted values before a `Steerable` codec quantises them; errors refer to the values all the same.
     """
+    planes: int = 1
+    """Planes that share the tokens evenly, for a codec of pictures."""
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:

@@ -6,7 +6,8 @@ the structure and patterns that bring them back; file names for ids.
 
 from lamofc_store.sample import layout, structure
 from lamofc_store.sample.file_names import EXPORT_MARKER, STRUCTURE_KEY, file_of, files_of, id_of
-from lamofc_store.sample.layout import Grid, pattern_for, to_tokens
+from lamofc_store.sample.layout import Grid, has_planes, pattern_for, patterns_by_axes, planes_of, to_tokens
+from lamofc_store.sample.published_packing import Packing, published_packing
 from lamofc_store.sample.sample import RESERVED_COLUMNS, Sample, Scalar
 from lamofc_store.sample.structure import (
     ENVELOPE_KEYS,
@@ -29,6 +30,7 @@ __all__ = [
     "UNNAMED_FEATURE",
     "Grid",
     "Keys",
+    "Packing",
     "Sample",
     "Scalar",
     "add_features",
@@ -36,11 +38,15 @@ __all__ = [
     "file_of",
     "files_of",
     "flatten",
+    "has_planes",
     "id_of",
     "is_scalar",
     "layout",
     "merge_structures",
     "pattern_for",
+    "patterns_by_axes",
+    "planes_of",
+    "published_packing",
     "restore",
     "structure",
     "to_scalar",

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from lamofc_store.errors import BadArgument
-from lamofc_store.sample.pattern import default_pattern, parse
+from lamofc_store.sample.pattern import MOSAIC, default_pattern, mosaic_pattern, parse
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +21,12 @@ __all__ = [
     "default_pattern",
     "from_tokens",
     "grid_of",
+    "has_planes",
     "in_order",
     "parse",
     "pattern_for",
+    "patterns_by_axes",
+    "planes_of",
     "to_tokens",
     "tokens_of",
 ]
@@ -118,13 +121,24 @@ def channels_of(shape: Sequence[int], pattern: str) -> int:
     return parse(pattern).bind(shape).channels
 
 
+def planes_of(shape: Sequence[int], pattern: str) -> int:
+    """Count the planes of a feature of a shape, among which its tokens are divided."""
+    return parse(pattern).bind(shape).planes
+
+
+def has_planes(pattern: str) -> bool:
+    """Whether a pattern counts planes, though it may find only one."""
+    return bool(parse(pattern).planes)
+
+
 def pattern_for(
     feature: str, shape: Sequence[int], patterns: Mapping[str, str], source_patterns: Mapping[str, str] | None = None
 ) -> str:
     """Select the pattern of a feature; BadArgument where it does not fit the shape.
 
     `patterns` are the user's, by feature name or glob: the name goes first, then the first glob that matches. If
-    none matches, the source's own pattern by feature name holds, and else the default.
+    none matches, the source's own pattern by feature name holds, and else the default. The name `mosaic` stands for
+    the pattern of a mosaic of the feature's channels.
     """
     chosen = patterns.get(feature)
     if chosen is None:
@@ -134,10 +148,23 @@ def pattern_for(
     if chosen is None:
         return default_pattern(shape)
     try:
+        if chosen == MOSAIC:
+            return mosaic_pattern(shape)
         parse(chosen).bind(shape)
     except BadArgument as error:
         raise BadArgument(f"feature {feature!r}: {error.args[0]}", error.cure) from None
     return chosen
+
+
+def patterns_by_axes(shapes: Mapping[str, Sequence[int]], patterns: Mapping[str, str]) -> dict[str, str]:
+    """Select patterns by globs, for features with as many axes as the pattern; `mosaic` takes three or four."""
+    selected: dict[str, str] = {}
+    for name, shape in shapes.items():
+        for glob, pattern in patterns.items():
+            axes = (3, 4) if pattern == MOSAIC else (len(parse(pattern).left),)
+            if name not in selected and fnmatchcase(name, glob) and len(shape) in axes:
+                selected[name] = pattern
+    return selected
 
 
 def grid_of(shape: Sequence[int], pattern: str) -> Grid | None:

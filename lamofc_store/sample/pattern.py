@@ -1,8 +1,10 @@
 """Patterns: the language that says which axes of a feature are tokens, and which are channels.
 
-A pattern is an einops pattern whose right side has two groups, tokens and channels: `b h t d -> (b t) (h d)`. Beyond
-einops, sizes that do not follow from the shape stand behind a comma: `(a b) y x -> (a y) (b x), b=8`. Every axis of the
-left appears exactly once on the right, so each pattern has an exact inverse. Torch is loaded when a tensor is moved.
+A pattern is an einops pattern whose right side has two groups, tokens and channels: `b h t d -> (b t) (h d)`. A third
+group before them counts planes, which codecs of pictures code apart: `b t c -> b t c`; to all others the tokens of all
+planes follow each other. Beyond einops, sizes that do not follow from the shape stand behind a comma:
+`(a b) y x -> (a y) (b x), b=8`. Every axis of the left appears exactly once on the right, so each pattern has an exact
+inverse. Torch is loaded when a tensor is moved.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ Groups = tuple[tuple[str, ...], ...]
 ELLIPSIS = "..."
 _SYMBOL = re.compile(r"\.\.\.|[A-Za-z][A-Za-z0-9_]*|\d+|[()]|\S")
 _FORM_HINT = "write the feature's axes, an arrow, tokens and channels: 'b h t d -> (b t) (h d)'"
+MOSAIC = "mosaic"
+"""Name of the pattern that lays the channels of a feature map side by side, each as a picture of its own."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +39,14 @@ class Pattern:
     text: str
     left: Groups
     right: Groups
+    """Tokens, those of all planes, and channels."""
     sizes: tuple[tuple[str, int], ...] = ()
+    planes: tuple[str, ...] = ()
+    """The first axes of the tokens, which count planes."""
 
     def bind(self, shape: Sequence[int]) -> BoundPattern:
         """Give each axis its length in a shape; BadArgument, which names pattern and shape, where they do not fit."""
-        left, right = _expand_ellipsis(self, len(shape))
+        left, right, planes = _expand_ellipsis(self, len(shape))
         if len(left) != len(shape):
             raise BadArgument(
                 f"pattern {self.text!r} has {len(left)} axes, the shape {tuple(shape)} has {len(shape)}",
@@ -48,7 +55,7 @@ class Pattern:
         lengths = dict(self.sizes)
         for group, length in zip(left, shape, strict=True):
             _bind_group(self.text, group, int(length), tuple(shape), lengths)
-        return BoundPattern(left, right, lengths)
+        return BoundPattern(left, right, lengths, planes)
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,12 @@ class BoundPattern:
     left: Groups
     right: Groups
     lengths: Mapping[str, int]
+    plane_axes: tuple[str, ...] = ()
+
+    @property
+    def planes(self) -> int:
+        """Number of planes, which share the tokens evenly."""
+        return math.prod(self.lengths[name] for name in self.plane_axes)
 
     @property
     def tokens(self) -> int:
@@ -92,6 +105,23 @@ def default_pattern(shape: Sequence[int]) -> str:
     return f"{tokens} c -> ({tokens}) c"
 
 
+def mosaic_pattern(shape: Sequence[int]) -> str:
+    """Write the pattern of a mosaic: each channel of a feature map, channels x rows x columns, is a tile.
+
+    There are as many tiles down as across where the channels allow it, otherwise fewer. An axis before the three counts
+    planes.
+    """
+    if len(shape) not in (3, 4):
+        raise BadArgument(
+            f"pattern {MOSAIC!r} needs channels x rows x columns, the shape is {tuple(shape)}",
+            "write the feature's axes, an arrow, tokens and channels: '(r s) y x -> (r y) (s x), s=4'",
+        )
+    channels = int(shape[-3])
+    down = next((rows for rows in range(math.isqrt(channels), 0, -1) if channels % rows == 0), 1)
+    plane = "" if len(shape) == 3 else "n "
+    return f"{plane}(r s) y x -> {plane}(r y) (s x), s={max(channels // down, 1)}"
+
+
 @lru_cache(maxsize=1024)
 def parse(pattern: str) -> Pattern:
     """Parse a pattern and check it by itself, before any shape is known."""
@@ -99,9 +129,13 @@ def parse(pattern: str) -> Pattern:
     if arrow.count("->") != 1:
         raise BadArgument(f"pattern {pattern!r} needs exactly one '->'", _FORM_HINT)
     left, right = (_side(pattern, side) for side in arrow.split("->"))
-    parsed = Pattern(pattern, left, right, _sizes(pattern, sizes))
-    if len(right) != 2:
-        raise BadArgument(f"pattern {pattern!r} has {len(right)} axes on its right, two are needed", _FORM_HINT)
+    if len(right) not in (2, 3):
+        raise BadArgument(
+            f"pattern {pattern!r} has {len(right)} axes on its right, two are needed, or three with planes", _FORM_HINT
+        )
+    *planes, tokens, channels = right
+    counted = planes[0] if planes else ()
+    parsed = Pattern(pattern, left, ((*counted, *tokens), channels), _sizes(pattern, sizes), counted)
     names, others = ([name for group in side for name in group] for side in (left, right))
     for name in sorted({*names, *others}):
         if (names.count(name), others.count(name)) != (1, 1):
@@ -167,19 +201,20 @@ def _sizes(pattern: str, text: str) -> tuple[tuple[str, int], ...]:
     return tuple(sizes.items())
 
 
-def _expand_ellipsis(pattern: Pattern, axes: int) -> tuple[Groups, Groups]:
-    """Replace `...` on both sides by a new name for each axis that the other names leave over."""
+def _expand_ellipsis(pattern: Pattern, axes: int) -> tuple[Groups, Groups, tuple[str, ...]]:
+    """Replace `...` on both sides and among the planes by new names, one for each axis that is left over."""
     if (ELLIPSIS,) not in pattern.left:
-        return pattern.left, pattern.right
+        return pattern.left, pattern.right, pattern.planes
     used = {name for group in pattern.left for name in group}
     unused = (name for name in (f"rest{index}" for index in range(axes + len(used))) if name not in used)
     names = tuple(next(unused) for _ in range(axes - len(pattern.left) + 1))
     index = pattern.left.index((ELLIPSIS,))
     left = (*pattern.left[:index], *((name,) for name in names), *pattern.left[index + 1 :])
-    right = tuple(
-        tuple(part for name in group for part in (names if name == ELLIPSIS else (name,))) for group in pattern.right
+    tokens, channels, planes = (
+        tuple(part for name in group for part in (names if name == ELLIPSIS else (name,)))
+        for group in (*pattern.right, pattern.planes)
     )
-    return left, right
+    return left, (tokens, channels), planes
 
 
 def _bind_group(

@@ -102,7 +102,7 @@ class RecordCoder:
         profile = _profile(self.store, self.profiles[0]) if self.profiles else fit(LOSSLESS, [])
         pattern = self.pattern or layout.default_pattern(array.shape)
         tokens = layout.to_tokens(torch.from_numpy(np.ascontiguousarray(array)), pattern)
-        return bytes(encode([tokens], profile)[0].data)
+        return bytes(encode([tokens], profile, planes=[layout.planes_of(array.shape, pattern)])[0].data)
 
 
 def shown_dtype(dtype: str) -> str:

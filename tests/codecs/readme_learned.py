@@ -102,22 +102,49 @@ H_S = {"hyperprior": "u:N:5:2 r u:N:5:2 r c:M:3:1 r", "elic": "u:N:5:2 r u:3N/2:
 
 def learned(arch: str, data: bytes, shape: tuple[int, int], profile: bytes) -> Array:
     config, t = read(profile)
-    levels, side = t["levels"], config["tile"] or max(shape)
-    corners = [(y, x) for y in range(0, shape[0], side) for x in range(0, shape[1], side)]
-    lengths = [4 * n for n in struct.unpack_from(f"<{len(corners)}I", data, 4)]
-    numbers, at = np.zeros(shape, np.int64), 4 + 4 * len(corners)
-    for (top, left), length in zip(corners, lengths, strict=True):
-        h, w = min(side, shape[0] - top), min(side, shape[1] - left)
+    side, at = config["tile"] or max(shape), 4
+    planes = 1
+    if config.get("planes"):
+        (planes,), at = struct.unpack_from("<I", data, at), at + 4
+    high = shape[0] // planes
+    corners = [
+        (first, y, x)
+        for first in range(0, shape[0], high)
+        for y in range(0, high, side)
+        for x in range(0, shape[1], side)
+    ]
+    lengths = [4 * n for n in struct.unpack_from(f"<{len(corners)}I", data, at)]
+    plane, at = np.zeros(shape, np.float32), at + 4 * len(corners)
+    for (first, row, left), length in zip(corners, lengths, strict=True):
+        top, h, w = first + row, min(side, high - row), min(side, shape[1] - left)
         rows_, columns = -(-h // 64) * 64, -(-w // 64) * 64
         stream = Stream(data[at : at + length])
         at += length
         pixels = tile(arch, stream, rows_ // 16, columns // 16, config, t)
         assert (stream.x, stream.words) == (1 << 31, [])
-        whole = torch.round(pixels.clamp(0, 1) * len(levels)).clamp(max=len(levels) - 1)
         above, before = (rows_ - h) // 2, (columns - w) // 2
-        numbers[top : top + h, left : left + w] = whole[above : above + h, before : before + w].long().numpy()
+        plane[top : top + h, left : left + w] = pixels.clamp(0, 1)[above : above + h, before : before + w].numpy()
     assert at == len(data)
-    return levels.numpy()[numbers]
+    return np.concatenate([values(part, own, config, t) for part, own in enumerate(in_parts(plane, config))], 1)
+
+
+def in_parts(plane: NDArray[Any], config: dict[str, Any]) -> list[NDArray[Any]]:
+    return np.split(plane, np.cumsum([width for _, width in config.get("parts", [])])[:-1].astype(int), 1)
+
+
+def ends_of(part: int, config: dict[str, Any]) -> tuple[float, float]:
+    ends = config["range"]
+    low, high = ends[part] if isinstance(ends[0], list) else ends
+    return low, high
+
+
+def values(part: int, pixels: Array, config: dict[str, Any], t: Weights) -> Array:
+    if "range" in config:
+        low, high = ends_of(part, config)
+        return pixels / np.float32(1 / (high - low)) + np.float32(low)
+    levels = t["levels"].numpy().reshape(len(config.get("parts", [])) or 1, -1)[part]
+    found: Array = levels[np.clip(np.rint(pixels * np.float32(len(levels))), 0, len(levels) - 1).astype(np.int64)]
+    return found
 
 
 def tile(arch: str, stream: Stream, h: int, w: int, config: dict[str, Any], t: Weights) -> torch.Tensor:
@@ -169,7 +196,6 @@ def tile(arch: str, stream: Stream, h: int, w: int, config: dict[str, Any], t: W
 
 def frame(container: str, data: bytes, shape: tuple[int, int], profile: bytes, ffmpeg: Callable[[], str]) -> Array:
     config, _ = read(profile)
-    low, high = config["range"]
     h, w = (max(16, -(-side // 8) * 8) for side in shape)
     command = [
         ffmpeg(),
@@ -187,4 +213,5 @@ def frame(container: str, data: bytes, shape: tuple[int, int], profile: bytes, f
     ]
     out = subprocess.run(command, input=data, capture_output=True, check=True).stdout
     pixels = np.frombuffer(out[: 2 * h * w], "<u2").reshape(h, w)[: shape[0], : shape[1]]
-    return (low + pixels * ((high - low) / 1023)).astype(np.float32)
+    parts = [(*ends_of(part, config), own) for part, own in enumerate(in_parts(pixels, config))]
+    return np.concatenate([(low + own * ((high - low) / 1023)).astype(np.float32) for low, high, own in parts], 1)

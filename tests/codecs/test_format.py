@@ -37,7 +37,10 @@ def test_the_package_decodes_what_the_readme_says(folder: Path) -> None:
         if len(channels) == 1:
             ours = [torch.cat(ours)]
         for part, expected in enumerate(read(number, dtypes, tokens, channels, sections, profile)):
-            if number in (5, 6):
+            if number in (5, 6) and "range" in folder.name:
+                scale = float(expected.float().abs().max())
+                assert float((ours[part].reshape(-1).float() - expected.float()).abs().max()) <= 1e-3 * scale
+            elif number in (5, 6):
                 # Sums of floats in another order may turn a pixel that lies between two levels into the other one.
                 assert float((ours[part].reshape(-1) != expected).float().mean()) < 0.01
             else:
@@ -57,17 +60,17 @@ def read(
     if number == 1:
         data = plain.raw(sections[0], dtypes[0], tokens * channels[0])
         return [torch.frombuffer(bytearray(data), dtype=kinds[0])]
-    exact: list[dict[int, bytes]] = [{}]
+    exact: list[dict[int, bytes]] = [{} for _ in kinds]
     if number == 2:
         values, exact[0] = plain.uniform(sections[0], tokens, profile, TABLES)
     elif number == 3:
         values = plain.lloydmax(sections[0], tokens * channels[0], profile)
     elif number in (5, 6):
-        values = learned.learned("hyperprior" if number == 5 else "elic", sections[0], (tokens, channels[0]), profile)
+        values = learned.learned("hyperprior" if number == 5 else "elic", sections[0], (tokens, sum(channels)), profile)
     elif number in (7, 8):
         imageio_ffmpeg = pytest.importorskip("imageio_ffmpeg")
         container = "vvc" if number == 7 else "hevc"
-        values = learned.frame(container, sections[0], (tokens, channels[0]), profile, imageio_ffmpeg.get_ffmpeg_exe)
+        values = learned.frame(container, sections[0], (tokens, sum(channels)), profile, imageio_ffmpeg.get_ffmpeg_exe)
     else:
         values, exact = klt.klt(sections, tokens, channels, profile, TABLES, plain)
     found, first = [], 0

@@ -40,9 +40,13 @@ def test_old_bytes_decode_to_the_old_values(name: str) -> None:
     assert inspect(record).number == CODECS[expected["codec"]].number
     decoded = decode([record], profile)
     if CASES[name].promise == "numbers":
+        before = [one.numpy() for one in load_file(GOLDENS / name / "decoded.safetensors").values()]
+        if "levels" not in profile.tensors:
+            for one, other in zip(decoded, before, strict=True):
+                assert np.abs(one.numpy() - other).max() <= 1e-3 * np.abs(other).max()
+            return
         levels = profile.tensors["levels"].numpy()
-        before = load_file(GOLDENS / name / "decoded.safetensors")["item0"].numpy()
-        apart = np.abs(np.searchsorted(levels, decoded[0].numpy()) - np.searchsorted(levels, before))
+        apart = np.abs(np.searchsorted(levels, decoded[0].numpy()) - np.searchsorted(levels, before[0]))
         assert apart.max() <= 1
         assert apart.mean() < 0.01
     else:

@@ -11,7 +11,7 @@ FLOORS = {
         profile quality pooling record entropy published
         stats level_coding
         source options
-        abilities codec
+        abilities codec plane
         klt.transform klt.quantise
         klt.layers
         klt.format

@@ -2,7 +2,7 @@
 
 In: values. Out: level indices, and the levels that they stand for."""
 
-from lamofc_codecs.codebook.levels import ASSIGN, Levels, Numbers, fit_levels, number_planes
+from lamofc_codecs.codebook.levels import ASSIGN, Levels, Numbers, checked_levels, fit_levels
 from lamofc_codecs.codebook.lloydmax import LloydMax
 from lamofc_codecs.codebook.options import Assignment, Bits, with_mapped_levels
 
@@ -13,7 +13,7 @@ __all__ = [
     "Levels",
     "LloydMax",
     "Numbers",
+    "checked_levels",
     "fit_levels",
-    "number_planes",
     "with_mapped_levels",
 ]

@@ -6,7 +6,7 @@ same for both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import get_args
 
 import numpy as np
@@ -140,15 +140,3 @@ def _search(values: Floats, edges: Floats, numbers: Numbers) -> None:
 def _look_up(numbers: Numbers, levels: Floats, out: Floats) -> None:
     for i in range(len(numbers)):
         out[i] = levels[numbers[i]]
-
-
-def number_planes(samples: Sequence[Tensor], fit: int = 10) -> Iterator[Tensor]:
-    """Yield samples as planes of level indices, uint8, which networks are trained on.
-
-    The 256 levels are placed on the first few samples.
-    """
-    placed, _, _ = fit_levels(samples[:fit], None, None, None)
-    levels = Levels(placed)
-    for sample in samples:
-        values = convert(sample.contiguous(), torch.float32).numpy()
-        yield torch.from_numpy(levels.numbers(values).reshape(values.shape))

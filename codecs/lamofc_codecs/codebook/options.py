@@ -47,10 +47,13 @@ Mapped = TypeVar("Mapped", bound=Options)
 
 
 def with_mapped_levels(options: Mapped, features: Sequence[str]) -> Mapped:
-    """Replace `mapping` and `family` by the `levels` of a feature in that mapping."""
+    """Replace `mapping` and `family` by the `levels` of a feature in that mapping, or of each of several, by name."""
     if not features:
         return options
     names = ("family", "levels", "mapping")
     current = {name: getattr(options, name) for name in names}
-    mapped = dict.fromkeys(names) | dict(routed(features[0], current))
-    return replace(options, **mapped)
+    mapped = [dict(routed(feature, current)) for feature in sorted(features)]
+    if current["mapping"] is None:
+        return options
+    levels = [one["levels"] for one in mapped]
+    return replace(options, **{**dict.fromkeys(names), "levels": levels[0] if len(levels) == 1 else levels})

@@ -6,6 +6,7 @@ of weights need the extra `learned`; decoding needs torch alone."""
 from lamofc_codecs.learned.codec import Elic, Hyperprior
 from lamofc_codecs.learned.compressai import PAPERS, import_checkpoint, trainable, weights_from_model
 from lamofc_codecs.learned.export import checkpoint_state
+from lamofc_codecs.learned.fit_scale import training_planes
 from lamofc_codecs.learned.networks import Sizes
 from lamofc_codecs.learned.profile import weights_profile
 
@@ -17,6 +18,7 @@ __all__ = [
     "checkpoint_state",
     "import_checkpoint",
     "trainable",
+    "training_planes",
     "weights_from_model",
     "weights_profile",
 ]

@@ -12,25 +12,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lamofc_codecs.codebook import Levels, Numbers, fit_levels
 from lamofc_codecs.codec import Codec, check_channels, require
-from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord
+from lamofc_codecs.errors import BadQuality, CodecError, CorruptRecord, UnsupportedInput
+from lamofc_codecs.learned.fit_scale import fit_scale, scale_of
 from lamofc_codecs.learned.latent_coder import Reading, Writing
 from lamofc_codecs.learned.options import PlaneOptions
 from lamofc_codecs.learned.plane_tiles import Tile, tiles
 from lamofc_codecs.learned.profile import LearnedOptions, fitted, model_of, weights_of
 from lamofc_codecs.learned.rans64 import Ints
+from lamofc_codecs.plane import PlaneParts, columns_of
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.published import refuse_unrouted
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import as_dtype, convert, crc32c
 from lamofc_codecs.source import CPU, DecodeRequest, Encoding, Source
-from lamofc_codecs.stats import measure_distortion
+from lamofc_codecs.stats import NO_DISTORTION, measure_distortion, total_distortion
 
 _MAX_NUMBERS_PER_BYTE = 1 << 19
 """Numbers of the latent that one byte of a stream can hold at most."""
 _PIXELS_PER_PLACE = 256
 """Pixels of the plane for each place of the latent: 16 rows x 16 columns."""
+_LEAST_TILE_BYTES = 12
+"""Bytes of the smallest tile: the length of its stream, and the two words of the coder's state."""
 _MAX_ITEMSIZE = 8
 """Bytes of an element of the widest dtype."""
 _MISMATCH_HINT = "another version or another kind of processor wrote it: decode it there, and code it anew"
@@ -54,33 +57,59 @@ class Learned(Codec):
                 f"lmbda={quality.lmbda:g}, the weights were trained for {trained_for}",
                 "give other weights, or leave the quality out",
             )
-        levels, _, bulk = fit_levels(samples, options.levels, options.bits, options.device)
-        config = {name: value for name, value in options.to_json().items() if name != "weights"}
-        return fitted(weights, config, torch.from_numpy(levels), bulk)
+        scale = fit_scale(samples, options)
+        return fitted(weights, scale.config, scale.levels, scale.bulk)
 
     def __init__(self, profile: Profile) -> None:
         super().__init__(profile)
-        if "levels" not in profile.tensors:
+        if "levels" not in profile.tensors and profile.config.get("range") is None:
             raise CodecError(f"profile {profile.id[:12]} is weights without levels", "fit it on samples of a feature")
         self._options = LearnedOptions.of(profile.config)
-        self._levels = Levels.of(profile)
+        self._parts = PlaneParts.of(profile.config)
+        ranges, levels = profile.config.get("range"), None
+        if ranges is None:
+            levels = profile.tensor("levels", torch.float32, *([self._parts.count] if self._parts.parts else []), -1)
+        self._scale = scale_of(ranges, levels, self._options.assign, self._parts)
         check_channels(profile, self.bulk)
         self._model = model_of(profile)
         self._name = profile.id[:12]
+
+    def part_names(self) -> tuple[str, ...]:
+        """Return the features that lie side by side in a plane."""
+        return self._parts.names
 
     def encode(self, source: Source, quality: Quality | None) -> Encoding:
         """Code one tile after another, then decode the record to measure its error."""
         if quality is not None and quality.lmbda != self._options.lmbda:
             raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
         source = source.for_lossy(self.id, source.channels if self.bulk is None else len(self.bulk.mean))
+        if source.planes > 1 and not self._options.planes:
+            raise UnsupportedInput(
+                f"a tensor of {source.planes} planes, profile {self._name} codes each as one", "fit with planes=True"
+            )
+        values = [source.part(part) for part in range(self._parts.count)]
         if not source.values.size:
-            return Encoding((b"",))
-        numbers = self._levels.numbers(source.values)
-        pixels_dtype = numbers.dtype if numbers.itemsize == 1 else np.dtype(np.int16)
-        plane = torch.from_numpy(numbers.astype(pixels_dtype, copy=False)).view(source.values.shape)
+            return Encoding((b"",), part_errors=((NO_DISTORTION,) * len(values),))
+        plane = torch.cat([self._scale.keep(part, own) for part, own in enumerate(values)], 1)
+        body = self._write(plane, source)
+        decoded: list[Tensor] = [torch.empty_like(tensor) for tensor in source.tensors]
+        try:
+            self._restore(self._read(memoryview(body), source.values.shape, source.device), decoded)
+        except CorruptRecord as error:
+            raise CodecError(
+                f"a record of profile {self._name} cannot be read back: {error}", "use another codec on this machine"
+            ) from error
+        errors = tuple(
+            measure_distortion(own, convert(read, torch.float32).numpy(), bulk)
+            for own, read, bulk in zip(values, decoded, self._parts.bulks(self.bulk), strict=True)
+        )
+        return Encoding((body,), (total_distortion(errors),), part_errors=(errors,))
+
+    def _write(self, plane: Tensor, source: Source) -> bytes:
+        """Code the tiles of a plane."""
         streams, values = [], []
-        for tile in self._tiles(source.values.shape):
-            pixels = tile.cut(plane, self._options.fill).to(torch.float32) / len(self._levels.levels)
+        for tile in self._tiles(plane.shape, source.planes):
+            pixels = self._scale.to_pixels(tile.cut(plane, self._options.fill))
             with torch.inference_mode():
                 latent = self._model.analyse(pixels, source.device)
                 writing = Writing()
@@ -88,41 +117,60 @@ class Learned(Codec):
             streams.append(writing.finish())
             values += writing.values
         lengths = np.array([len(stream) // 4 for stream in streams], "<u4")
-        body = _checksum(values).to_bytes(4, "little") + lengths.tobytes() + b"".join(streams)
-        decoded = torch.empty_like(source.tensor)
-        try:
-            self._levels.restore(_flat(self._read(memoryview(body), decoded.shape, source.device)), decoded)
-        except CorruptRecord as error:
-            raise CodecError(
-                f"a record of profile {self._name} cannot be read back: {error}", "use another codec on this machine"
-            ) from error
-        return Encoding(
-            (body,), (measure_distortion(source.values, convert(decoded, torch.float32).numpy(), self.bulk),)
-        )
+        count = source.planes.to_bytes(4, "little") if self._options.planes else b""
+        return _checksum(values).to_bytes(4, "little") + count + lengths.tobytes() + b"".join(streams)
+
+    def _restore(self, plane: Tensor, outs: Sequence[Tensor | None]) -> None:
+        """Fill those tensors that are asked for from the columns of their features."""
+        for part, (columns, out) in enumerate(zip(self._parts.columns(plane.shape[1]), outs, strict=True)):
+            if out is not None:
+                self._scale.restore(part, plane[:, columns], out)
 
     def decode(self, layers: Sequence[memoryview], out: Tensor) -> None:
-        """Fill `out` with levels, one tile after another."""
-        if not out.numel():
-            require(not len(layers[0]), f"{len(layers[0])} bytes for a tensor of {tuple(out.shape)}")
+        """Fill `out`, one tile after another."""
+        self.decode_parts(layers, (out.shape[1],), (out,))
+
+    def decode_parts(
+        self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
+    ) -> None:
+        """Fill the requested features of a group."""
+        self._parts.check_widths(channels)
+        shape = next((len(out) for out in outs if out is not None), 0), sum(channels)
+        if not shape[0] * shape[1]:
+            require(not len(layers[0]) or not any(out is not None for out in outs), "layers of an empty tensor")
             return
-        self._levels.restore(_flat(self._read(layers[0], out.shape, CPU)), out)
+        self._restore(self._read(layers[0], shape, CPU), outs)
 
     def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
         """Decode with the networks on a device, whose rounding may change the level of a pixel midway between two."""
-        return [[as_dtype(self._values(request, device), request.dtypes[0])] for request in requests]
+        return [self._values(request, device) for request in requests]
 
-    def _values(self, request: DecodeRequest, device: torch.device) -> Tensor:
-        """Return the levels of one record, float32, on a device."""
-        shape, data = (request.tokens, request.channels[0]), request.layers[0]
+    def _values(self, request: DecodeRequest, device: torch.device) -> list[Tensor]:
+        """Return the values of the requested parts of one record, in their dtypes, on a device."""
+        self._parts.check_widths(request.channels)
+        shape, data = (request.tokens, sum(request.channels)), request.layers[0]
+        dtypes = [request.dtypes[part] for part in request.parts]
         if not shape[0] * shape[1]:
             require(not len(data), f"{len(data)} bytes for a tensor of {shape}")
-            return torch.empty(*shape, device=device)
-        return torch.from_numpy(self._levels.levels).to(device)[self._read(data, shape, device).long()]
+            widths = [request.channels[part] for part in request.parts]
+            return [
+                torch.empty(shape[0], width, dtype=dtype, device=device)
+                for width, dtype in zip(widths, dtypes, strict=True)
+            ]
+        plane, columns = self._read(data, shape, device), list(self._parts.columns(shape[1]))
+        values = [self._scale.values(part, plane[:, columns[part]]) for part in request.parts]
+        return [as_dtype(own, dtype) for own, dtype in zip(values, dtypes, strict=True)]
 
     def _read(self, data: memoryview, shape: Sequence[int], device: torch.device) -> Tensor:
-        """Read the level index of each value to a device: uint8, or int16 for more than 256 levels."""
-        plane_tiles = list(self._tiles(shape))
-        numbers = torch.empty(*shape, dtype=_pixel_dtype(self._levels.bits), device=device)
+        """Read the kept pixels of a plane to a device."""
+        checksum, planes = int.from_bytes(data[:4], "little"), 1
+        data = data[4:]
+        if self._options.planes:
+            planes, data = int.from_bytes(data[:4], "little"), data[4:]
+            room = len(data) // _LEAST_TILE_BYTES
+            require(1 <= planes <= room and shape[0] % planes == 0, f"{planes} planes of {shape[0]} rows")
+        plane_tiles = list(self._tiles(shape, planes))
+        plane = torch.empty(*shape, dtype=self._scale.dtype, device=device)
         values: list[Ints] = []
         for tile, stream in zip(plane_tiles, _streams(data, len(plane_tiles)), strict=True):
             reading = Reading(stream)
@@ -130,44 +178,42 @@ class Learned(Codec):
             with torch.inference_mode():
                 latent = self._model.walk(reading, rows, columns)
                 reading.finish()
-                tile.put(numbers, self._numbers(self._model.restore(latent, device)))
+                tile.put(plane, self._scale.of_pixels(self._model.restore(latent, device)))
             values += reading.values
-        if _checksum(values) != int.from_bytes(data[:4], "little"):
+        if _checksum(values) != checksum:
             raise CorruptRecord(
                 f"the numbers of profile {self._name} are not those that were written; {_MISMATCH_HINT}"
             )
-        return numbers
+        return plane
 
     def check_length(self, layers: Sequence[memoryview], size: int) -> None:
-        """Refuse layers that are too short for a tensor of `size` bytes, by the least size of a number and of a tile.
-
-        A tile takes at least three words: the length of its stream, and the two of the coder's state.
-        """
+        """Refuse layers that are too short for a tensor of `size` bytes, by the least size of numbers and tiles."""
         length, tile = sum(map(len, layers)), self._options.tile
         max_size = length * _MAX_NUMBERS_PER_BYTE * _PIXELS_PER_PLACE * _MAX_ITEMSIZE // self._options.latent
         if tile:
-            max_size = min(max_size, length // 12 * tile * tile * _MAX_ITEMSIZE)
+            max_size = min(max_size, length // _LEAST_TILE_BYTES * tile * tile * _MAX_ITEMSIZE)
         require(size <= max_size, f"{length} bytes of layers cannot hold a tensor of {size} bytes")
 
     def quantise(self, tensor: Tensor) -> Tensor:
-        """Replace each value by its level."""
-        return self._levels.quantise(tensor)
+        """Replace each value by its level, or clip it to its range; `tensor` holds the features of a group in a row."""
+        out = torch.empty_like(tensor, memory_format=torch.contiguous_format)
+        values = columns_of(convert(tensor.contiguous(), torch.float32).numpy(), self._parts)
+        for part, (own, columns) in enumerate(zip(values, self._parts.columns(tensor.shape[1]), strict=True)):
+            kept = torch.empty(own.shape, dtype=out.dtype)
+            self._scale.restore(part, self._scale.keep(part, own), kept)
+            out[:, columns] = kept
+        return out
 
-    def _numbers(self, pixels: Tensor) -> Tensor:
-        """Return the index of the nearest level for each pixel."""
-        count = len(self._levels.levels)
-        rounded = torch.round(torch.nan_to_num(pixels, 0.0).clamp(0, 1) * count).clamp(0, count - 1)
-        return rounded.to(_pixel_dtype(self._levels.bits))
-
-    def _tiles(self, shape: Sequence[int]) -> Iterator[Tile]:
-        return tiles(shape[0], shape[1], self._options.tile)
+    def _tiles(self, shape: Sequence[int], planes: int) -> Iterator[Tile]:
+        return tiles(shape[0], shape[1], self._options.tile, planes)
 
 
 class Hyperprior(Learned):
     """DT-UFC's Hyperprior: 256 levels as a plane, and the scale hyperprior of Balle et al. (2018) with one channel.
 
     Options: `weights`, the file of trained weights; `tile`, the most rows and columns coded at once, 0 for all; `fill`,
-    edge or zero; and of the levels `levels`, `mapping`, `family`, `assign`, `bits`, `device`, as for lloydmax.
+    edge or zero; `planes`, True for tensors that may be several; and of the levels `levels`, `mapping`, `family`,
+    `assign`, `bits`, `device`, as for lloydmax.
     """
 
     id = "hyperprior"
@@ -186,25 +232,15 @@ class Elic(Learned):
     summary = "DT-UFC: 256 levels as a plane, coded by a trained ELIC"
 
 
-def _pixel_dtype(bits: int) -> torch.dtype:
-    return torch.uint8 if bits <= 8 else torch.int16
-
-
-def _flat(numbers: Tensor) -> Numbers:
-    """Return level indices as the flat unsigned array that the codebook takes."""
-    flat = numbers.cpu().view(-1).numpy()
-    return flat if flat.itemsize == 1 else flat.astype(np.uint16)
-
-
 def _checksum(values: Sequence[Ints]) -> int:
     return crc32c(np.concatenate(values).astype("<i4").view(np.uint8))
 
 
 def _streams(data: memoryview, count: int) -> Iterator[memoryview]:
     """Yield the stream of each tile."""
-    first = 4 + 4 * count
+    first = 4 * count
     require(len(data) >= first, f"{len(data)} bytes for {count} tiles")
-    lengths = np.frombuffer(data[4:first], "<u4").astype(np.int64) * 4
+    lengths = np.frombuffer(data[:first], "<u4").astype(np.int64) * 4
     require(first + int(lengths.sum()) == len(data), f"{len(data)} bytes for tiles of {int(lengths.sum())}")
     for length in lengths:
         yield data[first : first + length]

@@ -49,9 +49,14 @@ class Tile:
         plane[self.row : self.row + self.rows, self.column : self.column + self.columns] = unpadded
 
 
-def tiles(rows: int, columns: int, size: int) -> Iterator[Tile]:
-    """Yield the tiles of a plane, row by row, of at most `size` rows and columns each; 0 makes one tile of all."""
-    down, across = (size or rows, size or columns)
-    for row in range(0, rows, down):
-        for column in range(0, columns, across):
-            yield Tile(row, column, min(down, rows - row), min(across, columns - column))
+def tiles(rows: int, columns: int, size: int, planes: int = 1) -> Iterator[Tile]:
+    """Yield the tiles of a plane, row by row, of at most `size` rows and columns each; 0 makes one tile of all.
+
+    Several planes share the rows evenly, and no tile reaches from one into the next.
+    """
+    height = rows // planes
+    down, across = (size or height, size or columns)
+    for first in range(0, rows, height):
+        for row in range(first, first + height, down):
+            for column in range(0, columns, across):
+                yield Tile(row, column, min(down, first + height - row), min(across, columns - column))

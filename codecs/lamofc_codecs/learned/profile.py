@@ -53,6 +53,12 @@ class LearnedOptions:
     """Most rows and columns that are coded at once; 0 for the whole plane."""
     fill: str = "edge"
     """Padding of a tile: its own edge, or zeros as in the published code."""
+    planes: bool = False
+    """Whether records say how many planes they hold."""
+    range: Any = None
+    """The range that values are clipped to and scaled by, or such a range for each feature; None where levels are."""
+    parts: Any = ()
+    """Names and widths of the features of a group."""
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> LearnedOptions:
@@ -89,9 +95,10 @@ class LearnedOptions:
     def to_json(self) -> dict[str, Any]:
         """Return the options as a profile's config holds them."""
         config = {**asdict(self), "groups": list(self.groups), "context": [list(widths) for widths in self.context]}
+        left_out = [name for name in ("planes", "range", "parts") if not config[name]]
         if set(self.context) <= {_UNNAMED_CONTEXT}:
-            del config["context"]
-        return config
+            left_out.append("context")
+        return {name: value for name, value in config.items() if name not in left_out}
 
     def sizes(self, arch: str) -> Sizes:
         """Return the channel counts of the networks of an architecture."""
@@ -133,8 +140,8 @@ def weights_of(weights: object, arch: str) -> Profile:
     return profile
 
 
-def fitted(weights: Profile, options: Mapping[str, Any], levels: Tensor, bulk: Bulk | None) -> Profile:
-    """Make the profile of a feature from trained weights, options and levels."""
+def fitted(weights: Profile, options: Mapping[str, Any], levels: Tensor | None, bulk: Bulk | None) -> Profile:
+    """Make the profile of features from trained weights, options and, if values are not scaled to a range, levels."""
     names = {field.name for field in fields(LearnedOptions)}
     chosen = {name: value for name, value in options.items() if name in names}
     own = {name: tensor for name, tensor in weights.tensors.items() if not name.startswith(("bulk_", "levels"))}
@@ -142,7 +149,8 @@ def fitted(weights: Profile, options: Mapping[str, Any], levels: Tensor, bulk: B
     base = weights.config.get("weights") or weights.id
     config = LearnedOptions.of({**weights.config, **chosen, "weights": base, "channels": channels})
     added = {} if bulk is None else bulk.tensors()
-    return Profile(weights.codec, config.to_json(), {**own, **added, "levels": levels})
+    added |= {} if levels is None else {"levels": levels}
+    return Profile(weights.codec, config.to_json(), {**own, **added})
 
 
 def model_of(profile: Profile) -> Model:

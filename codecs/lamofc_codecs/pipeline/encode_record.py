@@ -45,12 +45,14 @@ class Encoder:
         names = codec.part_names() if isinstance(codec, Grouped) else ()
         return cls(profile, codec, names, quality, device)
 
-    def encode(self, element: Encodable, first_position: int = 0, shift: Floats | None = None) -> Record:
+    def encode(
+        self, element: Encodable, first_position: int = 0, planes: int = 1, *, shift: Floats | None = None
+    ) -> Record:
         """Code one element into a record; `first_position` is that of the first token, of every item.
 
-        A `Steerable` codec quantises its weighted values with a `shift` added.
+        Its tokens are divided into `planes`. A `Steerable` codec quantises its weighted values with a `shift` added.
         """
-        placing = {"device": self.device, "first_position": first_position, "shift": shift}
+        placing = {"device": self.device, "first_position": first_position, "planes": planes, "shift": shift}
         if isinstance(element, Mapping):
             return self._encode_group(element, placing)
         if self.part_names:
@@ -64,7 +66,7 @@ class Encoder:
         """Code items, with the lossless codec if the profile's codec gains nothing or misses the quality."""
         codec = self.codec
         tensor = items[0] if len(items) == 1 else torch.cat(list(items))
-        source = replace(Source.of(tensor, codec.bulk, tuple(map(len, items))), **placing)
+        source = _placed(Source.of(tensor, codec.bulk, tuple(map(len, items))), placing)
         grid = Grid(tuple(map(len, items)), (tensor.shape[1],), (_dtype_name(tensor),))
         grid.check()
         encoding = self._encoding(source)
@@ -101,7 +103,7 @@ class Encoder:
         widths, dtypes = tuple(tensor.shape[1] for tensor in tensors), tuple(map(_dtype_name, tensors))
         grid = Grid((len(tensors[0]),), widths, dtypes)
         grid.check()
-        source = replace(Source.of_parts(tensors, codec.bulk), **placing)
+        source = _placed(Source.of_parts(tensors, codec.bulk), placing)
         encoding = self._encoding(source)
         if not encoding.reached:
             raise UnsupportedInput(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
@@ -161,6 +163,17 @@ def _dense(tensor: Tensor) -> Tensor:
             f"convert it to one of {', '.join(sorted(DTYPE_CODES))}",
         )
     return tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+
+
+def _placed(source: Source, placing: Mapping[str, Any]) -> Source:
+    """Tell a source its device, its positions, its planes and its shift, or refuse planes that it cannot have."""
+    placed = replace(source, **placing)
+    if placed.tokens % placed.planes or (placed.planes > 1 and len(placed.items) > 1):
+        raise UnsupportedInput(
+            f"{placed.tokens} tokens of {len(placed.items) or 1} items in {placed.planes} planes",
+            "give planes of equally many tokens, and one item",
+        )
+    return placed
 
 
 def _without_error(exact: Encoding, lossy: Encoding) -> Encoding:

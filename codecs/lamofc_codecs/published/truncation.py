@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from lamofc_codecs.errors import UnsupportedInput
 
 Range = tuple[float, float]
@@ -30,6 +32,24 @@ TRUNCATION: dict[str, dict[str, Range]] = {
 }
 """LaMoFC, Table 4. `dpt.1` to `dpt.4` are its four layers; `tti` is not clipped: its range is that of its values."""
 BITS = 10
+
+
+def published_ranges(name: str, features: Sequence[str]) -> list[Range]:
+    """Return the range of a task, or, of a coder alone such as `hyperprior`, those of the tasks of these features.
+
+    The feature of a task has its name, those of the layers of `dpt` are `dpt.0` to `dpt.3`.
+    """
+    if name not in TRUNCATION:
+        return [published_range(name)]
+    if not features:
+        raise UnsupportedInput(f"truncation={name!r} for a feature without a name", f"name the task: {name}.cls")
+    return [published_range(f"{name}.{_task_of(feature)}") for feature in features]
+
+
+def _task_of(feature: str) -> str:
+    """Return the task of a feature; layers of tasks are counted from 1, those of features from 0."""
+    task, _, layer = feature.partition(".")
+    return f"{task}.{int(layer) + 1}" if layer.isdecimal() else feature
 
 
 def published_range(name: object) -> Range:

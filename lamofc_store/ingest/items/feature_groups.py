@@ -46,15 +46,15 @@ def group_items(items: Sequence[Item], groups: Sequence[Sequence[str]]) -> Itera
     """Yield lists of items that share a record: the groups of each sample, sorted by feature, and single items.
 
     The first group whose globs fit a feature takes it. An item is single where nothing may be rounded, and where no
-    other item of its group has as many tokens from the same position on.
+    other item of its group has as many tokens from the same position on, in as many planes.
     """
-    grouped: dict[tuple[str, int, int, int], list[Item]] = {}
+    grouped: dict[tuple[str, int, int, int, int], list[Item]] = {}
     for item in items:
         index = group_index(item.feature, groups)
         if index is None or item.is_exact:
             yield [item]
         else:
-            tokens = len(item.tokens), item.first_position
+            tokens = len(item.tokens), item.first_position, item.planes
             grouped.setdefault((item.sample, index, *tokens), []).append(item)
     for group in grouped.values():
         ordered = sorted(group, key=lambda item: item.feature)

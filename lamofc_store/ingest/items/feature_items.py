@@ -55,6 +55,11 @@ class Item:
         return not self.tokens.is_floating_point() or self.tokens.numel() == 0
 
     @property
+    def planes(self) -> int:
+        """Number of planes, among which the tokens are divided."""
+        return layout.planes_of(self.shape, self.pattern)
+
+    @property
     def raw_bytes(self) -> int:
         """Bytes of the feature as its source gave it."""
         return self.tokens.numel() * self.tokens.element_size()
@@ -86,7 +91,8 @@ def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
         )
     tensor = tensor.contiguous()
     shape = tuple(tensor.shape)
-    pattern = layout.pattern_for(feature, shape, options.patterns, sample.patterns)
+    own = {**sample.patterns, **options.packing.patterns_for({feature: shape})}
+    pattern = layout.pattern_for(feature, shape, options.patterns, own)
     dtype = str(tensor.dtype).removeprefix("torch.")
     return Item(
         sample.id,

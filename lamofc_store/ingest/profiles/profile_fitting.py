@@ -8,6 +8,7 @@ from lamofc_store.commits import profile_objects
 from lamofc_store.errors import BadArgument, Hint, SourceError
 from lamofc_store.ingest.items import AUTO, Item, globs_of_groups, globs_of_names, group_index
 from lamofc_store.ingest.request import IngestOptions
+from lamofc_store.sample import layout
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +42,7 @@ def fit(items: Sequence[Item], options: IngestOptions, total: int | None = None)
     def fit_tensors(groups: Sequence[Sequence[Item]]) -> "Profile":
         tensors, starts = [item.tokens for (item,) in groups], [item.first_position for (item,) in groups]
         told: dict[str, Any] = {"features": [feature], "first_positions": starts, "found": options.found}
-        return fit_codec(options.codec, tensors, options.quality, **told, **_codec_options(options, total))
+        return fit_codec(options.codec, tensors, options.quality, **told, **_codec_options(items, options, total))
 
     same_width = _of_one_width(items, options)
     return _fit_usable([[item] for item in same_width], options, fit_tensors)
@@ -55,7 +56,7 @@ def fit_group(groups: Sequence[Sequence[Item]], options: IngestOptions, total: i
         samples = [{item.feature: item.tokens for item in group} for group in groups]
         starts = [group[0].first_position for group in groups]
         told: dict[str, Any] = {"features": sorted(samples[0]), "first_positions": starts, "found": options.found}
-        return fit_codec(options.codec, samples, options.quality, **told, **_codec_options(options, total))
+        return fit_codec(options.codec, samples, options.quality, **told, **_codec_options(groups[0], options, total))
 
     return _fit_usable(groups, options, fit_tensors)
 
@@ -144,13 +145,20 @@ def find_groups(
     return groups
 
 
-def _codec_options(options: IngestOptions, total: int | None) -> dict[str, Any]:
-    """Return the codec's options; for the codec that weighs a profile's bytes, with the samples that share them."""
+def _codec_options(items: Sequence[Item], options: IngestOptions, total: int | None) -> dict[str, Any]:
+    """Return the codec's options, and those that follow from items and source where the codec has them.
+
+    They are the number of samples that share the bytes of the profile, and whether the features have planes.
+    """
     from lamofc_codecs import describe
 
-    if total is None or "shared_by" not in describe(options.codec)["options"]:
-        return dict(options.codec_options)
-    return {"shared_by": max(total, MIN_SHARED_BY), **options.codec_options}
+    derived: dict[str, Any] = {}
+    if total is not None:
+        derived["shared_by"] = max(total, MIN_SHARED_BY)
+    if any(layout.has_planes(item.pattern) for item in items):
+        derived["planes"] = True
+    known = describe(options.codec)["options"]
+    return {**{name: value for name, value in derived.items() if name in known}, **options.codec_options}
 
 
 def channels_differ(item: Item, expected: int) -> SourceError:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import Hint, StoreError
 from lamofc_store.ingest.items import Item
@@ -125,11 +125,16 @@ def _encode_records(
     quality = options.quality if profile.codec == options.codec else None  # raw, in place of a codec that refused
     device = None if options.device in ("auto", "cpu") else options.device
     tensors = [[item.tokens for item in items] for items in of_records]
-    starts = [items[0].first_position for items in of_records]
-    records = encode_all(tensors, profile, quality=quality, first_positions=starts, device=device)
+    records = encode_all(tensors, profile, quality=quality, device=device, **_placed(of_records))
     seconds = (time.perf_counter() - started) / max(1, count)
     for items, record in zip(of_records, records, strict=True):
         yield Encoded(items, record, profile, options.quality_text, seconds)
+
+
+def _placed(of_records: Sequence[Sequence[Item]]) -> dict[str, Any]:
+    """Return the first position and the planes of each record; a block of samples is one plane."""
+    planes = [items[0].planes if items[0].sample == items[-1].sample else 1 for items in of_records]
+    return {"first_positions": [items[0].first_position for items in of_records], "planes": planes}
 
 
 def encode_group(group: Sequence[Item], profile: "Profile", options: IngestOptions) -> Encoded:
@@ -138,6 +143,6 @@ def encode_group(group: Sequence[Item], profile: "Profile", options: IngestOptio
 
     started = time.perf_counter()
     tensors = [{item.feature: item.tokens for item in group}]
-    (record,) = encode_all(tensors, profile, quality=options.quality, first_positions=[group[0].first_position])
+    (record,) = encode_all(tensors, profile, quality=options.quality, **_placed([group]))
     seconds = (time.perf_counter() - started) / len(group)
     return Encoded(group, record, profile, options.quality_text, seconds)

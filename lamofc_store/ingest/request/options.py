@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
 from lamofc_store.defaults import DEFAULT_CODEC, DEFAULT_SNR_DB
 from lamofc_store.errors import BadArgument
 from lamofc_store.ingest.request.report import Progress
+from lamofc_store.sample import Packing, published_packing
 
 if TYPE_CHECKING:
     from lamofc_codecs import Profile, Quality
@@ -49,6 +50,9 @@ class IngestKeywords(TypedDict, total=False):
     """Pattern by feature glob: how a feature becomes tokens x channels."""
     grids: Mapping[str, str]
     """Token grid, `prefix+HxW`, by feature glob."""
+    as_published: str | None
+    """Pack and code as a paper does, `lamofcbench`, `dt-ufc` or `lamofc`: its patterns, groups and codec options hold
+    where others are not given."""
     table: str | None
     """A Parquet or CSV file of sample columns, joined by its column `sample`."""
     device: str
@@ -87,6 +91,7 @@ class IngestOptions:
     groups: Sequence[str] = ()
     patterns: Mapping[str, str] = field(default_factory=dict)
     grids: Mapping[str, str] = field(default_factory=dict)
+    as_published: str | None = None
     table: str | None = None
     device: str = "auto"
     on_error: OnError = "stop"
@@ -105,6 +110,7 @@ class IngestOptions:
                 f"there is no codec {self.codec!r}; there are {', '.join(sorted(CODECS))}", "lamofc codec list"
             )
         self._check_values()
+        self._take_published()
         self._check_codec()
         if self.quality is None:
             object.__setattr__(self, "quality", usual_quality(self.codec, self.profile, self.codec_options))
@@ -136,6 +142,26 @@ class IngestOptions:
         _check_count("block", self.block, f"{DEFAULT_BLOCK} samples are a good size")
         _check_count("segment_bytes", self.segment_bytes, "256 MiB is a good size")
 
+    @property
+    def packing(self) -> Packing:
+        """The packing of the paper that is followed; an empty one without a paper."""
+        return published_packing(self.as_published)
+
+    def _take_published(self) -> None:
+        """Take the groups and the codec options of a paper, where others are not given."""
+        from lamofc_codecs import CodecError, published_settings
+
+        if self.as_published is None:
+            return
+        object.__setattr__(self, "groups", self.groups or self.packing.groups)
+        if self.profile is not None:
+            return
+        try:
+            options = published_settings(self.as_published).options_of(self.codec, self.codec_options)
+        except CodecError as error:
+            raise BadArgument(error.message, error.cure) from error
+        object.__setattr__(self, "codec_options", options)
+
     def _check_codec(self) -> None:
         """Raise BadArgument for options that the codec does not have."""
         from lamofc_codecs import CODECS, Grouped, describe
@@ -164,7 +190,15 @@ class IngestOptions:
         from lamofc_codecs import LOSSLESS
 
         return replace(
-            self, codec=LOSSLESS, quality=None, profile=None, groups=(), codec_options={}, measure=None, guide=None
+            self,
+            codec=LOSSLESS,
+            quality=None,
+            profile=None,
+            groups=(),
+            codec_options={},
+            as_published=None,
+            measure=None,
+            guide=None,
         )
 
     @property

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lamofc_store.sample import Keys
-from lamofc_store.sources.families.family import Family
+from lamofc_store.sources.families.family import IMAGES, Family
 
 _KEY = re.compile(r"(?:.*\.)?backbone\.blocks\.(\d{1,4})|layer\.(\d{1,4})")
 
@@ -32,4 +32,9 @@ def names(payload: Mapping[Any, Any]) -> dict[Keys, str] | None:
     return by_path or None
 
 
-FAMILY = Family("dinov3", "features after blocks of DINOv3 (or DINOv2), of any number of crops", names)
+FAMILY = Family(
+    "dinov3",
+    "features after blocks of DINOv3 (or DINOv2), of any number of crops",
+    names,
+    {"layer.*": IMAGES},
+)

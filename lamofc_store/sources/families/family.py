@@ -15,6 +15,9 @@ CACHE = "b h t d -> (b t) (h d)"
 IMAGE = "c h w -> (h w) c"
 """The pattern of feature maps: each position is a token."""
 
+IMAGES = "b t c -> b t c"
+"""The pattern of several images in one tensor: each is a plane."""
+
 
 @dataclass(frozen=True)
 class Family:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lamofc_store.errors import Hint, SourceError
-from lamofc_store.sample import ENVELOPE_KEYS, Keys, Sample, Scalar
+from lamofc_store.sample import ENVELOPE_KEYS, Keys, Sample, Scalar, patterns_by_axes
 from lamofc_store.sources.contract import ALL_FEATURES, FeatureFilter
-from lamofc_store.sources.families import FAMILIES, Family, family_of
+from lamofc_store.sources.families import FAMILIES, family_of
 from lamofc_store.sources.readers.nested_sample import attributes_of, sample_of
 from lamofc_store.sources.readers.torch_unpickle import load
-
-if TYPE_CHECKING:
-    import torch
 
 
 def read(path: Path, name: str, features: FeatureFilter, family: str | None = None) -> Sample:
@@ -46,7 +42,8 @@ def _sample_of_object(saved: Any, name: str, features: FeatureFilter, where: str
         return by_path.get(path) or ".".join(path[len(prefix) :] if inside else path)
 
     sample = sample_of(name, saved, features, where, name_of=name_of, ordered=bool(names))
-    patterns = _patterns(naming, sample.features) if names else {}
+    shapes = {feature: tensor.shape for feature, tensor in sample.features.items()}
+    patterns = patterns_by_axes(shapes, naming.patterns) if naming is not None and names else {}
     bench_figures = _measured(saved) if prefix else {}
     return replace(sample, attributes={**sample.attributes, **bench_figures}, patterns=patterns)
 
@@ -63,14 +60,3 @@ def _payload(saved: Any) -> tuple[Any, Keys]:
     if inner is not None and (set(saved) == set(ENVELOPE_KEYS) or family_of(inner) is not None):
         return inner, ENVELOPE_KEYS[:1]
     return saved, ()
-
-
-def _patterns(family: Family | None, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
-    """Return the family's patterns by feature, for features with as many axes as the pattern."""
-    patterns: dict[str, str] = {}
-    for name, tensor in tensors.items():
-        for glob, pattern in family.patterns.items() if family is not None else ():
-            axes = len(pattern.split("->")[0].split())
-            if name not in patterns and fnmatchcase(name, glob) and axes == tensor.dim():
-                patterns[name] = pattern
-    return patterns

@@ -61,6 +61,28 @@ def test_the_published_rounding_is_downwards() -> None:
     assert means[0] - means[1] == pytest.approx(1.0, abs=0.05)
 
 
+def test_features_side_by_side_are_one_frame() -> None:
+    """LaMoFC's four layers, each cut off to its own range, as 1611 x 2 rows of 4 x 1536 columns are there."""
+    names = [f"dpt.{layer}" for layer in range(4)]
+    sample = {name: picture(16, 8, 24, layer) * (layer + 1) for layer, name in enumerate(names)}
+    profile = fit("vvc", [sample], Quality(qp=4), features=names, truncation="vtm", rounding="floor", preset="faster")
+    assert profile.config["range"] == [[-1.0, 1.0], [-2.0, 2.0], [-10.0, 10.0], [-20.0, 20.0]]
+    (record,) = encode([sample], profile)
+    decoded = decode([record.data], profile)
+    packed, steps = [], []
+    for (low, high), name, own, part in zip(profile.config["range"], names, decoded, record.parts, strict=True):
+        packed.append(np.floor((sample[name].numpy().clip(low, high).astype(np.float64) - low) / (high - low) * 1023))
+        steps.append((own.numpy().astype(np.float64) - low) / (high - low) * 1023)
+        assert part.sse == pytest.approx(float((own - sample[name]).double().square().sum()), rel=1e-5)
+    whole, there = np.concatenate(packed, 1), np.concatenate(steps, 1)
+    assert whole.shape == (128, 96)
+    assert np.abs(there - np.rint(there)).max() < 0.02
+    assert np.sqrt(np.mean((there - whole) ** 2)) < 8
+    assert torch.equal(decode([record.data], profile, parts=[3])[0], decoded[3])
+    own = fit("vvc", [sample], Quality(qp=4), preset="faster").config["range"]
+    assert len(own) == 4 and own[3][1] > own[0][1]
+
+
 def test_what_no_stream_is_shorter_than_is_left_as_it_is() -> None:
     source = feature(64, 64, 1)
     record = encode([source], fit("vvc", [source], Quality(qp=1), truncation="csr", preset="faster"))[0]

@@ -47,6 +47,47 @@ def test_latent_packs_on_a_channel_grid() -> None:
     assert tokens[3 * 4 + 1, 5 * 4 + 2] == latent[8 * 3 + 5, 1, 2]
 
 
+def test_planes_are_counted_and_their_tokens_follow_each_other() -> None:
+    crops = torch.randn(2, 5, 3)
+    tokens = layout.to_tokens(crops, "b t c -> b t c")
+    assert torch.equal(tokens, torch.cat([crops[0], crops[1]]))
+    assert torch.equal(layout.from_tokens(tokens, "b t c -> b t c", (2, 5, 3)), crops)
+    counts = {"b t c -> b t c": 2, "b t c -> (b t) c": 1, "b t c -> 1 (b t) c": 1}
+    assert {pattern: layout.planes_of((2, 5, 3), pattern) for pattern in counts} == counts
+    assert layout.planes_of((2, 4, 5, 3), "... t c -> (...) t c") == 8
+    assert layout.has_planes("b t c -> b t c") and not layout.has_planes("b t c -> (b t) c")
+
+
+@pytest.mark.parametrize(
+    ("shape", "sides", "place"),
+    [((32, 4, 4), (16, 32), (3 * 4 + 1, 5 * 4 + 2, 8 * 3 + 5)), ((16, 4, 4), (16, 16), (1, 3 * 4 + 2, 3))],
+)
+def test_a_mosaic_has_a_tile_for_each_channel(
+    shape: tuple[int, ...], sides: tuple[int, int], place: tuple[int, int, int]
+) -> None:
+    """P[a * Y + y, b * X + x] = X[a * B + b, y, x]: 4 x 8 tiles of 32 channels, 4 x 4 of 16."""
+    latent = torch.randn(shape)
+    pattern = layout.pattern_for("vae.encoder_f0", shape, {"vae.*": "mosaic"})
+    assert pattern.startswith("(r s) y x -> (r y) (s x), s=")
+    tokens = layout.to_tokens(latent, pattern)
+    assert tuple(tokens.shape) == sides
+    row, column, channel = place
+    assert tokens[row, column] == latent[channel, 1, 2]
+    several = layout.pattern_for("tti", (2, *shape), {"tti": "mosaic"})
+    assert layout.planes_of((2, *shape), several) == 2
+    assert torch.equal(layout.to_tokens(torch.stack([latent, latent]), several)[: len(tokens)], tokens)
+
+
+@pytest.mark.parametrize(("channels", "across"), [(1, 1), (7, 7), (6, 3), (2048, 64), (0, 1)])
+def test_a_mosaic_is_no_taller_than_wide(channels: int, across: int) -> None:
+    assert layout.pattern_for("a", (channels, 2, 2), {"a": "mosaic"}).endswith(f"s={across}")
+
+
+def test_a_mosaic_needs_a_feature_map() -> None:
+    with pytest.raises(BadArgument, match=r"feature 'a': pattern 'mosaic' needs channels x rows x columns"):
+        layout.pattern_for("a", (77, 768), {"a": "mosaic"})
+
+
 @pytest.mark.parametrize("axes", range(8))
 def test_default_keeps_the_last_axis_as_channels(axes: int) -> None:
     shape = tuple(range(2, 2 + axes))
@@ -97,7 +138,7 @@ def test_restore_inverts_flatten(case: tuple[str, tuple[int, ...]]) -> None:
         ("t c", "exactly one '->'"),
         ("t c -> t -> c", "exactly one '->'"),
         ("t c -> (t c)", "1 axes on its right"),
-        ("b t c -> b t c", "3 axes on its right"),
+        ("a b t c -> a b t c", "4 axes on its right"),
         ("t c -> t d", "'c' stands 1 times on the left and 0"),
         ("t t -> t t", "'t' stands 2 times"),
         ("t c -> (t c", "unbalanced"),

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
+import numpy as np
 import pytest
+import torch
 
 from lamofc_codecs import Profile, Sizes, fit
 from lamofc_codecs.testing.samples import picture
 from lamofc_store import Sample
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Evaluation, Planes
+from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Evaluation, Plane, PlaneChoice, Planes
 
 pytest.importorskip("compressai")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -149,14 +151,65 @@ def test_crops_follow_from_seed_and_step_and_small_planes_are_padded(planes: Pla
 
 def test_no_such_feature() -> None:
     with pytest.raises(BadArgument, match="no feature is named by nope"):
-        Planes.from_stores([], ["nope"])
+        Planes.from_stores([], PlaneChoice(features=["nope"]))
 
 
 def test_too_little_to_train_on(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "few"), "a") as few:
         few.ingest([Sample(f"s{seed}", {"tokens": picture(4, 4, 64, seed)}) for seed in range(5)], "raw")
         with pytest.raises(BadArgument, match="5 samples to train on, none held out"):
-            Planes.from_stores([few], [])
+            Planes.from_stores([few], PlaneChoice())
+
+
+def test_blocks_of_columns_are_stacked_to_a_crop() -> None:
+    """DT-UFC's crops of text features: 64 x 1024 as four blocks of 256 columns, one below the other."""
+    pixels = torch.arange(70 * 1100, dtype=torch.float32).view(70, 1100) / (70 * 1100)
+    crop = Plane(pixels, (64, 1024)).crop((256, 256), torch.Generator().manual_seed(1))
+    assert crop.shape == (1, 256, 256)
+    first = int((crop[0, 0, 0] * 70 * 1100).round())
+    row, column = divmod(first, 1100)
+    cut = pixels[row : row + 64, column : column + 1024]
+    assert torch.equal(crop[0], torch.cat([cut[:, 256 * block : 256 * (block + 1)] for block in range(4)]))
+    with pytest.raises(BadArgument, match="64 x 1000 pixels are no blocks"):
+        Plane(pixels, (64, 1000)).crop((256, 256), torch.Generator())
+
+
+def test_planes_are_those_that_a_paper_trains_on(tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(1)
+    layers = {f"dpt.{layer}": 4 * torch.randn(10, 2, 9, 24, generator=draw) for layer in range(4)}
+    images = torch.randn(10, 3, 9, 24, generator=draw)
+    with open_store(str(tmp_path / "features"), "a") as store:
+        features = [{name: tensor[k] for name, tensor in {**layers, "layer.9": images}.items()} for k in range(10)]
+        store.ingest([Sample(f"s{k}", sample) for k, sample in enumerate(features)], "raw")
+        depth = PlaneChoice(features=["dpt.*"], as_published="lamofc")
+        made = Planes.from_stores([store], depth)
+        assert (len(made.train), len(made.held_out), made.train[0].pixels.shape) == (9, 1, (18, 96))
+        bounds = np.repeat([1, 2, 10, 10], 24).astype(np.float32)
+        packed = np.concatenate([layers[name][0].reshape(18, 24).numpy() for name in sorted(layers)], 1)
+        expected = (np.clip(packed, -bounds, bounds) + bounds) / (2 * bounds)
+        assert np.abs(made.train[0].pixels.numpy() - expected).max() < 1e-6
+        assert depth.printed("hyperprior", store.features).lambdas == (0.001, 0.005, 0.02, 0.05, 0.12)  # type: ignore[union-attr]
+        made = Planes.from_stores([store], PlaneChoice(features=["layer.9"], as_published="lamofcbench"))
+        assert (len(made.train), len(made.held_out), made.train[0].pixels.shape) == (27, 3, (9, 24))
+        both = PlaneChoice(as_published="dt-ufc").printed("elic", ["csr", "seg"])
+        assert both is not None and both.restack == {"csr": (64, 1024)} and both.crop == (256, 256)
+
+
+def test_a_network_for_each_lambda_that_a_paper_prints(lamofc: Lamofc, tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "cls"), "a") as opened:
+        samples = [Sample(f"s{seed:02}", {"cls": picture(10, 10, 64, seed)[None, None]}) for seed in range(10)]
+        opened.ingest(samples, "raw")
+    small = ("--inner", "8", "--latent", "16", "--crop", "64x64", "--batch", "1", "--every", "1", "--steps", "1")
+    command = ("codec", "train", tmp_path / "cls", "--as-published", "lamofc", *small, "--json")
+    document = lamofc(*command, "-o", tmp_path / "w-{lambda}.safetensors").document
+    lambdas = [0.001, 0.0017, 0.003, 0.0035, 0.01]
+    assert [one["lambda"] for one in document["trainings"]] == lambdas
+    for one in document["trainings"]:
+        assert Profile.load(tmp_path / f"w-{one['lambda']:g}.safetensors").id == one["weights"]
+    refused = lamofc(*command, "-o", tmp_path / "w.safetensors")
+    assert refused.code and "{lambda}" in refused.err
+    one = lamofc(*command, "-o", tmp_path / "one.safetensors", "--lambda", "0.5").document
+    assert one["lambda"] == 0.5
 
 
 def test_from_a_store_to_records(lamofc: Lamofc, store: str, tmp_path: Path) -> None:

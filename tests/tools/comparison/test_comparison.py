@@ -10,12 +10,21 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lamofc_codecs import Quality, Sizes, decode, encode, fit
+from lamofc_codecs import Quality, Sizes, decode, encode, fit, published_settings
 from lamofc_codecs.published.truncation import TRUNCATION
 from lamofc_codecs.testing.samples import drawn_weights, picture
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.comparison import PEERS, Choice, SampleSplit, list_points, measure, measure_reference, split_source
+from lamofc_tools.comparison import (
+    PEERS,
+    Choice,
+    SampleSplit,
+    list_points,
+    measure,
+    measure_reference,
+    published_qualities,
+    split_source,
+)
 from lamofc_tools.comparison.paper_tables import paper_table, paper_tables
 
 Lamofc: TypeAlias = Callable[..., Any]
@@ -202,3 +211,57 @@ def test_tables_of_the_papers_agree_with_each_other() -> None:
         assert {task: tuple(map(float, row[at : at + 2])) for task, row in ranges.items()} == TRUNCATION[coder]
     with pytest.raises(BadArgument):
         paper_table("lamofcbench-1")
+
+
+def test_features_are_packed_and_coded_as_a_paper_does(lamofc: Lamofc, tmp_path: Path) -> None:
+    """Four layers are one plane of hyperprior by its ranges, and images of a batch are planes of their own."""
+    features, weights = tmp_path / "features", tmp_path / "w.safetensors"
+    features.mkdir()
+    for number in range(4):
+        draw = torch.Generator().manual_seed(number)
+        arrays = {f"dpt.{layer}": torch.randn(2, 33, 40, generator=draw) for layer in range(4)}
+        save_file({**arrays, "layer.9": torch.randn(2, 33, 40, generator=draw)}, features / f"s{number}.safetensors")
+    drawn_weights(Sizes("hyperprior", 8, 12)).save(weights)
+    found = {split.feature: split for split in split_source(str(features), Choice(as_published="lamofc"))}
+    joined = found["dpt.0+dpt.1+dpt.2+dpt.3"]
+    assert (joined.test[0].shape, list(joined.parts.values()), joined.planes) == ((66, 160), [40] * 4, [1])
+    (point,) = list_points([f"hyperprior:weights={weights}"], [], [], "lamofc")
+    assert point.options["truncation"] == "hyperprior"
+    names = [f"dpt.{layer}" for layer in range(4)]
+    samples = [dict(zip(names, tensor.split(40, 1), strict=True)) for tensor in joined.train]
+    profile = fit("hyperprior", samples, features=names, **point.options)
+    record = encode([dict(zip(names, joined.test[0].split(40, 1), strict=True))], profile)[0]
+    figures = measure(point, joined)
+    assert figures.bpfp == pytest.approx(8 * len(record.data) / record.elements)
+    assert figures.mse == pytest.approx(record.sse / record.elements, rel=1e-5)
+    assert measure(list_points([], [], ["float16"], "lamofc")[0], joined).bpfp == 16
+
+    bench = {split.feature: split for split in split_source(str(features), Choice(as_published="lamofcbench"))}
+    images = bench["layer.9"]
+    assert (images.planes, images.has_planes, images.parts) == ([2], True, {})
+    (point,) = list_points([f"hyperprior:weights={weights}"], [], [], "lamofcbench")
+    profile = fit("hyperprior", images.train, **point.options, planes=True)
+    record = encode(images.test, profile, planes=[2])[0]
+    assert measure(point, images).bpfp == pytest.approx(8 * len(record.data) / record.elements)
+    command = ("bench", features, "--feature", "layer.9", "--codec", f"hyperprior:weights={weights}")
+    (row,) = lamofc(*command, "--as-published", "lamofcbench", "--json").document["points"]
+    assert row["bpfp"] == pytest.approx(8 * len(record.data) / record.elements)
+    with pytest.raises(BadArgument, match="as_published='hm'"):
+        list_points(["klt"], [], [], "hm")
+
+
+@pytest.mark.parametrize(
+    ("name", "arch", "task", "table", "where"),
+    [
+        ("dt-ufc", "hyperprior", "*", "dt-ufc-2", None),
+        ("dt-ufc", "elic", "*", "dt-ufc-3", None),
+        *(("dt-ufc", "hyperprior", task, "dt-ufc-4", task) for task in ("csr", "seg", "tti")),
+        ("lamofcbench", "hyperprior", "*", "lamofcbench-8", "Hyperprior"),
+        ("lamofcbench", "elic", "*", "lamofcbench-8", "ELIC"),
+    ],
+)
+def test_lambdas_are_those_of_the_tables(name: str, arch: str, task: str, table: str, where: str | None) -> None:
+    rows = paper_table(table)["rows"]
+    printed = [row[0] for row in rows] if where is None else [row[1] for row in rows if row[0] == where]
+    assert list(published_settings(name).training_of(arch, task).lambdas) == printed
+    assert published_qualities("lamofc") == [f"qp={qp}" for qp in (22, 27, 32, 37, 42)]

@@ -7,7 +7,7 @@ measurement for each point and feature, kept as a run in a store's catalog where
 from lamofc_tools.comparison.comparison_run import compare
 from lamofc_tools.comparison.external_coders import PEERS, Zfp, Zstd
 from lamofc_tools.comparison.measurement import PROFILE_SAMPLES, Measurement, measure, measure_reference
-from lamofc_tools.comparison.operating_points import Point, list_points
+from lamofc_tools.comparison.operating_points import Point, list_points, published_qualities
 from lamofc_tools.comparison.paper_tables import paper_table
 from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory
 from lamofc_tools.comparison.splits import Choice, SampleSplit, held_out_values, split_source
@@ -30,6 +30,7 @@ __all__ = [
     "measure",
     "measure_reference",
     "paper_table",
+    "published_qualities",
     "split_source",
 ]
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
-from lamofc_codecs import Profile, Quality, Quantising, decode, encode, fit, framing, inspect, open_codec
+from lamofc_codecs import (
+    CODECS,
+    Grouped,
+    Profile,
+    Quality,
+    Quantising,
+    decode,
+    describe,
+    encode,
+    fit,
+    framing,
+    inspect,
+    open_codec,
+)
+from lamofc_tools.comparison.splits import SampleSplit
 
 
 class Coder(Protocol):
@@ -35,24 +50,27 @@ class Coder(Protocol):
 class CodecCoder:
     """A codec of this project, fitted to samples."""
 
-    def __init__(
-        self,
-        codec: str,
-        quality: Quality | None,
-        options: Mapping[str, Any],
-        feature: str,
-        train: Sequence[Tensor],
-    ) -> None:
-        self.profile: Profile = fit(codec, train, quality, features=[feature], **options)
+    def __init__(self, codec: str, quality: Quality | None, options: Mapping[str, Any], split: SampleSplit) -> None:
+        self._widths = split.parts if issubclass(CODECS[codec], Grouped) else {}
+        planes = {"planes": True} if split.has_planes and "planes" in describe(codec)["options"] else {}
+        train: Any = list(map(self._parts_of, split.train)) if self._widths else split.train
+        features = list(self._widths) or [split.feature]
+        self.profile: Profile = fit(codec, train, quality, features=features, **{**planes, **options})
         self.profile_bytes = len(self.profile.data)
 
-    def encode(self, tensor: Tensor) -> bytes:
-        """Encode to one record."""
-        return encode([tensor], self.profile)[0].data
+    def encode(self, tensor: Tensor, planes: int = 1) -> bytes:
+        """Encode to one record, that of a group if the tensor holds several features."""
+        element = self._parts_of(tensor) if self._widths else tensor
+        return encode([element], self.profile, planes=[planes])[0].data
+
+    def _parts_of(self, tensor: Tensor) -> dict[str, Tensor]:
+        """Divide a tensor among its features."""
+        return dict(zip(self._widths, torch.split(tensor, list(self._widths.values()), 1), strict=True))
 
     def decode(self, data: bytes, like: Tensor) -> Tensor:
         """Decode one record."""
-        return decode([data], self.profile)[0]
+        parts = decode([data], self.profile)
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def payload(self, data: bytes) -> int:
         """Count the bits of the sections."""

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -93,14 +93,18 @@ class Measurement:
 def measure(point: Point, split: SampleSplit, *, memory: bool = False) -> Measurement:
     """Fit, then encode and decode each sample. Memory is measured in a process of its own, for our codecs only."""
     started = time.perf_counter()
-    coder = point.make(split.feature, split.train)
+    coder = point.make(split)
     fit_seconds = time.perf_counter() - started
     bulk = fit_bulk(split.train)
     first = split.test[0]
-    coder.decode(coder.encode(first), first)  # untimed, because the first call is slower
-    each = [_sample_figures(coder, name, tensor, bulk) for name, tensor in zip(split.samples, split.test, strict=True)]
+    planes = split.planes or [1] * len(split.test)
+    coder.decode(_encode(coder, first, planes[0]), first)  # untimed, because the first call is slower
+    each = [
+        _sample_figures(coder, name, _Measured(tensor, count), bulk)
+        for name, tensor, count in zip(split.samples, split.test, planes, strict=True)
+    ]
     measurement = _summary(point, split, coder, each, fit_seconds)
-    if not memory or not isinstance(coder, CodecCoder):
+    if not memory or not isinstance(coder, CodecCoder) or split.parts:
         return measurement
     peaks = coding_memory(coder.profile, max(split.test, key=Tensor.numel))
     return replace(measurement, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
@@ -114,8 +118,21 @@ def measure_reference(reference: Point, measurement: Measurement, split: SampleS
     return replace(measurement, of_reference=same.total / measurement.total)
 
 
-def _sample_figures(coder: Coder, name: str, tensor: Tensor, bulk: Bulk) -> SampleFigures:
-    data, encode_seconds = _timed(lambda: coder.encode(tensor))
+class _Measured(NamedTuple):
+    """A sample to measure."""
+
+    tensor: Tensor
+    planes: int
+
+
+def _encode(coder: Coder, tensor: Tensor, planes: int) -> bytes:
+    """Encode a tensor; only codecs of this project code planes apart."""
+    return coder.encode(tensor, planes) if isinstance(coder, CodecCoder) else coder.encode(tensor)
+
+
+def _sample_figures(coder: Coder, name: str, sample: _Measured, bulk: Bulk) -> SampleFigures:
+    tensor = sample.tensor
+    data, encode_seconds = _timed(lambda: _encode(coder, tensor, sample.planes))
     decoded, decode_seconds = _timed(lambda: coder.decode(data, tensor))
     x = np.ascontiguousarray(tensor.to(torch.float32).numpy())
     y = np.ascontiguousarray(decoded.to(torch.float32).numpy())

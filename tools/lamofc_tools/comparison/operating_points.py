@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from lamofc_codecs import CODECS, Profile, Quality, targets_of
+from lamofc_codecs import CODECS, CodecError, Profile, PublishedSettings, Quality, published_settings, targets_of
 from lamofc_store.errors import BadArgument
 from lamofc_tools.comparison.coder import CodecCoder, Coder
 from lamofc_tools.comparison.external_coders import PEERS
+from lamofc_tools.comparison.splits import SampleSplit
 
 _OPTION_SEPARATOR = re.compile(r",(?=[a-z_]+=)")
 _TARGETS_SNR = ("zfp", "sz3")
@@ -35,11 +34,11 @@ class Point:
     aim: float | None = None
     """Target of an external coder."""
 
-    def make(self, feature: str, train: Sequence[Tensor]) -> Coder:
+    def make(self, split: SampleSplit) -> Coder:
         """Create the coder, fitted to samples."""
         if self.codec in CODECS:
-            return CodecCoder(self.codec, self.quality, self.options, feature, train)
-        return PEERS[self.codec](train, self.aim)
+            return CodecCoder(self.codec, self.quality, self.options, split)
+        return PEERS[self.codec](split.train, self.aim)
 
     def to_json(self) -> dict[str, Any]:
         """Convert to a document that differs from those of all other points."""
@@ -50,10 +49,15 @@ class Point:
         return {"codec": self.codec, "options": options, "quality": quality, "aim": self.aim}
 
 
-def list_points(codecs: Sequence[str], qualities: Sequence[str], peers: Sequence[str]) -> list[Point]:
-    """List all points for codecs (`klt`, `lloydmax:assign=floor`), qualities (`snr_db=10`) and peers (`zfp`, `all`)."""
+def list_points(
+    codecs: Sequence[str], qualities: Sequence[str], peers: Sequence[str], as_published: str | None = None
+) -> list[Point]:
+    """List all points for codecs (`klt`, `lloydmax:assign=floor`), qualities (`snr_db=10`) and peers (`zfp`, `all`).
+
+    Codecs of the paper `as_published` have the options that it prints, where others are not given.
+    """
     parsed = [parse_quality(text) for text in qualities]
-    points = [point for text in codecs for point in _codec_points(text, parsed)]
+    points = [point for text in codecs for point in _codec_points(text, parsed, as_published)]
     for name in [peer for text in peers for peer in (PEERS if text == "all" else [text])]:
         if name not in PEERS:
             raise BadArgument(f"there is no peer {name!r}; there are {', '.join(PEERS)}", "--peer all")
@@ -73,11 +77,26 @@ def parse_quality(text: str) -> Quality:
         raise BadArgument(f"--quality {text!r}: {error}", "--quality snr_db=10") from error
 
 
-def _codec_points(text: str, qualities: Sequence[Quality]) -> Iterator[Point]:
+def published_qualities(as_published: str) -> list[str]:
+    """List the quantisation parameters that a paper prints."""
+    return [f"qp={qp}" for qp in _settings(as_published).qps]
+
+
+def _settings(as_published: str) -> PublishedSettings:
+    """Return the settings of a paper."""
+    try:
+        return published_settings(as_published)
+    except CodecError as error:
+        raise BadArgument(error.message, error.cure) from error
+
+
+def _codec_points(text: str, qualities: Sequence[Quality], as_published: str | None) -> Iterator[Point]:
     codec, _, options_text = text.partition(":")
     if codec not in CODECS:
         raise BadArgument(f"there is no codec {codec!r}; there are {', '.join(CODECS)}", "lamofc codec list")
     options = dict(_parse_option(part, text) for part in _OPTION_SEPARATOR.split(options_text)) if options_text else {}
+    if as_published is not None and codec in _settings(as_published).options:
+        options = _settings(as_published).options_of(codec, options)
     weights = options.get("weights")
     if weights:
         lmbda = Profile.load(Path(str(weights))).config.get("lmbda")

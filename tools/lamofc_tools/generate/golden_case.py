@@ -26,6 +26,8 @@ class Case:
     """Samples to fit on, if not synthetic features."""
     first_position: int = 0
     """Position of the first token in its sequence."""
+    planes: int = 1
+    """Planes that share the tokens of the item."""
     promise: Literal["bytes", "values", "numbers"] = "bytes"
     """What must stay the same for ever: `bytes` means everything; `values` means the decoded values, since an external
     encoder writes the bytes; `numbers` means the level indices, since the floats of another processor may choose a

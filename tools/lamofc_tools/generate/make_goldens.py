@@ -63,8 +63,19 @@ def cases() -> Iterator[Case]:
     ):
         learned: dict[str, Any] = {"levels": levels, "weights": drawn_weights(sizes), "tile": 64}
         yield Case(name, sizes.arch, (feature(70, 150, 1),), None, learned, promise="numbers")
+    learned = {"levels": levels, "weights": drawn_weights(Sizes("hyperprior", 8, 12)), "tile": 64}
+    planes = {**learned, "planes": True}
+    yield Case("hyperprior-planes", "hyperprior", (feature(144, 60, 2),), None, planes, planes=2, promise="numbers")
+    parts = feature(70, 40, 1), feature(70, 24, 2, torch.float16)
+    ranges = {"weights": learned["weights"], "tile": 0, "fill": "zero", "range": [[-5.0, 5.0], [-2.0, 3.0]]}
+    like = ({"part0": torch.arange(160.0).view(4, 40) / 16, "part1": torch.arange(96.0).view(4, 24) / 16},)
+    name = "hyperprior-range-group"
+    yield Case(name, "hyperprior", parts, None, ranges, together=True, like=like, promise="numbers")
     for codec in ("vvc", "hevc"):
         yield Case(f"{codec}-frame", codec, (picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
+    video = {"range": [[-5.0, 5.0], [-2.0, 3.0]], "rounding": "floor"}
+    pictures = picture(9, 10, 24, 1), picture(9, 10, 16, 2)
+    yield Case("vvc-group", "vvc", pictures, Quality(qp=27), video, together=True, promise="values")
 
 
 def digest(tensors: list[torch.Tensor]) -> str:
@@ -80,14 +91,14 @@ def write(case: Case, folder: Path) -> None:
     """Write one golden: profile, source, record, and the digest of the decoded tensors."""
     folder.mkdir(parents=True, exist_ok=True)
     profile = case.profile()
-    record = encode([case.element()], profile, first_positions=[case.first_position])[0]
+    record = encode([case.element()], profile, first_positions=[case.first_position], planes=[case.planes])[0]
     if case.promise != "numbers":
         profile.save(folder / "profile.safetensors")
     save_file({f"item{number}": item for number, item in enumerate(case.items)}, folder / "source.safetensors")
     (folder / "record.bin").write_bytes(record.data)
     decoded = decode([record.data], profile)
     if case.promise == "numbers":
-        save_file({"item0": decoded[0]}, folder / "decoded.safetensors")
+        save_file({f"item{number}": item for number, item in enumerate(decoded)}, folder / "decoded.safetensors")
     expected = {"codec": record.codec, "profile": profile.id, "decoded": digest(decoded)}
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import lamofc_store as lamofc
+from lamofc_codecs import Sizes, decode, encode, fit
 from lamofc_codecs.published.mappings import published_levels, route
+from lamofc_codecs.testing.samples import drawn_weights
 from lamofc_store import Sample, sources
 from lamofc_store.errors import BadArgument, SourceError
 from lamofc_store.sources.readers import torch_unpickle
@@ -62,6 +64,28 @@ def test_patterns_come_with_the_family_and_give_way_to_the_user(tmp_path: Path) 
     assert plan["vae.decoder"].grid == '{"prefix": 0, "height": 8, "width": 8}'
     own = {one.feature: one for one in lamofc.plan(tmp_path / "in", patterns={"*.k_cache": "b h t d -> (b h t) d"})}
     assert (own["layer.0.k_cache"].tokens, own["layer.0.v_cache"].tokens) == (88, 11)
+
+
+@pytest.mark.parametrize("codec", ["hyperprior", "klt"])
+def test_images_of_a_batch_are_planes(tmp_path: Path, codec: str) -> None:
+    """Rows of DINOv3's batch, a picture and its mirror image or crops, are coded each for itself."""
+    for name, crops in (("a", 2), ("b", 1), ("c", 3)):
+        kept(tmp_path / "in" / f"{name}.zst", dinov3("encoder.backbone.blocks.{}", crops))
+    weights = drawn_weights(Sizes("hyperprior", 8, 12))
+    options = {"weights": weights, "tile": 0, "levels": [number / 32 - 4 for number in range(256)]}
+    with lamofc.open(str(tmp_path / "store"), "w-") as store:
+        store.ingest(sources.open(tmp_path / "in"), codec, codec_options=options if codec == "hyperprior" else {})
+        patterns = {row[0] for row in store.sql("SELECT DISTINCT pattern FROM records").fetchall()}
+        assert patterns == {"b t c -> b t c"}
+        for sample in sources.open(tmp_path / "in"):
+            rows = sample.features["layer.19"]
+            decoded = store[sample.id, "layer.19"]
+            assert decoded.shape == rows.shape
+            if codec == "hyperprior":
+                alone = fit("hyperprior", [], **options)
+                apart = [one.data for one in encode(list(rows), alone)]
+                assert torch.equal(decoded, torch.stack(decode(apart, alone)))
+        assert tuple(store.zarr["layer.19"].shape) == (3, 3, 21, 24)
 
 
 def test_attributes_are_what_was_measured_or_stood_beside(tmp_path: Path) -> None:

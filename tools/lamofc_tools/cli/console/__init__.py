@@ -20,6 +20,7 @@ from lamofc_tools.cli.console.errors import CORRUPT, CliError, error_of
 from lamofc_tools.cli.console.findings import Findings
 from lamofc_tools.cli.console.flatten import flatten_options
 from lamofc_tools.cli.console.options import (
+    AsPublished,
     CodingOptions,
     Device,
     DryRun,
@@ -47,6 +48,7 @@ from lamofc_tools.cli.console.tensor_files import file_name
 from lamofc_tools.cli.console.values import (
     load_profile,
     parse_json_pairs,
+    parse_pairs,
     parse_patterns,
     require_folder,
     resolve_device,
@@ -55,6 +57,7 @@ from lamofc_tools.cli.console.values import (
 __all__ = [
     "CORRUPT",
     "Amount",
+    "AsPublished",
     "Bar",
     "CliError",
     "CodingOptions",
@@ -90,6 +93,7 @@ __all__ = [
     "json_rows",
     "load_profile",
     "parse_json_pairs",
+    "parse_pairs",
     "parse_patterns",
     "parse_rotary",
     "plan_floats",

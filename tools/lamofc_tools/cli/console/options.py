@@ -47,6 +47,14 @@ Groups = Annotated[
         "Repeatable.",
     ),
 ]
+AsPublished = Annotated[
+    str | None,
+    typer.Option(
+        "--as-published",
+        metavar="NAME",
+        help="Pack and code as this paper does where no other option says otherwise: lamofcbench, dt-ufc or lamofc.",
+    ),
+]
 OnError = Annotated[
     str, typer.Option("--on-error", help="Choose what a bad sample does: stop, skip it, or store it raw.")
 ]

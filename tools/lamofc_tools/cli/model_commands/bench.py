@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.cli.console import FeatureGlobs, Output, Patterns, SourcePath, flatten_options, parse_patterns
+from lamofc_tools.cli.console import (
+    AsPublished,
+    FeatureGlobs,
+    Output,
+    Patterns,
+    SourcePath,
+    flatten_options,
+    parse_patterns,
+)
 from lamofc_tools.cli.render import codec_text
 
 if TYPE_CHECKING:
@@ -50,12 +58,16 @@ class PointOptions:
         typer.Option("--peer", metavar="NAME", help="Measure an external coder, or all of them. Repeatable."),
     ] = None
 
+    as_published: AsPublished = None
+
     def points(self) -> "list[Point]":
         """List all points."""
-        from lamofc_tools.comparison import list_points
+        from lamofc_tools.comparison import list_points, published_qualities
 
         codecs = self.codec or ([] if self.peer else DEFAULT_CODECS)
-        return list_points(codecs, self.quality or DEFAULT_QUALITIES, self.peer or [])
+        printed = published_qualities(self.as_published) if self.as_published else []
+        usual = [quality for quality in DEFAULT_QUALITIES if not (printed and quality.startswith("qp="))]
+        return list_points(codecs, self.quality or [*usual, *printed], self.peer or [], self.as_published)
 
     def reference(self) -> "Point | None":
         """Return the point whose bits are measured beside each other point."""
@@ -82,7 +94,7 @@ class SampleOptions:
         int, typer.Option("--test-samples", metavar="N", help="Measure at most so many samples.")
     ] = 40
 
-    def choice(self) -> "Choice":
+    def choice(self, as_published: str | None) -> "Choice":
         """Return the choice of features and samples."""
         from lamofc_tools.comparison import Choice
 
@@ -94,6 +106,7 @@ class SampleOptions:
             format=self.format,
             features=tuple(self.feature or ()),
             patterns=parse_patterns(self.pattern),
+            as_published=as_published,
             held_out_by=self.held_out_by,
             fit_samples=self.fit_samples,
             test_samples=self.test_samples,
@@ -152,7 +165,7 @@ def bench(
     points, papers, reference = pointing.points(), results.paper_tables(), pointing.reference()
     options: dict[str, Any] = {"reference": reference, "memory": results.memory, "store": results.store}
     with out.bar("bench") as bar:
-        splits = split_source(source, sampling.choice())
+        splits = split_source(source, sampling.choice(pointing.as_published))
         measurements = compare(splits, points, source=source, progress=bar.update, **options)
     results.draw(measurements)
     out.show(describe(source, measurements, papers), codec_text.comparison)

@@ -1,9 +1,9 @@
-"""`lamofc codec train|import|export`: weights and levels of codecs, trained here or published elsewhere."""
+"""`lamofc codec train`: weights of the learned codecs."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
 from lamofc_tools.cli.console import (
+    AsPublished,
     Bar,
     Device,
     FeatureGlobs,
@@ -19,33 +20,37 @@ from lamofc_tools.cli.console import (
     OutputFile,
     RunStore,
     Where,
-    file_name,
     flatten_options,
+    parse_pairs,
     resolve_device,
 )
-from lamofc_tools.cli.render import codec_text, store_text
+from lamofc_tools.cli.render import codec_text
 
 if TYPE_CHECKING:
-    from lamofc_codecs import Sizes
+    from lamofc_codecs import PublishedTraining, Sizes
     from lamofc_store import Profile, Store
-    from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Planes
+    from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, PlaneChoice, Planes
 
 Stores = Annotated[
     list[str],
     typer.Argument(metavar="STORE...", help="Stores to train on; weights of several stores serve all of them."),
 ]
-PublishedFile = Annotated[
-    str, typer.Argument(metavar="FILE", help="A .pth.tar checkpoint of CompressAI's layout, or a mapping.json.")
-]
-LearnedProfile = Annotated[
-    str, typer.Argument(metavar="PROFILE", help="The profile file of a learned codec, with or without levels.")
-]
-LAMBDA_IN_NAME = re.compile(r"lambda([0-9]+(?:\.[0-9]+)?)")
 _CROP = re.compile(r"(\d{1,5})x(\d{1,5})")
 _CROP_MULTIPLE = 64
 """The networks halve a plane six times."""
 _MIN_LATENT = {"hyperprior": 16, "elic": 20}
 """Fewest channels of the latent; a twentieth of them is ELIC's smallest group."""
+_USUAL_LAMBDA, _USUAL_BATCH = 0.004, 8
+_LAMBDA = "{lambda}"
+"""Stands in names of files for the lambda of a training."""
+
+
+def _sides(text: str, option: str, example: str, multiple: int) -> tuple[int, int]:
+    """Parse rows and columns, `256x256`, each a multiple of a number."""
+    sides = _CROP.fullmatch(text)
+    if sides is None or any(int(side) % multiple or not int(side) for side in sides.groups()):
+        raise BadArgument(f"{option} {text} is not two multiples of {multiple}", f"{option} {example}")
+    return int(sides[1]), int(sides[2])
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,14 @@ class NetworkOptions:
     """The network that is trained, and its data."""
 
     arch: Annotated[str, typer.Option("--arch", help="Train this architecture: hyperprior or elic.")] = "hyperprior"
-    lmbda: Annotated[float, typer.Option("--lambda", help="Weigh distortion against rate by this factor.")] = 0.004
+    lmbda: Annotated[
+        float | None,
+        typer.Option(
+            "--lambda",
+            help="Weigh distortion against rate by this factor. Default: 0.004, or each in turn that the paper of "
+            "--as-published prints.",
+        ),
+    ] = None
     inner: Annotated[
         int | None,
         typer.Option("--inner", metavar="N", help="Give inner layers so many channels; by default as in the papers."),
@@ -62,11 +74,21 @@ class NetworkOptions:
         int | None,
         typer.Option("--latent", metavar="M", help="Give the latent so many channels; by default as in the papers."),
     ] = None
-    crop: Annotated[str, typer.Option("--crop", metavar="RxC", help="Train on crops of so many rows and columns.")] = (
-        "256x256"
-    )
+    crop: Annotated[
+        str | None,
+        typer.Option("--crop", metavar="RxC", help="Train on crops of so many rows and columns. Default: 256x256."),
+    ] = None
+    restack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--restack",
+            metavar="GLOB=RxC",
+            help="Cut so many rows and columns of matching features, and stack their blocks to a crop. Repeatable.",
+        ),
+    ] = None
     feature: FeatureGlobs = None
     where: Where = None
+    as_published: AsPublished = None
 
     def sizes(self) -> "Sizes":
         """Return the sizes of the networks."""
@@ -86,11 +108,41 @@ class NetworkOptions:
         groups = (*first_groups, latent - sum(first_groups)) if default.groups else ()
         return Sizes(self.arch, inner, latent, groups)
 
-    def planes(self, stores: "list[Store]", seed: int) -> "Planes":
+    def choice(self) -> "PlaneChoice":
+        """Return the choice of planes to train on."""
+        from lamofc_tools.codec_training import PlaneChoice
+
+        restack = {
+            glob: _sides(text, "--restack", "csr=64x1024", 1)
+            for glob, text in parse_pairs(self.restack, "--restack", "csr=64x1024").items()
+        }
+        return PlaneChoice(
+            features=self.feature or [], where=self.where, as_published=self.as_published, restack=restack
+        )
+
+    def printed(self, stores: "list[Store]") -> "PublishedTraining":
+        """Return the training that a paper prints, or the usual one."""
+        from lamofc_codecs import CodecError, PublishedTraining
+
+        features = {feature for store in stores for feature in store.features}
+        try:
+            printed = self.choice().printed(self.arch, features)
+        except CodecError as error:
+            raise BadArgument(error.message, error.cure) from error
+        return printed or PublishedTraining((_USUAL_LAMBDA,), batch=_USUAL_BATCH)
+
+    def sides(self, printed: "PublishedTraining | None" = None) -> tuple[int, int]:
+        """Return the rows and columns of a crop."""
+        if self.crop is None and printed is not None:
+            return printed.crop
+        return _sides(self.crop or "256x256", "--crop", "256x256", _CROP_MULTIPLE)
+
+    def planes(self, stores: "list[Store]", printed: "PublishedTraining", seed: int) -> "Planes":
         """Return the planes to train on."""
         from lamofc_tools.codec_training import Planes
 
-        return Planes.from_stores(stores, self.feature or [], where=self.where, seed=seed)
+        choice = self.choice()
+        return Planes.from_stores(stores, replace(choice, restack=choice.restack or printed.restack), seed)
 
 
 @dataclass(frozen=True)
@@ -100,7 +152,9 @@ class CodecTrainingOptions:
     steps: Annotated[
         int, typer.Option("--steps", metavar="N", help="Take at most so many steps; fewer when nothing improves.")
     ] = 100_000
-    batch: Annotated[int, typer.Option("--batch", metavar="N", help="Train on so many crops a step.")] = 8
+    batch: Annotated[
+        int | None, typer.Option("--batch", metavar="N", help="Train on so many crops a step. Default: 8.")
+    ] = None
     every: Annotated[
         int, typer.Option("--every", metavar="N", help="Evaluate held-out samples after every so many steps.")
     ] = 250
@@ -123,18 +177,15 @@ class CodecTrainingOptions:
     ] = None
     run_in: RunStore = None
 
-    def config(self, network: NetworkOptions) -> "CodecTrainingConfig":
+    def config(self, network: NetworkOptions, printed: "PublishedTraining", lmbda: float) -> "CodecTrainingConfig":
         """Return the configuration of the training."""
         from lamofc_tools.codec_training import CodecTrainingConfig
 
-        sides = _CROP.fullmatch(network.crop)
-        if sides is None or any(int(side) % _CROP_MULTIPLE or not int(side) for side in sides.groups()):
-            raise BadArgument(f"--crop {network.crop} is not two multiples of {_CROP_MULTIPLE}", "--crop 256x256")
         return CodecTrainingConfig(
             sizes=network.sizes(),
-            lmbda=network.lmbda,
-            crop=(int(sides[1]), int(sides[2])),
-            batch=self.batch,
+            lmbda=lmbda,
+            crop=network.sides(printed),
+            batch=self.batch or printed.batch,
             steps=self.steps,
             every=self.every,
             lr=self.lr,
@@ -142,6 +193,17 @@ class CodecTrainingOptions:
             device=resolve_device(self.device),
             half=self.half,
         )
+
+    def trainings(
+        self, network: NetworkOptions, stores: "list[Store]", output: str, bar: Bar
+    ) -> "Iterator[tuple[CodecTraining, str]]":
+        """Train a network for each lambda, and yield each training with the file of its weights."""
+        printed = network.printed(stores)
+        lambdas = printed.lambdas if network.lmbda is None else (network.lmbda,)
+        files = require_names(output, self.checkpoint, lambdas)
+        planes = network.planes(stores, printed, self.seed)
+        for lmbda, file in zip(lambdas, files, strict=True):
+            yield self.train(self.config(network, printed, lmbda), planes, bar), file
 
     def train(self, config: "CodecTrainingConfig", planes: "Planes", bar: Bar) -> "CodecTraining":
         """Train until the last step, or until nothing improves."""
@@ -151,7 +213,7 @@ class CodecTrainingOptions:
             config,
             planes,
             start=Path(self.start) if self.start else None,
-            checkpoint=Path(self.checkpoint) if self.checkpoint else None,
+            checkpoint=Path(named(self.checkpoint, config.lmbda)) if self.checkpoint else None,
             progress=lambda now: bar.update(now.step, config.steps, f"{now.loss:.4f}, {now.bpp:.3f} bits"),
         )
 
@@ -162,17 +224,36 @@ def train(
 ) -> None:
     """Train the networks of a learned codec on features of stores.
 
-    -o names the file of the weights; `--option weights=FILE` gives them to an ingest or a fit with that codec.
+    -o names the file of the weights, with {lambda} in its name where there are several lambdas; `--option weights=FILE`
+    gives them to an ingest or a fit with that codec.
     """
-    config = options.config(network)
+    network.sides()
+    done: list[dict[str, Any]] = []
     with ExitStack() as stack, out.bar("train") as bar:
         run_store = stack.enter_context(lamofc.open(options.run_in, "r+")) if options.run_in else None
         sources = [stack.enter_context(lamofc.open(store)) for store in stores]
-        training = options.train(config, network.planes(sources, options.seed), bar)
-        profile = training.weights()
-        save(profile, Path(output))
-        run = log_run(run_store, training, stores, profile) if run_store is not None else None
-    out.show({**describe_training(training), "weights": profile.id, "file": output, "run": run}, codec_text.training)
+        for training, file in options.trainings(network, sources, output, bar):
+            profile = training.weights()
+            save(profile, Path(file))
+            run = log_run(run_store, training, stores, profile) if run_store is not None else None
+            done.append({**describe_training(training), "weights": profile.id, "file": file, "run": run})
+    out.show(done[0] if len(done) == 1 else {"trainings": done}, codec_text.trainings)
+
+
+def named(file: str, lmbda: float) -> str:
+    """Return the name of a file with `{lambda}` replaced by a lambda."""
+    return file.replace(_LAMBDA, f"{lmbda:g}")
+
+
+def require_names(output: str, checkpoint: str | None, lambdas: Sequence[float]) -> list[str]:
+    """Return the file of the weights of each lambda; several need names of their own."""
+    for name in (output, checkpoint):
+        if len(lambdas) > 1 and name is not None and _LAMBDA not in name:
+            raise BadArgument(
+                f"one file {name} for the lambdas {', '.join(f'{lmbda:g}' for lmbda in lambdas)}",
+                f"put {_LAMBDA} into its name, or give one --lambda",
+            )
+    return [named(output, lmbda) for lmbda in lambdas]
 
 
 def describe_training(training: "CodecTraining") -> dict[str, Any]:
@@ -213,75 +294,3 @@ def save(profile: "Profile", file: Path) -> None:
 
     with atomic_file(file) as out:
         out.write(profile.data)
-
-
-@flatten_options
-def import_file(
-    published: PublishedFile,
-    output: OutputFile,
-    out: Output,
-    lmbda: Annotated[
-        float | None,
-        typer.Option("--lambda", help="Record this lambda of the weights; by default the one in the file's name."),
-    ] = None,
-    family: Annotated[
-        str | None, typer.Option("--family", help="Take the levels of this family of a mapping.json.")
-    ] = None,
-    assign: Annotated[
-        str, typer.Option("--assign", help="Assign values to the nearest level, or by floor as published.")
-    ] = "nearest",
-) -> None:
-    """Import published weights, or levels of a published mapping.
-
-    For weights, -o names the file; for a mapping, a folder that gets a profile of lloydmax for each pattern.
-    """
-    if Path(published).suffix == ".json":
-        rows = list(import_mapping(Path(published), Path(output), family, assign))
-    else:
-        rows = [import_weights(published, output, lmbda)]
-    out.show({"profiles": rows}, store_text.profiles)
-
-
-def import_weights(file: str, output: str, lmbda: float | None) -> dict[str, Any]:
-    """Import the weights of a checkpoint."""
-    from lamofc_codecs import import_checkpoint
-
-    in_name = LAMBDA_IN_NAME.search(Path(file).name)
-    profile = import_checkpoint(file, lmbda or (float(in_name[1]) if in_name else None))
-    save(profile, Path(output))
-    return describe_file("*", profile, Path(output))
-
-
-def import_mapping(file: Path, folder: Path, family: str | None, assign: str) -> Iterator[dict[str, Any]]:
-    """Write a profile for each pattern of a mapping."""
-    from lamofc_codecs import fit, published_levels
-
-    for pattern, levels in published_levels(file, family).items():
-        profile = fit("lloydmax", [], levels=levels, assign=assign)
-        target = folder / f"{file_name(pattern)}.safetensors"
-        save(profile, target)
-        yield describe_file(pattern, profile, target)
-
-
-def describe_file(feature: str, profile: "Profile", file: Path) -> dict[str, Any]:
-    """Describe a file that was written from a profile."""
-    size = file.stat().st_size
-    return {"feature": feature, "codec": profile.codec, "id": profile.id, "bytes": size, "file": str(file)}
-
-
-@flatten_options
-def export_file(file: LearnedProfile, output: OutputFile, out: Output) -> None:
-    """Export weights of a learned codec as a checkpoint for the papers' code.
-
-    -o names the checkpoint, a .pth.tar file. Levels of a feature and the lambda have no place in it.
-    """
-    import torch
-
-    from lamofc_codecs import Profile, checkpoint_state
-    from lamofc_store.exporting import atomic_file
-
-    profile = Profile.load(file)
-    state = checkpoint_state(profile)
-    with atomic_file(Path(output)) as checkpoint:
-        torch.save({"state_dict": state}, checkpoint)
-    out.show({"profiles": [describe_file("*", profile, Path(output))]}, store_text.profiles)

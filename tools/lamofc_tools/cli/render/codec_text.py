@@ -35,8 +35,12 @@ def profile(document: Document) -> str:
     return f"{facts(values)}\n\n{tables(('tensor', 'shape', 'dtype'), rows)}" if rows else facts(values)
 
 
-def training(document: Document) -> str:
-    """Format the report of a training of networks."""
+def trainings(document: Document) -> str:
+    """Format the reports of one training of networks, or of several."""
+    return "\n\n".join(map(_training, document.get("trainings", [document])))
+
+
+def _training(document: Document) -> str:
     rows = [(*past[:4], Amount(f"{past[4]:.2g}")) for past in document["history"][-8:]]
     head = {
         "codec": document["codec"],

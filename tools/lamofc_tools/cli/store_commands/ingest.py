@@ -8,6 +8,7 @@ import typer
 
 import lamofc_store as lamofc
 from lamofc_tools.cli.console import (
+    AsPublished,
     Bar,
     CodingOptions,
     Device,
@@ -56,6 +57,7 @@ class IngestOptions(ReplayOptions, SourceConsumerOptions, WriteOptions):
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace samples in the store whose content differs.")
     ] = False
+    as_published: AsPublished = None
     dry_run: DryRun = False
 
     def options(self) -> dict[str, Any]:
@@ -67,6 +69,7 @@ class IngestOptions(ReplayOptions, SourceConsumerOptions, WriteOptions):
             "on_error": self.on_error,
             "overwrite": self.overwrite,
             "profile": load_profile(self.profile),
+            "as_published": self.as_published,
             **block,
         }
 
