@@ -3,16 +3,13 @@
 In: tensors or records with their codecs. Out: records with their figures, or the requested tensors."""
 
 from lamofc_codecs.pipeline.decode_record import DecodeJob, cells_of
-from lamofc_codecs.pipeline.descent import Descent
 from lamofc_codecs.pipeline.device import decode_on
 from lamofc_codecs.pipeline.encode_record import Encodable, Encoder, elements_of, require_tensors, tensors_in
 from lamofc_codecs.pipeline.items import keep
-from lamofc_codecs.pipeline.measured_divergence import meet_divergence
 from lamofc_codecs.pipeline.threads import each
 
 __all__ = [
     "DecodeJob",
-    "Descent",
     "Encodable",
     "Encoder",
     "cells_of",
@@ -20,7 +17,6 @@ __all__ = [
     "each",
     "elements_of",
     "keep",
-    "meet_divergence",
     "require_tensors",
     "tensors_in",
 ]

@@ -56,6 +56,16 @@ def cases() -> Iterator[Case]:
         {"levels": levels, "assign": "floor"},
     )
     yield from klt_cases(spiked)
+    yield from _learned_cases(levels)
+    for codec in ("vvc", "hevc"):
+        yield Case(f"{codec}-frame", codec, (picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
+    video = {"range": [[-5.0, 5.0], [-2.0, 3.0]], "rounding": "floor"}
+    pictures = picture(9, 10, 24, 1), picture(9, 10, 16, 2)
+    yield Case("vvc-group", "vvc", pictures, Quality(qp=27), video, together=True, promise="values")
+
+
+def _learned_cases(levels: list[float]) -> Iterator[Case]:
+    """List the modes of the learned codecs."""
     for name, sizes in (
         ("hyperprior-tiles", Sizes("hyperprior", 8, 12)),
         ("elic-tiles", Sizes("elic", 8, 12, (2, 4, 6), ((224, 128), (224, 128)))),
@@ -71,11 +81,6 @@ def cases() -> Iterator[Case]:
     like = ({"part0": torch.arange(160.0).view(4, 40) / 16, "part1": torch.arange(96.0).view(4, 24) / 16},)
     name = "hyperprior-range-group"
     yield Case(name, "hyperprior", parts, None, ranges, together=True, like=like, promise="numbers")
-    for codec in ("vvc", "hevc"):
-        yield Case(f"{codec}-frame", codec, (picture(9, 10, 24, 1, first=3),), Quality(qp=27), promise="values")
-    video = {"range": [[-5.0, 5.0], [-2.0, 3.0]], "rounding": "floor"}
-    pictures = picture(9, 10, 24, 1), picture(9, 10, 16, 2)
-    yield Case("vvc-group", "vvc", pictures, Quality(qp=27), video, together=True, promise="values")
 
 
 def digest(tensors: list[torch.Tensor]) -> str:

@@ -95,6 +95,11 @@ class ExtractOptions:
         )
         return open_source(model, location, options)
 
+    @property
+    def skip(self) -> bool:
+        """Whether an input that the model cannot take is left out."""
+        return self.on_error != "stop"
+
     def ingest_options(self) -> dict[str, Any]:
         """Return the options of `Store.ingest` that are declared here."""
         return {
@@ -131,8 +136,7 @@ def extract(
     source, findings = extracting.source(model, data), Findings()
     with out.bar("extract") as bar:
         if extracting.files is not None:
-            skip = extracting.on_error != "stop"
-            report = extract_to_files(source, Path(target), extracting.files, skip=skip, progress=bar.update)
+            report = extract_to_files(source, Path(target), extracting.files, skip=extracting.skip, progress=bar.update)
         else:
             with storing.open(target, "a") as store:
                 options = storing.applied(storing.options() | extracting.ingest_options(), source, store, out)

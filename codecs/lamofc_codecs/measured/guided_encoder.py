@@ -1,4 +1,4 @@
-"""Encode at a divergence that is measured: a consumer answers to what is decoded, and may guide what is quantised."""
+"""Code the records of a sample as a guide has it: the gradient of a consumer's answers to what is decoded of them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,18 @@ from torch import Tensor
 
 from lamofc_codecs.abilities import Steerable
 from lamofc_codecs.api import decode
-from lamofc_codecs.errors import BadQuality, CodecError, UnsupportedInput
-from lamofc_codecs.pipeline import Descent, Encodable, Encoder, meet_divergence, tensors_in
+from lamofc_codecs.errors import CodecError, UnsupportedInput
+from lamofc_codecs.measured.descent import Descent
+from lamofc_codecs.pipeline import Encodable, Encoder, tensors_in
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record
 from lamofc_codecs.runtime import convert, devices
 
-_SAVING = 4.0
-"""Divergence at which the usual sample is coded with a guide over that without one, before the guide is followed."""
-_GUIDED_TRIALS = 4
-"""Most encodings at other rates with a guide: each depends on those before."""
 _LAST_STEPS, _LAST_RATE = 0.6, 0.4
 """Share of the steps after which they become shorter, and by which factor."""
 _LATER_SHARE = 0.34
 """Steps of a later encoding, at another rate, over those of the first."""
-_NEAR = 1.4
-"""Measured over wanted divergence of a guided sample, at the most, unless it is above that without a guide, too."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +47,6 @@ class Coding(NamedTuple):
     def encoder(self, divergence: float) -> Encoder:
         """Return its encoder at a divergence that the profile foretells."""
         return Encoder.of(self.profile, Quality(kl=divergence), devices.usable("cpu"))
-
-
-class MeasuredRecords(NamedTuple):
-    """The records of a sample, and the divergence that was measured of all of them together."""
-
-    records: list[Record]
-    divergence: float
-    guided: bool
-    """Whether their errors are where the consumer does not feel them."""
 
 
 @dataclass
@@ -163,68 +149,6 @@ class GuidedEncoder:
         """Return the positions of the tokens of a record."""
         first = self.codings[number].first_position
         return np.arange(first, first + len(self._values[number]))
-
-
-def encode_together(
-    codings: Sequence[Coding],
-    quality: Quality,
-    measure: Callable[[list[Tensor]], float],
-    guide: Guide | None = None,
-) -> MeasuredRecords:
-    """Code the records of one sample at the rate at which their divergence is measured, as `encode_measured` does one.
-
-    `measure` and the guide take the decoded tensors of all records, one after another. Each record is coded at the same
-    divergence that its profile foretells.
-    """
-    if quality.kind != "kl":
-        raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
-    wanted = quality.value
-
-    def code(divergence: float) -> list[Record]:
-        return [coding.encoder(divergence).encode(coding.element, coding.first_position) for coding in codings]
-
-    def felt(records: list[Record]) -> float:
-        pairs = zip(records, codings, strict=True)
-        return measure([tensor for record, coding in pairs for tensor in decode([record.data], coding.profile)])
-
-    plain = meet_divergence(wanted, code, felt)
-    if guide is None or guide.steps <= 0:
-        return MeasuredRecords(plain.coded, plain.measured, guided=False)
-    encoder = GuidedEncoder(codings, guide)
-    try:
-        guided = meet_divergence(wanted, encoder.encode, felt, _SAVING * plain.foretold, _GUIDED_TRIALS)
-    except CodecError:
-        return MeasuredRecords(plain.coded, plain.measured, guided=False)
-    if guided.measured > max(_NEAR * wanted, plain.measured) or _size(guided.coded) >= _size(plain.coded):
-        return MeasuredRecords(plain.coded, plain.measured, guided=False)
-    return MeasuredRecords(guided.coded, guided.measured, guided=True)
-
-
-def encode_measured(
-    tensor: Encodable,
-    profile: Profile,
-    quality: Quality,
-    measure: Callable[[list[Tensor]], float],
-    *,
-    first_position: int = 0,
-    guide: Guide | None = None,
-) -> tuple[Record, float]:
-    """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
-
-    `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
-    called up to three times; the record is that of the divergence nearest to the one asked for.
-
-    With a `guide` a codec that is `Steerable` then rounds by its gradient: errors fall where the answers do not feel
-    them, and fewer bits suffice. It takes up to two and a half times as many encodings as the guide has steps, and four
-    more measurements. The record without a guide is kept where the guide saves nothing. Divergence is best measured by
-    other answers than the guide's, such as other texts after the same prefix.
-    """
-    ((record,), divergence, _) = encode_together([Coding(tensor, profile, first_position)], quality, measure, guide)
-    return record, divergence
-
-
-def _size(records: Sequence[Record]) -> int:
-    return sum(len(record.data) for record in records)
 
 
 def _side_by_side(tensors: Iterable[Tensor]) -> Tensor:

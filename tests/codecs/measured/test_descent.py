@@ -24,8 +24,8 @@ from lamofc_codecs import (
     testing,
 )
 from lamofc_codecs.abilities import Steerable
-from lamofc_codecs.measured import GuidedEncoder
-from lamofc_codecs.pipeline import Descent, Encoder
+from lamofc_codecs.measured import Descent, GuidedEncoder
+from lamofc_codecs.pipeline import Encoder
 from lamofc_codecs.registry import open_codec
 
 TOKENS, CHANNELS = 60, 24
@@ -154,10 +154,10 @@ def test_an_encoding_that_fails_leaves_the_next_as_it_would_be(monkeypatch: pyte
     with monkeypatch.context() as patch:
         original, calls = Encoder.encode, count()
 
-        def failing(self: Encoder, *arguments: Any) -> Any:
+        def failing(self: Encoder, *arguments: Any, **options: Any) -> Any:
             if next(calls) == 2:
                 raise UnsupportedInput("beyond", "ask for less")
-            return original(self, *arguments)
+            return original(self, *arguments, **options)
 
         patch.setattr(Encoder, "encode", failing)
         (record,) = encoder.encode(0.45)

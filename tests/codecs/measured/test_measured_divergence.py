@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lamofc_codecs import BadQuality, Quality, Record, UnsupportedInput, encode, encode_measured, fit, testing
-from lamofc_codecs.pipeline import meet_divergence
+from lamofc_codecs.measured import meet_divergence
 
 WEIGHT = torch.diag(torch.linspace(0.2, 2, 24))
 PROFILE = fit(
