@@ -34,8 +34,6 @@ def usual_coders() -> list[FeatureCoder]:
         *(KltForModel(Quality(kl=kl), fits[1]) for kl in _DIVERGENCES_OF_CACHES),
         *(KltByReplay(Quality(kl=kl), fits[0]) for kl in _REPLAYED),
         *(KltByReplay(Quality(kl=kl), fits[1]) for kl in _REPLAYED_OF_CACHES),
-        *(KltByReplay(Quality(kl=kl), fits[0], guided=True) for kl in _GUIDED),
-        *(KltByReplay(Quality(kl=kl), fits[1], guided=True) for kl in _GUIDED_OF_CACHES),
         *(LamofcCodec("klt", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
         *(LamofcCodec("uniform", Quality(snr_db=snr_db)) for snr_db in (10, 20, 30)),
         LamofcCodec("lloydmax"),
@@ -49,10 +47,23 @@ def usual_coders() -> list[FeatureCoder]:
     ]
 
 
+def guided_coders() -> list[FeatureCoder]:
+    """Return the coders that take minutes for each text, not fitted yet."""
+    fits = OneFit(), OneFit(only_caches=True)
+    return [
+        *(KltByReplay(Quality(kl=kl), fits[0], guided=True) for kl in _GUIDED),
+        *(KltByReplay(Quality(kl=kl), fits[1], guided=True) for kl in _GUIDED_OF_CACHES),
+    ]
+
+
 def choose_coders(globs: Sequence[str] | None, train_steps: int) -> list[FeatureCoder]:
-    """Return the coders that match a glob, not fitted yet; without globs all but ablations."""
+    """Return the coders that match a glob, not fitted yet; without globs all but guided ones and ablations."""
     trainings = Trainings(train_steps)
     usual = [*usual_coders(), *(Hyperprior(lmbda, trainings) for lmbda in _LAMBDAS)]
     if globs is None:
         return usual
-    return [coder for coder in [*usual, *ablations()] if any(fnmatchcase(coder.codec, glob) for glob in globs)]
+    return [
+        coder
+        for coder in [*usual, *guided_coders(), *ablations()]
+        if any(fnmatchcase(coder.codec, glob) for glob in globs)
+    ]
