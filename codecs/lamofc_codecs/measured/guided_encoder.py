@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -78,11 +78,12 @@ class GuidedEncoder:
                     f"codec {encoder.codec.id} cannot be guided by a consumer", "leave out the guide"
                 )
             self._spaces.append(encoder.codec)
-            parts = list(tensors_in(coding.element))
-            if isinstance(coding.element, Sequence) and len(parts) != 1:
-                raise UnsupportedInput(f"{len(parts)} items of one record cannot be guided", "code each by itself")
-            if not isinstance(coding.element, Tensor | Sequence):
+            if isinstance(coding.element, Mapping):
                 parts = [coding.element[name] for name in encoder.part_names]
+            else:
+                parts = list(tensors_in(coding.element))
+                if len(parts) != 1:
+                    raise UnsupportedInput(f"{len(parts)} items of one record cannot be guided", "code each by itself")
             self._values.append(_side_by_side(parts))
 
     def encode(self, divergence: float) -> list[Record]:
@@ -115,13 +116,13 @@ class GuidedEncoder:
 
     def _beginnings(self, records: Sequence[Record]) -> Iterator[Descent]:
         """Yield a descent for each record, which begins at its errors."""
-        for number, decoded in enumerate(self._decoded(records)):
+        for number, decoded in enumerate(decoded_parts(records, self.codings)):
             errors = self._values[number] - _side_by_side(decoded)
             yield Descent.against(self._spaces[number].weigh_errors(errors, self._positions(number)))
 
     def _follow(self, records: Sequence[Record], rate: float) -> None:
         """Make a step; none where the gradient is not finite."""
-        decoded = self._decoded(records)
+        decoded = decoded_parts(records, self.codings)
         tensors = [tensor for parts in decoded for tensor in parts]
         slopes = list(self.guide.gradient(tensors))
         if [slope.shape for slope in slopes] != [tensor.shape for tensor in tensors]:
@@ -141,14 +142,15 @@ class GuidedEncoder:
             weighed = self._spaces[number].weigh_gradient(gradient, self._positions(number))
             self._descents[number].step(weighed, rate)
 
-    def _decoded(self, records: Sequence[Record]) -> list[list[Tensor]]:
-        """Return the decoded tensors of each record."""
-        return [decode([record.data], coding.profile) for record, coding in zip(records, self.codings, strict=True)]
-
     def _positions(self, number: int) -> NDArray[np.int64]:
         """Return the positions of the tokens of a record."""
         first = self.codings[number].first_position
         return np.arange(first, first + len(self._values[number]))
+
+
+def decoded_parts(records: Sequence[Record], codings: Sequence[Coding]) -> list[list[Tensor]]:
+    """Return the decoded tensors of each record of a sample."""
+    return [decode([record.data], coding.profile) for record, coding in zip(records, codings, strict=True)]
 
 
 def _side_by_side(tensors: Iterable[Tensor]) -> Tensor:

@@ -16,7 +16,7 @@ from lamofc_codecs.errors import CodecError
 Coded = TypeVar("Coded")
 """A record, or several that one consumer reads together."""
 
-_NEAR = (0.5, 1.4)
+NEAR = (0.5, 1.4)
 """Measured over wanted divergence that ends a search: what few answers tell of a sample is no more exact than that."""
 _EXPONENT = 0.9
 """Exponent of the first correction: measured divergences vary less than they seem to, as answers are few."""
@@ -67,7 +67,7 @@ def meet_divergence(
             asked = math.sqrt(asked * trials[-1].foretold)
             continue
         trials.append(Trial(asked, coded, measure(coded)))
-        if _NEAR[0] * wanted <= trials[-1].measured <= _NEAR[1] * wanted:
+        if NEAR[0] * wanted <= trials[-1].measured <= NEAR[1] * wanted:
             return trials[-1]
         asked = _next(trials, wanted)
     return min(trials, key=lambda trial: max(_WORSE * trial.excess(wanted), -trial.excess(wanted)))

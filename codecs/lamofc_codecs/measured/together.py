@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from lamofc_codecs.api import decode
 from lamofc_codecs.errors import BadQuality, CodecError
-from lamofc_codecs.measured.guided_encoder import Coding, Guide, GuidedEncoder
-from lamofc_codecs.measured.meet_divergence import meet_divergence
+from lamofc_codecs.measured.guided_encoder import Coding, Guide, GuidedEncoder, decoded_parts
+from lamofc_codecs.measured.meet_divergence import NEAR, meet_divergence
 from lamofc_codecs.pipeline import Encodable
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -20,8 +19,6 @@ _SAVING = 4.0
 """Divergence at which the usual sample is coded with a guide over that without one, before the guide is followed."""
 _GUIDED_TRIALS = 4
 """Most encodings at other rates with a guide: each depends on those before."""
-_NEAR = 1.4
-"""Measured over wanted divergence of a guided sample, at the most, unless it is above that without a guide, too."""
 
 
 class MeasuredRecords(NamedTuple):
@@ -52,19 +49,20 @@ def encode_together(
         return [coding.encoder(divergence).encode(coding.element, coding.first_position) for coding in codings]
 
     def felt(records: list[Record]) -> float:
-        pairs = zip(records, codings, strict=True)
-        return measure([tensor for record, coding in pairs for tensor in decode([record.data], coding.profile)])
+        return measure([tensor for parts in decoded_parts(records, codings) for tensor in parts])
 
     plain = meet_divergence(wanted, code, felt)
+    unguided = MeasuredRecords(plain.coded, plain.measured, guided=False)
     if guide is None or guide.steps <= 0:
-        return MeasuredRecords(plain.coded, plain.measured, guided=False)
+        return unguided
     encoder = GuidedEncoder(codings, guide)
     try:
         guided = meet_divergence(wanted, encoder.encode, felt, _SAVING * plain.foretold, _GUIDED_TRIALS)
     except CodecError:
-        return MeasuredRecords(plain.coded, plain.measured, guided=False)
-    if guided.measured > max(_NEAR * wanted, plain.measured) or _size(guided.coded) >= _size(plain.coded):
-        return MeasuredRecords(plain.coded, plain.measured, guided=False)
+        return unguided
+    felt_more = guided.measured > max(NEAR[1] * wanted, plain.measured)
+    if felt_more or _size(guided.coded) >= _size(plain.coded):
+        return unguided
     return MeasuredRecords(guided.coded, guided.measured, guided=True)
 
 
