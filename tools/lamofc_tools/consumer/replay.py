@@ -43,7 +43,8 @@ class Replay(Protocol):
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
 _GUIDES = 12
-"""Continuations by which a sample is guided. With few of them, errors hide from these alone, and others feel them."""
+"""Continuations by which a sample is guided. With few of them, errors move to where these alone do not feel
+them."""
 _SEED = 1
 """Seed of continuations; other ones than those that a metric was measured on."""
 

@@ -21,6 +21,7 @@ from lamofc_tools.benchmarks.learning.peers.feature_coder import (
 )
 from lamofc_tools.comparison import PROFILE_SAMPLES
 from lamofc_tools.consumer import FidelityMeter, Split, TextReplay
+from lamofc_tools.models import Features
 
 UNITS = {
     "bits": "bits per element of what the scope codes, whole records",
@@ -36,7 +37,7 @@ UNITS = {
     "training": "step, loss, bits per element, squared error in levels of 256, of texts held out",
 }
 _HIDDEN = "hidden"
-_Answer = TypeVar("_Answer", bound=Callable[..., Any])
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -117,31 +118,33 @@ def features_of(rows: Mapping[str, Tensor], like: Mapping[str, Tensor], split: S
 
 def replay_of(meter: FidelityMeter) -> Measure:
     """Return the measure of the rest of a model's answers to decoded features of any of a meter's texts."""
-    like, replay = next(iter(meter.features.values())), TextReplay(meter.split)
-
-    def measure(sample: Sample) -> Callable[[Sample], float]:
-        of_text = _required(replay("", features_of(sample, like, meter.split)))
-        return lambda decoded: of_text(features_of(decoded, like, meter.split))
-
-    return measure
+    return _by_rows(meter, TextReplay(meter.split))
 
 
 def guide_of(meter: FidelityMeter) -> Guidance:
     """Return the gradients of that measure, by other continuations."""
-    like, replay = next(iter(meter.features.values())), TextReplay(meter.split)
+    gradients = _by_rows(meter, TextReplay(meter.split).guide)
 
     def guide(sample: Sample) -> Callable[[Sample], Sample]:
-        of_text = _required(replay.guide("", features_of(sample, like, meter.split)))
-        return lambda decoded: rows_of(of_text(features_of(decoded, like, meter.split)), meter.split)
+        gradient = gradients(sample)
+        return lambda decoded: rows_of(gradient(decoded), meter.split)
 
     return guide
 
 
-def _required(of_text: _Answer | None) -> _Answer:
-    """Return what a replay made of a text, or refuse a text that it cannot read."""
-    if of_text is None:
-        raise BadArgument("a text that cannot be replayed", "give whole caches and the hidden state")
-    return of_text
+def _by_rows(
+    meter: FidelityMeter, answers: Callable[[str, Features], Callable[[Features], _Answer] | None]
+) -> Callable[[Sample], Callable[[Sample], _Answer]]:
+    """Return what answers to a text's features as a function of its tokens x channels."""
+    like = next(iter(meter.features.values()))
+
+    def of_sample(sample: Sample) -> Callable[[Sample], _Answer]:
+        of_text = answers("", features_of(sample, like, meter.split))
+        if of_text is None:
+            raise BadArgument("a text that cannot be replayed", "give whole caches and the hidden state")
+        return lambda decoded: of_text(features_of(decoded, like, meter.split))
+
+    return of_sample
 
 
 def _part_of(name: str) -> str:
