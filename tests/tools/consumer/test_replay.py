@@ -71,6 +71,19 @@ def test_a_guide_has_the_gradient_of_the_divergence(
         assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05), name
 
 
+def test_likely_tokens_are_enough_to_guide(
+    opened: LoadedModel, texts: list[ModelInput], features: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = next(iter(cut_passages(opened, texts, 12, 8).ids.values()))
+    moved = {name: value + 0.3 * value.std() * torch.ones(value.shape) for name, value in features.items()}
+    whole = UnbrokenText(Split(opened, 1), features, ids[None]).gradient(moved)
+    monkeypatch.setattr("lamofc_tools.consumer.replay._LIKELIEST", 8)
+    some = UnbrokenText(Split(opened, 1), features, ids[None]).gradient(moved)
+    for name, slope in whole.items():
+        assert not torch.equal(some[name], slope)
+        assert torch.cosine_similarity(some[name].flatten(), slope.flatten(), 0) > 0.9, name
+
+
 def test_a_guide_looks_at_other_answers_each_time(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
     replay = TextReplay(Split(opened, 1), 8)
     guide, again = (replay.guide("text", features) for _ in range(2))

@@ -45,6 +45,8 @@ _STRIDE = 4
 _GUIDES = 12
 """Continuations by which a sample is guided. With few of them, errors move to where these alone do not feel
 them."""
+_LIKELIEST = 128
+"""Tokens of each answer that guide a sample: these of all answers together are told apart at each."""
 _SEED = 1
 """Seed of continuations; other ones than those that a metric was measured on."""
 
@@ -68,6 +70,17 @@ class UnbrokenText:
     def _hidden(self) -> Tensor:
         """What the last block leaves at every token."""
         return self.split.run(self.ids, self._prefix, [self.features])[0]
+
+    @cached_property
+    @torch.no_grad()
+    def _tokens(self) -> Tensor:
+        """Tokens of which all answers that guide are made: the likeliest ones of some answers."""
+        count = min(_LIKELIEST, self.split.loaded.config.vocab_size)
+        parts = [self._hidden[part] for part in self._parts(0, len(self._hidden))]
+        answers = (self.split.logits(chunk) for part in parts for chunk in self.split.chunks(part))
+        found = [torch.unique(answer.topk(count).indices) for answer in answers]
+        tokens: Tensor = torch.unique(torch.cat(found))
+        return tokens
 
     @torch.no_grad()
     def divergence(self, decoded: Features) -> float:
@@ -117,8 +130,9 @@ class UnbrokenText:
         for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
             leaf = other.float().requires_grad_()
             with torch.no_grad():
-                likelihood = self.split.logits(one).softmax(-1)
-            surprise = -(likelihood * self.split.logits(leaf.to(other)).log_softmax(-1)).sum() / len(wanted)
+                likelihood = self.split.logits(one, self._tokens).softmax(-1)
+            answers = self.split.logits(leaf.to(other), self._tokens)
+            surprise = -(likelihood * answers.log_softmax(-1)).sum() / len(wanted)
             gradients.append(torch.autograd.grad(surprise, leaf)[0])
         return torch.cat(gradients)
 

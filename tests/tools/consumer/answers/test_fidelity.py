@@ -108,3 +108,11 @@ def test_a_prefix_longer_than_the_window_is_refused(texts: list[ModelInput], tmp
     meter = FidelityMeter(Split(opened, 1), cut_passages(opened, [long], 80, 6))
     with pytest.raises(BadArgument, match="keeps keys of 63 tokens, and the prefix has 80"):
         meter.measure({})
+
+
+def test_answers_of_some_tokens_are_those_among_all(opened: LoadedModel) -> None:
+    split = Split(opened, 1)
+    hidden = torch.randn(3, opened.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    some = torch.tensor([7, 2, 11])
+    with torch.no_grad():
+        torch.testing.assert_close(split.logits(hidden, some), split.logits(hidden)[:, some])

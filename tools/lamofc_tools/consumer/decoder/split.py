@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -225,15 +225,26 @@ class Split:
             drawn.append(torch.stack([torch.multinomial(row, 1, generator=one) for row, one in rows]).to(ids.device))
         return torch.cat(drawn, 1)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return the model's answers, positions x vocabulary, float32, to what its last block leaves at positions."""
+    def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
+        """Return the model's answers, positions x vocabulary, float32, to what its last block leaves at positions.
+
+        With `tokens`, the answers are of these alone, where the model's head is a matrix; others take far more time.
+        """
         from transformers.modeling_outputs import BaseModelOutputWithPast
 
         left = BaseModelOutputWithPast(last_hidden_state=hidden[None])
         ids = torch.zeros(1, len(hidden), dtype=torch.int64, device=hidden.device)
-        with replaced_forward(self._base, lambda *arguments, **options: left):
+        with replaced_forward(self._base, lambda *arguments, **options: left), self._answering_by(tokens):
             logits: Tensor = self.loaded.model(input_ids=ids, use_cache=False).logits[0]
-        return logits.float()
+        return (logits if tokens is None or logits.shape[1] == len(tokens) else logits[:, tokens]).float()
+
+    def _answering_by(self, tokens: Tensor | None) -> AbstractContextManager[None]:
+        """Let the model answer by some tokens only within the context, if its head is a matrix."""
+        head = cast(Any, self.loaded.model).get_output_embeddings()
+        if tokens is None or not isinstance(head, nn.Linear):
+            return nullcontext()
+        weight, bias = head.weight[tokens], None if head.bias is None else head.bias[tokens]
+        return replaced_forward(head, lambda hidden: nn.functional.linear(hidden, weight, bias))
 
     def chunks(self, hidden: Tensor) -> Iterator[Tensor]:
         """Cut positions x channels so that the logits of a part fit in little memory."""
