@@ -81,8 +81,8 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
     """Transform a source; entries `outside` the bulk, tokens x channels, will be stored exactly."""
     residual = parameters.space.enter(source.values, source.positions, outside)
     measure = ErrorMeasure.from_centred(residual, source, parameters, quality)
-    if source.shift is not None:
-        residual += source.shift
+    if source.placement.shift is not None:
+        residual += source.placement.shift
     index = None
     if parameters.weighted_codebook is not None:
         index = parameters.weighted_codebook.nearest(residual)
