@@ -31,10 +31,10 @@ _LATER_SHARE = 0.34
 
 @dataclass(frozen=True)
 class Guide:
-    """A consumer's answers as a guide of what is quantised, and how many steps it is followed."""
+    """The gradient that what is quantised follows, and for how many steps."""
 
     gradient: Callable[[list[Tensor]], Sequence[Tensor]]
-    """Returns the gradient of the divergence by decoded tensors; each call may look at other answers."""
+    """Returns that of a consumer's divergence by decoded tensors; each call may look at other answers."""
     steps: int = 24
 
 

@@ -1,48 +1,23 @@
-"""Replay of the rest of a language model on decoded features of one text: the divergence of its answers.
-
-A replay of any kind of model is a `Replay`: it makes of a sample's id and features a function that measures what is
-decoded of them. That of encoders is in `media`.
-"""
+"""Replay of the rest of a language model on decoded features of one text: the divergence of its answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lamofc_store.errors import StoreError
-from lamofc_tools.consumer.answers import AnswerSums
+from lamofc_tools.consumer.answers import AnswerSums, Replay
 from lamofc_tools.consumer.decoder import CONTINUATION, Split
 from lamofc_tools.consumer.gradients import generators_for
 from lamofc_tools.models import Features
 
-
-class Replay(Protocol):
-    """The rest of a model, which answers again to what is decoded of a sample."""
-
-    def __call__(self, sample: str, features: Features) -> Callable[[Features], float] | None:
-        """Return the measure of a sample, given its id and its features; None for one that the model cannot read.
-
-        The measure returns the divergence of the answers to decoded features, in nats; those that are left out stay as
-        they were.
-        """
-
-    def guide(self, sample: str, features: Features) -> Callable[[Features], Features] | None:
-        """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read.
-
-        Where the model continues a sample, it looks at other continuations than the measure does, and at some of the
-        answers each time.
-        """
-
-
 _STRIDE = 4
 """Tokens of the prefix between two whose answers are compared."""
-_GUIDES = 12
+_GUIDING = 12
 """Continuations by which a sample is guided. With few of them, errors move to where these alone do not feel
 them."""
 _SEED = 1
@@ -131,7 +106,44 @@ class UnbrokenText:
 
 
 @dataclass(frozen=True)
-class TextReplay:
+class ReplayedText:
+    """A text whose features are on the model's device, and which the model continues by itself."""
+
+    split: Split
+    sample: str
+    prefix: Features
+    continuation: int
+
+    def divergence(self, decoded: Features) -> float:
+        """Return the divergence of the answers to decoded features."""
+        return self._measured.divergence(decoded)
+
+    def gradient(self, decoded: Features, step: int) -> dict[str, Tensor]:
+        """Return the gradient of the divergence along another continuation at each step."""
+        texts = self._guiding
+        return texts[step % len(texts)].gradient(decoded, step % _STRIDE)
+
+    @cached_property
+    def _measured(self) -> UnbrokenText:
+        return self._continued([_SEED])[0]
+
+    @cached_property
+    def _guiding(self) -> list[UnbrokenText]:
+        return self._continued(range(_SEED + 1, _SEED + 1 + _GUIDING))
+
+    @torch.no_grad()
+    def _continued(self, seeds: Sequence[int]) -> list[UnbrokenText]:
+        """Let the model continue the text as it draws by each seed; a hidden state alone is not continued."""
+        split, prefix = self.split, dict(self.prefix)
+        ids = torch.zeros(1, prefix[split.output].shape[1], dtype=torch.int64, device=split.loaded.device)
+        if len(prefix) == 1:
+            return [UnbrokenText(split, prefix, ids)]
+        drawn = split.generate(prefix, self.continuation, [generators_for([self.sample], seed)[0] for seed in seeds])
+        return [UnbrokenText(split, prefix, torch.cat([ids, own[None]], 1)) for own in drawn]
+
+
+@dataclass(frozen=True)
+class TextReplay(Replay):
     """Measures the divergence of a language model's answers to any coding of a sample's features.
 
     The model continues each sample by tokens of its own drawing, as nothing but its features need be known.
@@ -140,31 +152,12 @@ class TextReplay:
     split: Split
     continuation: int = CONTINUATION
 
-    def __call__(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], float] | None:
-        """Return the measure of a sample, given its id; None for one that the model cannot read.
+    def open(self, sample: str, features: Mapping[str, Tensor]) -> ReplayedText | None:
+        """Move the features of a sample to the model's device; None for one that the model cannot read.
 
         Such a sample lacks its hidden state or some of the caches or states, caches of it lack tokens, or it is not
         finite.
         """
-        prefix = self._prefix_of(features)
-        return None if prefix is None else self._continued(sample, prefix, [_SEED])[0].divergence
-
-    def guide(self, sample: str, features: Mapping[str, Tensor]) -> Callable[[Features], Features] | None:
-        """Return the gradient of a sample's divergence by what is decoded of it; None for one that cannot be read."""
-        prefix = self._prefix_of(features)
-        if prefix is None:
-            return None
-        texts = self._continued(sample, prefix, range(_SEED + 1, _SEED + 1 + _GUIDES))
-        calls = count()
-
-        def gradient(decoded: Features) -> Features:
-            call = next(calls)
-            return texts[call % len(texts)].gradient(decoded, call % _STRIDE)
-
-        return gradient
-
-    def _prefix_of(self, features: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
-        """Return the features of a sample on the model's device; None for a sample that the model cannot read."""
         split = self.split
         known = {name: value for name, value in features.items() if name in split.channels}
         if split.output not in known or not split.is_whole(known) or not all(map(_is_readable, known.values())):
@@ -173,17 +166,8 @@ class TextReplay:
             whole = split.prefix_of(known, _every_token(known))
         except StoreError:
             return None
-        return {name: value.to(split.loaded.device) for name, value in whole.items()}
-
-    @torch.no_grad()
-    def _continued(self, sample: str, prefix: dict[str, Tensor], seeds: Sequence[int]) -> list[UnbrokenText]:
-        """Let the model continue a sample as it draws by each seed; a hidden state alone is not continued."""
-        split = self.split
-        ids = torch.zeros(1, prefix[split.output].shape[1], dtype=torch.int64, device=split.loaded.device)
-        if len(prefix) == 1:
-            return [UnbrokenText(split, prefix, ids)]
-        drawn = split.generate(prefix, self.continuation, [generators_for([sample], seed)[0] for seed in seeds])
-        return [UnbrokenText(split, prefix, torch.cat([ids, own[None]], 1)) for own in drawn]
+        on_device = {name: value.to(split.loaded.device) for name, value in whole.items()}
+        return ReplayedText(split, sample, on_device, self.continuation)
 
 
 def _is_readable(value: Tensor) -> bool:
@@ -194,32 +178,3 @@ def _is_readable(value: Tensor) -> bool:
 def _every_token(features: Features) -> int:
     """Return a number of tokens that is at least that of any feature."""
     return max(value.shape[-2] for value in features.values())
-
-
-@dataclass(frozen=True)
-class SharedReplay:
-    """Measures several models that read the same samples: the mean of their divergences, as their metric foretells."""
-
-    replays: Sequence[Replay]
-
-    def __call__(self, sample: str, features: Features) -> Callable[[Features], float] | None:
-        """Return the measure of a sample, given its id; None for one that any of the models cannot read."""
-        measures = [measure for replay in self.replays if (measure := replay(sample, features)) is not None]
-        if len(measures) < len(self.replays):
-            return None
-        return lambda decoded: sum(measure(decoded) for measure in measures) / len(measures)
-
-    def guide(self, sample: str, features: Features) -> Callable[[Features], Features] | None:
-        """Return the gradient of that mean; None for a sample that any of the models cannot read."""
-        guides = [guide for replay in self.replays if (guide := replay.guide(sample, features)) is not None]
-        if len(guides) < len(self.replays):
-            return None
-
-        def gradient(decoded: Features) -> dict[str, Tensor]:
-            total: dict[str, Tensor] = {}
-            for guide in guides:
-                for name, slope in guide(decoded).items():
-                    total[name] = total.get(name, torch.zeros_like(slope)) + slope / len(guides)
-            return total
-
-        return gradient

@@ -168,14 +168,14 @@ class ReplayOptions(ConsumerOptions):
     ] = False
 
     def measured(self, options: Options, consumer: "Consumer") -> Options:
-        """Add the measure of divergences that --replay asks for, and the guide of --guided."""
+        """Add the measure of divergences that --replay asks for, and the gradients that --guided follows."""
         if not self.replays:
             return options
         quality = options["quality"]
         if quality is None or quality.kind != "kl":
             raise BadArgument(f"{self._replaying} beside {quality}", f"give --kl, or leave out {self._replaying}")
         replay = consumer.replayed()
-        return {**options, "measure": replay, "guide": replay.guide if self.guided else None}
+        return {**options, "measure": replay, "guide": replay.gradient if self.guided else None}
 
     @property
     def replays(self) -> bool:
