@@ -115,6 +115,23 @@ def test_a_sample_that_cannot_be_guided_is_coded_as_foretold(tmp_path: Path) -> 
         assert store.sql(rows).fetchall() == [("s4",), ("s5",)]
 
 
+def test_guided_samples_share_no_record(tmp_path: Path) -> None:
+    samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
+    records = {}
+    for guided in (False, True):
+        told: dict[str, Any] = {"measure": measure, "guide": gradient} if guided else {}
+        with lamofc.open(str(tmp_path / f"{guided}"), "a") as store:
+            store.ingest(samples, block=64, **told, **OPTIONS)
+            rows = "SELECT count(DISTINCT (segment, record)), count(measured_kl) FROM records"
+            records[guided] = store.sql(rows).fetchall()[0]
+            for sample in samples:
+                errors = "SELECT feature, sse FROM records WHERE sample = ?"
+                for feature, sse in store.sql(errors, [sample.id]).fetchall():
+                    found = store[sample.id, feature] - sample.features[feature]
+                    assert sse == pytest.approx(float(found.double().square().sum()), rel=1e-4)
+    assert records[True] == (24, 24) and records[False][0] < 24 and records[False][1] == 0
+
+
 def test_a_guide_needs_a_measure(tmp_path: Path) -> None:
     with lamofc.open(str(tmp_path / "s"), "a") as store, pytest.raises(BadArgument, match="guide= without measure="):
         store.ingest([Sample("s", _features(0))], guide=gradient, **OPTIONS)
