@@ -27,7 +27,7 @@ _NATS = 0.0007
 """Nats that these models feel of errors weighed by the spread of each feature, about."""
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen3"])
+@pytest.fixture(scope="module", params=["llama"])
 def split(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Split:
     loaded = open_model(
         tiny_models.language(tmp_path_factory.mktemp("models") / request.param, request.param), dtype="float32"
