@@ -58,7 +58,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Figures, Header, Item, Layer, Packed, Part, Record, inspect, verify
 from lamofc_codecs.registry import CODECS, LOSSLESS, codec_ids, describe, open_codec
 from lamofc_codecs.runtime import former_names, is_usable_device, lost_in_float32
-from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Source
+from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Placement, Source
 from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "Packed",
     "Part",
     "PartShape",
+    "Placement",
     "Pool",
     "Poolable",
     "Positioned",

@@ -32,7 +32,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, Packed, PackedView, Record, parse, sections
 from lamofc_codecs.registry import CODECS, by_name, codec_class, codec_for, open_codec, options_of
 from lamofc_codecs.runtime import devices
-from lamofc_codecs.source import MAX_POSITION
+from lamofc_codecs.source import MAX_POSITION, Placement
 
 Profiles: TypeAlias = Profile | Mapping[str, Profile] | Iterable[Profile] | None
 """Profiles that records may name: one, several, or a mapping of several by any key."""
@@ -118,7 +118,7 @@ def encode(
     encoder = Encoder.of(profile, quality, devices.usable(device or "cpu"))
     _check_quality(profile.codec, quality, encoder.codec.qualities)
     starts, counts = _first_positions(first_positions, len(tensors)), _planes(planes, len(tensors))
-    elements = list(zip(tensors, starts, counts, strict=True))
+    elements = list(zip(tensors, map(Placement, starts, counts), strict=True))
     return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
 
 

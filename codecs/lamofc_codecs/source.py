@@ -24,6 +24,23 @@ LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclass(frozen=True)
+class Placement:
+    """The place of a source's tokens in their sequence and among planes, and of its values in the weighted space."""
+
+    first_position: int = 0
+    """Position in its sequence of the first token, of every item."""
+    planes: int = 1
+    """Planes that share the tokens evenly, for a codec of pictures."""
+    shift: Floats | None = None
+    """Added to the weighted values before a `Steerable` codec quantises them; errors refer to the values all the same.
+    """
+
+
+AT_START = Placement()
+"""The placement of one plane whose first token begins its sequence."""
+
+
+@dataclass(frozen=True)
 class Source:
     """A tensor to encode, or the tensors of a group, with the sums that every codec and every figure needs."""
 
@@ -37,15 +54,9 @@ class Source:
     """Sums over each tensor."""
     items: tuple[int, ...] = ()
     """Tokens of each item, if the tensor holds several one after another."""
-    first_position: int = 0
-    """Position in its sequence of the first token, of every item."""
+    placement: Placement = AT_START
     device: torch.device = CPU
     """The device that a codec may use."""
-    shift: Floats | None = None
-    """Added to the weighted values before a `Steerable` codec quantises them; errors refer to the values all the same.
-    """
-    planes: int = 1
-    """Planes that share the tokens evenly, for a codec of pictures."""
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:
@@ -70,8 +81,8 @@ class Source:
     @property
     def positions(self) -> NDArray[np.int64]:
         """Position of each token in its sequence."""
-        items = self.items or (self.tokens,)
-        return np.concatenate([np.arange(self.first_position, self.first_position + count) for count in items])
+        items, first = self.items or (self.tokens,), self.placement.first_position
+        return np.concatenate([np.arange(first, first + count) for count in items])
 
     @property
     def tensor(self) -> Tensor:

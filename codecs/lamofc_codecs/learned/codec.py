@@ -83,9 +83,10 @@ class Learned(Codec):
         if quality is not None and quality.lmbda != self._options.lmbda:
             raise BadQuality(f"{quality}, the weights were trained for {self._options.lmbda}", "give other weights")
         source = source.for_lossy(self.id, source.channels if self.bulk is None else len(self.bulk.mean))
-        if source.planes > 1 and not self._options.planes:
+        if source.placement.planes > 1 and not self._options.planes:
             raise UnsupportedInput(
-                f"a tensor of {source.planes} planes, profile {self._name} codes each as one", "fit with planes=True"
+                f"a tensor of {source.placement.planes} planes, profile {self._name} codes each as one",
+                "fit with planes=True",
             )
         values = [source.part(part) for part in range(self._parts.count)]
         if not source.values.size:
@@ -108,7 +109,7 @@ class Learned(Codec):
     def _write(self, plane: Tensor, source: Source) -> bytes:
         """Code the tiles of a plane."""
         streams, values = [], []
-        for tile in self._tiles(plane.shape, source.planes):
+        for tile in self._tiles(plane.shape, source.placement.planes):
             pixels = self._scale.to_pixels(tile.cut(plane, self._options.fill))
             with torch.inference_mode():
                 latent = self._model.analyse(pixels, source.device)
@@ -117,7 +118,7 @@ class Learned(Codec):
             streams.append(writing.finish())
             values += writing.values
         lengths = np.array([len(stream) // 4 for stream in streams], "<u4")
-        count = source.planes.to_bytes(4, "little") if self._options.planes else b""
+        count = source.placement.planes.to_bytes(4, "little") if self._options.planes else b""
         return _checksum(values).to_bytes(4, "little") + count + lengths.tobytes() + b"".join(streams)
 
     def _restore(self, plane: Tensor, outs: Sequence[Tensor | None]) -> None:

@@ -20,7 +20,8 @@ from lamofc_codecs.pipeline import Encodable, Encoder, tensors_in
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record
-from lamofc_codecs.runtime import convert, devices
+from lamofc_codecs.runtime import Floats, convert, devices
+from lamofc_codecs.source import Placement
 
 _LAST_STEPS, _LAST_RATE = 0.6, 0.4
 """Share of the steps after which they become shorter, and by which factor."""
@@ -30,10 +31,10 @@ _LATER_SHARE = 0.34
 
 @dataclass(frozen=True)
 class Guide:
-    """A consumer's answers as a guide of what is quantised, and how many steps it is followed."""
+    """The gradient that what is quantised follows, and for how many steps."""
 
     gradient: Callable[[list[Tensor]], Sequence[Tensor]]
-    """Returns the gradient of the divergence by decoded tensors; each call may look at other answers."""
+    """Returns that of a consumer's divergence by decoded tensors; each call may look at other answers."""
     steps: int = 24
 
 
@@ -47,6 +48,10 @@ class Coding(NamedTuple):
     def encoder(self, divergence: float) -> Encoder:
         """Return its encoder at a divergence that the profile foretells."""
         return Encoder.of(self.profile, Quality(kl=divergence), devices.usable("cpu"))
+
+    def placement(self, shift: Floats | None = None) -> Placement:
+        """Return where its tokens are, with its weighted values shifted."""
+        return Placement(self.first_position, shift=shift)
 
 
 @dataclass
@@ -111,8 +116,10 @@ class GuidedEncoder:
     def _encoded(self, encoders: Sequence[Encoder]) -> list[Record]:
         """Code the elements, shifted where a guide led before."""
         shifts = [descent.shift.numpy() for descent in self._descents] if self._descents else [None] * len(encoders)
-        placed = zip(encoders, self.codings, shifts, strict=True)
-        return [encoder.encode(coding.element, coding.first_position, shift=shift) for encoder, coding, shift in placed]
+        return [
+            encoder.encode(coding.element, coding.placement(shift))
+            for encoder, coding, shift in zip(encoders, self.codings, shifts, strict=True)
+        ]
 
     def _beginnings(self, records: Sequence[Record]) -> Iterator[Descent]:
         """Yield a descent for each record, which begins at its errors."""

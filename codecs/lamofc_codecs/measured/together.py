@@ -46,7 +46,7 @@ def encode_together(
     wanted = quality.value
 
     def code(divergence: float) -> list[Record]:
-        return [coding.encoder(divergence).encode(coding.element, coding.first_position) for coding in codings]
+        return [coding.encoder(divergence).encode(coding.element, coding.placement()) for coding in codings]
 
     def felt(records: list[Record]) -> float:
         return measure([tensor for parts in decoded_parts(records, codings) for tensor in parts])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +18,7 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.raw import least_size
 from lamofc_codecs.record import DTYPE_CODES, Grid, Layer, Record, pack
 from lamofc_codecs.registry import LOSSLESS, LOSSLESS_PROFILE, open_codec
-from lamofc_codecs.runtime import Floats
-from lamofc_codecs.source import Encoding, Source
+from lamofc_codecs.source import AT_START, Encoding, Placement, Source
 
 Encodable = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 """One tensor, tokens x channels; several items of one feature for a common record; or the features of a group."""
@@ -45,28 +43,22 @@ class Encoder:
         names = codec.part_names() if isinstance(codec, Grouped) else ()
         return cls(profile, codec, names, quality, device)
 
-    def encode(
-        self, element: Encodable, first_position: int = 0, planes: int = 1, *, shift: Floats | None = None
-    ) -> Record:
-        """Code one element into a record; `first_position` is that of the first token, of every item.
-
-        Its tokens are divided into `planes`. A `Steerable` codec quantises its weighted values with a `shift` added.
-        """
-        placing = {"device": self.device, "first_position": first_position, "planes": planes, "shift": shift}
+    def encode(self, element: Encodable, placement: Placement = AT_START) -> Record:
+        """Code one element into a record."""
         if isinstance(element, Mapping):
-            return self._encode_group(element, placing)
+            return self._encode_group(element, placement)
         if self.part_names:
             raise UnsupportedInput(
                 f"the profile codes {list(self.part_names)} jointly, got one feature",
                 "give them by name, or fit a profile on single features",
             )
-        return self._encode_items(_checked_items(element), placing)
+        return self._encode_items(_checked_items(element), placement)
 
-    def _encode_items(self, items: Sequence[Tensor], placing: Mapping[str, Any]) -> Record:
+    def _encode_items(self, items: Sequence[Tensor], placement: Placement) -> Record:
         """Code items, with the lossless codec if the profile's codec gains nothing or misses the quality."""
         codec = self.codec
         tensor = items[0] if len(items) == 1 else torch.cat(list(items))
-        source = _placed(Source.of(tensor, codec.bulk, tuple(map(len, items))), placing)
+        source = self._placed(Source.of(tensor, codec.bulk, tuple(map(len, items))), placement)
         grid = Grid(tuple(map(len, items)), (tensor.shape[1],), (_dtype_name(tensor),))
         grid.check()
         encoding = self._encoding(source)
@@ -80,13 +72,22 @@ class Encoder:
                 record, encoding = exact_record, exact
         return replace(record, items=tuple(item_figures(source, codec, encoding))) if len(items) > 1 else record
 
+    def _placed(self, source: Source, placement: Placement) -> Source:
+        """Tell a source its placement and the device, or refuse planes that it cannot have."""
+        if source.tokens % placement.planes or (placement.planes > 1 and len(source.items) > 1):
+            raise UnsupportedInput(
+                f"{source.tokens} tokens of {len(source.items) or 1} items in {placement.planes} planes",
+                "give planes of equally many tokens, and one item",
+            )
+        return replace(source, placement=placement, device=self.device)
+
     def _encoding(self, source: Source) -> Encoding:
         """Return the codec's encoding, or refuse one that breaks the contract of codecs."""
         encoding = self.codec.encode(source, self.quality)
         check_encoding(self.codec, encoding)
         return encoding
 
-    def _encode_group(self, features: Mapping[str, Tensor], placing: Mapping[str, Any]) -> Record:
+    def _encode_group(self, features: Mapping[str, Tensor], placement: Placement) -> Record:
         """Code features that share their tokens into one record."""
         names, codec = self.part_names, self.codec
         if sorted(features) != sorted(names):
@@ -103,7 +104,7 @@ class Encoder:
         widths, dtypes = tuple(tensor.shape[1] for tensor in tensors), tuple(map(_dtype_name, tensors))
         grid = Grid((len(tensors[0]),), widths, dtypes)
         grid.check()
-        source = _placed(Source.of_parts(tensors, codec.bulk), placing)
+        source = self._placed(Source.of_parts(tensors, codec.bulk), placement)
         encoding = self._encoding(source)
         if not encoding.reached:
             raise UnsupportedInput(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
@@ -163,17 +164,6 @@ def _dense(tensor: Tensor) -> Tensor:
             f"convert it to one of {', '.join(sorted(DTYPE_CODES))}",
         )
     return tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
-
-
-def _placed(source: Source, placing: Mapping[str, Any]) -> Source:
-    """Tell a source its device, its positions, its planes and its shift, or refuse planes that it cannot have."""
-    placed = replace(source, **placing)
-    if placed.tokens % placed.planes or (placed.planes > 1 and len(placed.items) > 1):
-        raise UnsupportedInput(
-            f"{placed.tokens} tokens of {len(placed.items) or 1} items in {placed.planes} planes",
-            "give planes of equally many tokens, and one item",
-        )
-    return placed
 
 
 def _without_error(exact: Encoding, lossy: Encoding) -> Encoding:

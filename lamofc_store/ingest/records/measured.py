@@ -93,16 +93,16 @@ def _guide(items: Sequence[Item], sample: Sample, options: IngestOptions) -> "Gu
     """Return the guide of a sample; None where there is none, or the consumer cannot read the sample."""
     from lamofc_codecs import Guide
 
-    guide = None if options.guide is None else options.guide(sample.id, sample.features)
-    if guide is None:
+    of_sample = None if options.guide is None else options.guide(sample.id, sample.features)
+    if of_sample is None:
         return None
 
     def gradient(decoded: "Iterable[Tensor]") -> "list[Tensor]":
-        slopes = guide(_restored(items, decoded))
+        slopes = of_sample(_restored(items, decoded))
         unread = [item.feature for item in items if item.feature not in slopes]
         if unread:
             raise BadArgument(
-                f"sample {sample.id!r}: the guide has no gradient of {unread}, which it would code as felt",
+                f"sample {sample.id!r}: the guide gives no gradient by {unread}, which it would code as felt",
                 "give features that the consumer reads",
             )
         return [to_tokens(slopes[item.feature], item.pattern) for item in items]

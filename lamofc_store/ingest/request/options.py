@@ -17,10 +17,10 @@ MeasureOfSample: TypeAlias = Callable[[Mapping[str, Any]], float]
 """Returns the divergence of a consumer's answers to decoded features of a sample, in nats."""
 Measure: TypeAlias = Callable[[str, Mapping[str, Any]], MeasureOfSample | None]
 """Returns the measure of a sample, given its id and its features; None for one that the consumer cannot read."""
-GuideOfSample: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+GradientOfSample: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Returns the gradient of that divergence by decoded features, for each of them."""
-Guidance: TypeAlias = Callable[[str, Mapping[str, Any]], GuideOfSample | None]
-"""Returns the guide of a sample, given its id and its features; None for one that the consumer cannot read."""
+Gradient: TypeAlias = Callable[[str, Mapping[str, Any]], GradientOfSample | None]
+"""Returns the gradient of a sample, given its id and its features; None for one that the consumer cannot read."""
 OnError = Literal["stop", "skip", "raw"]
 ON_ERROR: tuple[OnError, ...] = ("stop", "skip", "raw")
 DEFAULT_BLOCK = 64
@@ -73,8 +73,9 @@ class IngestKeywords(TypedDict, total=False):
     measurement, each sample at a rate of its own, instead of by what the profile foretells: all of its records
     together, each at the same foretold divergence. All features whose profiles know errors in nats are taken to be read
     by the consumer. A sample whose first token is not the first of its sequence is coded as foretold."""
-    guide: Guidance | None
-    """Beside `measure`: rounds a sample by the gradient of the consumer's answers, for fewer bits at its divergence."""
+    guide: Gradient | None
+    """Beside `measure`: the gradient of each sample's divergence, by which a `lamofc_codecs.Guide` rounds it, for fewer
+    bits at the same divergence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ class IngestOptions:
     progress: Callable[[Progress], None] | None = None
     found: Callable[[str, str], None] | None = None
     measure: Measure | None = None
-    guide: Guidance | None = None
+    guide: Gradient | None = None
 
     def __post_init__(self) -> None:
         from lamofc_codecs import CODECS
@@ -117,7 +118,7 @@ class IngestOptions:
         if self.measure is not None and (self.quality is None or self.quality.kind != "kl"):
             raise BadArgument(f"measure= beside the quality {self.quality_text or 'none'}", "give Quality(kl=0.05)")
         if self.guide is not None and self.measure is None:
-            raise BadArgument("guide= without measure=", "give both: a guide alone does not say what is felt")
+            raise BadArgument("guide= without measure=", "give both: a gradient alone does not say what is felt")
 
     def _check_values(self) -> None:
         """Raise BadArgument for a value that is wrong by itself."""

@@ -44,13 +44,13 @@ def measure(sample: str, features: Features) -> Callable[[Features], float]:
     return lambda decoded: float(_divergence(features, decoded))
 
 
-def guide(sample: str, features: Features) -> Callable[[Features], Features] | None:
-    def gradient(decoded: Features) -> Features:
+def gradient(sample: str, features: Features) -> Callable[[Features], Features] | None:
+    def of_sample(decoded: Features) -> Features:
         leaves = {name: decoded[name].clone().requires_grad_() for name in WIDTHS}
         slopes = torch.autograd.grad(_divergence(features, leaves), list(leaves.values()))
         return dict(zip(leaves, slopes, strict=True))
 
-    return gradient if sample != "s9" else None
+    return of_sample if sample != "s9" else None
 
 
 @pytest.mark.parametrize("groups", [("{k,v}",), ()], ids=["group", "each"])
@@ -59,7 +59,7 @@ def test_a_guide_saves_bits_and_rows_tell_what_is_felt(tmp_path: Path, groups: t
     bits, felt = {}, "SELECT sum(stored_bits), sum(measured_kl), sum(expected_kl) FROM records WHERE sample = ?"
     for guided in (False, True):
         with lamofc.open(str(tmp_path / f"{guided}"), "a") as store:
-            store.ingest(samples, groups=groups, measure=measure, guide=guide if guided else None, **OPTIONS)
+            store.ingest(samples, groups=groups, measure=measure, guide=gradient if guided else None, **OPTIONS)
             for sample in samples:
                 ((bits[guided, sample.id], measured, expected),) = store.sql(felt, [sample.id]).fetchall()
                 found = float(_divergence(sample.features, store.tensors(sample.id)))
@@ -74,7 +74,7 @@ def test_a_guide_saves_bits_and_rows_tell_what_is_felt(tmp_path: Path, groups: t
 def test_fewer_layers_are_read_by_what_is_foretold(tmp_path: Path) -> None:
     samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
     with lamofc.open(str(tmp_path / "s"), "a") as store:
-        store.ingest(samples, groups=("{k,v}",), measure=measure, guide=guide, **OPTIONS)
+        store.ingest(samples, groups=("{k,v}",), measure=measure, guide=gradient, **OPTIONS)
         rows = "SELECT weighted_layers, nats_per_error, measured_kl, weighted_sse FROM records WHERE sample = 's1'"
         layers, nats, measured, error = store.sql(rows).fetchall()[0]
         at_last = layers[-1] * measured / error
@@ -93,9 +93,9 @@ def test_a_guide_knows_every_feature(tmp_path: Path) -> None:
     options = {**OPTIONS, "codec_options": {**OPTIONS["codec_options"], "weight": {**WEIGHT, "other": torch.eye(20)}}}
     with (
         lamofc.open(str(tmp_path / "s"), "a") as store,
-        pytest.raises(BadArgument, match=r"the guide has no gradient of \['other'\]"),
+        pytest.raises(BadArgument, match=r"the guide gives no gradient by \['other'\]"),
     ):
-        store.ingest(samples, groups=("{k,v,other}",), measure=measure, guide=guide, **options)
+        store.ingest(samples, groups=("{k,v,other}",), measure=measure, guide=gradient, **options)
 
 
 def test_a_sample_that_cannot_be_guided_is_coded_as_foretold(tmp_path: Path) -> None:
@@ -108,13 +108,30 @@ def test_a_sample_that_cannot_be_guided_is_coded_as_foretold(tmp_path: Path) -> 
         return measure(sample, features)
 
     with lamofc.open(str(tmp_path / "s"), "a") as store:
-        report = store.ingest(samples, groups=("{k,v}",), measure=refused, guide=guide, **OPTIONS)
+        report = store.ingest(samples, groups=("{k,v}",), measure=refused, guide=gradient, **OPTIONS)
         (warning,) = report.warnings
         assert warning.startswith("2 of 12 samples are coded as foretold, such as 's4'")
         rows = "SELECT DISTINCT sample FROM records WHERE measured_kl IS NULL ORDER BY sample"
         assert store.sql(rows).fetchall() == [("s4",), ("s5",)]
 
 
+def test_guided_samples_share_no_record(tmp_path: Path) -> None:
+    samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
+    records = {}
+    for guided in (False, True):
+        told: dict[str, Any] = {"measure": measure, "guide": gradient} if guided else {}
+        with lamofc.open(str(tmp_path / f"{guided}"), "a") as store:
+            store.ingest(samples, block=64, **told, **OPTIONS)
+            rows = "SELECT count(DISTINCT (segment, record)), count(measured_kl) FROM records"
+            records[guided] = store.sql(rows).fetchall()[0]
+            for sample in samples:
+                errors = "SELECT feature, sse FROM records WHERE sample = ?"
+                for feature, sse in store.sql(errors, [sample.id]).fetchall():
+                    found = store[sample.id, feature] - sample.features[feature]
+                    assert sse == pytest.approx(float(found.double().square().sum()), rel=1e-4)
+    assert records[True] == (24, 24) and records[False][0] < 24 and records[False][1] == 0
+
+
 def test_a_guide_needs_a_measure(tmp_path: Path) -> None:
     with lamofc.open(str(tmp_path / "s"), "a") as store, pytest.raises(BadArgument, match="guide= without measure="):
-        store.ingest([Sample("s", _features(0))], guide=guide, **OPTIONS)
+        store.ingest([Sample("s", _features(0))], guide=gradient, **OPTIONS)

@@ -62,12 +62,12 @@ def replay(given: Sample) -> Callable[[Sample], float]:
     return lambda got: sum(float((got[n] - given[n]).square().sum()) / SPREADS[n] ** 2 / TOKENS / 2 for n in got)
 
 
-def guide(given: Sample) -> Callable[[Sample], Sample]:
+def gradient(given: Sample) -> Callable[[Sample], Sample]:
     """The gradient of that."""
     return lambda got: {n: (got[n] - given[n]) / SPREADS[n] ** 2 / TOKENS for n in got}
 
 
-FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS), replay, guide)
+FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS), replay, gradient)
 UNTRAINED = [*coders.usual_coders(), *coders.guided_coders(), *ablations()]
 
 

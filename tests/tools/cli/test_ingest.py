@@ -4,11 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import lamofc_store
+from lamofc_codecs import Sizes
+from lamofc_codecs.testing.samples import drawn_weights
 from lamofc_store.codecs import Profile
 
 Lamofc: TypeAlias = Callable[..., Any]
@@ -155,6 +158,25 @@ def test_fit_of_several_features_is_a_folder(lamofc: Lamofc, source: Path, tmp_p
         "layer.1.safetensors",
         "layer.2.safetensors",
     ]
+
+
+def test_a_fit_follows_a_paper_as_an_ingest_does(lamofc: Lamofc, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "dinov2" / "dpt" / "feature"
+    folder.mkdir(parents=True)
+    for number in range(2):
+        np.save(folder / f"s{number}.npy", np.random.default_rng(number).normal(0, 3, (2, 4, 33, 40)).astype("float32"))
+    drawn_weights(Sizes("hyperprior", 8, 12)).save(tmp_path / "w.safetensors")
+    coding = ("--codec", "hyperprior", "--option", f"weights={tmp_path}/w.safetensors", "--as-published", "lamofc")
+    file = tmp_path / "p.safetensors"
+    (row,) = lamofc("fit", tmp_path / "in", "-o", file, *coding, "--json").document["profiles"]
+    assert row["feature"] == "dpt.0+dpt.1+dpt.2+dpt.3"
+    config = Profile.load(file).config
+    assert (config["tile"], config["fill"], config["range"][0]) == (0, "zero", [-1.0, 1.0])
+    assert lamofc("ingest", tmp_path / "in", tmp_path / "s", *coding).code == 0
+    with lamofc_store.open(str(tmp_path / "s")) as opened:
+        assert opened.sql("SELECT DISTINCT profile FROM records").fetchall() == [(row["id"],)]
+    refused = lamofc("fit", tmp_path / "in", "-o", file, "--as-published", "lamofc")
+    assert refused.code == 2 and "prints nothing of codec 'klt'" in refused.err
 
 
 def test_a_plan_shows_what_is_coded_together(lamofc: Lamofc, tmp_path: Path) -> None:

@@ -48,11 +48,11 @@ def test_samples_that_cannot_be_read_have_no_measure(opened: LoadedModel, featur
     assert replay("text", {output: features[output], "other": torch.ones(3)}) is not None  # the hidden state alone
 
 
-def test_a_guide_has_the_gradient_of_the_divergence(
+def test_a_gradient_is_that_of_the_divergence(
     opened: LoadedModel, texts: list[ModelInput], features: dict[str, torch.Tensor]
 ) -> None:
     ids = next(iter(cut_passages(opened, texts, 12, 8).ids.values()))
-    text = UnbrokenText(Split(opened, 1), features, ids[None])
+    text = UnbrokenText.of(Split(opened, 1), features, ids[None])
     generator = torch.Generator().manual_seed(2)
     moved = {
         name: value + 0.3 * value.std() * torch.randn(value.shape, generator=generator)
@@ -76,23 +76,45 @@ def test_likely_tokens_are_enough_to_guide(
 ) -> None:
     ids = next(iter(cut_passages(opened, texts, 12, 8).ids.values()))
     moved = {name: value + 0.3 * value.std() * torch.ones(value.shape) for name, value in features.items()}
-    whole = UnbrokenText(Split(opened, 1), features, ids[None]).gradient(moved)
-    monkeypatch.setattr("lamofc_tools.consumer.replay._LIKELIEST", 8)
-    some = UnbrokenText(Split(opened, 1), features, ids[None]).gradient(moved)
+    text = UnbrokenText.of(Split(opened, 1), features, ids[None])
+    monkeypatch.setattr("lamofc_tools.consumer.replay._LIKELIEST", 24)
+    tokens = text.likeliest_tokens()
+    assert 24 <= len(tokens) < opened.config.vocab_size
+    whole, some = text.gradient(moved), text.gradient(moved, tokens=tokens)
     for name, slope in whole.items():
         assert not torch.equal(some[name], slope)
         assert torch.cosine_similarity(some[name].flatten(), slope.flatten(), 0) > 0.9, name
 
 
-def test_a_guide_looks_at_other_answers_each_time(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
+def test_a_gradient_looks_at_other_answers_each_time(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
     replay = TextReplay(Split(opened, 1), 8)
-    guide, again = (replay.guide("text", features) for _ in range(2))
-    assert guide is not None and again is not None
+    gradient, again = (replay.gradient("text", features) for _ in range(2))
+    assert gradient is not None and again is not None
     moved = {name: value * 1.1 for name, value in features.items()}
-    first, second = guide(moved), guide(moved)
+    first, second = gradient(moved), gradient(moved)
     assert all(torch.equal(first[name], value) for name, value in again(moved).items())
     assert not any(torch.equal(first[name], second[name]) for name in moved)
-    assert replay.guide("text", {"other": torch.ones(3)}) is None
+    assert replay.gradient("text", {"other": torch.ones(3)}) is None
+
+
+def test_a_sample_goes_to_the_device_once_for_its_measure_and_its_gradient(
+    opened: LoadedModel, features: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    prefix_of = Split.prefix_of
+
+    def counted(split: Split, sample: dict[str, torch.Tensor], tokens: int) -> dict[str, torch.Tensor]:
+        moved.extend(sample)
+        return prefix_of(split, sample, tokens)
+
+    monkeypatch.setattr(Split, "prefix_of", counted)
+    replay = TextReplay(Split(opened, 1), 8)
+    assert replay("text", features) is not None and replay.gradient("text", features) is not None
+    assert sorted(moved) == sorted(features)
+    for sample, known in (("other", features), ("other", dict(features))):
+        moved.clear()
+        assert replay.gradient(sample, known) is not None and replay(sample, known) is not None
+        assert sorted(moved) == sorted(features)
 
 
 def test_states_are_felt_by_the_continuation(texts: list[ModelInput], tmp_path: Path) -> None:
@@ -122,14 +144,14 @@ def test_several_models_count_alike(opened: LoadedModel, features: dict[str, tor
     assert one is not None and other is not None and both is not None
     assert both(decoded) == pytest.approx((one(decoded) + other(decoded)) / 2)
     assert SharedReplay(replays)("text", features) is None  # the second lacks its own
-    one_slope, other_slope, slope = (replay.guide("text", known) for replay in (*replays, SharedReplay(replays)))
+    one_slope, other_slope, slope = (replay.gradient("text", known) for replay in (*replays, SharedReplay(replays)))
     assert one_slope is not None and other_slope is not None and slope is not None
     first, second, mean = one_slope(decoded), other_slope(decoded), slope(decoded)
     assert set(mean) == set(known) and set(first) == set(features)
     for name, value in mean.items():
         zero = torch.zeros_like(value)
         torch.testing.assert_close(value, (first.get(name, zero) + second.get(name, zero)) / 2)
-    assert SharedReplay(replays).guide("text", features) is None
+    assert SharedReplay(replays).gradient("text", features) is None
 
 
 def test_answers_that_cannot_be_replayed_are_named(opened: LoadedModel, texts: list[ModelInput]) -> None:

@@ -91,10 +91,11 @@ def test_what_cannot_be_replayed_is_said(lamofc: Lamofc, tmp_path: Path) -> None
     command = ("extract", silent, data, tmp_path / "store", "--block", 1, "--for-model", f"{silent}@1", "--replay")
     ran = lamofc(*command, "--kl", KL)
     assert ran.code == 2 and "dinov3@1, whose answers have no likelihood" in ran.err
-    ran = lamofc(*command, "--snr", 15)
-    assert ran.code == 2 and "--replay beside snr_db=15" in ran.err
-    ran = lamofc(*command[:-1], "--guided", "--snr", 15)
-    assert ran.code == 2 and "--guided beside snr_db=15" in ran.err
+    for option in ("--replay", "--guided"):
+        for quality in (("--snr", 15), ("--mse", 0.1)):
+            ran = lamofc(*command[:-1], option, *quality)
+            assert ran.code == 2 and f"{option} for dinov3@1, whose answers have no likelihood" in ran.err
+            assert f"leave out {option}: --snr or --mse" in ran.err
     assert lamofc(*command[:-1], "--snr", 15).code == 0
     files = tmp_path / "files"
     assert lamofc("export", tmp_path / "store", files).code == 0

@@ -21,6 +21,9 @@ from lamofc_tools.consumer.answers import (
     FidelityTally,
     Question,
     QuestionTally,
+    Replay,
+    ReplayedSample,
+    SharedReplay,
 )
 from lamofc_tools.consumer.closed_form import closed_form_metric
 from lamofc_tools.consumer.decoder import (
@@ -40,7 +43,7 @@ from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_featu
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.metric import FLOOR, ModelMetric
 from lamofc_tools.consumer.reader import USUAL_KL, Consumer, Rotations
-from lamofc_tools.consumer.replay import Replay, SharedReplay, TextReplay
+from lamofc_tools.consumer.replay import TextReplay
 from lamofc_tools.consumer.state_space import StateSpaceSplit, measure_state_space, split_decoder
 
 __all__ = [
@@ -62,6 +65,7 @@ __all__ = [
     "Question",
     "QuestionTally",
     "Replay",
+    "ReplayedSample",
     "Rotations",
     "SharedReplay",
     "Split",

@@ -114,7 +114,7 @@ class MetricCalibration:
 
     @cached_property
     def _texts(self) -> list[UnbrokenText]:
-        return [UnbrokenText(self.split, features, ids) for features, ids in self.held_out]
+        return [UnbrokenText.of(self.split, features, ids) for features, ids in self.held_out]
 
 
 def _log(ratio: float) -> float:

@@ -82,7 +82,7 @@ def measure_metric_of_features(  # noqa: PLR0913 - options are keywords
             continue
         ids = torch.zeros(1, tokens, dtype=torch.int64, device=loaded.device)
         if len(sample) > 1:
-            ids = torch.cat([ids, estimate.split.generate(sample, continuation, [generator])], 1)
+            ids = torch.cat([ids, estimate.split.generate(sample, continuation, [generator]).ids], 1)
         estimate.add([sample], ids, [generator])
     return estimate.metric()
 

@@ -14,12 +14,13 @@ from torch import Tensor
 from lamofc_codecs import Quality, Rotary
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import Source
+from lamofc_tools.consumer.answers import Replay, SharedReplay
 from lamofc_tools.consumer.decoder import TEXTS, Split, key_rotations, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.media import EncoderReplay, EncoderSplit
 from lamofc_tools.consumer.metric import ModelMetric, pooled_names
-from lamofc_tools.consumer.replay import Replay, SharedReplay, TextReplay
+from lamofc_tools.consumer.replay import TextReplay
 from lamofc_tools.consumer.state_space import measure_state_space, split_decoder
 from lamofc_tools.consumer.whole_samples import at_most, whole_samples
 from lamofc_tools.models import STATE_SPACE, LoadedModel, ModelInput

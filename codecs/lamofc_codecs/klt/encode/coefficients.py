@@ -78,11 +78,14 @@ class Coefficients:
 
 
 def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameters, quality: Quality) -> Coefficients:
-    """Transform a source; entries `outside` the bulk, tokens x channels, will be stored exactly."""
+    """Transform a source; entries `outside` the bulk, tokens x channels, will be stored exactly.
+
+    A sample with sinks lies on no grid, as gains are those of tokens: `sinks` says why.
+    """
     residual = parameters.space.enter(source.values, source.positions, outside)
     measure = ErrorMeasure.from_centred(residual, source, parameters, quality)
-    if source.shift is not None:
-        residual += source.shift
+    if source.placement.shift is not None:
+        residual += source.placement.shift
     index = None
     if parameters.weighted_codebook is not None:
         index = parameters.weighted_codebook.nearest(residual)
@@ -90,10 +93,11 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
         residual -= parameters.weighted_codebook.take(index)
     gains = sink_gains(measure, outside)
     values, irreducible, subsample = _project(residual, measure, every=gains is not None)
-    grid = TokenGrid() if len(source.items) > 1 else choose_grid(values, parameters.grids(len(values)))
+    plain = len(source.items) > 1 or gains is not None
+    grid = TokenGrid() if plain else choose_grid(values, parameters.grids(len(values)))
     if grid.rows:
         forward_dct(values, grid)
-        subsample, gains = Subsample.of(values), None
+        subsample = Subsample.of(values)
     band = grid.bands(len(values))
     prediction = parameters.water_filling(subsample.energy, band, values.shape[1], irreducible)
     exact = tuple(np.flatnonzero(outside[:, first:last]) for first, last in pairwise(parameters.bounds))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lamofc_codecs import Pool, Profile, Quality, Rotary, decode, decode_pooled, encode, fit
+from lamofc_codecs.klt.format import KltParameters, read_layers
 from lamofc_codecs.record.framing import parse, sections
 from lamofc_codecs.runtime import devices
 
@@ -83,8 +84,7 @@ def test_every_way_to_read_gives_the_same(mode: str, first: int) -> None:
     how: dict[str, Any] = {"quality": Quality(kl=0.02), "first_positions": [first]}
     (record,) = encode([source], profile, **how)
     assert len(record.layers) > 4
-    with_gains = bool(sections(record.data, parse(record.data))[0][5] & 8)
-    assert with_gains or mode == "waves"  # on a grid, tokens have none
+    assert sections(record.data, parse(record.data))[0][5] & 8  # some tokens have gains
     with patch.object(devices, "ACCELERATORS", ("cpu",)):
         assert encode([source], profile, **how, device="cpu")[0].data == record.data
     for end in accumulate(layer.bytes for layer in record.layers):
@@ -95,6 +95,31 @@ def test_every_way_to_read_gives_the_same(mode: str, first: int) -> None:
             assert torch.allclose(mean[0], expected.float().mean(0), atol=1e-4, rtol=1e-4)
             with patch.object(devices, "ACCELERATORS", ("cpu",)):
                 assert torch.equal(decode(prefix, profile, parts=[part], device="cpu")[0], expected)
+
+
+def smooth(seed: int) -> dict[str, torch.Tensor]:
+    """Tokens that resemble their neighbours."""
+    slow = {name: value.repeat_interleave(6, 0) for name, value in group(seed, TOKENS // 6).items()}
+    return {name: slow[name] + 0.1 * value for name, value in group(seed + 500).items()}
+
+
+@pytest.mark.parametrize("with_sink", [False, True])
+def test_a_fit_counts_what_sinks_cost_on_a_grid(with_sink: bool) -> None:
+    """A sample with a sink is coded without the grid, on which others take fewer bits."""
+    samples = [with_sinks(smooth(-seed), 7 * seed) if with_sink else smooth(-seed) for seed in range(1, 13)]
+    profile = fit("klt", samples, Quality(snr_db=15), sinks=True, **OPTIONS)
+    assert ("terrain" in profile.config) == (not with_sink)
+    if with_sink:
+        return
+    for given in (smooth(5), with_sinks(smooth(5), SINK)):
+        (record,) = encode([given], profile, quality=Quality(kl=0.5))
+        parameters = KltParameters.from_profile(profile)
+        side = read_layers(sections(record.data, parse(record.data)), TOKENS, [40, 24], parameters).side
+        assert (side.grid.rows > 1) == (given["a"].abs().max() < 50) == (side.item_gains is None)
+        told = errors(given, record.data, profile)
+        assert float(told.sum()) / TOKENS / 2 == pytest.approx(0.5, rel=0.06)
+    assert side.item_gains is not None and side.item_gains[SINK] > 0
+    assert told[SINK] < 0.03 * told.median()
 
 
 def test_figures_of_coarser_layers_count_sinks() -> None:

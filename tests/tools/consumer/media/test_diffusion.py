@@ -31,7 +31,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> DiffusionSource:
 def answer(
     source: DiffusionSource, features: Mapping[str, Tensor], added: Mapping[str, Tensor] | None = None
 ) -> Tensor:
-    """The guided answer to stored prompts, after errors of the states that block 0 leaves."""
+    """The answer by classifier-free guidance to stored prompts, after errors of the states that block 0 leaves."""
     found: list[Tensor] = []
 
     def add(module: object, arguments: object, states: tuple[Tensor, Tensor]) -> tuple[Tensor, ...]:

@@ -49,24 +49,24 @@ def test_answers_diverge_as_the_metric_foretells(opened: LoadedModel, tmp_path: 
         assert replay(item.id, {split.feature: unlike}) is None
 
 
-def test_a_guide_has_the_gradient_of_the_divergence(opened: LoadedModel, tmp_path: Path) -> None:
+def test_a_gradient_is_that_of_the_divergence(opened: LoadedModel, tmp_path: Path) -> None:
     inputs = opened.kind.inputs
     (item,) = find_inputs(str(getattr(tiny_models, inputs)(tmp_path / "data", 1)), inputs)
     split, generator = EncoderSplit(opened, 1), torch.Generator().manual_seed(1)
     with torch.no_grad():
         original = split.features(opened.inputs([item]))
     replay = EncoderReplay(split, {item.id: item})
-    measure, guide = replay(item.id, {split.feature: original}), replay.guide(item.id, {split.feature: original})
-    assert measure is not None and guide is not None and guide({}) == {}
+    measure, gradient = replay(item.id, {split.feature: original}), replay.gradient(item.id, {split.feature: original})
+    assert measure is not None and gradient is not None and gradient({}) == {}
     moved = original + 0.2 * original.std() * torch.randn(original.shape, generator=generator)
-    slope = guide({split.feature: moved})[split.feature]
+    slope = gradient({split.feature: moved})[split.feature]
     step = 0.02 * moved.std() * slope / slope.abs().max()
     rise = measure({split.feature: moved + step}) - measure({split.feature: moved - step})
-    if opened.config.is_encoder_decoder:  # the guide's transcript is another one
+    if opened.config.is_encoder_decoder:  # its transcript is another one
         assert rise > 0
     else:
         assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05)
-    assert replay.guide("another", {split.feature: original}) is None
+    assert replay.gradient("another", {split.feature: original}) is None
 
 
 def test_a_consumer_is_made_of_inputs(opened: LoadedModel, tmp_path: Path) -> None:

@@ -168,14 +168,19 @@ class ReplayOptions(ConsumerOptions):
     ] = False
 
     def measured(self, options: Options, consumer: "Consumer") -> Options:
-        """Add the measure of divergences that --replay asks for, and the guide of --guided."""
+        """Add the measure of divergences that --replay asks for, and the gradients that --guided follows."""
         if not self.replays:
             return options
+        if not consumer.likely:
+            raise BadArgument(
+                f"{self._replaying} for {consumer.name}, whose answers have no likelihood to measure by",
+                f"leave out {self._replaying}: --snr or --mse then count errors by how far they move its answers",
+            )
         quality = options["quality"]
         if quality is None or quality.kind != "kl":
             raise BadArgument(f"{self._replaying} beside {quality}", f"give --kl, or leave out {self._replaying}")
         replay = consumer.replayed()
-        return {**options, "measure": replay, "guide": replay.guide if self.guided else None}
+        return {**options, "measure": replay, "guide": replay.gradient if self.guided else None}
 
     @property
     def replays(self) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import lamofc_store as lamofc
 from lamofc_tools.cli.console import (
+    AsPublished,
     CodingOptions,
     Findings,
     HeadWeightOptions,
@@ -24,8 +25,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ReaderOptions(HeadWeightOptions, SourceConsumerOptions):
-    """The heads or models that read the features."""
+class FitOptions(HeadWeightOptions, SourceConsumerOptions):
+    """The heads or models that read the features, and the paper that is followed."""
+
+    as_published: AsPublished = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the keyword arguments of `fit_profiles`."""
+        return {"as_published": self.as_published}
 
 
 @flatten_options
@@ -34,7 +41,7 @@ def fit(
     output: OutputFile,
     source_options: SourceOptions,
     coding_options: CodingOptions,
-    readers: ReaderOptions,
+    fitting: FitOptions,
     out: Output,
 ) -> None:
     """Fit profiles to a source, and write them to files.
@@ -42,8 +49,9 @@ def fit(
     With one feature, -o names the file; with several, a folder that gets a file for each.
     """
     samples = source_options.source(source)
-    options = readers.with_weights({**source_options.options(), **coding_options.options()}, samples)
-    options = readers.applied(options, samples, source_options.whole_source(source), out)
+    options = {**source_options.options(), **coding_options.options(), **fitting.options()}
+    options = fitting.with_weights(options, samples)
+    options = fitting.applied(options, samples, source_options.whole_source(source), out)
     findings = Findings()
     profiles = lamofc.fit_profiles(samples, found=findings, **options)
     out.show({"profiles": save_profiles(profiles, Path(output))}, store_text.profiles)

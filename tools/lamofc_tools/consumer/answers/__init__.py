@@ -1,6 +1,7 @@
-"""The answers of the rest of a language model: how far they are from the unbroken model's, and how many are right.
+"""The answers of the rest of a model: how far they are from the unbroken model's, and how many are right.
 
-In: a split model, texts, decoded features. Out: divergence, agreement, perplexity, right answers.
+In: a split model, texts, decoded features. Out: divergence, agreement, perplexity, right answers; the gradient of the
+divergence by what is decoded.
 """
 
 from lamofc_tools.consumer.answers.fidelity import (
@@ -12,6 +13,7 @@ from lamofc_tools.consumer.answers.fidelity import (
     FidelityTally,
 )
 from lamofc_tools.consumer.answers.questions import ANSWER, Question, QuestionTally
+from lamofc_tools.consumer.answers.replay import Replay, ReplayedSample, SharedReplay
 
 __all__ = [
     "ANSWER",
@@ -23,4 +25,7 @@ __all__ = [
     "FidelityTally",
     "Question",
     "QuestionTally",
+    "Replay",
+    "ReplayedSample",
+    "SharedReplay",
 ]

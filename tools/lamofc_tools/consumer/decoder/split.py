@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lamofc_store.errors import BadArgument
 from lamofc_store.sources import CACHE
+from lamofc_tools.consumer.decoder.drawing import Drawn, draw_tokens
 from lamofc_tools.models import (
     ATTENTION,
     CacheLayout,
@@ -212,18 +213,17 @@ class Split:
         return torch.stack(tokens, 1)
 
     @torch.no_grad()
-    def generate(self, sample: Features, tokens: int, generators: Sequence[torch.Generator]) -> Tensor:
-        """Return tokens, generators x tokens, by which the model itself continues a prefix, drawn from its answers."""
+    def generate(self, sample: Features, tokens: int, generators: Sequence[torch.Generator]) -> Drawn:
+        """Let the model itself continue a prefix by tokens that are drawn from its answers, once by each generator."""
         count = len(generators)
         ids = torch.zeros(count, sample[self.output].shape[1], dtype=torch.int64, device=self.loaded.device)
         hidden, cache = self.begin(ids, [sample] * count)
+        left: list[Tensor] = [hidden[:, -1:]]
         drawn: list[Tensor] = []
         while len(drawn) < tokens:
-            hidden = self.go_on(drawn[-1], cache) if drawn else hidden
-            likelihoods = self.logits(hidden[:, -1]).softmax(-1).cpu()
-            rows = zip(likelihoods, generators, strict=True)
-            drawn.append(torch.stack([torch.multinomial(row, 1, generator=one) for row, one in rows]).to(ids.device))
-        return torch.cat(drawn, 1)
+            drawn.append(draw_tokens(self.logits(left[-1][:, 0]).softmax(-1), generators))
+            left.append(self.go_on(drawn[-1], cache))
+        return Drawn(torch.cat(drawn, 1), hidden[0], torch.cat(left[1:], 1))
 
     def logits(self, hidden: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Return the model's answers, positions x vocabulary, float32, to what its last block leaves at positions.

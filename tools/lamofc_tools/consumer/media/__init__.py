@@ -4,7 +4,7 @@ In: a model, its inputs and a block to split it after. Out: what is measured of 
 is made.
 """
 
-from lamofc_tools.consumer.media.diffusion import guided_answer, measure_diffusion, measured_steps
+from lamofc_tools.consumer.media.diffusion import measure_diffusion, measured_steps, scaled_answer
 from lamofc_tools.consumer.media.encoder import EncoderSplit, measure_encoder
 from lamofc_tools.consumer.media.replay import EncoderReplay
 from lamofc_tools.consumer.media.speech import (
@@ -21,10 +21,10 @@ __all__ = [
     "before_end",
     "draw_transcripts",
     "encoder_states",
-    "guided_answer",
     "likeliest_transcripts",
     "measure_diffusion",
     "measure_encoder",
     "measure_speech",
     "measured_steps",
+    "scaled_answer",
 ]

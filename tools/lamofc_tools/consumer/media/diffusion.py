@@ -52,11 +52,12 @@ def measure_diffusion(
 ) -> MeasuredMatrices:
     """Measure a pipeline over some prompts, by random signs; the pipeline runs twice on each prompt.
 
-    Without a block the features are those that the pipeline's samples have: prompt embeddings, felt by the guided
-    answers of the denoiser at four steps, and latents, felt by the decoded picture. What a ControlNet makes of a prompt
-    stays as it is, and its image has no matrix. With a block they are `layer.N.hidden_states` after transformer block
-    N, counted from zero, and `layer.N.encoder_hidden_states`, which the last block does not have. Values of answers
-    count relative to the deviation of their channel. Memory is that of one prompt.
+    Without a block the features are those that the pipeline's samples have: prompt embeddings, felt by the answers of
+    the denoiser, by classifier-free guidance, at four steps, and latents, felt by the decoded picture. What a
+    ControlNet makes of a prompt stays as it is, and its image has no matrix. With a block they are
+    `layer.N.hidden_states` after transformer block N, counted from zero, and `layer.N.encoder_hidden_states`, which the
+    last block does not have. Values of answers count relative to the deviation of their channel. Memory is that of one
+    prompt.
     """
     reader = _PipelineReader(source) if block is None else _BlockReader(source, _require_block(source, block))
     deviations: dict[str, Deviations] = {}
@@ -102,7 +103,7 @@ class _PipelineReader:
         features = {name: tensor.clone() for name, tensor in sample.features.items()}
         prompts = {name: features[name].requires_grad_() for name in features if name.startswith(_PROMPTS)}
         with self.source.substitute_conditioning(features):
-            embeddings = self._embeddings(item, guided=len(calls[0]["hidden_states"]) == 2)
+            embeddings = self._embeddings(item, doubled=len(calls[0]["hidden_states"]) == 2)
         for call in calls:
             values = _denoised(self.source, {**call, **embeddings})
             yield _Answer("answers", prompts, values, sample.patterns)
@@ -110,13 +111,13 @@ class _PipelineReader:
         picture = self.source.pipeline.vae.decoder(latents[None].to(self.source.pipeline.vae.device))
         yield _Answer("pictures", {_LATENTS: latents}, picture, sample.patterns)
 
-    def _embeddings(self, item: ModelInput, *, guided: bool) -> dict[str, Tensor]:
+    def _embeddings(self, item: ModelInput, *, doubled: bool) -> dict[str, Tensor]:
         """Return the arguments by which the denoiser sees the prompt, and the negative one above it."""
         options: dict[str, Any] = {"prompt": item.text, "prompt_2": None, "prompt_3": None}
         prompt, negative, pooled, negative_pooled = self.source.pipeline.encode_prompt(
-            **options, do_classifier_free_guidance=guided
+            **options, do_classifier_free_guidance=doubled
         )
-        both = ((negative, prompt), (negative_pooled, pooled)) if guided else ((prompt,), (pooled,))
+        both = ((negative, prompt), (negative_pooled, pooled)) if doubled else ((prompt,), (pooled,))
         states, vectors = map(torch.cat, both)
         return {"encoder_hidden_states": states, "pooled_projections": vectors}
 
@@ -190,11 +191,11 @@ def measured_steps(steps: int) -> set[int]:
 
 
 def _denoised(source: DiffusionSource, call: Mapping[str, Any]) -> Tensor:
-    return guided_answer(source, source.pipeline.transformer(**call)[0])
+    return scaled_answer(source, source.pipeline.transformer(**call)[0])
 
 
-def guided_answer(source: DiffusionSource, answer: Tensor) -> Tensor:
-    """Return the denoiser's answer, guided away from that to the negative prompt if there is one."""
+def scaled_answer(source: DiffusionSource, answer: Tensor) -> Tensor:
+    """Return the denoiser's answer, by classifier-free guidance scaled away from that to a negative prompt, if any."""
     if len(answer) == 1:
         return answer
     negative, positive = answer.chunk(2)

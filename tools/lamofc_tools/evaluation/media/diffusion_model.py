@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Store
-from lamofc_tools.consumer.media import guided_answer, measured_steps
+from lamofc_tools.consumer.media import measured_steps, scaled_answer
 from lamofc_tools.evaluation.contract import Figure, FigureSet, find_stored_inputs, inputs_digest, recorded_extraction
 from lamofc_tools.evaluation.media.error_sums import ErrorSums
 from lamofc_tools.evaluation.media.picture_judge import JudgedPictures, PictureJudge
@@ -44,7 +44,7 @@ class _Run:
 
     picture: Tensor
     answers: tuple[Tensor, ...]
-    """The denoiser's answers at some steps, guided away from the negative prompt."""
+    """The denoiser's answers at some steps, by classifier-free guidance."""
     judged: Tensor | None = None
     """The features that a vision model has of the picture."""
 
@@ -144,13 +144,13 @@ class DiffusionModel:
 
     @contextmanager
     def _recorded_answers(self) -> Iterator[list[Tensor]]:
-        """Record the guided answers of the denoiser within the context, at some of its steps."""
+        """Record the answers of the denoiser, by classifier-free guidance, within the context, at some of its steps."""
         chosen, numbers = measured_steps(self.source.steps), count()
         answers: list[Tensor] = []
 
         def record(module: Any, arguments: Any, output: Any) -> None:
             if next(numbers) in chosen:
-                answers.append(guided_answer(self.source, output[0]).cpu())
+                answers.append(scaled_answer(self.source, output[0]).cpu())
 
         hook = self.source.pipeline.transformer.register_forward_hook(record)
         try:

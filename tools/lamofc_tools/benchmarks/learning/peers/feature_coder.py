@@ -21,7 +21,7 @@ Sample = Mapping[str, Tensor]
 """Features of one text, tokens x channels float32 each."""
 Measure = Callable[[Sample], Callable[[Sample], float]]
 """Returns the function from what is decoded of a text to the divergence of a model's answers, in nats."""
-Guidance = Callable[[Sample], Callable[[Sample], Sample]]
+Gradient = Callable[[Sample], Callable[[Sample], Sample]]
 """Returns the function from what is decoded of a text to the gradient of that divergence."""
 ALL, CACHES = "all", "caches"
 """Names of the bytes that hold all features, or all keys and values, together."""
@@ -39,8 +39,8 @@ class ModelFacts:
 
     replay: Measure | None = None
     """Replays the rest of the model on decoded features of any text, which it continues by itself."""
-    guide: Guidance | None = None
-    """Guides a coder by the rest of the model, which continues a text otherwise than in `replay`."""
+    gradient: Gradient | None = None
+    """Gradients that guide a coder, of the rest of the model, which continues a text otherwise than in `replay`."""
 
     def metric(self, *, calibrated: bool = True) -> ModelMetric:
         """Return the metric, which takes minutes the first time that a coder asks for it."""

@@ -86,8 +86,8 @@ class KltByReplay(KltForModel):
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
         """Write one record; the model continues the text by itself, not as it is measured on."""
-        measuring, guiding = self.facts.replay, self.facts.guide
-        if measuring is None or (self._guided and guiding is None):
+        measuring, gradients = self.facts.replay, self.facts.gradient
+        if measuring is None or (self._guided and gradients is None):
             raise BadArgument("a coder by replay without a model", "give the replay of one")
         names = self._one_fit.names(sample)
         measure, guide = measuring(sample), None
@@ -95,8 +95,8 @@ class KltByReplay(KltForModel):
         def named(parts: Sequence[Tensor]) -> dict[str, Tensor]:
             return {name: part.float() for name, part in zip(names, parts, strict=True)}
 
-        if self._guided and guiding is not None:
-            gradient = guiding(sample)
+        if self._guided and gradients is not None:
+            gradient = gradients(sample)
 
             def slopes(parts: Sequence[Tensor]) -> list[Tensor]:
                 found = gradient(named(parts))

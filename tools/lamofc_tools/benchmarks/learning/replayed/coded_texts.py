@@ -15,7 +15,7 @@ from lamofc_tools.benchmarks.learning.peers.feature_coder import (
     ALL,
     CACHES,
     FeatureCoder,
-    Guidance,
+    Gradient,
     Measure,
     Sample,
 )
@@ -121,15 +121,15 @@ def replay_of(meter: FidelityMeter) -> Measure:
     return _by_rows(meter, TextReplay(meter.split))
 
 
-def guide_of(meter: FidelityMeter) -> Guidance:
+def gradient_of(meter: FidelityMeter) -> Gradient:
     """Return the gradients of that measure, by other continuations."""
-    gradients = _by_rows(meter, TextReplay(meter.split).guide)
+    gradients = _by_rows(meter, TextReplay(meter.split).gradient)
 
-    def guide(sample: Sample) -> Callable[[Sample], Sample]:
+    def of_sample(sample: Sample) -> Callable[[Sample], Sample]:
         gradient = gradients(sample)
         return lambda decoded: rows_of(gradient(decoded), meter.split)
 
-    return guide
+    return of_sample
 
 
 def _by_rows(
