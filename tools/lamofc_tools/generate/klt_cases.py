@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -141,7 +142,10 @@ def _coded_sinks() -> Case:
     *like, group = groups
     for part in group:
         part[17] *= 8
-    return _group_case("klt-coded-sinks", group, options, like)
+    case = _group_case("klt-coded-sinks", group, options, like)
+    return replace(
+        case, promise="values"
+    )  # weights that are nearly singular: the step depends on a processor's rounding
 
 
 def _group_case(
