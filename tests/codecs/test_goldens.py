@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def test_old_sources_code_to_the_old_bytes(name: str) -> None:
 
 def alike(left: object, right: object) -> bool:
     """Whether two configs are equal, floats but for rounding."""
-    if isinstance(left, dict) and isinstance(right, dict):
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
         return set(left) == set(right) and all(alike(value, right[name]) for name, value in left.items())
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(alike, left, right))

@@ -30,8 +30,9 @@ class Case:
     """Planes that share the tokens of the item."""
     promise: Literal["bytes", "values", "numbers"] = "bytes"
     """What must stay the same for ever: `bytes` means everything; `values` means the decoded values, since an external
-    encoder writes the bytes, or floats of another processor find another step; `numbers` means the level indices, since the floats of another processor may choose a
-    neighbouring level. The profile of the last, megabytes of weights, is generated each time, without samples."""
+    encoder writes the bytes, or another processor's rounding finds another step; `numbers` means the level indices,
+    since floats of another processor may choose a neighbouring level. The profile of the last, megabytes of weights,
+    is generated each time, without samples."""
 
     def element(self) -> list[torch.Tensor] | dict[str, torch.Tensor]:
         """Return the tensors in the form that the codec takes."""
