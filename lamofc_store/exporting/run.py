@@ -75,9 +75,9 @@ def export(  # noqa: PLR0913
     samples = _samples(store, where, samples_from, reader)
     folder = Path(out)
     _require_apart(folder, store.url)
-    named = list(export_files(samples, form.suffix) if reader is None else script_files(reader, samples, form.suffix))
     content = Content(features, measured, reader)
-    check_content(store, named, content)
+    check_content(store, samples, content)
+    named = list(export_files(samples, form.suffix) if reader is None else script_files(reader, samples, form.suffix))
     told = {"quality": quality and str(quality), SCRIPT_KEY: script, "measured": measured}
     told["samples_from"] = None if samples_from is None else os.fspath(samples_from)
     description: dict[str, Any] = {"store": store.url, "commit": store.head, "format": format}

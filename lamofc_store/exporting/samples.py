@@ -59,16 +59,16 @@ def samples_to_write(store: Store, files: Sequence[tuple[str, str]], content: Co
     return [_with_figures(sample, figures[sample.sample]) for sample in samples]
 
 
-def check_content(store: Store, files: Sequence[tuple[str, str]], content: Content) -> None:
-    """Raise BadArgument where one run of the script does not read all files; for files of no script all is well."""
+def check_content(store: Store, samples: Sequence[str], content: Content) -> None:
+    """Raise BadArgument where one run of the script does not read all samples; without a script all is well."""
     if content.script is None:
         return
     check = FileCheck(content.script)
-    for start in range(0, len(files), BATCH_SAMPLES):
-        batch = files[start : start + BATCH_SAMPLES]
-        samples = _some_features(store, batch, content.features) if content.features else _all_features(store, batch)
-        rows = _rows_by_sample(store, _TENSORS, [sample.sample for sample in samples])
-        for sample in samples:
+    for start in range(0, len(samples), BATCH_SAMPLES):
+        batch = [(sample, "") for sample in samples[start : start + BATCH_SAMPLES]]
+        listed = _some_features(store, batch, content.features) if content.features else _all_features(store, batch)
+        rows = _rows_by_sample(store, _TENSORS, [sample.sample for sample in listed])
+        for sample in listed:
             found = {row["feature"]: row for row in rows.get(sample.sample, ())}
             chosen = {name: found[name] for name in sample.features or found}
             nesting = nest_for(content.script, sample.structure, chosen, measured=content.measured)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,18 +35,18 @@ class FileCheck:
         if not self._runs[measured]:
             raise BadArgument(
                 f"{self.script.name} reads the same features of all samples; sample {sample[:120]!r} has"
-                f" {_listed(self._readable(rows))}, others have {_listed(set[str]().union(*before))}",
+                f" {self._listed(rows)}, others have {self._listed(set[str]().union(*before))}",
                 Hint("choose samples with the same ones by [where], or features by [features]"),
             )
 
     def _missing(self, sample: str, rows: Rows, measured: bool) -> BadArgument:
         needs = self.script.needs_in(measured)
         nearest = min(needs, key=lambda need: len(need - rows.keys()) / len(need))
-        lacking = sorted(nearest - rows.keys())
-        shown = _listed(lacking) if len(lacking) < len(nearest) else f"all of {_listed(sorted(nearest))}"
+        lacking = nearest - rows.keys()
+        shown = self._listed(lacking) if len(lacking) < len(nearest) else f"all of {self._listed(nearest)}"
         told = " beside measured figures" if measured and self.script.measured_needs else ""
         return BadArgument(
-            f"{self.script.name} reads {_listed(sorted(nearest))}{told}; sample {sample[:120]!r} lacks {shown}",
+            f"{self.script.name} reads {self._listed(nearest)}{told}; sample {sample[:120]!r} lacks {shown}",
             self._cure(rows, measured),
         )
 
@@ -93,8 +93,11 @@ class FileCheck:
             "store it in that dtype: run the model in it, or convert the source's files",
         )
 
-    def _readable(self, rows: Rows) -> list[str]:
-        return [name for name in self.script.features if name in rows]
+    def _listed(self, names: Collection[str]) -> str:
+        """List features that the script reads, in its order."""
+        shown = [name for name in self.script.features if name in names]
+        more = f" and {len(shown) - _SHOWN_NAMES} more" if len(shown) > _SHOWN_NAMES else ""
+        return f"{', '.join(shown[:_SHOWN_NAMES])}{more}"
 
 
 def _fits(script: Script, rows: Rows) -> bool:
@@ -126,9 +129,3 @@ def _bound(reading: Reading, lengths: Mapping[str, int]) -> str:
 
 def _product(axes: Sequence[int | str]) -> str:
     return " x ".join(map(str, axes))
-
-
-def _listed(names: Any) -> str:
-    shown = sorted(names)
-    more = f" and {len(shown) - _SHOWN_NAMES} more" if len(shown) > _SHOWN_NAMES else ""
-    return f"{', '.join(shown[:_SHOWN_NAMES])}{more}"

@@ -10,6 +10,7 @@ import torch
 import lamofc_store as lamofc
 from lamofc_store import Store
 from lamofc_store.errors import BadArgument, StoreError
+from lamofc_store.exporting import SCRIPTS
 from tests.store.sources.families.published import Payload, dinov3, falcon, kept, kimi, normal, qwen, stable_diffusion
 
 BLOCKS = "backbone.blocks.{}"
@@ -94,6 +95,16 @@ def folder_of(script: str, root: Path) -> dict[str, Payload]:
     for name, payload in objects.items():
         kept(root / f"{name}.zst", payload)
     return objects
+
+
+def drawn(script: str) -> dict[str, torch.Tensor]:
+    """Draw all features that a script reads, by name."""
+    dtype = torch.float16 if script == "sd35cond" else torch.float32
+    lengths = {
+        reading.feature: [int(axis) if axis.isdecimal() else 4 for axis in reading.axes.split()]
+        for reading in SCRIPTS[script].readings
+    }
+    return {feature: normal(*shape, dtype=dtype) for feature, shape in lengths.items()}
 
 
 def stored(place: Path, samples: Any, codec: str = "raw", **options: Any) -> Store:

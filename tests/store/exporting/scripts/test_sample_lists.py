@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import lamofc_store as lamofc
 from lamofc_store.errors import SourceError, StoreError
-from lamofc_store.exporting import SCRIPTS
-from tests.store.exporting.scripts.published_files import files_in, refused, stored
+from tests.store.exporting.scripts.published_files import drawn, files_in, refused, stored
 from tests.store.sources.families.published import normal
 
 PAIR = {f"layer.{block}": normal(2, 21, 24) for block in (9, 19, 29, 39)}
@@ -36,7 +34,7 @@ LISTS: dict[str, tuple[Any, list[str]]] = {
 @pytest.mark.parametrize("script", LISTS)
 def test_lists_of_a_script_choose_its_samples(tmp_path: Path, script: str) -> None:
     document, names = LISTS[script]
-    features = {reading.feature: _drawn(reading.axes, script) for reading in SCRIPTS[script].readings}
+    features = drawn(script)
     (tmp_path / "list.json").write_text(json.dumps(document))
     with stored(tmp_path / "store", dict.fromkeys([*names, names[0].replace("1", "9")], features)) as store:
         lamofc.export(store, tmp_path / "out", script=script, samples_from=tmp_path / "list.json")
@@ -48,11 +46,6 @@ def test_lists_of_a_script_choose_its_samples(tmp_path: Path, script: str) -> No
             "its form is",
             error=SourceError,
         )
-
-
-def _drawn(axes: str, script: str) -> torch.Tensor:
-    lengths = [int(axis) if axis.isdecimal() else 4 for axis in axes.split()]
-    return normal(*lengths, dtype=torch.float16 if script == "sd35cond" else torch.float32)
 
 
 def test_plain_lists_name_ids_or_files(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from lamofc_store.errors import Conflict, SourceError
 from lamofc_store.exporting import SCRIPTS, script_files, script_named
 from tests.store.exporting.scripts.published_files import (
     FILES,
+    drawn,
     files_in,
     folder_of,
     half,
@@ -123,8 +124,8 @@ def test_a_run_that_replaces_one_block_needs_no_other(tmp_path: Path) -> None:
         assert list(unpacked(tmp_path / "out" / "a-b-wflip.zst")) == ["encoder.backbone.blocks.39"]
         refused(
             lambda: lamofc.export(store, tmp_path / "more", script="dinov3dep", measured=True),
-            "dinov3dep reads layer.19, layer.29, layer.39, layer.9 beside measured figures",
-            "lacks layer.19, layer.29, layer.9",
+            "dinov3dep reads layer.9, layer.19, layer.29, layer.39 beside measured figures",
+            "lacks layer.9, layer.19, layer.29",
             "leave out measured=",
         )
 
@@ -148,11 +149,15 @@ def _images(first: int, *blocks: int) -> dict[str, torch.Tensor]:
 
 
 UNREAD: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
-    "features of another family": ("qwen3", {"a/1": _images(1)}, ("lacks all of layer.0.k_cache", "dinov3seg")),
+    "features of another family": (
+        "qwen3",
+        {"a/1": _images(1)},
+        ("lacks all of layer.4.output, layer.0.k_cache", "dinov3seg"),
+    ),
     "blocks that the script does not read": (
         "dinov3seg",
         {"a": _images(2, 1, 2)},
-        ("reads layer.19, layer.29, layer.39, layer.9", "extract the model's blocks 9 19 29 39"),
+        ("reads layer.9, layer.19, layer.29, layer.39", "extract the model's blocks 9 19 29 39"),
     ),
     "a layer too few": ("dinov3seg", {"a": _images(2, 9, 19, 29)}, ("lacks layer.39", "script= dinov3dep")),
     "one image in place of a pair": ("dinov3dep", {"a/b": _images(1)}, ("1 x 21 x 24", "2 x t x *", "for dinov3dep")),
@@ -161,7 +166,7 @@ UNREAD: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "blocks of unequal length": (
         "dinov3seg",
         {"a": {**_images(2), "layer.19": normal(2, 20, 24)}},
-        ("2 x 21 x 24", "n x t x * with n = 2, t = 20"),
+        ("2 x 20 x 24", "n x t x * with n = 2, t = 21"),
     ),
     "numbers that are not floating": (
         "dinov3cls",
@@ -188,7 +193,7 @@ UNREAD: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
 @pytest.mark.parametrize("case", UNREAD)
 def test_what_no_run_of_the_script_reads_is_refused(tmp_path: Path, case: str) -> None:
     script, samples, words = UNREAD[case]
-    with stored(tmp_path / "store", {name: held or _images(1) for name, held in samples.items()}) as store:
+    with stored(tmp_path / "store", {name: held or drawn(script) for name, held in samples.items()}) as store:
         refused(lambda: lamofc.export(store, tmp_path / "out", script=script), *words)
     assert not (tmp_path / "out").exists(), "nothing is written before all is checked"
 
