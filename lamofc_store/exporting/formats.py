@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_store.sample import ENVELOPE_KEYS, STRUCTURE_KEY, restore
+from lamofc_store.sample import STRUCTURE_KEY, restore
 
 if TYPE_CHECKING:
     import torch
@@ -18,11 +16,7 @@ if TYPE_CHECKING:
 
 Tensors = Mapping[str, "torch.Tensor"]
 Write: TypeAlias = Callable[[BinaryIO, Tensors, "str | None"], None]
-KeyNames = Literal["original", "segmentation", "layer"]
-"""Keys of blocks: as they were, or as the evaluation scripts of DINOv3 look for them."""
-_BLOCK_KEY = re.compile(r"(?:.*\.)?(?:blocks|layer)\.(\d{1,4})")
 _NOT_IN_SAFETENSORS = ("torch.complex32", "torch.complex128")
-_KEY_TEMPLATES = {"segmentation": "segmentation_model.0.backbone.blocks.{}", "layer": "layer.{}"}
 
 
 @dataclass(frozen=True)
@@ -33,19 +27,13 @@ class Format:
     write: Write
 
 
-def format_named(name: str, keys: str = "original", *, measured: bool = False) -> Format:
-    """Return a format by its name; `keys` and `measured` are for `lamofcbench` alone."""
+def format_named(name: str, *, measured: bool = False) -> Format:
+    """Return a format by its name; `measured` is for `lamofcbench` alone."""
     if name not in FORMATS:
         raise BadArgument(f"{name!r} is no format of exports", f"choose one of {', '.join(FORMATS)}")
-    if keys not in get_args(KeyNames):
-        raise BadArgument(f"keys={keys!r}", f"choose one of {', '.join(get_args(KeyNames))}")
     if measured and name != BENCH:
         raise BadArgument(f"measured=True in an export as {name}", f"only {BENCH} has a place for it")
-    if keys == "original":
-        return FORMATS[name]
-    if name != BENCH:
-        raise BadArgument(f"keys={keys!r} in an export as {name}", f"only {BENCH} has keys to choose")
-    return Format(FORMATS[name].suffix, partial(_write_bench, template=_KEY_TEMPLATES[keys]))
+    return FORMATS[name]
 
 
 def _write_safetensors(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
@@ -103,14 +91,14 @@ def _write_array(file: Any, tensor: torch.Tensor) -> None:
     np.lib.format.write_array(file, numpy_of(tensor), allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
-def _write_bench(file: BinaryIO, tensors: Tensors, structure: str | None, template: str | None = None) -> None:
-    """Write the nested sample by `torch.save` into one zstd frame; a `template` renames the keys of blocks."""
+def _write_bench(file: BinaryIO, tensors: Tensors, structure: str | None) -> None:
+    """Write the nested sample by `torch.save` into one zstd frame."""
     import pyarrow as pa
     import torch
 
     nested = restore(_with_own_buffers(tensors), structure)
     with pa.CompressedOutputStream(pa.PythonFile(_KeptOpen(file), "w"), "zstd") as frame:
-        torch.save(nested if template is None else _renamed(nested, template), frame)
+        torch.save(nested, frame)
 
 
 class _KeptOpen(io.RawIOBase):
@@ -126,20 +114,6 @@ class _KeptOpen(io.RawIOBase):
     def write(self, data: Any) -> int:
         """Write to the file itself."""
         return self._file.write(data)
-
-
-def _renamed(nested: Any, template: str) -> Any:
-    """Return a sample with other keys for blocks, in an envelope or without."""
-    if isinstance(nested, dict) and set(nested) == set(ENVELOPE_KEYS):
-        return {**nested, ENVELOPE_KEYS[0]: _renamed(nested[ENVELOPE_KEYS[0]], template)}
-    blocks = {key: _BLOCK_KEY.fullmatch(str(key)) for key in nested} if isinstance(nested, dict) else {}
-    names = [template.format(match[1]) if match else str(key) for key, match in blocks.items()]
-    if not any(blocks.values()) or len(set(names)) < len(names):
-        keys = ", ".join(map(str, blocks))[:120]
-        raise BadArgument(
-            f"the keys {keys or type(nested).__name__} are not each of another block", Hint("give [keys] original")
-        )
-    return dict(zip(names, nested.values(), strict=True))
 
 
 def numpy_of(tensor: torch.Tensor) -> NDArray[Any]:

@@ -8,12 +8,17 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.exporting.bench_envelope import FIGURES, enveloped
+from lamofc_store.exporting.scripts import FileCheck, Script, nest_for
 from lamofc_store.sample import add_features
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from lamofc_store.store import Store
+
+BATCH_SAMPLES = 4096
+"""Samples whose rows are queried at a time."""
+_TENSORS = "SELECT sample, feature, shape, dtype FROM records"
 
 
 @dataclass(frozen=True)
@@ -28,15 +33,59 @@ class ExportedSample:
     structure: str | None
 
 
-def samples_to_write(
-    store: Store, files: Sequence[tuple[str, str]], globs: Sequence[str], *, measured: bool = False
-) -> list[ExportedSample]:
-    """List what to write of some samples, given with their files; those without a chosen feature are left out."""
-    samples = _some_features(store, files, globs) if globs else _all_features(store, files)
-    if not measured:
+@dataclass(frozen=True)
+class Content:
+    """The content of the files: what is taken of each sample, and how it is nested."""
+
+    features: Sequence[str] = ()
+    """Globs; none takes all features."""
+    measured: bool = False
+    """Whether measured figures stand beside the features."""
+    script: Script | None = None
+    """The evaluation script that reads the files."""
+
+
+def samples_to_write(store: Store, files: Sequence[tuple[str, str]], content: Content) -> list[ExportedSample]:
+    """List what to write of some samples, given with their files; those without a chosen feature are left out.
+
+    BadArgument for a sample that the script does not read.
+    """
+    samples = _some_features(store, files, content.features) if content.features else _all_features(store, files)
+    if content.script is not None:
+        samples = _for_script(store, samples, content.script, measured=content.measured)
+    if not content.measured:
         return samples
     figures = _rows_by_sample(store, FIGURES, [sample.sample for sample in samples])
     return [_with_figures(sample, figures[sample.sample]) for sample in samples]
+
+
+def check_content(store: Store, samples: Sequence[str], content: Content) -> None:
+    """Raise BadArgument where one run of the script does not read all samples; without a script all is well."""
+    if content.script is None:
+        return
+    check = FileCheck(content.script)
+    for start in range(0, len(samples), BATCH_SAMPLES):
+        batch = [(sample, "") for sample in samples[start : start + BATCH_SAMPLES]]
+        listed = _some_features(store, batch, content.features) if content.features else _all_features(store, batch)
+        rows = _rows_by_sample(store, _TENSORS, [sample.sample for sample in listed])
+        for sample in listed:
+            found = {row["feature"]: row for row in rows.get(sample.sample, ())}
+            chosen = {name: found[name] for name in sample.features or found}
+            nesting = nest_for(content.script, sample.structure, chosen, measured=content.measured)
+            check.add(sample.sample, chosen, measured=nesting.measured)
+
+
+def _for_script(
+    store: Store, samples: Sequence[ExportedSample], script: Script, *, measured: bool
+) -> list[ExportedSample]:
+    """Nest samples as a script reads them, with the features that it reads."""
+    names = _features(store, [sample.sample for sample in samples])
+    nested = []
+    for sample in samples:
+        chosen = sample.features or names.get(sample.sample, [])
+        nesting = nest_for(script, sample.structure, chosen, measured=measured)
+        nested.append(replace(sample, structure=nesting.structure, features=nesting.features or sample.features))
+    return nested
 
 
 def _some_features(store: Store, files: Sequence[tuple[str, str]], globs: Sequence[str]) -> list[ExportedSample]:

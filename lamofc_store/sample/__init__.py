@@ -18,6 +18,7 @@ from lamofc_store.sample.structure import (
     is_scalar,
     merge_structures,
     restore,
+    tensor_paths,
     to_scalar,
 )
 from lamofc_store.sample.tensors import as_tensor
@@ -49,6 +50,7 @@ __all__ = [
     "published_packing",
     "restore",
     "structure",
+    "tensor_paths",
     "to_scalar",
     "to_tokens",
 ]

@@ -66,7 +66,7 @@ def add_features(structure: str | None, names: Iterable[str]) -> str | None:
     if structure is None:
         return None
     root = _parse(structure)
-    present = set(_feature_names(root))
+    present = dict(_tensor_paths(root))
     missing = [name for name in names if name not in present]
     if not missing:
         return structure
@@ -82,6 +82,11 @@ def add_features(structure: str | None, names: Iterable[str]) -> str | None:
         keys[key] = None
         pairs.append([key, {"tensor": name}])
     return _to_json(root)
+
+
+def tensor_paths(structure: str) -> dict[str, Keys]:
+    """Return the keys and indices under which each tensor is nested, by the tensor's name."""
+    return dict(_tensor_paths(_parse(structure)))
 
 
 def merge_structures(before: str, now: str) -> str:
@@ -111,17 +116,19 @@ def to_scalar(value: Any) -> Scalar:
     return next(plain(value) for plain in (str, int, float) if isinstance(value, plain))
 
 
-def _feature_names(root: object) -> Iterator[str]:
-    """Yield the names of the tensors in a tree."""
-    stack = [root]
+def _tensor_paths(root: object) -> Iterator[tuple[str, Keys]]:
+    """Yield the tensors in a tree with their paths; a node of no known form leads to none."""
+    stack: list[tuple[Any, Keys]] = [(root, ())]
     while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            if isinstance(node.get("tensor"), str):
-                yield node["tensor"]
-            stack.extend(node.values())
-        elif isinstance(node, list):
-            stack.extend(node)
+        node, path = stack.pop()
+        tag, body = next(iter(node.items())) if isinstance(node, dict) and len(node) == 1 else ("", None)
+        if tag == "tensor" and isinstance(body, str):
+            yield body, path
+        elif tag == "dict" and isinstance(body, list):
+            stack += [(pair[1], (*path, str(pair[0]))) for pair in body if _is_pair(pair)]
+        elif tag in ("list", "tuple", "stack") and isinstance(body, list):
+            items = body[-1] if tag == "stack" and body and isinstance(body[-1], list) else body
+            stack += [(item, (*path, str(index))) for index, item in enumerate(items)]
 
 
 def _parse(structure: str) -> Any:

@@ -14,7 +14,7 @@ from lamofc_store.sources.contract import (
     sample_id,
     spread_order,
 )
-from lamofc_store.sources.exports import INDEX, export_files
+from lamofc_store.sources.exports import INDEX, SCRIPT_KEY, export_files
 from lamofc_store.sources.families import CACHE
 from lamofc_store.sources.files import find
 from lamofc_store.sources.formats import FORMATS
@@ -25,6 +25,7 @@ __all__ = [
     "CACHE",
     "FORMATS",
     "INDEX",
+    "SCRIPT_KEY",
     "FeatureFilter",
     "ListedSource",
     "Source",

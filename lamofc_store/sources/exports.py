@@ -7,6 +7,7 @@ system gets a name by hash; then only the index knows the id.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ INDEX = "index.parquet"
 """The table of samples and files, written last."""
 MAX_NAME_CHARACTERS = 2048
 """Length of a relative name beyond which it is replaced by a hash: half of the longest path of common systems."""
+SCRIPT_KEY = "for"
+"""Key of an export's marker that names the script for which its files are named; then only the index knows the ids."""
 HASH_PREFIX = "%~"
 """Begins a name by hash; no encoded id begins so."""
 
@@ -38,10 +41,11 @@ def is_export(folder: Path) -> bool:
 def exported_ids(root: Path, files: Iterable[Path]) -> list[str]:
     """Return the ids of an export's files: decoded from their names, or looked up in the index."""
     by_file: dict[str, str] | None = None
+    encoded = not _is_for_script(root)
     ids = []
     for path in files:
         file = path.relative_to(root).as_posix()
-        if not file.startswith(HASH_PREFIX):
+        if encoded and not file.startswith(HASH_PREFIX):
             ids.append(id_of(file, path.suffix))
             continue
         by_file = _index(root) if by_file is None else by_file
@@ -49,6 +53,15 @@ def exported_ids(root: Path, files: Iterable[Path]) -> list[str]:
             raise SourceError(f"{path} is in no row of {root / INDEX}, which holds its id", "complete the export")
         ids.append(by_file[file])
     return ids
+
+
+def _is_for_script(root: Path) -> bool:
+    """Whether the marker says that files have the names of a script."""
+    try:
+        marker = json.loads((root / EXPORT_MARKER).read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(marker, dict) and SCRIPT_KEY in marker
 
 
 def _index(root: Path) -> dict[str, str]:

@@ -51,11 +51,13 @@ FLOORS = {
         ingest
         maintenance
         store
+        exporting.scripts
         opening exporting
         testing
     """,
     "lamofc_tools": """
         machine plots torch_checkpoint metrics deprecated_names read_rates
+        models.inputs
         models generate make_tables bench_catalog
         consumer.gradients
         consumer.decoder

@@ -13,7 +13,7 @@ WORDS = tuple("abcdefghijklmnopqrst")
 UNKNOWN = "?"
 
 
-def vision(folder: Path, kind: str) -> str:
+def vision(folder: Path, kind: str, blocks: int = 4, patch: int = 8) -> str:
     """A vision transformer, or a ResNet, with its image processor."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
@@ -25,12 +25,12 @@ def vision(folder: Path, kind: str) -> str:
             "hidden_size": 32,
             "num_attention_heads": 2,
             "intermediate_size": 64,
-            "patch_size": 8,
+            "patch_size": patch,
             "image_size": 32,
         }
         name = {"dinov3": "DINOv3ViT", "dinov2": "Dinov2"}[kind]
         more = {"num_register_tokens": 4} if kind == "dinov3" else {}
-        config = getattr(transformers, f"{name}Config")(num_hidden_layers=4, **sizes, **more)
+        config = getattr(transformers, f"{name}Config")(num_hidden_layers=blocks, **sizes, **more)
         model = getattr(transformers, f"{name}Model")(config)
     model.save_pretrained(folder)
     processor = {

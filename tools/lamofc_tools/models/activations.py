@@ -14,7 +14,7 @@ from lamofc_store import Sample
 from lamofc_store.errors import Hint, SourceError
 from lamofc_store.sources import of_family
 from lamofc_tools.models.caches import BlockState, cache_parameter, new_cache
-from lamofc_tools.models.inputs import ModelInput
+from lamofc_tools.models.inputs import ImageViews, ModelInput
 from lamofc_tools.models.loaded_model import Inputs, LoadedModel
 from lamofc_tools.models.registry import ModelKind
 
@@ -27,19 +27,26 @@ class _LastBlockReached(Exception):
 
 
 def extract_features(
-    loaded: LoadedModel, items: Sequence[ModelInput], blocks: Sequence[int], *, caches: bool = True
+    loaded: LoadedModel,
+    items: Sequence[ModelInput],
+    blocks: Sequence[int],
+    *,
+    caches: bool = True,
+    views: ImageViews | None = None,
 ) -> list[Sample]:
     """Return a sample for each input, with the outputs of blocks, counted from zero.
 
     Samples of models that generate text also get the tensors that all blocks up to the last one keep for later tokens,
-    unless `caches` is false.
+    unless `caches` is false. With `views`, the features of a sample are those of all views of its image.
     """
     with _inputs_in_errors(loaded, items):
-        inputs = loaded.inputs(list(items))
+        inputs = loaded.inputs(list(items), views)
         outputs, states = block_outputs(loaded, inputs, sorted(map(loaded.require_block, blocks)), caches=caches)
     samples, grid = [], loaded.grid(inputs)
-    for row, item in enumerate(items):
-        sample = _sample(loaded.kind, item, _row_of_outputs(outputs, row), _row_of_states(states, row))
+    count = next(iter(outputs.values())).shape[0] // len(items)
+    for number, item in enumerate(items):
+        rows = slice(number * count, (number + 1) * count)
+        sample = _sample(loaded.kind, item, _rows_of_outputs(outputs, rows), _rows_of_states(states, rows))
         samples.append(sample if grid is None else replace(sample, grids=dict.fromkeys(sample.features, grid)))
     return samples
 
@@ -94,12 +101,12 @@ def _recorded_outputs(loaded: LoadedModel, blocks: Sequence[int]) -> Iterator[di
         yield outputs
 
 
-def _row_of_outputs(outputs: Mapping[int, Tensor], row: int) -> dict[int, Tensor]:
-    return {block: output[row : row + 1].cpu() for block, output in outputs.items()}
+def _rows_of_outputs(outputs: Mapping[int, Tensor], rows: slice) -> dict[int, Tensor]:
+    return {block: output[rows].cpu() for block, output in outputs.items()}
 
 
-def _row_of_states(states: States, row: int) -> dict[BlockState, list[Tensor]]:
-    return {state: [tensor[row : row + 1].cpu().clone() for tensor in tensors] for state, tensors in states.items()}
+def _rows_of_states(states: States, rows: slice) -> dict[BlockState, list[Tensor]]:
+    return {state: [tensor[rows].cpu().clone() for tensor in tensors] for state, tensors in states.items()}
 
 
 def _sample(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lamofc_store import Sample
 from lamofc_store.errors import SourceError
+from lamofc_store.exporting import Script, nest_for
 from lamofc_tools.models.activations import extract_features
-from lamofc_tools.models.inputs import ModelInput
+from lamofc_tools.models.inputs import ModelInput, image_views
 from lamofc_tools.models.loaded_model import LoadedModel
 from lamofc_tools.models.model_source import ModelSource, weights_digest
 
@@ -30,10 +31,14 @@ class BlockSource(ModelSource):
     caches: bool = True
     """Whether samples have the tensors that blocks keep for later tokens, if the model has any."""
     batch: int = 8
+    script: Script | None = None
+    """The evaluation script as which images are cut into views, and features nested; one image a batch."""
 
     def extract(self, batch: Sequence[ModelInput]) -> Sequence[Sample]:
         """Return the features after the blocks."""
-        return extract_features(self.loaded, batch, self.blocks, caches=self.caches)
+        views = None if self.script is None else image_views(self.script.name)
+        samples = extract_features(self.loaded, batch, self.blocks, caches=self.caches, views=views)
+        return samples if self.script is None else [_nested_for(self.script, sample) for sample in samples]
 
     def describe(self) -> str:
         """Describe the inputs and the model in one line."""
@@ -58,12 +63,15 @@ class BlockSource(ModelSource):
             "layers_from_one": [block + 1 for block in self.blocks],
             "features": self.features,
             "weights": weights_digest([self.loaded.body]),
-            "processor": self.loaded.preprocessing_digest(),
+            "processor": self.loaded.preprocessing_digest() + ("" if self.script is None else f" {self.script.name}"),
             "dtype": str(next(self.loaded.model.parameters()).dtype).removeprefix("torch."),
         }
 
     def batches(self) -> Iterator[list[ModelInput]]:
         """Yield batches of inputs of equal length, since padding would change the features."""
+        if self.script is not None:
+            yield from super().batches()
+            return
         window = self.batch * _BATCHES_PER_WINDOW
         for start in range(0, len(self.items), window):
             by_length: dict[int, list[ModelInput]] = {}
@@ -77,3 +85,8 @@ class BlockSource(ModelSource):
                 if len(by_length[length]) == self.batch:
                     yield by_length.pop(length)
             yield from by_length.values()
+
+
+def _nested_for(script: Script, sample: Sample) -> Sample:
+    """Return a sample with the nesting that a script reads."""
+    return replace(sample, structure=nest_for(script, sample.structure, sample.features, measured=False).structure)

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lamofc_store import DEFAULT_CODEC, Report, Store, add_run, usual_quality
 from lamofc_store.errors import BadArgument, Conflict, Hint
-from lamofc_store.exporting import atomic_file, claim, export_files, format_named, write_index
-from lamofc_store.sources import UnreadableSample
+from lamofc_store.exporting import (
+    Script,
+    atomic_file,
+    claim,
+    export_files,
+    format_named,
+    read_sample_list,
+    script_files,
+    script_named,
+    select_listed,
+    write_index,
+)
+from lamofc_store.sources import SCRIPT_KEY, UnreadableSample
 from lamofc_tools.models.block_source import BlockSource
-from lamofc_tools.models.inputs import find_inputs
+from lamofc_tools.models.inputs import ModelInput, find_inputs, image_views
 from lamofc_tools.models.loaded_model import open_model
 from lamofc_tools.models.model_source import ModelSource, short_name
 from lamofc_tools.models.stable_diffusion3 import DiffusionSource, is_pipeline, open_pipeline
@@ -58,24 +69,49 @@ class SourceOptions:
     device: str = "cpu"
     dtype: str | None = None
     """Dtype of the model; that of its weights if none is named."""
+    script: str | None = None
+    """Evaluation script of LaMoFCBench as which images are cut into views, samples named and blocks chosen."""
+    samples_from: str | None = None
+    """File that lists the inputs to take, by id, or as the script lists them."""
 
 
 def open_source(model: str, location: str, options: SourceOptions | None = None) -> ModelSource:
     """Load a model, find its inputs, and return the source of its features."""
     settings = options or SourceOptions()
+    script = None if settings.script is None else script_named(settings.script)
+    if script is not None:
+        image_views(script.name)
     if is_pipeline(model):
-        items = find_inputs(location, "texts")
+        if script is not None:
+            raise BadArgument(f"views for {script.name} of a pipeline", Hint("leave out [script]: it takes DINOv3"))
+        items = _chosen(find_inputs(location, "texts"), settings, None)
         pipeline = open_pipeline(model, settings.device, settings.dtype)
         return DiffusionSource(items, model, pipeline, settings.steps, location=location)
     loaded = open_model(model, settings.device, settings.dtype)
+    if script is not None and not loaded.kind.patches:
+        raise BadArgument(
+            f"views for {script.name} of {loaded.config.model_type}", Hint("leave out [script]: it takes DINOv3")
+        )
     caches = settings.caches and loaded.kind.cache is not None
-    numbers = tuple(sorted({loaded.require_block(number) for number in settings.blocks or [len(loaded.blocks) - 1]}))
+    usual = [len(loaded.blocks) - 1] if script is None else script.blocks
+    numbers = tuple(sorted({loaded.require_block(number) for number in settings.blocks or usual}))
     if len(numbers) > 1 and caches:
         raise BadArgument(
             f"blocks {', '.join(map(str, numbers))} with caches", Hint("give one [block], or turn [caches] off")
         )
-    items = find_inputs(location, loaded.kind.inputs)
-    return BlockSource(items, loaded, numbers, caches, settings.batch, location=location)
+    items = _chosen(find_inputs(location, loaded.kind.inputs), settings, script)
+    return BlockSource(items, loaded, numbers, caches, settings.batch, script, location=location)
+
+
+def _chosen(items: Sequence[ModelInput], settings: SourceOptions, script: Script | None) -> list[ModelInput]:
+    """Return the inputs that the list names, under the names of the script's files."""
+    chosen = {item.id: item for item in items}
+    if settings.samples_from is not None:
+        listed = read_sample_list(Path(settings.samples_from), script)
+        chosen = {sample: chosen[sample] for sample in select_listed(chosen, listed, "the inputs", script)}
+    if script is None:
+        return list(chosen.values())
+    return [replace(chosen[sample], id=name) for sample, name in script_files(script, chosen, "")]
 
 
 def extract_to_store(
@@ -104,8 +140,11 @@ def extract_to_files(
     Each file is written completely or not at all. With `skip`, an input that the model cannot take is left out.
     """
     form = format_named(file_format)
-    files = dict(export_files((item.id for item in source.items), form.suffix))
-    claim(folder, {"format": file_format, RUN_KIND: source.run_config()})
+    script = source.script if isinstance(source, BlockSource) else None
+    ids = [item.id for item in source.items]
+    files = dict(export_files(ids, form.suffix) if script is None else script_files(script, ids, form.suffix))
+    named = {} if script is None else {SCRIPT_KEY: script.name}
+    claim(folder, {"format": file_format, **named, RUN_KIND: source.run_config()})
     missing = source.without({sample for sample, file in files.items() if (folder / file).is_file()})
     report = Report()
     for number, sample in enumerate(missing.attempts() if skip else missing, 1):

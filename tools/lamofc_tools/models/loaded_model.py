@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_codecs import MissingExtra
 from lamofc_store.errors import BadArgument, Hint, NotFound, SourceError
-from lamofc_tools.models.inputs import ModelInput
+from lamofc_tools.models.inputs import ImageViews, ModelInput
 from lamofc_tools.models.model_source import weights_digest
 from lamofc_tools.models.registry import ModelKind, model_kind
 
@@ -82,9 +82,14 @@ class LoadedModel:
         """Return the name of the feature after a block."""
         return self.kind.output.format(block)
 
-    def inputs(self, items: list[ModelInput]) -> Inputs:
-        """Prepare a batch for the model, on its device; the texts of a batch must have the same length."""
-        if self.kind.inputs == "images":
+    def inputs(self, items: list[ModelInput], views: ImageViews | None = None) -> Inputs:
+        """Prepare a batch for the model, on its device; the texts of a batch must have the same length.
+
+        With `views`, an image gives several rows, and all images of a batch must have views of the same size.
+        """
+        if views is not None:
+            prepared = {"pixel_values": self._views(items, views)}
+        elif self.kind.inputs == "images":
             prepared = self.processor(images=[item.image() for item in items], return_tensors="pt")
         elif self.kind.inputs == "sounds":
             rate = self.processor.sampling_rate
@@ -112,6 +117,13 @@ class LoadedModel:
             return 0
         width, height = item.image().size
         return int(width) << 32 | int(height)
+
+    def _views(self, items: list[ModelInput], views: ImageViews) -> Tensor:
+        """Return the views of images, normalised by the preprocessor's mean and deviation."""
+        import torch
+
+        mean, std = self.processor.image_mean, self.processor.image_std
+        return torch.cat([views.tensor(item.image(), mean, std) for item in items])
 
     @property
     def _padded_length(self) -> int | None:

@@ -14,7 +14,7 @@ import lamofc_store as lamofc
 from lamofc_codecs import Sizes, decode, encode, fit
 from lamofc_codecs.published.mappings import published_levels, route
 from lamofc_codecs.testing.samples import drawn_weights
-from lamofc_store import Sample, sources
+from lamofc_store import sources
 from lamofc_store.errors import BadArgument, SourceError
 from lamofc_store.sources.readers import torch_unpickle
 from tests.store.sample.test_structure import same
@@ -96,27 +96,6 @@ def test_attributes_are_what_was_measured_or_stood_beside(tmp_path: Path) -> Non
     assert other.attributes == {"note": "kept"}
 
 
-@pytest.mark.parametrize("keys", ["original", "segmentation", "layer"])
-def test_keys_of_an_export_are_those_that_scripts_look_for(tmp_path: Path, keys: str) -> None:
-    wanted = {
-        "original": "encoder.backbone.blocks.{}",
-        "segmentation": "segmentation_model.0.backbone.blocks.{}",
-        "layer": "layer.{}",
-    }[keys]
-    payload = dinov3("encoder.backbone.blocks.{}")
-    with lamofc.open(str(tmp_path / "store"), "w-") as store:
-        kept(tmp_path / "in" / "a.zst", payload)
-        kept(tmp_path / "in" / "b.zst", {"features": payload, "metadata": {"bpfp": 2.0}})
-        store.ingest(sources.open(tmp_path / "in"), "raw")
-        lamofc.export(store, tmp_path / "out", "lamofcbench", keys=keys)
-        with pytest.raises(BadArgument, match="only lamofcbench has keys"):
-            lamofc.export(store, tmp_path / "other", "npz", keys="layer")
-    again = unpacked(tmp_path / "out" / "a.zst")
-    assert list(again) == [wanted.format(block) for block in (9, 19, 29, 39)]
-    assert all(torch.equal(one, other) for one, other in zip(again.values(), payload.values(), strict=True))
-    assert list(unpacked(tmp_path / "out" / "b.zst")["features"]) == list(again)
-
-
 def test_what_was_measured_is_where_scripts_look_for_it(tmp_path: Path) -> None:
     torch.manual_seed(0)
     payload = qwen(40)
@@ -168,13 +147,6 @@ def test_layers_of_other_forms_keep_their_paths(tmp_path: Path) -> None:
     kept(tmp_path / "a.zst", payload)
     (sample,) = sources.open(tmp_path / "a.zst", "kimiaudio")
     assert set(sample.features) == {"layer.0.k_cache", "layer.0.v_cache", "model.layers.1.0"}
-
-
-def test_keys_that_are_of_no_block_are_refused(tmp_path: Path) -> None:
-    with lamofc.open(str(tmp_path / "store"), "w-") as store:
-        store.ingest([Sample("a", {"x": normal(3, 4)})], "raw")
-        with pytest.raises(BadArgument, match="the keys x are not each of another block"):
-            lamofc.export(store, tmp_path / "out", "lamofcbench", keys="layer")
 
 
 class Bomb:

@@ -26,14 +26,15 @@ class CliError:
         return {"error": {"type": self.error_type, "message": self.message, "try": self.hint, "exit_code": self.code}}
 
 
-_REPEATABLE = {
+_OPTION_NAMES = {
     "features": "feature",
     "groups": "group",
     "patterns": "pattern",
     "grids": "grid",
     "storage_options": "storage-option",
+    "script": "for",
 }
-"""Arguments that take several values, each with the name of the option that is repeated."""
+"""Arguments whose option has another name: for one of several values the option is repeated, and `for` is a keyword."""
 
 TABLE: dict[str, tuple[int, str]] = {
     "lamofc_codecs.errors.CorruptRecord": (CORRUPT, "lamofc verify STORE lists everything that is damaged"),
@@ -120,7 +121,7 @@ def error_of(error: BaseException) -> CliError:
 
 def option_name(argument: str) -> str:
     """Name the option that stands for an argument of a library function."""
-    return f"--{_REPEATABLE.get(argument, argument.replace('_', '-'))}"
+    return f"--{_OPTION_NAMES.get(argument, argument.replace('_', '-'))}"
 
 
 def _qualified(error_class: type) -> str:

@@ -37,6 +37,15 @@ Patterns = Annotated[
 Where = Annotated[
     str | None, typer.Option("--where", metavar="SQL", help="Take only samples for which this SQL condition holds.")
 ]
+SamplesFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--samples-from",
+        metavar="FILE",
+        help="Take only the samples that this file lists: ids, one a line or as a JSON list, or with --for the list "
+        "that the script itself reads.",
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")]
 Groups = Annotated[
     list[str] | None,

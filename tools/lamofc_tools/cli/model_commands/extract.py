@@ -14,6 +14,7 @@ from lamofc_tools.cli.console import (
     Groups,
     OnError,
     Output,
+    SamplesFrom,
     WriteOptions,
     flatten_options,
     resolve_device,
@@ -66,6 +67,16 @@ class ExtractOptions:
     steps: Annotated[
         int, typer.Option("--steps", metavar="N", min=1, help="Take so many denoising steps of Stable Diffusion 3.")
     ] = 32
+    script: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="SCRIPT",
+            help="Cut images, name samples and choose blocks as this evaluation script of LaMoFCBench does: dinov3cls, "
+            "dinov3dep or dinov3seg.",
+        ),
+    ] = None
+    samples_from: SamplesFrom = None
     files: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +103,8 @@ class ExtractOptions:
             steps=self.steps,
             device=resolve_device(self.device),
             dtype=self.dtype,
+            script=self.script,
+            samples_from=self.samples_from,
         )
         return open_source(model, location, options)
 

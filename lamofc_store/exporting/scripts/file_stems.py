@@ -1,0 +1,57 @@
+"""Names of files by sample ids, as the scripts put them together from their data sets.
+
+An id is a path of source data, such as `n01440764/ILSVRC2012_val_00000293`, or already the name of a file.
+"""
+
+from __future__ import annotations
+
+import re
+
+_PROMPT = re.compile(r"(?:sample)?(\d+)(?:-layer4-item1)?")
+_AUDIO_GROUPS = {"AdvBench": "advbench", "OpenBookQA": "openbookqa", "SD-QA": "sd-qa"}
+_SPEECH = "LibriSpeech"
+DIFFUSION_FOLDER = "sd35cond"
+
+
+def class_and_image(sample: str) -> str:
+    """Join class and image: `n01440764-ILSVRC2012_val_00000293`."""
+    return "-".join(sample.split("/")[-2:])
+
+
+def flipped_image(sample: str) -> str:
+    """Join scene and image: `kitchen_0004-rgb_00045-wflip`."""
+    return _ending(class_and_image(sample), "-wflip")
+
+
+def cut_image(sample: str) -> str:
+    """Name an image that is cut into crops: `ADE_val_00000001-stackedpatches`."""
+    return _ending(sample.rpartition("/")[2], "-stackedpatches")
+
+
+def prompt(sample: str) -> str:
+    """Name a prompt in the folder of its task: `fc_gsm8k/sample12-layer4-item1`."""
+    *folders, last = sample.split("/")
+    match = _PROMPT.fullmatch(last)
+    if match is None or not folders:
+        raise ValueError("it must be a task and a number, such as fc_gsm8k/12 or fc_gsm8k/sample12-layer4-item1")
+    return f"{folders[-1]}/sample{int(match[1])}-layer4-item1"
+
+
+def sound(sample: str) -> str:
+    """Put a sound into the folder of its data set: `sd-qa/SD-QA-aus-7`."""
+    name = sample.rpartition("/")[2]
+    if name.startswith(_SPEECH):
+        return f"librispeech-test-{'clean' if 'clean' in name else 'other'}/{name}"
+    group = next((group for start, group in _AUDIO_GROUPS.items() if name.startswith(start)), None)
+    if group is None:
+        raise ValueError(f"its last part must begin with {', '.join([_SPEECH, *_AUDIO_GROUPS])}")
+    return f"{group}/{name}"
+
+
+def picture(sample: str) -> str:
+    """Name a picture: `sd35cond/000000000139`."""
+    return f"{DIFFUSION_FOLDER}/{sample.rpartition('/')[2]}"
+
+
+def _ending(name: str, ending: str) -> str:
+    return name if name.endswith(ending) else f"{name}{ending}"
