@@ -5,6 +5,7 @@ measurement for each point and feature, kept as a run in a store's catalog where
 """
 
 from lamofc_tools.comparison.comparison_run import compare
+from lamofc_tools.comparison.correlations import Correlation, paper_correlations, pearson
 from lamofc_tools.comparison.external_coders import PEERS, Zfp, Zstd
 from lamofc_tools.comparison.measurement import PROFILE_SAMPLES, Measurement, measure, measure_reference
 from lamofc_tools.comparison.operating_points import Point, list_points, published_qualities
@@ -17,6 +18,7 @@ __all__ = [
     "PEERS",
     "PROFILE_SAMPLES",
     "Choice",
+    "Correlation",
     "Measurement",
     "Point",
     "SampleSplit",
@@ -29,7 +31,9 @@ __all__ = [
     "list_points",
     "measure",
     "measure_reference",
+    "paper_correlations",
     "paper_table",
+    "pearson",
     "published_qualities",
     "split_source",
 ]

@@ -1,4 +1,4 @@
-"""`lamofc bench`: compare codecs and external coders on one's own features."""
+"""`lamofc bench`: compare codecs and external coders on one's own features; `lamofc correlate`: check the papers'."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -181,3 +181,22 @@ def describe(source: str, measurements: "Sequence[Measurement]", papers: list[di
         "points": [measurement.to_json() for measurement in measurements],
         "papers": papers,
     }
+
+
+PaperTables = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TABLE", help="Check these tables, such as lamofcbench-9; all by default."),
+]
+
+
+@flatten_options
+def correlate(out: Output, table: PaperTables = None) -> None:
+    """Recompute the correlations of MSE and performance that the papers print.
+
+    rho is Pearson's coefficient over the rates of a codec, r2 its square, each from the printed figures of a table.
+    rounding is how far the rounding of these figures can move it.
+    """
+    from lamofc_tools.comparison import paper_correlations
+
+    rows = [correlation.to_json() for correlation in paper_correlations(table or ())]
+    out.show({"correlations": rows}, codec_text.correlations)

@@ -81,3 +81,21 @@ def comparison(document: Document) -> str:
 
 def _size_or_dash(count: float | None) -> Amount:
     return Amount("-") if count is None else size(count)
+
+
+def correlations(document: Document) -> str:
+    """Format printed coefficients beside recomputed ones, and name those that differ."""
+    rows = document["correlations"]
+    columns = ("table", "set", "codec", "figure", "points", "", "printed", "recomputed", "rounding", "reproduced")
+    names = ("table", "set", "codec", "performance", "points", "statistic")
+    lines = [
+        (
+            *(row[name] for name in names),
+            *(number(row[name], 4) for name in ("printed", "recomputed", "rounding")),
+            "yes" if row["reproduced"] else "but for rounding" if row["explained"] else "no",
+        )
+        for row in rows
+    ]
+    different = [f"{row['table']} {row['set']} {row['codec']}" for row in rows if not row["reproduced"]]
+    summary = f"{len(rows) - len(different)} of {len(rows)} coefficients are the printed ones"
+    return f"{tables(columns, lines)}\n\n{summary}" + (f"; not: {', '.join(different)}" if different else "")
