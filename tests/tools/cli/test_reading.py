@@ -50,6 +50,46 @@ def test_info_for_people(lamofc: Lamofc, made: Path) -> None:
     assert out.splitlines()[2].split()[:3] == ["feature", "codec", "samples"]
 
 
+def test_info_sets_means_over_samples_beside_ratios_of_sums(lamofc: Lamofc, tmp_path: Path) -> None:
+    """Samples of different lengths, one of them cheaper without loss; each figure again from rows and tensors."""
+    draw = torch.Generator().manual_seed(1)
+    given = {}
+    for number in range(6):
+        values = torch.randn(20 + 30 * number, 16, generator=draw)
+        given[f"s{number}"] = {"a": (values > 0).half() if number == 2 else values.half(), "b": values[:9, :4].clone()}
+    with lamofc_store.open(str(tmp_path / "s.lamofc"), "a") as store:
+        quality = lamofc_store.Quality(snr_db=30)
+        store.ingest([lamofc_store.Sample(*sample) for sample in given.items()], codec="uniform", quality=quality)
+        errors = {
+            key: {
+                name: float((tensor.double() - decoded[name].double()).square().sum())
+                for name, tensor in source.items()
+            }
+            for key, source in given.items()
+            for decoded in [store.tensors(key)]
+        }
+        query = "SELECT sample, feature, codec, stored_bits, payload_bits FROM records"
+        rows = {(row[0], row[1]): row[2:] for row in store.sql(query).fetchall()}
+    document = lamofc("info", tmp_path / "s.lamofc", "--json").document
+    scopes = {"a": ["a"], "b": ["b"], "whole": ["a", "b"]}
+    found = {**{row["feature"]: row for row in document["features"]}, "whole": document["totals"]}
+    for scope, features in scopes.items():
+        elements = [sum(given[key][name].numel() for name in features) for key in given]
+        for figure, part in (("bpfp", 1), ("payload_bpfp", 2)):
+            bits = [sum(rows[key, name][part] for name in features) for key in given]
+            assert found[scope][figure] == pytest.approx(sum(bits) / sum(elements))
+            shares = [one / count for one, count in zip(bits, elements, strict=True)]
+            assert found[scope][f"mean_{figure}"] == pytest.approx(sum(shares) / 6)
+        own = [sum(errors[key][name] for name in features) for key in given]
+        assert found[scope]["mse"] == pytest.approx(sum(own) / sum(elements), rel=1e-4)
+        mean = sum(error / count for error, count in zip(own, elements, strict=True)) / 6
+        assert found[scope]["mean_mse"] == pytest.approx(mean, rel=1e-4)
+    assert found["a"]["fallbacks"] == found["whole"]["fallbacks"] == [row[0] for row in rows.values()].count("raw") == 1
+    out = lamofc("info", tmp_path / "s.lamofc").out
+    assert "a: 1 of 6 records are stored losslessly" in out
+    assert out.count("whole samples") == 2
+
+
 def test_ls_of_samples_and_of_features(lamofc: Lamofc, made: Path) -> None:
     assert [row["sample"] for row in lamofc("ls", made, "--json").document] == [f"img_{n}" for n in range(SAMPLES)]
     assert len(lamofc("ls", made, "--limit", 2).out.splitlines()) == 3
