@@ -60,16 +60,13 @@ def test_info_sets_means_over_samples_beside_ratios_of_sums(lamofc: Lamofc, tmp_
     with lamofc_store.open(str(tmp_path / "s.lamofc"), "a") as store:
         quality = lamofc_store.Quality(snr_db=30)
         store.ingest([lamofc_store.Sample(*sample) for sample in given.items()], codec="uniform", quality=quality)
-        errors = {
-            key: {
-                name: float((tensor.double() - decoded[name].double()).square().sum())
-                for name, tensor in source.items()
-            }
-            for key, source in given.items()
-            for decoded in [store.tensors(key)]
-        }
+        decoded = {key: store.tensors(key) for key in given}
         query = "SELECT sample, feature, codec, stored_bits, payload_bits FROM records"
         rows = {(row[0], row[1]): row[2:] for row in store.sql(query).fetchall()}
+    errors = {
+        key: {name: float((source[name].double() - decoded[key][name].double()).square().sum()) for name in source}
+        for key, source in given.items()
+    }
     document = lamofc("info", tmp_path / "s.lamofc", "--json").document
     scopes = {"a": ["a"], "b": ["b"], "whole": ["a", "b"]}
     found = {**{row["feature"]: row for row in document["features"]}, "whole": document["totals"]}

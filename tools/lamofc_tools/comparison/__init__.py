@@ -10,13 +10,15 @@ from lamofc_tools.comparison.external_coders import PEERS, Zfp, Zstd
 from lamofc_tools.comparison.measurement import PROFILE_SAMPLES, Measurement, measure, measure_reference
 from lamofc_tools.comparison.operating_points import Point, list_points, published_qualities
 from lamofc_tools.comparison.paper_tables import paper_table
-from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory
+from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory, gpu_memory
 from lamofc_tools.comparison.splits import Choice, SampleSplit, held_out_values, split_source
+from lamofc_tools.comparison.whole_samples import WHOLE_SAMPLES, whole_samples
 from lamofc_tools.deprecated_names import former_names
 
 __all__ = [
     "PEERS",
     "PROFILE_SAMPLES",
+    "WHOLE_SAMPLES",
     "Choice",
     "Correlation",
     "Measurement",
@@ -27,6 +29,7 @@ __all__ = [
     "coding_memory",
     "compare",
     "decoding_memory",
+    "gpu_memory",
     "held_out_values",
     "list_points",
     "measure",
@@ -36,6 +39,7 @@ __all__ = [
     "pearson",
     "published_qualities",
     "split_source",
+    "whole_samples",
 ]
 
 FORMER_NAMES = {"Split": "SampleSplit"}
