@@ -98,7 +98,7 @@ class Session:
     def sql(
         self, query: str, params: Sequence[Any] | None = None, *, locked: bool = False, seconds: float | None = None
     ) -> "duckdb.DuckDBPyRelation":
-        """Query the catalog: views samples records features profiles commits runs metrics skipped.
+        """Query the catalog: views samples records features whole_samples totals profiles commits runs metrics skipped.
 
         `locked` is for queries of people who are not trusted: one SELECT, no files, no network, no settings. After
         `seconds`, by default 60 of a locked query, it is stopped and the relation gives no more rows. A statement that

@@ -69,9 +69,12 @@ class Store(Session):
         return restore(tensors, add_features(text, tensors))
 
     def info(self) -> dict[str, Any]:
-        """Return sizes, and rate, distortion and bytes of each feature."""
-        relation = self.sql("SELECT * FROM features ORDER BY feature")
-        features = [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
+        """Return sizes, and rate, distortion and bytes of each feature and of whole samples.
+
+        `bpfp`, `ebpfp` and `mse` are ratios of sums; with `mean_` before the name they are means over samples. `totals`
+        is None where there is no record.
+        """
+        features = self._documents("SELECT * FROM features ORDER BY feature")
         return {
             "url": self.url,
             "head": self.head,
@@ -80,11 +83,16 @@ class Store(Session):
             "segments": len(self.snapshot.segments),
             "bytes": sum(entry.bytes for entry in self.snapshot.segments.values()),
             "features": features,
+            "totals": next(iter(self._documents("SELECT * FROM totals")), None),
         }
 
     def log(self) -> list[dict[str, Any]]:
         """Return the commits, newest first."""
-        relation = self.sql("SELECT * FROM commits ORDER BY n DESC")
+        return self._documents("SELECT * FROM commits ORDER BY n DESC")
+
+    def _documents(self, query: str) -> list[dict[str, Any]]:
+        """Return the rows of a query, each by the names of its columns."""
+        relation = self.sql(query)
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
     def dataset(

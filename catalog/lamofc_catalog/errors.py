@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-VIEWS = ("samples", "records", "features", "profiles", "commits", "runs", "metrics", "skipped")
+VIEWS = (
+    *("samples", "records", "features", "whole_samples", "totals"),
+    *("profiles", "commits", "runs", "metrics", "skipped"),
+)
 
 
 class CatalogError(Exception):

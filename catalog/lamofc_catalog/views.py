@@ -33,7 +33,10 @@ LOCKED_MEMORY = "2GiB"
 LOCKED_SECONDS = 60.0
 """Time after which a query of a locked database is stopped, unless another is given."""
 
-_IN_ORDER = ("macros", "commits", "profiles", "records", "features", "runs", "metrics", "skipped")
+_IN_ORDER = (
+    *("macros", "commits", "profiles", "records", "features", "whole_samples", "totals"),
+    *("runs", "metrics", "skipped"),
+)
 """Files of `sql/`; a view comes after the macros and views that it names."""
 
 

@@ -24,7 +24,7 @@ def locked(rows_file: Path, open_catalog: Any) -> LockedCatalog:
 
 def test_all_views_can_be_asked(locked: LockedCatalog) -> None:
     counts = {view: locked.sql(f"SELECT count(*) FROM {view}").fetchall()[0][0] for view in VIEWS}
-    assert counts == dict.fromkeys(VIEWS, 0) | {"records": 2, "features": 1}
+    assert counts == dict.fromkeys(VIEWS, 0) | {"records": 2, "features": 1, "whole_samples": 2, "totals": 1}
     query = "WITH f AS (SELECT sample FROM records WHERE sample > $low) SELECT * FROM f"
     assert locked.sql(query, {"low": "a"}).fetchall() == [("b",)]
     assert "bpfp" in [row[0] for row in locked.sql("DESCRIBE records").fetchall()]

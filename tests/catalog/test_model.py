@@ -134,6 +134,12 @@ class Model:
                 expected[feature][at] += value
         result = catalog.sql("SELECT feature, samples, elements, stored_bits, payload_bits FROM features").fetchall()
         assert {feature: list(sums) for feature, *sums in result} == dict(expected)
+        whole: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        for (sample, _), row in self.records.items():
+            for at, value in enumerate((1, row["elements"], 8 * row["length"], row["payload_bits"])):
+                whole[sample][at] += value
+        query = "SELECT sample, features, elements, stored_bits, payload_bits FROM whole_samples"
+        assert {sample: list(sums) for sample, *sums in catalog.sql(query).fetchall()} == dict(whole)
 
 
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))])

@@ -84,7 +84,7 @@ def test_features_are_made_of_sums(tmp_path: Path, make_rows: Any, open_catalog:
         "encode_seconds": [0.25, 0.5],
     }
     write_rows("records", make_rows([("a", "f"), ("b", "f")], **columns), tmp_path / "r.parquet", origin="O")
-    profiles = pa.table({"profile": ["p0", "p1", "p2"], "bytes": [5, 70, 900]})
+    profiles = pa.table({"profile": ["p0", "p1", "p2"], "bytes": [5, 70, 900], "codec": ["klt", "klt", "raw"]})
     catalog = open_catalog({"records": [tmp_path / "r.parquet"]}, profiles=profiles)
     (result,) = catalog.sql("SELECT * FROM features").to_arrow_table().to_pylist()
     assert (result.pop("feature"), result.pop("codec")) == ("f", "klt,raw")
@@ -98,12 +98,21 @@ def test_features_are_made_of_sums(tmp_path: Path, make_rows: Any, open_catalog:
             "stored_bits": 8_800,
             "bpfp": 8_800 / 8_100,
             "ebpfp": (800 * 2 + 8_000) / 8_100,
+            "payload_bpfp": 8_600 / 8_100,
+            "payload_ebpfp": (700 * 2 + 7_900) / 8_100,
             "mse": 80 / 8_100,
+            "mean_bpfp": (8 + 1) / 2,
+            "mean_ebpfp": (16 + 1) / 2,
+            "mean_payload_bpfp": (7 + 7_900 / 8_000) / 2,
+            "mean_payload_ebpfp": (14 + 7_900 / 8_000) / 2,
+            "mean_mse": (0 + 0.01) / 2,
             "snr_db": 20.0,
             "snr_total_db": 10 * math.log10((16_200 - 7_900**2 / 8_100) / 80),
             "max_error": 0.5,
             "profile_bytes": 75,
             "encode_seconds": 0.75,
+            "fallbacks": 1,
+            "expanded": 0,
         },
         rel=1e-4,
     )

@@ -24,6 +24,13 @@ def machine() -> str:
     return f"{model}, {cores} cores, {memory:.0f} GiB, {platform.system()}"
 
 
+def gpu() -> str | None:
+    """Name the GPU that codecs use; None where there is none."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 def versions() -> dict[str, str]:
     """List the versions of Python and of the installed packages on which measurements depend."""
     installed = {package.name: package.version for package in metadata.distributions()}

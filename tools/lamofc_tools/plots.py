@@ -13,21 +13,24 @@ _MOST_NAMES_IN_A_PANEL = 6
 
 
 def draw_rates(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write a PNG of `total` bits per element against `snr_db`: a panel for each feature, a line for each coder."""
+    """Write a PNG of `total` bits per element against `snr_db`: a panel for each feature, a line for each coder.
+
+    Points that are not `in_curve` are left out.
+    """
     plot = pyplot()
     features = list(dict.fromkeys(row["feature"] for row in rows))
     across = min(_MAX_COLUMNS, len(features))
     down = -(-len(features) // across)
     figure, axes = plot.subplots(down, across, figsize=(5.2 * across, 4 * down), squeeze=False)
     for axis, feature in zip(axes.flat, features, strict=False):
-        for coder in dict.fromkeys(row["coder"] for row in rows if row["feature"] == feature):
-            points = sorted(
-                (row["snr_db"], row["total"]) for row in rows if (row["feature"], row["coder"]) == (feature, coder)
-            )
+        own = [row for row in rows if row["feature"] == feature and row["in_curve"]]
+        for coder in dict.fromkeys(row["coder"] for row in own):
+            points = sorted((row["snr_db"], row["total"]) for row in own if row["coder"] == coder)
             axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=coder)
         axis.set(title=feature, xlabel="signal-to-noise ratio, dB", ylabel="bits per element", yscale="log")
         axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=8)
+        if own:
+            axis.legend(fontsize=8)
     for axis in list(axes.flat)[len(features) :]:
         axis.set_visible(False)
     save_figure(figure, path)

@@ -13,7 +13,15 @@ import torch
 import lamofc_store
 from lamofc_store import Sample
 from lamofc_store.errors import SourceError
-from lamofc_tools.analysis import FeatureAnalysis, cosine_transform, measure_redundancy
+from lamofc_tools.analysis import (
+    FeatureAnalysis,
+    Texture,
+    compare_values,
+    cosine_transform,
+    divergence,
+    measure_redundancy,
+    measure_texture,
+)
 
 Lamofc: TypeAlias = Callable[..., Any]
 
@@ -108,6 +116,39 @@ def test_a_transform_promises_what_theory_says() -> None:
     assert told["plain_bits"] > 2 * told["klt_bits"]
 
 
+def by_numpy(x: np.ndarray[Any, Any], y: np.ndarray[Any, Any]) -> float:
+    """The divergence of two histograms with half a count more in each bin."""
+    span = (min(x.min(), y.min()), max(x.max(), y.max()))
+    p, q = (np.histogram(values, 256, span)[0] + 0.5 for values in (x, y))
+    p, q = p / p.sum(), q / q.sum()
+    return float((p * np.log(p / q)).sum())
+
+
+def test_divergence_is_that_of_histograms() -> None:
+    draw = np.random.default_rng(2)
+    x, y = draw.standard_normal(5000), 0.8 * draw.standard_normal(5000)
+    assert divergence(torch.from_numpy(x), torch.from_numpy(y)) == pytest.approx(by_numpy(x, y), rel=1e-9)
+    assert divergence(torch.from_numpy(x), torch.from_numpy(x)) == 0
+    assert divergence(torch.ones(3), torch.ones(3)) == 0
+    assert divergence(torch.zeros(1000), torch.ones(1000)) > 5
+    other = compare_values({"s": torch.zeros(3)}, {"t": torch.zeros(3)})
+    assert math.isnan(other.kl) and math.isnan(other.r2)
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (40, 17), (5, 1), (2, 9)])
+def test_texture_is_scipys(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels, their variance and Sobel's gradients again by NumPy and SciPy; planes are taken in blocks of rows."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+    monkeypatch.setattr("lamofc_tools.analysis.texture._BLOCK_ELEMENTS", 4 * shape[1])
+    plane = np.random.default_rng(3).standard_normal(shape).cumsum(0)
+    levels = np.rint((plane - plane.min()) * (1023 / (plane.max() - plane.min())))
+    lengths = np.hypot(ndimage.sobel(levels, 0), ndimage.sobel(levels, 1))[1:-1, 1:-1]
+    found = measure_texture(torch.from_numpy(plane))
+    assert found.intensity_variance == pytest.approx(levels.var())
+    assert found.gradient_magnitude == pytest.approx(lengths.mean() if lengths.size else math.nan, nan_ok=True)
+    assert measure_texture(torch.full((4, 4), 2.5)) == Texture(0.0, 0.0)
+
+
 def test_the_command_tells_a_source_and_a_store_alike(lamofc: Lamofc, tmp_path: Path) -> None:
     draw = torch.Generator().manual_seed(0)
     samples = [Sample(f"{n}", {"a": torch.randn(20, 8, generator=draw), "n": torch.arange(3)}) for n in range(6)]
@@ -122,13 +163,21 @@ def test_the_command_tells_a_source_and_a_store_alike(lamofc: Lamofc, tmp_path: 
     )
     again = lamofc("analyze", tmp_path / "store", "--json", "--samples", "6", "--run-in", tmp_path / "store")
     assert [row["feature"] for row in told.document["features"]] == ["a"]
-    for name, value in told.document["features"][0].items():
+    row = told.document["features"][0]
+    with lamofc_store.open(str(tmp_path / "lossy")) as lossy:
+        pairs = [(sample.features["a"], lossy[sample.id, "a"]) for sample in samples]
+    x, y = (torch.cat(tensors).flatten().double().numpy() for tensors in zip(*pairs, strict=True))
+    assert row.pop("r2") == pytest.approx(1 - np.square(x - y).sum() / (x.var() * x.size), rel=1e-6)
+    assert row.pop("kl") == pytest.approx(by_numpy(x, y), rel=1e-6)
+    assert 0.6 < 1 - np.square(x - y).sum() / (x.var() * x.size) < 0.75  # 5 dB of noise
+    for name, value in row.items():
         assert again.document["features"][0][name] == pytest.approx(value)
     assert picture.read_bytes()[:4] == b"\x89PNG"
     assert "rho v" in lamofc("analyze", tmp_path / "files").out
     rows = lamofc("sql", tmp_path / "store", "SELECT value FROM metrics WHERE name = 'gini'", "--format", "json")
     assert json.loads(rows.out)[0]["value"] == pytest.approx(told.document["features"][0]["gini"])
-    assert lamofc("analyze", tmp_path / "files", "--against", tmp_path / "lossy").code == 2
+    out = lamofc("analyze", tmp_path / "files", "--samples", "6", "--against", tmp_path / "lossy").out
+    assert out.splitlines()[0].split()[-2:] == ["kl", "r2"]
 
 
 def test_samples_of_a_store_need_not_have_every_feature(lamofc: Lamofc, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`lamofc info ls log get export sql`."""
+"""`lamofc ls log get export sql`."""
 
 import csv
 import io
@@ -19,35 +19,6 @@ import lamofc_store
 Lamofc: TypeAlias = Callable[..., Any]
 FeaturesOf: TypeAlias = Callable[[int], dict[str, torch.Tensor]]
 SAMPLES = 6
-
-PROMISED = (
-    "samples elements raw_bytes stored_bytes payload_bits stored_bits bpfp ebpfp mse snr_db profile_bytes".split()  # noqa: SIM905
-)
-
-
-def test_info_has_what_is_promised(lamofc: Lamofc, features_of: FeaturesOf, made: Path) -> None:
-    rows = {row["feature"]: row for row in lamofc("info", made, "--json").document["features"]}
-    assert set(rows) == {"layer.1", "layer.2"}
-    for name, row in rows.items():
-        tensors = [features_of(number)[name] for number in range(SAMPLES)]
-        assert set(PROMISED) <= set(row)
-        assert row["samples"] == SAMPLES
-        assert row["elements"] == sum(tensor.numel() for tensor in tensors)
-        assert row["raw_bytes"] == sum(tensor.nbytes for tensor in tensors)
-        assert row["bpfp"] == row["stored_bits"] / row["elements"]
-        assert row["payload_bits"] < row["stored_bits"] == 8 * row["stored_bytes"]
-        assert row["ebpfp"] == pytest.approx(row["bpfp"] * (2 if name == "layer.2" else 1))
-
-
-def test_info_counts_the_payload_on_disk(lamofc: Lamofc, made: Path) -> None:
-    document = lamofc("info", made, "--json").document
-    assert document["bytes"] == sum(row["stored_bytes"] for row in document["features"])
-
-
-def test_info_for_people(lamofc: Lamofc, made: Path) -> None:
-    out = lamofc("info", made).out
-    assert "6 samples, 12 records in 1 segment" in out
-    assert out.splitlines()[2].split()[:3] == ["feature", "codec", "samples"]
 
 
 def test_ls_of_samples_and_of_features(lamofc: Lamofc, made: Path) -> None:

@@ -8,9 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_store import Store
-from lamofc_store.errors import BadArgument, NotFound
-from lamofc_tools.analysis.feature_planes import store_planes
+from lamofc_store.errors import BadArgument
 from lamofc_tools.plots import pyplot, save_figure
 
 Curves = Mapping[str, Mapping[str, Tensor]]
@@ -18,8 +16,6 @@ Curves = Mapping[str, Mapping[str, Tensor]]
 MAX_VALUES = 1 << 18
 """Most values of a plane that are drawn."""
 SOURCE_LABEL = "as given"
-_MAX_NAMES = 8
-"""Most features that an error names."""
 _BINS = 200
 _HISTOGRAM_QUANTILES = (0.0005, 0.9995)
 """Quantiles between which a histogram is drawn; values beyond are in the distribution function alone."""
@@ -31,19 +27,13 @@ def subsample(plane: Tensor) -> Tensor:
     return flat[:: max(1, -(-len(flat) // MAX_VALUES))].to(torch.float32)
 
 
-def with_decoded(values: Curves, store: Store, label: str) -> Curves:
-    """Label the values of source samples, and add those that a store gives back of the same samples."""
-    ids = sorted({sample for samples in values.values() for sample in samples})
-    decoded = dict(store_planes(store, ids, sorted(values), {}))
+def labelled_curves(values: Curves, decoded: Curves, label: str) -> Curves:
+    """Label the values of source samples, and beside them those that a store gives back, where there are any."""
     curves = {}
     for feature, samples in values.items():
         curves[feature] = {SOURCE_LABEL: torch.cat(list(samples.values()))}
-        planes = [decoded[sample][feature] for sample in samples if feature in decoded[sample]]
-        if planes:
-            curves[feature][label] = torch.cat([subsample(plane) for plane in planes])
-    if all(len(lines) == 1 for lines in curves.values()):
-        names = ", ".join(sorted(curves)[:_MAX_NAMES])
-        raise NotFound(f"{store.url} has no {names}", "give --against a store of the same features")
+        if decoded.get(feature):
+            curves[feature][label] = torch.cat(list(decoded[feature].values()))
     return curves
 
 

@@ -14,6 +14,7 @@ from lamofc_tools.analysis.feature_planes import Planes
 from lamofc_tools.analysis.moments import Moments
 from lamofc_tools.analysis.plots import subsample
 from lamofc_tools.analysis.redundancy import Redundancy, measure_redundancy
+from lamofc_tools.analysis.texture import Texture, measure_texture
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class FeatureAnalysis:
     """Signal-to-noise ratio at which bits are compared."""
     moments: Moments = field(default_factory=Moments)
     covariance: ChannelCovariance = field(default_factory=ChannelCovariance)
-    planes: list[Redundancy] = field(default_factory=list)
+    planes: list[tuple[Redundancy, Texture]] = field(default_factory=list)
 
     def add(self, plane: Tensor) -> None:
         """Add a plane."""
@@ -49,14 +50,14 @@ class FeatureAnalysis:
         self.moments.add(values)
         self.covariance.add(values)
         if values.numel():
-            self.planes.append(measure_redundancy(values))
+            self.planes.append((measure_redundancy(values), measure_texture(values)))
 
     def report(self) -> FeatureReport:
         """Compute the figures of all planes so far."""
-        redundancy = {
-            metric.name: _mean([getattr(plane, metric.name) for plane in self.planes]) for metric in fields(Redundancy)
-        }
-        values = {**asdict(self.moments.shape()), **redundancy, **asdict(self.covariance.gain(self.snr_db))}
+        of_planes = [{**asdict(redundancy), **asdict(texture)} for redundancy, texture in self.planes]
+        names = [metric.name for kind in (Redundancy, Texture) for metric in fields(kind)]
+        means = {name: _mean([figures[name] for figures in of_planes]) for name in names}
+        values = {**asdict(self.moments.shape()), **means, **asdict(self.covariance.gain(self.snr_db))}
         return FeatureReport(self.feature, self.moments.planes, self.moments.count, values)
 
 

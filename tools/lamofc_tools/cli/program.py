@@ -24,6 +24,7 @@ for command in (
     fit.fit,
     analyze.analyze,
     bench.bench,
+    bench.correlate,
     train.train,
     annotate.annotate,
     inspect.info,

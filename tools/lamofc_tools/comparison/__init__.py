@@ -5,18 +5,22 @@ measurement for each point and feature, kept as a run in a store's catalog where
 """
 
 from lamofc_tools.comparison.comparison_run import compare
+from lamofc_tools.comparison.correlations import Correlation, paper_correlations, pearson
 from lamofc_tools.comparison.external_coders import PEERS, Zfp, Zstd
 from lamofc_tools.comparison.measurement import PROFILE_SAMPLES, Measurement, measure, measure_reference
 from lamofc_tools.comparison.operating_points import Point, list_points, published_qualities
 from lamofc_tools.comparison.paper_tables import paper_table
-from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory
+from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory, gpu_memory
 from lamofc_tools.comparison.splits import Choice, SampleSplit, held_out_values, split_source
+from lamofc_tools.comparison.whole_samples import WHOLE_SAMPLES, whole_samples
 from lamofc_tools.deprecated_names import former_names
 
 __all__ = [
     "PEERS",
     "PROFILE_SAMPLES",
+    "WHOLE_SAMPLES",
     "Choice",
+    "Correlation",
     "Measurement",
     "Point",
     "SampleSplit",
@@ -25,13 +29,17 @@ __all__ = [
     "coding_memory",
     "compare",
     "decoding_memory",
+    "gpu_memory",
     "held_out_values",
     "list_points",
     "measure",
     "measure_reference",
+    "paper_correlations",
     "paper_table",
+    "pearson",
     "published_qualities",
     "split_source",
+    "whole_samples",
 ]
 
 FORMER_NAMES = {"Split": "SampleSplit"}

@@ -43,6 +43,9 @@ class Coder(Protocol):
     def framing(self, data: bytes) -> int:
         """Count the bytes of headers and containers."""
 
+    def falls_back(self, data: bytes) -> bool:
+        """Tell whether another, lossless coder wrote the bytes because this one's would be more."""
+
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """Return the tensor after quantisation alone, where a second step loses more; None otherwise."""
 
@@ -79,6 +82,10 @@ class CodecCoder:
     def framing(self, data: bytes) -> int:
         """Count the bytes of the header, and of a video stream's parameter sets."""
         return framing(data)
+
+    def falls_back(self, data: bytes) -> bool:
+        """Tell whether the record is of another codec than the profile's."""
+        return inspect(data).number != CODECS[self.profile.codec].number
 
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """Return the tensor after the levels of a codebook or the range of a clip alone."""

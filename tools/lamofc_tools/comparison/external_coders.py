@@ -48,6 +48,10 @@ class Peer:
         """Return 0: headers are not counted apart."""
         return 0
 
+    def falls_back(self, data: bytes) -> bool:
+        """Return False: no external coder is replaced by another."""
+        return False
+
     def quantised(self, tensor: Tensor) -> Tensor | None:
         """Return None: quantisation is the only step that loses."""
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -17,11 +17,13 @@ from lamofc_codecs.stats import Bulk
 from lamofc_tools.comparison.bulk_snr import Floats, bulk_noise, bulk_signal, fit_bulk
 from lamofc_tools.comparison.coder import CodecCoder, Coder
 from lamofc_tools.comparison.operating_points import Point
-from lamofc_tools.comparison.peak_memory import coding_memory
+from lamofc_tools.comparison.peak_memory import coding_memory, gpu_memory
 from lamofc_tools.comparison.splits import SampleSplit
 
 PROFILE_SAMPLES = 10_000
 """Samples over which the bytes of learned parameters are spread."""
+MEMORY_FIGURES = ("encode_bytes", "decode_bytes", "encode_gpu_bytes", "decode_gpu_bytes")
+"""Figures of a measurement that are peaks of memory."""
 _MIN_SIGNAL = 1e-300
 """Keeps the ratio of noise to signal finite for a constant tensor."""
 _MIN_NOISE_SHARE = 1e-30
@@ -39,17 +41,27 @@ class SampleFigures:
     stored_bits: int
     framing_bits: int
     """Bits of headers and containers, among the stored bits."""
+    stored_bits_of_32: float
+    """Stored bits as if every element of the source had 32 bits."""
+    payload_bits_of_32: float
     sse: float
     quantised_sse: float
     signal: float
     bulk_sse: float
     encode_seconds: float
     decode_seconds: float
+    fallback: int
+    """Tensors among these whose record is lossless, because that of the coder would be larger or miss its quality."""
+
+    @property
+    def expanded(self) -> bool:
+        """Whether the stored bits exceed those of the source."""
+        return self.stored_bits > self.source_bits
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One point on one feature: sums and means over samples."""
+    """One point on one feature: means over samples, and with `pooled` in the name ratios of sums over samples."""
 
     feature: str
     coder: str
@@ -57,14 +69,21 @@ class Measurement:
     samples: int
     bpfp: float
     """Stored bits per element: the mean over samples, as in the papers."""
+    pooled_bpfp: float
+    """Stored bits of all samples over their elements."""
     payload_bpfp: float
+    """Bits without headers and containers per element: the mean over samples."""
+    pooled_payload_bpfp: float
     framing_bpfp: float
     """Bits of headers and containers per element, part of `bpfp`."""
     ebpfp: float
     """Stored bits per element, as if the source had 32 bits per element."""
+    payload_ebpfp: float
     profile_bpfp: float
     """Bits of the learned parameters per element, spread over 10 000 samples."""
     mse: float
+    """Squared error per element: the mean over samples."""
+    pooled_mse: float
     quantised_mse: float
     snr_db: float
     encode_seconds: float
@@ -78,6 +97,13 @@ class Measurement:
     encode_bytes: float | None
     """Peak memory of one sample, source and output included; None where it was not measured."""
     decode_bytes: float | None
+    encode_gpu_bytes: float | None
+    """Peak memory allocated on a GPU, with what the codec keeps there; None where there is no GPU or nobody asked."""
+    decode_gpu_bytes: float | None
+    fallbacks: int
+    """Samples with a record that is lossless, because the coder's would be larger or miss its quality."""
+    expanded: int
+    """Samples whose stored bits exceed those of their source."""
     each: tuple[SampleFigures, ...]
 
     @property
@@ -85,9 +111,24 @@ class Measurement:
         """Stored bits and learned parameters, per element."""
         return self.bpfp + self.profile_bpfp
 
+    @property
+    def in_curve(self) -> bool:
+        """Whether the point is one of the coder's curve: all samples are coded by it, to less than their source."""
+        return not (self.fallbacks or self.expanded)
+
     def to_json(self) -> dict[str, Any]:
         """Convert to a document."""
-        return asdict(self)
+        return {**asdict(self), "in_curve": self.in_curve}
+
+
+class Fitted(NamedTuple):
+    """A fitted coder, as it is named and what it cost."""
+
+    feature: str
+    coder: str
+    setting: str
+    profile_bpfp: float
+    fit_seconds: float
 
 
 def measure(point: Point, split: SampleSplit, *, memory: bool = False) -> Measurement:
@@ -103,11 +144,23 @@ def measure(point: Point, split: SampleSplit, *, memory: bool = False) -> Measur
         _sample_figures(coder, name, _Measured(tensor, count), bulk)
         for name, tensor, count in zip(split.samples, split.test, planes, strict=True)
     ]
-    measurement = _summary(point, split, coder, each, fit_seconds)
+    fitted = Fitted(split.feature, point.coder, point.setting, _profile_bpfp(coder, each), fit_seconds)
+    measurement = summarise(fitted, each)
     if not memory or not isinstance(coder, CodecCoder) or split.parts:
         return measurement
-    peaks = coding_memory(coder.profile, max(split.test, key=Tensor.numel))
-    return replace(measurement, encode_bytes=peaks["encode_bytes"], decode_bytes=peaks["decode_bytes"])
+    largest = max(split.test, key=Tensor.numel)
+    return with_memory(measurement, {**coding_memory(coder.profile, largest), **gpu_memory(coder.profile, largest)})
+
+
+def with_memory(measurement: Measurement, peaks: Mapping[str, float | None]) -> Measurement:
+    """Add the peaks of memory that were measured."""
+    return replace(
+        measurement,
+        encode_bytes=peaks.get("encode_bytes"),
+        decode_bytes=peaks.get("decode_bytes"),
+        encode_gpu_bytes=peaks.get("encode_gpu_bytes"),
+        decode_gpu_bytes=peaks.get("decode_gpu_bytes"),
+    )
 
 
 def measure_reference(reference: Point, measurement: Measurement, split: SampleSplit) -> Measurement:
@@ -138,19 +191,23 @@ def _sample_figures(coder: Coder, name: str, sample: _Measured, bulk: Bulk) -> S
     y = np.ascontiguousarray(decoded.to(torch.float32).numpy())
     sse = _squared_error(x, y)
     quantised = coder.quantised(tensor)
+    payload_bits, stored_bits, of_32 = coder.payload(data), 8 * len(data), 4 / tensor.element_size()
     return SampleFigures(
         sample=name,
         elements=x.size,
         source_bits=8 * tensor.nbytes,
-        payload_bits=coder.payload(data),
-        stored_bits=8 * len(data),
+        payload_bits=payload_bits,
+        stored_bits=stored_bits,
         framing_bits=8 * coder.framing(data),
+        stored_bits_of_32=stored_bits * of_32,
+        payload_bits_of_32=payload_bits * of_32,
         sse=sse,
         quantised_sse=sse if quantised is None else _squared_error(x, quantised.to(torch.float32).numpy()),
         signal=bulk_signal(x, bulk),
         bulk_sse=bulk_noise(x, y, bulk),
         encode_seconds=encode_seconds,
         decode_seconds=decode_seconds,
+        fallback=int(coder.falls_back(data)),
     )
 
 
@@ -158,33 +215,43 @@ def _squared_error(x: Floats, y: Floats) -> float:
     return float(np.square(x.astype(np.float64) - y).sum())
 
 
-def _summary(
-    point: Point, split: SampleSplit, coder: Coder, each: Sequence[SampleFigures], fit_seconds: float
-) -> Measurement:
+def _profile_bpfp(coder: Coder, each: Sequence[SampleFigures]) -> float:
+    """Spread the bits of learned parameters over the elements of 10 000 samples."""
+    elements = sum(sample.elements for sample in each) / len(each)
+    return 8 * coder.profile_bytes / (PROFILE_SAMPLES * elements)
+
+
+def summarise(fitted: Fitted, each: Sequence[SampleFigures]) -> Measurement:
+    """Compute means, ratios of sums and counts over samples."""
     elements = sum(sample.elements for sample in each)
     coding_seconds = sum(sample.encode_seconds + sample.decode_seconds for sample in each)
     saved_bits = sum(sample.source_bits - sample.stored_bits for sample in each)
     noise_share = statistics.fmean(sample.bulk_sse / max(sample.signal, _MIN_SIGNAL) for sample in each)
     return Measurement(
-        feature=split.feature,
-        coder=point.coder,
-        setting=point.setting,
+        feature=fitted.feature,
+        coder=fitted.coder,
+        setting=fitted.setting,
         samples=len(each),
         bpfp=statistics.fmean(sample.stored_bits / sample.elements for sample in each),
+        pooled_bpfp=sum(sample.stored_bits for sample in each) / elements,
         payload_bpfp=statistics.fmean(sample.payload_bits / sample.elements for sample in each),
+        pooled_payload_bpfp=sum(sample.payload_bits for sample in each) / elements,
         framing_bpfp=statistics.fmean(sample.framing_bits / sample.elements for sample in each),
-        ebpfp=statistics.fmean(32 * sample.stored_bits / sample.source_bits for sample in each),
-        profile_bpfp=8 * coder.profile_bytes / (PROFILE_SAMPLES * elements / len(each)),
+        ebpfp=statistics.fmean(sample.stored_bits_of_32 / sample.elements for sample in each),
+        payload_ebpfp=statistics.fmean(sample.payload_bits_of_32 / sample.elements for sample in each),
+        profile_bpfp=fitted.profile_bpfp,
         mse=statistics.fmean(sample.sse / sample.elements for sample in each),
+        pooled_mse=sum(sample.sse for sample in each) / elements,
         quantised_mse=statistics.fmean(sample.quantised_sse / sample.elements for sample in each),
         snr_db=float(-10 * np.log10(max(noise_share, _MIN_NOISE_SHARE))),
         encode_seconds=statistics.median(sample.encode_seconds for sample in each),
         decode_seconds=statistics.median(sample.decode_seconds for sample in each),
         b_max_mbps=saved_bits / coding_seconds / 1e6,
-        fit_seconds=fit_seconds,
+        fit_seconds=fitted.fit_seconds,
         of_reference=None,
-        encode_bytes=None,
-        decode_bytes=None,
+        **dict.fromkeys(MEMORY_FIGURES),
+        fallbacks=sum(sample.fallback > 0 for sample in each),
+        expanded=sum(sample.expanded for sample in each),
         each=tuple(each),
     )
 

@@ -1,4 +1,5 @@
-"""Peak memory of coding, above that of a fresh process that has coded something small (Linux only).
+"""Peak memory of coding: on the host above that of a fresh process that has coded something small (Linux only), on a
+GPU all that is allocated, what the codec keeps there included.
 
 Encoding and decoding are measured in separate processes, since the second could otherwise reuse the memory that the
 first has freed.
@@ -13,6 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -49,6 +51,26 @@ out = [torch.zeros(*map(int, sys.argv[2:])).fill_(1.0)] if sys.argv[2:] else Non
 _, cost = measure(lambda: decode([data], profile, out=out))
 print(json.dumps(cost))
 """
+_GPU = """
+import json, sys, torch
+from pathlib import Path
+from safetensors.torch import load_file
+from lamofc_codecs import Profile, decode, encode
+folder = Path(sys.argv[1])
+profile = Profile.load(folder / "profile.safetensors")
+def coded(name):
+    return encode([load_file(folder / name)["x"]], profile, device="cuda")[0].data
+small = coded("small.safetensors")
+torch.cuda.reset_peak_memory_stats()
+large = coded("large.safetensors")
+peaks = {"encode_gpu_bytes": torch.cuda.max_memory_allocated()}
+decode([small], profile, device="cuda")
+torch.cuda.empty_cache()
+torch.cuda.reset_peak_memory_stats()
+result = decode([large], profile, device="cuda")
+torch.cuda.synchronize()
+print(json.dumps({**peaks, "decode_gpu_bytes": torch.cuda.max_memory_allocated()}))
+"""
 _SMALL_TOKENS = 64
 """Tokens of the tensor that is coded before the measurement."""
 
@@ -56,14 +78,31 @@ _SMALL_TOKENS = 64
 def coding_memory(profile: Profile, tensor: Tensor) -> dict[str, Any]:
     """Measure the bytes of encoding and of decoding, source and output included; with rate, error and seconds."""
     with tempfile.TemporaryDirectory() as folder:
-        profile.save(Path(folder) / "profile.safetensors")
-        save_file({"x": tensor.contiguous()}, Path(folder) / "large.safetensors")
-        save_file({"x": tensor[:_SMALL_TOKENS].clone()}, Path(folder) / "small.safetensors")
-        encoding, decoding = _run(_ENCODE, folder), _run(_DECODE, folder)
+        _save(profile, tensor, Path(folder))
+        encoding, decoding = _run(_MEASURE + _ENCODE, folder), _run(_MEASURE + _DECODE, folder)
     figures = {name: encoding[name] for name in ("codec", "bpfp", "mse")}
     for verb, peak in (("encode", encoding), ("decode", decoding)):
         figures |= {f"{verb}_bytes": peak["added_bytes"], f"{verb}_seconds": peak["seconds"]}
     return figures
+
+
+def gpu_memory(profile: Profile, tensor: Tensor) -> dict[str, int]:
+    """Measure the largest number of bytes allocated on a GPU while one tensor is encoded, and decoded; {} without one.
+
+    A codec whose work stays on the CPU allocates nothing to encode.
+    """
+    if not torch.cuda.is_available():
+        return {}
+    with tempfile.TemporaryDirectory() as folder:
+        _save(profile, tensor, Path(folder))
+        return _run(_GPU, folder)
+
+
+def _save(profile: Profile, tensor: Tensor, folder: Path) -> None:
+    """Write a profile, a tensor and its first tokens."""
+    profile.save(folder / "profile.safetensors")
+    save_file({"x": tensor.contiguous()}, folder / "large.safetensors")
+    save_file({"x": tensor[:_SMALL_TOKENS].clone()}, folder / "small.safetensors")
 
 
 def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[int, int]) -> int:
@@ -72,10 +111,10 @@ def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[i
         profile.save(Path(folder) / "profile.safetensors")
         (Path(folder) / "small.bin").write_bytes(small)
         (Path(folder) / "large.bin").write_bytes(large)
-        return int(_run(_DECODE, folder, *map(str, shape))["added_bytes"])
+        return int(_run(_MEASURE + _DECODE, folder, *map(str, shape))["added_bytes"])
 
 
 def _run(program: str, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", _MEASURE + program, *arguments]
+    command = [sys.executable, "-c", program, *arguments]
     figures: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     return figures

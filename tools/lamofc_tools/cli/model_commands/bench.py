@@ -1,4 +1,4 @@
-"""`lamofc bench`: compare codecs and external coders on one's own features."""
+"""`lamofc bench`: compare codecs and external coders on one's own features; `lamofc correlate`: check the papers'."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,9 +124,10 @@ class ResultOptions:
         ),
     ] = None
     png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw rate against distortion.")] = None
-    memory: Annotated[bool, typer.Option("--memory", help="Measure also the peak memory of this project's codecs.")] = (
-        False
-    )
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="Measure also the peak memory of this project's codecs, and on a GPU."),
+    ] = False
     paper: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,9 +146,8 @@ class ResultOptions:
         from lamofc_tools import plots
 
         if self.png:
-            plots.draw_rates(
-                [{**measurement.to_json(), "total": measurement.total} for measurement in measurements], Path(self.png)
-            )
+            rows = [{**measurement.to_json(), "total": measurement.total} for measurement in measurements]
+            plots.draw_rates(rows, Path(self.png))
 
 
 @flatten_options
@@ -158,26 +158,44 @@ def bench(
 
     Samples that are measured are never among those that were fitted on. Each figure comes from whole records as bytes,
     headers included, and from the tensors decoded from them. bpfp is bits per feature point (element); ebpfp is the
-    same as if the source had 32 bits per element.
+    same as if the source had 32 bits per element. Figures are means over samples; whole samples are all features of a
+    sample together.
     """
-    from lamofc_tools.comparison import compare, split_source
+    from lamofc_tools.comparison import compare, split_source, whole_samples
 
     points, papers, reference = pointing.points(), results.paper_tables(), pointing.reference()
     options: dict[str, Any] = {"reference": reference, "memory": results.memory, "store": results.store}
     with out.bar("bench") as bar:
         splits = split_source(source, sampling.choice(pointing.as_published))
         measurements = compare(splits, points, source=source, progress=bar.update, **options)
-    results.draw(measurements)
-    out.show(describe(source, measurements, papers), codec_text.comparison)
+    whole = whole_samples(measurements)
+    results.draw([*measurements, *whole])
+    points_and_whole = {"points": measurements, "whole_samples": whole}
+    out.show({**describe(source, points_and_whole), "memory": results.memory, "papers": papers}, codec_text.comparison)
 
 
-def describe(source: str, measurements: "Sequence[Measurement]", papers: list[dict[str, Any]]) -> dict[str, Any]:
-    """Make the document of a comparison."""
-    from lamofc_tools.machine import machine
+def describe(source: str, measured: "dict[str, list[Measurement]]") -> dict[str, Any]:
+    """Make the document of a comparison; `gpu` is None where there is none."""
+    from lamofc_tools.machine import gpu, machine
 
-    return {
-        "machine": machine(),
-        "source": source,
-        "points": [measurement.to_json() for measurement in measurements],
-        "papers": papers,
-    }
+    rows = {name: [measurement.to_json() for measurement in measurements] for name, measurements in measured.items()}
+    return {"machine": machine(), "gpu": gpu(), "source": source, **rows}
+
+
+PaperTables = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TABLE", help="Check these tables, such as lamofcbench-9; all by default."),
+]
+
+
+@flatten_options
+def correlate(out: Output, table: PaperTables = None) -> None:
+    """Recompute the correlations of MSE and performance that the papers print.
+
+    rho is Pearson's coefficient over the rates of a codec, r2 its square, each from the printed figures of a table.
+    rounding is how far the rounding of these figures can move it.
+    """
+    from lamofc_tools.comparison import paper_correlations
+
+    rows = [correlation.to_json() for correlation in paper_correlations(table or ())]
+    out.show({"correlations": rows}, codec_text.correlations)

@@ -17,18 +17,24 @@ _COLUMNS = {
     "rho_v": "rho v",
     "gini": "gini",
     "centroid": "centroid",
+    "intensity_variance": "IV",
+    "gradient_magnitude": "GM",
     "plain_bits": "plain bits",
     "klt_bits": "klt bits",
 }
+_OF_DECODED = {"kl": "kl", "r2": "r2"}
+"""Figures of decoded values, where there are any."""
 
 
 def features(document: Mapping[str, Any]) -> str:
     """Format a table with a line for each feature."""
+    compared = any("kl" in row for row in document["features"])
+    columns = {**_COLUMNS, **(_OF_DECODED if compared else {})}
     rows = [
-        (row["feature"], row["samples"], *(_three_digits(row[name]) for name in _COLUMNS))
+        (row["feature"], row["samples"], *(_three_digits(row[name]) for name in columns))
         for row in document["features"]
     ]
-    return tables(("feature", "samples", *_COLUMNS.values()), rows)
+    return tables(("feature", "samples", *columns.values()), rows)
 
 
 def extraction(document: Mapping[str, Any]) -> str:

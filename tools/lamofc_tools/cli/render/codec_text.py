@@ -54,30 +54,95 @@ def _training(document: Document) -> str:
 
 
 def comparison(document: Document) -> str:
-    """Format a table of points for each feature, and the tables of papers."""
-    columns = ("coder", "setting", "bpfp", "ebpfp", "profile", "mse", "by levels", "snr_db", "enc s", "dec s", "Mbit/s")
-    reference = any(point["of_reference"] is not None for point in document["points"])
-    memory = any(point["decode_bytes"] is not None for point in document["points"])
+    """Format a table of points for each feature and for whole samples, with notes, and the tables of papers."""
+    points = [*document["points"], *document["whole_samples"]]
+    headings = _columns(points)
     parts = []
-    for feature in dict.fromkeys(point["feature"] for point in document["points"]):
+    for feature in dict.fromkeys(point["feature"] for point in points):
         rows = [
-            (
-                *(point["coder"], point["setting"], number(point["bpfp"], 3), number(point["ebpfp"], 3)),
-                *(number(point["profile_bpfp"], 3), point["mse"], point["quantised_mse"], number(point["snr_db"])),
-                *(number(point["encode_seconds"], 4), number(point["decode_seconds"], 4)),
-                number(point["b_max_mbps"], 1),
-                *([number(point["of_reference"], 3)] if reference else []),
-                *([_size_or_dash(point["encode_bytes"]), _size_or_dash(point["decode_bytes"])] if memory else []),
-            )
-            for point in document["points"]
+            (point["coder"], point["setting"], *(_cell(point, name) for name in headings.values()))
+            for point in points
             if point["feature"] == feature
         ]
-        extra_columns = (*(("reference",) if reference else ()), *(("enc mem", "dec mem") if memory else ()))
-        parts.append(f"{feature}\n{tables((*columns, *extra_columns), rows)}")
+        parts.append(f"{feature}\n{tables(('coder', 'setting', *headings), rows)}")
+    parts += _notes(document, points)
     for paper in document["papers"]:
         parts.append(f"{paper['title']}\n{tables(paper['columns'], paper['rows'])}")
     return "\n\n".join([*parts, document["machine"]])
 
 
+_ALWAYS = {
+    **{"bpfp": "bpfp", "payload": "payload_bpfp", "ebpfp": "ebpfp", "profile": "profile_bpfp"},
+    **{"mse": "mse", "by levels": "quantised_mse", "snr_db": "snr_db"},
+    **{"enc s": "encode_seconds", "dec s": "decode_seconds", "Mbit/s": "b_max_mbps"},
+}
+"""Figures of every table, by their headings."""
+_WHERE_MEASURED = {
+    **{"reference": "of_reference", "enc mem": "encode_bytes", "dec mem": "decode_bytes"},
+    **{"enc GPU": "encode_gpu_bytes", "dec GPU": "decode_gpu_bytes"},
+}
+"""Figures that have a column where any point has them."""
+_POOLED = {"pooled bpfp": "pooled_bpfp", "pooled payload": "pooled_payload_bpfp", "pooled mse": "pooled_mse"}
+"""Ratios of sums, which have columns where samples differ in length."""
+_DIGITS = {"snr_db": 2, "b_max_mbps": 1, "encode_seconds": 4, "decode_seconds": 4}
+"""Digits after the point of figures that have not three."""
+_LARGER = "larger than raw"
+_SAME = 1e-9
+"""Relative difference below which a mean over samples is the ratio of sums."""
+
+
+def _columns(points: Sequence[Document]) -> dict[str, str]:
+    """Return the figures of the tables by their headings."""
+    differ = any(abs(point["bpfp"] - point["pooled_bpfp"]) > _SAME * point["bpfp"] for point in points)
+    measured = {
+        heading: name for heading, name in _WHERE_MEASURED.items() if any(point[name] is not None for point in points)
+    }
+    left_out = {} if all(point["in_curve"] for point in points) else {_LARGER: _LARGER}
+    return {**_ALWAYS, **(_POOLED if differ else {}), **measured, **left_out}
+
+
+def _cell(point: Document, name: str) -> Amount | float | str | None:
+    if name == _LARGER:
+        counts = [(point["fallbacks"], "raw"), (point["expanded"], "expanded")]
+        return ", ".join(f"{count} of {point['samples']} {kind}" for count, kind in counts if count)
+    if name.endswith("_bytes"):
+        return _size_or_dash(point[name])
+    if name.endswith("mse"):
+        value: float = point[name]
+        return value
+    return number(point[name], _DIGITS.get(name, 3))
+
+
+def _notes(document: Document, points: Sequence[Document]) -> list[str]:
+    """Say which points are in no curve, and what was not measured."""
+    notes = []
+    if not all(point["in_curve"] for point in points):
+        notes.append(
+            "raw: samples stored losslessly, because the coder's record would be larger or miss its quality;"
+            " expanded: samples stored in more bits than their source has. Such points are in no curve."
+        )
+    if document["memory"] and document["gpu"] is None:
+        notes.append("There is no GPU here, so that the peak of its memory was not measured.")
+    return notes
+
+
 def _size_or_dash(count: float | None) -> Amount:
     return Amount("-") if count is None else size(count)
+
+
+def correlations(document: Document) -> str:
+    """Format printed coefficients beside recomputed ones, and name those that differ."""
+    rows = document["correlations"]
+    columns = ("table", "set", "codec", "figure", "points", "", "printed", "recomputed", "rounding", "reproduced")
+    names = ("table", "set", "codec", "performance", "points", "statistic")
+    lines = [
+        (
+            *(row[name] for name in names),
+            *(number(row[name], 4) for name in ("printed", "recomputed", "rounding")),
+            "yes" if row["reproduced"] else "but for rounding" if row["explained"] else "no",
+        )
+        for row in rows
+    ]
+    different = [f"{row['table']} {row['set']} {row['codec']}" for row in rows if not row["reproduced"]]
+    summary = f"{len(rows) - len(different)} of {len(rows)} coefficients are the printed ones"
+    return f"{tables(columns, lines)}\n\n{summary}" + (f"; not: {', '.join(different)}" if different else "")

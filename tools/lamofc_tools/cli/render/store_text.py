@@ -71,28 +71,61 @@ def profiles(document: Document) -> str:
 
 
 def store(document: Document) -> str:
-    """Format the summary of a store and a table of its features."""
+    """Format the summary of a store, a table of its features, their means over samples, and what is left uncoded."""
     counts = (counted(document["samples"], "sample"), counted(document["records"], "record"))
     segments = f"in {counted(document['segments'], 'segment')}, {size(document['bytes'])}"
     summary = f"{document['url']}  commit {document['head']}, {', '.join(counts)} {segments}"
+    rows = document["features"]
+    if not rows:
+        return summary
+    if len(rows) > 1:
+        rows = [*rows, {"feature": "whole samples", **document["totals"]}]
+    return "\n\n".join([summary, _ratios_of_sums(rows), _means_over_samples(rows), *_larger_than_raw(rows)])
+
+
+def _ratios_of_sums(rows: Sequence[Document]) -> str:
     columns = ("feature", "codec", "samples", "elements", "raw", "stored", "bpfp", "ebpfp", "mse", "snr_db", "profile")
-    rows = [
+    lines = [
         (
             row["feature"],
-            row["codec"],
+            row.get("codec"),
             row["samples"],
             row["elements"],
-            size(row["raw_bytes"]),
+            None if row["raw_bytes"] is None else size(row["raw_bytes"]),
             size(row["stored_bytes"]),
             number(row["bpfp"]),
             number(row["ebpfp"]),
             row["mse"],
-            number(row["snr_db"]),
-            size(row["profile_bytes"]),
+            number(row["snr_db"]) if "snr_db" in row else None,
+            size(row["profile_bytes"]) if "profile_bytes" in row else None,
         )
-        for row in document["features"]
+        for row in rows
     ]
-    return f"{summary}\n\n{tables(columns, rows)}" if rows else summary
+    return tables(columns, lines)
+
+
+def _means_over_samples(rows: Sequence[Document]) -> str:
+    columns = ("payload bpfp", "payload ebpfp", "mean bpfp", "mean ebpfp", "mean payload bpfp", "mean mse")
+    lines = [
+        (row["feature"], *(number(row[name.replace(" ", "_")]) for name in columns[:-1]), row["mean_mse"])
+        for row in rows
+    ]
+    return tables(("feature", *columns), lines)
+
+
+def _larger_than_raw(rows: Sequence[Document]) -> list[str]:
+    """Tell whose records a codec would have made larger than lossless ones, and which are larger than their source."""
+    notes = {
+        "fallbacks": "are stored losslessly, because the codec's record would be larger or would miss its quality",
+        "expanded": "are larger than their source",
+    }
+    lines = [
+        f"{row['feature']}: {row[name]} of {counted(row['samples'], 'record')} {note}"
+        for row in rows
+        for name, note in notes.items()
+        if row[name] and "codec" in row
+    ]
+    return ["\n".join(lines)] if lines else []
 
 
 def tensors(document: Document) -> str:

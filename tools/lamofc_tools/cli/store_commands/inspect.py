@@ -19,7 +19,8 @@ def info(store: StoreUrl, read_options: ReadOptions, out: Output) -> None:
     """Show rate, distortion and bytes of every feature.
 
     bpfp is bits per feature point: bits of the records, headers included, per element. ebpfp is the same as if every
-    element of the source had 32 bits. snr_db leaves out massive activations; mse counts them.
+    element of the source had 32 bits. snr_db leaves out massive activations; mse counts them. In the second table
+    payload leaves headers out, and mean is over samples, as the papers count; all else is a ratio of sums.
     """
     with read_options.open(store) as opened:
         out.show(opened.info(), store_text.store)

@@ -13,7 +13,8 @@ Query = Annotated[
     str,
     typer.Argument(
         metavar="QUERY",
-        help="SQL of DuckDB over samples, records, features, profiles, commits, runs, metrics, skipped.",
+        help="SQL of DuckDB over samples, records, features, whole_samples, totals, profiles, commits, runs, metrics"
+        " and skipped.",
     ),
 ]
 
