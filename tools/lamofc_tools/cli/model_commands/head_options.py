@@ -68,7 +68,9 @@ class HeadOptions:
     neighbours: Annotated[
         int, typer.Option("--neighbours", metavar="K", help="Let the K nearest samples vote in knn.")
     ] = 20
-    inner: Annotated[int, typer.Option("--inner", metavar="N", help="Give the layers of dpt so many channels.")] = 64
+    inner: Annotated[
+        int, typer.Option("--inner", metavar="N", help="Give the layers of dpt and mask2former so many channels.")
+    ] = 64
     head_option: Annotated[
         list[str] | None,
         typer.Option(

@@ -40,6 +40,10 @@ class Head(nn.Module, ABC):
     def forward(self, features: Sequence[BatchFeature]) -> Tensor:
         """Return the outputs for a batch; the features come in the order of the widths."""
 
+    def loss(self, features: Sequence[BatchFeature], targets: Tensor) -> Tensor:
+        """Return the training loss of a batch: by default the task's loss of the outputs."""
+        return self.task.loss(self(features), targets)
+
     @torch.no_grad()
     def predict(self, features: Sequence[BatchFeature], targets: Tensor) -> Tensor:
         """Return the outputs for a batch, resized to its targets."""
