@@ -30,6 +30,8 @@ class Head(nn.Module, ABC):
     tasks: ClassVar[tuple[TaskKind, ...]]
     """Tasks that the architecture is made for, the default first."""
     options_type: ClassVar[type[Options]]
+    trainable: ClassVar[bool] = True
+    """Whether the architecture can be trained anew on other features."""
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__()
