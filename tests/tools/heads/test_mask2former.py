@@ -36,8 +36,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for codec in ("raw", "klt"):
         with open_store(str(place / codec), "w") as store:
             quality = Quality(snr_db=20) if codec == "klt" else None
-            store.ingest(data.samples(features, TRAINING), codec, quality, fit_samples=len(TRAINING))
-            store.ingest(data.samples(features, TESTING), codec, quality)
+            for numbers in (TRAINING, TESTING):
+                samples = data.samples(features, numbers)
+                store.ingest(samples, codec, quality, fit_samples=len(TRAINING))
             store.ingest(data.samples({"segments": maps.segments(data)}, range(220)), "raw")
     return place
 
@@ -62,17 +63,16 @@ def test_it_learns_digits_and_reads_them_from_compressed_features(lamofc: Lamofc
     trained = lamofc(
         *("train", "mask2former", folder / "raw", *inputs, "--target", "segments", "--classes", SHOWN + 1),
         *("--where", "split = 'train'", "--grid", "1+4x4", "--inner", 32, *options),
-        *("--epochs", 6, "--batch", 16, "--lr", 0.003, "-o", file, "--json"),
+        *("--epochs", 4, "--batch", 16, "--lr", 0.003, "-o", file, "--json"),
     )
     assert trained.code == 0, trained.err
     losses = [epoch["loss"] for epoch in trained.document["history"]]
     assert losses[-1] < losses[0] * 0.9
-    command = ("eval", "head", file, folder / "raw", folder / "klt", "--where", "split = 'test'", "--snr", "10")
-    first, whole, part = lamofc(*command, "--json").document["points"]
+    command = ("eval", "head", file, folder / "raw", folder / "klt", "--where", "split = 'test'")
+    first, coded = lamofc(*command, "--json").document["points"]
     background = _miou_of_background(folder)
     assert background < 0.3 and first["values"]["miou"] > 0.75
-    assert whole["bpfp"] < first["bpfp"] / 10 and whole["values"]["miou"] > first["values"]["miou"] - 0.03
-    assert part["bpfp"] < whole["bpfp"] and part["values"]["miou"] > 0.6
+    assert coded["bpfp"] < first["bpfp"] / 10 and coded["values"]["miou"] > first["values"]["miou"] - 0.03
 
 
 def _miou_of_background(folder: Path) -> float:

@@ -114,7 +114,7 @@ class MaskTransformer(nn.Module):
 
 def _segments_of(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return the classes of a map of labels, and for each of them a mask of its pixels."""
-    classes = labels.unique().long()
+    classes = labels.unique().long()  # type: ignore[no-untyped-call]
     classes = classes[classes != IGNORED]
     return classes, (labels[None] == classes[:, None, None]).float()
 
