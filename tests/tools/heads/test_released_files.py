@@ -178,7 +178,7 @@ def test_files_of_no_head_are_refused(lamofc: Lamofc, tmp_path: Path) -> None:
         (linear, [*last, "--target", "word", "--backbone", "none"], "'LABEL_0' is no class"),
         (linear, [*last, "--backbone", str(tmp_path / "raw")], "holds no final norm"),
         ([torch.ones(2)], last, "holds a list"),
-        ({"weight": _Code()}, last, "is no checkpoint"),
+        ({"weight": _Code()}, last, "is no head"),
         (lacking, four, "is no complete head"),
         (wrong, four, "is no complete head"),
         (released, [*four[:-2], "--feature", "depth"], "layers of 32, 32, 32, 32 channels"),
@@ -189,5 +189,5 @@ def test_files_of_no_head_are_refused(lamofc: Lamofc, tmp_path: Path) -> None:
         ran = lamofc("eval", "head", file, store, *options)
         assert ran.code in (1, 2) and len(ran.lines()) == 2 and says in ran.err, ran.err
     (tmp_path / "x.safetensors").write_bytes(b"no")
-    with open_store(store) as opened, pytest.raises(BadArgument, match="is no file of weights"):
+    with open_store(store) as opened, pytest.raises(BadArgument, match="is no head"):
         PublishedSource(path=tmp_path / "x.safetensors", target="label").open(opened)

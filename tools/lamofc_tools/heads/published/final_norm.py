@@ -28,7 +28,7 @@ def read_final_norm(location: Path) -> nn.LayerNorm:
         epsilon = _config(location).get("layer_norm_eps", _EPSILONS[rotary])
         norm = nn.LayerNorm(len(tensors["weight"]), eps=float(epsilon))
         norm.load_state_dict(tensors)
-    except (KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
         raise BadArgument(
             f"{location} holds no final norm: {str(error).splitlines()[0]}",
             "name the folder or the file of the model that the features come from",

@@ -73,8 +73,11 @@ def _load(file: Path) -> dict[str, Tensor]:
     """Read the tensors of a file, running no code in it."""
     try:
         weights: Any = load_file(file) if file.suffix == ".safetensors" else torch_checkpoint.read(file)
-    except SafetensorError as error:
-        raise BadArgument(f"{file} is no file of weights: {error}", "fetch the file again") from error
+    except (BadArgument, SafetensorError) as error:
+        raise BadArgument(
+            f"{file} is no head: it is no safetensors file, and no checkpoint of torch with tensors alone",
+            "`lamofc train` writes heads; fetch a released one again",
+        ) from error
     for wrapper in _WRAPPERS:
         inner = weights.get(wrapper) if isinstance(weights, Mapping) else None
         weights = inner if isinstance(inner, Mapping) else weights
