@@ -67,6 +67,7 @@ FLOORS = {
         training_loop
         comparison heads.contract codec_training analysis
         heads.architectures
+        heads.published
         evaluation.contract
         evaluation.media
         heads evaluation

@@ -1,4 +1,4 @@
-"""Heads: models of a few layers that are trained on stored features.
+"""Heads: models of a few layers that are trained on stored features, here or by others.
 
 In: a store, the features to read and the target to predict. Out: a trained head as a file, its metrics at several rates
 on read, and error weights by which a fit can spend bits where heads are sensitive.
@@ -15,8 +15,9 @@ from lamofc_tools.heads.architectures import (
 from lamofc_tools.heads.contract import DECAYS, METERS, Head, Task, TrainingConfig, TrainingSet
 from lamofc_tools.heads.error_weights import weights_for_heads
 from lamofc_tools.heads.jacobian import combined_weights, sensitivity
+from lamofc_tools.heads.published import PublishedHead, PublishedSource
 from lamofc_tools.heads.rate_curve import HeadEvaluation, Protocol, RatePoint, cheapest_points, evaluate_at_rates
-from lamofc_tools.heads.serialisation import load, save
+from lamofc_tools.heads.serialisation import is_trained_head, load, save
 from lamofc_tools.heads.trainer import EpochLoss, HeadTraining, evaluate, pooled_rows, train
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "LinearHead",
     "PooledHead",
     "Protocol",
+    "PublishedHead",
+    "PublishedSource",
     "RatePoint",
     "Task",
     "TrainingConfig",
@@ -39,6 +42,7 @@ __all__ = [
     "evaluate",
     "evaluate_at_rates",
     "fit_linear",
+    "is_trained_head",
     "load",
     "new_head",
     "option_defaults",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from lamofc_store import Quality, Store
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.heads.contract import Head, TrainingConfig, TrainingSet
 from lamofc_tools.heads.trainer import evaluate, train
 from lamofc_tools.read_rates import distinct_reads, rate_name
@@ -73,6 +74,10 @@ def evaluate_at_rates(
     progress: Callable[[int, int], None],
 ) -> list[RatePoint]:
     """Evaluate on every store, read whole and at each quality that reads fewer bits, by each protocol."""
+    if "decoded" in protocols and not evaluation.head.trainable:
+        raise BadArgument(
+            f"a {evaluation.head.kind} head cannot be trained again", Hint("give [trained_on] original, the default")
+        )
     points: list[RatePoint] = []
     reads = [
         (name, quality, samples)

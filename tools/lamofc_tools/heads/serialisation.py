@@ -32,6 +32,15 @@ def save(head: Head, file: Path, provenance: Mapping[str, Any]) -> None:
         out.write(to_bytes(tensors, {_METADATA_KEY: json.dumps(document, sort_keys=True)}))
 
 
+def is_trained_head(file: Path) -> bool:
+    """Tell whether a file bears the record of a training."""
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return _METADATA_KEY in (opened.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
 def load(file: Path) -> tuple[Head, dict[str, Any]]:
     """Read a head and the record of its training."""
     try:

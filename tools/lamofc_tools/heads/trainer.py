@@ -95,10 +95,10 @@ class HeadTraining(ResumableTraining[Batch, EpochLoss]):
     def train_step(self, batch: Batch) -> None:
         """Update the head by one batch."""
         features, targets = batch
+        torch.manual_seed(self.config.seed + self.step)  # a resumed training draws the same points of masks
         device = torch.device(self.config.device).type
         with torch.autocast(device, torch.bfloat16, enabled=self.config.half):
-            outputs = self.model(features)
-        loss = self.model.task.loss(outputs, targets)
+            loss = self.model.loss(features, targets)
         if not torch.isfinite(loss):
             raise BadArgument(f"the loss is {loss.item()} at step {self.step}", Hint("give a lower [lr]"))
         self._optimiser.zero_grad()

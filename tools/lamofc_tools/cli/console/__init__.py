@@ -51,6 +51,7 @@ from lamofc_tools.cli.console.values import (
     parse_json_pairs,
     parse_pairs,
     parse_patterns,
+    parse_range,
     require_folder,
     resolve_device,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "parse_json_pairs",
     "parse_pairs",
     "parse_patterns",
+    "parse_range",
     "parse_rotary",
     "plan_floats",
     "print_error",

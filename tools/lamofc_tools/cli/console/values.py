@@ -43,6 +43,19 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
+def parse_range(text: str | None, option: str) -> tuple[float, float] | None:
+    """Parse `LEAST:MOST`, two numbers of which the second is larger; None if nothing is given."""
+    if text is None:
+        return None
+    try:
+        least, most = (float(number) for number in text.split(":"))
+    except ValueError:
+        least = most = math.nan
+    if not (math.isfinite(most) and 0 <= least < most):
+        raise BadArgument(f"{option} {text} is no range", f"{option} 0.001:10")
+    return least, most
+
+
 def parse_quality(targets: Mapping[str, tuple[str, Any]]) -> "Quality | None":
     """Make a quality of the one target that has a value; None if none has.
 

@@ -20,12 +20,16 @@ from lamofc_tools.cli.console import (
     flatten_options,
     resolve_device,
 )
+from lamofc_tools.cli.model_commands.head_options import PublishedHeadOptions
 from lamofc_tools.cli.render import heads
 
 if TYPE_CHECKING:
+    from lamofc_store import Store
     from lamofc_tools.heads import HeadEvaluation, Protocol, RatePoint
 
-HeadFile = Annotated[str, typer.Argument(metavar="HEAD", help="A file that `lamofc train` wrote.")]
+HeadFile = Annotated[
+    str, typer.Argument(metavar="HEAD", help="A file of `lamofc train`, or a published head: a folder or a file.")
+]
 Stores = Annotated[
     list[str], typer.Argument(metavar="STORE...", help="Stores to evaluate on; the others are compared with the first.")
 ]
@@ -37,7 +41,7 @@ PROTOCOLS: "dict[str, list[Protocol]]" = {
 
 
 @dataclass(frozen=True)
-class EvaluationOptions:
+class EvaluationOptions(PublishedHeadOptions):
     """The samples and the protocol of an evaluation, and where it is recorded."""
 
     where: Where = None
@@ -66,11 +70,11 @@ class EvaluationOptions:
             raise BadArgument(f"--trained-on {self.trained_on}", f"one of {', '.join(PROTOCOLS)}")
         return PROTOCOLS[self.trained_on]
 
-    def evaluation(self, file: str) -> "HeadEvaluation":
-        """Load the head and the conditions of its evaluation."""
-        from lamofc_tools.heads import HeadEvaluation, TrainingConfig, load
+    def evaluation(self, path: str, first: "Store") -> "HeadEvaluation":
+        """Open the head, for the features of the first store, and the conditions of its evaluation."""
+        from lamofc_tools.heads import HeadEvaluation, TrainingConfig
 
-        head, provenance = load(Path(file))
+        head, provenance = self.open_head(path, first)
         config = TrainingConfig.from_json(provenance["course"])
         config = replace(config, batch=self.batch, device=resolve_device(self.device))
         return HeadEvaluation(head, provenance, self.where, config)
@@ -88,13 +92,13 @@ def evaluate_head(
     """Evaluate a head on stores, at full rate and at several rates on read.
 
     All results are compared with those of the first store at full rate, which should hold the original features, as
-    `--codec raw` stores them.
+    `--codec raw` stores them. A published head is a folder of transformers, or a file of weights of DINOv2 or DINOv3.
     """
     from lamofc_tools.heads import cheapest_points, evaluate_at_rates
 
-    evaluation = evaluating.evaluation(head)
     with ExitStack() as stack, out.bar("eval") as bar:
         opened = {name: stack.enter_context(read_options.open(name)) for name in stores}
+        evaluation = evaluating.evaluation(head, opened[stores[0]])
         points = evaluate_at_rates(evaluation, opened, rates.qualities(), evaluating.protocols(), bar.update)
     metric = evaluation.head.task.meter().main
     log_runs(evaluating.run_in, evaluation, points)

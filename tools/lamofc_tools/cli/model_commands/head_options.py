@@ -1,12 +1,21 @@
 """Options of heads: training data, architecture, training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lamofc_tools.cli.console import Device, RatedReadOptions, RunStore, Where, parse_json_pairs, resolve_device
+from lamofc_store.errors import BadArgument
+from lamofc_tools.cli.console import (
+    Device,
+    RatedReadOptions,
+    RunStore,
+    Where,
+    parse_json_pairs,
+    parse_range,
+    resolve_device,
+)
 
 if TYPE_CHECKING:
     from lamofc_store import Store
@@ -68,7 +77,9 @@ class HeadOptions:
     neighbours: Annotated[
         int, typer.Option("--neighbours", metavar="K", help="Let the K nearest samples vote in knn.")
     ] = 20
-    inner: Annotated[int, typer.Option("--inner", metavar="N", help="Give the layers of dpt so many channels.")] = 64
+    inner: Annotated[
+        int, typer.Option("--inner", metavar="N", help="Give the layers of dpt and mask2former so many channels.")
+    ] = 64
     head_option: Annotated[
         list[str] | None,
         typer.Option(
@@ -160,3 +171,71 @@ class TrainOptions(HeadDataOptions, HeadOptions, TrainingOptions):
     """All options of a head, and the store that records its training."""
 
     run_in: RunStore = None
+
+
+@dataclass(frozen=True)
+class PublishedHeadOptions:
+    """Everything about a head that others trained that its folder or file does not say."""
+
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--feature", metavar="NAME", help="Give a published head this feature. Repeatable, in this order."
+        ),
+    ] = None
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="NAME", help="Compare a published head with this; label by default."),
+    ] = None
+    grid: Annotated[
+        str | None,
+        typer.Option(
+            "--grid", metavar="P+HxW", help="Lay out tokens for a published head; the store's own by default."
+        ),
+    ] = None
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone", metavar="MODEL", help="Take the final norm before a published head from this folder or file."
+        ),
+    ] = None
+    bins: Annotated[
+        str | None,
+        typer.Option("--bins", metavar="LEAST:MOST", help="Space the depth bins of a published head in this range."),
+    ] = None
+    depths: Annotated[
+        str | None,
+        typer.Option("--depths", metavar="LEAST:MOST", help="Count depths in this range, for a published head."),
+    ] = None
+    eigen_crop: Annotated[
+        bool, typer.Option("--eigen-crop", help="Count depths in the crop of NYUv2 only, for a published head.")
+    ] = False
+
+    def open_head(self, path: str, store: "Store") -> "tuple[Head, dict[str, Any]]":
+        """Open a head of `lamofc train` or a published one, with the record of its training."""
+        from lamofc_store.sample import Grid
+        from lamofc_tools.heads import PublishedSource, is_trained_head, load
+
+        if not Path(path).exists() or is_trained_head(Path(path)):
+            self._require_none(path)
+            return load(Path(path))
+        source = PublishedSource(
+            path=Path(path),
+            target=self.target or "label",
+            features=tuple(self.feature or ()),
+            grid=None if self.grid is None else Grid.from_text(self.grid),
+            backbone=self.backbone,
+            bins=parse_range(self.bins, "--bins"),
+            depths=parse_range(self.depths, "--depths"),
+            eigen_crop=self.eigen_crop,
+        )
+        return source.open(store)
+
+    def _require_none(self, path: str) -> None:
+        typed = next((name for name in PUBLISHED if getattr(self, name)), None)
+        if typed is not None:
+            raise BadArgument(f"--{typed.replace('_', '-')} for {path}", "a head of `lamofc train` says it itself")
+
+
+PUBLISHED = tuple(field.name for field in fields(PublishedHeadOptions))
+"""Options that only a published head takes."""

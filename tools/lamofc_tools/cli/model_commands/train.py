@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from lamofc_tools.heads import EpochLoss, Head, TrainingSet
 
 HeadKind = Annotated[
-    str, typer.Argument(metavar="HEAD", help="An architecture: linear, knn, attentive, segmentation or dpt.")
+    str,
+    typer.Argument(metavar="HEAD", help="An architecture: linear, knn, attentive, segmentation, dpt or mask2former."),
 ]
 
 

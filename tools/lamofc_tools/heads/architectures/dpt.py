@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from lamofc_store.errors import BadArgument
+from lamofc_tools.heads.architectures.pyramid import LEVELS, resampling
 from lamofc_tools.heads.contract import BatchFeature, Head, Task, as_image, tokens_and_mask
 
-LAYERS = 4
 _LAST_CHANNELS = 32
 """Channels before the last convolution, as in the paper."""
 
@@ -38,13 +38,13 @@ class DptHead(Head):
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__(widths, task, **options)
         settings = DptOptions(**options)
-        if len(widths) != LAYERS:
-            raise BadArgument(f"{len(widths)} features for a DPT head", f"give {LAYERS}, of layers from early to late")
+        if len(widths) != LEVELS:
+            raise BadArgument(f"{len(widths)} features for a DPT head", f"give {LEVELS}, of layers from early to late")
         self._prefix = settings.prefix
         self._grid = None if settings.grid is None else (settings.grid[0], settings.grid[1])
         inner = settings.inner
         self.readouts = nn.ModuleList(_Readout(width) if settings.prefix else nn.Identity() for width in widths)
-        self.resize = nn.ModuleList(_resampling(width, inner, place) for place, width in enumerate(widths))
+        self.resize = nn.ModuleList(_level(width, inner, level) for level, width in enumerate(widths))
         self.fuse = nn.ModuleList(_Fusion(inner) for _ in widths)
         self.finish = nn.Sequential(
             nn.Conv2d(inner, inner // 2, 3, padding=1),
@@ -88,15 +88,9 @@ class _Readout(nn.Module):
         return projected
 
 
-def _resampling(width: int, inner: int, place: int) -> nn.Module:
-    """Project to the inner channels and resize by 4, 2, 1 or 1/2, the earliest layer to the largest image."""
-    sizes: tuple[nn.Module, ...] = (
-        nn.ConvTranspose2d(inner, inner, 4, stride=4),
-        nn.ConvTranspose2d(inner, inner, 2, stride=2),
-        nn.Identity(),
-        nn.Conv2d(inner, inner, 3, stride=2, padding=1),
-    )
-    return nn.Sequential(nn.Conv2d(width, inner, 1), sizes[place], nn.Conv2d(inner, inner, 3, padding=1, bias=False))
+def _level(width: int, inner: int, level: int) -> nn.Sequential:
+    """Make a map of the size of its level, the earliest layer the largest, and smooth it."""
+    return nn.Sequential(*resampling(width, inner, level), nn.Conv2d(inner, inner, 3, padding=1, bias=False))
 
 
 class _Residual(nn.Module):

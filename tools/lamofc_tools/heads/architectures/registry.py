@@ -10,6 +10,7 @@ from lamofc_tools.heads.architectures.dpt import DptHead
 from lamofc_tools.heads.architectures.knn import KnnHead
 from lamofc_tools.heads.architectures.linear import LinearHead
 from lamofc_tools.heads.architectures.linear_segmentation import SegmentationHead
+from lamofc_tools.heads.architectures.mask2former import Mask2FormerHead
 from lamofc_tools.heads.contract import Head, Task, TrainingSet
 
 HEADS: dict[str, type[Head]] = {
@@ -20,6 +21,7 @@ HEADS: dict[str, type[Head]] = {
         AttentiveHead,
         SegmentationHead,
         DptHead,
+        Mask2FormerHead,
     )
 }
 

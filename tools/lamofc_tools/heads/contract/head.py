@@ -30,6 +30,8 @@ class Head(nn.Module, ABC):
     tasks: ClassVar[tuple[TaskKind, ...]]
     """Tasks that the architecture is made for, the default first."""
     options_type: ClassVar[type[Options]]
+    trainable: ClassVar[bool] = True
+    """Whether the architecture can be trained anew on other features."""
 
     def __init__(self, widths: Sequence[int], task: Task, **options: Any) -> None:
         super().__init__()
@@ -39,6 +41,10 @@ class Head(nn.Module, ABC):
     @abstractmethod
     def forward(self, features: Sequence[BatchFeature]) -> Tensor:
         """Return the outputs for a batch; the features come in the order of the widths."""
+
+    def loss(self, features: Sequence[BatchFeature], targets: Tensor) -> Tensor:
+        """Return the training loss of a batch: by default the task's loss of the outputs."""
+        return self.task.loss(self(features), targets)
 
     @torch.no_grad()
     def predict(self, features: Sequence[BatchFeature], targets: Tensor) -> Tensor:

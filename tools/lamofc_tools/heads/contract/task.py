@@ -19,12 +19,14 @@ _SCALE_INVARIANCE = 0.5
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of task, its number of classes, and the range of depths that count."""
+    """A kind of task, its number of classes, and the depths that count."""
 
     kind: TaskKind
     classes: int = 1
     least_depth: float = 1e-3
     most_depth: float = 10.0
+    eigen_crop: bool = False
+    """Whether depths count only in the crop in which NYUv2 is evaluated."""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(TaskKind) or self.classes < 1:
@@ -65,6 +67,6 @@ class Task:
 METERS: dict[TaskKind, Callable[[Task], Meter]] = {
     "classes": lambda task: Accuracy(),
     "segments": lambda task: MeanIoU(task.classes),
-    "depth": lambda task: Depth(task.least_depth, task.most_depth),
+    "depth": lambda task: Depth(task.least_depth, task.most_depth, eigen_crop=task.eigen_crop),
 }
 """The meter of each kind of task."""
