@@ -4,6 +4,7 @@ In: planes, tokens x channels, from a source or a store. Out: a report for each 
 """
 
 from lamofc_tools.analysis.feature_planes import source_planes, spread_samples, store_planes
+from lamofc_tools.analysis.moments import Moments
 from lamofc_tools.analysis.plots import SOURCE_LABEL, Curves, draw_distributions, with_decoded
 from lamofc_tools.analysis.redundancy import Redundancy, cosine_transform, measure_redundancy
 from lamofc_tools.analysis.report import FeatureAnalysis, FeatureReport, SourceAnalysis, analyse_planes
@@ -13,6 +14,7 @@ __all__ = [
     "Curves",
     "FeatureAnalysis",
     "FeatureReport",
+    "Moments",
     "Redundancy",
     "SourceAnalysis",
     "analyse_planes",
