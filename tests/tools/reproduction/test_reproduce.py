@@ -138,6 +138,8 @@ def test_what_was_killed_goes_on_by_the_same_command(tmp_path: Path) -> None:
     with lamofc_store.open(inputs.runs) as runs:
         kept = runs.sql("SELECT name FROM runs").fetchall()
     assert 1 <= len(kept) < len(SETS)
+    known = reproduce(plan_of("lamofcbench-3"), inputs, lambda *_: None, dry_run=True)
+    assert [(part.name,) for part in known.measured] == kept
     seen: list[str] = []
     found = reproduce(plan_of("lamofcbench-3"), inputs, lambda done, count, name: seen.append(name))
     with lamofc_store.open(inputs.runs) as runs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from lamofc_store import config_text
@@ -69,18 +70,20 @@ class Reproduction:
 
 
 def reproduce(plan: Plan, inputs: Inputs, progress: Progress, *, dry_run: bool = False) -> Reproduction:
-    """Measure the parts whose inputs are there; those that were measured before are read. `dry_run` measures none."""
+    """Measure the parts whose inputs are there; those that were measured before are read, by `dry_run` those alone."""
     parts = list(plan.parts())
     lacking = {part: part.missing(inputs) for part in parts}
     ready = [part for part in parts if not lacking[part]]
     measured: dict[Part, Figures] = {}
-    if ready and not dry_run:
-        with open_runs(inputs.runs) as runs:
+    if ready and (not dry_run or Path(inputs.runs).exists()):
+        with open_runs(inputs.runs, "r" if dry_run else "a") as runs:
             finished = finished_parts(runs)
             for number, part in enumerate(ready):
                 progress(number, len(ready), part.name)
                 config = part.config(inputs)
                 figures = finished.get(config_text(config))
+                if figures is None and dry_run:
+                    continue
                 if figures is None:
                     started = time.monotonic()
                     figures = dict(part.measure(inputs))

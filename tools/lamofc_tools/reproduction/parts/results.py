@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import lamofc_store as lamofc
 from lamofc_store import Metric, Store, add_run, config_text
@@ -32,9 +32,9 @@ def finished_parts(store: Store) -> dict[str, dict[str, float]]:
     return found
 
 
-def open_runs(url: str) -> Store:
-    """Open the store of finished parts; where there is none, create it."""
-    return lamofc.open(url, "a")
+def open_runs(url: str, mode: Literal["r", "a"]) -> Store:
+    """Open the store of finished parts; mode `a` creates it where there is none."""
+    return lamofc.open(url, mode)
 
 
 def config_digest(config: Mapping[str, Any]) -> str:
