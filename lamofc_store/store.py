@@ -136,10 +136,10 @@ class Store(Session):
 
         Features that are stored already are passed over, so the same call again continues where it stopped.
 
-        Options: `profile`, `fit_samples`, `codec_options` for the codec; `features`, `patterns`, `grids`, `groups`,
-        `block`, `as_published` for what a record holds; `table` for columns of the samples; `on_error`, `overwrite`,
-        `device`, `segment_bytes`, `progress`, `found`, `measure`, `guide`. `lamofc_store.ingest.IngestKeywords`
-        describes each.
+        Options: `profile`, `fit_samples`, `fit_source`, `codec_options` for the codec; `features`, `patterns`, `grids`,
+        `groups`, `block`, `as_published` for what a record holds; `table` for columns of the samples; `on_error`,
+        `overwrite`, `device`, `segment_bytes`, `progress`, `found`, `measure`, `guide`.
+        `lamofc_store.ingest.IngestKeywords` describes each.
         """
         from lamofc_store.ingest import Ingest, prepare
 

@@ -81,7 +81,7 @@ def fit_profiles(
     """
     request = prepare(source, codec, quality, options)
     total = request.sample_count
-    items = items_to_fit(request.source, request.options, total)
+    items = items_to_fit(request.fit_source, request.options, total)
     groups: dict[str, list[list[Item]]] = {}
     for group in group_items(items, profile_fitting.find_groups(items, request.options, total)):
         groups.setdefault(group_name(group), []).append(group)

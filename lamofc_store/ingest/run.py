@@ -63,7 +63,7 @@ class Ingest:
         started = time.monotonic()
         self.report.profiles = self._profiles.ids
         try:
-            self._profiles.fit_ahead(self.request.source)
+            self._profiles.fit_ahead(self.request.fit_source)
             for batch in self._batches():
                 self._store(batch)
             self._close_segment()

@@ -71,10 +71,14 @@ FLOORS = {
         evaluation.contract
         evaluation.media
         heads evaluation
+        reproduction.parts
+        reproduction.tables
+        reproduction
         demo cli.console
         benchmarks benchmarks.learning.peers benchmarks.learning.readers cli.render
         benchmarks.learning.replayed
-        benchmarks.learning benchmarks.store cli.store_commands cli.model_commands replay paper_tables
+        benchmarks.learning benchmarks.store cli.store_commands cli.model_commands cli.paper_commands
+        replay paper_tables
         benchmarks.codecs
         cli
     """,

@@ -50,6 +50,26 @@ def draw_metrics(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], pat
     save_figure(figure, path)
 
 
+def draw_curves(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], labels: tuple[str, str], path: Path
+) -> None:
+    """Write a PNG with a panel for each title, of points by curve; curves that end with `printed` are dashed."""
+    plot = pyplot()
+    across = min(_MAX_COLUMNS, len(panels))
+    down = -(-len(panels) // across)
+    figure, axes = plot.subplots(down, across, figsize=(5.2 * across, 4 * down), squeeze=False)
+    for axis, (title, curves) in zip(axes.flat, panels.items(), strict=False):
+        for name, points in curves.items():
+            style = {"marker": "o", "markersize": 4, "linestyle": "--" if name.endswith("printed") else "-"}
+            axis.plot(*zip(*sorted(points), strict=True), label=name, **style)
+        axis.set(title=title, xlabel=labels[0], ylabel=labels[1], xscale="log")
+        axis.grid(alpha=0.3, which="both")
+        axis.legend(fontsize=8)
+    for axis in list(axes.flat)[len(panels) :]:
+        axis.set_visible(False)
+    save_figure(figure, path)
+
+
 def draw_losses(panels: Mapping[str, Sequence[tuple[str, float, float]]], path: Path) -> None:
     """Write a PNG of losses against bits, both on logarithmic axes: a panel a loss, a line a curve.
 

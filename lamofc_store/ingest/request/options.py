@@ -37,6 +37,9 @@ class IngestKeywords(TypedDict, total=False):
     fit_samples: int | None
     """Number of samples that a profile is fitted on. By default as many as hold 32 768 tokens, but at least 64, and a
     16th of a long source; 10 for the codecs of the papers."""
+    fit_source: Any
+    """Fit on the samples of this source, a path or an iterable of samples, instead of those that are stored. A feature
+    that it does not have is fitted on samples that are stored."""
     codec_options: Mapping[str, Any]
     """Options of the codec's own fit; `lamofc codec show CODEC` lists them."""
     features: Sequence[str]
@@ -86,6 +89,7 @@ class IngestOptions:
     quality: "Quality | None" = None
     profile: "Profile | None" = None
     fit_samples: int | None = None
+    fit_source: Any = None
     codec_options: Mapping[str, Any] = field(default_factory=dict)
     features: Sequence[str] = ()
     block: int = DEFAULT_BLOCK

@@ -20,6 +20,8 @@ class IngestRequest:
     """Samples to store, and how."""
 
     source: Iterable[Sample]
+    fit_source: Iterable[Sample]
+    """Samples that profiles are fitted on: those of the source, unless others are given."""
     options: IngestOptions
     columns: SampleColumns | None
     """Columns that samples get from a table beside the source."""
@@ -42,7 +44,8 @@ def prepare(source: Any, codec: str, quality: "Quality | None", keywords: Mappin
     options = IngestOptions(codec=codec, quality=quality, **keywords)
     samples = open_source(source)
     columns = None if options.table is None else SampleColumns.of_table(options.table, samples)
-    return IngestRequest(samples, options, columns)
+    fit_source = samples if options.fit_source is None else open_source(options.fit_source)
+    return IngestRequest(samples, fit_source, options, columns)
 
 
 def attempts(source: Iterable[Sample], options: IngestOptions) -> "Iterable[Sample | UnreadableSample]":

@@ -1,4 +1,4 @@
-"""The command line: `program` assembles the commands of `store_commands` and `model_commands`.
+"""The command line: `program` assembles `store_commands`, `model_commands` and `paper_commands`.
 
 Each command parses its options, makes one library call and prints once. `console` holds option types, output and
 errors; `render` turns documents into text.

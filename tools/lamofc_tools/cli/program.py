@@ -10,6 +10,7 @@ import typer
 
 from lamofc_tools.cli.console import error_of, print_error
 from lamofc_tools.cli.model_commands import analyze, bench, codec, demo, evaluate, extract, train
+from lamofc_tools.cli.paper_commands import reproduce
 from lamofc_tools.cli.store_commands import annotate, export, fit, forget, get, ingest, inspect, maintain, sql
 
 COMPLETION_VARIABLE = "_LAMOFC_COMPLETE"
@@ -25,6 +26,7 @@ for command in (
     analyze.analyze,
     bench.bench,
     bench.correlate,
+    reproduce.reproduce,
     train.train,
     annotate.annotate,
     inspect.info,

@@ -221,3 +221,15 @@ def test_a_group_is_weighed_turned_and_known_again(tmp_path: Path) -> None:
         turned.turn(errors["k"], np.arange(40), back=True)
         weighted = [torch.from_numpy(error) @ weight[name].T for name, error in errors.items()]
         assert 0.4 < sum(float(error.square().sum()) for error in weighted) / 40 / 2 < 0.515
+
+
+def test_profiles_are_fitted_on_another_source(tmp_path: Path) -> None:
+    """The levels are those of the other samples, and only the samples of the source are stored."""
+    calibration = [(f"c{number}", {"a": 100 + torch.rand(30, 4)}) for number in range(4)]
+    samples = [(f"s{number}", {"a": torch.rand(30, 4), "b": torch.rand(30, 4)}) for number in range(4)]
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        store.ingest(samples, "lloydmax", fit_source=calibration)
+        assert sorted(store) == ["s0", "s1", "s2", "s3"]
+        assert float(store["s0", "a"].min()) >= 100
+        assert float(store["s0", "b"].max()) <= 1
+    assert float(lamofc.fit_profiles(samples, "lloydmax", fit_source=calibration)["a"].tensors["levels"].min()) >= 100

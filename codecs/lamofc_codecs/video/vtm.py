@@ -1,0 +1,126 @@
+"""Run VTM, the reference software of VVC, as LaMoFC configures it: intra, luma alone, ten bits inside and out.
+
+The encoder's path comes from an option of the fit, or from the PATH, and is never read from a file. The process keeps
+those that it was given, because a profile tells that VTM codes and not where it lies.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from lamofc_codecs.errors import CodecError, UnsupportedInput
+from lamofc_codecs.published import BITS
+
+ENCODERS = ("EncoderApp", "EncoderAppStatic")
+"""Names that VTM's builds give its encoder; `Decoder` in place of `Encoder` names its decoder."""
+_CONFIG = "encoder_intra_vtm.cfg"
+_CONFIG_FOLDERS = ("", "cfg", "../cfg", "../../cfg", "../../../cfg", "../../../../cfg")
+"""Folders, seen from the encoder's, in which its builds have their configurations."""
+_TIMEOUT_SECONDS = 86_400
+"""Most seconds of a frame; the paper's took up to four hours."""
+_BANNER = re.compile(r"VTM (?:Encoder|Decoder) Version \[?([\w.-]+)")
+_known: dict[str, Path] = {}
+"""The encoder that this process was given last, by the version that profiles name."""
+
+
+def register(path: Path | str) -> str:
+    """Make an encoder known to this process; return the name that profiles have for it, such as `VTM 23.3`."""
+    encoder = Path(path)
+    if encoder.is_dir():
+        encoder = next((encoder / name for name in ENCODERS if (encoder / name).is_file()), encoder)
+    if not encoder.is_file():
+        raise UnsupportedInput(f"vtm={str(path)!r} is no program", f"give the path of VTM's {ENCODERS[0]}")
+    name = f"VTM {_version(encoder.resolve())}"
+    _known[name] = encoder.resolve()
+    return name
+
+
+def encode(name: str, frame: bytes, sides: tuple[int, int], qp: int) -> bytes:
+    """Code a frame of luma, rows x columns of two bytes, and return the stream."""
+    encoder = _find(name)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "in.yuv").write_bytes(frame)
+        depths = [f"--{depth}BitDepth={BITS}" for depth in ("Internal", "Input", "Output")]
+        size = ["-wdt", str(sides[1]), "-hgt", str(sides[0]), "-f", "1", "-fr", "1"]
+        files = ["-i", "in.yuv", "-o", "", "-b", "out.bin"]
+        more = ["--InputChromaFormat=400", "--ConformanceWindowMode=1", *depths]
+        _run([str(encoder), "-c", str(_config_of(encoder)), *files, "-q", str(qp), *size, *more], folder)
+        return _read(Path(folder) / "out.bin", encoder)
+
+
+def decode(name: str, stream: bytes) -> bytes | None:
+    """Decode a stream to a frame whose luma comes first; None where no decoder lies beside the encoder."""
+    decoder = _decoder_of(_known.get(name) or _on_path())
+    if decoder is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "in.bin").write_bytes(stream)
+        _run([str(decoder), "-b", "in.bin", "-o", "out.yuv"], folder)
+        return _read(Path(folder) / "out.yuv", decoder)
+
+
+def _find(name: str) -> Path:
+    """Return the encoder of a profile: the one of its version, or the one on the PATH if that is of its version."""
+    found = _known.get(name) or _on_path()
+    if found is None or (name not in _known and f"VTM {_version(found)}" != name):
+        there = "none is known" if found is None else f"VTM {_version(found)} is known"
+        raise CodecError(f"the profile codes by {name}, {there}", f"give its {ENCODERS[0]} with the option vtm")
+    return found
+
+
+def _on_path() -> Path | None:
+    paths = (shutil.which(name) for name in ENCODERS)
+    return next((Path(path).resolve() for path in paths if path), None)
+
+
+def _decoder_of(encoder: Path | None) -> Path | None:
+    if encoder is None:
+        return None
+    decoder = encoder.with_name(encoder.name.replace("Encoder", "Decoder"))
+    return decoder if decoder != encoder and decoder.is_file() else None
+
+
+def _config_of(encoder: Path) -> Path:
+    """Return the configuration of intra coding that lies with the encoder."""
+    files = [encoder.parent / folder / _CONFIG for folder in _CONFIG_FOLDERS]
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise CodecError(f"{encoder} has no {_CONFIG} in its folder or in cfg", f"copy VTM's cfg/{_CONFIG} beside it")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _version(encoder: Path) -> str:
+    """Return the version that the program prints of itself."""
+    try:
+        done = subprocess.run([str(encoder), "--help"], capture_output=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UnsupportedInput(f"{encoder} cannot be run: {error}", f"give VTM's own {ENCODERS[0]}") from error
+    banner = _BANNER.search(done.stdout.decode(errors="replace"))
+    if banner is None:
+        raise UnsupportedInput(f"{encoder} does not say that it is VTM's encoder", f"give VTM's own {ENCODERS[0]}")
+    return banner[1]
+
+
+def _run(command: Sequence[str], folder: str) -> None:
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise CodecError(f"{command[0]} took more than {_TIMEOUT_SECONDS} s", "leave the option vtm out") from error
+    except OSError as error:
+        raise CodecError(f"{command[0]} cannot be run: {error}", "give VTM's own programs") from error
+    if done.returncode:
+        lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
+        raise CodecError(f"{command[0]}: {' '.join(lines[-3:]) or done.returncode}", "leave the option vtm out")
+
+
+def _read(file: Path, program: Path) -> bytes:
+    if not file.is_file():
+        raise CodecError(f"{program} wrote no {file.name}", "give VTM's own programs")
+    return file.read_bytes()

@@ -1,0 +1,89 @@
+"""Plans of all tables, from nothing: what is printed stands in its place, and what is missing is named."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lamofc_tools.comparison import paper_table
+from lamofc_tools.reproduction import PLANS, Inputs, plan_of, reproduce
+
+RATES = [f"lamofcbench-{number}" for number in (7, 8, 9, 10, 11, 12)]
+PRINTED_CORRELATIONS = {
+    "lamofcbench-7": (0.727, 0.690, 0.784, -0.988, 0.996, 0.508, 0.281, 0.494, -0.988, 0.994),
+    "lamofcbench-8": (-0.575, -0.758, -0.774, -0.789, -0.745, -0.601, -0.962, -0.991, -0.953, -0.984),
+    "lamofcbench-9": (-0.874, -0.876, -0.859, -0.888, -0.914, -0.924, -0.980, -0.974, -0.954, -0.985),
+    "lamofcbench-11": (0.874, 0.997, 0.216, 0.999),
+    "lamofcbench-12": (-0.818, -0.941, -0.913, -0.979, -0.991, -0.992),
+}
+
+
+@pytest.fixture
+def nothing(tmp_path: Path) -> Inputs:
+    return Inputs(*(tmp_path / name for name in ("features", "weights", "judges", "results")))
+
+
+def ignore(*_: Any) -> None:
+    """No progress is shown."""
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_from_nothing_everything_is_missing_and_nothing_is_made(name: str, nothing: Inputs) -> None:
+    found = reproduce(plan_of(name), nothing, ignore)
+    assert found.parts > 0
+    assert not found.measured
+    assert not nothing.results.exists()
+    assert {one.kind for one in found.missing} <= {"features", "calibration", "weights", "performance"}
+    assert max(Counter(one.name for one in found.missing).values()) == 1
+    folders = [str(folder) for folder in (nothing.features, nothing.weights, nothing.judges)]
+    for one in found.missing:
+        assert one.name.startswith(tuple(folders))
+        assert one.command.startswith(("lamofc ", "python: "))
+    paths = {one.name for one in found.missing if one.kind == "features"}
+    assert paths
+    assert all(path in " ".join(one.command for one in found.missing) for path in paths)
+
+
+@pytest.mark.parametrize("name", sorted(set(PLANS) - {"lamofcbench-figure-2", "lamofc-5"}))
+def test_every_printed_number_stands_in_its_column(name: str) -> None:
+    table, plan = paper_table(name), plan_of(name)
+    for block in plan.blocks:
+        one_set = block.title and any(column.startswith(f"{block.title} ") for column in table["columns"])
+        named = [f"{block.title} {heading}" if one_set else heading for heading in block.figures]
+        places = [table["columns"].index(heading) for heading in named if heading in table["columns"]]
+        printed = Counter(tuple(row[place] for place in places) for row in table["rows"])
+        relations = ("Correlation", "R2")
+        shown = [row for row in block.rows if row.printed and not str(row.labels[0]).endswith(relations)]
+        assert Counter(row.printed for row in shown) == printed
+    assert all(len(row.cells) <= len(block.figures) for block in plan.blocks for row in block.rows)
+
+
+@pytest.mark.parametrize("name", PRINTED_CORRELATIONS)
+def test_correlations_of_printed_columns_are_those_that_the_paper_prints(name: str) -> None:
+    rows = [row for block in plan_of(name).blocks for row in block.rows]
+    codecs = ("Hyperprior", "ELIC")
+    found = [
+        value for codec in codecs for row in rows if row.labels[0] == f"{codec}: Correlation" for value in row.printed
+    ]
+    numbers = [value for value in found if isinstance(value, float)]
+    assert numbers == pytest.approx(PRINTED_CORRELATIONS[name], abs=0.0011)
+
+
+def test_determination_of_printed_columns_is_that_of_table_5() -> None:
+    blocks = plan_of("lamofc-3").blocks
+    for codec, *values in paper_table("lamofc-5")["rows"]:
+        found = []
+        for block in blocks:
+            (row,) = [row for row in block.rows if row.labels[0] == f"{codec}: R2"]
+            found += [value for value in row.printed if isinstance(value, float)]
+        assert [found[place] for place in (0, 1, 3)] == pytest.approx([values[place] for place in (0, 1, 3)], abs=0.02)
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_the_native_codec_is_a_further_row(name: str) -> None:
+    for block in plan_of(name).blocks:
+        rows = [row for row in block.rows if row.labels[0] == "klt"]
+        assert len(rows) == 5
+        assert not any(row.printed for row in rows)
+        assert all(len(row.cells) == len(block.figures) for row in rows)

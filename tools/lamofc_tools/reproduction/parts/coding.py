@@ -1,0 +1,225 @@
+"""Parts that code a data set into a store of its own: rate, distortion, seconds, memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lamofc_store as lamofc
+from lamofc_codecs import describe
+from lamofc_store import Quality, Store
+from lamofc_store.sample import layout
+from lamofc_tools.comparison import PROFILE_SAMPLES, coding_memory
+from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest
+from lamofc_tools.reproduction.parts.plan import Figures
+from lamofc_tools.reproduction.parts.results import config_digest
+
+Options = tuple[tuple[str, Any], ...]
+"""Options of a fit as pairs, in place of a mapping, so that equal coders are equal keys."""
+_EQUIVALENT = "32.0 * elements / (8 * raw_bytes)"
+"""Bits of a source of 32 bits for each bit of a record."""
+_RATES = f"""
+WITH samples AS (
+    SELECT
+        sample,
+        sum(elements) AS elements,
+        sum(payload_bits) AS payload,
+        sum(payload_bits * {_EQUIVALENT}) AS equivalent,
+        sum(stored_bits * {_EQUIVALENT}) AS stored_equivalent,
+        sum(stored_bits) AS stored,
+        8 * sum(raw_bytes) AS raw,
+        sum(sse) AS sse,
+        sum(encode_seconds) AS seconds
+    FROM records WHERE elements > 0 GROUP BY sample
+)
+SELECT
+    avg(payload / elements) AS bpfp,
+    avg(equivalent / elements) AS ebpfp,
+    avg(stored_equivalent / elements) AS stored_ebpfp,
+    avg(sse / elements) AS mse,
+    avg(seconds) AS encode_seconds,
+    sum(raw - stored) AS saved_bits,
+    sum(seconds) AS all_seconds,
+    avg(32.0 / raw) AS equivalent_of_bit,
+    count(*) AS samples
+FROM samples
+"""  # noqa: S608 - constants alone
+
+
+@dataclass(frozen=True)
+class Coder:
+    """A codec with its options, and the settings at which a table has it."""
+
+    row: str
+    """Its name in the table."""
+    codec: str
+    settings: tuple[float, ...]
+    target: str = "lmbda"
+    """The quality that a setting is a value of; lmbda names the file of weights."""
+    weights: str | None = None
+    """Folder below that of weights, with a file `CODEC_lambdaLAMBDA.safetensors` for each setting."""
+    as_published: str | None = None
+    options: Options = ()
+
+    def weights_file(self, setting: float, inputs: Inputs) -> Path | None:
+        """Return the file of the weights of a setting."""
+        if self.weights is None:
+            return None
+        return inputs.weights / self.weights / f"{self.codec}_lambda{setting:g}.safetensors"
+
+    def fit_options(self, features: FeatureSet, setting: float, inputs: Inputs) -> dict[str, Any]:
+        """Return the options of the fit, with the paths of weights, levels and encoder that are there."""
+        options, file = dict(self.options), self.weights_file(setting, inputs)
+        if file is not None:
+            options["weights"] = str(file)
+        mapping = inputs.mapping()
+        if mapping is not None and features.family is not None and "mapping" in describe(self.codec)["options"]:
+            options |= {"mapping": str(mapping), "family": features.family}
+        if inputs.vtm is not None and "vtm" in describe(self.codec)["options"]:
+            options["vtm"] = inputs.vtm
+        return options
+
+    def quality(self, setting: float) -> Quality | None:
+        """Return the quality of a setting; None where the weights fix it, or where nothing is lost."""
+        if self.target in ("lmbda", "lossless"):
+            return None
+        return Quality(**{self.target: setting})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class CodedPart:
+    """A data set, coded by one coder at one setting."""
+
+    features: FeatureSet
+    coder: Coder
+    setting: float
+
+    @property
+    def name(self) -> str:
+        """The data set, the codec and its setting."""
+        return f"{self.features.path} {self.coder.row} {self.setting:g}"
+
+    def missing(self, inputs: Inputs) -> list[Missing]:
+        """List features, weights, and the samples that are fitted on where a fit is needed."""
+        found = self.features.missing(inputs)
+        file = self.coder.weights_file(self.setting, inputs)
+        if file is not None and not file.is_file():
+            found.append(Missing("weights", str(file), self._training(file)))
+        if self._is_fitted(inputs):
+            found += self.features.missing_calibration(inputs)
+        return found
+
+    def _is_fitted(self, inputs: Inputs) -> bool:
+        """Whether samples decide more than statistics: levels without a mapping, a transform, a range."""
+        options = self.coder.fit_options(self.features, self.setting, inputs)
+        fixed = {"mapping", "range", "truncation"} & set(options)
+        return self.coder.codec != "raw" and not fixed and self.coder.as_published != "lamofc"
+
+    def _training(self, file: Path) -> str:
+        paper = str(self.coder.weights).partition("/")[0]
+        named = file.with_name(f"{self.coder.codec}_lambda{{lambda}}.safetensors")
+        return f"lamofc codec train STORE... --arch {self.coder.codec} --as-published {paper} -o '{named}'"
+
+    def config(self, inputs: Inputs) -> dict[str, Any]:
+        """Return features, codec, options and setting, files by their content."""
+        coder = self.coder
+        options = coder.fit_options(self.features, self.setting, inputs)
+        for name in ("weights", "mapping"):
+            if name in options:
+                options[name] = digest(Path(options[name]))
+        calibration = inputs.features / self.features.calibration
+        return {
+            **self.features.config(inputs),
+            "codec": coder.codec,
+            "options": {name: _plain(value) for name, value in sorted(options.items())},
+            "as_published": coder.as_published,
+            "setting": f"{coder.target}={self.setting:g}",
+            "calibration": calibration.is_dir(),
+        }
+
+    def store(self, inputs: Inputs) -> Store:
+        """Open the store of the coded features, complete; a store that was begun is gone on with."""
+        coder, features = self.coder, self.features
+        name = f"{coder.codec}-{self.setting:g}-{config_digest(self.config(inputs))}.lamofc"
+        store = lamofc.open(str(inputs.results / "coded" / features.path / name), "a")
+        store.ingest(
+            features.source(inputs),
+            coder.codec,
+            coder.quality(self.setting),
+            codec_options=coder.fit_options(features, self.setting, inputs),
+            as_published=coder.as_published,
+            fit_source=features.fit_source(inputs),
+            table=features.table(inputs),
+            block=1,
+        )
+        return store
+
+    def measure(self, inputs: Inputs) -> Figures:
+        """Code the features; rates are those of payloads, as the papers count, and `whole_ebpfp` counts everything."""
+        with self.store(inputs) as store:
+            relation = store.sql(_RATES)
+            sums = dict(zip(relation.columns, map(float, relation.fetchall()[0]), strict=True))
+            used = "SELECT sum(bytes) FROM profiles WHERE profile IN (SELECT profile FROM records)"
+            profile_bits = 8 * float(store.sql(used).fetchall()[0][0] or 0)
+            raw = store.sql("SELECT count(*) FROM records WHERE codec <> ?", [self.coder.codec]).fetchall()[0][0]
+            seconds = decoding_seconds(store)
+        coding_seconds = sums["all_seconds"] + seconds
+        return {
+            **{name: sums[name] for name in ("bpfp", "ebpfp", "mse", "encode_seconds", "samples")},
+            "whole_ebpfp": sums["stored_ebpfp"] + profile_bits / PROFILE_SAMPLES * sums["equivalent_of_bit"],
+            "decode_seconds": seconds / sums["samples"],
+            "b_max": sums["saved_bits"] / coding_seconds / 1e6,
+            "other_records": float(raw),
+        }
+
+
+@dataclass(frozen=True)
+class MemoryPart:
+    """Peak memory of coding the largest plane of a data set's first sample, on the host."""
+
+    coded: CodedPart
+
+    @property
+    def name(self) -> str:
+        """The coding and the word memory."""
+        return f"{self.coded.name} memory"
+
+    def missing(self, inputs: Inputs) -> list[Missing]:
+        """List all that the coding needs."""
+        return self.coded.missing(inputs)
+
+    def config(self, inputs: Inputs) -> dict[str, Any]:
+        """Return the config of the coding and the word memory."""
+        return {**self.coded.config(inputs), "measured": "memory"}
+
+    def measure(self, inputs: Inputs) -> Figures:
+        """Encode and decode in processes of their own."""
+        with self.coded.store(inputs) as store:
+            query = "SELECT sample, feature, pattern, profile FROM records WHERE codec = ? ORDER BY elements DESC"
+            sample, feature, pattern, profile = store.sql(query, [self.coded.coder.codec]).fetchall()[0]
+            opened = store.profiles[profile]
+        tensor = next(item for item in self.coded.features.source(inputs) if item.id == sample).features[feature]
+        planes = layout.planes_of(tuple(tensor.shape), pattern)
+        peaks = coding_memory(opened, layout.to_tokens(tensor, pattern).chunk(planes)[0])
+        return {name: float(peaks[name]) for name in ("encode_bytes", "decode_bytes")}
+
+
+def decoding_seconds(store: Store) -> float:
+    """Read all samples one by one, and sum the seconds; a first call, which is slow, is not counted."""
+    samples = list(store)
+    for sample in samples[:1]:
+        store.tensors(sample)
+    started = time.perf_counter()
+    for sample in samples:
+        store.tensors(sample)
+    return time.perf_counter() - started
+
+
+def _plain(value: Any) -> Any:
+    return list(map(_plain, value)) if isinstance(value, tuple) else value
+
+
+ORIGINAL = Coder("Original", "raw", (0.0,), "lossless")
+"""The features as they are."""

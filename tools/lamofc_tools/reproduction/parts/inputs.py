@@ -1,0 +1,118 @@
+"""The inputs of a reproduction: folders of features, of weights, of judges and of results, with fixed names in them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import lamofc_store as lamofc
+from lamofc_store.sources import Source
+
+MAPPING = "mapping.json"
+"""Name of LaMoFCBench's levels in the folder of weights."""
+RUNS = "runs.lamofc"
+"""Name of the store of finished parts in the folder of results."""
+TABLES = (".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An input that is not there."""
+
+    kind: str
+    name: str
+    """Path at which it is looked for."""
+    command: str
+    """Command that makes it."""
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The features of one data set."""
+
+    path: str
+    """Folder below that of features; a table of labels may lie beside it."""
+    calibration: str
+    """Folder below that of features, with samples to fit on."""
+    extraction: str
+    """Command that makes features, with `{out}` for their folder."""
+    features: tuple[str, ...] = ()
+    """Globs of the features to code; none for all."""
+    family: str | None = None
+    """Name of the models within a `mapping.json`."""
+    task: str = ""
+    """Task whose features they are, where networks are trained for one."""
+
+    def missing(self, inputs: Inputs) -> list[Missing]:
+        """Return the folder of features, if it is not there."""
+        return self._missing(inputs, self.path, "features")
+
+    def missing_calibration(self, inputs: Inputs) -> list[Missing]:
+        """Return the folder of calibration samples, if it is not there."""
+        return self._missing(inputs, self.calibration, "calibration")
+
+    def _missing(self, inputs: Inputs, path: str, kind: str) -> list[Missing]:
+        folder = inputs.features / path
+        return [] if folder.is_dir() else [Missing(kind, str(folder), self.extraction.format(out=folder))]
+
+    def source(self, inputs: Inputs) -> Source:
+        """Open the features."""
+        return lamofc.sources.open(inputs.features / self.path, features=self.features)
+
+    def fit_source(self, inputs: Inputs) -> Source | None:
+        """Open the calibration samples, if they are there."""
+        folder = inputs.features / self.calibration
+        return lamofc.sources.open(folder, features=self.features) if folder.is_dir() else None
+
+    def table(self, inputs: Inputs) -> str | None:
+        """Return the path of the table of labels, if there is one."""
+        paths = [inputs.features / f"{self.path}{suffix}" for suffix in TABLES]
+        return next((str(path) for path in paths if path.is_file()), None)
+
+    def config(self, inputs: Inputs) -> dict[str, Any]:
+        """Return the features that are read, and a digest of their files' names and sizes."""
+        return {"set": self.path, "features": list(self.features), "files": listing(inputs.features / self.path)}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The places of all inputs and of the results."""
+
+    features: Path
+    weights: Path
+    judges: Path
+    results: Path
+    vtm: str | None = None
+    """Path of VTM's encoder, in place of VVenC."""
+
+    def mapping(self) -> Path | None:
+        """Return the published levels, if they are there."""
+        path = self.weights / MAPPING
+        return path if path.is_file() else None
+
+    @property
+    def runs(self) -> str:
+        """The store of finished parts."""
+        return str(self.results / RUNS)
+
+
+def listing(folder: Path) -> str:
+    """Return a digest of the names and sizes of all files in a folder."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    rows: Sequence[str] = [f"{path.relative_to(folder)} {path.stat().st_size}\n" for path in files]
+    return hashlib.sha256("".join(rows).encode()).hexdigest()[:16]
+
+
+def digest(file: Path) -> str:
+    """Return a digest of a file's content."""
+    return _digest(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, _changed: int) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]

@@ -1,0 +1,111 @@
+"""Run a plan: measure the parts that can be measured, keep each as it is finished, and fill the table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lamofc_store import config_text
+from lamofc_tools.reproduction.parts import (
+    Block,
+    Figures,
+    Inputs,
+    Label,
+    Missing,
+    Part,
+    Plan,
+    finished_parts,
+    log_part,
+    open_runs,
+)
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class FilledRow:
+    """A row with its numbers and those that the paper prints, by heading."""
+
+    labels: tuple[Label, ...]
+    numbers: dict[str, float | None]
+    printed: dict[str, Label]
+
+
+@dataclass(frozen=True)
+class FilledBlock:
+    """A block with its numbers."""
+
+    title: str
+    labels: tuple[str, ...]
+    figures: tuple[str, ...]
+    rows: tuple[FilledRow, ...]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table as far as it could be made, and what is missing for the rest."""
+
+    title: str
+    note: str
+    parts: int
+    measured: dict[Part, Figures]
+    missing: tuple[Missing, ...]
+    warnings: tuple[str, ...]
+    blocks: tuple[FilledBlock, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to a document."""
+        return {
+            "title": self.title,
+            "note": self.note,
+            "parts": self.parts,
+            "measured": len(self.measured),
+            "warnings": list(self.warnings),
+            "missing": [asdict(one) for one in self.missing],
+            "blocks": [asdict(block) for block in self.blocks],
+        }
+
+
+def reproduce(plan: Plan, inputs: Inputs, progress: Progress, *, dry_run: bool = False) -> Reproduction:
+    """Measure the parts whose inputs are there; those that were measured before are read, by `dry_run` those alone."""
+    parts = list(plan.parts())
+    lacking = {part: part.missing(inputs) for part in parts}
+    ready = [part for part in parts if not lacking[part]]
+    measured: dict[Part, Figures] = {}
+    if ready and (not dry_run or Path(inputs.runs).exists()):
+        with open_runs(inputs.runs, "r" if dry_run else "a") as runs:
+            finished = finished_parts(runs)
+            for number, part in enumerate(ready):
+                progress(number, len(ready), part.name)
+                config = part.config(inputs)
+                figures = finished.get(config_text(config))
+                if figures is None and dry_run:
+                    continue
+                if figures is None:
+                    started = time.monotonic()
+                    figures = dict(part.measure(inputs))
+                    log_part(runs, part.name, config, figures, time.monotonic() - started)
+                measured[part] = figures
+            progress(len(ready), len(ready), "")
+    missing = tuple(dict.fromkeys(one for needs in lacking.values() for one in needs))
+    blocks = tuple(_filled(block, measured) for block in plan.blocks)
+    return Reproduction(plan.title, plan.note, len(parts), measured, missing, tuple(_warnings(measured)), blocks)
+
+
+def _warnings(measured: Mapping[Part, Figures]) -> Iterator[str]:
+    """Yield what a reader must know of parts whose codec did not code all records."""
+    for part, figures in measured.items():
+        if others := figures.get("other_records"):
+            yield f"{part.name}: {others:.0f} records are stored lossless, because the codec would make them larger"
+
+
+def _filled(block: Block, measured: dict[Part, Figures]) -> FilledBlock:
+    rows = []
+    for row in block.rows:
+        numbers = [cell.value(measured) for cell in row.cells]
+        named = dict(zip(block.figures, numbers, strict=False))
+        rows.append(FilledRow(row.labels, named, dict(zip(block.figures, row.printed, strict=False))))
+    return FilledBlock(block.title, block.labels, block.figures, tuple(rows))
