@@ -138,7 +138,7 @@ class Store(Session):
 
         Options: `profile`, `fit_samples`, `fit_source`, `codec_options` for the codec; `features`, `patterns`, `grids`,
         `groups`, `block`, `as_published` for what a record holds; `table` for columns of the samples; `on_error`,
-        `overwrite`, `device`, `segment_bytes`, `progress`, `found`, `measure`, `guide`.
+        `overwrite`, `device`, `segment_bytes`, `progress`, `found`, `measure`, `draw`, `guide`.
         `lamofc_store.ingest.IngestKeywords` describes each.
         """
         from lamofc_store.ingest import Ingest, prepare

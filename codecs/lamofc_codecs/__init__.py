@@ -48,7 +48,7 @@ from lamofc_codecs.learned import (
     training_planes,
     weights_from_model,
 )
-from lamofc_codecs.measured import Coding, Guide, MeasuredRecords, encode_measured, encode_together
+from lamofc_codecs.measured import Coding, Draw, Guide, MeasuredRecords, encode_measured, encode_together
 from lamofc_codecs.options import Between, Options
 from lamofc_codecs.pipeline import keep
 from lamofc_codecs.pooling import Pool
@@ -75,6 +75,7 @@ __all__ = [
     "CorruptRecord",
     "DecodeRequest",
     "Distortion",
+    "Draw",
     "Encoding",
     "Figures",
     "Framed",

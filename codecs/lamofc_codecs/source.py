@@ -34,6 +34,8 @@ class Placement:
     shift: Floats | None = None
     """Added to the weighted values before a `Steerable` codec quantises them; errors refer to the values all the same.
     """
+    gains: NDArray[np.int64] | None = None
+    """Makes the step of each token of a `Steerable` codec smaller, in sixteenths of an octave from -63 to 63."""
 
 
 AT_START = Placement()

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.abilities import Steerable
-from lamofc_codecs.api import decode
 from lamofc_codecs.errors import CodecError, UnsupportedInput
+from lamofc_codecs.measured.coding import Coding, WeightedSpace, decoded_parts, gradients_of, side_by_side
 from lamofc_codecs.measured.descent import Descent
-from lamofc_codecs.pipeline import Encodable, Encoder, tensors_in
-from lamofc_codecs.profile import Profile
-from lamofc_codecs.quality import Quality
+from lamofc_codecs.pipeline import Encoder
 from lamofc_codecs.record import Record
-from lamofc_codecs.runtime import Floats, convert, devices
-from lamofc_codecs.source import Placement
 
 _LAST_STEPS, _LAST_RATE = 0.6, 0.4
 """Share of the steps after which they become shorter, and by which factor."""
@@ -38,22 +29,6 @@ class Guide:
     steps: int = 24
 
 
-class Coding(NamedTuple):
-    """One record of a sample: what it codes, by which profile, from which position on."""
-
-    element: Encodable
-    profile: Profile
-    first_position: int = 0
-
-    def encoder(self, divergence: float) -> Encoder:
-        """Return its encoder at a divergence that the profile foretells."""
-        return Encoder.of(self.profile, Quality(kl=divergence), devices.usable("cpu"))
-
-    def placement(self, shift: Floats | None = None) -> Placement:
-        """Return where its tokens are, with its weighted values shifted."""
-        return Placement(self.first_position, shift=shift)
-
-
 @dataclass
 class GuidedEncoder:
     """The records of a sample, coded as a guide has it; each encoding goes on from where the one before ended.
@@ -64,10 +39,7 @@ class GuidedEncoder:
 
     codings: Sequence[Coding]
     guide: Guide
-    _values: list[Tensor] = field(init=False)
-    """What each record codes, tokens x channels of all of its parts, in the profile's order."""
-    _spaces: list[Steerable] = field(init=False)
-    """The codec of each record."""
+    _spaces: list[WeightedSpace] = field(init=False)
     _descents: list[Descent] = field(default_factory=list)
     _divergence: float = 1.0
     """That of the encoding before."""
@@ -75,21 +47,7 @@ class GuidedEncoder:
     """Largest entry of the first gradient, by which all are divided."""
 
     def __post_init__(self) -> None:
-        self._values, self._spaces = [], []
-        for coding in self.codings:
-            encoder = coding.encoder(1.0)
-            if not isinstance(encoder.codec, Steerable):
-                raise UnsupportedInput(
-                    f"codec {encoder.codec.id} cannot be guided by a consumer", "leave out the guide"
-                )
-            self._spaces.append(encoder.codec)
-            if isinstance(coding.element, Mapping):
-                parts = [coding.element[name] for name in encoder.part_names]
-            else:
-                parts = list(tensors_in(coding.element))
-                if len(parts) != 1:
-                    raise UnsupportedInput(f"{len(parts)} items of one record cannot be guided", "code each by itself")
-            self._values.append(_side_by_side(parts))
+        self._spaces = [WeightedSpace.of(coding) for coding in self.codings]
 
     def encode(self, divergence: float) -> list[Record]:
         """Return the records at a divergence that their profiles foretell, before any guidance."""
@@ -123,9 +81,8 @@ class GuidedEncoder:
 
     def _beginnings(self, records: Sequence[Record]) -> Iterator[Descent]:
         """Yield a descent for each record, which begins at its errors."""
-        for number, decoded in enumerate(decoded_parts(records, self.codings)):
-            errors = self._values[number] - _side_by_side(decoded)
-            yield Descent.against(self._spaces[number].weigh_errors(errors, self._positions(number)))
+        for space, decoded in zip(self._spaces, decoded_parts(records, self.codings), strict=True):
+            yield Descent.against(space.weigh_errors(space.values - side_by_side(decoded)))
 
     def _follow(self, records: Sequence[Record], rate: float) -> None:
         """Make a step; none where the gradient is not finite."""
@@ -142,25 +99,7 @@ class GuidedEncoder:
         if not 0 < largest < math.inf:
             return
         self._scale = self._scale or largest
-        remaining = iter(slopes)
-        for number, parts in enumerate(decoded):
-            gradient = _side_by_side([next(remaining) / self._scale for _ in parts])
-            gradient[_side_by_side(parts) == self._values[number]] = 0  # of what is stored exactly
-            weighed = self._spaces[number].weigh_gradient(gradient, self._positions(number))
-            self._descents[number].step(weighed, rate)
-
-    def _positions(self, number: int) -> NDArray[np.int64]:
-        """Return the positions of the tokens of a record."""
-        first = self.codings[number].first_position
-        return np.arange(first, first + len(self._values[number]))
-
-
-def decoded_parts(records: Sequence[Record], codings: Sequence[Coding]) -> list[list[Tensor]]:
-    """Return the decoded tensors of each record of a sample."""
-    return [decode([record.data], coding.profile) for record, coding in zip(records, codings, strict=True)]
-
-
-def _side_by_side(tensors: Iterable[Tensor]) -> Tensor:
-    """Return the finite values of all parts, tokens x channels in float32 on the CPU; 0 for others."""
-    wide = [convert(tensor.detach().cpu(), torch.float32) for tensor in tensors]
-    return torch.cat(wide, 1).nan_to_num(posinf=0.0, neginf=0.0)
+        gradients = gradients_of(self._spaces, slopes, self._scale)
+        for space, descent, parts, gradient in zip(self._spaces, self._descents, decoded, gradients, strict=True):
+            gradient[side_by_side(parts) == space.values] = 0  # of what is stored exactly
+            descent.step(space.weigh_gradient(gradient), rate)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
 
 from lamofc_codecs.errors import BadQuality, CodecError
-from lamofc_codecs.measured.guided_encoder import Coding, Guide, GuidedEncoder, decoded_parts
-from lamofc_codecs.measured.meet_divergence import NEAR, meet_divergence
+from lamofc_codecs.measured.coding import Coding, decoded_parts
+from lamofc_codecs.measured.guided_encoder import Guide, GuidedEncoder
+from lamofc_codecs.measured.meet_divergence import NEAR, Trial, meet_divergence
+from lamofc_codecs.measured.token_gains import Draw, with_gains
 from lamofc_codecs.pipeline import Encodable
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record
 
+_Encode = Callable[[float], list[Record]]
 _SAVING = 4.0
-"""Divergence at which the usual sample is coded with a guide over that without one, before the guide is followed."""
-_GUIDED_TRIALS = 4
-"""Most encodings at other rates with a guide: each depends on those before."""
+"""Foretold divergence at which the usual sample is coded with gains, or with a guide, over that without."""
+_LATER_TRIALS = 4
+"""Most encodings at other rates with gains, or with a guide, where each depends on those before."""
 
 
 class MeasuredRecords(NamedTuple):
@@ -35,35 +40,27 @@ def encode_together(
     quality: Quality,
     measure: Callable[[list[Tensor]], float],
     guide: Guide | None = None,
+    draw: Draw | None = None,
 ) -> MeasuredRecords:
     """Code the records of one sample at the rate at which their divergence is measured, as `encode_measured` does one.
 
-    `measure` and the guide take the decoded tensors of all records, one after another. Each record is coded at the same
-    divergence that its profile foretells.
+    `measure`, `draw` and the guide are of the tensors of all records, one after another. Each record is coded at the
+    same divergence that its profile foretells.
     """
     if quality.kind != "kl":
         raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
-    wanted = quality.value
-
-    def code(divergence: float) -> list[Record]:
-        return [coding.encoder(divergence).encode(coding.element, coding.placement()) for coding in codings]
-
-    def felt(records: list[Record]) -> float:
-        return measure([tensor for parts in decoded_parts(records, codings) for tensor in parts])
-
-    plain = meet_divergence(wanted, code, felt)
-    unguided = MeasuredRecords(plain.coded, plain.measured, guided=False)
-    if guide is None or guide.steps <= 0:
-        return unguided
-    encoder = GuidedEncoder(codings, guide)
-    try:
-        guided = meet_divergence(wanted, encoder.encode, felt, _SAVING * plain.foretold, _GUIDED_TRIALS)
-    except CodecError:
-        return unguided
-    felt_more = guided.measured > max(NEAR[1] * wanted, plain.measured)
-    if felt_more or _size(guided.coded) >= _size(plain.coded):
-        return unguided
-    return MeasuredRecords(guided.coded, guided.measured, guided=True)
+    search = _Search(quality.value, measure, codings)
+    best, guided = search.meet(partial(_encode, codings)), False
+    if draw is not None:
+        weighed = with_gains(codings, draw)
+        found = search.improve(best, partial(_encode, weighed))
+        if found is not None:
+            codings, best = weighed, found
+    if guide is not None and guide.steps > 0:
+        found = search.improve(best, GuidedEncoder(codings, guide).encode)
+        if found is not None:
+            best, guided = found, True
+    return MeasuredRecords(best.coded, best.measured, guided)
 
 
 def encode_measured(
@@ -72,21 +69,54 @@ def encode_measured(
     quality: Quality,
     measure: Callable[[list[Tensor]], float],
     *,
-    first_position: int = 0,
     guide: Guide | None = None,
+    draw: Draw | None = None,
 ) -> tuple[Record, float]:
     """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
 
     `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
     called up to three times; the record is that of the divergence nearest to the one asked for.
 
-    With a `guide` a codec that is `Steerable` then rounds by its gradient: errors fall where the answers do not feel
-    them, and fewer bits suffice. It takes up to two and a half times as many encodings as the guide has steps, and four
-    more measurements. The record without a guide is kept where the guide saves nothing. Divergence is best measured by
-    other answers than the guide's, such as other texts after the same prefix.
+    With `draw`, which draws gradients of the answers, a codec that is `Steerable` gives each token a step of its own:
+    a finer one, the more the answers diverge by errors of the token. It takes twelve draws and four more measurements.
+
+    With a `guide` such a codec then rounds by its gradient: errors fall where the answers do not feel them, and fewer
+    bits suffice. It takes up to two and a half times as many encodings as the guide has steps, and four more
+    measurements. Gains and guidance are left out where they save nothing. Divergence is best measured by other answers
+    than those of the guide and of the draws, such as other texts after the same prefix.
     """
-    ((record,), divergence, _) = encode_together([Coding(tensor, profile, first_position)], quality, measure, guide)
+    ((record,), divergence, _) = encode_together([Coding(tensor, profile)], quality, measure, guide, draw)
     return record, divergence
+
+
+@dataclass(frozen=True)
+class _Search:
+    """The search for the records of a sample at one divergence."""
+
+    wanted: float
+    measure: Callable[[list[Tensor]], float]
+    codings: Sequence[Coding]
+
+    def meet(self, encode: _Encode, first: float | None = None, count: int = 3) -> Trial[list[Record]]:
+        """Return the trial that is nearest to the divergence."""
+        return meet_divergence(self.wanted, encode, self._felt, first, count)
+
+    def improve(self, best: Trial[list[Record]], encode: _Encode) -> Trial[list[Record]] | None:
+        """Return a trial of fewer bytes than the best one, by an encoding that diverges less; None if there is none."""
+        try:
+            found = self.meet(encode, _SAVING * best.foretold, _LATER_TRIALS)
+        except CodecError:
+            return None
+        felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)
+        return None if felt_more or _size(found.coded) >= _size(best.coded) else found
+
+    def _felt(self, records: list[Record]) -> float:
+        return self.measure([tensor for parts in decoded_parts(records, self.codings) for tensor in parts])
+
+
+def _encode(codings: Sequence[Coding], divergence: float) -> list[Record]:
+    """Code all records at a divergence that their profiles foretell."""
+    return [coding.encode(divergence) for coding in codings]
 
 
 def _size(records: Sequence[Record]) -> int:

@@ -15,7 +15,7 @@ from lamofc_store.sample import Sample, layout, to_tokens
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lamofc_codecs import Coding, Guide, Profile
+    from lamofc_codecs import Coding, Draw, Guide, Profile
 
 
 class _UnmeasuredError(Exception):
@@ -59,8 +59,9 @@ def _met(records: Sequence[Encoded], sample: Sample, options: IngestOptions) -> 
     if measure is None or options.quality is None:
         return records
     started = time.perf_counter()
-    guide = _guide(items, sample, options)
-    met = encode_together([_coding(encoded) for encoded in records], options.quality, measure, guide)
+    codings = [_coding(encoded) for encoded in records]
+    guide, draw = _guide(items, sample, options), _draw(items, sample, options)
+    met = encode_together(codings, options.quality, measure, guide, draw)
     seconds = (time.perf_counter() - started) / len(items)
     coded = [
         replace(encoded, record=record, seconds=encoded.seconds + seconds, guided=met.guided)
@@ -97,17 +98,24 @@ def _guide(items: Sequence[Item], sample: Sample, options: IngestOptions) -> "Gu
     if of_sample is None:
         return None
 
-    def gradient(decoded: "Iterable[Tensor]") -> "list[Tensor]":
-        slopes = of_sample(_restored(items, decoded))
-        unread = [item.feature for item in items if item.feature not in slopes]
-        if unread:
-            raise BadArgument(
-                f"sample {sample.id!r}: the guide gives no gradient by {unread}, which it would code as felt",
-                "give features that the consumer reads",
-            )
-        return [to_tokens(slopes[item.feature], item.pattern) for item in items]
+    return Guide(lambda decoded: _slopes(items, sample.id, of_sample(_restored(items, decoded)), "guide"))
 
-    return Guide(gradient)
+
+def _draw(items: Sequence[Item], sample: Sample, options: IngestOptions) -> "Draw | None":
+    """Return the draws of a sample; None where there are none, or the consumer cannot read the sample."""
+    of_sample = None if options.draw is None else options.draw(sample.id, sample.features)
+    return None if of_sample is None else lambda: _slopes(items, sample.id, of_sample(), "draw")
+
+
+def _slopes(items: Sequence[Item], sample: str, gradient: "Mapping[str, Tensor]", whose: str) -> "list[Tensor]":
+    """Return a gradient by the features of a sample as tokens x channels of its items."""
+    unread = [item.feature for item in items if item.feature not in gradient]
+    if unread:
+        raise BadArgument(
+            f"sample {sample!r}: the {whose} gives no gradient by {unread}, which it would code as felt",
+            "give features that the consumer reads",
+        )
+    return [to_tokens(gradient[item.feature], item.pattern) for item in items]
 
 
 def _coding(encoded: Encoded) -> "Coding":

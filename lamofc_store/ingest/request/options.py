@@ -21,6 +21,10 @@ GradientOfSample: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Returns the gradient of that divergence by decoded features, for each of them."""
 Gradient: TypeAlias = Callable[[str, Mapping[str, Any]], GradientOfSample | None]
 """Returns the gradient of a sample, given its id and its features; None for one that the consumer cannot read."""
+DrawOfSample: TypeAlias = Callable[[], Mapping[str, Any]]
+"""Draws a gradient of the answers by the features of a sample as they were, for each of them."""
+Draw: TypeAlias = Callable[[str, Mapping[str, Any]], DrawOfSample | None]
+"""Returns the draws of a sample, given its id and its features; None for one that the consumer cannot read."""
 OnError = Literal["stop", "skip", "raw"]
 ON_ERROR: tuple[OnError, ...] = ("stop", "skip", "raw")
 DEFAULT_BLOCK = 64
@@ -76,6 +80,9 @@ class IngestKeywords(TypedDict, total=False):
     measurement, each sample at a rate of its own, instead of by what the profile foretells: all of its records
     together, each at the same foretold divergence. All features whose profiles know errors in nats are taken to be read
     by the consumer. A sample whose first token is not the first of its sequence is coded as foretold."""
+    draw: Draw | None
+    """Beside `measure`: draws gradients of the consumer's answers, whose mean square is their Fisher matrix. Tokens of
+    a sample then have steps of their own, finer ones where the answers feel errors more."""
     guide: Gradient | None
     """Beside `measure`: the gradient of each sample's divergence, by which a `lamofc_codecs.Guide` rounds it, for fewer
     bits at the same divergence."""
@@ -105,6 +112,7 @@ class IngestOptions:
     progress: Callable[[Progress], None] | None = None
     found: Callable[[str, str], None] | None = None
     measure: Measure | None = None
+    draw: Draw | None = None
     guide: Gradient | None = None
 
     def __post_init__(self) -> None:
@@ -121,8 +129,9 @@ class IngestOptions:
             object.__setattr__(self, "quality", usual_quality(self.codec, self.profile, self.codec_options))
         if self.measure is not None and (self.quality is None or self.quality.kind != "kl"):
             raise BadArgument(f"measure= beside the quality {self.quality_text or 'none'}", "give Quality(kl=0.05)")
-        if self.guide is not None and self.measure is None:
-            raise BadArgument("guide= without measure=", "give both: a gradient alone does not say what is felt")
+        for name, value in (("draw", self.draw), ("guide", self.guide)):
+            if value is not None and self.measure is None:
+                raise BadArgument(f"{name}= without measure=", "give both: a gradient alone does not say what is felt")
 
     def _check_values(self) -> None:
         """Raise BadArgument for a value that is wrong by itself."""
@@ -203,6 +212,7 @@ class IngestOptions:
             codec_options={},
             as_published=None,
             measure=None,
+            draw=None,
             guide=None,
         )
 

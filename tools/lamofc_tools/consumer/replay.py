@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from lamofc_store.errors import StoreError
 from lamofc_tools.consumer.answers import AnswerSums, Replay
 from lamofc_tools.consumer.decoder import CONTINUATION, Split
-from lamofc_tools.consumer.gradients import generators_for
+from lamofc_tools.consumer.gradients import fisher_draws, generators_for
 from lamofc_tools.models import Features
 
 _STRIDE = 4
@@ -75,6 +76,38 @@ class UnbrokenText:
         The prefix answers at every few tokens, from the `first` on. With `tokens`, answers are compared over these
         alone. A feature of which all answers are independent has gradient 0.
         """
+
+        def slope(wanted: Tensor, found: Tensor) -> Tensor:
+            with torch.no_grad():
+                likelihood = self.split.logits(wanted, tokens).softmax(-1)
+            leaf = found.float().requires_grad_()
+            surprise = -(likelihood * self.split.logits(leaf.to(found), tokens).log_softmax(-1)).sum()
+            return torch.autograd.grad(surprise, leaf)[0]
+
+        return self._back(decoded, first, slope, lambda share: share)
+
+    def draw(self, generator: torch.Generator, first: int = 0, tokens: Tensor | None = None) -> dict[str, Tensor]:
+        """Draw a gradient of the answers by the features as they were, as `gradient` looks at them."""
+
+        def slope(wanted: Tensor, found: Tensor) -> Tensor:
+            leaf = found.float().requires_grad_()
+            logits = self.split.logits(leaf.to(found), tokens)
+            (along,) = fisher_draws(logits[None], [generator], 1)
+            return torch.autograd.grad(logits, leaf, along[0])[0]
+
+        return self._back(self.features, first, slope, math.sqrt)
+
+    def _back(
+        self,
+        decoded: Features,
+        first: int,
+        slope: Callable[[Tensor, Tensor], Tensor],
+        weight: Callable[[float], float],
+    ) -> dict[str, Tensor]:
+        """Take gradients of answers, each weighed by a function of its share, back to decoded features.
+
+        `slope` makes them of what the last block left, and leaves now, at some tokens.
+        """
         given = {
             name: value.to(self.features[name]).detach().clone().requires_grad_()
             for name, value in decoded.items()
@@ -86,7 +119,9 @@ class UnbrokenText:
         parts = self._parts(first, len(moved))
         by_hidden = torch.zeros_like(moved, dtype=torch.float32)
         for part in parts:
-            by_hidden[part] += self._gradient(self.hidden[part], moved[part].detach(), tokens) / len(parts)
+            chunks = zip(self.split.chunks(self.hidden[part]), self.split.chunks(moved[part].detach()), strict=True)
+            slopes = torch.cat([slope(wanted, found) for wanted, found in chunks])
+            by_hidden[part] += slopes * weight(1 / (len(slopes) * len(parts)))
         unit = by_hidden.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # float16 would lose small gradients
         by_unit = (by_hidden / unit).to(moved)
         gradients = torch.autograd.grad(moved, list(given.values()), by_unit, allow_unused=True)
@@ -98,18 +133,6 @@ class UnbrokenText:
     def _parts(self, first: int, tokens: int) -> list[slice]:
         """Return the tokens whose answers are compared: some of the prefix, and all that continue it."""
         return [slice(first, self._prefix, _STRIDE), slice(self._prefix, None)][: 1 + (tokens > self._prefix)]
-
-    def _gradient(self, wanted: Tensor, found: Tensor, tokens: Tensor | None) -> Tensor:
-        """Return the gradient of the mean divergence of some answers by what the last block leaves for them."""
-        gradients = []
-        for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
-            leaf = other.float().requires_grad_()
-            with torch.no_grad():
-                likelihood = self.split.logits(one, tokens).softmax(-1)
-            answers = self.split.logits(leaf.to(other), tokens)
-            surprise = -(likelihood * answers.log_softmax(-1)).sum() / len(wanted)
-            gradients.append(torch.autograd.grad(surprise, leaf)[0])
-        return torch.cat(gradients)
 
     def _divergence(self, wanted: Tensor, found: Tensor) -> float:
         """Return the mean divergence of some answers."""
@@ -136,6 +159,11 @@ class ReplayedText:
         """Return the gradient of the divergence along another continuation at each step."""
         texts = self._guiding
         return texts[step % len(texts)].gradient(decoded, step % _STRIDE, self._tokens)
+
+    def draw(self, step: int) -> dict[str, Tensor]:
+        """Draw a gradient of the answers, along another continuation at each step."""
+        texts, generator = self._guiding, generators_for([self.sample], step)[0]
+        return texts[step % len(texts)].draw(generator, step % _STRIDE, self._tokens)
 
     @cached_property
     def _measured(self) -> UnbrokenText:

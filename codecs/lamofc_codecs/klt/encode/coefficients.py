@@ -55,7 +55,7 @@ class Coefficients:
     prediction: WaterFilling
     """Rates and errors that the profile predicts of the sample."""
     item_gains: ItemGains | None = None
-    """Gain of each token, where items share a step or tokens are sinks; the values include it."""
+    """Gain of each token, where items share a step, tokens are sinks or gains are given; the values include it."""
 
     @property
     def source(self) -> Source:
@@ -91,7 +91,7 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
         index = parameters.weighted_codebook.nearest(residual)
         index[parameters.space.is_first(source.positions)] = NO_TYPICAL_TOKEN
         residual -= parameters.weighted_codebook.take(index)
-    gains = sink_gains(measure, outside)
+    gains = _gains(source, sink_gains(measure, outside))
     values, irreducible, subsample = _project(residual, measure, every=gains is not None)
     plain = len(source.items) > 1 or gains is not None
     grid = TokenGrid() if plain else choose_grid(values, parameters.grids(len(values)))
@@ -105,6 +105,14 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
         values *= gain_factors(gains)[:, None]
         subsample = Subsample.of(values)
     return Coefficients(measure, values, index, grid, exact, subsample, prediction, gains)
+
+
+def _gains(source: Source, sinks: ItemGains | None) -> ItemGains | None:
+    """Return the gain of each token: that of a sink, or the one that it is given."""
+    given = source.placement.gains
+    if given is None or sinks is None:
+        return sinks if given is None else given
+    return np.where(sinks > 0, sinks, given)
 
 
 def _project(residual: Floats, measure: ErrorMeasure, *, every: bool) -> tuple[Floats, float, Subsample]:

@@ -34,7 +34,7 @@ from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
 from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
 from lamofc_tools.benchmarks.learning.replayed.bits_at import BITS_COLUMN, bits_at
-from lamofc_tools.benchmarks.learning.replayed.coded_texts import UNITS, code_texts, gradient_of, replay_of
+from lamofc_tools.benchmarks.learning.replayed.coded_texts import UNITS, code_texts, replay_of
 from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep, SweptModel, check_pattern
 from lamofc_tools.consumer import CONTINUATION, TEXTS, FidelityMeter
 from lamofc_tools.models import ModelInput, find_inputs, open_model
@@ -136,7 +136,7 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
                 scopes = [scope for scope in arguments.scopes if scope in coder.scopes]
                 if not scopes:
                     continue
-                coder.fit(samples, replace(facts(block), replay=replay_of(meter), gradient=gradient_of(meter)))
+                coder.fit(samples, replace(facts(block), replay=replay_of(meter)))
                 try:
                     coded = code_texts(coder, meter)
                 except UnsupportedInput as error:  # such as a quality that is beyond the profile

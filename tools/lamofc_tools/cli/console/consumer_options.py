@@ -180,7 +180,8 @@ class ReplayOptions(ConsumerOptions):
         if quality is None or quality.kind != "kl":
             raise BadArgument(f"{self._replaying} beside {quality}", f"give --kl, or leave out {self._replaying}")
         replay = consumer.replayed()
-        return {**options, "measure": replay, "guide": replay.gradient if self.guided else None}
+        guide = replay.gradient if self.guided else None
+        return {**options, "measure": replay, "draw": replay.draws, "guide": guide}
 
     @property
     def replays(self) -> bool:

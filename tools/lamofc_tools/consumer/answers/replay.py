@@ -27,6 +27,12 @@ class ReplayedSample(Protocol):
         answers at each step.
         """
 
+    def draw(self, step: int) -> Features:
+        """Draw a gradient of the answers by the features as they were; each step draws another.
+
+        The mean square of the draws is the Fisher matrix of the answers, which `gradient` looks at, too.
+        """
+
 
 @dataclass(frozen=True)
 class _Opened:
@@ -40,8 +46,8 @@ class _Opened:
 class Replay(ABC):
     """The rest of a model, which measures any coding of a sample's features by its answers.
 
-    A replay is a `measure=` of `Store.ingest`, and its `gradient` a `guide=`. The latest sample is remembered, so that
-    it goes to the device once for both.
+    A replay is a `measure=` of `Store.ingest`, its `draws` are a `draw=` and its `gradient` a `guide=`. The latest
+    sample is remembered, so that it goes to the device once for all of them.
     """
 
     _latest: ClassVar[_Opened | None] = None
@@ -59,6 +65,11 @@ class Replay(ABC):
         """Return the function from decoded features of a sample to the gradient of that divergence, step by step."""
         replayed, steps = self._opened(sample, features), count()
         return None if replayed is None else lambda decoded: replayed.gradient(decoded, next(steps))
+
+    def draws(self, sample: str, features: Features) -> Callable[[], Features] | None:
+        """Return the function that draws gradients of the answers by the features of a sample."""
+        replayed, steps = self._opened(sample, features), count()
+        return None if replayed is None else lambda: replayed.draw(next(steps))
 
     def _opened(self, sample: str, features: Features) -> ReplayedSample | None:
         """Open a sample, unless it is the latest."""
@@ -98,3 +109,8 @@ class SharedSample:
             for name, slope in sample.gradient(decoded, step).items():
                 total[name] = total.get(name, torch.zeros_like(slope)) + slope / len(self.opened)
         return total
+
+    def draw(self, step: int) -> Features:
+        """Draw a gradient of one of the models, each in its turn."""
+        number = len(self.opened)
+        return self.opened[step % number].draw(step // number)

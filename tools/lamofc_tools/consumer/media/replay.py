@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lamofc_tools.consumer.answers import AnswerSums, Replay
-from lamofc_tools.consumer.gradients import generators_for
+from lamofc_tools.consumer.gradients import fisher_draws, generators_for
 from lamofc_tools.consumer.media.encoder import EncoderSplit, Inputs
 from lamofc_tools.consumer.media.speech import TRANSCRIPT, before_end, draw_transcripts
 from lamofc_tools.models import Features, ModelInput
@@ -45,6 +45,14 @@ class UnbrokenInput:
         surprise = -(self._unbroken.exp() * self._answers(leaf)).sum() / len(self._unbroken)
         return {name: torch.autograd.grad(surprise, leaf)[0]}
 
+    @torch.enable_grad()
+    def draw(self, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw a gradient of the answers by the feature as it was."""
+        leaf = self.feature.detach().float().requires_grad_()
+        answers = self._answers(leaf)
+        (along,) = fisher_draws(answers[None], [generator], 1)
+        return {self.split.feature: torch.autograd.grad(answers, leaf, along[0])[0]}
+
     @cached_property
     @torch.no_grad()
     def _unbroken(self) -> Tensor:
@@ -73,6 +81,10 @@ class ReplayedInput:
     def gradient(self, decoded: Features, step: int) -> dict[str, Tensor]:
         """Return the gradient of the divergence, of a decoder along another transcript."""
         return self._guiding.gradient(decoded)
+
+    def draw(self, step: int) -> dict[str, Tensor]:
+        """Draw a gradient of the answers by the feature as it was."""
+        return self._guiding.draw(generators_for([self.sample], step)[0])
 
     @cached_property
     def _measured(self) -> UnbrokenInput:

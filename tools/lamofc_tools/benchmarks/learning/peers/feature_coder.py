@@ -15,14 +15,12 @@ from torch import Tensor
 
 from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument
-from lamofc_tools.consumer import ModelMetric
+from lamofc_tools.consumer import ModelMetric, ReplayedSample
 
 Sample = Mapping[str, Tensor]
 """Features of one text, tokens x channels float32 each."""
-Measure = Callable[[Sample], Callable[[Sample], float]]
-"""Returns the function from what is decoded of a text to the divergence of a model's answers, in nats."""
-Gradient = Callable[[Sample], Callable[[Sample], Sample]]
-"""Returns the function from what is decoded of a text to the gradient of that divergence."""
+Replayed = Callable[[Sample], ReplayedSample]
+"""Opens a text for the rest of a model, whose features are tokens x channels there, too."""
 ALL, CACHES = "all", "caches"
 """Names of the bytes that hold all features, or all keys and values, together."""
 _LARGEST = 2.0**15
@@ -37,10 +35,8 @@ class ModelFacts:
     measure: Callable[[bool], ModelMetric] | None = None
     """Measures the metric of the rest of the model, calibrated or not, or returns what it measured before."""
 
-    replay: Measure | None = None
+    replay: Replayed | None = None
     """Replays the rest of the model on decoded features of any text, which it continues by itself."""
-    gradient: Gradient | None = None
-    """Gradients that guide a coder, of the rest of the model, which continues a text otherwise than in `replay`."""
 
     def metric(self, *, calibrated: bool = True) -> ModelMetric:
         """Return the metric, which takes minutes the first time that a coder asks for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -75,39 +76,36 @@ class KltForModel(FeatureCoder):
 
 
 class KltByReplay(KltForModel):
-    """The same, each text at a rate of its own, at which the divergence is measured by replay.
+    """The same, each text at a rate of its own, at which the divergence is measured, with gains of its tokens.
 
     `guided`, a text is rounded by the gradient of the model's answers, too.
     """
 
-    def __init__(self, quality: Quality, one_fit: OneFit, *, guided: bool = False) -> None:
+    def __init__(self, quality: Quality, one_fit: OneFit, *, guided: bool = False, gains: bool = True) -> None:
         super().__init__(quality, one_fit)
-        self.codec, self._guided = "klt guided" if guided else "klt by replay", guided
+        self.codec = "klt guided" if guided else "klt by replay" if gains else "ablation: gains"
+        self._guided, self._gains = guided, gains
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
         """Write one record; the model continues the text by itself, not as it is measured on."""
-        measuring, gradients = self.facts.replay, self.facts.gradient
-        if measuring is None or (self._guided and gradients is None):
+        if self.facts.replay is None:
             raise BadArgument("a coder by replay without a model", "give the replay of one")
-        names = self._one_fit.names(sample)
-        measure, guide = measuring(sample), None
+        names, replayed = self._one_fit.names(sample), self.facts.replay(sample)
+        steps, draws = count(), count()
 
         def named(parts: Sequence[Tensor]) -> dict[str, Tensor]:
             return {name: part.float() for name, part in zip(names, parts, strict=True)}
 
-        if self._guided and gradients is not None:
-            gradient = gradients(sample)
+        def listed(gradient: Mapping[str, Tensor]) -> list[Tensor]:
+            return [gradient[name] for name in names]
 
-            def slopes(parts: Sequence[Tensor]) -> list[Tensor]:
-                found = gradient(named(parts))
-                return [found[name] for name in names]
-
-            guide = Guide(slopes)
+        guide = Guide(lambda parts: listed(replayed.gradient(named(parts), next(steps))))
         record, _ = lamofc_codecs.encode_measured(
             {name: sample[name] for name in names},
             self.profile,
             self.quality,
-            lambda parts: measure(named(parts)),
-            guide=guide,
+            lambda parts: replayed.divergence(named(parts)),
+            guide=guide if self._guided else None,
+            draw=(lambda: listed(replayed.draw(next(draws)))) if self._gains else None,
         )
         return {self.scopes[0]: record.data}

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from torch import Tensor
 
 from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout, to_tokens
-from lamofc_tools.benchmarks.learning.peers.feature_coder import (
-    ALL,
-    CACHES,
-    FeatureCoder,
-    Gradient,
-    Measure,
-    Sample,
-)
+from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, Replayed, Sample
 from lamofc_tools.comparison import PROFILE_SAMPLES
-from lamofc_tools.consumer import FidelityMeter, Split, TextReplay
-from lamofc_tools.models import Features
+from lamofc_tools.consumer import FidelityMeter, ReplayedSample, Split, TextReplay
 
 UNITS = {
     "bits": "bits per element of what the scope codes, whole records",
@@ -37,7 +29,6 @@ UNITS = {
     "training": "step, loss, bits per element, squared error in levels of 256, of texts held out",
 }
 _HIDDEN = "hidden"
-_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -116,35 +107,40 @@ def features_of(rows: Mapping[str, Tensor], like: Mapping[str, Tensor], split: S
     return {name: layout.from_tokens(value, patterns[name], like[name].shape) for name, value in rows.items()}
 
 
-def replay_of(meter: FidelityMeter) -> Measure:
-    """Return the measure of the rest of a model's answers to decoded features of any of a meter's texts."""
-    return _by_rows(meter, TextReplay(meter.split))
+@dataclass(frozen=True)
+class _ReplayedRows:
+    """A text that the rest of a model reads, by features of tokens x channels."""
+
+    replayed: ReplayedSample
+    like: Mapping[str, Tensor]
+    """Features of a text, in the model's own shapes."""
+    split: Split
+
+    def divergence(self, decoded: Sample) -> float:
+        """Return the divergence of the answers."""
+        return self.replayed.divergence(features_of(decoded, self.like, self.split))
+
+    def gradient(self, decoded: Sample, step: int) -> Sample:
+        """Return the gradient of that divergence, along another continuation at each step."""
+        return rows_of(self.replayed.gradient(features_of(decoded, self.like, self.split), step), self.split)
+
+    def draw(self, step: int) -> Sample:
+        """Draw a gradient of the answers."""
+        return rows_of(self.replayed.draw(step), self.split)
 
 
-def gradient_of(meter: FidelityMeter) -> Gradient:
-    """Return the gradients of that measure, by other continuations."""
-    gradients = _by_rows(meter, TextReplay(meter.split).gradient)
+def replay_of(meter: FidelityMeter) -> Replayed:
+    """Return the replay of the rest of a model on any of a meter's texts."""
+    like, split = next(iter(meter.features.values())), meter.split
+    replay = TextReplay(split)
 
-    def of_sample(sample: Sample) -> Callable[[Sample], Sample]:
-        gradient = gradients(sample)
-        return lambda decoded: rows_of(gradient(decoded), meter.split)
-
-    return of_sample
-
-
-def _by_rows(
-    meter: FidelityMeter, answers: Callable[[str, Features], Callable[[Features], _Answer] | None]
-) -> Callable[[Sample], Callable[[Sample], _Answer]]:
-    """Return what answers to a text's features as a function of its tokens x channels."""
-    like = next(iter(meter.features.values()))
-
-    def of_sample(sample: Sample) -> Callable[[Sample], _Answer]:
-        of_text = answers("", features_of(sample, like, meter.split))
-        if of_text is None:
+    def opened(sample: Sample) -> ReplayedSample:
+        text = replay.open("", features_of(sample, like, split))
+        if text is None:
             raise BadArgument("a text that cannot be replayed", "give whole caches and the hidden state")
-        return lambda decoded: of_text(features_of(decoded, like, meter.split))
+        return _ReplayedRows(text, like, split)
 
-    return of_sample
+    return opened
 
 
 def _part_of(name: str) -> str:
