@@ -51,15 +51,12 @@ def encode_together(
         raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
     search = _Search(quality.value, measure, codings)
     best, guided = search.meet(partial(_encode, codings)), False
-    if draw is not None:
-        weighed = with_gains(codings, draw)
-        found = search.improve(best, partial(_encode, weighed))
-        if found is not None:
-            codings, best = weighed, found
+    weighed = None if draw is None else with_gains(codings, draw)
+    if weighed is not None and (found := search.improve(best, partial(_encode, weighed))) is not None:
+        codings, best = weighed, found
     if guide is not None and guide.steps > 0:
         found = search.improve(best, GuidedEncoder(codings, guide).encode)
-        if found is not None:
-            best, guided = found, True
+        best, guided = (best, False) if found is None else (found, True)
     return MeasuredRecords(best.coded, best.measured, guided)
 
 

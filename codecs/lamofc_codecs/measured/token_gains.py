@@ -27,8 +27,8 @@ _PER_OCTAVE = 8
 """Gain for twice the sensitivity: a half-octave of the step."""
 
 
-def with_gains(codings: Sequence[Coding], draw: Draw) -> list[Coding]:
-    """Return the records with the gain of each token; as they are where no gradient says anything.
+def with_gains(codings: Sequence[Coding], draw: Draw) -> list[Coding] | None:
+    """Return the records with the gain of each token; None where no gradient says anything.
 
     Gains are relative to the median of all tokens, whose step stays as it is.
     """
@@ -45,7 +45,7 @@ def with_gains(codings: Sequence[Coding], draw: Draw) -> list[Coding]:
     octaves = torch.cat(energies).log2()
     felt = octaves.isfinite()
     if not felt.any():
-        return list(codings)
+        return None
     least = octaves[felt].min()
     gains = (_PER_OCTAVE * (octaves.where(felt, least) - octaves[felt].median())).round().clamp(-_MAX_GAIN, _MAX_GAIN)
     own = torch.split(gains.long(), [len(energy) for energy in energies])

@@ -71,6 +71,43 @@ def test_a_guide_saves_bits_and_rows_tell_what_is_felt(tmp_path: Path, groups: t
     assert min(saved.values()) > 0 and sum(saved.values()) > 0.15 * len(saved), saved
 
 
+def test_tokens_have_steps_of_their_own(tmp_path: Path) -> None:
+    felt = torch.exp2(3 * _noise(TOKENS, seed=5))
+    felt /= felt.mean()
+
+    def by_token(sample: str, features: Features) -> Callable[[Features], float]:
+        def of_sample(decoded: Features) -> float:
+            errors = [(features[name] - decoded[name]) @ WEIGHT[name].T for name in WIDTHS]
+            return float((felt * torch.cat(errors, 1).square().sum(1)).mean() / 2)
+
+        return of_sample
+
+    def draw(sample: str, features: Features) -> Callable[[], Features] | None:
+        generator = torch.Generator().manual_seed(1)
+
+        def of_sample() -> Features:
+            signs = {name: torch.randn(TOKENS, width, generator=generator) for name, width in WIDTHS.items()}
+            return {name: felt.sqrt()[:, None] * sign @ WEIGHT[name] for name, sign in signs.items()}
+
+        return of_sample if sample != "s9" else None
+
+    samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
+    bits = {}
+    for name, options in (("plain", {}), ("gains", {"draw": draw})):
+        with lamofc.open(str(tmp_path / name), "a") as store:
+            store.ingest(samples, groups=("{k,v}",), measure=by_token, **options, **OPTIONS)
+            rows = store.sql(
+                "SELECT sample, sum(stored_bits), sum(measured_kl) FROM records GROUP BY sample"
+            ).fetchall()
+            for sample, stored, measured in rows:
+                bits[name, sample] = stored
+                features = samples[int(sample[1:])].features
+                assert measured == pytest.approx(by_token(sample, features)(store.tensors(sample)), rel=0.01)
+    saved = {sample.id: 1 - bits["gains", sample.id] / bits["plain", sample.id] for sample in samples}
+    assert saved.pop("s9") == 0
+    assert min(saved.values()) >= 0 and sum(saved.values()) > 0.2 * len(saved), saved
+
+
 def test_fewer_layers_are_read_by_what_is_foretold(tmp_path: Path) -> None:
     samples = [Sample(f"s{number}", {name: _features(number)[name] for name in WIDTHS}) for number in range(12)]
     with lamofc.open(str(tmp_path / "s"), "a") as store:
@@ -132,6 +169,7 @@ def test_guided_samples_share_no_record(tmp_path: Path) -> None:
     assert records[True] == (24, 24) and records[False][0] < 24 and records[False][1] == 0
 
 
-def test_a_guide_needs_a_measure(tmp_path: Path) -> None:
-    with lamofc.open(str(tmp_path / "s"), "a") as store, pytest.raises(BadArgument, match="guide= without measure="):
-        store.ingest([Sample("s", _features(0))], guide=gradient, **OPTIONS)
+@pytest.mark.parametrize("name", ["guide", "draw"])
+def test_gradients_need_a_measure(tmp_path: Path, name: str) -> None:
+    with lamofc.open(str(tmp_path / "s"), "a") as store, pytest.raises(BadArgument, match=f"{name}= without measure="):
+        store.ingest([Sample("s", _features(0))], **{name: gradient}, **OPTIONS)

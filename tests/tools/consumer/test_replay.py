@@ -71,6 +71,36 @@ def test_a_gradient_is_that_of_the_divergence(
         assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05), name
 
 
+def test_draws_foretell_the_divergence_of_small_errors(
+    opened: LoadedModel, texts: list[ModelInput], features: dict[str, torch.Tensor]
+) -> None:
+    ids = next(iter(cut_passages(opened, texts, 12, 8).ids.values()))
+    text, generator = UnbrokenText.of(Split(opened, 1), features, ids[None]), torch.Generator().manual_seed(2)
+    errors = {
+        name: 0.02 * value.std() * torch.randn(value.shape, generator=generator) for name, value in features.items()
+    }
+    found = text.divergence({name: value + errors[name] for name, value in features.items()})
+    draws = [text.draw(generator) for _ in range(150)]
+    along = [sum(float((slope * errors[name]).sum()) for name, slope in draw.items()) for draw in draws]
+    assert sum(one**2 for one in along) / len(along) / 2 == pytest.approx(found, rel=0.4)
+
+
+def test_draws_are_other_ones_each_time(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
+    replays = [TextReplay(Split(opened, 1), 8) for _ in range(2)]
+    (draw, again), shared = (replay.draws("text", features) for replay in replays), SharedReplay([replays[0]] * 2)
+    both = shared.draws("text", features)
+    assert draw is not None and again is not None and both is not None
+    first, second = draw(), draw()
+    assert set(first) == set(features)
+    for name, value in again().items():
+        assert torch.equal(first[name], value) and not torch.equal(first[name], second[name])
+        assert value.shape == features[name].shape and torch.isfinite(value).all()
+    twice = both(), both(), both()
+    assert all(torch.equal(one, other) for one, other in zip(twice[0].values(), twice[1].values(), strict=True))
+    assert all(torch.equal(twice[2][name], second[name]) for name in second)
+    assert replays[0].draws("text", {"other": torch.ones(3)}) is None
+
+
 def test_likely_tokens_are_enough_to_guide(
     opened: LoadedModel, texts: list[ModelInput], features: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,21 @@ def test_a_gradient_is_that_of_the_divergence(opened: LoadedModel, tmp_path: Pat
     assert replay.gradient("another", {split.feature: original}) is None
 
 
+def test_draws_foretell_the_divergence_of_small_errors(opened: LoadedModel, tmp_path: Path) -> None:
+    inputs = opened.kind.inputs
+    (item,) = find_inputs(str(getattr(tiny_models, inputs)(tmp_path / "data", 1)), inputs)
+    split, generator = EncoderSplit(opened, 1), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        original = split.features(opened.inputs([item]))
+    replay, name = EncoderReplay(split, {item.id: item}), split.feature
+    measure, draw = replay(item.id, {name: original}), replay.draws(item.id, {name: original})
+    assert measure is not None and draw is not None and replay.draws("another", {name: original}) is None
+    error = 0.01 * original.std() * torch.randn(original.shape, generator=generator)
+    along = [float((draw()[name] * error).sum()) for _ in range(200)]
+    foretold = sum(one**2 for one in along) / len(along) / 2
+    assert foretold == pytest.approx(measure({name: original + error}), rel=1.0 if inputs == "sounds" else 0.4)
+
+
 def test_a_consumer_is_made_of_inputs(opened: LoadedModel, tmp_path: Path) -> None:
     inputs = opened.kind.inputs
     items = find_inputs(str(getattr(tiny_models, inputs)(tmp_path / "data", 3)), inputs)

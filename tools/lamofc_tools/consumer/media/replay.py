@@ -51,7 +51,7 @@ class UnbrokenInput:
         leaf = self.feature.detach().float().requires_grad_()
         answers = self._answers(leaf)
         (along,) = fisher_draws(answers[None], [generator], 1)
-        return {self.split.feature: torch.autograd.grad(answers, leaf, along[0])[0]}
+        return {self.split.feature: torch.autograd.grad(answers, leaf, along[0] / len(answers) ** 0.5)[0]}
 
     @cached_property
     @torch.no_grad()

@@ -1,0 +1,128 @@
+"""Gains of tokens: fewer bits where the consumer feels few tokens, and nothing else changed."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from lamofc_codecs import (
+    Coding,
+    Draw,
+    Guide,
+    Profile,
+    Quality,
+    UnsupportedInput,
+    decode,
+    encode,
+    encode_measured,
+    encode_together,
+    fit,
+    testing,
+)
+from lamofc_codecs.measured.token_gains import with_gains
+
+TOKENS, CHANNELS, WANTED = 160, 64, Quality(kl=0.5)
+SAMPLES = [testing.feature(TOKENS, CHANNELS, -seed) for seed in range(1, 13)]
+SAMPLE = testing.feature(TOKENS, CHANNELS, 3)
+WEIGHT = torch.diag(torch.linspace(0.2, 2, CHANNELS))
+FELT = torch.exp2(torch.randn(TOKENS, generator=torch.Generator().manual_seed(0)) * 3)
+"""Sensitivity of each token over that which the weights foretell, as unlike as tokens of a text."""
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    return fit("klt", SAMPLES, WANTED, weight=WEIGHT, weight_nats=0.5, weight_floor=0.001)
+
+
+def measure(decoded: list[torch.Tensor]) -> float:
+    errors = ((SAMPLE - decoded[0]) @ WEIGHT).square().sum(1)
+    return float((FELT / FELT.mean() * errors).mean() / 2)
+
+
+def drawn(seed: int = 0) -> Callable[[], list[torch.Tensor]]:
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw() -> list[torch.Tensor]:
+        return [FELT.sqrt()[:, None] * torch.randn(TOKENS, CHANNELS, generator=generator) @ WEIGHT]
+
+    return draw
+
+
+def gains_of(codings: list[Coding], draw: Draw) -> list[NDArray[np.int64]]:
+    found = with_gains(codings, draw)
+    assert found is not None
+    return [coding.gains for coding in found if coding.gains is not None]
+
+
+def test_tokens_that_are_felt_less_take_fewer_bits(profile: Profile) -> None:
+    usual, before = encode_measured(SAMPLE, profile, WANTED, measure)
+    record, divergence = encode_measured(SAMPLE, profile, WANTED, measure, draw=drawn())
+    assert record.payload_bits < 0.85 * usual.payload_bits
+    assert divergence <= max(1.4 * WANTED.value, before)
+    (decoded,) = decode([record.data], profile)
+    assert divergence == pytest.approx(measure([decoded]), rel=1e-6)
+    errors = (SAMPLE - decoded).double()
+    assert record.sse == pytest.approx(float(errors.square().sum()), rel=1e-5)
+    of_tokens = (errors @ WEIGHT.double()).square().sum(1)
+    order = FELT.argsort()
+    assert of_tokens[order[:16]].mean() > 4 * of_tokens[order[-16:]].mean()
+
+
+def test_gains_are_those_of_sensitivities(profile: Profile) -> None:
+    gains = gains_of([Coding(SAMPLE, profile)], drawn())[0]
+    wanted = 8 * (FELT.log2() - FELT.log2().median())
+    assert np.abs(gains - wanted.clamp(-63, 63).numpy()).max() <= 8
+    pair = gains_of([Coding(SAMPLE, profile)] * 2, lambda: [drawn(1)()[0], 4 * drawn(2)()[0]])
+    apart = [float(np.median(one)) for one in pair]
+    assert apart[1] - apart[0] == pytest.approx(32, abs=3)
+
+
+def test_draws_that_say_nothing_change_nothing(profile: Profile) -> None:
+    usual, _ = encode_measured(SAMPLE, profile, WANTED, measure)
+    for silent in (torch.zeros(TOKENS, CHANNELS), torch.full((TOKENS, CHANNELS), torch.nan)):
+        record, _ = encode_measured(SAMPLE, profile, WANTED, measure, draw=lambda silent=silent: [silent])
+        assert record.data == usual.data
+    (gains,) = gains_of([Coding(SAMPLE, profile)], lambda: [drawn()()[0] * (torch.arange(TOKENS) > 3)[:, None]])
+    assert set(gains[:4]) == {gains[4:].min()}
+
+
+def test_a_token_that_is_a_sink_keeps_the_largest_gain() -> None:
+    middle = CHANNELS // 2
+    matrices = {"a": WEIGHT[:middle, :middle], "b": WEIGHT[middle:, middle:]}
+    weights = {"weight": matrices, "weight_nats": 0.5, "weight_floor": 0.001}
+
+    def halves(sample: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"a": sample[:, :middle], "b": sample[:, middle:]}
+
+    known = fit("klt", list(map(halves, SAMPLES)), WANTED, features=["a", "b"], sinks=True, **weights)
+    sample = SAMPLE.clone()
+    sample[20] *= 10
+    record = Coding(halves(sample), known, gains=np.full(TOKENS, -20)).encode(0.5)
+    decoded = torch.cat(decode([record.data], known), 1)
+    errors = ((sample - decoded) @ WEIGHT).square().sum(1)
+    others = torch.cat([errors[:20], errors[21:]])
+    assert errors[20] < 0.05 * others.mean()
+
+
+def test_a_guide_goes_on_from_gains(profile: Profile) -> None:
+    def gradient(decoded: list[torch.Tensor]) -> list[torch.Tensor]:
+        return [(FELT[:, None] * ((decoded[0] - SAMPLE) @ WEIGHT)) @ WEIGHT]
+
+    coding, guide = Coding(SAMPLE, profile), Guide(gradient, 4)
+    alone = encode_together([coding], WANTED, measure, draw=drawn())
+    both = encode_together([coding], WANTED, measure, guide, drawn())
+    assert len(both.records[0].data) <= len(alone.records[0].data)
+
+
+def test_gradients_of_other_shapes_are_refused(profile: Profile) -> None:
+    with pytest.raises(UnsupportedInput, match=r"a gradient of \(159, 64\) by values of \(160, 64\)"):
+        with_gains([Coding(SAMPLE, profile)], lambda: [drawn()()[0][1:]])
+    uniform = fit("uniform", SAMPLES, Quality(snr_db=10))
+    with pytest.raises(UnsupportedInput, match="codec uniform cannot be guided"):
+        with_gains([Coding(SAMPLE, uniform)], drawn())
+
+
+def test_records_without_gains_are_as_before(profile: Profile) -> None:
+    assert Coding(SAMPLE, profile).encode(0.5).data == encode([SAMPLE], profile, quality=WANTED)[0].data
