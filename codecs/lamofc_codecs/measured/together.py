@@ -13,15 +13,15 @@ from lamofc_codecs.errors import BadQuality, CodecError
 from lamofc_codecs.measured.coding import Coding, decoded_parts
 from lamofc_codecs.measured.guided_encoder import Guide, GuidedEncoder
 from lamofc_codecs.measured.meet_divergence import NEAR, Trial, meet_divergence
-from lamofc_codecs.measured.token_gains import Draw, with_gains
+from lamofc_codecs.measured.token_gains import EXPONENTS, Draw, token_octaves, with_gains
 from lamofc_codecs.pipeline import Encodable
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record
 
 _Encode = Callable[[float], list[Record]]
-_SAVING = 4.0
-"""Foretold divergence at which the usual sample is coded with gains, or with a guide, over that without."""
+_SAVING, _SAVING_OF_GAINS = 4.0, 2.5
+"""Foretold divergence at which the usual sample is coded with a guide, or with gains, over that without."""
 _LATER_TRIALS = 4
 """Most encodings at other rates with gains, or with a guide, where each depends on those before."""
 
@@ -51,11 +51,13 @@ def encode_together(
         raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
     search = _Search(quality.value, measure, codings)
     best, guided = search.meet(partial(_encode, codings)), False
-    weighed = None if draw is None else with_gains(codings, draw)
-    if weighed is not None and (found := search.improve(best, partial(_encode, weighed))) is not None:
-        codings, best = weighed, found
+    octaves = None if draw is None else token_octaves(codings, draw)
+    for exponent in EXPONENTS if octaves is not None else ():
+        weighed = with_gains(codings, octaves, exponent)
+        if (found := search.improve(best, partial(_encode, weighed), _SAVING_OF_GAINS)) is not None:
+            codings, best = weighed, found
     if guide is not None and guide.steps > 0:
-        found = search.improve(best, GuidedEncoder(codings, guide).encode)
+        found = search.improve(best, GuidedEncoder(codings, guide).encode, _SAVING)
         best, guided = (best, False) if found is None else (found, True)
     return MeasuredRecords(best.coded, best.measured, guided)
 
@@ -98,10 +100,10 @@ class _Search:
         """Return the trial that is nearest to the divergence."""
         return meet_divergence(self.wanted, encode, self._felt, first, count)
 
-    def improve(self, best: Trial[list[Record]], encode: _Encode) -> Trial[list[Record]] | None:
+    def improve(self, best: Trial[list[Record]], encode: _Encode, saving: float) -> Trial[list[Record]] | None:
         """Return a trial of fewer bytes than the best one, by an encoding that diverges less; None if there is none."""
         try:
-            found = self.meet(encode, _SAVING * best.foretold, _LATER_TRIALS)
+            found = self.meet(encode, saving * best.foretold, _LATER_TRIALS)
         except CodecError:
             return None
         felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)

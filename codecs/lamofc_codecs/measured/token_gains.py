@@ -2,7 +2,9 @@
 
 A profile weighs channels alike in all samples, and all tokens alike. The tokens of a sample differ by orders of
 magnitude: a text is continued from its last tokens, and few others are looked at again. At the least bits for a
-divergence the squared error of each token is inverse to its sensitivity, the mean square of drawn gradients.
+small divergence the squared error of each token is inverse to its sensitivity, the mean square of drawn gradients. At a
+larger one sensitivities count less: an answer that is nearly certain has none, and yet breaks under large errors. So
+they are raised to a power of 1/2 or 1, whichever is measured to save more.
 """
 
 from __future__ import annotations
@@ -25,12 +27,13 @@ _MAX_GAIN = 63
 """The largest gain in either direction."""
 _PER_OCTAVE = 8
 """Gain for twice the sensitivity: a half-octave of the step."""
+EXPONENTS = (0.5, 1.0)
 
 
-def with_gains(codings: Sequence[Coding], draw: Draw) -> list[Coding] | None:
-    """Return the records with the gain of each token; None where no gradient says anything.
+def token_octaves(codings: Sequence[Coding], draw: Draw) -> list[Tensor] | None:
+    """Return the sensitivity of each record's tokens in octaves above the median of all; None without any.
 
-    Gains are relative to the median of all tokens, whose step stays as it is.
+    A token that no draw feels has that of the token which is felt least.
     """
     spaces = [WeightedSpace.of(coding) for coding in codings]
     energies = [torch.zeros(len(space.values), dtype=torch.float64) for space in spaces]
@@ -46,7 +49,11 @@ def with_gains(codings: Sequence[Coding], draw: Draw) -> list[Coding] | None:
     felt = octaves.isfinite()
     if not felt.any():
         return None
-    least = octaves[felt].min()
-    gains = (_PER_OCTAVE * (octaves.where(felt, least) - octaves[felt].median())).round().clamp(-_MAX_GAIN, _MAX_GAIN)
-    own = torch.split(gains.long(), [len(energy) for energy in energies])
-    return [coding._replace(gains=part.numpy()) for coding, part in zip(codings, own, strict=True)]
+    above = octaves.where(felt, octaves[felt].min()) - octaves[felt].median()
+    return list(torch.split(above, [len(energy) for energy in energies]))
+
+
+def with_gains(codings: Sequence[Coding], octaves: Sequence[Tensor], exponent: float) -> list[Coding]:
+    """Return the records with the gain of each token, by a power of its sensitivity."""
+    gains = [(_PER_OCTAVE * exponent * own).round().clamp(-_MAX_GAIN, _MAX_GAIN).long() for own in octaves]
+    return [coding._replace(gains=own.numpy()) for coding, own in zip(codings, gains, strict=True)]

@@ -21,7 +21,7 @@ from lamofc_codecs import (
     fit,
     testing,
 )
-from lamofc_codecs.measured.token_gains import with_gains
+from lamofc_codecs.measured.token_gains import token_octaves, with_gains
 
 TOKENS, CHANNELS, WANTED = 160, 64, Quality(kl=0.5)
 SAMPLES = [testing.feature(TOKENS, CHANNELS, -seed) for seed in range(1, 13)]
@@ -51,9 +51,13 @@ def drawn(seed: int = 0) -> Callable[[], list[torch.Tensor]]:
 
 
 def gains_of(codings: list[Coding], draw: Draw) -> list[NDArray[np.int64]]:
-    found = with_gains(codings, draw)
-    assert found is not None
-    return [coding.gains for coding in found if coding.gains is not None]
+    octaves = token_octaves(codings, draw)
+    assert octaves is not None
+    half, whole = (with_gains(codings, octaves, exponent) for exponent in (0.5, 1.0))
+    gains = [coding.gains for coding in whole if coding.gains is not None]
+    for one, other in zip(half, gains, strict=True):
+        assert one.gains is not None and np.abs(2 * one.gains - other)[np.abs(other) < 63].max() <= 2
+    return gains
 
 
 def test_tokens_that_are_felt_less_take_fewer_bits(profile: Profile) -> None:
@@ -118,10 +122,10 @@ def test_a_guide_goes_on_from_gains(profile: Profile) -> None:
 
 def test_gradients_of_other_shapes_are_refused(profile: Profile) -> None:
     with pytest.raises(UnsupportedInput, match=r"a gradient of \(159, 64\) by values of \(160, 64\)"):
-        with_gains([Coding(SAMPLE, profile)], lambda: [drawn()()[0][1:]])
+        token_octaves([Coding(SAMPLE, profile)], lambda: [drawn()()[0][1:]])
     uniform = fit("uniform", SAMPLES, Quality(snr_db=10))
     with pytest.raises(UnsupportedInput, match="codec uniform cannot be guided"):
-        with_gains([Coding(SAMPLE, uniform)], drawn())
+        token_octaves([Coding(SAMPLE, uniform)], drawn())
 
 
 def test_records_without_gains_are_as_before(profile: Profile) -> None:

@@ -28,6 +28,7 @@ from lamofc_tools.models import (
     ModelInput,
     block_outputs,
     cache_parameter,
+    copy_rows,
     new_cache,
     replaced_forward,
     require_feature,
@@ -215,10 +216,11 @@ class Split:
     @torch.no_grad()
     def generate(self, sample: Features, tokens: int, generators: Sequence[torch.Generator]) -> Drawn:
         """Let the model itself continue a prefix by tokens that are drawn from its answers, once by each generator."""
-        count = len(generators)
-        ids = torch.zeros(count, sample[self.output].shape[1], dtype=torch.int64, device=self.loaded.device)
-        hidden, cache = self.begin(ids, [sample] * count)
-        left: list[Tensor] = [hidden[:, -1:]]
+        ids = torch.zeros(1, sample[self.output].shape[1], dtype=torch.int64, device=self.loaded.device)
+        hidden, first = self.begin(ids, [sample])
+        rows = torch.zeros(len(generators), dtype=torch.int64, device=hidden.device)
+        cache = copy_rows(first, rows)
+        left: list[Tensor] = [hidden[rows, -1:]]
         drawn: list[Tensor] = []
         while len(drawn) < tokens:
             drawn.append(draw_tokens(self.logits(left[-1][:, 0]).softmax(-1), generators))
