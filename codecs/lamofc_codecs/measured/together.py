@@ -13,7 +13,7 @@ from lamofc_codecs.errors import BadQuality, CodecError
 from lamofc_codecs.measured.coding import Coding, decoded_parts
 from lamofc_codecs.measured.guided_encoder import Guide, GuidedEncoder
 from lamofc_codecs.measured.meet_divergence import NEAR, Trial, meet_divergence
-from lamofc_codecs.measured.token_gains import EXPONENTS, Draw, token_octaves, with_gains
+from lamofc_codecs.measured.token_gains import Draw, weighings
 from lamofc_codecs.pipeline import Encodable
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -51,9 +51,7 @@ def encode_together(
         raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
     search = _Search(quality.value, measure, codings)
     best, guided = search.meet(partial(_encode, codings)), False
-    octaves = None if draw is None else token_octaves(codings, draw)
-    for exponent in EXPONENTS if octaves is not None else ():
-        weighed = with_gains(codings, octaves, exponent)
+    for weighed in () if draw is None else weighings(codings, draw):
         if (found := search.improve(best, partial(_encode, weighed), _SAVING_OF_GAINS)) is not None:
             codings, best = weighed, found
     if guide is not None and guide.steps > 0:

@@ -27,7 +27,13 @@ _MAX_GAIN = 63
 """The largest gain in either direction."""
 _PER_OCTAVE = 8
 """Gain for twice the sensitivity: a half-octave of the step."""
-EXPONENTS = (0.5, 1.0)
+_EXPONENTS = (0.5, 1.0)
+
+
+def weighings(codings: Sequence[Coding], draw: Draw) -> list[list[Coding]]:
+    """Return the records with the gain of each token, by each power of its sensitivity; none where no token is felt."""
+    octaves = token_octaves(codings, draw)
+    return [] if octaves is None else [with_gains(codings, octaves, exponent) for exponent in _EXPONENTS]
 
 
 def token_octaves(codings: Sequence[Coding], draw: Draw) -> list[Tensor] | None:

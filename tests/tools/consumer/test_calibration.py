@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
+import lamofc_codecs
+from lamofc_codecs import Quality, UnsupportedInput
 from lamofc_tools.consumer import ModelMetric, Split, cut_passages, measure_metric
 from lamofc_tools.consumer.calibration import MetricCalibration
 from lamofc_tools.models import LoadedModel, ModelInput
@@ -33,6 +36,28 @@ def test_a_wrong_scale_is_mended(opened: LoadedModel, texts: list[ModelInput]) -
     mended = calibration(opened, texts).calibrated(wrong)
     for name, trace in traces(right).items():
         assert traces(mended)[name] == pytest.approx(trace, rel=0.35), name
+
+
+def test_a_divergence_that_is_not_reached_is_doubled(
+    opened: LoadedModel, texts: list[ModelInput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metric, whole = measure_metric(opened, cut_passages(opened, texts, 12, 8), 1, draws=8), calibration(opened, texts)
+    right, asked, encode = traces(whole.calibrated(metric)), [], lamofc_codecs.encode
+
+    def within_reach(*arguments: Any, quality: Quality) -> Any:
+        asked.append(quality.value)
+        if quality.value < 0.05:
+            raise UnsupportedInput(f"no record reaches {quality}", "code each feature by itself")
+        return encode(*arguments, quality=quality)
+
+    monkeypatch.setattr(lamofc_codecs, "encode", within_reach)
+    found = traces(calibration(opened, texts).calibrated(metric))
+    assert {0.02, 0.04, 0.08, 0.05, 0.1} <= set(asked)
+    for name, trace in right.items():
+        assert found[name] == pytest.approx(trace, rel=0.3), name
+    monkeypatch.setattr(lamofc_codecs, "encode", lambda *_, quality: within_reach(quality=Quality(kl=1e-6)))
+    with pytest.raises(UnsupportedInput, match="no record reaches"):
+        whole.calibrated(metric)
 
 
 def test_a_quarter_of_many_texts_is_held_out(opened: LoadedModel, texts: list[ModelInput]) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import lamofc_codecs
-from lamofc_codecs import Profile, Quality
+from lamofc_codecs import Profile, Quality, UnsupportedInput
 from lamofc_store.sample import layout, to_tokens
 from lamofc_tools.consumer.decoder import Split
 from lamofc_tools.consumer.metric import ModelMetric
@@ -28,6 +28,8 @@ _DIVERGENCES = (0.02, 0.1)
 """Divergences that are asked for where the whole metric is calibrated, in nats."""
 _DIVERGENCE_OF_PARTS = 0.05
 """The same where the hidden state and the caches are compared."""
+_DOUBLINGS = 8
+"""Most times that a divergence is doubled which a profile does not reach."""
 _CACHE_FACTOR = 2.0
 """Factor of what errors of caches count: every further token reads them, also those beyond the measured ones."""
 
@@ -51,13 +53,13 @@ class MetricCalibration:
         caches = [name for name in names if name != self.split.output]
         if caches:
             profile = self._profile(metric)
-            decoded = [self._decoded(profile, metric, features, _DIVERGENCE_OF_PARTS) for features, _ in self.held_out]
+            decoded, _ = self._coded(profile, metric, _DIVERGENCE_OF_PARTS)
             ratios = [self._ratio_of_part(metric, decoded, part) for part in ([self.split.output], caches)]
             metric = metric.scaled(ratios[0], [self.split.output]).scaled(ratios[1] * _CACHE_FACTOR, caches)
         profile, logs = self._profile(metric), []
         for divergence in _DIVERGENCES:
-            decoded = [self._decoded(profile, metric, features, divergence) for features, _ in self.held_out]
-            logs.append(_log(self._measured(decoded) / divergence))
+            decoded, reached = self._coded(profile, metric, divergence)
+            logs.append(_log(self._measured(decoded) / reached))
         return metric.scaled(math.exp(sum(logs) / len(logs)), names)
 
     def _ratio_of_part(self, metric: ModelMetric, decoded: Sequence[Features], part: Sequence[str]) -> float:
@@ -87,6 +89,20 @@ class MetricCalibration:
             means=0,
             waves=False,
         )
+
+    def _coded(self, profile: Profile, metric: ModelMetric, divergence: float) -> tuple[list[dict[str, Tensor]], float]:
+        """Code the texts held out at a divergence, or at the least multiple of it by a power of 2 that is reached.
+
+        A profile that is learned from fewer tokens than there are channels lacks directions, whose errors stay.
+        """
+        for _ in range(_DOUBLINGS):
+            try:
+                return [
+                    self._decoded(profile, metric, features, divergence) for features, _ in self.held_out
+                ], divergence
+            except UnsupportedInput:
+                divergence *= 2
+        return [self._decoded(profile, metric, features, divergence) for features, _ in self.held_out], divergence
 
     def _decoded(
         self, profile: Profile, metric: ModelMetric, features: Features, divergence: float
