@@ -144,7 +144,8 @@ def measure(point: Point, split: SampleSplit, *, memory: bool = False) -> Measur
         _sample_figures(coder, name, _Measured(tensor, count), bulk)
         for name, tensor, count in zip(split.samples, split.test, planes, strict=True)
     ]
-    fitted = Fitted(split.feature, point.coder, point.setting, _profile_bpfp(coder, each), fit_seconds)
+    profile = spread_profile(coder.profile_bytes, statistics.fmean(sample.elements for sample in each))
+    fitted = Fitted(split.feature, point.coder, point.setting, profile, fit_seconds)
     measurement = summarise(fitted, each)
     if not memory or not isinstance(coder, CodecCoder) or split.parts:
         return measurement
@@ -215,10 +216,14 @@ def _squared_error(x: Floats, y: Floats) -> float:
     return float(np.square(x.astype(np.float64) - y).sum())
 
 
-def _profile_bpfp(coder: Coder, each: Sequence[SampleFigures]) -> float:
-    """Spread the bits of learned parameters over the elements of 10 000 samples."""
-    elements = sum(sample.elements for sample in each) / len(each)
-    return 8 * coder.profile_bytes / (PROFILE_SAMPLES * elements)
+def spread_profile(size: float, elements: float) -> float:
+    """Spread bytes of learned parameters over 10 000 samples of so many elements; return bits per element."""
+    return 8 * size / (PROFILE_SAMPLES * elements)
+
+
+def b_max_mbps(saved_bits: float, seconds: float) -> float:
+    """Compute LaMoFCBench's B_max: millions of bits saved in each second of encoding and decoding."""
+    return saved_bits / seconds / 1e6
 
 
 def summarise(fitted: Fitted, each: Sequence[SampleFigures]) -> Measurement:
@@ -246,7 +251,7 @@ def summarise(fitted: Fitted, each: Sequence[SampleFigures]) -> Measurement:
         snr_db=float(-10 * np.log10(max(noise_share, _MIN_NOISE_SHARE))),
         encode_seconds=statistics.median(sample.encode_seconds for sample in each),
         decode_seconds=statistics.median(sample.decode_seconds for sample in each),
-        b_max_mbps=saved_bits / coding_seconds / 1e6,
+        b_max_mbps=b_max_mbps(saved_bits, coding_seconds),
         fit_seconds=fitted.fit_seconds,
         of_reference=None,
         **dict.fromkeys(MEMORY_FIGURES),

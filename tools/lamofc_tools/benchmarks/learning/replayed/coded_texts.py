@@ -19,7 +19,7 @@ from lamofc_tools.benchmarks.learning.peers.feature_coder import (
     Measure,
     Sample,
 )
-from lamofc_tools.comparison import PROFILE_SAMPLES
+from lamofc_tools.comparison import PROFILE_SAMPLES, spread_profile
 from lamofc_tools.consumer import FidelityMeter, Split, TextReplay
 from lamofc_tools.models import Features
 
@@ -74,7 +74,7 @@ class CodedTexts:
             "setting": self.coder.setting,
             "scope": scope,
             "bits": parts[CACHES] if only_caches else sum(self.bits.values()) / total,
-            "profile_bits": 8 * self.coder.profile_bytes / (PROFILE_SAMPLES * total / len(self.decoded)),
+            "profile_bits": spread_profile(self.coder.profile_bytes, total / len(self.decoded)),
             "kl_prefix": fidelity.prefix.kl,
             "top1_prefix": fidelity.prefix.top1,
             "perplexity_prefix": fidelity.prefix.perplexity,
