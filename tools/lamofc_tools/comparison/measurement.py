@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from lamofc_tools.comparison.coder import CodecCoder, Coder
 from lamofc_tools.comparison.operating_points import Point
 from lamofc_tools.comparison.peak_memory import coding_memory, gpu_memory
 from lamofc_tools.comparison.splits import SampleSplit
+from lamofc_tools.curve_points import CurvePoint
 
 PROFILE_SAMPLES = 10_000
 """Samples over which the bytes of learned parameters are spread."""
@@ -60,7 +61,7 @@ class SampleFigures:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(CurvePoint):
     """One point on one feature: means over samples, and with `pooled` in the name ratios of sums over samples."""
 
     feature: str
@@ -100,25 +101,12 @@ class Measurement:
     encode_gpu_bytes: float | None
     """Peak memory allocated on a GPU, with what the codec keeps there; None where there is no GPU or nobody asked."""
     decode_gpu_bytes: float | None
-    fallbacks: int
-    """Samples with a record that is lossless, because the coder's would be larger or miss its quality."""
-    expanded: int
-    """Samples whose stored bits exceed those of their source."""
     each: tuple[SampleFigures, ...]
 
     @property
     def total(self) -> float:
         """Stored bits and learned parameters, per element."""
         return self.bpfp + self.profile_bpfp
-
-    @property
-    def in_curve(self) -> bool:
-        """Whether the point is one of the coder's curve: all samples are coded by it, to less than their source."""
-        return not (self.fallbacks or self.expanded)
-
-    def to_json(self) -> dict[str, Any]:
-        """Convert to a document."""
-        return {**asdict(self), "in_curve": self.in_curve}
 
 
 class Fitted(NamedTuple):
