@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lamofc_store.errors import BadArgument
-from lamofc_store.sample.layout import patterns_by_axes
+from lamofc_store.sample.layout import pattern_for, patterns_by_axes
 
 _CACHE = "b h t d -> (b t) (h d)"
 _LAYERS = "n l t c -> (n t) (l c)"
@@ -34,6 +34,12 @@ class Packing:
     def patterns_for(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, str]:
         """Return the pattern of each feature that the paper packs."""
         return patterns_by_axes(shapes, self.patterns)
+
+    def pattern_of(
+        self, feature: str, shape: Sequence[int], patterns: Mapping[str, str], source_patterns: Mapping[str, str]
+    ) -> str:
+        """Select the pattern of a feature: the user's, or else the paper's, the source's, or the default."""
+        return pattern_for(feature, shape, patterns, {**source_patterns, **self.patterns_for({feature: shape})})
 
 
 PACKINGS: dict[str, Packing] = {

@@ -56,7 +56,7 @@ FLOORS = {
         testing
     """,
     "lamofc_tools": """
-        machine plots torch_checkpoint metrics deprecated_names read_rates
+        machine plots torch_checkpoint metrics deprecated_names read_rates curve_points
         models.inputs
         models generate make_tables bench_catalog
         consumer.gradients

@@ -46,7 +46,8 @@ def draw_metrics(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], pat
             axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=curve)
         axis.set(xlabel="bits per element", ylabel=title, xscale="log")
         axis.grid(alpha=0.3, which="both")
-        axis.legend(fontsize=8)
+        if rows:
+            axis.legend(fontsize=8)
     save_figure(figure, path)
 
 

@@ -91,8 +91,7 @@ def _item(sample: Sample, feature: str, options: IngestOptions) -> Item:
         )
     tensor = tensor.contiguous()
     shape = tuple(tensor.shape)
-    own = {**sample.patterns, **options.packing.patterns_for({feature: shape})}
-    pattern = layout.pattern_for(feature, shape, options.patterns, own)
+    pattern = options.packing.pattern_of(feature, shape, options.patterns, sample.patterns)
     dtype = str(tensor.dtype).removeprefix("torch.")
     return Item(
         sample.id,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -18,6 +19,7 @@ import lamofc_store
 from lamofc_codecs import Quality, Sizes
 from lamofc_codecs.testing.samples import drawn_weights, picture
 from lamofc_store.errors import BadArgument
+from lamofc_tools.analysis import measure_texture
 from lamofc_tools.reproduction import Inputs, plan_of, reproduce
 from lamofc_tools.reproduction.parts import CodedPart, Coder, FeatureSet, JudgedPart
 
@@ -201,3 +203,25 @@ def test_qualities_are_those_of_the_settings() -> None:
     assert Coder("klt", "klt", (10.0,), "snr_db").quality(10.0) == Quality(snr_db=10.0)
     assert Coder("VTM", "vvc", (22,), "qp").quality(22) == Quality(qp=22)
     assert Coder("ELIC", "elic", (0.01,)).quality(0.01) is None
+
+
+def test_statistics_of_the_supplement_are_those_of_each_layer(tmp_path: Path) -> None:
+    """Range and mean over all samples; variance and gradient of each plane in ten bits, averaged over samples."""
+    arrays = [np.random.default_rng(number).normal(number, 3, (2, 4, 9, 16)).astype(np.float32) for number in range(2)]
+    folder = tmp_path / "features/lamofc/dinov2/dpt/feature"
+    folder.mkdir(parents=True)
+    for number, array in enumerate(arrays):
+        np.save(folder / f"s{number}.npy", array)
+    inputs = Inputs(*(tmp_path / name for name in ("features", "weights", "judges", "results")))
+    (block,) = reproduce(plan_of("lamofc-s3"), inputs, lambda *_: None).blocks
+    rows = {row.labels[0]: row for row in block.rows}
+    assert all(number is None for number in rows["cls"].numbers.values())
+    for layer in range(4):
+        planes = [array[:, layer].reshape(18, 16) for array in arrays]
+        levels = [np.round((plane - plane.min()) / np.ptp(plane) * 1023) for plane in planes]
+        gradients = [measure_texture(torch.from_numpy(plane)).gradient_magnitude for plane in planes]
+        numbers = rows[f"dpt.{layer + 1}"].numbers
+        assert numbers["max"] == max(plane.max() for plane in planes)
+        assert numbers["IV"] == pytest.approx(np.mean([level.var() for level in levels]), rel=1e-3)
+        assert numbers["GM"] == pytest.approx(np.mean(gradients))
+    assert rows["dpt.3"].printed["IV"] == 9.61

@@ -7,7 +7,7 @@ figures of decoded values against the original ones.
 from lamofc_tools.analysis.decoded_values import Fidelity, compare_values, decoded_values, divergence
 from lamofc_tools.analysis.feature_planes import source_planes, spread_samples, store_planes
 from lamofc_tools.analysis.moments import Moments
-from lamofc_tools.analysis.plots import SOURCE_LABEL, Curves, draw_distributions, labelled_curves
+from lamofc_tools.analysis.plots import SOURCE_LABEL, Curves, draw_distributions, labelled_curves, subsample
 from lamofc_tools.analysis.redundancy import Redundancy, cosine_transform, measure_redundancy
 from lamofc_tools.analysis.report import FeatureAnalysis, FeatureReport, SourceAnalysis, analyse_planes
 from lamofc_tools.analysis.texture import Texture, measure_texture
@@ -34,4 +34,5 @@ __all__ = [
     "source_planes",
     "spread_samples",
     "store_planes",
+    "subsample",
 ]

@@ -14,8 +14,8 @@ Planes = dict[str, Tensor]
 Patterns = Mapping[str, str]
 
 
-def source_planes(source: Source, patterns: Patterns, samples: int) -> Iterator[tuple[str, Planes]]:
-    """Yield ids and planes of some samples, spread over the source where it can be read in any order."""
+def source_planes(source: Source, patterns: Patterns, samples: int | None = None) -> Iterator[tuple[str, Planes]]:
+    """Yield ids and planes of all samples, or of so many, spread over a source that can be read in any order."""
     spread = source.spread() if isinstance(source, Spreadable) else source
     for sample in islice(spread, samples):
         yield sample.id, _planes(sample.features, patterns, sample.patterns)

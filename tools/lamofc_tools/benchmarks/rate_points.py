@@ -20,7 +20,7 @@ from lamofc_codecs import Profile, Quality, Record, encode, fit
 from lamofc_store.errors import SourceError
 from lamofc_store.sample import pattern_for, to_tokens
 from lamofc_tools.benchmarks.frame import Column, Report
-from lamofc_tools.comparison import PROFILE_SAMPLES, held_out_values
+from lamofc_tools.comparison import PROFILE_SAMPLES, held_out_values, spread_profile
 
 CODERS: dict[str, tuple[str, dict[str, object]]] = {
     "uniform": ("uniform", {}),
@@ -157,7 +157,7 @@ def rate_point(
         snr_db=float(-10 * np.log10(noise_shares.mean())),
         payload=sum(record.payload_bits for record in records) / elements,
         stored=sum(8 * len(record.data) for record in records) / elements,
-        profile=8 * len(profile.data) / (PROFILE_SAMPLES * elements / len(records)),
+        profile=spread_profile(len(profile.data), elements / len(records)),
         layers=max(len(record.layers) for record in records),
     )
 

@@ -14,7 +14,7 @@ from torch import Tensor
 import lamofc_store as lamofc
 from lamofc_codecs import PublishedTraining, published_settings, training_planes
 from lamofc_store.errors import BadArgument, Hint
-from lamofc_store.sample import pattern_for, planes_of, published_packing, to_tokens
+from lamofc_store.sample import planes_of, published_packing, to_tokens
 
 _LEVELS = 256
 _HELD_OUT_EVERY = 10
@@ -165,8 +165,7 @@ def _samples(store: lamofc.Store, names: Sequence[str], choice: PlaneChoice) -> 
     for number in range(len(dataset)):
         tensors = {name: dataset[number][name] for name in names}
         shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        own = packing.patterns_for(shapes)
-        patterns = {name: pattern_for(name, shape, {}, own) for name, shape in shapes.items()}
+        patterns = {name: packing.pattern_of(name, shape, {}, {}) for name, shape in shapes.items()}
         tokens = {name: to_tokens(tensor, patterns[name]) for name, tensor in tensors.items()}
         planes = planes_of(shapes[names[0]], patterns[names[0]])
         yield (tokens if len(names) > 1 else tokens[names[0]]), planes

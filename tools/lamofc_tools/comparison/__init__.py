@@ -7,9 +7,16 @@ measurement for each point and feature, kept as a run in a store's catalog where
 from lamofc_tools.comparison.comparison_run import compare
 from lamofc_tools.comparison.correlations import Correlation, paper_correlations, pearson
 from lamofc_tools.comparison.external_coders import PEERS, Zfp, Zstd
-from lamofc_tools.comparison.measurement import PROFILE_SAMPLES, Measurement, measure, measure_reference
+from lamofc_tools.comparison.measurement import (
+    PROFILE_SAMPLES,
+    Measurement,
+    b_max_mbps,
+    measure,
+    measure_reference,
+    spread_profile,
+)
 from lamofc_tools.comparison.operating_points import Point, list_points, published_qualities
-from lamofc_tools.comparison.paper_tables import paper_table
+from lamofc_tools.comparison.paper_tables import columns_of, is_performance, paper_table
 from lamofc_tools.comparison.peak_memory import coding_memory, decoding_memory, gpu_memory
 from lamofc_tools.comparison.splits import Choice, SampleSplit, held_out_values, split_source
 from lamofc_tools.comparison.whole_samples import WHOLE_SAMPLES, whole_samples
@@ -26,11 +33,14 @@ __all__ = [
     "SampleSplit",
     "Zfp",
     "Zstd",
+    "b_max_mbps",
     "coding_memory",
+    "columns_of",
     "compare",
     "decoding_memory",
     "gpu_memory",
     "held_out_values",
+    "is_performance",
     "list_points",
     "measure",
     "measure_reference",
@@ -39,6 +49,7 @@ __all__ = [
     "pearson",
     "published_qualities",
     "split_source",
+    "spread_profile",
     "whole_samples",
 ]
 

@@ -12,12 +12,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from lamofc_store.errors import BadArgument
-from lamofc_tools.comparison.paper_tables import paper_table, paper_tables
+from lamofc_tools.comparison.paper_tables import columns_of, is_performance, paper_table, paper_tables
 
 _SQUARES = {"lamofc-3": "lamofc-5"}
 """Tables of figures, each with the table of its coefficients of determination."""
-_RATES = ("BPFP", "EBPFP", "B_max")
-"""Figures beside distortion and performance."""
 _SLACK = 1e-9
 """Allowance for the conversion of decimal fractions to binary ones."""
 
@@ -90,8 +88,9 @@ def _of_table(name: str) -> Iterator[Correlation]:
     square = name in _SQUARES
     for codec, by_set in _printed(name).items():
         for set_name, printed in by_set.items():
-            performance = _performance(table["columns"], set_name)
-            mse, scores = (_column(table, codec, f"{set_name} {figure}") for figure in ("MSE", performance))
+            columns = columns_of(table, set_name)
+            (performance,) = filter(is_performance, columns)
+            mse, scores = (_column(table, codec, columns[figure]) for figure in ("MSE", performance))
             rho = pearson(mse.values, scores.values)
             rounding = _first_order(mse, scores, rho)
             yield Correlation(
@@ -117,15 +116,7 @@ def _printed(name: str) -> Mapping[str, Mapping[str, float]]:
     return {row[0]: dict(zip(table["columns"][1:], row[1:], strict=True)) for row in table["rows"]}
 
 
-def _performance(columns: Sequence[str], set_name: str) -> str:
-    """Find the one figure of a set that is neither distortion nor rate."""
-    own = [column.removeprefix(f"{set_name} ") for column in columns if column.startswith(f"{set_name} ")]
-    (performance,) = (figure for figure in own if figure not in (*_RATES, "MSE"))
-    return performance
-
-
-def _column(table: Mapping[str, Any], codec: str, name: str) -> _Column:
-    place = table["columns"].index(name)
+def _column(table: Mapping[str, Any], codec: str, place: int) -> _Column:
     decimals = table.get("decimals") or max(_decimals(row[place]) for row in table["rows"])
     return _Column([float(row[place]) for row in table["rows"] if row[0] == codec], 0.5 * 10.0**-decimals)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from lamofc_tools.comparison.coder import CodecCoder, Coder
 from lamofc_tools.comparison.operating_points import Point
 from lamofc_tools.comparison.peak_memory import coding_memory, gpu_memory
 from lamofc_tools.comparison.splits import SampleSplit
+from lamofc_tools.curve_points import CurvePoint
 
 PROFILE_SAMPLES = 10_000
 """Samples over which the bytes of learned parameters are spread."""
@@ -60,7 +61,7 @@ class SampleFigures:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Measurement(CurvePoint):
     """One point on one feature: means over samples, and with `pooled` in the name ratios of sums over samples."""
 
     feature: str
@@ -100,25 +101,12 @@ class Measurement:
     encode_gpu_bytes: float | None
     """Peak memory allocated on a GPU, with what the codec keeps there; None where there is no GPU or nobody asked."""
     decode_gpu_bytes: float | None
-    fallbacks: int
-    """Samples with a record that is lossless, because the coder's would be larger or miss its quality."""
-    expanded: int
-    """Samples whose stored bits exceed those of their source."""
     each: tuple[SampleFigures, ...]
 
     @property
     def total(self) -> float:
         """Stored bits and learned parameters, per element."""
         return self.bpfp + self.profile_bpfp
-
-    @property
-    def in_curve(self) -> bool:
-        """Whether the point is one of the coder's curve: all samples are coded by it, to less than their source."""
-        return not (self.fallbacks or self.expanded)
-
-    def to_json(self) -> dict[str, Any]:
-        """Convert to a document."""
-        return {**asdict(self), "in_curve": self.in_curve}
 
 
 class Fitted(NamedTuple):
@@ -144,7 +132,8 @@ def measure(point: Point, split: SampleSplit, *, memory: bool = False) -> Measur
         _sample_figures(coder, name, _Measured(tensor, count), bulk)
         for name, tensor, count in zip(split.samples, split.test, planes, strict=True)
     ]
-    fitted = Fitted(split.feature, point.coder, point.setting, _profile_bpfp(coder, each), fit_seconds)
+    profile = spread_profile(coder.profile_bytes, statistics.fmean(sample.elements for sample in each))
+    fitted = Fitted(split.feature, point.coder, point.setting, profile, fit_seconds)
     measurement = summarise(fitted, each)
     if not memory or not isinstance(coder, CodecCoder) or split.parts:
         return measurement
@@ -215,10 +204,14 @@ def _squared_error(x: Floats, y: Floats) -> float:
     return float(np.square(x.astype(np.float64) - y).sum())
 
 
-def _profile_bpfp(coder: Coder, each: Sequence[SampleFigures]) -> float:
-    """Spread the bits of learned parameters over the elements of 10 000 samples."""
-    elements = sum(sample.elements for sample in each) / len(each)
-    return 8 * coder.profile_bytes / (PROFILE_SAMPLES * elements)
+def spread_profile(size: float, elements: float) -> float:
+    """Spread bytes of learned parameters over 10 000 samples of so many elements; return bits per element."""
+    return 8 * size / (PROFILE_SAMPLES * elements)
+
+
+def b_max_mbps(saved_bits: float, seconds: float) -> float:
+    """Compute LaMoFCBench's B_max: millions of bits saved in each second of encoding and decoding."""
+    return saved_bits / seconds / 1e6
 
 
 def summarise(fitted: Fitted, each: Sequence[SampleFigures]) -> Measurement:
@@ -246,7 +239,7 @@ def summarise(fitted: Fitted, each: Sequence[SampleFigures]) -> Measurement:
         snr_db=float(-10 * np.log10(max(noise_share, _MIN_NOISE_SHARE))),
         encode_seconds=statistics.median(sample.encode_seconds for sample in each),
         decode_seconds=statistics.median(sample.decode_seconds for sample in each),
-        b_max_mbps=saved_bits / coding_seconds / 1e6,
+        b_max_mbps=b_max_mbps(saved_bits, coding_seconds),
         fit_seconds=fitted.fit_seconds,
         of_reference=None,
         **dict.fromkeys(MEMORY_FIGURES),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import lamofc_store as lamofc
 from lamofc_store.errors import BadArgument
-from lamofc_store.sample import has_planes, pattern_for, planes_of, published_packing, to_tokens
+from lamofc_store.sample import has_planes, planes_of, published_packing, to_tokens
 
 _TEST_STRIDE = 4
 """Without a column, one sample in this number is measured."""
@@ -66,8 +66,7 @@ def split_source(path: str, choice: Choice) -> list[SampleSplit]:
             if len(tensors) >= limit:
                 continue
             shape = tuple(tensor.shape)
-            own = {**sample.patterns, **packing.patterns_for({name: shape})}
-            pattern = pattern_for(name, shape, choice.patterns, own)
+            pattern = packing.pattern_of(name, shape, choice.patterns, sample.patterns)
             tensors.append(to_tokens(tensor, pattern).clone())
             split.has_planes |= has_planes(pattern)
             if is_test:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from lamofc_tools.curve_points import CurvePoint
 from lamofc_tools.evaluation.contract import FigureSet
 
 
 @dataclass(frozen=True)
-class ModelPoint:
+class ModelPoint(CurvePoint):
     """Figures of the rest of a model on the features of one store, read at one rate."""
 
     store: str
@@ -25,18 +25,14 @@ class ModelPoint:
     values: dict[str, float]
     """Figures by the names of the model's kind."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as `--json` prints them."""
-        return asdict(self)
-
 
 def curves(points: Sequence[ModelPoint], figure_set: FigureSet) -> dict[str, list[tuple[str, float, float]]]:
-    """Return for each loss, by its label, the curve, bits and loss of every point that loses anything at all."""
+    """Return for each loss, by its label, the name, bits and loss of each point of a curve that loses anything."""
     return {
         figure.label: [
             (Path(point.store).name, point.bpfp + point.profile_bpfp, point.values[figure.name])
             for point in points
-            if point.values.get(figure.name, 0) > 0
+            if point.in_curve and point.values.get(figure.name, 0) > 0
         ]
         for figure in figure_set.figures
         if figure.label is not None

@@ -29,7 +29,13 @@ class _Read:
         """Return the point with these figures."""
         stored = self.stored
         return ModelPoint(
-            self.name, self.rate, self.dataset.bpfp(), stored.profile_bpfp, len(self.dataset), dict(values)
+            store=self.name,
+            rate=self.rate,
+            bpfp=self.dataset.bpfp(),
+            profile_bpfp=stored.profile_bpfp,
+            samples=len(self.dataset),
+            values=dict(values),
+            **stored.larger_records,
         )
 
 

@@ -8,10 +8,9 @@ from functools import cached_property
 
 from lamofc_store import FeatureDataset, Quality, Store
 from lamofc_store.errors import BadArgument, NotFound
-from lamofc_tools.comparison import PROFILE_SAMPLES
+from lamofc_tools.comparison import spread_profile
+from lamofc_tools.curve_points import count_larger_records
 from lamofc_tools.evaluation.contract import RestOfModel
-
-_BITS = 8
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,12 @@ class StoredFeatures:
             " WHERE profile IN (SELECT profile FROM used)), sum(elements) / count(DISTINCT sample) FROM used"
         )
         ((size, elements),) = self.store.sql(query, [list(self.features), list(self.rest.samples)]).fetchall()
-        return float(_BITS * size / (PROFILE_SAMPLES * elements))
+        return spread_profile(float(size), elements)
+
+    @cached_property
+    def larger_records(self) -> dict[str, int]:
+        """Counts of samples whose records are lossless in place of the codec's, or larger than their source."""
+        return count_larger_records(self.store, self.rest.samples, self.features)
 
     @cached_property
     def commit(self) -> int:

@@ -1,7 +1,7 @@
 """Task performance against rate: a head evaluated on stores read at several rates, as it is or trained anew on each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ import torch
 
 from lamofc_store import Quality, Store
 from lamofc_store.errors import BadArgument, Hint
+from lamofc_tools.curve_points import CurvePoint, count_larger_records
 from lamofc_tools.heads.contract import Head, TrainingConfig, TrainingSet
 from lamofc_tools.heads.trainer import evaluate, train
 from lamofc_tools.read_rates import distinct_reads, rate_name
@@ -18,7 +19,7 @@ Protocol = Literal["original", "decoded"]
 
 
 @dataclass(frozen=True)
-class RatePoint:
+class RatePoint(CurvePoint):
     """Metrics of a head on one store, read at one rate."""
 
     store: str
@@ -29,10 +30,6 @@ class RatePoint:
     trained_on: Protocol
     samples: int
     values: dict[str, float] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as `--json` prints them."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,13 @@ class HeadEvaluation:
             head = type(head)(head.widths, head.task, **head.options)
             train(head, self.samples(store, quality, self.provenance["where"]), self.config)
         return RatePoint(
-            name, rate_name(quality), samples.bpfp, protocol, len(samples), evaluate(head, samples, self.config)
+            store=name,
+            rate=rate_name(quality),
+            bpfp=samples.bpfp,
+            trained_on=protocol,
+            samples=len(samples),
+            values=evaluate(head, samples, self.config),
+            **count_larger_records(store, samples.dataset.samples, samples.inputs),
         )
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from lamofc_store.errors import BadArgument
 from lamofc_tools import plots
+from lamofc_tools.comparison import is_performance
 from lamofc_tools.reproduction.parts import DistributionPart, Inputs, Label
 from lamofc_tools.reproduction.run import FilledBlock, Reproduction
+from lamofc_tools.reproduction.tables import WHOLE
 
 _RATES = ("EBPFP", "BPFP")
-_NO_PERFORMANCE = ("MSE", "B_max", "Enc", "Dec")
 
 
 def draw(reproduction: Reproduction, inputs: Inputs, file: Path) -> list[Path]:
@@ -38,7 +39,7 @@ def _draw_distribution(part: DistributionPart, inputs: Inputs, file: Path) -> Pa
 def _curves(block: FilledBlock) -> dict[str, list[tuple[float, float]]]:
     """Return the points of each codec, measured and printed."""
     rate = next((heading for heading in block.figures if heading in _RATES), None)
-    judged = [heading for heading in block.figures if heading not in (*_RATES, *_NO_PERFORMANCE, "whole EBPFP")]
+    judged = [heading for heading in block.figures if is_performance(heading) and heading != WHOLE]
     if rate is None:
         return {}
     curves: dict[str, list[tuple[float, float]]] = {}

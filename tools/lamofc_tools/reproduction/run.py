@@ -22,6 +22,11 @@ from lamofc_tools.reproduction.parts import (
     open_runs,
 )
 
+_WARNINGS = {
+    "fallbacks": "are stored losslessly, because the codec's would be larger or miss their quality",
+    "expanded": "are larger than their source",
+}
+"""Words about counts of records that are no points of a codec's curve."""
 Progress = Callable[[int, int, str], None]
 
 
@@ -98,8 +103,9 @@ def reproduce(plan: Plan, inputs: Inputs, progress: Progress, *, dry_run: bool =
 def _warnings(measured: Mapping[Part, Figures]) -> Iterator[str]:
     """Yield what a reader must know of parts whose codec did not code all records."""
     for part, figures in measured.items():
-        if others := figures.get("other_records"):
-            yield f"{part.name}: {others:.0f} records are stored lossless, because the codec would make them larger"
+        for name, words in _WARNINGS.items():
+            if count := figures.get(name):
+                yield f"{part.name}: {count:.0f} records {words}"
 
 
 def _filled(block: Block, measured: dict[Part, Figures]) -> FilledBlock:

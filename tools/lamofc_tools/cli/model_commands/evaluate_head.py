@@ -133,6 +133,6 @@ def draw(points: "Sequence[RatePoint]", metric: str, file: str | None) -> None:
             metric: point.values[metric],
         }
         for point in points
-        if metric in point.values
+        if metric in point.values and point.in_curve
     ]
     draw_metrics(rows, {metric: metric}, Path(file))

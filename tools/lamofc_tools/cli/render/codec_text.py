@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from lamofc_tools.cli.console import Amount
+from lamofc_tools.cli.render import curve_points
 from lamofc_tools.cli.render.text import Document, facts, number, size, tables
 
 
@@ -60,11 +61,15 @@ def comparison(document: Document) -> str:
     parts = []
     for feature in dict.fromkeys(point["feature"] for point in points):
         rows = [
-            (point["coder"], point["setting"], *(_cell(point, name) for name in headings.values()))
+            (
+                *(point["coder"], point["setting"]),
+                *(_cell(point, name) for name in headings.values()),
+                *curve_points.cells(point, points),
+            )
             for point in points
             if point["feature"] == feature
         ]
-        parts.append(f"{feature}\n{tables(('coder', 'setting', *headings), rows)}")
+        parts.append(f"{feature}\n{tables(('coder', 'setting', *headings, *curve_points.headings(points)), rows)}")
     parts += _notes(document, points)
     for paper in document["papers"]:
         parts.append(f"{paper['title']}\n{tables(paper['columns'], paper['rows'])}")
@@ -86,7 +91,6 @@ _POOLED = {"pooled bpfp": "pooled_bpfp", "pooled payload": "pooled_payload_bpfp"
 """Ratios of sums, which have columns where samples differ in length."""
 _DIGITS = {"snr_db": 2, "b_max_mbps": 1, "encode_seconds": 4, "decode_seconds": 4}
 """Digits after the point of figures that have not three."""
-_LARGER = "larger than raw"
 _SAME = 1e-9
 """Relative difference below which a mean over samples is the ratio of sums."""
 
@@ -97,14 +101,10 @@ def _columns(points: Sequence[Document]) -> dict[str, str]:
     measured = {
         heading: name for heading, name in _WHERE_MEASURED.items() if any(point[name] is not None for point in points)
     }
-    left_out = {} if all(point["in_curve"] for point in points) else {_LARGER: _LARGER}
-    return {**_ALWAYS, **(_POOLED if differ else {}), **measured, **left_out}
+    return {**_ALWAYS, **(_POOLED if differ else {}), **measured}
 
 
-def _cell(point: Document, name: str) -> Amount | float | str | None:
-    if name == _LARGER:
-        counts = [(point["fallbacks"], "raw"), (point["expanded"], "expanded")]
-        return ", ".join(f"{count} of {point['samples']} {kind}" for count, kind in counts if count)
+def _cell(point: Document, name: str) -> Amount | float:
     if name.endswith("_bytes"):
         return _size_or_dash(point[name])
     if name.endswith("mse"):
@@ -115,12 +115,7 @@ def _cell(point: Document, name: str) -> Amount | float | str | None:
 
 def _notes(document: Document, points: Sequence[Document]) -> list[str]:
     """Say which points are in no curve, and what was not measured."""
-    notes = []
-    if not all(point["in_curve"] for point in points):
-        notes.append(
-            "raw: samples stored losslessly, because the coder's record would be larger or miss its quality;"
-            " expanded: samples stored in more bits than their source has. Such points are in no curve."
-        )
+    notes = curve_points.notes(points)
     if document["memory"] and document["gpu"] is None:
         notes.append("There is no GPU here, so that the peak of its memory was not measured.")
     return notes

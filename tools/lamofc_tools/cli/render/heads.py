@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lamofc_tools.cli.console import Amount
+from lamofc_tools.cli.render import curve_points
 from lamofc_tools.cli.render.text import facts, number, tables
 
 Document = Mapping[str, Any]
@@ -29,7 +30,8 @@ def head(document: Document) -> str:
 
 def evaluation(document: Document) -> str:
     """Format a line for each point, then the cheapest point within the tolerance."""
-    names = list(dict.fromkeys(name for point in document["points"] for name in point["values"]))
+    points = document["points"]
+    names = list(dict.fromkeys(name for point in points for name in point["values"]))
     rows = [
         (
             point["store"],
@@ -38,10 +40,12 @@ def evaluation(document: Document) -> str:
             point["trained_on"],
             point["samples"],
             *(Amount(f"{point['values'][name]:.4f}") if name in point["values"] else None for name in names),
+            *curve_points.cells(point, points),
         )
-        for point in document["points"]
+        for point in points
     ]
-    text = tables(("store", "read", "bits/element", "trained on", "samples", *names), rows)
+    headings = ("store", "read", "bits/element", "trained on", "samples", *names, *curve_points.headings(points))
+    text = "\n\n".join([tables(headings, rows), *curve_points.notes(points)])
     for point in document["cheapest"]:
         name, place = point["metric"], f"{point['store']}, {point['rate']}"
         text += (

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lamofc_tools.cli.console import Amount
+from lamofc_tools.cli.render import curve_points
 from lamofc_tools.cli.render.text import Document, counted, tables
 
 _UNBROKEN = "unbroken_"
@@ -16,14 +17,18 @@ def evaluation(document: Document) -> str:
     there = [figure for figure in document["figures"] if figure["name"] in values]
     shared = [figure for figure in there if _UNBROKEN + figure["name"] in values]
     losses = [figure for figure in there if figure not in shared]
-    headings = ("store", "read", "bits", "profile", *(figure["heading"] for figure in losses))
-    rows = [(*_place(point), *_rates(point), *_figures(point, losses)) for point in points]
+    larger = curve_points.headings(points)
+    headings = ("store", "read", "bits", "profile", *(figure["heading"] for figure in losses), *larger)
+    rows = [
+        (*_place(point), *_rates(point), *_figures(point, losses), *curve_points.cells(point, points))
+        for point in points
+    ]
     parts = [_heading(document, values), tables(headings, rows)]
     if shared:
         headings = ("store", "read", *(figure["heading"] for figure in shared))
         unbroken = ("unbroken", None, *_figures(points[0], shared, _UNBROKEN))
         parts.append(tables(headings, [unbroken, *((*_place(point), *_figures(point, shared)) for point in points)]))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *curve_points.notes(points)])
 
 
 def _heading(document: Document, values: Document) -> str:

@@ -19,6 +19,8 @@ from lamofc_tools.analysis import (
     draw_distributions,
     labelled_curves,
     source_planes,
+    store_planes,
+    subsample,
 )
 from lamofc_tools.reproduction.parts.coding import CodedPart
 from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing
@@ -78,10 +80,15 @@ class DistributionPart:
 
     def measure(self, inputs: Inputs) -> Figures:
         """Read all samples from their source and from the store of the coding."""
+        before: dict[str, Moments] = {}
+        after: dict[str, Moments] = {}
         with self.coded.store(inputs) as store:
-            source = self.coded.features.source(inputs)
-            pairs = ((sample.features, store.tensors(sample.id)) for sample in source)
-            return _moments(pairs)
+            for sample, planes in source_planes(self.coded.features.source(inputs), {}):
+                ((_, decoded),) = store_planes(store, [sample], list(planes), {})
+                for name in planes:
+                    before.setdefault(name, Moments()).add(planes[name].to(torch.float32))
+                    after.setdefault(name, Moments()).add(decoded[name].to(torch.float32))
+        return {**_shapes(before), **_shapes(after, "decoded ")}
 
     def draw(self, inputs: Inputs, file: Path) -> None:
         """Draw densities and distribution functions of some samples, before and after coding."""
@@ -89,7 +96,7 @@ class DistributionPart:
         with self.coded.store(inputs) as store:
             for sample, planes in source_planes(self.coded.features.source(inputs), {}, _DRAWN_SAMPLES):
                 for feature, plane in planes.items():
-                    values.setdefault(feature, {})[sample] = plane.reshape(-1).to(torch.float32)
+                    values.setdefault(feature, {})[sample] = subsample(plane)
             decoded = decoded_values(values, store, {})
         draw_distributions(labelled_curves(values, decoded, self.coded.coder.row), file)
 
@@ -101,23 +108,17 @@ def _planes(source: Iterable[Sample], as_published: str) -> Iterator[tuple[str, 
         planes: dict[str, tuple[Tensor, ...]] = {}
         for name, tensor in sorted(sample.features.items()):
             shape = tuple(tensor.shape)
-            own = {**sample.patterns, **packing.patterns_for({name: shape})}
-            pattern = layout.pattern_for(name, shape, {}, own)
+            pattern = packing.pattern_of(name, shape, {}, sample.patterns)
             planes[name] = layout.to_tokens(tensor, pattern).chunk(layout.planes_of(shape, pattern))
         for number in range(max(map(len, planes.values()), default=0)):
             yield sample.id, {name: own[number] for name, own in planes.items() if number < len(own)}
 
 
-def _moments(pairs: Iterable[tuple[Mapping[str, Tensor], Mapping[str, Tensor]]]) -> Figures:
-    before: dict[str, Moments] = {}
-    after: dict[str, Moments] = {}
-    for original, decoded in pairs:
-        for name in decoded:
-            for moments, tensor in ((before, original[name]), (after, decoded[name])):
-                plane = tensor.reshape(-1, tensor.shape[-1]).to(torch.float32)
-                moments.setdefault(name, Moments()).add(plane)
-    figures: dict[str, float] = {}
-    for prefix, moments in (("", before), ("decoded ", after)):
-        for name, collected in moments.items():
-            figures |= {f"{name} {prefix}{key}": value for key, value in asdict(collected.shape()).items()}
-    return {name: value for name, value in figures.items() if math.isfinite(value)}
+def _shapes(moments: Mapping[str, Moments], prefix: str = "") -> dict[str, float]:
+    """Return the figures of each feature's moments that are defined."""
+    named = {
+        f"{feature} {prefix}{figure}": value
+        for feature, collected in moments.items()
+        for figure, value in asdict(collected.shape()).items()
+    }
+    return {name: value for name, value in named.items() if math.isfinite(value)}

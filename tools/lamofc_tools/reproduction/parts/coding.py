@@ -11,41 +11,22 @@ import lamofc_store as lamofc
 from lamofc_codecs import describe
 from lamofc_store import Quality, Store
 from lamofc_store.sample import layout
-from lamofc_tools.comparison import PROFILE_SAMPLES, coding_memory
+from lamofc_tools.comparison import b_max_mbps, coding_memory, spread_profile
 from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest
 from lamofc_tools.reproduction.parts.plan import Figures
 from lamofc_tools.reproduction.parts.results import config_digest
 
 Options = tuple[tuple[str, Any], ...]
 """Options of a fit as pairs, in place of a mapping, so that equal coders are equal keys."""
-_EQUIVALENT = "32.0 * elements / (8 * raw_bytes)"
-"""Bits of a source of 32 bits for each bit of a record."""
-_RATES = f"""
-WITH samples AS (
-    SELECT
-        sample,
-        sum(elements) AS elements,
-        sum(payload_bits) AS payload,
-        sum(payload_bits * {_EQUIVALENT}) AS equivalent,
-        sum(stored_bits * {_EQUIVALENT}) AS stored_equivalent,
-        sum(stored_bits) AS stored,
-        8 * sum(raw_bytes) AS raw,
-        sum(sse) AS sse,
-        sum(encode_seconds) AS seconds
-    FROM records WHERE elements > 0 GROUP BY sample
-)
+_TOTALS = """
 SELECT
-    avg(payload / elements) AS bpfp,
-    avg(equivalent / elements) AS ebpfp,
-    avg(stored_equivalent / elements) AS stored_ebpfp,
-    avg(sse / elements) AS mse,
-    avg(seconds) AS encode_seconds,
-    sum(raw - stored) AS saved_bits,
-    sum(seconds) AS all_seconds,
-    avg(32.0 / raw) AS equivalent_of_bit,
-    count(*) AS samples
-FROM samples
-"""  # noqa: S608 - constants alone
+    totals.*,
+    (SELECT sum(encode_seconds) FROM records) AS encode_seconds,
+    (SELECT sum(bytes) FROM profiles WHERE profile IN (SELECT profile FROM records)) AS profile_bytes
+FROM totals
+"""
+_BYTES_OF_32 = 4
+"""Bytes of an element of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -159,19 +140,23 @@ class CodedPart:
     def measure(self, inputs: Inputs) -> Figures:
         """Code the features; rates are those of payloads, as the papers count, and `whole_ebpfp` counts everything."""
         with self.store(inputs) as store:
-            relation = store.sql(_RATES)
-            sums = dict(zip(relation.columns, map(float, relation.fetchall()[0]), strict=True))
-            used = "SELECT sum(bytes) FROM profiles WHERE profile IN (SELECT profile FROM records)"
-            profile_bits = 8 * float(store.sql(used).fetchall()[0][0] or 0)
-            raw = store.sql("SELECT count(*) FROM records WHERE codec <> ?", [self.coder.codec]).fetchall()[0][0]
-            seconds = decoding_seconds(store)
-        coding_seconds = sums["all_seconds"] + seconds
+            relation = store.sql(_TOTALS)
+            totals = {
+                name: float(value or 0) for name, value in zip(relation.columns, relation.fetchall()[0], strict=True)
+            }
+            decode_seconds = decoding_seconds(store)
+        samples, encode_seconds = totals["samples"], totals["encode_seconds"]
+        elements_of_32 = totals["raw_bytes"] / _BYTES_OF_32 / samples
+        saved_bits = 8 * totals["raw_bytes"] - totals["stored_bits"]
         return {
-            **{name: sums[name] for name in ("bpfp", "ebpfp", "mse", "encode_seconds", "samples")},
-            "whole_ebpfp": sums["stored_ebpfp"] + profile_bits / PROFILE_SAMPLES * sums["equivalent_of_bit"],
-            "decode_seconds": seconds / sums["samples"],
-            "b_max": sums["saved_bits"] / coding_seconds / 1e6,
-            "other_records": float(raw),
+            "bpfp": totals["mean_payload_bpfp"],
+            "ebpfp": totals["mean_payload_ebpfp"],
+            "whole_ebpfp": totals["mean_ebpfp"] + spread_profile(totals["profile_bytes"], elements_of_32),
+            "mse": totals["mean_mse"],
+            "encode_seconds": encode_seconds / samples,
+            "decode_seconds": decode_seconds / samples,
+            "b_max": b_max_mbps(saved_bits, encode_seconds + decode_seconds),
+            **{name: totals[name] for name in ("samples", "fallbacks", "expanded")},
         }
 
 

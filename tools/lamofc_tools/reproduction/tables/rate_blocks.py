@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from lamofc_tools.comparison import paper_table, pearson
+from lamofc_tools.comparison import columns_of, is_performance, paper_table, pearson
 from lamofc_tools.reproduction.parts import (
     BLANK,
     ORIGINAL,
@@ -72,14 +72,12 @@ class RateTable:
     def block(self, label: str, features: FeatureSet, coders: Sequence[Coder]) -> Block:
         """Return the columns of one data set, `label` in the printed table."""
         table = paper_table(self.name)
-        places = [place for place, column in enumerate(table["columns"]) if column.startswith(f"{label} ")]
-        if not label:
-            places = list(range(1, len(table["columns"])))
-        figures = [table["columns"][place].removeprefix(f"{label} ") for place in places]
+        places = columns_of(table, label)
+        figures = tuple(places)
         printed: dict[str, list[tuple[Label, ...]]] = {}
         for row in table["rows"]:
             name = self._name_of(row, table["columns"], coders[0].row)
-            printed.setdefault(name, []).append(tuple(row[place] for place in places))
+            printed.setdefault(name, []).append(tuple(row[place] for place in places.values()))
         rows = self._original(features, figures, printed)
         for coder in coders:
             rows += self._coder(features, coder, figures, printed.pop(coder.row, []))
@@ -122,7 +120,7 @@ class RateTable:
 
     def _related(self, name: str, figures: Sequence[str], rows: Sequence[Row]) -> list[Row]:
         """Return the row of the relation of errors and performances, for what is measured and what is printed."""
-        performances = [figure for figure in figures if figure not in _RATES]
+        performances = list(filter(is_performance, figures))
         if self.relation is None or "MSE" not in figures or not performances:
             return []
         error, judged = figures.index("MSE"), figures.index(performances[0])

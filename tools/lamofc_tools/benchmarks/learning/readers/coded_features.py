@@ -11,7 +11,7 @@ from typing import Any
 import lamofc_store as lamofc
 from lamofc_codecs import Profile, Quality
 from lamofc_store import Sample
-from lamofc_tools.comparison import PROFILE_SAMPLES
+from lamofc_tools.comparison import spread_profile
 from lamofc_tools.consumer import Consumer, ModelMetric
 from lamofc_tools.models import Features
 
@@ -53,4 +53,4 @@ def code_features(samples: Sequence[Sample], profile: Profile, quality: Quality)
 def profile_bits(samples: Sequence[Sample], size: int) -> float:
     """Return the bits per element of so many bytes, spread over 10 000 samples."""
     elements = sum(value.numel() for sample in samples for value in sample.features.values())
-    return 8 * size * len(samples) / (PROFILE_SAMPLES * elements)
+    return spread_profile(size, elements / len(samples))

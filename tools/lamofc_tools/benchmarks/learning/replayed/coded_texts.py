@@ -12,7 +12,7 @@ from torch import Tensor
 from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout, to_tokens
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder, Replayed, Sample
-from lamofc_tools.comparison import PROFILE_SAMPLES
+from lamofc_tools.comparison import PROFILE_SAMPLES, spread_profile
 from lamofc_tools.consumer import FidelityMeter, ReplayedSample, Split, TextReplay
 
 UNITS = {
@@ -65,7 +65,7 @@ class CodedTexts:
             "setting": self.coder.setting,
             "scope": scope,
             "bits": parts[CACHES] if only_caches else sum(self.bits.values()) / total,
-            "profile_bits": 8 * self.coder.profile_bytes / (PROFILE_SAMPLES * total / len(self.decoded)),
+            "profile_bits": spread_profile(self.coder.profile_bytes, total / len(self.decoded)),
             "kl_prefix": fidelity.prefix.kl,
             "top1_prefix": fidelity.prefix.top1,
             "perplexity_prefix": fidelity.prefix.perplexity,
