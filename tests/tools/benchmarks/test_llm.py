@@ -152,7 +152,7 @@ def test_a_quality_beyond_a_profile_leaves_out_its_row(
 def test_ablations_are_measured_if_they_are_named() -> None:
     usual = {coder.codec for coder in coders.choose_coders(None, 1)}
     assert "hyperprior" in usual and not any("ablation" in codec or "guided" in codec for codec in usual)
-    assert {coder.codec for coder in coders.choose_coders(["klt *"], 1)} >= {"klt by replay", "klt guided"}
+    assert {coder.codec for coder in coders.choose_coders(["klt *"], 1)} >= {"klt by replay", "klt with gains", "klt guided"}
     assert {coder.codec for coder in coders.choose_coders(["ablation*"], 1)} == {coder.codec for coder in ablations()}
 
 

@@ -10,9 +10,9 @@ Blocks, tokens and numbers of texts to learn from may be lists. Each list varies
 their only value or, of several, at the default. The metric of a block is measured once, on texts of the largest number,
 and where lengths vary at the default length or, if that is not among them, at the first.
 
-The coders `ablation: ...` leave out one step each of `klt for model`, and `klt guided` takes minutes a text; both are
-measured when --codecs names them. The last table has the bits at which the divergence of prefix and of continuation
-is small.
+The coders `ablation: ...` leave out one step each of `klt for model`, and `klt with gains` and `klt guided` take a
+minute or more a text; all of them are measured when --codecs names them. The last table has the bits at which the
+divergence of prefix and of continuation is small.
 """
 
 from __future__ import annotations

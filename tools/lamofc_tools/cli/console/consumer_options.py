@@ -161,9 +161,9 @@ class ReplayOptions(ConsumerOptions):
         bool,
         typer.Option(
             "--guided",
-            help="As --replay, and round each sample by the gradient of the model's answers: fewer bits at the same "
-            "divergence, larger errors for other readers. Takes up to fifty passes of the model over each sample, "
-            "forward and backward.",
+            help="As --replay, give each token a step by how much the model's answers feel its errors, and round by "
+            "their gradient: fewer bits at the same divergence, larger errors for other readers. Takes up to "
+            "sixty-five passes of the model over each sample, forward and backward.",
         ),
     ] = False
 
@@ -180,8 +180,8 @@ class ReplayOptions(ConsumerOptions):
         if quality is None or quality.kind != "kl":
             raise BadArgument(f"{self._replaying} beside {quality}", f"give --kl, or leave out {self._replaying}")
         replay = consumer.replayed()
-        guide = replay.gradient if self.guided else None
-        return {**options, "measure": replay, "draw": replay.draws, "guide": guide}
+        by_gradients = {"draw": replay.draws, "guide": replay.gradient} if self.guided else {}
+        return {**options, "measure": replay, **by_gradients}
 
     @property
     def replays(self) -> bool:

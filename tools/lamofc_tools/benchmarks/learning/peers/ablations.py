@@ -16,13 +16,12 @@ from torch import Tensor
 import lamofc_codecs
 from lamofc_codecs import Profile, Quality, Rotary
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, FeatureCoder, ModelFacts, Sample
-from lamofc_tools.benchmarks.learning.peers.klt_for_model import KltByReplay, KltForModel, OneFit
+from lamofc_tools.benchmarks.learning.peers.klt_for_model import KltForModel, OneFit
 from lamofc_tools.consumer import USUAL_KL, Consumer, ModelMetric
 
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
 _DIVERGENCES_APART = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
 """Of features by themselves, whose small ones cost less divergence than is asked for."""
-_DIVERGENCES_BY_REPLAY = (0.1, 0.05, 0.02)
 _RATIOS_OF_EQUAL_FEATURES = (10, 15, 20, 25)
 _RATIOS_OF_PLAIN_ERRORS = (15, 20, 25, 30)
 _STILL = Rotary((0.0,))
@@ -32,10 +31,9 @@ _STILL = Rotary((0.0,))
 def ablations() -> list[FeatureCoder]:
     """Return the coders, a step left out of each, not fitted yet."""
     in_nats: list[OneFit] = [NoRotation(), NoFirstTokens(), NoSinks(), NoCalibration(), NoCodebook()]
-    apart, equal, plain, usual = OneFitEach(), NoScales(), NoWeights(), OneFit()
+    apart, equal, plain = OneFitEach(), NoScales(), NoWeights()
     return [
         *(KltForModel(Quality(kl=kl), fit) for fit in in_nats for kl in _DIVERGENCES),
-        *(KltByReplay(Quality(kl=kl), usual, gains=False) for kl in _DIVERGENCES_BY_REPLAY),
         *(KltApart(kl, apart) for kl in _DIVERGENCES_APART),
         *(KltForModel(Quality(snr_db=ratio), equal) for ratio in _RATIOS_OF_EQUAL_FEATURES),
         *(KltForModel(Quality(snr_db=ratio), plain) for ratio in _RATIOS_OF_PLAIN_ERRORS),

@@ -76,15 +76,15 @@ class KltForModel(FeatureCoder):
 
 
 class KltByReplay(KltForModel):
-    """The same, each text at a rate of its own, at which the divergence is measured, with gains of its tokens.
+    """The same, each text at a rate of its own, at which the divergence is measured.
 
-    `guided`, a text is rounded by the gradient of the model's answers, too.
+    With `gains`, tokens of a text have steps of their own; `guided`, it is rounded by the gradient of the answers, too.
     """
 
-    def __init__(self, quality: Quality, one_fit: OneFit, *, guided: bool = False, gains: bool = True) -> None:
+    def __init__(self, quality: Quality, one_fit: OneFit, *, gains: bool = False, guided: bool = False) -> None:
         super().__init__(quality, one_fit)
-        self.codec = "klt guided" if guided else "klt by replay" if gains else "ablation: gains"
-        self._guided, self._gains = guided, gains
+        self.codec = "klt guided" if guided else "klt with gains" if gains else "klt by replay"
+        self._guided, self._gains = guided, gains or guided
 
     def encode(self, sample: Sample) -> dict[str, bytes]:
         """Write one record; the model continues the text by itself, not as it is measured on."""
