@@ -93,7 +93,7 @@ class MetricCalibration:
     def _coded(self, profile: Profile, metric: ModelMetric, divergence: float) -> tuple[list[dict[str, Tensor]], float]:
         """Code the texts held out at a divergence, or at the least multiple of it by a power of 2 that is reached.
 
-        A profile that is learned from fewer tokens than there are channels lacks directions, whose errors stay.
+        A profile of thousands of channels that is learned from few texts may not reach a small divergence.
         """
         for _ in range(_DOUBLINGS):
             try:
