@@ -46,18 +46,31 @@ class FeatureSet:
     """Name of the models within a `mapping.json`."""
     task: str = ""
     """Task whose features they are, where networks are trained for one."""
+    calibration_extraction: str = ""
+    """Command that makes the samples to fit on, where it is another."""
+    head: str = "linear"
+    """Head that measures the performance of the task."""
+    export: str = ""
+    """Options of an export for the script that measures the performance in place of a head."""
 
     def missing(self, inputs: Inputs) -> list[Missing]:
         """Return the folder of features, if it is not there."""
-        return self._missing(inputs, self.path, "features")
+        return self._missing(inputs, self.path, "features", self.extraction)
 
     def missing_calibration(self, inputs: Inputs) -> list[Missing]:
         """Return the folder of calibration samples, if it is not there."""
-        return self._missing(inputs, self.calibration, "calibration")
+        command = self.calibration_extraction or self.extraction
+        return self._missing(inputs, self.calibration, "calibration", command)
 
-    def _missing(self, inputs: Inputs, path: str, kind: str) -> list[Missing]:
+    def judging(self, judge: Path) -> str:
+        """Return the command that trains a judge, or that writes the inputs of the script that is one."""
+        if self.export:
+            return f"lamofc export STORE FILES {self.export}"
+        return f"lamofc train {self.head} STORE -o {judge}.safetensors"
+
+    def _missing(self, inputs: Inputs, path: str, kind: str, command: str) -> list[Missing]:
         folder = inputs.features / path
-        return [] if folder.is_dir() else [Missing(kind, str(folder), self.extraction.format(out=folder))]
+        return [] if folder.is_dir() else [Missing(kind, str(folder), command.format(out=folder))]
 
     def source(self, inputs: Inputs) -> Source:
         """Open the features."""

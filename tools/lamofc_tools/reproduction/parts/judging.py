@@ -44,9 +44,8 @@ class JudgedPart:
             return [] if _read_table(judge, self.coded) else [self._missing_row(judge)]
         if judge is not None:
             return self.coded.missing(inputs)
-        file = inputs.judges / f"{self.coded.features.path}.safetensors"
-        command = f"lamofc train linear STORE -o {file}"
-        return [*self.coded.missing(inputs), Missing(PERFORMANCE, str(file.with_suffix("")), command)]
+        own = inputs.judges / self.coded.features.path
+        return [*self.coded.missing(inputs), Missing(PERFORMANCE, str(own), self.coded.features.judging(own))]
 
     def config(self, inputs: Inputs) -> dict[str, Any]:
         """Return the config of the coding, and the content of the judge and of the labels."""
@@ -66,8 +65,9 @@ class JudgedPart:
             return {PERFORMANCE: _JUDGES[judge.suffix](judge, store)}
 
     def _missing_row(self, table: Path) -> Missing:
-        row = f"{self.coded.coder.row},{self.coded.setting:g}"
-        return Missing(PERFORMANCE, f"{table}: {row}", f"python: add rows of {', '.join(_COLUMNS)} to {table}")
+        row, features = f"{self.coded.coder.row},{self.coded.setting:g}", self.coded.features
+        added = f"python: add rows of {', '.join(_COLUMNS)} to {table}"
+        return Missing(PERFORMANCE, f"{table}: {row}", features.judging(table) if features.export else added)
 
     def _judge(self, inputs: Inputs) -> Path:
         judge = find_judge(self.coded.features.path, inputs)

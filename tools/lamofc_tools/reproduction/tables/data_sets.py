@@ -7,7 +7,6 @@ from dataclasses import replace
 from lamofc_tools.reproduction.parts import FeatureSet
 
 _PICTURES = "lamofc extract facebook/dinov3-vit7b16-pretrain-lvd1689m PICTURES {out} --files lamofcbench"
-_DINOV3 = f"{_PICTURES} --layer 10 --layer 20 --layer 30 --layer 40"
 _QWEN3 = "lamofc extract Qwen/Qwen3-8B TEXTS.jsonl {out} --layer 5 --files lamofcbench"
 _FALCON = "lamofc extract tiiuae/falcon-mamba-7b-instruct TEXTS.jsonl {out} --layer 5 --files lamofcbench"
 _KIMI = (
@@ -15,21 +14,38 @@ _KIMI = (
     " torch.save(features, '{out}/ID.pt')"
 )
 _SD35 = "lamofc extract stable-diffusion-3.5-large-controlnet-canny PROMPTS.jsonl {out} --steps 60 --files lamofcbench"
+_HEADS = {"cls": "linear", "seg": "segmentation", "dpt": "dpt", "cnn": "linear"}
+"""Head by the task of LaMoFC and DT-UFC that has one."""
 _ARRAYS = "python: numpy.save('{out}/feature/ID.npy', array) of "
 
 
-def _published(family: str, key: str, extraction: str, names: str) -> dict[str, FeatureSet]:
-    """Return LaMoFCBench's sets of one model, by their names."""
-    return {
-        name: FeatureSet(f"{family}/{name}", f"{family}/calibration", extraction, (), key) for name in names.split()
-    }
+def _published(family: str, key: str, extraction: str, names: str, script: str = "") -> dict[str, FeatureSet]:
+    """Return LaMoFCBench's sets of one model, by their names, judged by the script that is named for the model."""
+    folder, export = f"{family}/calibration", f"--for {script or family}"
+    return {name: FeatureSet(f"{family}/{name}", folder, extraction, (), key, export=export) for name in names.split()}
 
 
-DINOV3 = _published("dinov3", "dinov3-total", _DINOV3, "imagenet-val imagenet-a imagenet-r ade20k nyudepthv2")
+def _pictures(name: str, script: str, head: str) -> FeatureSet:
+    """Return a set of DINOv3, cut as the script of its task does; samples to fit on have the layers of all tasks."""
+    return FeatureSet(
+        f"dinov3/{name}",
+        "dinov3/calibration",
+        f"{_PICTURES} --for {script}",
+        family="dinov3-total",
+        calibration_extraction=f"{_PICTURES} --layer 10 --layer 20 --layer 30 --layer 40",
+        head=head,
+    )
+
+
+DINOV3 = {
+    **{name: _pictures(name, "dinov3cls", "linear") for name in ("imagenet-val", "imagenet-a", "imagenet-r")},
+    "ade20k": _pictures("ade20k", "dinov3seg", "mask2former"),
+    "nyudepthv2": _pictures("nyudepthv2", "dinov3dep", "dpt"),
+}
 QWEN3 = _published("qwen3", "qwen", _QWEN3, "gsm8k arc-challenge truthfulqa hellaswag winogrande")
 FALCONMAMBA = _published("falconmamba", "falconmamba", _FALCON, "gsm8k arc-challenge truthfulqa hellaswag winogrande")
 KIMIAUDIO = _published("kimiaudio", "kimiaudio", _KIMI, "librispeech-clean librispeech-other advbench openbookqa sd-qa")
-SD35 = _published("sd35", "sd35", _SD35, "coco")["coco"]
+SD35 = _published("sd35", "sd35", _SD35, "coco", "sd35cond")["coco"]
 SD35_CONDITIONS = replace(SD35, features=("text_encoder*", "vae.encoder*"))
 SD35_LATENTS = replace(SD35, features=("vae.decoder",))
 
@@ -41,7 +57,8 @@ def after_block(features: FeatureSet, block: int) -> FeatureSet:
 
 def _task(task: str, model: str, array: str) -> FeatureSet:
     """Return the set of one task of LaMoFC and DT-UFC, whose folders hold one model's arrays."""
-    return FeatureSet(f"lamofc/{model}/{task}", f"lamofc/calibration/{task}", _ARRAYS + array, task=task)
+    own = FeatureSet(f"lamofc/{model}/{task}", f"lamofc/calibration/{task}", _ARRAYS + array, task=task)
+    return replace(own, head=_HEADS[task]) if task in _HEADS else replace(own, export="--format lamofc-npy")
 
 
 TASKS = {
