@@ -21,7 +21,7 @@ from lamofc_codecs.testing.samples import drawn_weights, picture
 from lamofc_store.errors import BadArgument
 from lamofc_tools.analysis import measure_texture
 from lamofc_tools.reproduction import Inputs, plan_of, reproduce
-from lamofc_tools.reproduction.parts import CodedPart, Coder, FeatureSet, JudgedPart
+from lamofc_tools.reproduction.parts import ORIGINAL, CodedPart, Coder, FeatureSet, JudgedPart
 
 Lamofc: TypeAlias = Callable[..., Any]
 ROOT = Path(__file__).parents[3]
@@ -116,10 +116,22 @@ def test_other_features_are_measured_anew(folders: Path) -> None:
     inputs = Inputs(*(folders / name for name in ("features", "weights", "judges", "results")))
     features = FeatureSet("qwen3/gsm8k", "qwen3/calibration", "")
     part = CodedPart(features, Coder("klt", "klt", (10.0,), "snr_db"), 10.0)
-    before = part.config(inputs)
-    assert part.config(inputs) == before
-    save_file(sample(9), folders / "features/qwen3/gsm8k/s9.safetensors")
-    assert part.config(inputs) != before
+    configs = [part.config(inputs)]
+    assert part.config(inputs) == configs[0]
+    for file in ("gsm8k/s9", "gsm8k/s1", "calibration/s1"):  # a new file, then others of the same names and sizes
+        save_file(sample(9), folders / f"features/qwen3/{file}.safetensors")
+        assert part.config(inputs) not in configs
+        configs.append(part.config(inputs))
+
+
+def test_other_labels_are_stored_beside_the_features(folders: Path) -> None:
+    inputs = Inputs(*(folders / name for name in ("features", "weights", "judges", "results")))
+    part = CodedPart(FeatureSet("qwen3/gsm8k", "qwen3/calibration", ""), ORIGINAL, 0.0)
+    for first, second in ((0, 1), (1, 0)):
+        (folders / "features/qwen3/gsm8k.csv").write_text(f"sample,label\ns0,{first}\ns1,{second}\n")
+        with part.store(inputs) as store:
+            rows = store.sql("SELECT sample, label FROM samples ORDER BY sample").fetchall()
+        assert rows == [("s0", first), ("s1", second)]
 
 
 def test_what_was_killed_goes_on_by_the_same_command(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from lamofc_codecs import describe
 from lamofc_store import Quality, Store
 from lamofc_store.sample import layout
 from lamofc_tools.comparison import b_max_mbps, coding_memory, spread_profile
-from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest
+from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest, listing
 from lamofc_tools.reproduction.parts.plan import Figures
 from lamofc_tools.reproduction.parts.results import config_digest
 
@@ -104,7 +104,7 @@ class CodedPart:
         return f"lamofc codec train STORE... --arch {self.coder.codec} --as-published {paper} -o '{named}'"
 
     def config(self, inputs: Inputs) -> dict[str, Any]:
-        """Return features, codec, options and setting, files by their content."""
+        """Return features, codec, options and setting, files of weights by their content."""
         coder = self.coder
         options = coder.fit_options(self.features, self.setting, inputs)
         for name in ("weights", "mapping"):
@@ -117,13 +117,17 @@ class CodedPart:
             "options": {name: _plain(value) for name, value in sorted(options.items())},
             "as_published": coder.as_published,
             "setting": f"{coder.target}={self.setting:g}",
-            "calibration": calibration.is_dir(),
+            "calibration": listing(calibration) if calibration.is_dir() else None,
         }
 
     def store(self, inputs: Inputs) -> Store:
-        """Open the store of the coded features, complete; a store that was begun is gone on with."""
+        """Open the store of the coded features, complete; a store that was begun is gone on with.
+
+        Columns stay as they are once a sample is stored, so features with another table of labels have another store.
+        """
         coder, features = self.coder, self.features
-        name = f"{coder.codec}-{self.setting:g}-{config_digest(self.config(inputs))}.lamofc"
+        content = {**self.config(inputs), "labels": features.labels_digest(inputs)}
+        name = f"{coder.codec}-{self.setting:g}-{config_digest(content)}.lamofc"
         store = lamofc.open(str(inputs.results / "coded" / features.path / name), "a")
         store.ingest(
             features.source(inputs),

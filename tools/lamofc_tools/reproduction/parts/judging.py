@@ -53,8 +53,7 @@ class JudgedPart:
         judge = self._judge(inputs)
         if judge.suffix == ".csv":
             return {"judge": digest(judge), "codec": self.coded.coder.row, "setting": self.coded.setting}
-        table = self.coded.features.table(inputs)
-        labels = None if table is None else digest(Path(table))
+        labels = self.coded.features.labels_digest(inputs)
         return {**self.coded.config(inputs), "judge": digest(judge), "labels": labels}
 
     def measure(self, inputs: Inputs) -> Figures:
