@@ -21,11 +21,17 @@ from collections.abc import Callable
 from typing import ClassVar
 
 _ARGUMENT = re.compile(r"\[([a-z_]+)\]")
+_LONGEST_REASON = 200
 
 
 def keyword(argument: str) -> str:
     """Write an argument as Python does: `overwrite=`."""
     return f"{argument}="
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message, at most 200 characters; its type where it has no message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]
 
 
 class Hint(str):

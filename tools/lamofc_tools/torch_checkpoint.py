@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, first_line
 
 
 def write(file: Path, state: Mapping[str, Any]) -> None:
@@ -21,5 +21,5 @@ def read(file: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler passes on any exception of the code that it calls
-        raise BadArgument(f"{file} is no checkpoint: {str(error).splitlines()[0]}", "name another file") from error
+        raise BadArgument(f"{file} is no checkpoint: {first_line(error)}", "name another file") from error
     return state

@@ -44,7 +44,7 @@ def load(file: Path) -> dict[str, Tensor]:
         raise
     except Exception as error:  # torch passes on any error of its unpickler
         raise UnsupportedInput(
-            f"{file} is no checkpoint of tensors alone: {str(error).splitlines()[0]}",
+            f"{file} is no checkpoint of tensors alone: {(str(error).splitlines() or [type(error).__name__])[0]}",
             "save its state_dict again with torch.save; a file that would run code is not read",
         ) from error
     return canonical(_state(document, file))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lamofc_store.errors import SourceError, StoreError
+from lamofc_store.errors import SourceError, StoreError, first_line
 
 
 @contextmanager
@@ -20,9 +20,8 @@ def reading(path: Path, file_format: str) -> Iterator[None]:
     except StoreError:
         raise
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
         raise SourceError(
             f"{path} ({path.stat().st_size if path.exists() else 'no'} bytes) is no readable {file_format}:"
-            f" {type(error).__name__}: {reason}",
+            f" {type(error).__name__}: {first_line(error)}",
             "fetch or write the file again, or leave it out; a file cut short is the usual reason",
         ) from error

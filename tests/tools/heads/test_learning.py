@@ -254,10 +254,11 @@ WRONG = [
     (("train", "attentive", "{raw}", "-o", "x", "--head-option", "heads=two"), "heads='two' for the head attentive", 2),
     (("train", "dpt", "{raw}", "-o", "x", "--feature", "h"), "1 features for a DPT head", 2),
     (("eval", "head", "{raw}/lamofc.json", "{raw}"), "is no head", 2),
-    (("eval", "head", "nowhere", "{raw}"), "there is no head nowhere", 2),
+    (("eval", "head", "nowhere", "{raw}"), "there is no head nowhere", 3),
+    (("eval", "head", "nowhere", "{raw}", "--feature", "h"), "there is no head nowhere", 3),
     (("eval", "head", "{head}", "{raw}", "--trained-on", "both", "--where", "fold = 9"), "no sample to evaluate on", 2),
     (("eval", "head", "{head}", "{raw}", "--trained-on", "luck"), "--trained-on luck", 2),
-    (("fit", "{features}", "-o", "x", "--for-head", "nowhere"), "there is no head nowhere", 2),
+    (("fit", "{features}", "-o", "x", "--for-head", "nowhere"), "there is no head nowhere", 3),
     (("fit", "{features}", "-o", "x", "--for-head", "{head}", "--codec", "lloydmax"), "weight", 2),
     (("fit", "{features}", "-o", "x", "--for-head", "{head}", "--feature", "other"), "reads h: no sample", 2),
 ]

@@ -1,6 +1,5 @@
 """`lamofc reproduce`: tables of small features, judged, killed and gone on with."""
 
-import json
 import os
 import signal
 import subprocess
@@ -18,10 +17,10 @@ from safetensors.torch import save_file
 import lamofc_store
 from lamofc_codecs import Quality, Sizes
 from lamofc_codecs.testing.samples import drawn_weights, picture
-from lamofc_store.errors import BadArgument
+from lamofc_store import Store
 from lamofc_tools.analysis import measure_texture
 from lamofc_tools.reproduction import Inputs, plan_of, reproduce
-from lamofc_tools.reproduction.parts import CodedPart, Coder, FeatureSet, JudgedPart
+from lamofc_tools.reproduction.parts import ORIGINAL, CodedPart, Coder, FeatureSet, JudgedPart
 
 Lamofc: TypeAlias = Callable[..., Any]
 ROOT = Path(__file__).parents[3]
@@ -116,10 +115,22 @@ def test_other_features_are_measured_anew(folders: Path) -> None:
     inputs = Inputs(*(folders / name for name in ("features", "weights", "judges", "results")))
     features = FeatureSet("qwen3/gsm8k", "qwen3/calibration", "")
     part = CodedPart(features, Coder("klt", "klt", (10.0,), "snr_db"), 10.0)
-    before = part.config(inputs)
-    assert part.config(inputs) == before
-    save_file(sample(9), folders / "features/qwen3/gsm8k/s9.safetensors")
-    assert part.config(inputs) != before
+    configs = [part.config(inputs)]
+    assert part.config(inputs) == configs[0]
+    for file in ("gsm8k/s9", "gsm8k/s1", "calibration/s1"):  # a new file, then others of the same names and sizes
+        save_file(sample(9), folders / f"features/qwen3/{file}.safetensors")
+        assert part.config(inputs) not in configs
+        configs.append(part.config(inputs))
+
+
+def test_other_labels_are_stored_beside_the_features(folders: Path) -> None:
+    inputs = Inputs(*(folders / name for name in ("features", "weights", "judges", "results")))
+    part = CodedPart(FeatureSet("qwen3/gsm8k", "qwen3/calibration", ""), ORIGINAL, 0.0)
+    for first, second in ((0, 1), (1, 0)):
+        (folders / "features/qwen3/gsm8k.csv").write_text(f"sample,label\ns0,{first}\ns1,{second}\n")
+        with part.store(inputs) as store:
+            rows = store.sql("SELECT sample, label FROM samples ORDER BY sample").fetchall()
+        assert rows == [("s0", first), ("s1", second)]
 
 
 def test_what_was_killed_goes_on_by_the_same_command(tmp_path: Path) -> None:
@@ -174,20 +185,35 @@ def test_a_head_judges_what_its_labels_name(tmp_path: Path, lamofc: Lamofc) -> N
     assert part.measure(inputs) == {"performance": 1.0}
 
 
-def test_a_judge_that_names_no_model_is_refused(folders: Path) -> None:
+def test_drawings_that_cannot_be_made_are_refused_before_anything_is_measured(folders: Path, lamofc: Lamofc) -> None:
+    for table, file, more, message in (
+        ("lamofcbench-8", "8.pdf", (), "8.pdf is no .png"),
+        ("lamofcbench-3", "3.png", (), "has nothing to draw"),
+        ("lamofcbench-8", "8.png", ("--dry-run",), "--dry-run writes no file"),
+    ):
+        ran = lamofc("reproduce", table, *options(folders), "--png", folders / file, *more)
+        assert ran.code == 2, ran.err
+        assert message in ran.err
+        assert not (folders / "results").exists()
+        assert not (folders / file).exists()
+
+
+def test_a_sample_is_coded_untimed_before_a_store_is_filled(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = Inputs(*(folders / name for name in ("features", "weights", "judges", "results")))
-    features = FeatureSet("qwen3/gsm8k", "qwen3/calibration", "")
-    part = JudgedPart(CodedPart(features, Coder("Original", "raw", (0.0,), "lossless"), 0.0))
-    (folders / "judges/qwen3/gsm8k.csv").unlink()
-    judge = folders / "judges/qwen3/gsm8k.json"
-    for document in ({"model": "m"}, {"model": "m", "figure": "accuracy", "layer": 4}, ["m"]):
-        judge.write_text(json.dumps(document))
-        with pytest.raises(BadArgument, match=r"gsm8k\.json is no object of figure, model and"):
-            part.measure(inputs)
-    judge.rename(judge.with_suffix(".csv"))
-    judge.with_suffix(".csv").write_text("codec,lambda,acc\n")
-    with pytest.raises(BadArgument, match="has the columns"):
-        part.measure(inputs)
+    part = CodedPart(FeatureSet("qwen3/gsm8k", "qwen3/calibration", ""), ORIGINAL, 0.0)
+    filled: list[tuple[bool, list[str]]] = []
+    ingest = Store.ingest
+
+    def ingest_and_note(self: Store, *arguments: Any, **options: Any) -> Any:
+        report = ingest(self, *arguments, **options)
+        filled.append((str(folders / "results") in self.url, sorted(self)))
+        return report
+
+    monkeypatch.setattr(Store, "ingest", ingest_and_note)
+    part.store(inputs).close()
+    assert filled == [(False, ["s0"]), (True, ["s0", "s1"])]
+    part.store(inputs).close()
+    assert filled[2:] == [(True, ["s0", "s1"])]
 
 
 def test_names_are_listed_and_others_refused(lamofc: Lamofc) -> None:

@@ -37,7 +37,7 @@ class UnbrokenText:
     ids: Tensor
     """Token ids of prefix and continuation, 1 x tokens."""
     hidden: Tensor
-    """What the last block leaves at every token, tokens x channels."""
+    """Outputs of the last block at every token, tokens x channels."""
 
     @classmethod
     @torch.no_grad()

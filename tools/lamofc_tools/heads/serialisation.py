@@ -8,7 +8,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, NotFound, first_line
 from lamofc_store.exporting import atomic_file
 from lamofc_tools.heads.architectures import HEADS
 from lamofc_tools.heads.contract import Head, Task
@@ -51,7 +51,6 @@ def load(file: Path) -> tuple[Head, dict[str, Any]]:
         head.load_state_dict(tensors)
         return head.eval(), dict(document[_PROVENANCE_KEY])
     except FileNotFoundError:
-        raise BadArgument(f"there is no head {file}", "`lamofc train` writes heads") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
-        raise BadArgument(f"{file} is no head: {first}", "`lamofc train` writes heads") from error
+        raise NotFound(f"there is no head {file}", "`lamofc train` writes heads") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
+        raise BadArgument(f"{file} is no head: {first_line(error)}", "`lamofc train` writes heads") from error

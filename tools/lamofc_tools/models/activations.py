@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lamofc_store import Sample
-from lamofc_store.errors import Hint, SourceError
+from lamofc_store.errors import Hint, SourceError, first_line
 from lamofc_store.sources import of_family
 from lamofc_tools.models.caches import BlockState, cache_parameter, new_cache
 from lamofc_tools.models.inputs import ImageViews, ModelInput
@@ -57,11 +57,12 @@ def _inputs_in_errors(loaded: LoadedModel, items: Sequence[ModelInput]) -> Itera
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
         others = f" and {len(items) - 1} more" * (len(items) > 1)
         memory = isinstance(error, torch.OutOfMemoryError)
         hint = Hint("give [batch] 1") if memory else "check whether it is empty or too short, or leave it out"
-        raise SourceError(f"{items[0].path}{others} cannot go through {loaded.name}: {reason}", hint) from error
+        raise SourceError(
+            f"{items[0].path}{others} cannot go through {loaded.name}: {first_line(error)}", hint
+        ) from error
 
 
 @torch.no_grad()

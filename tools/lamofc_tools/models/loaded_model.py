@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from lamofc_codecs import MissingExtra
-from lamofc_store.errors import BadArgument, Hint, NotFound, SourceError
+from lamofc_store.errors import BadArgument, Hint, NotFound, SourceError, first_line
 from lamofc_tools.models.inputs import ImageViews, ModelInput
 from lamofc_tools.models.model_source import weights_digest
 from lamofc_tools.models.registry import ModelKind, model_kind
@@ -162,8 +162,9 @@ def open_model(name: str, device: str = "cpu", dtype: str | None = None, *, head
     try:
         config = transformers.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise NotFound(f"{name} is no model: {reason}", "a folder of save_pretrained, or an id on a hub") from error
+        raise NotFound(
+            f"{name} is no model: {first_line(error)}", "a folder of save_pretrained, or an id on a hub"
+        ) from error
     kind = model_kind(config.model_type)
     architecture = _architecture_with_head(config, kind) if head else None
     try:

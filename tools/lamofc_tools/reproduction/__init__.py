@@ -4,8 +4,8 @@ In: the name of a table, and folders of features, weights and judges. Out: its n
 inputs that are not there. A table is a plan: rows of cells that read figures of parts; each part is kept when done.
 """
 
-from lamofc_tools.reproduction.drawing import draw
-from lamofc_tools.reproduction.parts import Inputs, Missing
+from lamofc_tools.reproduction.drawing import check_drawing, draw
+from lamofc_tools.reproduction.parts import Inputs, Missing, Plan
 from lamofc_tools.reproduction.run import FilledBlock, FilledRow, Reproduction, reproduce
 from lamofc_tools.reproduction.tables import PLANS, plan_of
 
@@ -15,7 +15,9 @@ __all__ = [
     "FilledRow",
     "Inputs",
     "Missing",
+    "Plan",
     "Reproduction",
+    "check_drawing",
     "draw",
     "plan_of",
     "reproduce",

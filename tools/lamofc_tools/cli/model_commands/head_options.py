@@ -216,9 +216,10 @@ class PublishedHeadOptions:
         from lamofc_store.sample import Grid
         from lamofc_tools.heads import PublishedSource, is_trained_head, load
 
-        if not Path(path).exists() or is_trained_head(Path(path)):
+        if Path(path).exists() and is_trained_head(Path(path)):
             self._require_none(path)
-            return load(Path(path))
+        if not Path(path).exists() or is_trained_head(Path(path)):
+            return load(Path(path))  # NotFound where there is none
         source = PublishedSource(
             path=Path(path),
             target=self.target or "label",

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lamofc_store.errors import BadArgument
 from lamofc_tools.cli.console import DryRun, Output, flatten_options
 from lamofc_tools.cli.paper_commands import reproduction_text
 
 if TYPE_CHECKING:
-    from lamofc_tools.reproduction import Inputs, Reproduction
+    from lamofc_tools.reproduction import Inputs, Plan, Reproduction
 
 Name = Annotated[
     str | None,
@@ -72,28 +73,41 @@ class PlotOptions:
     ] = None
     dry_run: DryRun = False
 
-    def draw(self, reproduction: "Reproduction", inputs: "Inputs") -> list[str]:
-        """Draw, if a file is named; return the files."""
+    def check(self, plan: "Plan") -> None:
+        """Refuse a drawing that cannot be made, before anything is measured."""
+        from lamofc_tools.reproduction import check_drawing
+
+        if self.png is None:
+            return
+        if self.dry_run:
+            raise BadArgument(f"--dry-run writes no file, --png {self.png} is one", "leave out one of the two")
+        check_drawing(plan, Path(self.png))
+
+    def draw(self, reproduction: "Reproduction", inputs: "Inputs", out: Output) -> None:
+        """Draw, if a file is named."""
         from lamofc_tools.reproduction import draw
 
-        return [str(file) for file in draw(reproduction, inputs, Path(self.png))] if self.png else []
+        if self.png is not None:
+            for file in draw(reproduction, inputs, Path(self.png)):
+                out.note(f"drawn in {file}")
 
 
 @flatten_options
 def reproduce(input_options: InputOptions, plots: PlotOptions, out: Output, name: Name = None) -> None:
     """Make a table or figure of the papers from one's own features and weights.
 
-    What can be measured is measured, each part once; a run that was stopped goes on by the same command. Beside each
-    number stands the printed one. What is missing is listed with the command that makes it.
+    Each part whose inputs are there is measured once; a run that was stopped goes on by the same command. Beside each
+    number stands the printed one. Missing inputs are listed with the commands that make them.
     """
     from lamofc_tools import reproduction as papers
 
     if name is None:
         out.show([{"name": own, "title": papers.plan_of(own).title} for own in papers.PLANS], reproduction_text.names)
         return
-    inputs = input_options.inputs()
+    plan, inputs = papers.plan_of(name), input_options.inputs()
+    plots.check(plan)
     with out.bar("reproduce") as bar:
-        made = papers.reproduce(papers.plan_of(name), inputs, bar.update, dry_run=plots.dry_run)
-    drawn = plots.draw(made, inputs)
+        made = papers.reproduce(plan, inputs, bar.update, dry_run=plots.dry_run)
     out.warn(made.warnings)
-    out.show({"name": name, **made.to_json(), "drawn": drawn}, reproduction_text.tables)
+    out.show({"name": name, **made.to_json()}, reproduction_text.tables)
+    plots.draw(made, inputs, out)

@@ -22,7 +22,7 @@ def tables(document: Document) -> str:
     parts = ["\n".join(lines), *map(_block, document["blocks"])]
     if document["missing"]:
         parts.append(_missing(document["missing"]))
-    return "\n\n".join([*parts, *(f"drawn in {file}" for file in document["drawn"])])
+    return "\n\n".join(parts)
 
 
 def _block(block: Document) -> str:

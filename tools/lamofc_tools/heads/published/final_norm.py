@@ -1,6 +1,7 @@
 """The final norm of a vision transformer, from a folder or a file of its weights; other weights are not read."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +11,16 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, first_line
 from lamofc_tools import torch_checkpoint
+from lamofc_tools.heads.published.weights import real
 
 _NORM = re.compile(r"(?:\w+\.)?(?:norm|layernorm)\.(weight|bias)")
 """Names of the final norm's parameters; those of blocks have numbers before them."""
 _ROTARY = re.compile(r"(?:\w+\.)?rope_embed")
 """Beginning of names that only DINOv3 has."""
 _EPSILONS = {False: 1e-6, True: 1e-5}
-"""What is added to variances, by whether the model is DINOv3; files of weights do not hold it."""
+"""Numbers that are added to variances, by whether the model is DINOv3; files of weights do not hold it."""
 
 
 def read_final_norm(location: Path) -> nn.LayerNorm:
@@ -26,11 +28,23 @@ def read_final_norm(location: Path) -> nn.LayerNorm:
     try:
         tensors, rotary = _read(location)
         epsilon = _config(location).get("layer_norm_eps", _EPSILONS[rotary])
+        if isinstance(epsilon, bool) or not (0 <= float(epsilon) < math.inf):
+            raise ValueError(f"layer_norm_eps is {epsilon!r}, expected a finite number from 0")
         norm = nn.LayerNorm(len(tensors["weight"]), eps=float(epsilon))
         norm.load_state_dict(tensors)
-    except (AttributeError, KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+    except (
+        AttributeError,
+        KeyError,
+        OSError,
+        OverflowError,
+        RecursionError,
+        RuntimeError,
+        SafetensorError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise BadArgument(
-            f"{location} holds no final norm: {str(error).splitlines()[0]}",
+            f"{location} holds no final norm: {first_line(error)}",
             "name the folder or the file of the model that the features come from",
         ) from error
     return norm.requires_grad_(False)
@@ -43,7 +57,7 @@ def _read(location: Path) -> tuple[dict[str, Tensor], bool]:
     for name, tensor in _candidates(location):
         match = _NORM.fullmatch(name)
         if match is not None and tensor is not None:
-            found[match[1]] = tensor.float()
+            found[match[1]] = real(name, tensor)
         rotary |= _ROTARY.match(name) is not None
     return found, rotary
 

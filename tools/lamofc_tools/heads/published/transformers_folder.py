@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lamofc_codecs import MissingExtra
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, first_line
 from lamofc_store.sample import Grid
 from lamofc_tools.heads.architectures import MaskPredictions, MaskTransformer
 from lamofc_tools.heads.contract import Task
@@ -40,7 +40,7 @@ def _architecture(folder: Path) -> str:
     try:
         config = json.loads((folder / "config.json").read_text())
         architecture = str((config["architectures"] or [None])[0])
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise BadArgument(
             f"{folder} holds no model: {error}", "name a folder of save_pretrained, or a file of weights"
         ) from error
@@ -61,8 +61,7 @@ def _load(folder: Path, architecture: str) -> Any:
             folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
     except Exception as error:  # the loaders of configs and weights pass on errors of many libraries
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise BadArgument(f"{folder} cannot be loaded: {reason}", "fetch the model again") from error
+        raise BadArgument(f"{folder} cannot be loaded: {first_line(error)}", "fetch the model again") from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise BadArgument(f"{folder} lacks {len(missing)} weights, such as {missing[0]}", "fetch the model again")

@@ -16,6 +16,7 @@ from lamofc_tools.heads.published.decoder import HeadParts, TokenDecoder
 from lamofc_tools.heads.published.depth_bins import DepthBins
 from lamofc_tools.heads.published.dpt import DinoDpt
 from lamofc_tools.heads.published.linear import LinearClassifier, LinearMaps
+from lamofc_tools.heads.published.weights import real
 
 _WRAPPERS = ("state_dict", "model")
 """Keys under which training programs keep the weights."""
@@ -83,7 +84,9 @@ def _load(file: Path) -> dict[str, Tensor]:
         weights = inner if isinstance(inner, Mapping) else weights
     if not isinstance(weights, Mapping):
         raise BadArgument(f"{file} holds a {type(weights).__name__}", "name a file of weights")
-    return {str(name): tensor.float() for name, tensor in weights.items() if isinstance(tensor, Tensor)}
+    return {
+        str(name): real(f"{name} of {file}", tensor) for name, tensor in weights.items() if isinstance(tensor, Tensor)
+    }
 
 
 def _plain(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import lamofc_store as lamofc
 from lamofc_codecs import describe
 from lamofc_store import Quality, Store
-from lamofc_store.sample import layout
+from lamofc_store.sample import Sample, layout
+from lamofc_store.sources import ListedSource, Source
 from lamofc_tools.comparison import b_max_mbps, coding_memory, spread_profile
-from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest
+from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest, listing
 from lamofc_tools.reproduction.parts.plan import Figures
 from lamofc_tools.reproduction.parts.results import config_digest
 
@@ -104,7 +108,7 @@ class CodedPart:
         return f"lamofc codec train STORE... --arch {self.coder.codec} --as-published {paper} -o '{named}'"
 
     def config(self, inputs: Inputs) -> dict[str, Any]:
-        """Return features, codec, options and setting, files by their content."""
+        """Return features, codec, options and setting, files of weights by their content."""
         coder = self.coder
         options = coder.fit_options(self.features, self.setting, inputs)
         for name in ("weights", "mapping"):
@@ -117,25 +121,36 @@ class CodedPart:
             "options": {name: _plain(value) for name, value in sorted(options.items())},
             "as_published": coder.as_published,
             "setting": f"{coder.target}={self.setting:g}",
-            "calibration": calibration.is_dir(),
+            "calibration": listing(calibration) if calibration.is_dir() else None,
         }
 
     def store(self, inputs: Inputs) -> Store:
-        """Open the store of the coded features, complete; a store that was begun is gone on with."""
+        """Open the store of the coded features, complete; a store that was begun is gone on with.
+
+        Columns stay as they are once a sample is stored, so features with another table of labels have another store.
+        """
         coder, features = self.coder, self.features
-        name = f"{coder.codec}-{self.setting:g}-{config_digest(self.config(inputs))}.lamofc"
+        content = {**self.config(inputs), "labels": features.labels_digest(inputs)}
+        name = f"{coder.codec}-{self.setting:g}-{config_digest(content)}.lamofc"
         store = lamofc.open(str(inputs.results / "coded" / features.path / name), "a")
-        store.ingest(
-            features.source(inputs),
-            coder.codec,
-            coder.quality(self.setting),
-            codec_options=coder.fit_options(features, self.setting, inputs),
-            as_published=coder.as_published,
-            fit_source=features.fit_source(inputs),
-            table=features.table(inputs),
-            block=1,
-        )
+        source = features.source(inputs)
+        ids = source.sample_ids() if isinstance(source, ListedSource) else None
+        if ids is None or not set(ids) <= set(store):
+            self._warm_up(source, inputs)
+        self._ingest(store, source, inputs, fit_source=features.fit_source(inputs), table=features.table(inputs))
         return store
+
+    def _warm_up(self, source: Source, inputs: Inputs) -> None:
+        """Code the first sample into a store that is thrown away, so that a first call, which is slow, is not timed."""
+        with tempfile.TemporaryDirectory() as folder, lamofc.open(f"{folder}/store", "a") as store:
+            self._ingest(store, list(islice(source, 1)), inputs)
+
+    def _ingest(self, store: Store, source: Iterable[Sample], inputs: Inputs, **options: Any) -> None:
+        """Code samples into a store."""
+        coder = self.coder
+        codec_options = coder.fit_options(self.features, self.setting, inputs)
+        options |= {"codec_options": codec_options, "as_published": coder.as_published, "block": 1}
+        store.ingest(source, coder.codec, coder.quality(self.setting), **options)
 
     def measure(self, inputs: Inputs) -> Figures:
         """Code the features; rates are those of payloads, as the papers count, and `whole_ebpfp` counts everything."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -86,8 +85,13 @@ class FeatureSet:
         paths = [inputs.features / f"{self.path}{suffix}" for suffix in TABLES]
         return next((str(path) for path in paths if path.is_file()), None)
 
+    def labels_digest(self, inputs: Inputs) -> str | None:
+        """Return a digest of the table of labels, if there is one."""
+        table = self.table(inputs)
+        return None if table is None else digest(Path(table))
+
     def config(self, inputs: Inputs) -> dict[str, Any]:
-        """Return the features that are read, and a digest of their files' names and sizes."""
+        """Return the features that are read, and a digest of their files' names, sizes and times of change."""
         return {"set": self.path, "features": list(self.features), "files": listing(inputs.features / self.path)}
 
 
@@ -114,9 +118,9 @@ class Inputs:
 
 
 def listing(folder: Path) -> str:
-    """Return a digest of the names and sizes of all files in a folder."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    rows: Sequence[str] = [f"{path.relative_to(folder)} {path.stat().st_size}\n" for path in files]
+    """Return a digest of the names, sizes and times of change of all files in a folder."""
+    files = {path: path.stat() for path in sorted(folder.rglob("*")) if path.is_file()}
+    rows = [f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n" for path, stat in files.items()]
     return hashlib.sha256("".join(rows).encode()).hexdigest()[:16]
 
 

@@ -6,24 +6,21 @@ JSON object that names a model, or a table of performances that were measured el
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lamofc_store import Store
 from lamofc_store.errors import BadArgument
-from lamofc_tools.evaluation import RestOptions, evaluate_model_at_rates, open_rest
+from lamofc_tools.evaluation import evaluate_model_at_rates, open_rest
 from lamofc_tools.heads import HeadEvaluation, TrainingConfig, evaluate_at_rates, load
 from lamofc_tools.reproduction.parts.coding import CodedPart
 from lamofc_tools.reproduction.parts.inputs import Inputs, Missing, digest
+from lamofc_tools.reproduction.parts.judge_files import COLUMNS, read_model, read_table
 from lamofc_tools.reproduction.parts.plan import Figures
 
 PERFORMANCE = "performance"
-_COLUMNS = ("codec", "setting", "performance")
-_MODEL_KEYS = {"model", "figure"}
 
 
 @dataclass(frozen=True)
@@ -52,8 +49,7 @@ class JudgedPart:
         judge = self._judge(inputs)
         if judge.suffix == ".csv":
             return {"judge": digest(judge), "codec": self.coded.coder.row, "setting": self.coded.setting}
-        table = self.coded.features.table(inputs)
-        labels = None if table is None else digest(Path(table))
+        labels = self.coded.features.labels_digest(inputs)
         return {**self.coded.config(inputs), "judge": digest(judge), "labels": labels}
 
     def measure(self, inputs: Inputs) -> Figures:
@@ -66,7 +62,7 @@ class JudgedPart:
 
     def _missing_row(self, table: Path) -> Missing:
         row, features = f"{self.coded.coder.row},{self.coded.setting:g}", self.coded.features
-        added = f"python: add rows of {', '.join(_COLUMNS)} to {table}"
+        added = f"python: add rows of {', '.join(COLUMNS)} to {table}"
         return Missing(PERFORMANCE, f"{table}: {row}", features.judging(table) if features.export else added)
 
     def _judge(self, inputs: Inputs) -> Path:
@@ -92,34 +88,17 @@ def _judge_by_head(file: Path, store: Store) -> float:
 
 def _judge_by_model(file: Path, store: Store) -> float:
     """Run the rest of a model on decoded features."""
-    document = json.loads(file.read_text(encoding="utf-8"))
-    known = {field.name for field in fields(RestOptions)}
-    if not isinstance(document, dict) or not set(document) >= _MODEL_KEYS or set(document) - known - _MODEL_KEYS:
-        raise BadArgument(
-            f"{file} is no object of {', '.join(sorted(_MODEL_KEYS))} and {', '.join(sorted(known))}",
-            'write {"model": "Qwen3-8B", "block": 4, "data": "gsm8k.jsonl", "figure": "exact_match"}',
-        )
-    options = {name: value for name, value in document.items() if name in known}
-    if "data" in options:
-        options["data"] = str(file.parent / options["data"])
-    rest = open_rest(str(document["model"]), store, RestOptions(**options))
+    judge = read_model(file)
+    rest = open_rest(judge.model, store, judge.options)
     (point,) = evaluate_model_at_rates(rest, {store.url: store}, [], lambda done, count: None)
-    if document["figure"] not in point.values:
-        raise BadArgument(f"{file} asks for {document['figure']!r}", f"ask for one of {', '.join(point.values)}")
-    return point.values[document["figure"]]
+    if judge.figure not in point.values:
+        raise BadArgument(f"{file} asks for {judge.figure!r}", f"ask for one of {', '.join(point.values)}")
+    return point.values[judge.figure]
 
 
 def _read_table(file: Path, coded: CodedPart) -> Figures:
     """Read the performance at one setting of a codec, by its name in the paper's table; nothing without its row."""
-    with file.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if not set(_COLUMNS) <= set(reader.fieldnames or ()):
-            raise BadArgument(f"{file} has the columns {reader.fieldnames}", f"name them {', '.join(_COLUMNS)}")
-        rows = [row for row in reader if row["codec"] == coded.coder.row]
-    try:
-        found = {float(row["setting"] or 0): float(row["performance"]) for row in rows}
-    except (TypeError, ValueError) as error:
-        raise BadArgument(f"{file}: a row of {coded.coder.row}: {error}", "write numbers such as 0.001,0.97") from error
+    found = read_table(file, coded.coder.row)
     return {PERFORMANCE: found[coded.setting]} if coded.setting in found else {}
 
 
