@@ -15,7 +15,6 @@ from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.feature_coder import (
     FeatureCoder,
     ModelFacts,
-    Sample,
     pack_levels,
     unpack_levels,
 )
@@ -26,13 +25,12 @@ from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
 from lamofc_tools.benchmarks.learning.replayed import swept_model
 from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep
 from lamofc_tools.consumer import ModelMetric, Passages, measure_metric
+from tests.tools.benchmarks.felt_errors import SPREADS, TOKENS, Felt
 from tests.tools.models import tiny_models
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries that are under test here
 
-TOKENS, ROTARY = 40, Rotary((1.0, 0.1, 0.01, 0.001), "halves", 2)
-SPREADS = {"layer.0.k_cache": 1.0, "layer.0.v_cache": 0.3, "layer.1.k_cache": 2.0, "layer.1.v_cache": 1.0}
-SPREADS |= {"layer.1.output": 30.0}
+ROTARY = Rotary((1.0, 0.1, 0.01, 0.001), "halves", 2)
 WORST_SHARE = {
     "kivi 2 bits": 0.25,
     "kvtc 4 bits, 4+0 raw": 0.2,
@@ -54,33 +52,6 @@ def sample(seed: int) -> dict[str, torch.Tensor]:
 
 KEYS = {name: ROTARY for name in SPREADS if "k_cache" in name}
 MATRICES = {name: torch.eye(32) / spread**2 for name, spread in SPREADS.items()}
-
-
-class Felt:
-    """A consumer whose answers feel errors of a sample as the weights foretell, of late tokens more."""
-
-    def __init__(self, given: Sample) -> None:
-        self.given, self.late = given, torch.linspace(0.1, 1.9, TOKENS)[:, None]
-
-    def divergence(self, decoded: Sample) -> float:
-        """Half the squared errors over the spreads, each token."""
-        errors = [(value - decoded[name]) / SPREADS[name] for name, value in self.given.items() if name in decoded]
-        return float(sum((self.late * error.square()).sum() for error in errors) / TOKENS / 2)
-
-    def gradient(self, decoded: Sample, step: int) -> Sample:
-        """The gradient of that."""
-        return {
-            name: self.late * (value - self.given[name]) / SPREADS[name] ** 2 / TOKENS
-            for name, value in decoded.items()
-        }
-
-    def draw(self, step: int) -> Sample:
-        """Errors of deviation 1 over the spreads."""
-        generator = torch.Generator().manual_seed(step)
-        return {
-            name: self.late.sqrt() * torch.randn(value.shape, generator=generator) / SPREADS[name]
-            for name, value in self.given.items()
-        }
 
 
 FACTS = ModelFacts(KEYS, lambda calibrated: ModelMetric("tiny@1", MATRICES, 1, 1, KEYS), Felt)
