@@ -23,7 +23,7 @@ def draw_rates(rows: Sequence[dict[str, Any]], path: Path) -> None:
     down = -(-len(features) // across)
     figure, axes = plot.subplots(down, across, figsize=(5.2 * across, 4 * down), squeeze=False)
     for axis, feature in zip(axes.flat, features, strict=False):
-        own = [row for row in rows if row["feature"] == feature and row["in_curve"]]
+        own = [row for row in rows if row["feature"] == feature and row.get("in_curve", True)]
         for coder in dict.fromkeys(row["coder"] for row in own):
             points = sorted((row["snr_db"], row["total"]) for row in own if row["coder"] == coder)
             axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=coder)

@@ -46,9 +46,10 @@ COMMANDS = dict(commands())
 
 def test_all_commands_are_there() -> None:
     wanted = "demo ingest extract fit analyze bench train annotate info ls log get export verify forget compact gc sql"
+    papers = ("correlate", "reproduce")
     evaluations = ("eval head", "eval model")
     codecs = (f"codec {verb}" for verb in ("list", "show", "train", "import", "export"))
-    assert set(COMMANDS) == {*wanted.split(), *evaluations, *codecs}
+    assert set(COMMANDS) == {*wanted.split(), *papers, *evaluations, *codecs}
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -198,6 +198,7 @@ def test_tables_of_the_papers_agree_with_each_other() -> None:
         *(f"lamofcbench-{number}" for number in range(2, 14)),
         *(f"lamofc-{number}" for number in range(3, 7)),
         *(f"dt-ufc-{number}" for number in range(2, 7)),
+        *(f"lamofc-s{number}" for number in range(2, 6)),
     ]
     for table in tables.values():
         assert table["rows"]
