@@ -18,6 +18,8 @@ from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_s
 MAX_EXPANSION = 1 << 18
 """Most bytes of a tensor for each byte of a layer, unless a codec overrides `check_length`."""
 CPU = torch.device("cpu")
+MAX_GAIN = 63
+"""The largest gain of a token in either direction, in sixteenths of an octave."""
 MAX_POSITION = 1 << 40
 """Largest position of a token in its sequence."""
 LOSSY_DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)

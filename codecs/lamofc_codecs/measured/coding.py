@@ -49,8 +49,8 @@ class WeightedSpace:
 
     values: Tensor
     """What the record codes, tokens x channels of all of its parts, in the profile's order."""
-    parts: int
-    """Decoded tensors of the record."""
+    shapes: Sequence[torch.Size]
+    """Shape of each of its decoded tensors."""
     _codec: Steerable
     _positions: NDArray[np.int64]
 
@@ -68,7 +68,7 @@ class WeightedSpace:
                 raise UnsupportedInput(f"{len(parts)} items of one record cannot be guided", "code each by itself")
         values = side_by_side(parts)
         positions = np.arange(coding.first_position, coding.first_position + len(values))
-        return cls(values, len(parts), encoder.codec, positions)
+        return cls(values, [part.shape for part in parts], encoder.codec, positions)
 
     def weigh_errors(self, errors: Tensor) -> Tensor:
         """Return errors of the values as the codec quantises them."""
@@ -79,11 +79,22 @@ class WeightedSpace:
         return self._codec.weigh_gradient(gradient, self._positions)
 
 
+def check_gradient(spaces: Sequence[WeightedSpace], slopes: Sequence[Tensor]) -> None:
+    """Refuse a gradient of other shapes than the decoded tensors of all records."""
+    shapes = [shape for space in spaces for shape in space.shapes]
+    if [slope.shape for slope in slopes] != shapes:
+        raise UnsupportedInput(
+            f"a gradient of {[tuple(slope.shape) for slope in slopes]} by decoded tensors of "
+            f"{[tuple(shape) for shape in shapes]}",
+            "return one for each tensor, of its shape",
+        )
+
+
 def gradients_of(spaces: Sequence[WeightedSpace], slopes: Sequence[Tensor], scale: float = 1.0) -> Iterator[Tensor]:
     """Yield for each record the gradient by its values over a scale, given those by all decoded tensors in turn."""
     remaining = iter(slopes)
     for space in spaces:
-        yield side_by_side([next(remaining) / scale for _ in range(space.parts)])
+        yield side_by_side([next(remaining) / scale for _ in space.shapes])
 
 
 def decoded_parts(records: Sequence[Record], codings: Sequence[Coding]) -> list[list[Tensor]]:

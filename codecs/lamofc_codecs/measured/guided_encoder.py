@@ -8,8 +8,15 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from lamofc_codecs.errors import CodecError, UnsupportedInput
-from lamofc_codecs.measured.coding import Coding, WeightedSpace, decoded_parts, gradients_of, side_by_side
+from lamofc_codecs.errors import CodecError
+from lamofc_codecs.measured.coding import (
+    Coding,
+    WeightedSpace,
+    check_gradient,
+    decoded_parts,
+    gradients_of,
+    side_by_side,
+)
 from lamofc_codecs.measured.descent import Descent
 from lamofc_codecs.pipeline import Encoder
 from lamofc_codecs.record import Record
@@ -89,12 +96,7 @@ class GuidedEncoder:
         decoded = decoded_parts(records, self.codings)
         tensors = [tensor for parts in decoded for tensor in parts]
         slopes = list(self.guide.gradient(tensors))
-        if [slope.shape for slope in slopes] != [tensor.shape for tensor in tensors]:
-            raise UnsupportedInput(
-                f"a gradient of {[tuple(slope.shape) for slope in slopes]} by decoded tensors of "
-                f"{[tuple(tensor.shape) for tensor in tensors]}",
-                "return one for each tensor, of its shape",
-            )
+        check_gradient(self._spaces, slopes)
         largest = max((float(slope.abs().max()) for slope in slopes if slope.numel()), default=0.0)
         if not 0 < largest < math.inf:
             return

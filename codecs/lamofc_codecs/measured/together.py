@@ -75,7 +75,7 @@ def encode_measured(
     called up to three times; the record is that of the divergence nearest to the one asked for.
 
     With `draw`, which draws gradients of the answers, a codec that is `Steerable` gives each token a step of its own:
-    a finer one, the more the answers diverge by errors of the token. It takes twelve draws and four more measurements.
+    a finer one, the more the answers diverge by errors of the token. It takes twelve draws and eight more measurements.
 
     With a `guide` such a codec then rounds by its gradient: errors fall where the answers do not feel them, and fewer
     bits suffice. It takes up to two and a half times as many encodings as the guide has steps, and four more

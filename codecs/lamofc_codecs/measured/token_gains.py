@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.measured.coding import Coding, WeightedSpace, gradients_of
+from lamofc_codecs.measured.coding import Coding, WeightedSpace, check_gradient, gradients_of
+from lamofc_codecs.source import MAX_GAIN
 
 Draw = Callable[[], Sequence[Tensor]]
 """Draws a gradient of a consumer's answers by the tensors of all records as they were, one after another.
@@ -23,8 +23,6 @@ Draw = Callable[[], Sequence[Tensor]]
 The mean square of the draws is the Fisher matrix of the answers, up to a factor.
 """
 _DRAWS = 12
-_MAX_GAIN = 63
-"""The largest gain in either direction."""
 _PER_OCTAVE = 8
 """Gain for twice the sensitivity: a half-octave of the step."""
 _EXPONENTS = (0.5, 1.0)
@@ -44,12 +42,9 @@ def token_octaves(codings: Sequence[Coding], draw: Draw) -> list[Tensor] | None:
     spaces = [WeightedSpace.of(coding) for coding in codings]
     energies = [torch.zeros(len(space.values), dtype=torch.float64) for space in spaces]
     for _ in range(_DRAWS):
-        for energy, space, gradient in zip(energies, spaces, gradients_of(spaces, draw()), strict=True):
-            if gradient.shape != space.values.shape:
-                raise UnsupportedInput(
-                    f"a gradient of {tuple(gradient.shape)} by values of {tuple(space.values.shape)}",
-                    "return one for each tensor, of its shape",
-                )
+        drawn = draw()
+        check_gradient(spaces, drawn)
+        for energy, space, gradient in zip(energies, spaces, gradients_of(spaces, drawn), strict=True):
             energy += space.weigh_gradient(gradient).double().square().mean(1)
     octaves = torch.cat(energies).log2()
     felt = octaves.isfinite()
@@ -61,5 +56,5 @@ def token_octaves(codings: Sequence[Coding], draw: Draw) -> list[Tensor] | None:
 
 def with_gains(codings: Sequence[Coding], octaves: Sequence[Tensor], exponent: float) -> list[Coding]:
     """Return the records with the gain of each token, by a power of its sensitivity."""
-    gains = [(_PER_OCTAVE * exponent * own).round().clamp(-_MAX_GAIN, _MAX_GAIN).long() for own in octaves]
+    gains = [(_PER_OCTAVE * exponent * own).round().clamp(-MAX_GAIN, MAX_GAIN).long() for own in octaves]
     return [coding._replace(gains=own.numpy()) for coding, own in zip(codings, gains, strict=True)]

@@ -121,8 +121,10 @@ def test_a_guide_goes_on_from_gains(profile: Profile) -> None:
 
 
 def test_gradients_of_other_shapes_are_refused(profile: Profile) -> None:
-    with pytest.raises(UnsupportedInput, match=r"a gradient of \(159, 64\) by values of \(160, 64\)"):
+    with pytest.raises(UnsupportedInput, match=r"a gradient of \[\(159, 64\)\] by decoded tensors of \[\(160, 64\)\]"):
         token_octaves([Coding(SAMPLE, profile)], lambda: [drawn()()[0][1:]])
+    with pytest.raises(UnsupportedInput, match=r"a gradient of \[\] by decoded tensors of \[\(160, 64\)\]"):
+        token_octaves([Coding(SAMPLE, profile)], list)
     uniform = fit("uniform", SAMPLES, Quality(snr_db=10))
     with pytest.raises(UnsupportedInput, match="codec uniform cannot be guided"):
         token_octaves([Coding(SAMPLE, uniform)], drawn())

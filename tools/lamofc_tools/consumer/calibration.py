@@ -90,19 +90,20 @@ class MetricCalibration:
             waves=False,
         )
 
-    def _coded(self, profile: Profile, metric: ModelMetric, divergence: float) -> tuple[list[dict[str, Tensor]], float]:
+    def _coded(
+        self, profile: Profile, metric: ModelMetric, divergence: float, doublings: int = _DOUBLINGS
+    ) -> tuple[list[dict[str, Tensor]], float]:
         """Code the texts held out at a divergence, or at the least multiple of it by a power of 2 that is reached.
 
         A profile of thousands of channels that is learned from few texts may not reach a small divergence.
         """
-        for _ in range(_DOUBLINGS):
-            try:
-                return [
-                    self._decoded(profile, metric, features, divergence) for features, _ in self.held_out
-                ], divergence
-            except UnsupportedInput:
-                divergence *= 2
-        return [self._decoded(profile, metric, features, divergence) for features, _ in self.held_out], divergence
+        try:
+            decoded = [self._decoded(profile, metric, features, divergence) for features, _ in self.held_out]
+        except UnsupportedInput:
+            if not doublings:
+                raise
+            return self._coded(profile, metric, 2 * divergence, doublings - 1)
+        return decoded, divergence
 
     def _decoded(
         self, profile: Profile, metric: ModelMetric, features: Features, divergence: float

@@ -167,17 +167,12 @@ class ReplayedText:
 
     @cached_property
     def _measured(self) -> UnbrokenText:
-        text = self._texts[0]
+        text = self._continued([_SEED])[0]
         return UnbrokenText.of(text.split, text.features, text.ids)  # at once, as decoded features are run
 
-    @property
-    def _guiding(self) -> list[UnbrokenText]:
-        return self._texts[1:] or self._texts
-
     @cached_property
-    def _texts(self) -> list[UnbrokenText]:
-        """The text with the continuation by which it is measured, and those that guide: one pass draws all of them."""
-        return self._continued(range(_SEED, _SEED + 1 + _GUIDING))
+    def _guiding(self) -> list[UnbrokenText]:
+        return self._continued(range(_SEED + 1, _SEED + 1 + _GUIDING))
 
     @cached_property
     def _tokens(self) -> Tensor:

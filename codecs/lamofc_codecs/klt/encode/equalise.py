@@ -11,7 +11,6 @@ from lamofc_codecs.klt.encode.coefficients import Coefficients
 from lamofc_codecs.klt.encode.distortion import decode_exactly
 from lamofc_codecs.klt.layers import sigma_classes
 from lamofc_codecs.klt.quantise import (
-    MAX_GAIN,
     ItemGains,
     TokenGroups,
     classify_tokens,
@@ -20,6 +19,7 @@ from lamofc_codecs.klt.quantise import (
     smallest_gains,
 )
 from lamofc_codecs.runtime import Doubles
+from lamofc_codecs.source import MAX_GAIN
 from lamofc_codecs.stats import MAX_ERROR_RATIO, sum_by_item
 
 _ROUNDS = 4

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lamofc_codecs.klt.encode.error_measure import ErrorMeasure
-from lamofc_codecs.klt.quantise import MAX_GAIN, ItemGains, token_energies
+from lamofc_codecs.klt.quantise import ItemGains, token_energies
 from lamofc_codecs.runtime import Doubles
+from lamofc_codecs.source import MAX_GAIN
 
 _MIN_ENERGY_RATIO = 32
 """Energy of a sink over that of the median token of the fit."""

@@ -12,7 +12,6 @@ from lamofc_codecs.klt.quantise.deadzone import (
     quantise,
 )
 from lamofc_codecs.klt.quantise.item_gains import (
-    MAX_GAIN,
     ItemGains,
     gain_factors,
     inverse_gain_factors,
@@ -34,7 +33,6 @@ __all__ = [
     "AVERAGE_CLASS",
     "CLASS_FACTORS",
     "ERROR_PER_BIT",
-    "MAX_GAIN",
     "SIXTEENTHS",
     "TOKEN_CLASSES",
     "ColumnCosts",

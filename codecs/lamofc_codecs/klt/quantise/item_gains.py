@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from lamofc_codecs.codec import require
 from lamofc_codecs.entropy import read_numbers, write_numbers
 from lamofc_codecs.runtime import Floats
+from lamofc_codecs.source import MAX_GAIN
 
-MAX_GAIN = 63
-"""The largest gain in either direction, in sixteenths of an octave."""
 _FACTORS: Floats = np.exp2(np.arange(-MAX_GAIN, MAX_GAIN + 1) / 16).astype(np.float32)
 
 ItemGains = NDArray[np.int64]
