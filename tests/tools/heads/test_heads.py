@@ -11,7 +11,7 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store import Padded, Pool, Sample
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, NotFound
 from lamofc_tools.heads import (
     HEADS,
     Head,
@@ -257,7 +257,6 @@ WRONG: list[tuple[Callable[[lamofc.Store], object], str]] = [
     (lambda store: HEADS["dpt"]([12], Task("depth")), "1 features for a DPT head"),
     (lambda store: LinearHead([12], Task("classes", 2), pool="max"), "pool='max'"),
     (lambda store: _untaught(store), "no sample to train on"),
-    (lambda store: load(Path("nowhere")), "there is no head"),
 ]
 
 
@@ -265,6 +264,11 @@ WRONG: list[tuple[Callable[[lamofc.Store], object], str]] = [
 def test_what_cannot_be_is_said(scenes: lamofc.Store, act: Callable[[lamofc.Store], object], says: str) -> None:
     with pytest.raises(BadArgument, match=says):
         act(scenes)
+
+
+def test_a_head_that_is_not_there_is_not_found() -> None:
+    with pytest.raises(NotFound, match="there is no head"):
+        load(Path("nowhere"))
 
 
 def test_a_file_that_is_no_head_is_refused(tmp_path: Path) -> None:
