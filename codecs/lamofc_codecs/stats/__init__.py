@@ -31,7 +31,7 @@ from lamofc_codecs.stats.rate_control import (
     nearest_rate,
     round_step,
 )
-from lamofc_codecs.stats.reconstruction_offset import fit_offset
+from lamofc_codecs.stats.reconstruction_offset import fit_offset, mean_offset
 from lamofc_codecs.stats.step_solver import solve_step
 from lamofc_codecs.stats.water_filling import WaterFilling, single_band
 
@@ -57,6 +57,7 @@ __all__ = [
     "fit_offset",
     "interpolate_distortion",
     "item_distortions",
+    "mean_offset",
     "measure_distortion",
     "nearest_rate",
     "relative_bits",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 def fit_offset(
@@ -19,5 +19,11 @@ def fit_offset(
     if len(levels) < min_count:
         return 0
     distance: NDArray[Any] = np.subtract(levels, magnitudes)
-    mean = float(distance.mean(dtype=np.float64))
-    return int(np.clip(np.rint(denominator * mean), 0, denominator // 2))
+    return int(mean_offset(distance.sum(dtype=np.float64), len(levels), denominator))
+
+
+def mean_offset(distances: ArrayLike, counts: ArrayLike, denominator: int) -> NDArray[np.uint8]:
+    """Return offsets by sums of distances below levels; 0 where nothing was summed."""
+    mean = np.asarray(distances) / np.maximum(counts, 1)
+    offsets: NDArray[np.uint8] = np.clip(np.rint(denominator * mean), 0, denominator // 2).astype(np.uint8)
+    return offsets

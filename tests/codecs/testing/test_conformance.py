@@ -14,8 +14,10 @@ import torch
 from lamofc_codecs import CorruptRecord, Encoding, Quality, Source
 from lamofc_codecs.raw.codec import Raw
 from lamofc_codecs.stats.distortion import Distortion
+from lamofc_codecs.testing import other_process
 from lamofc_codecs.testing.assertions import must_match, must_raise
 from lamofc_codecs.testing.conformance import CodecConformance
+from lamofc_codecs.testing.other_process import decode_elsewhere
 from lamofc_codecs.uniform.codec import Uniform
 
 
@@ -78,6 +80,22 @@ def test_a_codec_whose_records_are_raw(change: dict[str, Any]) -> None:
         pytest.raises(AssertionError, match=r"^codec of a record: expected uniform, measured raw"),
     ):
         Noisier().test_a_record_is_of_this_codec()
+
+
+def test_a_process_that_cannot_decode_or_ends_is_told_and_the_next_record_has_another() -> None:
+    plain = Plain()
+    record, _ = plain.coded(torch.ones(3, 2))
+    good = decode_elsewhere(record.data, plain.profile(2), "raw")
+    with pytest.raises(
+        AssertionError, match=r"^another process cannot decode the record:\nTraceback(.|\n)*CorruptRecord"
+    ):
+        decode_elsewhere(record.data[:-1], plain.profile(2), "raw")
+    other_process._decoder().kill()
+    with pytest.raises(
+        AssertionError, match=r"^another process cannot decode the record:\nit ended with exit status -9"
+    ):
+        decode_elsewhere(record.data, plain.profile(2), "raw")
+    assert decode_elsewhere(record.data, plain.profile(2), "raw") == good
 
 
 def test_assertions_name_the_figure_what_was_expected_and_what_was_measured() -> None:

@@ -98,6 +98,7 @@ def test_the_metric_of_a_probe_is_the_mean_of_its_fisher_matrices() -> None:
     )
 
 
+@pytest.mark.slow
 def test_each_profile_is_compared_with_the_judge_s_own(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

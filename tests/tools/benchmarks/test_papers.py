@@ -15,6 +15,7 @@ pytest.importorskip("compressai")
 pytest.importorskip("imageio_ffmpeg")
 
 
+@pytest.mark.slow
 def test_it_trains_compares_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     small = {"hyperprior": Sizes("hyperprior", 8, 16), "elic": Sizes("elic", 8, 16, (4, 12))}
     monkeypatch.setattr(papers, "SIZES", small)

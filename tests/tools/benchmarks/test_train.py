@@ -75,6 +75,7 @@ def test_a_throttled_file_system_reads_ranges_of_local_files(tmp_path: Path) -> 
     assert (ThrottledFileSystem.bucket.bytes, ThrottledFileSystem.bucket.requests) == (12, 2)
 
 
+@pytest.mark.slow
 def test_bench_heads_judges_every_sample_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     noise = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 4

@@ -96,6 +96,7 @@ def test_command_prints_one_document(lamofc: Lamofc, monkeypatch: pytest.MonkeyP
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["klt-10dB", "raw"]
 
 
+@pytest.mark.slow
 def test_a_picture_of_codecs_is_drawn_where_that_is_asked_for(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("compressai")

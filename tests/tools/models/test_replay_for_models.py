@@ -40,7 +40,11 @@ def check(place: Path, source: Any, replay: Any, records: int) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "inputs", "option"),
-    [("vit", "images", "--replay"), ("vit", "images", "--guided"), ("whisper", "sounds", "--replay")],
+    [
+        ("vit", "images", "--replay"),
+        pytest.param("vit", "images", "--guided", marks=pytest.mark.slow),
+        ("whisper", "sounds", "--replay"),
+    ],
 )
 def test_an_encoder_meets_a_divergence(
     lamofc: Lamofc, kind: str, inputs: InputKind, option: str, tmp_path: Path
@@ -59,7 +63,7 @@ def test_an_encoder_meets_a_divergence(
 
 
 def test_the_records_of_states_meet_a_divergence_together(lamofc: Lamofc, tmp_path: Path) -> None:
-    model, texts = tiny_models.language(tmp_path / "mamba", "falconmamba"), long_texts(tmp_path / "a.jsonl", 9, 40)
+    model, texts = tiny_models.language(tmp_path / "mamba", "falconmamba"), long_texts(tmp_path / "a.jsonl", 8, 38)
     command = ("extract", model, texts, tmp_path / "store", "--block", 1, "--kl", KL, "--replay", "--dtype", "float32")
     ran = lamofc(*command, "--for-model", f"{model}@1", "--metric", tmp_path / "metric", "--json")
     assert ran.code == 0, ran.err
@@ -74,7 +78,7 @@ def test_the_records_of_states_meet_a_divergence_together(lamofc: Lamofc, tmp_pa
     assert all(kl is not None for kl, _ in measured(tmp_path / "again").values())
 
 
-@pytest.mark.parametrize("option", ["--replay", "--guided"])
+@pytest.mark.parametrize("option", ["--replay", pytest.param("--guided", marks=pytest.mark.slow)])
 def test_several_models_meet_a_divergence_together(lamofc: Lamofc, option: str, tmp_path: Path) -> None:
     model, texts = tiny_models.language(tmp_path / "llama", "llama"), long_texts(tmp_path / "a.jsonl", 9, 40)
     tuned = fine_tuned(model, tmp_path / "tuned")

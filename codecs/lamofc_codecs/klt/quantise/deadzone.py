@@ -22,7 +22,7 @@ from lamofc_codecs.entropy import (
 )
 from lamofc_codecs.klt.quantise.column_costs import ColumnCosts
 from lamofc_codecs.runtime import Floats, compiled, lazy
-from lamofc_codecs.stats import fit_offset
+from lamofc_codecs.stats import mean_offset
 
 SIXTEENTHS = 16
 """Unit of reconstructed values: a step has so many. Reconstruction offsets are at most half of them."""
@@ -178,14 +178,30 @@ def fit_offsets(unit: Floats) -> NDArray[np.uint8]:
     The offset moves the rounding threshold and the threshold moves the offset, so iterate.
     """
     offsets = np.zeros((CLASSES, 2), np.uint8)
-    magnitudes = np.abs(unit).reshape(-1)
+    magnitudes, spreads = np.abs(unit).reshape(-1), class_sigma(np.arange(CLASSES))
     for _ in range(_FIT_ROUNDS):
-        thresholds = Deadzone.from_offsets(offsets).thresholds
-        for sigma_class, spread in enumerate(class_sigma(np.arange(CLASSES))):
-            scaled = magnitudes * spread
-            levels = (scaled + np.float32(0.5)).astype(np.int32)
-            levels -= scaled < thresholds[sigma_class, np.minimum(levels, _TABLED - 1)]
-            for column, chosen in enumerate((levels == 1, levels > 1)):
-                if chosen.sum() >= _MIN_VALUES_PER_OFFSET:
-                    offsets[sigma_class, column] = fit_offset(levels[chosen], scaled[chosen], SIXTEENTHS)
+        distances, counts = np.zeros((CLASSES, 2)), np.zeros((CLASSES, 2), np.int64)
+        _sum_distances(magnitudes, spreads, Deadzone.from_offsets(offsets).thresholds, distances, counts)
+        fitted = mean_offset(distances, counts, SIXTEENTHS)
+        offsets = np.where(counts >= _MIN_VALUES_PER_OFFSET, fitted, offsets)
     return offsets
+
+
+@compiled
+def _sum_distances(
+    magnitudes: Floats,
+    spreads: Floats,
+    thresholds: Floats,
+    distances: NDArray[np.float64],
+    counts: NDArray[np.int64],
+) -> None:
+    """Sum how far values lie below magnitude 1, and below larger magnitudes, that they are quantised to."""
+    for sigma_class in range(len(spreads)):
+        for magnitude in magnitudes:
+            scaled = min(magnitude * spreads[sigma_class], np.float32(LARGEST_LEVEL))
+            level = np.int32(scaled + np.float32(0.5))
+            level -= scaled < thresholds[sigma_class, min(level, np.int32(_TABLED - 1))]
+            if level > 0:
+                column = min(level, np.int32(2)) - 1
+                distances[sigma_class, column] += np.float64(level) - np.float64(scaled)
+                counts[sigma_class, column] += 1

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lamofc_codecs.klt.transform.block_dct import BANDS, TokenGrid, forward_dct
-from lamofc_codecs.runtime import Floats
+from lamofc_codecs.runtime import Doubles, Floats, compiled
 
 _LEADING_COLUMNS = 16
 """Columns that decide: neighbouring tokens share the first ones most."""
@@ -32,12 +33,17 @@ def dct_bits(columns: Floats, grid: TokenGrid) -> float:
     """Predict the bits of the columns' DCT on a grid, up to a term that is the same for all grids."""
     coefficients = columns.copy()
     forward_dct(coefficients, grid)
-    power = np.square(coefficients, dtype=np.float64)
-    floor = _MIN_BAND_SHARE * power.mean(0) + 1e-300
     band = grid.bands(len(columns))
-    bits = [
-        int((band == number).sum()) * float(np.log2(np.maximum(power[band == number].mean(0), floor)).sum())
-        for number in range(BANDS)
-        if (band == number).any()
-    ]
-    return 0.5 * sum(bits)
+    count = np.bincount(band, minlength=BANDS)[:, None]
+    power = np.zeros((BANDS, columns.shape[1]))
+    _add_squares(coefficients, band, power)
+    floor = _MIN_BAND_SHARE * power.sum(0) / max(len(columns), 1) + 1e-300
+    return 0.5 * float((count * np.log2(np.maximum(power / np.maximum(count, 1), floor))).sum())
+
+
+@compiled
+def _add_squares(coefficients: Floats, band: NDArray[np.uint8], power: Doubles) -> None:
+    """Add the squares of tokens x columns to those of their bands."""
+    for t in range(coefficients.shape[0]):
+        for c in range(coefficients.shape[1]):
+            power[band[t], c] += np.float64(coefficients[t, c]) * np.float64(coefficients[t, c])

@@ -176,16 +176,16 @@ def test_groups_are_found_by_what_they_save(tmp_path: Path) -> None:
         return found
 
     store = lamofc.open(tmp_path / "store", mode="a")
-    store.ingest(made(range(80)), groups=("auto",), quality=lamofc.Quality(snr_db=15))
+    store.ingest(made(range(48)), groups=("auto",), quality=lamofc.Quality(snr_db=15))
     parts = "SELECT feature, max(part) FROM records GROUP BY 1 ORDER BY 1"
     assert store.sql(parts).fetchall() == [("key[0]", 0), ("own", 0), ("value*", 1)]
     profiles = set(store.snapshot.profiles)
-    report = store.ingest(made(range(90)), groups=("auto",), quality=lamofc.Quality(snr_db=15))
-    assert (report.samples, report.already) == (10, 240)
+    report = store.ingest(made(range(58)), groups=("auto",), quality=lamofc.Quality(snr_db=15))
+    assert (report.samples, report.already) == (10, 144)
     assert set(store.snapshot.profiles) == profiles
     assert store.sql(parts).fetchall()[2] == ("value*", 1)
     plain = lamofc.open(tmp_path / "plain", mode="a")
-    plain.ingest(made(range(80)), quality=lamofc.Quality(snr_db=15), block=1)
+    plain.ingest(made(range(48)), quality=lamofc.Quality(snr_db=15), block=1)
     size = "SELECT sum(stored_bits) / sum(elements) FROM records WHERE feature <> 'own'"
     assert store.sql(size).fetchall()[0][0] < 0.75 * plain.sql(size).fetchall()[0][0]
-    assert set(lamofc.fit_profiles(made(range(80)), groups=("auto",))) == {"key[0]+value*", "own"}
+    assert set(lamofc.fit_profiles(made(range(48)), groups=("auto",))) == {"key[0]+value*", "own"}
