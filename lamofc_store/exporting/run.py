@@ -26,7 +26,14 @@ from lamofc_store.exporting.samples import (
     rows_of,
     samples_to_write,
 )
-from lamofc_store.exporting.scripts import Script, read_sample_list, script_files, script_named, select_listed
+from lamofc_store.exporting.scripts import (
+    Script,
+    list_digest,
+    read_sample_list,
+    script_files,
+    script_named,
+    select_listed,
+)
 from lamofc_store.sources import SCRIPT_KEY, export_files
 
 if TYPE_CHECKING:
@@ -72,14 +79,15 @@ def export(  # noqa: PLR0913
     reader = None if script is None else script_named(script)
     format = _format(format, script)
     form = format_named(format, measured=measured)
-    samples = _samples(store, where, samples_from, reader)
+    listed: Sequence[str] = [] if samples_from is None else read_sample_list(Path(samples_from), reader)
+    samples = _samples(store, where, listed, reader)
     folder = Path(out)
     _require_apart(folder, store.url)
     content = Content(features, measured, reader)
     check_content(store, samples, content)
     named = list(export_files(samples, form.suffix) if reader is None else script_files(reader, samples, form.suffix))
-    told = {"quality": quality and str(quality), SCRIPT_KEY: script, "measured": measured}
-    told["samples_from"] = None if samples_from is None else os.fspath(samples_from)
+    told: dict[str, Any] = {"quality": quality and str(quality), SCRIPT_KEY: script, "measured": measured}
+    told["samples_from"] = list_digest(listed)
     description: dict[str, Any] = {"store": store.url, "commit": store.head, "format": format}
     description |= {"features": list(features), "where": where}
     description |= {name: value for name, value in told.items() if value}
@@ -87,8 +95,8 @@ def export(  # noqa: PLR0913
         claim(folder, description, overwrite)
         exported = _write_files(_Files(store, folder, form, quality), named, content, progress)
     if not exported.samples:
-        listed = ", ".join(store.features[:8])
-        raise NotFound(f"no sample has a feature that matches {' '.join(features)}", f"it has {listed}")
+        there = ", ".join(store.features[:8])
+        raise NotFound(f"no sample has a feature that matches {' '.join(features)}", f"it has {there}")
     return exported
 
 
@@ -101,13 +109,11 @@ def _format(format: str | None, script: str | None) -> str:
     return BENCH
 
 
-def _samples(
-    store: Store, where: str | None, samples_from: str | os.PathLike[str] | None, script: Script | None
-) -> list[str]:
+def _samples(store: Store, where: str | None, listed: Sequence[str], script: Script | None) -> list[str]:
     """Return the samples that a condition selects and a list names."""
     samples = store.find(where) if where else list(store)
-    if samples_from is not None:
-        samples = select_listed(samples, read_sample_list(Path(samples_from), script), store.url, script)
+    if listed:
+        samples = select_listed(samples, listed, store.url, script)
     if not samples:
         hint = Hint("correct [where]; `lamofc ls` lists the samples")
         raise NotFound(f"no sample of {store.url} matches {where or 'true'!r}", hint)

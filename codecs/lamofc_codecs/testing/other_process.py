@@ -18,7 +18,8 @@ _DECODER = """
 import hashlib, importlib, json, sys, torch, traceback
 from lamofc_codecs import CODECS, Profile, decode
 
-def answer(record, profile, *named):
+def answer(record, profile, paths, *named):
+    sys.path[:] = paths
     if named:
         CODECS.register(getattr(importlib.import_module(named[0]), named[1]))
     tensor = decode([open(record, "rb").read()], Profile.load(profile))[0]
@@ -42,12 +43,12 @@ def decode_elsewhere(record: bytes, profile: Profile, codec: str | type[Codec]) 
         paths[0].write_bytes(record)
         profile.save(paths[1])
         named = [] if isinstance(codec, str) else [codec.__module__, codec.__qualname__]
-        answer = _ask([*map(str, paths), *named])
+        answer = _ask([*map(str, paths), [path or str(Path.cwd()) for path in sys.path], *named])
     assert "decoded" in answer, f"another process cannot decode the record:\n{answer['error']}"  # noqa: S101
     return answer["decoded"]
 
 
-def _ask(question: list[str]) -> dict[str, str]:
+def _ask(question: list[object]) -> dict[str, str]:
     process = _decoder()
     assert process.stdin is not None and process.stdout is not None  # noqa: S101 - both are pipes
     try:

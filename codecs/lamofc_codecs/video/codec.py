@@ -202,7 +202,7 @@ class Vvc(Video):
         try:
             return super()._decoded(stream, sides)
         except CodecError:
-            frame = None if self._vtm is None else vtm.decode(self._vtm, stream)
+            frame = None if self._vtm is None else vtm.decode(self._vtm, stream, sides)
             if frame is None:
                 raise
             return frame[: 2 * sides[0] * sides[1]]

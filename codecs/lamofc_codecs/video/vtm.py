@@ -22,8 +22,14 @@ ENCODERS = ("EncoderApp", "EncoderAppStatic")
 _CONFIG = "encoder_intra_vtm.cfg"
 _CONFIG_FOLDERS = ("", "cfg", "../cfg", "../../cfg", "../../../cfg", "../../../../cfg")
 """Folders, seen from the encoder's, in which its builds have their configurations."""
-_TIMEOUT_SECONDS = 86_400
-"""Most seconds of a frame; the paper's took up to four hours."""
+_ENCODE_SECONDS, _DECODE_SECONDS = 86_400, 3_600
+"""Most seconds of a frame; coding took the paper up to four hours, decoding takes seconds."""
+_BYTES_A_PIXEL, _SPARE_BYTES = 6, 1 << 20
+"""Most bytes of a decoded file: three planes of two bytes, and blocks at the edges."""
+_MEMORY_A_PIXEL, _SPARE_MEMORY = 512, 4 << 30
+"""Most address space of a decoder, in bytes."""
+_BOUNDED = 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
+"""Shell program that runs another one bounded: blocks of 512 bytes in a file, KiB of memory."""
 _BANNER = re.compile(r"VTM (?:Encoder|Decoder) Version \[?([\w.-]+)")
 _known: dict[str, Path] = {}
 """The encoder that this process was given last, by the version that profiles name."""
@@ -50,18 +56,25 @@ def encode(name: str, frame: bytes, sides: tuple[int, int], qp: int) -> bytes:
         size = ["-wdt", str(sides[1]), "-hgt", str(sides[0]), "-f", "1", "-fr", "1"]
         files = ["-i", "in.yuv", "-o", "", "-b", "out.bin"]
         more = ["--InputChromaFormat=400", "--ConformanceWindowMode=1", *depths]
-        _run([str(encoder), "-c", str(_config_of(encoder)), *files, "-q", str(qp), *size, *more], folder)
+        _run(encoder, ["-c", str(_config_of(encoder)), *files, "-q", str(qp), *size, *more], folder, _ENCODE_SECONDS)
         return _read(Path(folder) / "out.bin", encoder)
 
 
-def decode(name: str, stream: bytes) -> bytes | None:
-    """Decode a stream to a frame whose luma comes first; None where no decoder lies beside the encoder."""
+def decode(name: str, stream: bytes, sides: tuple[int, int]) -> bytes | None:
+    """Decode a stream to a frame whose luma comes first; None where no decoder lies beside the encoder.
+
+    A stream may say anything of its size, so the decoder gets the room and memory that a frame of these sides needs.
+    """
     decoder = _decoder_of(_known.get(name) or _on_path())
     if decoder is None:
         return None
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "in.bin").write_bytes(stream)
-        _run([str(decoder), "-b", "in.bin", "-o", "out.yuv"], folder)
+        pixels = sides[0] * sides[1]
+        blocks = (_BYTES_A_PIXEL * pixels + _SPARE_BYTES) // 512
+        kibibytes = (_MEMORY_A_PIXEL * pixels + _SPARE_MEMORY) // 1024
+        bounded = ["/bin/sh", "-c", _BOUNDED, "sh", str(blocks), str(kibibytes)]
+        _run(decoder, ["-b", "in.bin", "-o", "out.yuv"], folder, _DECODE_SECONDS, bounded)
         return _read(Path(folder) / "out.yuv", decoder)
 
 
@@ -108,16 +121,18 @@ def _version(encoder: Path) -> str:
     return banner[1]
 
 
-def _run(command: Sequence[str], folder: str) -> None:
+def _run(program: Path, words: Sequence[str], folder: str, seconds: int, before: Sequence[str] = ()) -> None:
+    """Run a program in a folder, by the command line `before` that runs another one."""
+    command = [*before, str(program), *words]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired as error:
-        raise CodecError(f"{command[0]} took more than {_TIMEOUT_SECONDS} s", "leave the option vtm out") from error
+        raise CodecError(f"{program} took more than {seconds} s", "leave the option vtm out") from error
     except OSError as error:
-        raise CodecError(f"{command[0]} cannot be run: {error}", "give VTM's own programs") from error
+        raise CodecError(f"{program} cannot be run: {error}", "give VTM's own programs") from error
     if done.returncode:
         lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-        raise CodecError(f"{command[0]}: {' '.join(lines[-3:]) or done.returncode}", "leave the option vtm out")
+        raise CodecError(f"{program}: {' '.join(lines[-3:]) or done.returncode}", "leave the option vtm out")
 
 
 def _read(file: Path, program: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,13 @@ def read_sample_list(path: Path, script: Script | None = None) -> list[str]:
     if not ids:
         raise SourceError(f"{path} lists no sample", "write an id a line, or a JSON list of ids")
     return ids if script is None else [script.file_stem(sample) for sample in ids]
+
+
+def list_digest(listed: Sequence[str]) -> str | None:
+    """Return the digest of a list, whatever its file and the order of its lines; None for an empty one."""
+    if not listed:
+        return None
+    return "sha256:" + hashlib.sha256(json.dumps(sorted(set(listed))).encode()).hexdigest()
 
 
 def select_listed(samples: Iterable[str], listed: Sequence[str], where: str, script: Script | None = None) -> list[str]:

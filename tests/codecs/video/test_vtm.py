@@ -1,5 +1,6 @@
 """VTM in place of VVenC, with programs that take its command lines: VTM itself was not run."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,18 @@ def test_streams_that_only_vtm_reads_are_decoded_by_it(tmp_path: Path, monkeypat
         decode([record.data], profile)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert torch.isfinite(decode([record.data], profile)[0]).all()
+
+
+def test_a_decoder_that_writes_without_end_is_stopped(tmp_path: Path) -> None:
+    profile = fit("vvc", [SOURCE], Quality(qp=22), range=RANGE, vtm=install(tmp_path, masked=True))
+    record = encode([SOURCE], profile)[0]
+    decoder = tmp_path / "bin/DecoderApp"
+    decoder.write_text("#!/bin/sh\ncat /dev/zero > out.yuv\n")
+    with pytest.raises(CorruptRecord, match="is refused"):
+        decode([record.data], profile)
+    decoder.write_text(f"#!{sys.executable}\nbytes(16 << 30)\n")
+    with pytest.raises(CorruptRecord, match=r"is refused: .*MemoryError"):
+        decode([record.data], profile)
 
 
 def test_what_is_no_vtm_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 import lamofc_store
 from lamofc_store import sources
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, SourceError
 from lamofc_tools.models import open_model
 from lamofc_tools.models.inputs import IMAGE_VIEWS, ModelInput
 from tests.store.exporting.scripts.published_files import taken_by
@@ -84,6 +84,12 @@ def test_crops_slide_to_the_border(tmp_path: Path, width: int, height: int, star
     whole = (plane - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
     crops = views_of("dinov3seg", tmp_path / "a.png")
     assert torch.equal(crops, torch.stack([whole[:, top : top + 896, left : left + 896] for top, left in starts]))
+
+
+@pytest.mark.parametrize("script", IMAGE_VIEWS)
+def test_an_image_that_is_long_and_narrow_is_refused(tmp_path: Path, script: str) -> None:
+    with pytest.raises(SourceError, match=r"an image of 4096 x 8 pixels"):
+        views_of(script, picture(tmp_path / "a.png", 4096, 8))
 
 
 INPUTS = {

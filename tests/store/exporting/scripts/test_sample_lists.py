@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import lamofc_store as lamofc
-from lamofc_store.errors import SourceError, StoreError
+from lamofc_store.errors import Conflict, SourceError, StoreError
 from tests.store.exporting.scripts.published_files import drawn, files_in, refused, stored
 from tests.store.sources.families.published import normal
 
@@ -56,6 +56,11 @@ def test_plain_lists_name_ids_or_files(tmp_path: Path) -> None:
         assert files_in(tmp_path / "out") == ["scene-rgb_1-wflip", "scene-rgb_3-wflip"]
         (tmp_path / "ids.json").write_text(json.dumps(["scene/rgb_2"]))
         assert lamofc.export(store, tmp_path / "plain", samples_from=tmp_path / "ids.json").samples == 1
+        (tmp_path / "same.txt").write_text("scene/rgb_2\n")
+        assert lamofc.export(store, tmp_path / "plain", samples_from=tmp_path / "same.txt").files == 0
+        (tmp_path / "same.txt").write_text("scene/rgb_1\n")
+        with pytest.raises(Conflict, match=r"holds another export: samples_from 'sha256:"):
+            lamofc.export(store, tmp_path / "plain", samples_from=tmp_path / "same.txt")
         (tmp_path / "ids.json").write_text(json.dumps(["scene/rgb_2", "scene/rgb_8"]))
         with pytest.raises(StoreError, match=r"1 of 2 listed samples are not in .*: scene/rgb_8"):
             lamofc.export(store, tmp_path / "more", samples_from=tmp_path / "ids.json")

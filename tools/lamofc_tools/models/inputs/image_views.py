@@ -12,13 +12,17 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from lamofc_codecs import MissingExtra
-from lamofc_store.errors import BadArgument, Hint
+from lamofc_store.errors import BadArgument, Hint, SourceError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Cut = Callable[[Any, "ImageViews"], "list[Tensor]"]
 """Cuts an image of Pillow into views with values from 0 to 1."""
+
+
+_MAX_ASPECT = 16
+"""Longer side over shorter side from which an image is refused: its views would take gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ class ImageViews:
         import torch
 
         functional = _functional()
+        width, height = image.size
+        if max(width, height) > _MAX_ASPECT * min(width, height):
+            raise SourceError(
+                f"an image of {width} x {height} pixels, which scripts enlarge until its shorter side has {self.side}",
+                f"leave it out: the longer side may have {_MAX_ASPECT} times the pixels of the shorter one",
+            )
         views = [functional.normalize(view, list(mean), list(std)) for view in self.cut(image, self)]
         return torch.stack(views)
 
