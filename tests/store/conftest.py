@@ -42,6 +42,16 @@ def make_samples() -> Callable[..., list[Sample]]:
 @pytest.fixture(params=["local", "memory", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, object]]:
     """A URL where no store is yet, and the options to open it with."""
+    return _place(request, tmp_path)
+
+
+@pytest.fixture(params=["local", "memory", pytest.param("s3", marks=pytest.mark.slow)])
+def quick_place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, object]]:
+    """The same for many tests of one concern, which go through S3 where there is time."""
+    return _place(request, tmp_path)
+
+
+def _place(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, dict[str, object]]:
     if request.param == "local":
         return str(tmp_path / "store"), {}
     if request.param == "memory":

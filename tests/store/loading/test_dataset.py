@@ -106,7 +106,10 @@ def test_a_pickled_dataset_reads_the_same(store: lamofc.Store) -> None:
     assert copy.targets == dataset.targets
 
 
-@pytest.mark.parametrize(("workers", "context"), [(0, None), (2, "spawn"), (2, "forkserver"), (2, "fork")])
+@pytest.mark.parametrize(
+    ("workers", "context"),
+    [(0, None), pytest.param(2, "spawn", marks=pytest.mark.slow), (2, "forkserver"), (2, "fork")],
+)
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.timeout(120)
 def test_loaders_with_workers_give_every_sample_once(store: lamofc.Store, workers: int, context: str | None) -> None:

@@ -28,9 +28,9 @@ def _sample(number: int) -> Sample:
 
 
 @pytest.fixture
-def small(place: tuple[str, dict[str, object]]) -> Iterator[lamofc.Store]:
+def small(quick_place: tuple[str, dict[str, object]]) -> Iterator[lamofc.Store]:
     """Five commits, a sample and a segment each."""
-    url, options = place
+    url, options = quick_place
     with lamofc.open(url, "a", storage_options=options) as store:
         for number in range(5):
             store.ingest([_sample(number)], codec="raw")
@@ -236,8 +236,8 @@ def test_threads_that_read_more_segments_than_files_stay_open(tmp_path: Path, mo
     assert wrong == []
 
 
-def test_a_creation_that_was_cut_short_is_completed(place: tuple[str, dict[str, object]]) -> None:
-    url, options = place
+def test_a_creation_that_was_cut_short_is_completed(quick_place: tuple[str, dict[str, object]]) -> None:
+    url, options = quick_place
     lamofc.create(url, storage_options=options).close()
     with lamofc.open(url, storage_options=options) as store:
         store.storage.delete(["segments/zarr.json"])

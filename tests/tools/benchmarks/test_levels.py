@@ -35,14 +35,15 @@ def test_values_are_sampled_to_match_the_levels() -> None:
     assert share.max() < 1.4 * share.mean()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="resident sets are read from /proc")
 def test_tiles(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for number in range(4):
         save_file({"x": feature(50, 48, number)}, tmp_path / f"{number}.safetensors")
     drawn_weights(Sizes("hyperprior", 8, 12)).save(tmp_path / "w.weights")
-    words = [str(tmp_path), str(tmp_path / "w.weights"), "--tiles", "64", "--tokens", "80", "--channels", "120"]
+    words = [str(tmp_path), str(tmp_path / "w.weights"), "--tiles", "64,0", "--tokens", "80", "--channels", "120"]
     assert tiles.BENCHMARK.main(words) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["source_bytes"] == 2 * 80 * 120 * 4
-    assert [(row["tile"], row["codec"]) for row in found["rows"]] == [(64, "hyperprior")]
+    assert [(row["tile"], row["codec"]) for row in found["rows"]] == [(64, "hyperprior"), (0, "hyperprior")]
     assert all(row["bpfp"] > 0 and row["encode_bytes"] > 0 for row in found["rows"])

@@ -62,6 +62,7 @@ def test_an_encoder_meets_a_divergence(
     check(place, source, EncoderReplay(split, items), 1)
 
 
+@pytest.mark.slow
 def test_the_records_of_states_meet_a_divergence_together(lamofc: Lamofc, tmp_path: Path) -> None:
     model, texts = tiny_models.language(tmp_path / "mamba", "falconmamba"), long_texts(tmp_path / "a.jsonl", 8, 38)
     command = ("extract", model, texts, tmp_path / "store", "--block", 1, "--kl", KL, "--replay", "--dtype", "float32")

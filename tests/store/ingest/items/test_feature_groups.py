@@ -32,8 +32,8 @@ SAMPLES = [_sample(number) for number in range(20)]
 
 
 @pytest.fixture
-def grouped(place: tuple[str, dict[str, object]]) -> Iterator[lamofc.Store]:
-    url, options = place
+def grouped(quick_place: tuple[str, dict[str, object]]) -> Iterator[lamofc.Store]:
+    url, options = quick_place
     with lamofc.open(url, "a", storage_options=options) as store:
         store.ingest(SAMPLES, quality=Quality(snr_db=15), groups=("layer.*.{k,v}",))
         yield store
@@ -106,8 +106,8 @@ def test_datasets_read_a_shared_record_once_and_at_any_rate(grouped: lamofc.Stor
     assert bits <= 0.55
 
 
-def test_compaction_moves_a_shared_record_once(place: tuple[str, dict[str, object]]) -> None:
-    url, options = place
+def test_compaction_moves_a_shared_record_once(quick_place: tuple[str, dict[str, object]]) -> None:
+    url, options = quick_place
     with lamofc.open(url, "a", storage_options=options) as store:
         for number in range(0, 20, 5):
             some = SAMPLES[number : number + 5]
