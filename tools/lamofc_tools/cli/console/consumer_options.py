@@ -162,8 +162,8 @@ class ReplayOptions(ConsumerOptions):
         typer.Option(
             "--guided",
             help="As --replay, give each token a step by how much the model's answers feel its errors, and round by "
-            "their gradient: fewer bits at the same divergence, larger errors for other readers. Takes up to "
-            "sixty-five passes of the model over each sample, forward and backward.",
+            "their gradient: fewer bits at the same divergence, larger errors for other readers. Takes 36 to "
+            "63 passes of the model over each sample, forward and backward.",
         ),
     ] = False
 
