@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 _RATE = 0.1
-"""Length of a step over that of the errors of a usual token."""
+"""Length of a token's step over that of its errors."""
 _MEMORY = 0.5
 """Share of the direction of a step that the former ones have."""
 _NORM_MEMORY = 0.7
@@ -23,14 +23,12 @@ _NORM_MEMORY = 0.7
 class Descent:
     """The shift of a sample's weighted values, improved step by step.
 
-    Each token moves as far as any other: gradients of tokens differ by orders of magnitude, and so do their curvatures.
-    No token is shifted by more than its errors were.
+    Each token moves by the same share of its own errors: gradients of tokens differ by orders of magnitude, and so do
+    their curvatures, and a token with a gain has smaller errors. No token is shifted by more than its errors were.
     """
 
     limits: Tensor
-    """Largest length of the shift of each token."""
-    usual: float
-    """Length of the error of a usual token."""
+    """Length of each token's errors, the largest of its shift."""
     shift: Tensor
     _direction: Tensor = field(init=False)
     _norms: Tensor = field(init=False)
@@ -44,13 +42,11 @@ class Descent:
     @classmethod
     def against(cls, errors: Tensor) -> Descent:
         """Begin without a shift, at these errors of weighted values."""
-        lengths = errors.norm(dim=1, keepdim=True)
-        usual = float(lengths.median())
-        return cls(lengths, usual, torch.zeros_like(errors))
+        return cls(errors.norm(dim=1, keepdim=True), torch.zeros_like(errors))
 
     def resize(self, factor: float) -> None:
         """Change the length of all errors, as another rate does; shifts that are too long for it are cut."""
-        self.limits, self.usual = self.limits * factor, self.usual * factor
+        self.limits = self.limits * factor
         self.shift = self._within(self.shift)
 
     def step(self, gradient: Tensor, rate: float = 1.0) -> None:
@@ -60,7 +56,7 @@ class Descent:
         lengths = (self._norms / (1 - _NORM_MEMORY**self._steps)).sqrt()
         unit = gradient / lengths.clamp_min(torch.finfo(torch.float32).tiny)
         self._direction = _MEMORY * self._direction + (1 - _MEMORY) * unit
-        self.shift = self._within(self.shift - _RATE * rate * self.usual * self._direction)
+        self.shift = self._within(self.shift - _RATE * rate * self.limits * self._direction)
 
     def _within(self, shift: Tensor) -> Tensor:
         """Cut the shift of each token to its largest length."""
