@@ -53,5 +53,5 @@ class VvcOptions(VideoOptions):
 
     def to_json(self) -> dict[str, Any]:
         """Return the options as a profile's config holds them, with VTM's version in place of its path."""
-        encoder = {} if self.vtm is None else {"encoder": reference_software.register(self.vtm)}
+        encoder = {} if self.vtm is None else {"encoder": reference_software.register_vtm(self.vtm)}
         return {**super().to_json(), **encoder}

@@ -35,7 +35,7 @@ _known: dict[str, Path] = {}
 """The encoder that this process was given last, by the version that profiles name."""
 
 
-def register(path: Path | str) -> str:
+def register_vtm(path: Path | str) -> str:
     """Make an encoder known to this process; return the name that profiles have for it, such as `VTM 23.3`."""
     encoder = Path(path)
     if encoder.is_dir():
@@ -43,8 +43,14 @@ def register(path: Path | str) -> str:
     if not encoder.is_file():
         raise UnsupportedInput(f"vtm={str(path)!r} is no program", f"give the path of VTM's {ENCODERS[0]}")
     name = f"VTM {_version(encoder.resolve())}"
+    _known.pop(name, None)
     _known[name] = encoder.resolve()
     return name
+
+
+def vtm_folders() -> list[Path]:
+    """Return the folders of the encoders that this process was given, the last one first, for the PATH of a child."""
+    return [encoder.parent for encoder in reversed(_known.values())]
 
 
 def encode(name: str, frame: bytes, sides: tuple[int, int], qp: int) -> bytes:

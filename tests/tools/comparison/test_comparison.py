@@ -113,6 +113,16 @@ def test_memory_is_that_of_a_fresh_process(split: SampleSplit) -> None:
     assert measure(list_points([], [], ["float16"])[0], split, memory=True).decode_bytes is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="resident sets are read from /proc")
+def test_memory_of_a_codec_that_runs_vtm(split: SampleSplit, tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    from tests.codecs.video.vtm_stand_in import install
+
+    coder = f"vvc:vtm={install(tmp_path)}"
+    found = measure(list_points([coder], ["qp=30"], [])[0], split, memory=True)
+    assert found.encode_bytes is not None and found.decode_bytes is not None
+
+
 def test_half_precision_counts_double_in_ebpfp(split: SampleSplit) -> None:
     half = SampleSplit("tokens", split.train, [tensor.half() for tensor in split.test], split.samples)
     found = measure(list_points(["uniform"], ["snr_db=12"], [])[0], half)

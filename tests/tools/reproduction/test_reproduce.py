@@ -251,3 +251,9 @@ def test_statistics_of_the_supplement_are_those_of_each_layer(tmp_path: Path) ->
         assert numbers["IV"] == pytest.approx(np.mean([level.var() for level in levels]), rel=1e-3)
         assert numbers["GM"] == pytest.approx(np.mean(gradients))
     assert rows["dpt.3"].printed["IV"] == 9.61
+
+
+def test_an_encoder_that_is_not_there_is_refused_before_anything_is_coded(folders: Path, lamofc: Lamofc) -> None:
+    ran = lamofc("reproduce", "lamofc-s2", *options(folders), "--vtm", folders / "none", "--dry-run")
+    assert ran.code == 1 and "is no program" in ran.err, ran.err
+    assert not (folders / "results").exists()

@@ -8,6 +8,7 @@ first has freed.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lamofc_codecs import Profile
+from lamofc_codecs.video import vtm_folders
 
 _MEASURE = """
 import json, sys, time, torch
@@ -116,5 +118,7 @@ def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[i
 
 def _run(program: str, *arguments: str) -> dict[str, Any]:
     command = [sys.executable, "-c", program, *arguments]
-    figures: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    path = os.pathsep.join([*map(str, vtm_folders()), os.environ.get("PATH", os.defpath)])
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"PATH": path})
+    figures: dict[str, Any] = json.loads(run.stdout)
     return figures

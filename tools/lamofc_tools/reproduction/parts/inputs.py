@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lamofc_store as lamofc
+from lamofc_codecs.video import register_vtm
 from lamofc_store.sources import Source
 
 MAPPING = "mapping.json"
@@ -105,6 +106,11 @@ class Inputs:
     results: Path
     vtm: str | None = None
     """Path of VTM's encoder, in place of VVenC."""
+
+    def __post_init__(self) -> None:
+        """Refuse an encoder that is not there before anything is coded."""
+        if self.vtm is not None:
+            register_vtm(self.vtm)
 
     def mapping(self) -> Path | None:
         """Return the published levels, if they are there."""
