@@ -193,7 +193,7 @@ class ReplayedText:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class TextReplay(Replay):
     """Measures the divergence of a language model's answers to any coding of a sample's features.
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -50,7 +50,7 @@ class Replay(ABC):
     sample is remembered, so that it goes to the device once for all of them.
     """
 
-    _latest: ClassVar[_Opened | None] = None
+    _latest: _Opened | None = None
 
     @abstractmethod
     def open(self, sample: str, features: Features) -> ReplayedSample | None:
@@ -75,12 +75,11 @@ class Replay(ABC):
         """Open a sample, unless it is the latest."""
         latest = self._latest
         if latest is None or latest.sample != sample or latest.features is not features:
-            latest = _Opened(sample, features, self.open(sample, features))
-            object.__setattr__(self, "_latest", latest)
+            latest = self._latest = _Opened(sample, features, self.open(sample, features))
         return latest.replayed
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class SharedReplay(Replay):
     """Measures several models that read the same samples: the mean of their divergences, as their metric foretells."""
 

@@ -108,7 +108,7 @@ class ReplayedInput:
         return UnbrokenInput(self.input.split, {**inputs, "decoder_input_ids": tokens}, self.input.feature)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class EncoderReplay(Replay):
     """Measures the divergence of the answers of an encoder's head, or of a decoder along a transcript that it draws.
 
