@@ -49,6 +49,7 @@ def folders(tmp_path: Path) -> Path:
     """Features of one set of Qwen3, samples to fit on, weights of one lambda, and performances of some rows."""
     write(tmp_path / "features/qwen3/gsm8k", 2, 0)
     write(tmp_path / "features/qwen3/calibration", 2, 50)
+    (tmp_path / "features/qwen3/arc-challenge").mkdir()
     weights = tmp_path / "weights/dt-ufc/hybrid"
     weights.mkdir(parents=True)
     drawn_weights(Sizes("hyperprior", 8, 16), 0.001).save(weights / "hyperprior_lambda0.001.safetensors")

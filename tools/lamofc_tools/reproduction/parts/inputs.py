@@ -54,11 +54,11 @@ class FeatureSet:
     """Options of an export for the script that measures the performance in place of a head."""
 
     def missing(self, inputs: Inputs) -> list[Missing]:
-        """Return the folder of features, if it is not there."""
+        """Return the folder of features, if it is not there or empty."""
         return self._missing(inputs, self.path, "features", self.extraction)
 
     def missing_calibration(self, inputs: Inputs) -> list[Missing]:
-        """Return the folder of calibration samples, if it is not there."""
+        """Return the folder of calibration samples, if it is not there or empty."""
         command = self.calibration_extraction or self.extraction
         return self._missing(inputs, self.calibration, "calibration", command)
 
@@ -70,7 +70,7 @@ class FeatureSet:
 
     def _missing(self, inputs: Inputs, path: str, kind: str, command: str) -> list[Missing]:
         folder = inputs.features / path
-        return [] if folder.is_dir() else [Missing(kind, str(folder), command.format(out=folder))]
+        return [] if _has_files(folder) else [Missing(kind, str(folder), command.format(out=folder))]
 
     def source(self, inputs: Inputs) -> Source:
         """Open the features."""
@@ -79,7 +79,7 @@ class FeatureSet:
     def fit_source(self, inputs: Inputs) -> Source | None:
         """Open the calibration samples, if they are there."""
         folder = inputs.features / self.calibration
-        return lamofc.sources.open(folder, features=self.features) if folder.is_dir() else None
+        return lamofc.sources.open(folder, features=self.features) if _has_files(folder) else None
 
     def table(self, inputs: Inputs) -> str | None:
         """Return the path of the table of labels, if there is one."""
@@ -121,6 +121,10 @@ class Inputs:
     def runs(self) -> str:
         """The store of finished parts."""
         return str(self.results / RUNS)
+
+
+def _has_files(folder: Path) -> bool:
+    return any(path.is_file() for path in folder.rglob("*"))
 
 
 def listing(folder: Path) -> str:
