@@ -60,6 +60,7 @@ from lamofc_codecs.registry import CODECS, LOSSLESS, codec_ids, describe, open_c
 from lamofc_codecs.runtime import former_names, is_usable_device, lost_in_float32
 from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Placement, Source
 from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
+from lamofc_codecs.video import register_vtm, vtm_folders
 
 __all__ = [
     "CODECS",
@@ -136,12 +137,14 @@ __all__ = [
     "published_levels",
     "published_settings",
     "recorded_options",
+    "register_vtm",
     "relative_bits",
     "require",
     "targets_of",
     "trainable",
     "training_planes",
     "verify",
+    "vtm_folders",
     "weights_from_model",
 ]
 

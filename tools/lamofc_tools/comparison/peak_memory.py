@@ -19,8 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lamofc_codecs import Profile
-from lamofc_codecs.video import vtm_folders
+from lamofc_codecs import Profile, vtm_folders
 
 _MEASURE = """
 import json, sys, time, torch

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import lamofc_store as lamofc
-from lamofc_codecs.video import register_vtm
+from lamofc_codecs import register_vtm
 from lamofc_store.sources import Source
 
 MAPPING = "mapping.json"
