@@ -60,7 +60,7 @@ from lamofc_codecs.registry import CODECS, LOSSLESS, codec_ids, describe, open_c
 from lamofc_codecs.runtime import former_names, is_usable_device, lost_in_float32
 from lamofc_codecs.source import DecodeRequest, Encoding, PartShape, Placement, Source
 from lamofc_codecs.stats import Distortion, Group, find_groups, relative_bits
-from lamofc_codecs.video import register_vtm, vtm_folders
+from lamofc_codecs.video import known_vtm, register_vtm
 
 __all__ = [
     "CODECS",
@@ -131,6 +131,7 @@ __all__ = [
     "inspect",
     "is_usable_device",
     "keep",
+    "known_vtm",
     "levels_of",
     "lost_in_float32",
     "open_codec",
@@ -144,7 +145,6 @@ __all__ = [
     "trainable",
     "training_planes",
     "verify",
-    "vtm_folders",
     "weights_from_model",
 ]
 

@@ -23,7 +23,7 @@ def fit_offset(
 
 
 def mean_offset(distances: ArrayLike, counts: ArrayLike, denominator: int) -> NDArray[np.uint8]:
-    """Return offsets by sums of distances below levels; 0 where nothing was summed."""
+    """Return offsets from sums of distances below levels and their counts; 0 where nothing was summed."""
     mean = np.asarray(distances) / np.maximum(counts, 1)
     offsets: NDArray[np.uint8] = np.clip(np.rint(denominator * mean), 0, denominator // 2).astype(np.uint8)
     return offsets

@@ -1,4 +1,4 @@
-"""A process beside this one, which decodes the records of all conformance tests: it starts once."""
+"""A process beside this one, which encodes nothing and decodes the records of all conformance tests: it starts once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lamofc_codecs.codec import Codec
 from lamofc_codecs.profile import Profile
 
 _DECODER = """
-import hashlib, importlib, json, sys, torch, traceback
+import hashlib, importlib, json, os, sys, torch, traceback
 from lamofc_codecs import CODECS, Profile, decode
 
 def answer(record, profile, paths, *named):
@@ -26,7 +27,8 @@ def answer(record, profile, paths, *named):
     digest = hashlib.sha256(tensor.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
     return f"{digest} {tuple(tensor.shape)} {tensor.dtype}"
 
-answers, sys.stdout = sys.stdout, sys.stderr
+answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)  # where a codec prints to
 for line in sys.stdin:
     try:
         found = {"decoded": answer(*json.loads(line))}
@@ -49,23 +51,24 @@ def decode_elsewhere(record: bytes, profile: Profile, codec: str | type[Codec]) 
 
 
 def _ask(question: list[object]) -> dict[str, str]:
+    """Put a question to the process, which ends where its answer is not waited for."""
     process = _decoder()
     assert process.stdin is not None and process.stdout is not None  # noqa: S101 - both are pipes
     try:
         print(json.dumps(question), file=process.stdin, flush=True)
-        line = process.stdout.readline()
-    except BrokenPipeError:
-        line = ""
-    if line:
-        answer: dict[str, str] = json.loads(line)
-        return answer
-    _decoder.cache_clear()
-    return {"error": f"it ended with exit status {process.wait()}"}
+        answer: dict[str, str] = json.loads(process.stdout.readline())
+    except (BrokenPipeError, json.JSONDecodeError):
+        _end(process)
+        return {"error": f"it ended with exit status {process.returncode}"}
+    except BaseException:
+        _end(process)
+        raise
+    return answer
 
 
 @cache
 def _decoder() -> subprocess.Popen[str]:
-    """Start the process, which ends with this one: its input does."""
+    """Start the process."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", _DECODER]
     process = subprocess.Popen(
@@ -76,5 +79,9 @@ def _decoder() -> subprocess.Popen[str]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
+    """End the process; the next question starts another."""
+    _decoder.cache_clear()
+    atexit.unregister(_end)
     process.kill()
-    process.communicate()
+    with suppress(BrokenPipeError):
+        process.communicate()

@@ -28,8 +28,14 @@ _BYTES_A_PIXEL, _SPARE_BYTES = 6, 1 << 20
 """Most bytes of a decoded file: three planes of two bytes, and blocks at the edges."""
 _MEMORY_A_PIXEL, _SPARE_MEMORY = 512, 4 << 30
 """Most address space of a decoder, in bytes."""
-_BOUNDED = 'ulimit -f "$1" && ulimit -v "$2" && shift 2 && exec "$@"'
-"""Shell program that runs another one bounded: blocks of 512 bytes in a file, KiB of memory."""
+_BOUNDED = """
+bound() { most=$(ulimit -H "$1"); [ "$most" != unlimited ] && [ "$most" -le "$2" ] || ulimit "$1" "$2" || exit 125; }
+bound -f "$1"; bound -v "$2"; shift 2; exec "$@"
+"""
+"""Shell program that runs another one bounded: blocks of 512 bytes in a file, KiB of memory; lower bounds stay."""
+_CURE = "code the features without the option vtm"
+_LOG, _LOG_END = "log.txt", 2048
+"""File of all that a program prints, and the bytes of its end that an error tells."""
 _BANNER = re.compile(r"VTM (?:Encoder|Decoder) Version \[?([\w.-]+)")
 _known: dict[str, Path] = {}
 """The encoder that this process was given last, by the version that profiles name."""
@@ -43,14 +49,13 @@ def register_vtm(path: Path | str) -> str:
     if not encoder.is_file():
         raise UnsupportedInput(f"vtm={str(path)!r} is no program", f"give the path of VTM's {ENCODERS[0]}")
     name = f"VTM {_version(encoder.resolve())}"
-    _known.pop(name, None)
     _known[name] = encoder.resolve()
     return name
 
 
-def vtm_folders() -> list[Path]:
-    """Return the folders of the encoders that this process was given, the last one first, for the PATH of a child."""
-    return [encoder.parent for encoder in reversed(_known.values())]
+def known_vtm() -> list[Path]:
+    """Return the encoders that this process was given, one of each version: another process may be given them, too."""
+    return list(_known.values())
 
 
 def encode(name: str, frame: bytes, sides: tuple[int, int], qp: int) -> bytes:
@@ -127,18 +132,23 @@ def _version(encoder: Path) -> str:
     return banner[1]
 
 
-def _run(program: Path, words: Sequence[str], folder: str, seconds: int, before: Sequence[str] = ()) -> None:
-    """Run a program in a folder, by the command line `before` that runs another one."""
-    command = [*before, str(program), *words]
+def _run(program: Path, words: Sequence[str], folder: str, seconds: int, launcher: Sequence[str] = ()) -> None:
+    """Run a program in a folder, by the command line of a launcher. All that it prints goes to a file there."""
+    log = Path(folder) / _LOG
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=seconds, check=False)
+        with log.open("wb") as out:
+            done = subprocess.run(
+                [*launcher, str(program), *words], cwd=folder, stdout=out, stderr=out, timeout=seconds, check=False
+            )
     except subprocess.TimeoutExpired as error:
-        raise CodecError(f"{program} took more than {seconds} s", "leave the option vtm out") from error
+        raise CodecError(f"{program} took more than {seconds} s", _CURE) from error
     except OSError as error:
         raise CodecError(f"{program} cannot be run: {error}", "give VTM's own programs") from error
+    if done.returncode < 0:
+        raise CodecError(f"{program} was ended by signal {-done.returncode}, as by a bound of its output", _CURE)
     if done.returncode:
-        lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-        raise CodecError(f"{program}: {' '.join(lines[-3:]) or done.returncode}", "leave the option vtm out")
+        lines = log.read_bytes()[-_LOG_END:].decode(errors="replace").strip().splitlines()
+        raise CodecError(f"{program}: {' '.join(lines[-3:]) or done.returncode}", _CURE)
 
 
 def _read(file: Path, program: Path) -> bytes:

@@ -39,6 +39,15 @@ def fitted(**options: Any) -> Profile:
     return fit("klt", SAMPLES, Quality(kl=0.5), **{**weights, **options})
 
 
+def test_each_token_moves_by_a_share_of_its_own_errors() -> None:
+    lengths = torch.logspace(-3, 3, TOKENS)[:, None]
+    errors = lengths * torch.randn(TOKENS, CHANNELS, generator=torch.Generator().manual_seed(0))
+    descent = Descent.against(errors)
+    descent.step(errors)
+    shares = (descent.shift.norm(dim=1) / errors.norm(dim=1)).tolist()
+    assert shares == pytest.approx([shares[0]] * TOKENS, rel=1e-4) and 0 < shares[0] < 1
+
+
 class FewAnswers:
     """A consumer of as many answers as tokens, each a nonlinear one of some tokens."""
 

@@ -96,6 +96,9 @@ def test_a_process_that_cannot_decode_or_ends_is_told_and_the_next_record_has_an
     ):
         decode_elsewhere(record.data, plain.profile(2), "raw")
     assert decode_elsewhere(record.data, plain.profile(2), "raw") == good
+    with patch.object(other_process.json, "loads", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        decode_elsewhere(plain.coded(torch.zeros(4, 2))[0].data, plain.profile(2), "raw")
+    assert decode_elsewhere(record.data, plain.profile(2), "raw") == good
 
 
 def test_assertions_name_the_figure_what_was_expected_and_what_was_measured() -> None:

@@ -132,7 +132,7 @@ def test_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     for number in range(40):
-        np.save(source / f"{number}.npy", np.random.default_rng(number).normal(size=(1024, 256)).astype(np.float32))
+        np.save(source / f"{number}.npy", np.random.default_rng(number).normal(size=(4096, 256)).astype(np.float32))
     place = tmp_path / "s.lamofc"
     words = ["ingest", str(source), str(place), "--fit-samples", "8"]
     code = f"import sys; from lamofc_tools.cli import main; sys.exit(main({words!r}))"

@@ -121,6 +121,7 @@ def test_memory_of_a_codec_that_runs_vtm(split: SampleSplit, tmp_path: Path) -> 
     coder = f"vvc:vtm={install(tmp_path)}"
     found = measure(list_points([coder], ["qp=30"], [])[0], split, memory=True)
     assert found.encode_bytes is not None and found.decode_bytes is not None
+    assert min(found.encode_bytes, found.decode_bytes) > 5_000_000  # of a program and its libraries
 
 
 def test_half_precision_counts_double_in_ebpfp(split: SampleSplit) -> None:

@@ -42,7 +42,7 @@ def check(place: Path, source: Any, replay: Any, records: int) -> None:
     ("kind", "inputs", "option"),
     [
         ("vit", "images", "--replay"),
-        pytest.param("vit", "images", "--guided", marks=pytest.mark.slow),
+        ("vit", "images", "--guided"),
         ("whisper", "sounds", "--replay"),
     ],
 )

@@ -255,6 +255,6 @@ def test_statistics_of_the_supplement_are_those_of_each_layer(tmp_path: Path) ->
 
 
 def test_an_encoder_that_is_not_there_is_refused_before_anything_is_coded(folders: Path, lamofc: Lamofc) -> None:
-    ran = lamofc("reproduce", "lamofc-s2", *options(folders), "--vtm", folders / "none", "--dry-run")
+    ran = lamofc("reproduce", "lamofc-s2", *options(folders), "--vtm", folders / "none")
     assert ran.code == 1 and "is no program" in ran.err, ran.err
     assert not (folders / "results").exists()

@@ -1,5 +1,6 @@
 """Peak memory of coding: on the host above that of a fresh process that has coded something small (Linux only), on a
-GPU all that is allocated, what the codec keeps there included.
+GPU all that is allocated, what the codec keeps there included. Programs that a codec runs, such as ffmpeg, are counted
+whole.
 
 Encoding and decoding are measured in separate processes, since the second could otherwise reuse the memory that the
 first has freed.
@@ -8,10 +9,12 @@ first has freed.
 from __future__ import annotations
 
 import json
-import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lamofc_codecs import Profile, vtm_folders
+from lamofc_codecs import Profile, UnsupportedInput, known_vtm
 
 _MEASURE = """
 import json, sys, time, torch
 from pathlib import Path
 from safetensors.torch import load_file
-from lamofc_codecs import Profile, decode, encode
+from lamofc_codecs import Profile, decode, encode, register_vtm
 def resident(name):
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.split(name + ":")[1].split()[0])
@@ -35,6 +38,8 @@ def measure(work):
     result = work()
     return result, {"added_bytes": resident("VmHWM") - before, "seconds": time.perf_counter() - started}
 folder = Path(sys.argv[1])
+for encoder in json.loads((folder / "vtm.json").read_text()):
+    register_vtm(encoder)
 profile = Profile.load(folder / "profile.safetensors")
 """
 _ENCODE = """
@@ -72,6 +77,8 @@ result = decode([large], profile, device="cuda")
 torch.cuda.synchronize()
 print(json.dumps({**peaks, "decode_gpu_bytes": torch.cuda.max_memory_allocated()}))
 """
+_INTERVAL = 0.005
+"""Seconds between two looks at the programs that are run."""
 _SMALL_TOKENS = 64
 """Tokens of the tensor that is coded before the measurement."""
 
@@ -115,9 +122,40 @@ def decoding_memory(profile: Profile, small: bytes, large: bytes, shape: tuple[i
         return int(_run(_MEASURE + _DECODE, folder, *map(str, shape))["added_bytes"])
 
 
-def _run(program: str, *arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-c", program, *arguments]
-    path = os.pathsep.join([*map(str, vtm_folders()), os.environ.get("PATH", os.defpath)])
-    run = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"PATH": path})
-    figures: dict[str, Any] = json.loads(run.stdout)
+def _run(program: str, folder: str, *arguments: str) -> dict[str, Any]:
+    """Run a program on the files in a folder; the memory of programs that it runs counts as its own."""
+    place = Path(folder)
+    (place / "vtm.json").write_text(json.dumps([str(encoder) for encoder in known_vtm()]))
+    command, children = [sys.executable, "-c", program, folder, *arguments], 0
+    with (place / "out").open("w") as out, (place / "errors").open("w") as errors:
+        process = subprocess.Popen(command, stdout=out, stderr=errors)
+        while process.poll() is None:
+            children = max(children, sum(map(_peak_of, _descendants(process.pid))))
+            time.sleep(_INTERVAL)
+    if process.returncode:
+        lines = (place / "errors").read_text(errors="replace").strip().splitlines()
+        raise UnsupportedInput(
+            f"memory cannot be measured: {lines[-1] if lines else process.returncode}", "leave it out"
+        )
+    figures: dict[str, Any] = json.loads((place / "out").read_text())
+    if "added_bytes" in figures:
+        figures["added_bytes"] += children
     return figures
+
+
+def _descendants(process: int) -> list[int]:
+    """Return the processes that a process started, and those that they did."""
+    found: list[int] = []
+    for tasks in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, tasks.read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
+
+
+def _peak_of(process: int) -> int:
+    """Return the most bytes that a process has had; 0 for one that has ended."""
+    with suppress(OSError):
+        held = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{process}/status").read_text())
+        return 1024 * int(held[1]) if held else 0
+    return 0

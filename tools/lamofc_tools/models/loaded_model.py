@@ -123,7 +123,10 @@ class LoadedModel:
         import torch
 
         mean, std = self.processor.image_mean, self.processor.image_std
-        return torch.cat([views.tensor(item.image(), mean, std) for item in items])
+        images = [item.image() for item in items]
+        for item, image in zip(items, images, strict=True):
+            views.check_size(image, item.image_path or item.path)
+        return torch.cat([views.tensor(image, mean, std) for image in images])
 
     @property
     def _padded_length(self) -> int | None:

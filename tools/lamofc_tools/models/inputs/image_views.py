@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lamofc_codecs import MissingExtra
@@ -21,8 +22,8 @@ Cut = Callable[[Any, "ImageViews"], "list[Tensor]"]
 """Cuts an image of Pillow into views with values from 0 to 1."""
 
 
-_MAX_ASPECT = 16
-"""Longer side over shorter side from which an image is refused: its views would take gigabytes."""
+_MAX_PIXELS = 1 << 24
+"""Most pixels of a resized image: its views take a gigabyte."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,21 @@ class ImageViews:
     stride: int = 0
     """Pixels between neighbouring crops."""
 
+    def check_size(self, image: Any, path: Path) -> None:
+        """Refuse an image that is so long and narrow that its resized form would fill the memory."""
+        width, height = image.size
+        longer = self.side * max(width, height) // min(width, height)
+        if self.side * longer > _MAX_PIXELS:
+            raise SourceError(
+                f"{path} of {width} x {height} pixels would be resized to {self.side} x {longer}",
+                f"leave it out, or cut it: at most {_MAX_PIXELS // self.side**2} times as long as it is wide is taken",
+            )
+
     def tensor(self, image: Any, mean: Sequence[float], std: Sequence[float]) -> Tensor:
         """Return the normalised views of an image, one a row."""
         import torch
 
         functional = _functional()
-        width, height = image.size
-        if max(width, height) > _MAX_ASPECT * min(width, height):
-            raise SourceError(
-                f"an image of {width} x {height} pixels, which scripts enlarge until its shorter side has {self.side}",
-                f"leave it out: the longer side may have {_MAX_ASPECT} times the pixels of the shorter one",
-            )
         views = [functional.normalize(view, list(mean), list(std)) for view in self.cut(image, self)]
         return torch.stack(views)
 

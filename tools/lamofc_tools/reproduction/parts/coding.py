@@ -16,7 +16,7 @@ from lamofc_store import Quality, Store
 from lamofc_store.sample import Sample, layout
 from lamofc_store.sources import ListedSource, Source
 from lamofc_tools.comparison import b_max_mbps, coding_memory, spread_profile
-from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest, listing
+from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest, has_files, listing
 from lamofc_tools.reproduction.parts.plan import Figures
 from lamofc_tools.reproduction.parts.results import config_digest
 
@@ -121,7 +121,7 @@ class CodedPart:
             "options": {name: _plain(value) for name, value in sorted(options.items())},
             "as_published": coder.as_published,
             "setting": f"{coder.target}={self.setting:g}",
-            "calibration": listing(calibration) if calibration.is_dir() else None,
+            "calibration": listing(calibration) if has_files(calibration) else None,
         }
 
     def store(self, inputs: Inputs) -> Store:

@@ -70,7 +70,7 @@ class FeatureSet:
 
     def _missing(self, inputs: Inputs, path: str, kind: str, command: str) -> list[Missing]:
         folder = inputs.features / path
-        return [] if _has_files(folder) else [Missing(kind, str(folder), command.format(out=folder))]
+        return [] if has_files(folder) else [Missing(kind, str(folder), command.format(out=folder))]
 
     def source(self, inputs: Inputs) -> Source:
         """Open the features."""
@@ -79,7 +79,7 @@ class FeatureSet:
     def fit_source(self, inputs: Inputs) -> Source | None:
         """Open the calibration samples, if they are there."""
         folder = inputs.features / self.calibration
-        return lamofc.sources.open(folder, features=self.features) if _has_files(folder) else None
+        return lamofc.sources.open(folder, features=self.features) if has_files(folder) else None
 
     def table(self, inputs: Inputs) -> str | None:
         """Return the path of the table of labels, if there is one."""
@@ -123,7 +123,8 @@ class Inputs:
         return str(self.results / RUNS)
 
 
-def _has_files(folder: Path) -> bool:
+def has_files(folder: Path) -> bool:
+    """Whether there is a file in a folder or below it."""
     return any(path.is_file() for path in folder.rglob("*"))
 
 
