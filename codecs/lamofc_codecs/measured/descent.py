@@ -44,11 +44,6 @@ class Descent:
         """Begin without a shift, at these errors of weighted values."""
         return cls(errors.norm(dim=1, keepdim=True), torch.zeros_like(errors))
 
-    def resize(self, factor: float) -> None:
-        """Change the length of all errors, as another rate does; shifts that are too long for it are cut."""
-        self.limits = self.limits * factor
-        self.shift = self._within(self.shift)
-
     def step(self, gradient: Tensor, rate: float = 1.0) -> None:
         """Move against a gradient by weighted values."""
         self._steps += 1

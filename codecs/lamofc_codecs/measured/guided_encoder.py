@@ -23,8 +23,6 @@ from lamofc_codecs.record import Record
 
 _LAST_STEPS, _LAST_RATE = 0.6, 0.4
 """Share of the steps after which they become shorter, and by which factor."""
-_LATER_SHARE = 0.34
-"""Steps of a later encoding, at another rate, over those of the first."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Guide:
 
 @dataclass
 class GuidedEncoder:
-    """The records of a sample, coded as a guide has it; each encoding goes on from where the one before ended.
+    """The records of a sample, coded as a guide has it.
 
     The gradient is that by the decoded tensors of all records, one after another. Errors that are told of a record are
     those of its element, wherever the guide led.
@@ -48,8 +46,6 @@ class GuidedEncoder:
     guide: Guide
     _spaces: list[WeightedSpace] = field(init=False)
     _descents: list[Descent] = field(default_factory=list)
-    _divergence: float = 1.0
-    """That of the encoding before."""
     _scale: float = 0.0
     """Largest entry of the first gradient, by which all are divided."""
 
@@ -57,16 +53,15 @@ class GuidedEncoder:
         self._spaces = [WeightedSpace.of(coding) for coding in self.codings]
 
     def encode(self, divergence: float) -> list[Record]:
-        """Return the records at a divergence that their profiles foretell, before any guidance."""
-        encoders = [coding.encoder(divergence) for coding in self.codings]
-        scale, self._divergence = math.sqrt(divergence / self._divergence), divergence
-        for descent in self._descents:
-            descent.resize(scale)
-        records, steps = self._encoded(encoders), self.guide.steps
-        if self._descents:
-            steps = math.ceil(steps * _LATER_SHARE)
-        else:
-            self._descents = list(self._beginnings(records))
+        """Return the records at a divergence that their profiles foretell, before any guidance.
+
+        Each encoding begins anew: at another rate all errors are others, and a shift that made up for the former ones
+        is an error of its own.
+        """
+        encoders, steps = [coding.encoder(divergence) for coding in self.codings], self.guide.steps
+        self._descents = []
+        records = self._encoded(encoders)
+        self._descents = list(self._beginnings(records))
         for step in range(steps):
             before = [descent.shift for descent in self._descents]
             self._follow(records, _LAST_RATE if step >= _LAST_STEPS * steps else 1.0)

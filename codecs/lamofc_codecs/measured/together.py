@@ -20,10 +20,10 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record
 
 _Encode = Callable[[float], list[Record]]
-_SAVING, _SAVING_OF_GAINS = 4.0, 2.5
-"""Foretold divergence at which the usual sample is coded with a guide, or with gains, over that without."""
-_LATER_TRIALS = 4
-"""Most encodings at other rates with gains, or with a guide, where each depends on those before."""
+_SAVING = 2.5
+"""Foretold divergence at which the usual sample is coded with gains over that without, or with a guide over both."""
+_TRIALS = 4
+"""Most encodings with gains, or with a guide."""
 
 
 class MeasuredRecords(NamedTuple):
@@ -52,10 +52,10 @@ def encode_together(
     search = _Search(quality.value, measure, codings)
     best, guided = search.meet(partial(_encode, codings)), False
     for weighed in () if draw is None else weighings(codings, draw):
-        if (found := search.improve(best, partial(_encode, weighed), _SAVING_OF_GAINS)) is not None:
+        if (found := search.improve(best, partial(_encode, weighed))) is not None:
             codings, best = weighed, found
     if guide is not None and guide.steps > 0:
-        found = search.improve(best, GuidedEncoder(codings, guide).encode, _SAVING)
+        found = search.improve(best, GuidedEncoder(codings, guide).encode)
         best, guided = (best, False) if found is None else (found, True)
     return MeasuredRecords(best.coded, best.measured, guided)
 
@@ -78,9 +78,9 @@ def encode_measured(
     a finer one, the more the answers diverge by errors of the token. It takes twelve draws and eight more measurements.
 
     With a `guide` such a codec then rounds by its gradient: errors fall where the answers do not feel them, and fewer
-    bits suffice. It takes up to two and a half times as many encodings as the guide has steps, and four more
-    measurements. Gains and guidance are left out where they save nothing. Divergence is best measured by other answers
-    than those of the guide and of the draws, such as other texts after the same prefix.
+    bits suffice. It takes up to four times as many encodings as the guide has steps, and four more measurements. Gains
+    and guidance are left out where they save nothing. Divergence is best measured by other answers than those of the
+    guide and of the draws, such as other texts after the same prefix.
     """
     ((record,), divergence, _) = encode_together([Coding(tensor, profile)], quality, measure, guide, draw)
     return record, divergence
@@ -98,10 +98,10 @@ class _Search:
         """Return the trial that is nearest to the divergence."""
         return meet_divergence(self.wanted, encode, self._felt, first, count)
 
-    def improve(self, best: Trial[list[Record]], encode: _Encode, saving: float) -> Trial[list[Record]] | None:
+    def improve(self, best: Trial[list[Record]], encode: _Encode) -> Trial[list[Record]] | None:
         """Return a trial of fewer bytes than the best one, by an encoding that diverges less; None if there is none."""
         try:
-            found = self.meet(encode, saving * best.foretold, _LATER_TRIALS)
+            found = self.meet(encode, _SAVING * best.foretold, _TRIALS)
         except CodecError:
             return None
         felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)

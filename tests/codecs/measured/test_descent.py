@@ -102,10 +102,10 @@ def test_steps_are_as_many_as_the_guide_has() -> None:
     encoder = GuidedEncoder([Coding(SAMPLE, fitted())], Guide(gradient, 6))
     moved = encoder.encode(0.5)
     assert moved[0].data != usual[0].data and asked == [1] * 6
-    again = encoder.encode(0.4)
-    assert asked == [1] * 9 and len(again[0].data) > 0.9 * len(moved[0].data)
+    assert encoder.encode(0.4)[0].data != moved[0].data
+    assert encoder.encode(0.5)[0].data == moved[0].data and asked == [1] * 18  # each encoding begins anew
     untouched, _ = encode_measured(SAMPLE, fitted(), Quality(kl=0.5), lambda _: 0.5, guide=Guide(gradient, 0))
-    assert untouched.data == usual[0].data and len(asked) == 9
+    assert untouched.data == usual[0].data and len(asked) == 18
 
 
 def test_a_guide_that_saves_nothing_is_not_followed() -> None:
@@ -241,8 +241,6 @@ def test_no_token_is_shifted_by_more_than_its_errors() -> None:
         descent.step(torch.ones(TOKENS, CHANNELS) * torch.logspace(-9, 9, TOKENS)[:, None])
     lengths, limits = descent.shift.norm(dim=1), errors.norm(dim=1)
     assert (lengths <= 1.001 * limits).all() and (lengths > 0.1 * limits).all() and (descent.shift < 0).all()
-    descent.resize(0.5)
-    assert (descent.shift.norm(dim=1) <= 0.501 * lengths).all()
     descent = Descent.against(errors)
     descent.step(torch.zeros(TOKENS, CHANNELS))
     assert not descent.shift.any()

@@ -163,7 +163,7 @@ class ReplayOptions(ConsumerOptions):
             "--guided",
             help="As --replay, give each token a step by how much the model's answers feel its errors, and round by "
             "their gradient: fewer bits at the same divergence, larger errors for other readers. Takes 36 to "
-            "63 passes of the model over each sample, forward and backward, besides those that measure.",
+            "108 passes of the model over each sample, forward and backward, besides those that measure.",
         ),
     ] = False
 
