@@ -13,7 +13,7 @@ from lamofc_codecs.runtime import devices
 from lamofc_tools.generate.make_goldens import cases
 
 GOLDENS = sorted(path for path in (Path(__file__).parent / "goldens").iterdir() if path.is_dir())
-SOME, MANY = 3000, 100_000
+SOME, MANY = 2000, 100_000
 
 
 def damaged(section: bytes, draw: np.random.Generator) -> bytes:

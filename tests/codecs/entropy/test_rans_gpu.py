@@ -31,12 +31,12 @@ def outcome(data, count, rows, backend):
     except CorruptRecord as error:
         return error.message
 
-for count, lanes, streams in ((1, 1, 1), (33, 1, 1), (600, 4, 2), (1100, 32, 3)):
+for count, lanes, streams in DECODED:
     rows = np.sort(rng.integers(0, 48, -(-count // 32))).astype(np.uint16)
     symbols = (frozen.slots[np.repeat(rows, 32)[:count], rng.integers(0, 4096, count)] & 0xFF).astype(np.uint8)
     data = encode_block(symbols, rows, frozen, lanes, streams)
     assert outcome(data, count, rows, "triton") == symbols.tobytes()
-    for trial in range(2 if count < 1000 else 1):
+    for trial in range(4 if count < 1000 else 1):
         damaged = bytearray(data)
         damaged[rng.integers(max(1, len(data) - 40), len(data))] ^= 16
         wrong = outcome(bytes(damaged), count, rows, "numba")
@@ -46,7 +46,7 @@ for count, lanes, streams in ((1, 1, 1), (33, 1, 1), (600, 4, 2), (1100, 32, 3))
     if count < 1000:
         coded = encode_symbols(symbols, rows, frozen)
         assert encode_symbols(symbols, rows, frozen, backend="triton") == coded
-for count, lanes, streams in ((130, 1, 3), (700, 4, 2), (1000, 32, 2)):
+for count, lanes, streams in ENCODED:
     flat, used = symbols[:count], rows[: -(-count // 32)]
     packed, sizes = encode_streams(flat, first_symbols(count, streams), used, frozen, lanes)
     assert frame(lanes, sizes, packed.tobytes()) == encode_block(flat, used, frozen, lanes, streams)
@@ -99,8 +99,18 @@ def run(program: str, **environment: str) -> str:
     return done.stdout
 
 
-def test_interpreted_kernel_equals_the_cpu() -> None:
-    assert run(INTERPRETED, TRITON_INTERPRET="1").strip() == "same"
+SIZES = {
+    "small": (((1, 1, 1), (33, 1, 1), (300, 4, 2)), ((130, 1, 3), (300, 4, 2))),
+    "large": (((600, 4, 2), (3000, 16, 5), (6000, 32, 3)), ((700, 4, 2), (2000, 32, 2))),
+}
+"""Symbols, lanes and streams that are decoded and encoded."""
+
+
+@pytest.mark.parametrize("size", ["small", pytest.param("large", marks=pytest.mark.slow)])
+def test_interpreted_kernel_equals_the_cpu(size: str) -> None:
+    decoded, encoded = SIZES[size]
+    program = f"DECODED, ENCODED = {decoded!r}, {encoded!r}\n{INTERPRETED}"
+    assert run(program, TRITON_INTERPRET="1").strip() == "same"
 
 
 def test_whole_records_by_the_interpreted_kernel() -> None:

@@ -108,7 +108,12 @@ def test_a_pickled_dataset_reads_the_same(store: lamofc.Store) -> None:
 
 @pytest.mark.parametrize(
     ("workers", "context"),
-    [(0, None), pytest.param(2, "spawn", marks=pytest.mark.slow), (2, "forkserver"), (2, "fork")],
+    [
+        (0, None),
+        pytest.param(2, "spawn", marks=pytest.mark.slow),
+        pytest.param(2, "forkserver", marks=pytest.mark.slow),
+        (2, "fork"),
+    ],
 )
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.timeout(120)

@@ -18,8 +18,8 @@ def _correlated(number: int) -> torch.Tensor:
 
 
 @pytest.fixture
-def layered(place: tuple[str, dict[str, object]]) -> Iterator[lamofc.Store]:
-    url, options = place
+def layered(quick_place: tuple[str, dict[str, object]]) -> Iterator[lamofc.Store]:
+    url, options = quick_place
     with lamofc.open(url, "a", storage_options=options) as store:
         samples = [Sample(f"s{number}", {"x": _correlated(number)}) for number in range(12)]
         store.ingest(samples, quality=Quality(snr_db=20))

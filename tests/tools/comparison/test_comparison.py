@@ -113,6 +113,7 @@ def test_memory_is_that_of_a_fresh_process(split: SampleSplit) -> None:
     assert measure(list_points([], [], ["float16"])[0], split, memory=True).decode_bytes is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="resident sets are read from /proc")
 def test_memory_of_a_codec_that_runs_vtm(split: SampleSplit, tmp_path: Path) -> None:
     pytest.importorskip("imageio_ffmpeg")

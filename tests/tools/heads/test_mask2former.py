@@ -56,6 +56,7 @@ def _head(samples: TrainingSet, **options: Any) -> Head:
     return HEADS["mask2former"](samples.widths(), Task("segments", SHOWN + 1), **(SMALL | options))
 
 
+@pytest.mark.slow
 def test_it_learns_digits_and_reads_them_from_compressed_features(lamofc: Lamofc, folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "head.safetensors"
     options = [f"--head-option={name}={value}" for name, value in SMALL.items() if name not in ("prefix", "inner")]
