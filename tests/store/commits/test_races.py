@@ -101,6 +101,7 @@ def test_three_processes_on_a_disk(tmp_path: Path) -> None:
     _check(url, {}, _contend_forked(url, {}, steps=6))
 
 
+@pytest.mark.slow
 def test_three_processes_on_s3(s3: dict[str, object]) -> None:
     url = f"s3://lamofc/{new_ulid()}"
     _check(url, s3, _contend_forked(url, s3, steps=4))

@@ -50,11 +50,11 @@ def test_an_encoder_meets_a_divergence(
     lamofc: Lamofc, kind: str, inputs: InputKind, option: str, tmp_path: Path
 ) -> None:
     model = tiny_models.answering(tmp_path / kind, kind)
-    data, place = getattr(tiny_models, inputs)(tmp_path / "data", 20), tmp_path / "store"
+    data, place = getattr(tiny_models, inputs)(tmp_path / "data", 9), tmp_path / "store"
     command = ("extract", model, data, place, "--block", 1, "--kl", KL, option, "--dtype", "float32")
     ran = lamofc(*command, "--for-model", f"{model}@1", "--metric", tmp_path / "metric", "--json")
     assert ran.code == 0, ran.err
-    assert f"measuring what {kind}@1 feels: 20 {inputs}" in ran.err
+    assert f"measuring what {kind}@1 feels: 9 {inputs}" in ran.err
     assert f"coding for {kind}@1: features in one group, errors weighed" in ran.err
     items = {item.id: item for item in find_inputs(str(data), inputs)}
     split = EncoderSplit(open_model(model, dtype="float32", head=True), 1)

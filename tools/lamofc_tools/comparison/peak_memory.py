@@ -144,13 +144,21 @@ def _run(program: str, folder: str, *arguments: str) -> dict[str, Any]:
 
 
 def _descendants(process: int) -> list[int]:
-    """Return the processes that a process started, and those that they did."""
+    """Return the programs that a process started, and those that they did.
+
+    A child has its parent's memory and command line until it begins its program, and is not counted before.
+    """
     found: list[int] = []
     for tasks in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):
             for child in map(int, tasks.read_text().split()):
-                found += [child, *_descendants(child)]
+                if _command_of(child) != _command_of(process):
+                    found += [child, *_descendants(child)]
     return found
+
+
+def _command_of(process: int) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 def _peak_of(process: int) -> int:
