@@ -129,13 +129,17 @@ def _run(program: str, folder: str, *arguments: str) -> dict[str, Any]:
     command, children = [sys.executable, "-c", program, folder, *arguments], 0
     with (place / "out").open("w") as out, (place / "errors").open("w") as errors:
         process = subprocess.Popen(command, stdout=out, stderr=errors)
-        while process.poll() is None:
-            children = max(children, sum(map(_peak_of, _descendants(process.pid))))
-            time.sleep(_INTERVAL)
+        try:
+            while process.poll() is None:
+                children = max(children, sum(map(_peak_of, _descendants(process.pid))))
+                time.sleep(_INTERVAL)
+        finally:
+            process.kill()
+            process.wait()
     if process.returncode:
         lines = (place / "errors").read_text(errors="replace").strip().splitlines()
         raise UnsupportedInput(
-            f"memory cannot be measured: {lines[-1] if lines else process.returncode}", "leave it out"
+            f"memory cannot be measured: {lines[-1] if lines else process.returncode}", "measure without memory"
         )
     figures: dict[str, Any] = json.loads((place / "out").read_text())
     if "added_bytes" in figures:
