@@ -1,5 +1,6 @@
 """Products of int8 matrices are exact, however the operands lie in memory and whatever torch's own product does."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_codecs.runtime.matmul import int8_matmul, int_mm_is_exact
+from lamofc_codecs.runtime.matmul import fastest_product, int8_matmul, product_by_floats
 
 SHAPES = [(1, 1, 1), (1, 8, 24), (1, 15, 1), (2, 1, 3), (17, 33, 1), (17, 1, 8), (33, 40, 48)]
 STRIDES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -22,9 +23,9 @@ STRIDES: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.fixture(autouse=True)
 def asked_anew() -> Iterator[None]:
     """Forget what was found out about `torch._int_mm`, before and after."""
-    int_mm_is_exact.cache_clear()
+    fastest_product.cache_clear()
     yield
-    int_mm_is_exact.cache_clear()
+    fastest_product.cache_clear()
 
 
 def matrices(shape: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
@@ -41,9 +42,10 @@ def test_strides_change_nothing(shape: tuple[int, int, int], left_strides: str, 
     expected = left.to(torch.int64) @ right.to(torch.int64)
     for _ in range(5):
         torch.full(expected.shape, 77, dtype=torch.int32)  # what uninitialised memory would then hold
-        found = int8_matmul(STRIDES[left_strides](left), STRIDES[right_strides](right))
-        assert found.dtype == torch.int32
-        assert torch.equal(found.to(torch.int64), expected)
+        for product in (int8_matmul, product_by_floats):
+            found = product(STRIDES[left_strides](left), STRIDES[right_strides](right))
+            assert found.dtype == torch.int32
+            assert torch.equal(found.to(torch.int64), expected)
 
 
 def test_empty_products_are_zeros() -> None:
@@ -70,11 +72,28 @@ def test_a_wrong_or_missing_product_of_torch_is_not_used(
         monkeypatch.setattr(torch, "_int_mm", taken)
     left, right = matrices((17, 33, 8))
     assert torch.equal(int8_matmul(left, right).to(torch.int64), left.to(torch.int64) @ right.to(torch.int64))
-    assert not int_mm_is_exact(torch.device("cpu"))
+    assert fastest_product(torch.device("cpu")) is product_by_floats
 
 
-def test_the_product_of_torch_is_used_where_it_is_exact() -> None:
-    assert int_mm_is_exact(torch.device("cpu"))
+@pytest.mark.parametrize("inner", [1023, 1024, 1025, 4097])
+def test_floats_are_exact_at_the_largest_sums(inner: int) -> None:
+    left, right = torch.full((2, inner), -128, dtype=torch.int8), torch.full((inner, 3), -128, dtype=torch.int8)
+    left[1], right[:, 2], right[0, 2] = 127, 127, 126
+    expected = left.to(torch.int64) @ right.to(torch.int64)
+    assert torch.equal(product_by_floats(left, right).to(torch.int64), expected)
+
+
+def test_the_faster_product_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(left: Tensor, right: Tensor) -> Tensor:
+        time.sleep(0.05)
+        return product_by_floats(left, right)
+
+    monkeypatch.setattr(torch, "_int_mm", slow)
+    assert fastest_product(torch.device("cpu")) is product_by_floats
+    fastest_product.cache_clear()
+    monkeypatch.setattr(torch, "_int_mm", product_by_floats)
+    monkeypatch.setattr("lamofc_codecs.runtime.matmul.product_by_floats", slow)
+    assert fastest_product(torch.device("cpu")) is torch._int_mm
 
 
 def test_one_token_coded_by_ranges_of_channels_decodes_to_itself() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -21,6 +21,8 @@ _STRIDE = 4
 _GUIDING = 12
 """Continuations by which a sample is guided. With few of them, errors move to where these alone do not feel
 them."""
+_KEPT_LOGITS = 1 << 26
+"""Most logits of a text's unbroken answers that are kept from one measurement to the next."""
 _LIKELIEST = 128
 """Tokens of each answer that guide a sample: these of all answers together are told apart at each."""
 _SEED = 1
@@ -38,6 +40,8 @@ class UnbrokenText:
     """Token ids of prefix and continuation, 1 x tokens."""
     hidden: Tensor
     """Outputs of the last block at every token, tokens x channels."""
+    _kept: dict[int, list[Tensor]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Unbroken answers from a token on, chunk by chunk."""
 
     @classmethod
     @torch.no_grad()
@@ -67,7 +71,7 @@ class UnbrokenText:
         given = {name: value.to(self.features[name]) for name, value in decoded.items() if name in self.features}
         moved = self.split.run(self.ids, self._prefix, [{**self.features, **given}])[0]
         parts = self._parts(0, len(moved))
-        return sum(self._divergence(self.hidden[part], moved[part]) for part in parts) / len(parts)
+        return sum(self._divergence(part, moved[part]) for part in parts) / len(parts)
 
     @torch.enable_grad()
     def gradient(self, decoded: Features, first: int = 0, tokens: Tensor | None = None) -> dict[str, Tensor]:
@@ -134,12 +138,23 @@ class UnbrokenText:
         """Return the tokens whose answers are compared: some of the prefix, and all that continue it."""
         return [slice(first, self._prefix, _STRIDE), slice(self._prefix, None)][: 1 + (tokens > self._prefix)]
 
-    def _divergence(self, wanted: Tensor, found: Tensor) -> float:
-        """Return the mean divergence of some answers."""
+    def _divergence(self, part: slice, moved: Tensor) -> float:
+        """Return the mean divergence of the answers at some tokens."""
         sums = AnswerSums()
-        for one, other in zip(self.split.chunks(wanted), self.split.chunks(found), strict=True):
-            sums.compare(self.split.logits(one).log_softmax(-1), self.split.logits(other).log_softmax(-1))
+        for wanted, found in zip(self._answers(part), self.split.chunks(moved), strict=True):
+            sums.compare(wanted, self.split.logits(found).log_softmax(-1))
         return sums.kl
+
+    def _answers(self, part: slice) -> Iterable[Tensor]:
+        """Return the unbroken answers at some tokens, chunk by chunk; few are kept, many are made again."""
+        kept = self._kept.get(part.start)
+        if kept is not None:
+            return kept
+        answers = (self.split.logits(chunk).log_softmax(-1) for chunk in self.split.chunks(self.hidden[part]))
+        positions = sum(len(self.hidden[own]) for own in self._parts(0, len(self.hidden)))
+        if positions * self.split.loaded.config.vocab_size > _KEPT_LOGITS:
+            return answers
+        return self._kept.setdefault(part.start, list(answers))
 
 
 @dataclass(frozen=True)
