@@ -16,7 +16,7 @@ from lamofc_codecs.errors import CodecError
 Coded = TypeVar("Coded")
 """A record, or several that one consumer reads together."""
 
-NEAR = (0.5, 1.4)
+NEAR = (0.7, 1.4)
 """Measured over wanted divergence that ends a search: what few answers tell of a sample is no more exact than that."""
 _EXPONENT = 0.9
 """Exponent of the first correction: measured divergences vary less than they seem to, as answers are few."""
