@@ -48,7 +48,7 @@ def meet_divergence(
     encode: Callable[[float], Coded],
     measure: Callable[[Coded], float],
     first: float | None = None,
-    count: int = 3,
+    count: int = 4,
 ) -> Trial[Coded]:
     """Return the trial whose measured divergence is nearest to the wanted one, of at most so many.
 
@@ -74,7 +74,16 @@ def meet_divergence(
 
 
 def _next(trials: list[Trial[Coded]], wanted: float) -> float:
-    """Return the divergence to ask for next: by the secant through the last two trials, or by the last one."""
+    """Return the divergence to ask for next.
+
+    It lies between two trials, one of which is felt too little and the other too much, if there are any. Else it is
+    found by the secant through the last two trials, or by the last one.
+    """
+    below = max((trial for trial in trials if trial.excess(wanted) < 0), key=_foretold, default=None)
+    above = min((trial for trial in trials if trial.excess(wanted) >= 0), key=_foretold, default=None)
+    if below is not None and above is not None and below.foretold < above.foretold:
+        share = below.excess(wanted) / (below.excess(wanted) - above.excess(wanted))
+        return below.foretold * (above.foretold / below.foretold) ** share
     last = trials[-1]
     correction = -_EXPONENT * last.excess(wanted)
     if len(trials) > 1:
@@ -83,3 +92,7 @@ def _next(trials: list[Trial[Coded]], wanted: float) -> float:
         slope = rise / math.log(last.foretold / before.foretold)
         correction = -last.excess(wanted) / min(max(slope, _SLOPES[0]), _SLOPES[1])
     return last.foretold * math.exp(min(max(correction, -math.log(_MOST_FINER)), math.log(_MOST_COARSER)))
+
+
+def _foretold(trial: Trial[Coded]) -> float:
+    return trial.foretold

@@ -22,8 +22,6 @@ from lamofc_codecs.record import Record
 _Encode = Callable[[float], list[Record]]
 _SAVING = 2.5
 """Foretold divergence at which the usual sample is coded with gains over that without, or with a guide over both."""
-_TRIALS = 4
-"""Most encodings with gains, or with a guide."""
 
 
 class MeasuredRecords(NamedTuple):
@@ -72,7 +70,7 @@ def encode_measured(
     """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
 
     `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
-    called up to three times; the record is that of the divergence nearest to the one asked for.
+    called up to four times; the record is that of the divergence nearest to the one asked for.
 
     With `draw`, which draws gradients of the answers, a codec that is `Steerable` gives each token a step of its own:
     a finer one, the more the answers diverge by errors of the token. It takes twelve draws and eight more measurements.
@@ -94,14 +92,14 @@ class _Search:
     measure: Callable[[list[Tensor]], float]
     codings: Sequence[Coding]
 
-    def meet(self, encode: _Encode, first: float | None = None, count: int = 3) -> Trial[list[Record]]:
+    def meet(self, encode: _Encode, first: float | None = None) -> Trial[list[Record]]:
         """Return the trial that is nearest to the divergence."""
-        return meet_divergence(self.wanted, encode, self._felt, first, count)
+        return meet_divergence(self.wanted, encode, self._felt, first)
 
     def improve(self, best: Trial[list[Record]], encode: _Encode) -> Trial[list[Record]] | None:
         """Return a trial of fewer bytes than the best one, by an encoding that diverges less; None if there is none."""
         try:
-            found = self.meet(encode, _SAVING * best.foretold, _TRIALS)
+            found = self.meet(encode, _SAVING * best.foretold)
         except CodecError:
             return None
         felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)

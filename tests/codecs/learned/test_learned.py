@@ -69,7 +69,8 @@ def test_a_reader_finds_the_writers_numbers(profile: Profile) -> None:
     reading = Reading(memoryview(writing.finish()))
     assert torch.equal(model.walk(reading, *latent.shape[2:]), there)
     reading.finish()
-    assert float((there - latent).abs().max()) <= 0.5 + 1e-5
+    rounding = torch.finfo(torch.float32).eps * latent.abs()
+    assert bool(((there - latent).abs() <= 0.5 + 1e-5 + rounding).all())
 
 
 def test_decoded_on_a_device_it_is_the_same_but_for_pixels_between_levels(profile: Profile) -> None:

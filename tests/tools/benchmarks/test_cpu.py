@@ -57,7 +57,8 @@ def test_coders_of_others_are_measured_at_the_same_error() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_that_of_a_record_that_is_decoded() -> None:
-    found = memory.peak(2000, 64, 10.0)
-    assert found["output_bytes"] == 4 * 2000 * 64
-    assert 1000 < found["record_bytes"] < 2000 * 64
-    assert 4 * 2000 * 16 < found["added_bytes"] < 100 << 20
+    tokens = 20_000  # levels of fewer of them may fit in memory that was freed before
+    found = memory.peak(tokens, 64, 10.0)
+    assert found["output_bytes"] == 4 * tokens * 64
+    assert tokens < found["record_bytes"] < tokens * 64
+    assert 4 * tokens * 16 < found["added_bytes"] < 100 << 20
