@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import pairwise
 from string import Template
@@ -108,7 +108,7 @@ def create_database(contents: Contents) -> duckdb.DuckDBPyConnection:
     connection.execute("CREATE SCHEMA stored")
     _create_table(connection, "profiles", contents.profiles)
     for table, schema in zip(TABLES_ON_DEMAND, (COMMITS, CONFIGS), strict=True):
-        _create_table(connection, table, schema.empty_table())
+        connection.execute(f"CREATE TABLE stored.{table} AS {_no_rows(_sql_types(schema))}")
     for table in FILE_TABLES:
         _create_stored_view(connection, contents, table)
     for view in _IN_ORDER:
@@ -158,12 +158,20 @@ def _create_table(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Ta
     connection.unregister("new_rows")
 
 
-def _sql_types(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> dict[str, str]:
+@lru_cache(maxsize=64)
+def _sql_types(schema: pa.Schema) -> dict[str, str]:
     """Return DuckDB's names of Arrow's types, by column."""
-    connection.register("no_rows", schema.empty_table())
-    described = connection.execute("DESCRIBE SELECT * FROM no_rows").fetchall()
-    connection.unregister("no_rows")
-    return {row[0]: row[1] for row in described}
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        connection.register("no_rows", schema.empty_table())
+        return {row[0]: row[1] for row in connection.execute("DESCRIBE SELECT * FROM no_rows").fetchall()}
+
+
+def _no_rows(types: Mapping[str, str]) -> str:
+    """Return a SELECT of no rows with columns of these types."""
+    columns = [f"CAST(NULL AS {of_column}) AS {quote_name(name)}" for name, of_column in types.items()]
+    return f"SELECT {', '.join(columns)} WHERE false"
 
 
 def _create_stored_view(connection: duckdb.DuckDBPyConnection, contents: Contents, table: str) -> None:
@@ -173,16 +181,14 @@ def _create_stored_view(connection: duckdb.DuckDBPyConnection, contents: Content
     into inexact numbers.
     """
     schema = contents.schemas[table]
-    types = _sql_types(connection, schema)
+    types = _sql_types(schema)
     path_column = contents.path_column if table == "samples" else ""
     by_schema: dict[pa.Schema, list[str]] = {}
     for file in contents.files[table]:
         by_schema.setdefault(file.schema, []).append(file.path)
     branches = [_branch(types, schema, of_files, paths, path_column) for of_files, paths in by_schema.items()]
     if not branches:
-        _create_table(connection, f"empty_{table}", schema.empty_table())
-        extra = f", '' AS {path_column}" if path_column else ""
-        branches = [f"SELECT *{extra} FROM stored.empty_{table}"]  # noqa: S608
+        branches = [_no_rows({**types, path_column: "VARCHAR"} if path_column else types)]
     tombstones = contents.tombstones[table]
     if len(tombstones):
         _create_table(connection, f"gone_{table}", tombstones.positions)

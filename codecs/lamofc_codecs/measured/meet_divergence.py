@@ -83,7 +83,7 @@ def _next(trials: list[Trial[Coded]], wanted: float) -> float:
     above = min((trial for trial in trials if trial.excess(wanted) >= 0), key=_foretold, default=None)
     if below is not None and above is not None and below.foretold < above.foretold:
         share = below.excess(wanted) / (below.excess(wanted) - above.excess(wanted))
-        return below.foretold * (above.foretold / below.foretold) ** share
+        return below.foretold * math.pow(above.foretold / below.foretold, share)
     last = trials[-1]
     correction = -_EXPONENT * last.excess(wanted)
     if len(trials) > 1:
