@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("codecs", "catalog", "lamofc_store", "tools")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 EXAMPLES = sorted(path.name for path in (ROOT / "examples").glob("*.py"))
+LONG_EXAMPLES = {"03_train_a_head.py", "05_many_writers.py"}
 EXAMPLE_SECONDS = 60
 EXAMPLE_LINES = 60
 Command: TypeAlias = Any  # a click command: newer typer carries its own copy of click, so the class has no one name
@@ -155,7 +156,9 @@ def test_examples_are_numbered_and_short() -> None:
         assert len((ROOT / "examples" / name).read_text().splitlines()) <= EXAMPLE_LINES
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG_EXAMPLES else ()) for name in EXAMPLES]
+)
 def test_examples_run(name: str, tmp_path: Path) -> None:
     ran = run([str(ROOT / "examples" / name)], tmp_path, EXAMPLE_SECONDS)
     assert ran.returncode == 0, ran.stderr

@@ -64,6 +64,7 @@ def test_common_options_are_told_once(option: str) -> None:
     assert option in section((ROOT / "tools/README.md").read_text(), "The command line")
 
 
+@pytest.mark.slow
 def test_the_tour_runs(lamofc: Lamofc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every line of the tour that is typed at a prompt, in order, in an empty folder; the demo shortened."""
     pytest.importorskip("sklearn")
