@@ -6,6 +6,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def gpu() -> str | None:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
+@cache
+def is_slow_in_bfloat16(device: str) -> bool:
+    """Say whether a device convolves in bfloat16 more slowly than in float32: a CPU without instructions for it does.
+
+    Such a one takes 20 to 150 times as long.
+    """
+    import torch
+
+    if torch.device(device).type != "cpu":
+        return False
+    planes, kernel = torch.ones(1, 64, 16, 16), torch.ones(64, 64, 3, 3)
+    plain, half = (
+        median_seconds(partial(torch.conv2d, planes.to(dtype), kernel.to(dtype)), 3)
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    return half > 2 * plain
 
 
 def versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from lamofc_tools import plots
 from lamofc_tools.benchmarks.frame import Benchmark, Column, Report
 from lamofc_tools.codec_training import CodecTrainingConfig, Evaluation, Planes, train
 from lamofc_tools.comparison import Choice, Measurement, Point, SampleSplit, compare, list_points, split_source
+from lamofc_tools.machine import is_slow_in_bfloat16
 
 SIZES = {
     "hyperprior": Sizes("hyperprior", 64, 192),
@@ -87,8 +88,9 @@ def train_stages(arch: str, planes: Planes, folder: Path, scale: float, report: 
     """Run the remaining stages of an architecture; yield the history of each."""
     for stage in STAGES[arch]:
         steps = max(2, round(stage.steps * scale))
+        half = not is_slow_in_bfloat16("cpu")
         config = CodecTrainingConfig(
-            sizes=SIZES[arch], lmbda=stage.lmbda, crop=CROP, steps=steps, every=min(250, steps), lr=stage.lr, half=True
+            sizes=SIZES[arch], lmbda=stage.lmbda, crop=CROP, steps=steps, every=min(250, steps), lr=stage.lr, half=half
         )
         name = f"{arch}_{stage.name}"
         checkpoint = folder / f"{name}.checkpoint"

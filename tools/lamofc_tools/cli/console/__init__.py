@@ -47,6 +47,7 @@ from lamofc_tools.cli.console.rate_options import RateOptions
 from lamofc_tools.cli.console.rotary_values import parse_rotary, require_stated
 from lamofc_tools.cli.console.tensor_files import file_name
 from lamofc_tools.cli.console.values import (
+    half_warnings,
     load_profile,
     parse_json_pairs,
     parse_pairs,
@@ -92,6 +93,7 @@ __all__ = [
     "file_name",
     "flatten_options",
     "for_consumer",
+    "half_warnings",
     "has_colour",
     "json_rows",
     "load_profile",

@@ -95,6 +95,15 @@ def resolve_device(text: str) -> str:
     return text
 
 
+def half_warnings(device: str, *, half: bool) -> list[str]:
+    """Return a warning if --half would make the work on a device slower."""
+    from lamofc_tools.machine import is_slow_in_bfloat16
+
+    if not half or not is_slow_in_bfloat16(device):
+        return []
+    return ["this processor is slower in bfloat16 than in float32: leave out --half"]
+
+
 def require_folder(file: Path) -> None:
     """Raise NotFound unless the folder of a file to write is there."""
     if not file.parent.is_dir():

@@ -21,6 +21,7 @@ from lamofc_tools.cli.console import (
     RunStore,
     Where,
     flatten_options,
+    half_warnings,
     parse_pairs,
     resolve_device,
 )
@@ -228,6 +229,7 @@ def train(
     gives them to an ingest or a fit with that codec.
     """
     network.sides()
+    out.warn(half_warnings(resolve_device(options.device), half=options.half))
     done: list[dict[str, Any]] = []
     with ExitStack() as stack, out.bar("train") as bar:
         run_store = stack.enter_context(lamofc.open(options.run_in, "r+")) if options.run_in else None

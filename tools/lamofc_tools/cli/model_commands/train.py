@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import lamofc_store as lamofc
-from lamofc_tools.cli.console import Bar, Output, OutputFile, RatedReadOptions, StoreUrl, flatten_options
+from lamofc_tools.cli.console import (
+    Bar,
+    Output,
+    OutputFile,
+    RatedReadOptions,
+    StoreUrl,
+    flatten_options,
+    half_warnings,
+)
 from lamofc_tools.cli.model_commands.head_options import TrainOptions
 from lamofc_tools.cli.render import heads
 
@@ -37,6 +45,7 @@ def train(
     """
     with read_options.open(store) as opened, out.bar("train") as bar:
         samples = training.training_set(opened, read_options, training.where)
+        out.warn(half_warnings(training.config().device, half=training.half))
         result = train_head(kind, samples, training, bar)
         origin = describe_training(samples, training, store)
         values = evaluate_head(result["head"], opened, training, read_options, samples.names)

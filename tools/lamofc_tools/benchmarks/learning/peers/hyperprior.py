@@ -16,6 +16,7 @@ import lamofc_codecs
 from lamofc_codecs import Profile, Sizes
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder, ModelFacts, Sample
 from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Planes
+from lamofc_tools.machine import is_slow_in_bfloat16
 
 _SIZES = Sizes("hyperprior", 64, 192)
 _CROP = (128, 128)
@@ -41,8 +42,9 @@ class Trainings:
             planes.add([sample[name] for sample in samples])
         planes.held_out = planes.held_out or planes.train  # of fewer than ten texts none is held out
         every = max(1, self.steps // _EVALUATIONS)
+        half = not is_slow_in_bfloat16("cpu")
         config = CodecTrainingConfig(
-            sizes=self.sizes, lmbda=lmbda, crop=_CROP, steps=self.steps, every=every, lr=1e-3, half=True
+            sizes=self.sizes, lmbda=lmbda, crop=_CROP, steps=self.steps, every=every, lr=1e-3, half=half
         )
         training = CodecTraining(config, planes)
         if self._last is not None:
