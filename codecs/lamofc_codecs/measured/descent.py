@@ -14,9 +14,9 @@ from torch import Tensor
 _RATE = 0.1
 """Length of a token's step over that of its errors."""
 _MEMORY = 0.5
-"""Share of the direction of a step that the former ones have."""
+"""Weight of the former directions in that of a step."""
 _NORM_MEMORY = 0.7
-"""Share of a token's usual gradient that the former steps have."""
+"""Weight of the former gradients' squares in the length by which a token's gradient is divided."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Descent:
 
     def __post_init__(self) -> None:
         self._direction = torch.zeros_like(self.shift)
-        self._norms = torch.zeros(len(self.shift), 1)
+        self._norms = torch.zeros(len(self.shift), 1, dtype=torch.float64)
 
     @classmethod
     def against(cls, errors: Tensor) -> Descent:
@@ -47,9 +47,10 @@ class Descent:
     def step(self, gradient: Tensor, rate: float = 1.0) -> None:
         """Move against a gradient by weighted values."""
         self._steps += 1
-        self._norms = _NORM_MEMORY * self._norms + (1 - _NORM_MEMORY) * gradient.square().sum(1, keepdim=True)
+        squares = gradient.double().square().sum(1, keepdim=True)
+        self._norms = _NORM_MEMORY * self._norms + (1 - _NORM_MEMORY) * squares
         lengths = (self._norms / (1 - _NORM_MEMORY**self._steps)).sqrt()
-        unit = gradient / lengths.clamp_min(torch.finfo(torch.float32).tiny)
+        unit = torch.where(lengths > 0, gradient / lengths, 0.0).float()
         self._direction = _MEMORY * self._direction + (1 - _MEMORY) * unit
         self.shift = self._within(self.shift - _RATE * rate * self.limits * self._direction)
 

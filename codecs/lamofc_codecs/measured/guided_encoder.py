@@ -59,7 +59,7 @@ class GuidedEncoder:
         is an error of its own.
         """
         encoders, steps = [coding.encoder(divergence) for coding in self.codings], self.guide.steps
-        self._descents = []
+        self._descents, self._scale = [], 0.0
         records = self._encoded(encoders)
         self._descents = list(self._beginnings(records))
         for step in range(steps):

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lamofc_codecs.errors import CodecError
+from lamofc_codecs.errors import CodecError, UnsupportedInput
 
 Coded = TypeVar("Coded")
 """A record, or several that one consumer reads together."""
@@ -24,8 +24,10 @@ _MOST_COARSER, _MOST_FINER = 2.0, 32.0
 """Factors by which one correction changes the divergence that is asked for."""
 _SLOPES = (0.8, 2.0)
 """Bounds of the slope of measured against asked divergence, both as logarithms."""
-_WORSE = 1.5
+_WORSE = 2.0
 """Weight of a divergence above the wanted one against one below, by logarithms, among the encodings of a sample."""
+_FAR = math.log(1e3)
+"""Excess of a divergence that is not finite, and the largest of any."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,11 @@ class Trial(Generic[Coded]):
     """Divergence of each record."""
     coded: Coded
     measured: float
-    """Divergence of the consumer's answers to what is decoded."""
+    """Divergence of the consumer's answers to what is decoded; infinite where an answer is not finite."""
 
     def excess(self, wanted: float) -> float:
         """Return the logarithm of measured over wanted divergence."""
-        return math.log(max(self.measured, 1e-6 * wanted) / wanted)
+        return min(math.log(max(self.measured, 1e-6 * wanted) / wanted), _FAR)
 
 
 def meet_divergence(
@@ -50,11 +52,11 @@ def meet_divergence(
     first: float | None = None,
     count: int = 4,
 ) -> Trial[Coded]:
-    """Return the trial whose measured divergence is nearest to the wanted one, of at most so many.
+    """Return the first trial whose measured divergence is near the wanted one; of so many, the nearest.
 
     `encode` makes a record, or several, at a divergence that the profile foretells of each: at the `first`, or at the
     wanted one. `measure` asks the consumer. A trial that is beyond the profile counts as one; half the correction is
-    tried after it.
+    tried after it. UnsupportedInput if the consumer has no finite answer to any trial.
     """
     trials: list[Trial[Coded]] = []
     asked = wanted if first is None else first
@@ -66,11 +68,17 @@ def meet_divergence(
                 raise
             asked = math.sqrt(asked * trials[-1].foretold)
             continue
-        trials.append(Trial(asked, coded, measure(coded)))
+        measured = measure(coded)
+        trials.append(Trial(asked, coded, measured if math.isfinite(measured) else math.inf))
         if NEAR[0] * wanted <= trials[-1].measured <= NEAR[1] * wanted:
             return trials[-1]
         asked = _next(trials, wanted)
-    return min(trials, key=lambda trial: max(_WORSE * trial.excess(wanted), -trial.excess(wanted)))
+    finite = [trial for trial in trials if trial.measured < math.inf]
+    if not finite:
+        raise UnsupportedInput(
+            f"the consumer's answers to {len(trials)} encodings are not finite", "let it answer in float32"
+        )
+    return min(finite, key=lambda trial: max(_WORSE * trial.excess(wanted), -trial.excess(wanted)))
 
 
 def _next(trials: list[Trial[Coded]], wanted: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,14 @@ from lamofc_codecs.record import Record
 
 _Encode = Callable[[float], list[Record]]
 _SAVING = 2.5
-"""Foretold divergence at which the usual sample is coded with gains over that without, or with a guide over both."""
+"""Gains, and then a guide, let the usual sample be coded at so many times the foretold divergence."""
+_BITS_OF_ERROR = 0.5 * math.log2(math.e)
+"""Bits of a value by which the logarithm of its squared error falls by 1."""
+_LARGEST_EXPONENT = 0.4
+"""Largest power of the divergence that bytes are inverse to: at few bits most values are zeros, which save none."""
+_LEAST_SAVING = 0.01
+_LEAST_SHARE = 0.01
+"""Share of the wanted divergence below which divergences are alike."""
 
 
 class MeasuredRecords(NamedTuple):
@@ -70,15 +78,18 @@ def encode_measured(
     """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
 
     `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
-    called up to four times; the record is that of the divergence nearest to the one asked for.
+    called up to four times, until that is 0.7 to 1.4 times the one asked for; a measure that is not finite counts as
+    felt too much.
 
     With `draw`, which draws gradients of the answers, a codec that is `Steerable` gives each token a step of its own:
-    a finer one, the more the answers diverge by errors of the token. It takes twelve draws and eight more measurements.
+    a finer one, the more the answers diverge by errors of the token. It takes twelve draws and at most eight more
+    measurements.
 
     With a `guide` such a codec then rounds by its gradient: errors fall where the answers do not feel them, and fewer
-    bits suffice. It takes up to four times as many encodings as the guide has steps, and four more measurements. Gains
-    and guidance are left out where they save nothing. Divergence is best measured by other answers than those of the
-    guide and of the draws, such as other texts after the same prefix.
+    bits suffice. It takes up to four more measurements, and for each of them an encoding before the guide's first step
+    and one after every step. Gains and guidance are left out where they save no bytes at equal divergence. Divergence
+    is best measured by other answers than those of the guide and of the draws, such as other texts after the same
+    prefix.
     """
     ((record,), divergence, _) = encode_together([Coding(tensor, profile)], quality, measure, guide, draw)
     return record, divergence
@@ -97,13 +108,20 @@ class _Search:
         return meet_divergence(self.wanted, encode, self._felt, first)
 
     def improve(self, best: Trial[list[Record]], encode: _Encode) -> Trial[list[Record]] | None:
-        """Return a trial of fewer bytes than the best one, by an encoding that diverges less; None if there is none."""
+        """Return a trial of fewer bytes than the best one has at its divergence; None if there is none."""
         try:
             found = self.meet(encode, _SAVING * best.foretold)
         except CodecError:
             return None
         felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)
-        return None if felt_more or _size(found.coded) >= _size(best.coded) else found
+        saved = (1 - _LEAST_SAVING) * _size(best.coded) - self._size_at(found, best.measured)
+        return found if saved > 0 and not felt_more else None
+
+    def _size_at(self, trial: Trial[list[Record]], divergence: float) -> float:
+        """Return about how many bytes a trial would take at a smaller divergence; its own for any other."""
+        size, elements = _size(trial.coded), sum(record.elements for record in trial.coded)
+        exponent = min(_BITS_OF_ERROR * elements / (8 * size), _LARGEST_EXPONENT)
+        return size * math.pow(max(trial.measured / max(divergence, _LEAST_SHARE * self.wanted), 1.0), exponent)
 
     def _felt(self, records: list[Record]) -> float:
         return self.measure([tensor for parts in decoded_parts(records, self.codings) for tensor in parts])

@@ -37,13 +37,15 @@ def weighings(codings: Sequence[Coding], draw: Draw) -> list[list[Coding]]:
 def token_octaves(codings: Sequence[Coding], draw: Draw) -> list[Tensor] | None:
     """Return the sensitivity of each record's tokens in octaves above the median of all; None without any.
 
-    A token that no draw feels has that of the token which is felt least.
+    A token that no draw feels has that of the token which is felt least. A draw that is not finite is left out.
     """
     spaces = [WeightedSpace.of(coding) for coding in codings]
     energies = [torch.zeros(len(space.values), dtype=torch.float64) for space in spaces]
     for _ in range(_DRAWS):
         drawn = draw()
         check_gradient(spaces, drawn)
+        if not all(bool(torch.isfinite(slope).all()) for slope in drawn):
+            continue
         for energy, space, gradient in zip(energies, spaces, gradients_of(spaces, drawn), strict=True):
             energy += space.weigh_gradient(gradient).double().square().mean(1)
     octaves = torch.cat(energies).log2()

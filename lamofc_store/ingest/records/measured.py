@@ -1,6 +1,5 @@
 """Encode the features of each sample at the rate at which a consumer's answers diverge as much as was asked for."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from lamofc_codecs import Coding, Draw, Guide, Profile
-
-
-class _UnmeasuredError(Exception):
-    """The consumer's answers to what is decoded have no finite divergence."""
 
 
 def is_measured(profile: "Profile", options: IngestOptions) -> bool:
@@ -46,7 +41,7 @@ def encode_measured(
     for name, own in by_sample.items():
         try:
             yield from _met(own, samples[name], options)
-        except (_UnmeasuredError, CodecError):
+        except CodecError:
             yield from own
 
 
@@ -80,14 +75,7 @@ def _measure(
     measure = None if options.measure is None else options.measure(sample.id, sample.features)
     if measure is None:
         return None
-
-    def measured(decoded: "Iterable[Tensor]") -> float:
-        found = measure(_restored(items, decoded))
-        if not math.isfinite(found):
-            raise _UnmeasuredError
-        return found
-
-    return measured
+    return lambda decoded: measure(_restored(items, decoded))
 
 
 def _guide(items: Sequence[Item], sample: Sample, options: IngestOptions) -> "Guide | None":
@@ -112,7 +100,7 @@ def _slopes(items: Sequence[Item], sample: str, gradient: "Mapping[str, Tensor]"
     unread = [item.feature for item in items if item.feature not in gradient]
     if unread:
         raise BadArgument(
-            f"sample {sample!r}: the {whose} gives no gradient by {unread}, which it would code as felt",
+            f"sample {sample!r}: the {whose} gives no gradient by {unread}, so that it counts as not felt",
             "give features that the consumer reads",
         )
     return [to_tokens(gradient[item.feature], item.pattern) for item in items]

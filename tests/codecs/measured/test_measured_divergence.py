@@ -1,5 +1,6 @@
 """A divergence that is met by measurement: a sample of any sensitivity comes near it, in at most four encodings."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -70,6 +71,19 @@ def test_trials_on_both_sides_are_followed_by_one_between_them() -> None:
     trial = meet_divergence(0.1, code, lambda record: 2.2 * (asked[-1] / 0.1) ** 2.5)
     assert len(asked) == 3 and asked[1] < asked[2] < asked[0]
     assert 0.07 < trial.measured < 0.14
+
+
+def test_answers_that_are_not_finite_are_felt_too_much() -> None:
+    usual, asked = encode([SAMPLE], PROFILE, quality=Quality(kl=0.1))[0], []
+
+    def code(divergence: float) -> Record:
+        asked.append(divergence)
+        return usual
+
+    trial = meet_divergence(0.1, code, lambda record: math.nan if asked[-1] > 0.02 else 5 * asked[-1])
+    assert 0.02 <= trial.measured <= 0.1 and len(asked) <= 4
+    with pytest.raises(UnsupportedInput, match="answers to 4 encodings are not finite"):
+        meet_divergence(0.1, code, lambda record: math.inf)
 
 
 def test_a_trial_beyond_the_profile_is_followed_by_half_the_correction() -> None:

@@ -21,6 +21,7 @@ from lamofc_codecs import (
     fit,
     testing,
 )
+from lamofc_codecs.measured.guided_encoder import GuidedEncoder
 from lamofc_codecs.measured.token_gains import token_octaves, with_gains
 
 TOKENS, CHANNELS, WANTED = 160, 64, Quality(kl=0.5)
@@ -110,14 +111,38 @@ def test_a_token_that_is_a_sink_keeps_the_largest_gain() -> None:
     assert errors[20] < 0.05 * others.mean()
 
 
-def test_a_guide_goes_on_from_gains(profile: Profile) -> None:
+def test_a_guide_goes_on_from_gains(profile: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
     def gradient(decoded: list[torch.Tensor]) -> list[torch.Tensor]:
         return [(FELT[:, None] * ((decoded[0] - SAMPLE) @ WEIGHT)) @ WEIGHT]
 
+    guided: list[Coding] = []
+
+    def noted(codings: list[Coding], guide: Guide) -> GuidedEncoder:
+        guided.extend(codings)
+        return GuidedEncoder(codings, guide)
+
+    monkeypatch.setattr("lamofc_codecs.measured.together.GuidedEncoder", noted)
     coding, guide = Coding(SAMPLE, profile), Guide(gradient, 4)
-    alone = encode_together([coding], WANTED, measure, draw=drawn())
     both = encode_together([coding], WANTED, measure, guide, drawn())
-    assert len(both.records[0].data) <= len(alone.records[0].data)
+    gains = [gain for weighed in guided for gain in [weighed.gains] if gain is not None]
+    assert len(gains) == len(guided) == 1 and np.corrcoef(gains[0], FELT.log2().numpy())[0, 1] > 0.9
+    assert len(both.records[0].data) < len(encode_together([coding], WANTED, measure).records[0].data)
+
+
+@pytest.mark.parametrize("felt_first", [0.8, 1.0, 1.2])
+def test_a_coarser_encoding_is_no_saving_by_itself(profile: Profile, felt_first: float) -> None:
+    """Without a gradient a guide leaves what is quantised as it is, so nothing but a coarser step saves bytes."""
+    tried: list[float] = []
+
+    def felt(decoded: list[torch.Tensor]) -> float:
+        tried.append(felt_first * float(((SAMPLE - decoded[0]) @ WEIGHT).square().sum(1).mean() / 2))
+        return tried[-1]
+
+    guide = Guide(lambda decoded: [torch.zeros_like(decoded[0])], 1)
+    plain = encode([SAMPLE], profile, quality=WANTED)[0]
+    met = encode_together([Coding(SAMPLE, profile)], WANTED, felt, guide)
+    assert len(tried) > 1 and not met.guided
+    assert met.records[0].data == plain.data and met.divergence == tried[0]
 
 
 def test_gradients_of_other_shapes_are_refused(profile: Profile) -> None:
@@ -128,6 +153,21 @@ def test_gradients_of_other_shapes_are_refused(profile: Profile) -> None:
     uniform = fit("uniform", SAMPLES, Quality(snr_db=10))
     with pytest.raises(UnsupportedInput, match="codec uniform cannot be guided"):
         token_octaves([Coding(SAMPLE, uniform)], drawn())
+
+
+def test_draws_that_are_not_finite_are_left_out(profile: Profile) -> None:
+    finite, numbers = drawn(), iter(range(100))
+
+    def draw() -> list[torch.Tensor]:
+        (slope,) = finite()
+        if next(numbers) % 4 == 1:
+            slope[int(FELT.argmax())] = torch.inf
+        return [slope]
+
+    octaves = token_octaves([Coding(SAMPLE, profile)], draw)
+    assert octaves is not None and int(octaves[0].argmax()) == int(FELT.argmax())
+    never = [torch.full((TOKENS, CHANNELS), torch.nan)]
+    assert token_octaves([Coding(SAMPLE, profile)], lambda: never) is None
 
 
 def test_records_without_gains_are_as_before(profile: Profile) -> None:

@@ -1,9 +1,12 @@
 """The metric of the rest of a model: it foretells divergences, adds up, and survives a file."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lamofc_store.errors import BadArgument, NotFound, SourceError
 from lamofc_tools.consumer import (
@@ -145,3 +148,27 @@ def test_texts_of_several_lengths_are_cut_to_one_that_most_have(
     assert list(usual_passages(opened, texts, 3).ids) == ["text 1", "text 2", "text 3"]
     long = [ModelInput(text.id, text.path, " ".join([text.text] * 5)) for text in texts]
     assert usual_passages(opened, long).prefix == (63 if opened.config.model_type == "gemma3_text" else 88)
+
+
+@pytest.mark.parametrize(
+    ("changed", "matrix", "said"),
+    [
+        ([], torch.eye(3), "lacks one of consumer, tokens, positions, rotary"),
+        ({"rotary": []}, torch.eye(3), "lacks one of"),
+        ({"tokens": "8"}, torch.eye(3), "lacks one of"),
+        ({"tokens": 0}, torch.eye(3), "0 tokens"),
+        ({"consumer": 3}, torch.eye(3), "lacks one of"),
+        ({}, torch.ones(3, 5), r"not a square matrix"),
+        ({}, torch.ones(3), r"not a square matrix"),
+        ({}, torch.eye(3, dtype=torch.int32), r"not a square matrix"),
+        ({}, torch.eye(3) * torch.nan, "not finite"),
+        ({}, -torch.eye(3), "negative squares"),
+        ({}, torch.eye(3) + torch.triu(torch.ones(3, 3), 1), "not symmetric"),
+    ],
+)
+def test_files_of_anything_else_are_refused(changed: Any, matrix: torch.Tensor, said: str, tmp_path: Path) -> None:
+    about = {"consumer": "a@1", "tokens": 8, "positions": 16, "rotary": {}}
+    header = {**about, **changed} if isinstance(changed, dict) else changed
+    save_file({"x": matrix}, tmp_path / "metric", {"model_metric": json.dumps(header)})
+    with pytest.raises(SourceError, match=said):
+        ModelMetric.load(tmp_path / "metric")

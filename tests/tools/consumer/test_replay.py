@@ -161,8 +161,53 @@ def test_states_are_felt_by_the_continuation(texts: list[ModelInput], tmp_path: 
     for name, value in features.items():
         small, large = (measure({name: value + size * value.std() * torch.randn(value.shape)}) for size in (0.1, 1.0))
         assert 0 < small < large, name
+    moved = {name: value + 0.3 * value.std() * torch.ones(value.shape) for name, value in features.items()}
+    slopes, draws = replay.gradient("text", features), replay.draws("text", features)
+    assert slopes is not None and draws is not None
+    for found in (slopes(moved), draws()):
+        assert set(found) == set(features)
+        assert all(bool(torch.isfinite(value).all()) and float(value.abs().max()) > 0 for value in found.values())
+    text = UnbrokenText.of(split, features, ids[None])
+    for name, slope in text.gradient(moved).items():
+        step = 0.02 * moved[name].std() * slope / slope.abs().max()
+        rise = text.divergence({**moved, name: moved[name] + step}) - text.divergence(
+            {**moved, name: moved[name] - step}
+        )
+        assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05), name
     assert replay("text", {name: value for name, value in features.items() if "conv" not in name}) is None
     assert replay("text", {**features, "layer.0.ssm_state": features["layer.0.ssm_state"][:, 1:]}) is None
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 3, 5])
+def test_texts_of_few_tokens_are_felt_at_every_step(
+    opened: LoadedModel, features: dict[str, torch.Tensor], tokens: int
+) -> None:
+    few = Split(opened, 1).prefix_of(features, tokens)
+    replay = TextReplay(Split(opened, 1), 4)
+    gradient, draw = replay.gradient("text", few), replay.draws("text", few)
+    assert gradient is not None and draw is not None
+    for _ in range(5):
+        for found in (gradient({name: value * 1.1 for name, value in few.items()}), draw()):
+            assert all(bool(torch.isfinite(value).all()) for value in found.values())
+            assert any(float(value.abs().max()) > 0 for value in found.values())
+
+
+def test_a_text_is_measured_by_another_continuation_than_it_is_guided_by(
+    opened: LoadedModel, features: dict[str, torch.Tensor]
+) -> None:
+    text = TextReplay(Split(opened, 1), 8).open("text", features)
+    assert text is not None
+    measured, guiding = text._measured.ids, [guide.ids for guide in text._guiding]
+    assert len(guiding) == 12 and not any(torch.equal(measured, ids) for ids in guiding)
+
+
+def test_values_beyond_the_models_dtype_are_not_read(tmp_path: Path) -> None:
+    loaded = open_model(tiny_models.language(tmp_path / "llama", "llama"), dtype="float16")
+    found = Split(loaded, 1).features(torch.ones(1, 6, dtype=torch.int64))[0]
+    known = {name: value.float() for name, value in found.items()}
+    assert TextReplay(Split(loaded, 1), 4).open("text", known) is not None
+    known["layer.1.output"][0, 0, 0] = 1e5
+    assert TextReplay(Split(loaded, 1), 4).open("text", known) is None
 
 
 def test_several_models_count_alike(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import lamofc_codecs
 from lamofc_codecs import Profile, Quality, UnsupportedInput
+from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout, to_tokens
 from lamofc_tools.consumer.decoder import Split
 from lamofc_tools.consumer.metric import ModelMetric
@@ -127,7 +128,12 @@ class MetricCalibration:
 
     def _measured(self, decoded: Sequence[Features]) -> float:
         """Return the mean divergence of texts."""
-        return sum(text.divergence(found) for text, found in zip(self._texts, decoded, strict=True)) / len(decoded)
+        mean = sum(text.divergence(found) for text, found in zip(self._texts, decoded, strict=True)) / len(decoded)
+        if not math.isfinite(mean):
+            raise BadArgument(
+                f"answers of {self.split.consumer} to decoded features are not finite", "open the model in float32"
+            )
+        return mean
 
     @cached_property
     def _texts(self) -> list[UnbrokenText]:
@@ -135,5 +141,5 @@ class MetricCalibration:
 
 
 def _log(ratio: float) -> float:
-    """Return the logarithm of a ratio; 0 where nothing was foretold or measured, which leaves a metric as it is."""
+    """Return the logarithm of a ratio; 0, which leaves a metric as it is, where nothing was foretold or measured."""
     return math.log(ratio) if math.isfinite(ratio) and ratio > 0 else 0.0

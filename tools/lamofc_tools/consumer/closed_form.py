@@ -65,7 +65,8 @@ def closed_form_metric(
     means[loaded.output_name(block)] = before.float().cpu()
     texts = len(passages.ids)
     tokens, positions = (prefix - 1) * texts, 2 * prefix * texts
-    return ModelMetric(split.consumer, means, tokens, positions, consumer_digest=loaded.digest)
+    turned = {name: rotation for name, rotation in rotary.items() if name in means and rotation is not None}
+    return ModelMetric(split.consumer, means, tokens, positions, turned, loaded.digest)
 
 
 def _squares_at_the_end(split: Split, passages: Passages, seed: int, batch: int, draws: int) -> tuple[Tensor, Tensor]:

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from lamofc_codecs import Rotary, UnsupportedInput
 from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.exporting import atomic_file
 
 FLOOR = 0.02
 """Share of a matrix's mean diagonal that is added to its diagonal, so that no direction counts nothing."""
 _KEY = "model_metric"
 _AND = " + "
+_MAX_ASYMMETRY = 1e-3
+"""Largest difference of entries across the diagonal of a stored matrix, over the largest entry."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +128,13 @@ class ModelMetric:
         )
 
     def save(self, path: Path) -> None:
-        """Write the metric to one file of safetensors."""
+        """Write the metric to one file of safetensors, completely or not at all."""
         rotary = {name: rotation.to_json() for name, rotation in self.rotary.items()}
         about = {"consumer": self.consumer, "tokens": self.tokens, "positions": self.positions, "rotary": rotary}
         about |= {} if self.consumer_digest is None else {"consumer_digest": self.consumer_digest}
         tensors = {name: matrix.contiguous() for name, matrix in self.matrices.items()}
-        save_file(tensors, path, {_KEY: json.dumps(about)})
+        with atomic_file(path) as out:
+            out.write(save(tensors, {_KEY: json.dumps(about)}))
 
     @classmethod
     def load(cls, path: Path) -> ModelMetric:
@@ -137,13 +143,37 @@ class ModelMetric:
             with safe_open(path, "pt") as file:
                 about = json.loads((file.metadata() or {})[_KEY])
                 matrices = {name: file.get_tensor(name) for name in sorted(file.keys())}
-            rotary = {name: Rotary.from_json(stored) for name, stored in about.get("rotary", {}).items()}
-            digest = about.get("consumer_digest")
-            return cls(about["consumer"], matrices, about["tokens"], about["positions"], rotary, digest)
+            return cls._of_file(about, matrices)
         except (OSError, SafetensorError, KeyError, ValueError, UnsupportedInput) as error:
             raise SourceError(
                 f"{path} holds no metric of a model: {error}", "give a file of ModelMetric.save"
             ) from error
+
+    @classmethod
+    def _of_file(cls, about: Any, matrices: Mapping[str, Tensor]) -> ModelMetric:
+        """Make a metric of what a file holds; ValueError for anything that `save` does not write."""
+        told = {"consumer": str, "tokens": int, "positions": int, "rotary": dict}
+        if not isinstance(about, dict) or any(not isinstance(about.get(name), kind) for name, kind in told.items()):
+            raise ValueError(f"its header {str(about)[:80]!r} lacks one of {', '.join(told)}")
+        digest = about.get("consumer_digest")
+        if about["tokens"] <= 0 or about["positions"] < 0 or not isinstance(digest, str | None):
+            raise ValueError(f"{about['tokens']} tokens, {about['positions']} answers and the digest {digest!r}")
+        for name, matrix in matrices.items():
+            _check_square(name, matrix)
+        rotary = {name: Rotary.from_json(stored) for name, stored in about["rotary"].items()}
+        return cls(about["consumer"], matrices, about["tokens"], about["positions"], rotary, digest)
+
+
+def _check_square(name: str, matrix: Tensor) -> None:
+    """Raise ValueError unless a matrix is one of squares: finite, symmetric, and not negative on its diagonal."""
+    shape = tuple(matrix.shape)
+    if matrix.dtype != torch.float32 or len(shape) != 2 or shape[0] != shape[1] or not shape[0]:
+        raise ValueError(f"{name!r} is {matrix.dtype} of {shape}, not a square matrix of float32")
+    largest = float(matrix.abs().max())
+    if not math.isfinite(largest) or float(matrix.diagonal().min()) < 0:
+        raise ValueError(f"{name!r} has values that are not finite, or negative squares")
+    if float((matrix - matrix.T).abs().max()) > _MAX_ASYMMETRY * largest:
+        raise ValueError(f"{name!r} is not symmetric")
 
 
 def pooled_names(consumers: Sequence[tuple[str, str | None]]) -> tuple[str, str | None]:

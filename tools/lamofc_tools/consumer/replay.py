@@ -119,6 +119,21 @@ class UnbrokenText:
         }
         if not given:
             return {}
+        with self.split.gradients():
+            gradients, unit = self._by_features(given, first, slope, weight)
+        return {
+            name: torch.zeros(value.shape) if one is None else (one.float() * unit).cpu()
+            for (name, value), one in zip(given.items(), gradients, strict=True)
+        }
+
+    def _by_features(
+        self,
+        given: Mapping[str, Tensor],
+        first: int,
+        slope: Callable[[Tensor, Tensor], Tensor],
+        weight: Callable[[float], float],
+    ) -> tuple[Sequence[Tensor | None], Tensor]:
+        """Return gradients by given features, over the largest entry of that by what the last block leaves."""
         moved = self.split.run(self.ids, self._prefix, [{**self.features, **given}])[0]
         parts = self._parts(first, len(moved))
         by_hidden = torch.zeros_like(moved, dtype=torch.float32)
@@ -128,15 +143,12 @@ class UnbrokenText:
             by_hidden[part] += slopes * weight(1 / (len(slopes) * len(parts)))
         unit = by_hidden.abs().max().clamp_min(torch.finfo(torch.float32).tiny)  # float16 would lose small gradients
         by_unit = (by_hidden / unit).to(moved)
-        gradients = torch.autograd.grad(moved, list(given.values()), by_unit, allow_unused=True)
-        return {
-            name: torch.zeros(value.shape) if one is None else (one.float() * unit).cpu()
-            for (name, value), one in zip(given.items(), gradients, strict=True)
-        }
+        return torch.autograd.grad(moved, list(given.values()), by_unit, allow_unused=True), unit
 
     def _parts(self, first: int, tokens: int) -> list[slice]:
         """Return the tokens whose answers are compared: some of the prefix, and all that continue it."""
-        return [slice(first, self._prefix, _STRIDE), slice(self._prefix, None)][: 1 + (tokens > self._prefix)]
+        begin = first % min(_STRIDE, self._prefix)
+        return [slice(begin, self._prefix, _STRIDE), slice(self._prefix, None)][: 1 + (tokens > self._prefix)]
 
     def _divergence(self, part: slice, moved: Tensor) -> float:
         """Return the mean divergence of the answers at some tokens."""
@@ -222,23 +234,24 @@ class TextReplay(Replay):
         """Move the features of a sample to the model's device; None for one that the model cannot read.
 
         Such a sample lacks its hidden state or some of the caches or states, caches of it lack tokens, or it is not
-        finite.
+        finite in the model's dtype.
         """
         split = self.split
         known = {name: value for name, value in features.items() if name in split.channels}
-        if split.output not in known or not split.is_whole(known) or not all(map(_is_readable, known.values())):
+        if split.output not in known or not split.is_whole(known) or not all(map(_is_of_one_text, known.values())):
             return None
         try:
             whole = split.prefix_of(known, _every_token(known))
         except StoreError:
             return None
+        if not all(bool(torch.isfinite(value).all()) for value in whole.values()):
+            return None
         on_device = {name: value.to(split.loaded.device) for name, value in whole.items()}
         return ReplayedText(split, sample, on_device, self.continuation)
 
 
-def _is_readable(value: Tensor) -> bool:
-    """Whether a feature is of one text, and all of its values are finite."""
-    return value.dim() > 1 and value.numel() > 0 and value.shape[0] == 1 and bool(torch.isfinite(value).all())
+def _is_of_one_text(value: Tensor) -> bool:
+    return value.dim() > 1 and value.numel() > 0 and value.shape[0] == 1
 
 
 def _every_token(features: Features) -> int:

@@ -6,6 +6,7 @@ length of the prefix. Only the tokens that continue the prefix read them.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -45,6 +46,10 @@ class StateSpaceSplit(Split):
         """
         return torch.cat([self._pass(token, cache) for token in torch.split(ids, 1, 1)], 1)
 
+    def gradients(self) -> AbstractContextManager[object]:
+        """Return a context in which states may be updated in place: what a step needs of the former one is copied."""
+        return torch.autograd.graph.allow_mutation_on_saved_tensors()
+
     def has_tokens(self, feature: str) -> bool:
         """Return whether a feature has a row for each token of the prefix: the hidden state has, states have not."""
         return feature == self.output
@@ -67,8 +72,7 @@ def measure_state_space(
     """
     split, sums = StateSpaceSplit(loaded, block), SquareSums()
     for names in passages.batches(batch):
-        # states are updated in place, and what a step needs of the former one is copied
-        with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        with split.gradients():
             ids = passages.batch(names)
             samples = split.features(ids[:, : passages.prefix])
             features = {name: torch.cat([sample[name] for sample in samples]) for name in samples[0]}

@@ -7,6 +7,7 @@ import torch
 
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_tools.consumer import FidelityMeter, Split, cut_passages
+from lamofc_tools.consumer.answers import AnswerSums
 from lamofc_tools.models import Features, LoadedModel, ModelInput, open_model
 from tests.tools.models import tiny_models
 
@@ -116,3 +117,13 @@ def test_answers_of_some_tokens_are_those_among_all(opened: LoadedModel) -> None
     some = torch.tensor([7, 2, 11])
     with torch.no_grad():
         torch.testing.assert_close(split.logits(hidden, some), split.logits(hidden)[:, some])
+
+
+def test_classes_that_a_model_leaves_out_do_not_count() -> None:
+    sums = AnswerSums()
+    wanted, found = (torch.tensor([[one, 1.0, -torch.inf]]).log_softmax(-1) for one in (0.0, 0.1))
+    sums.compare(wanted, found)
+    kept = (answers[:, :2] for answers in (wanted, found))
+    assert sums.kl == pytest.approx(
+        float(torch.nn.functional.kl_div(*reversed([*kept]), log_target=True, reduction="sum"))
+    )

@@ -84,11 +84,10 @@ def _metric(split: Split, passages: Passages, arguments: argparse.Namespace) -> 
     """Read the metric of these weights from the file that is named, or measure it and write the file."""
     loaded, file = split.loaded, arguments.metric
     measure = closed_form_metric if arguments.closed_form else measure_metric
-    turned = {} if arguments.closed_form else find_rotary(loaded)
     consumer = Consumer(
         split.consumer,
         split.channels,
-        {name: turn for name, turn in turned.items() if name in split.patterns},
+        {name: turn for name, turn in find_rotary(loaded).items() if name in split.patterns},
         "",
         lambda: measure(loaded, passages.first(arguments.metric_count), arguments.blocks),
         digest=loaded.digest,

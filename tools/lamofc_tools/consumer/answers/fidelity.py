@@ -60,7 +60,9 @@ class AnswerSums:
     def compare(self, wanted: Tensor, found: Tensor) -> None:
         """Add the log-probabilities of both answers at some positions."""
         self.positions += len(wanted)
-        self.divergence += float((wanted.exp() * (wanted - found)).sum(-1).double().sum())
+        likelihood = wanted.exp()
+        surprise = torch.where(likelihood > 0, likelihood * (wanted - found), 0)  # a class that is left out may be -inf
+        self.divergence += float(surprise.sum(-1).double().sum())
         self.agreeing += int((wanted.argmax(-1) == found.argmax(-1)).sum())
 
     @property

@@ -161,7 +161,7 @@ class Split:
 
     def _require_states(self, features: Features, prefix: int) -> None:
         """Refuse a prefix of which the blocks keep only the last tokens."""
-        kept = next(value for name, value in features.items() if name != self.output).shape[2]
+        kept = min(value.shape[2] for name, value in features.items() if name != self.output)
         if kept < prefix:
             raise BadArgument(
                 f"{self.loaded.name} keeps keys of {kept} tokens, and the prefix has {prefix}", "give a shorter prefix"
@@ -191,6 +191,10 @@ class Split:
     def go_on(self, ids: Tensor, cache: Any) -> Tensor:
         """Return what the last block leaves at further tokens, which read the caches and are added to them."""
         return self._pass(ids, cache)
+
+    def gradients(self) -> AbstractContextManager[object]:
+        """Return the context in which gradients are taken back through passes."""
+        return nullcontext()
 
     def has_tokens(self, feature: str) -> bool:
         """Return whether a feature has a row for each token of the prefix, so that a shorter one has its first rows."""

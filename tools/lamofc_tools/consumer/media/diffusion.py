@@ -151,8 +151,10 @@ class _BlockReader:
         """Return what the block leaves, as tensors that require gradients."""
         transformer, left = self.source.pipeline.transformer, []
         hook = transformer.transformer_blocks[self.block].register_forward_hook(lambda *passed: left.append(passed[2]))
-        transformer(**call)
-        hook.remove()
+        try:
+            transformer(**call)
+        finally:
+            hook.remove()
         states = zip(_STATES, left[0], strict=True)
         return {name: tensor.detach().clone().requires_grad_() for name, tensor in states if tensor is not None}
 

@@ -128,10 +128,12 @@ class EncoderReplay(Replay):
         Such a sample has no input, or lacks the feature; or this is not finite, or not of the shape that the input has.
         """
         name, loaded = self.split.feature, self.split.loaded
-        if sample not in self.items or name not in features or not torch.isfinite(features[name]).all():
+        if sample not in self.items or name not in features:
             return None
         inputs = loaded.inputs([self.items[sample]])
         if self.split.features(inputs).shape != features[name].shape:
             return None
         feature = features[name].to(next(loaded.model.parameters()))
+        if not torch.isfinite(feature).all():
+            return None
         return ReplayedInput(sample, UnbrokenInput(self.split, inputs, feature), self.length)
