@@ -6,7 +6,7 @@ they are added. On the CPU the faster one is measured once.
 
 `torch._int_mm` is private, and has had faults: on the CPU, torch 2.14 returns uninitialised memory for an operand with
 an axis of length 1 whose strides are not those of a row-major matrix, such as one row cut out of a column-major array.
-So operands are brought into row-major form first, and it is checked once for each device.
+So such operands get the strides of row-major ones first, and it is checked once for each device.
 """
 
 import time
@@ -45,7 +45,7 @@ def fastest_product(device: torch.device) -> _Product:
 
 
 def product_by_floats(left: Tensor, right: Tensor) -> Tensor:
-    """Multiply by floating point: by float32 on the CPU, by float64 where float32 may be rounded in between."""
+    """Multiply by floating point: by float32 on the CPU, elsewhere by float64, as tensor cores may add up inexactly."""
     if left.device.type != "cpu":
         return (left.to(torch.float64) @ right.to(torch.float64)).to(torch.int32)
     total = torch.zeros(len(left), right.shape[1], dtype=torch.int32)

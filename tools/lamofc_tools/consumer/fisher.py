@@ -47,6 +47,8 @@ def measure_metric(  # noqa: PLR0913 - options are keywords
     and of the features of all texts; the result does not depend on the batch, but for the rounding of what a
     calibration codes. `rotary` holds the rotations of keys that are known, None for keys without; others are found.
     """
+    if draws < 1 or batch < 1:
+        raise BadArgument(f"{draws} labels of {batch} texts at once", "give one or more of each")
     estimate = _Estimate(Split(loaded, block), draws, sink_ratio, rotary)
     for names in passages.batches(batch):
         ids = passages.batch(names)

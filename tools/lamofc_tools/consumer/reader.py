@@ -48,7 +48,7 @@ class Consumer:
     learned_from: str
     """Describes what the metric is measured on; empty where it is known."""
     measure: Callable[[], ModelMetric]
-    likely: bool = True
+    has_likelihood: bool = True
     """Whether its answers are probabilities, so that errors are known in nats."""
     digest: str | None = None
     """Digest of its weights, several joined like their names; None where it is not known."""
@@ -60,8 +60,8 @@ class Consumer:
     def of_metric(cls, metric: ModelMetric) -> Consumer:
         """Return the consumer of a metric that is known."""
         channels = {name: len(matrix) for name, matrix in metric.matrices.items()}
-        likely = metric.nats is not None
-        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, likely, metric.consumer_digest)
+        has_likelihood = metric.nats is not None
+        return cls(metric.consumer, channels, metric.rotary, "", lambda: metric, has_likelihood, metric.consumer_digest)
 
     @classmethod
     def of_inputs(
@@ -72,10 +72,12 @@ class Consumer:
         count: int = TEXTS,
         rotary: Rotations | None = None,
     ) -> Consumer:
-        """Return the rest of a model of any kind after a block, given its inputs; of an encoder all that are coded.
+        """Return the rest of a model of any kind after a block, given its inputs: for an encoder, those of all samples.
 
         The metric is measured on at most `count` of them. `rotary` is that of `of_texts`.
         """
+        if not items:
+            raise BadArgument(f"no inputs for {loaded.name}", "give those whose features are coded")
         if loaded.kind.cache is not None:
             return cls.of_texts(loaded, block, items, count, rotary)
         split, measured = EncoderSplit(loaded, block), items[:count]
@@ -162,7 +164,7 @@ class Consumer:
             rotary,
             evidence,
             lambda: reduce(add, [one.measure() for one in consumers]),
-            all(consumer.likely for consumer in consumers),
+            all(consumer.has_likelihood for consumer in consumers),
             digest,
             SharedReplay(replays) if len(replays) == len(consumers) else None,
         )
@@ -170,7 +172,7 @@ class Consumer:
     def replayed(self) -> Replay:
         """Return the replay of its answers; BadArgument where there is none."""
         if self.replay is None:
-            reason = "a metric in a file has no model" if self.likely else "they have no likelihood"
+            reason = "a metric in a file has no model" if self.has_likelihood else "they have no likelihood"
             raise BadArgument(
                 f"the answers of {self.name} cannot be replayed: {reason}",
                 "name models whose answers are probabilities, each with its block",
@@ -241,7 +243,7 @@ class Consumer:
         """Return the options by which `klt` codes for the consumer."""
         rotary = {"rotary": dict(self.rotary)} if self.rotary else {}
         sinks = {"sinks": True} if any(name.endswith(_CACHES) for name in self.channels) else {}
-        nats = {"weight_nats": _NATS} if self.likely else {}
+        nats = {"weight_nats": _NATS} if self.has_likelihood else {}
         digest = {} if self.digest is None else {"consumer_digest": self.digest}
         return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary, **sinks}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lamofc_store.errors import BadArgument, NotFound
-from lamofc_tools.consumer import FidelityMeter, Split, cut_passages
+from lamofc_tools.consumer import FidelityMeter, Split, cut_passages, measure_metric
 from lamofc_tools.consumer.answers import AnswerSums
 from lamofc_tools.models import Features, LoadedModel, ModelInput, open_model
 from tests.tools.models import tiny_models
@@ -96,6 +96,10 @@ def test_caches_are_felt_by_the_continuation_alone(opened: LoadedModel, texts: l
 def test_splits_that_answer_nothing_are_refused(opened: LoadedModel, texts: list[ModelInput], tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="whose last one is 3"):
         Split(opened, 3)
+    with pytest.raises(BadArgument, match="2 ids are those of several texts, such as 'text 0'"):
+        cut_passages(opened, [*texts, *texts[:2]], 12, 8)
+    with pytest.raises(BadArgument, match="0 labels of 1 texts at once"):
+        measure_metric(opened, cut_passages(opened, texts, 12, 8), 1, draws=0)
     with pytest.raises(BadArgument, match="no text of 46 tokens: the longest of 7 has 26"):
         cut_passages(opened, texts, 40, 6)
     mamba = open_model(tiny_models.language(tmp_path / "mamba", "falconmamba"))

@@ -88,12 +88,12 @@ def test_a_consumer_is_made_of_inputs(opened: LoadedModel, tmp_path: Path) -> No
     inputs = opened.kind.inputs
     items = find_inputs(str(getattr(tiny_models, inputs)(tmp_path / "data", 3)), inputs)
     consumer = Consumer.of_inputs(opened, 1, items, 2)
-    assert consumer.channels == {"layer.1": 32} and consumer.learned_from == f"2 {inputs}" and consumer.likely
+    assert consumer.channels == {"layer.1": 32} and consumer.learned_from == f"2 {inputs}" and consumer.has_likelihood
     metric = consumer.measure()
     assert metric.consumer_digest == consumer.digest == opened.digest
     assert isinstance(consumer.replayed(), EncoderReplay)
     body = replace(opened, model=opened.body)
     silent = Consumer.of_inputs(body, 1, items, 2)
-    assert not silent.likely
+    assert not silent.has_likelihood
     with pytest.raises(BadArgument, match="cannot be replayed: they have no likelihood"):
         silent.replayed()

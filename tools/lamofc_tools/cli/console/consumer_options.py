@@ -171,7 +171,7 @@ class ReplayOptions(ConsumerOptions):
         """Add the measure of divergences that --replay asks for, and the gradients that --guided follows."""
         if not self.replays:
             return options
-        if not consumer.likely:
+        if not consumer.has_likelihood:
             raise BadArgument(
                 f"{self._replaying} for {consumer.name}, whose answers have no likelihood to measure by",
                 f"leave out {self._replaying}: --snr or --mse then count errors by how far they move its answers",
@@ -214,8 +214,8 @@ def for_consumer(options: Options, consumer: "Consumer", channels: Mapping[str, 
     if "weight" in options["codec_options"]:
         raise BadArgument(f"--for-model {consumer.name} beside other weights of errors", "give one of them")
     names = consumer.reads(channels)
-    quality = options["quality"] or (USUAL_KL if consumer.likely else None)
-    if quality is not None and quality.kind == "kl" and not consumer.likely:
+    quality = options["quality"] or (USUAL_KL if consumer.has_likelihood else None)
+    if quality is not None and quality.kind == "kl" and not consumer.has_likelihood:
         raise BadArgument(f"{quality} for {consumer.name}, whose answers have no likelihood", "give --snr")
     unread = sorted(set(channels) - set(names))
     if quality is not None and quality.kind == "kl" and unread:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,8 @@ def cut_passages(
         raise BadArgument(f"a prefix of {prefix} tokens and {continuation} after it", "give two or more of each")
     if loaded.kind.cache is None:
         raise BadArgument(f"{loaded.name} is a {loaded.config.model_type}, which reads no texts", "give a decoder")
+    if twice := [name for name, times in Counter(text.id for text in texts).items() if times > 1]:
+        raise BadArgument(f"{len(twice)} ids are those of several texts, such as {twice[0]!r}", "give each its own id")
     length = prefix + continuation
     rows = {text.id: token_ids(loaded, text.text) for text in texts}
     ids = {name: row[:length] for name, row in rows.items() if len(row) >= length}
