@@ -70,7 +70,7 @@ print("same")
 COMPILED = """
 import triton
 from cubin import usage
-from lamofc_codecs.entropy.rans_gpu import WARPS, decode_kernel, encode_kernel
+from lamofc_codecs.entropy.rans_gpu import STREAMS_PER_PROGRAM, decode_kernel, encode_kernel
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -78,9 +78,10 @@ words = {name: "*i32" for name in ("row_tables", "slots", "wrong", "codes")}
 places = {"streams": "*i64", "starts": "*i64", "count": "i32", "STREAMS": "constexpr"}
 for kernel in (decode_kernel, encode_kernel):
     kinds = {name: (words | places).get(name, "*u8") for name in kernel.arg_names}
-    source = ASTSource(kernel, kinds, {"STREAMS": WARPS})
+    source = ASTSource(kernel, kinds, {"STREAMS": STREAMS_PER_PROGRAM})
     for capability in (80, 90, 100):
-        made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": WARPS})
+        target, options = GPUTarget("cuda", capability, 32), {"num_warps": STREAMS_PER_PROGRAM}
+        made = triton.compile(source, target=target, options=options)
         cubin = made.asm["cubin"]
         print(kernel.__name__, capability, len(cubin), *usage(cubin))
 """
