@@ -262,7 +262,7 @@ def test_a_metric_is_measured_once_for_all_lengths(capsys: pytest.CaptureFixture
 def test_rows_of_an_earlier_run_are_summed_up_beside(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = [*arguments(tmp_path), "--scopes", "all", "--codecs"]
     assert llm.BENCHMARK.main([*words, "fp8", "--output", str(tmp_path / "fp8.json")]) == 0
-    assert llm.BENCHMARK.main([*words, "int8", "--beside", str(tmp_path / "fp8.json")]) == 0
+    assert llm.BENCHMARK.main([*words, "int8", *2 * ["--beside", str(tmp_path / "fp8.json")]]) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [row["codec"] for row in document["rows"]] == ["int8"]
     assert [one["codec"] for one in document["bits_at"]] == ["int8", "fp8"]

@@ -103,8 +103,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--beside",
         type=Path,
+        action="append",
+        default=[],
         metavar="FILE",
-        help="a document of an earlier run, whose rows are summed up and drawn, too",
+        help="a document of an earlier run, whose rows are summed up and drawn, too; repeatable",
     )
 
 
@@ -145,7 +147,7 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
                 for scope in scopes:
                     rows.append({**place, **coded.row(scope, meter), **coder.figures})
                     report.row(rows[-1])
-    together = [*rows, *_rows_of(arguments.beside)]
+    together = [*rows, *(row for path in arguments.beside for row in _rows_of(path))]
     summary = bits_at(together)
     report.line()
     report.table([*varying, *SUMMARY], summary)
@@ -154,10 +156,8 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     return {"rows": rows, "bits_at": summary}
 
 
-def _rows_of(path: Path | None) -> list[dict[str, Any]]:
-    """Return the rows of a document that this benchmark wrote, or none."""
-    if path is None:
-        return []
+def _rows_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a document that this benchmark wrote."""
     document = json.loads(path.read_text())
     if not isinstance(document, dict) or document.get("bench") != "llm":
         raise BadArgument(f"{path} is no document of this benchmark", "give the --output of tools/bench llm")
