@@ -29,10 +29,10 @@ def test_a_processor_without_the_instruction() -> None:
     """Numba told to compile for any processor: the tables take over, and the coder's vectors still come out right."""
     program = """
 import numpy as np
-from lamofc_codecs import checksum, instructions
-from lamofc_codecs.rans import decode_symbols, encode_symbols
-from lamofc_codecs.tables import sigma_tables
-assert instructions.CRC32C == "" and checksum.crc32c_span is checksum._by_table
+from lamofc_codecs.entropy.rans import decode_symbols, encode_symbols
+from lamofc_codecs.entropy.tables import sigma_tables
+from lamofc_codecs.runtime import checksum, intrinsics
+assert intrinsics.CRC32C == "" and checksum.crc32c_span is checksum._by_table
 symbols = np.arange(20_000, dtype=np.uint8) % 20
 coded = encode_symbols(symbols, 40, sigma_tables())
 assert coded == encode_symbols(symbols, 40, sigma_tables(), backend="reference")

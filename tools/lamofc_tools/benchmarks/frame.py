@@ -120,9 +120,7 @@ class Benchmark:
             "versions": versions(),
             "commit": commit(),
             "arguments": {
-                key: value if _is_plain(value) else str(value)
-                for key, value in vars(namespace).items()
-                if key not in ("output", "debug")
+                key: _plain(value) for key, value in vars(namespace).items() if key not in ("output", "debug")
             },
             "seed": getattr(namespace, "seed", self.seed),
             "units": dict(self.units),
@@ -147,5 +145,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
         return action.help if hide else super()._get_help_string(action)
 
 
-def _is_plain(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float | list)
+def _plain(value: object) -> object:
+    """Return an argument as JSON has it."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | int | float) else str(value)
