@@ -47,7 +47,7 @@ class Replay(ABC):
     """The rest of a model, which measures any coding of a sample's features by its answers.
 
     A replay is a `measure=` of `Store.ingest`, its `draws` are a `draw=` and its `gradient` a `guide=`. The latest
-    sample is remembered, so that it goes to the device once for all of them.
+    sample is remembered, so that it goes to the device once for all of them. One thread at a time may use a model.
     """
 
     _latest: _Opened | None = None
