@@ -153,8 +153,8 @@ def test_texts_of_several_lengths_are_cut_to_one_that_most_have(
 @pytest.mark.parametrize(
     ("changed", "matrix", "said"),
     [
-        ([], torch.eye(3), "lacks one of consumer, tokens, positions, rotary"),
-        ({"rotary": []}, torch.eye(3), "lacks one of"),
+        ([], torch.eye(3), "lacks one of consumer, tokens, positions"),
+        ({"rotary": []}, torch.eye(3), "its rotary is"),
         ({"tokens": "8"}, torch.eye(3), "lacks one of"),
         ({"tokens": 0}, torch.eye(3), "0 tokens"),
         ({"consumer": 3}, torch.eye(3), "lacks one of"),
@@ -172,3 +172,10 @@ def test_files_of_anything_else_are_refused(changed: Any, matrix: torch.Tensor, 
     save_file({"x": matrix}, tmp_path / "metric", {"model_metric": json.dumps(header)})
     with pytest.raises(SourceError, match=said):
         ModelMetric.load(tmp_path / "metric")
+
+
+def test_a_file_of_an_earlier_version_has_no_rotations(tmp_path: Path) -> None:
+    about = {"consumer": "a@1", "tokens": 8, "positions": 16}
+    save_file({"x": torch.eye(3)}, tmp_path / "metric", {"model_metric": json.dumps(about)})
+    loaded = ModelMetric.load(tmp_path / "metric")
+    assert loaded.rotary == {} and loaded.consumer_digest is None and loaded.tokens == 8

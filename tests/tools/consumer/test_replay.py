@@ -22,6 +22,17 @@ def features(opened: LoadedModel, texts: list[ModelInput]) -> dict[str, torch.Te
     return Split(opened, 1).features(ids[None, :12])[0]
 
 
+def check_slopes(text: UnbrokenText, moved: dict[str, torch.Tensor], gradient: dict[str, torch.Tensor]) -> None:
+    """Assert that a gradient foretells how the divergence changes with a small step of each feature."""
+    for name, slope in gradient.items():
+        assert slope.shape == moved[name].shape and slope.dtype == torch.float32
+        step = 0.02 * moved[name].std() * slope / slope.abs().max()
+        rise = text.divergence({**moved, name: moved[name] + step}) - text.divergence(
+            {**moved, name: moved[name] - step}
+        )
+        assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05), name
+
+
 def test_errors_of_every_feature_are_felt(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
     measure = TextReplay(Split(opened, 1), 8)("text", features)
     assert measure is not None and 0 <= measure(features) < 1e-5 and 0 <= measure({}) < 1e-5
@@ -62,13 +73,7 @@ def test_a_gradient_is_that_of_the_divergence(
         gradient = text.gradient(moved)
     assert text.gradient({"other": torch.ones(3)}) == {}
     assert list(gradient) == list(moved)
-    for name, slope in gradient.items():
-        assert slope.shape == moved[name].shape and slope.dtype == torch.float32
-        step = 0.02 * moved[name].std() * slope / slope.abs().max()
-        rise = text.divergence({**moved, name: moved[name] + step}) - text.divergence(
-            {**moved, name: moved[name] - step}
-        )
-        assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05), name
+    check_slopes(text, moved, gradient)
 
 
 def test_draws_foretell_the_divergence_of_small_errors(
@@ -168,12 +173,7 @@ def test_states_are_felt_by_the_continuation(texts: list[ModelInput], tmp_path: 
         assert set(found) == set(features)
         assert all(bool(torch.isfinite(value).all()) and float(value.abs().max()) > 0 for value in found.values())
     text = UnbrokenText.of(split, features, ids[None])
-    for name, slope in text.gradient(moved).items():
-        step = 0.02 * moved[name].std() * slope / slope.abs().max()
-        rise = text.divergence({**moved, name: moved[name] + step}) - text.divergence(
-            {**moved, name: moved[name] - step}
-        )
-        assert rise == pytest.approx(float(2 * (slope * step).sum()), rel=0.05), name
+    check_slopes(text, moved, text.gradient(moved))
     assert replay("text", {name: value for name, value in features.items() if "conv" not in name}) is None
     assert replay("text", {**features, "layer.0.ssm_state": features["layer.0.ssm_state"][:, 1:]}) is None
 

@@ -152,15 +152,17 @@ class ModelMetric:
     @classmethod
     def _of_file(cls, about: Any, matrices: Mapping[str, Tensor]) -> ModelMetric:
         """Make a metric of what a file holds; ValueError for anything that `save` does not write."""
-        told = {"consumer": str, "tokens": int, "positions": int, "rotary": dict}
+        told = {"consumer": str, "tokens": int, "positions": int}
         if not isinstance(about, dict) or any(not isinstance(about.get(name), kind) for name, kind in told.items()):
             raise ValueError(f"its header {str(about)[:80]!r} lacks one of {', '.join(told)}")
-        digest = about.get("consumer_digest")
+        digest, rotations = about.get("consumer_digest"), about.get("rotary", {})  # files of earlier versions lack both
+        if not isinstance(rotations, dict):
+            raise ValueError(f"its rotary is {str(rotations)[:80]!r}, not one rotation a feature")
         if about["tokens"] <= 0 or about["positions"] < 0 or not isinstance(digest, str | None):
             raise ValueError(f"{about['tokens']} tokens, {about['positions']} answers and the digest {digest!r}")
         for name, matrix in matrices.items():
             _check_square(name, matrix)
-        rotary = {name: Rotary.from_json(stored) for name, stored in about["rotary"].items()}
+        rotary = {name: Rotary.from_json(stored) for name, stored in rotations.items()}
         return cls(about["consumer"], matrices, about["tokens"], about["positions"], rotary, digest)
 
 
