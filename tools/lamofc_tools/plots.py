@@ -29,6 +29,7 @@ def draw_rates(rows: Sequence[dict[str, Any]], path: Path) -> None:
             axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=coder)
         axis.set(title=feature, xlabel="signal-to-noise ratio, dB", ylabel="bits per element", yscale="log")
         axis.grid(alpha=0.3, which="both")
+        _label_few_ticks(axis.yaxis)
         if own:
             axis.legend(fontsize=8)
     for axis in list(axes.flat)[len(features) :]:
@@ -46,6 +47,7 @@ def draw_metrics(rows: Sequence[dict[str, Any]], metrics: Mapping[str, str], pat
             axis.plot(*zip(*points, strict=True), marker="o", markersize=4, label=curve)
         axis.set(xlabel="bits per element", ylabel=title, xscale="log")
         axis.grid(alpha=0.3, which="both")
+        _label_few_ticks(axis.xaxis)
         if rows:
             axis.legend(fontsize=8)
     save_figure(figure, path)
@@ -65,6 +67,7 @@ def draw_curves(
             axis.plot(*zip(*sorted(points), strict=True), label=name, **style)
         axis.set(title=title, xlabel=labels[0], ylabel=labels[1], xscale="log")
         axis.grid(alpha=0.3, which="both")
+        _label_few_ticks(axis.xaxis)
         axis.legend(fontsize=8)
     for axis in list(axes.flat)[len(panels) :]:
         axis.set_visible(False)

@@ -58,10 +58,15 @@ class Decoder(nn.Module):
         return told
 
 
-@pytest.fixture
-def kimi() -> SimpleNamespace:
+def kimi_model() -> SimpleNamespace:
+    """A model whose decoder is where Kimi-Audio has it."""
     torch.manual_seed(0)
     return SimpleNamespace(alm=Decoder().to(torch.bfloat16))
+
+
+@pytest.fixture
+def kimi() -> SimpleNamespace:
+    return kimi_model()
 
 
 def test_what_was_heard_is_spoken_on_from_a_store(kimi: SimpleNamespace, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ def vision(folder: Path, kind: str, blocks: int = 4, patch: int = 8) -> str:
     """A vision transformer, or a ResNet, with its image processor."""
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
+    side = max(32, 2 * patch)
     if kind == "resnet":
         sizes: dict[str, Any] = {"embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
         model = transformers.ResNetModel(transformers.ResNetConfig(layer_type="basic", **sizes))
@@ -35,7 +36,7 @@ def vision(folder: Path, kind: str, blocks: int = 4, patch: int = 8) -> str:
     model.save_pretrained(folder)
     processor = {
         "image_processor_type": "ViTImageProcessor",
-        "size": {"height": 32, "width": 32},
+        "size": {"height": side, "width": side},
         "do_resize": True,
         "do_normalize": True,
         "image_mean": [0.5, 0.5, 0.5],
@@ -90,12 +91,12 @@ def answering(folder: Path, kind: str) -> str:
     return name
 
 
-def language(folder: Path, kind: str) -> str:
+def language(folder: Path, kind: str, blocks: int = 4) -> str:
     """A decoder with its tokenizer: a token a word."""
     transformers = pytest.importorskip("transformers")
     tokenizers = pytest.importorskip("tokenizers")
     torch.manual_seed(0)
-    shape: dict[str, Any] = {"vocab_size": len(WORDS) + 1, "hidden_size": 32, "num_hidden_layers": 4}
+    shape: dict[str, Any] = {"vocab_size": len(WORDS) + 1, "hidden_size": 32, "num_hidden_layers": blocks}
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
     if kind == "falconmamba":
         config = transformers.FalconMambaConfig(**shape, state_size=8, intermediate_size=64, time_step_rank=4)
@@ -103,7 +104,7 @@ def language(folder: Path, kind: str) -> str:
     elif kind == "llama":
         model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**shape, **heads))
     elif kind == "gemma3":
-        types = [f"{scope}_attention" for scope in ("sliding", "full", "sliding", "full")]
+        types = [f"{('sliding', 'full')[block % 2]}_attention" for block in range(blocks)]
         config = transformers.Gemma3TextConfig(**shape, **heads, head_dim=16, sliding_window=64, layer_types=types)
         model = transformers.Gemma3ForCausalLM(config)
     else:

@@ -1,0 +1,65 @@
+"""LaMoFCBench's Tables VII to XI in full: features of small models, codecs that were trained a little, and judges."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from tests.tools.reproduction.made_inputs import AUDIO, DENSE, MAKERS, MadeInputs
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(3000),
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore"),  # of the libraries that make features
+]
+Lamofc: TypeAlias = Callable[..., Any]
+FAMILIES = ("dinov3", "qwen3", "falconmamba", "kimiaudio", "sd35")
+BY_TABLE = {
+    7: tuple(f"dinov3/{name}" for name in DENSE),
+    10: tuple(f"kimiaudio/{name}" for name in AUDIO),
+    11: ("sd35/coco",),
+}
+"""Sets of a table whose performances are measured apart and given as tables."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> MadeInputs:
+    """Features of all five families, and networks that were trained on all of them together."""
+    pytest.importorskip("compressai")
+    inputs = MadeInputs(tmp_path_factory.mktemp("made"))
+    for make in MAKERS.values():
+        make(inputs)
+    inputs.train([f"{family}/calibration" for family in FAMILIES])
+    return inputs
+
+
+@pytest.mark.parametrize("table", MAKERS)
+def test_every_cell_of_a_table_is_filled(table: int, made: MadeInputs, lamofc: Lamofc, tmp_path: Path) -> None:
+    command = ("reproduce", f"lamofcbench-{table}", *made.options())
+    if table in BY_TABLE:
+        missing = {one["kind"] for one in _document(lamofc(*command, "--json"))["missing"]}
+        assert missing == {"performance"}
+        for path in BY_TABLE[table]:
+            made.judge_by_table(path)
+    document = _document(lamofc(*command, "--json", "--png", tmp_path / "curves.png"))
+    assert document["missing"] == [] and document["measured"] == document["parts"]
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    for block in document["blocks"]:
+        coders = [row["labels"][0] for row in block["rows"]]
+        assert {"Original", "Hyperprior", "ELIC", "klt", "klt: Correlation"} <= set(coders)
+        for row in block["rows"]:
+            numbers = {name: value for name, value in row["numbers"].items() if value is not None}
+            assert all(map(math.isfinite, numbers.values())), row
+            if ":" not in row["labels"][0] and row["labels"][0] != "Original":
+                assert len(numbers) == len(row["numbers"]), row
+        rates = [row["numbers"]["EBPFP"] for row in block["rows"] if row["labels"][0] == "klt"]
+        errors = [row["numbers"]["MSE"] for row in block["rows"] if row["labels"][0] == "klt"]
+        assert rates[0] == min(rates) and errors == sorted(errors, reverse=True)
+
+
+def _document(ran: Any) -> Any:
+    assert ran.code == 0, ran.err
+    return ran.document
