@@ -5,6 +5,7 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
+unset PYTHONDONTWRITEBYTECODE  # or each of the many processes of tests and benchmarks would compile the package anew
 
 # The first of the given Pythons that runs: python3.12, or pyenv's, which may be installed without being on the path.
 find_python() {

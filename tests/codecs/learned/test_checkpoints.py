@@ -16,8 +16,9 @@ from lamofc_codecs.learned.latent_coder import Reading, Writing
 from lamofc_codecs.learned.profile import model_of
 from lamofc_codecs.learned.rans64 import Cdfs, Writer
 from lamofc_codecs.testing.samples import feature
+from tests.extras import needs
 
-pytest.importorskip("compressai")
+pytestmark = needs("compressai")
 
 SIZES = [Sizes("hyperprior", 16, 24), Sizes("elic", 16, 24, (2, 2, 4, 8, 8))]
 

@@ -25,8 +25,9 @@ from lamofc_codecs import (
 )
 from lamofc_codecs.learned.checkpoints import canonical, gdn_bound, gdn_parameter, sizes_of, weights_from
 from lamofc_codecs.testing import drawn_weights, feature
+from tests.extras import needs
 
-pytest.importorskip("compressai")
+pytestmark = needs("compressai")
 
 THEIRS: dict[str, dict[str, list[int] | None]] = json.loads((Path(__file__).parent / "papers.json").read_text())
 COUNTS = {"hyperprior": 5_063_041, "elic": 35_405_303}

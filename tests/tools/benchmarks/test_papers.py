@@ -10,9 +10,9 @@ from safetensors.torch import save_file
 from lamofc_codecs import Sizes
 from lamofc_codecs.testing.samples import picture
 from lamofc_tools.benchmarks.learning import papers
+from tests.extras import needs
 
-pytest.importorskip("compressai")
-pytest.importorskip("imageio_ffmpeg")
+pytestmark = [needs("compressai"), needs("imageio_ffmpeg")]
 
 
 @pytest.mark.slow

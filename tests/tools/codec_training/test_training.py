@@ -21,9 +21,9 @@ from lamofc_store import Sample
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
 from lamofc_tools.codec_training import CodecTraining, CodecTrainingConfig, Evaluation, Plane, PlaneChoice, Planes
+from tests.extras import needs
 
-pytest.importorskip("compressai")
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [needs("compressai"), pytest.mark.usefixtures("one_thread")]
 
 Lamofc: TypeAlias = Callable[..., Any]
 SIZES = Sizes("hyperprior", 8, 16)

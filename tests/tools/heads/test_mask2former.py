@@ -13,9 +13,9 @@ from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
 from lamofc_tools.demo import digits, maps, vit
 from lamofc_tools.heads import HEADS, Head, HeadTraining, Task, TrainingConfig, TrainingSet, evaluate, train
+from tests.extras import needs
 
-pytest.importorskip("transformers")
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [needs("transformers"), pytest.mark.usefixtures("one_thread")]
 
 Lamofc = Any
 SHOWN = 2

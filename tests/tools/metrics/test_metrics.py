@@ -1,5 +1,7 @@
 """Metrics against torchmetrics and against NumPy, and by hand where they go further."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,13 @@ import torch
 from lamofc_store.errors import BadArgument
 from lamofc_tools.metrics import Accuracy, Depth, MeanIoU, exact_match, frechet_distance, word_error_rate
 
-torchmetrics = pytest.importorskip("torchmetrics")
+
+@pytest.fixture(scope="module")
+def torchmetrics() -> Any:
+    return pytest.importorskip("torchmetrics")
 
 
-def test_accuracy_is_torchmetrics() -> None:
+def test_accuracy_is_torchmetrics(torchmetrics: Any) -> None:
     torch.manual_seed(0)
     ours = Accuracy()
     first = torchmetrics.classification.MulticlassAccuracy(12, average="micro")
@@ -24,7 +29,7 @@ def test_accuracy_is_torchmetrics() -> None:
     assert ours.values()["accuracy_of_5"] == pytest.approx(five.compute().item())
 
 
-def test_mean_iou_is_pooled_over_images_as_a_jaccard_index() -> None:
+def test_mean_iou_is_pooled_over_images_as_a_jaccard_index(torchmetrics: Any) -> None:
     torch.manual_seed(0)
     ours = MeanIoU(6)
     theirs = torchmetrics.classification.MulticlassJaccardIndex(6, average="macro", ignore_index=255)
@@ -44,7 +49,7 @@ def test_mean_iou_by_hand_with_zero_for_none_and_classes_that_do_not_occur() -> 
     assert meter.values() == {"miou": pytest.approx((1 / 2 + 1 / 2) / 2), "pixel_accuracy": pytest.approx(2 / 3)}
 
 
-def test_depth_errors_are_those_of_torchmetrics_and_alignment_takes_scale_and_shift_away() -> None:
+def test_depth_errors_are_those_of_torchmetrics_and_alignment_takes_scale_and_shift_away(torchmetrics: Any) -> None:
     torch.manual_seed(0)
     targets = torch.rand(3, 20, 30) * 9 + 0.5
     predictions = targets + 0.3 * torch.randn(3, 20, 30)
@@ -85,7 +90,7 @@ def test_depth_counts_what_is_in_range_and_in_the_crop() -> None:
     assert nothing.values() == {}
 
 
-def test_word_error_rate_is_torchmetrics() -> None:
+def test_word_error_rate_is_torchmetrics(torchmetrics: Any) -> None:
     targets = ["the cat sat on the mat", "", "one two three", "a b c d"]
     predictions = ["the cat sat at the", "extra", "one two three", "b c d e f"]
     theirs = torchmetrics.text.WordErrorRate()(predictions, targets).item()
