@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from lamofc_codecs.errors import BadQuality, CodecError
+from lamofc_codecs.errors import BadQuality, CodecError, UnsupportedInput
 from lamofc_codecs.measured.coding import Coding, decoded_parts
 from lamofc_codecs.measured.guided_encoder import Guide, GuidedEncoder
 from lamofc_codecs.measured.meet_divergence import NEAR, Trial, meet_divergence
@@ -56,6 +56,8 @@ def encode_together(
     """
     if quality.kind != "kl":
         raise BadQuality(f"{quality} cannot be measured by a consumer's answers", "give Quality(kl=0.05)")
+    if not codings:
+        raise UnsupportedInput("no record is to be coded", "give one coding or more")
     search = _Search(quality.value, measure, codings)
     best, guided = search.meet(partial(_encode, codings)), False
     for weighed in () if draw is None else weighings(codings, draw):

@@ -6,7 +6,17 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from lamofc_codecs import BadQuality, Quality, Record, UnsupportedInput, encode, encode_measured, fit, testing
+from lamofc_codecs import (
+    BadQuality,
+    Quality,
+    Record,
+    UnsupportedInput,
+    encode,
+    encode_measured,
+    encode_together,
+    fit,
+    testing,
+)
 from lamofc_codecs.measured import meet_divergence
 
 WEIGHT = torch.diag(torch.linspace(0.2, 2, 24))
@@ -58,6 +68,8 @@ def test_a_consumer_that_feels_nothing_gets_a_coarse_record() -> None:
 def test_only_divergences_are_measured() -> None:
     with pytest.raises(BadQuality, match="snr_db=15 cannot be measured"):
         encode_measured(SAMPLE, PROFILE, Quality(snr_db=15), lambda decoded: 0.1)
+    with pytest.raises(UnsupportedInput, match="no record is to be coded"):
+        encode_together([], Quality(kl=0.1), lambda decoded: 0.1)
 
 
 def test_trials_on_both_sides_are_followed_by_one_between_them() -> None:

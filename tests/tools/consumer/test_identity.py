@@ -1,6 +1,7 @@
 """A consumer is known by its name and by a digest of its weights, in metrics, in files of them and to codecs."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,15 @@ def test_pooled_consumers_are_told_apart_by_their_weights() -> None:
     assert (unknown.consumer, unknown.consumer_digest) == ("m@1 + n@1", None)
     consumer = Consumer.pooled([Consumer.of_metric(made("m@1", digest)) for digest in ("one", "other")])
     assert (consumer.name, consumer.digest) == ("m@1 + m@1", "one + other")
+    with pytest.raises(BadArgument, match="no consumer is named"):
+        Consumer.pooled([])
+
+
+def test_pooled_consumers_name_the_inputs_of_all() -> None:
+    consumers = [
+        replace(Consumer.of_metric(made(f"{name}@1", name)), learned_from=name[1:]) for name in ("m2", "n3", "o2")
+    ]
+    assert Consumer.pooled(consumers).learned_from == "2; 3"
 
 
 def test_a_metric_that_was_measured_on_other_weights_is_refused(tmp_path: Path) -> None:

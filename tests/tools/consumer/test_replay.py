@@ -44,6 +44,11 @@ def test_errors_of_every_feature_are_felt(opened: LoadedModel, features: dict[st
     assert again is not None and again(moved) == measure(moved)
 
 
+def test_a_continuation_has_tokens(opened: LoadedModel) -> None:
+    with pytest.raises(BadArgument, match="a continuation of 0 tokens"):
+        TextReplay(Split(opened, 1), 0)
+
+
 def test_samples_that_cannot_be_read_have_no_measure(opened: LoadedModel, features: dict[str, torch.Tensor]) -> None:
     replay, output = TextReplay(Split(opened, 1), 8), Split(opened, 1).output
     cache = next(name for name in features if name != output)

@@ -150,14 +150,16 @@ class Consumer:
 
     @classmethod
     def pooled(cls, consumers: Sequence[Consumer]) -> Consumer:
-        """Return several consumers as one, which feels what any of them does."""
+        """Return several consumers as one, which feels what any of them does; BadArgument for none."""
+        if not consumers:
+            raise BadArgument("no consumer is named", "name one or more, as MODEL@BLOCK")
         if len(consumers) == 1:
             return consumers[0]
         name, digest = pooled_names([(consumer.name, consumer.digest) for consumer in consumers])
         channels = {name: count for consumer in consumers for name, count in consumer.channels.items()}
         rotary = {name: turn for consumer in consumers for name, turn in consumer.rotary.items()}
         replays = [consumer.replay for consumer in consumers if consumer.replay is not None]
-        evidence = next((consumer.learned_from for consumer in consumers if consumer.learned_from), "")
+        evidence = "; ".join(dict.fromkeys(consumer.learned_from for consumer in consumers if consumer.learned_from))
         return cls(
             name,
             channels,

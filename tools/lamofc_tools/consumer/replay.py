@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from lamofc_store.errors import StoreError
+from lamofc_store.errors import BadArgument, StoreError
 from lamofc_tools.consumer.answers import AnswerSums, Replay
 from lamofc_tools.consumer.decoder import CONTINUATION, Split
 from lamofc_tools.consumer.gradients import fisher_draws, generators_for
@@ -229,6 +229,11 @@ class TextReplay(Replay):
 
     split: Split
     continuation: int = CONTINUATION
+
+    def __post_init__(self) -> None:
+        """Refuse a continuation without tokens."""
+        if self.continuation < 1:
+            raise BadArgument(f"a continuation of {self.continuation} tokens", "give 1 or more")
 
     def open(self, sample: str, features: Mapping[str, Tensor]) -> ReplayedText | None:
         """Move the features of a sample to the model's device; None for one that the model cannot read.
