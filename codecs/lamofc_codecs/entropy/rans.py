@@ -36,7 +36,7 @@ def encode_symbols(
     symbols: NDArray[np.uint8], table_of_row: Rows, tables: Tables, *, backend: Backend = "numba"
 ) -> bytes:
     """Encode uint8 symbols as one block, each row of 32 with its table. The block does not hold their count."""
-    flat = np.ascontiguousarray(symbols, np.uint8).reshape(-1)
+    flat = as_bytes(np.ascontiguousarray(symbols, np.uint8).reshape(-1))
     rows = _row_tables(table_of_row, -(-flat.size // ROW), tables)
     if flat.size == 0:
         return b""
@@ -102,10 +102,11 @@ def decode_blocks(
     symbols = np.empty(total, np.uint8) if out is None else out
     if symbols.shape != (total,) or symbols.dtype != np.uint8 or not symbols.flags.c_contiguous:
         raise UnsupportedInput(f"out is {symbols.dtype} {symbols.shape}; expected contiguous uint8 ({total},)")
-    streams, damaged = list_streams(blocks.buffer, _checked_spans(blocks), blocks.counts)
+    buffer = as_bytes(blocks.buffer)
+    streams, damaged = list_streams(buffer, _checked_spans(blocks), blocks.counts)
     if damaged >= 0:
         raise CorruptRecord(f"rANS block {damaged} of {len(blocks.counts)}: {STREAM_ERRORS[BAD_FRAME]}")
-    _decode_streams(_Job(blocks.buffer, streams, rows, tables, symbols), backend, threads)
+    _decode_streams(_Job(buffer, streams, rows, tables, symbols), backend, threads)
     return symbols
 
 

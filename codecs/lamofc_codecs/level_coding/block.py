@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lamofc_codecs.entropy import Tables, rans, rans_cpu, rans_layout, sigma_tables
 from lamofc_codecs.errors import CorruptRecord
+from lamofc_codecs.runtime import as_bytes
 
 _LENGTH = struct.Struct("<I")
 MAX_LEVELS_PER_BYTE = 1 << 15
@@ -29,7 +30,7 @@ def block_bits(symbols: NDArray[np.uint8], table_of_row: NDArray[np.uint16], low
 
 def coded_bits(symbols: NDArray[np.uint8], table_of_row: NDArray[np.uint16], tables: Tables) -> float:
     """Bits of symbols, to a part in a thousand, without coding."""
-    cost = int(rans_cpu.coded_millibits(symbols, table_of_row, tables.millibits)[0]) / 1024
+    cost = int(rans_cpu.coded_millibits(as_bytes(symbols), table_of_row, tables.millibits)[0]) / 1024
     lanes, streams = rans_layout.choose_layout(symbols.size, int(cost / 8))
     return cost + 32.0 * streams * (lanes + 1)
 

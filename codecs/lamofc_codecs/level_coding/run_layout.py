@@ -15,7 +15,7 @@ from lamofc_codecs.entropy import ESCAPE, shape_of_classes
 from lamofc_codecs.level_coding.block import CodedBlock, block_bits, write_block
 from lamofc_codecs.level_coding.escapes import read_escapes, write_escapes
 from lamofc_codecs.level_coding.low_bits import Levels, RunIndex, pack_low_bits, unpack_low_bits
-from lamofc_codecs.runtime import compiled, lazy
+from lamofc_codecs.runtime import as_bytes, compiled, lazy
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,11 @@ class RunLayout:
         return int((shape_of_classes()[1, self.classes] * self.index[2]).sum())
 
     @lazy
+    def _shapes(self) -> NDArray[np.int32]:
+        """Shift and radius of each run."""
+        return np.ascontiguousarray(shape_of_classes()[1:, self.classes])
+
+    @lazy
     def table_of_row(self) -> NDArray[np.uint16]:
         """Frozen table of each row of 32 symbols: that of its last symbol."""
         return tables_of_rows(shape_of_classes()[0][self.classes].astype(np.uint16), self.index[2])
@@ -53,7 +58,7 @@ class RunLayout:
 
     def _split(self, levels: Levels) -> tuple[NDArray[np.uint8], bytes, bytes]:
         """Split levels into symbols in coding order, low bits and coded escapes."""
-        shifts, radii = shape_of_classes()[1:, self.classes]
+        shifts, radii = self._shapes
         symbols = np.empty(self.count, np.uint8)
         low = np.zeros((self.low_bits + 7) // 8, np.uint8)
         high, run = _gather(levels, self.index, shifts, radii, symbols.view(np.int8))
@@ -63,7 +68,7 @@ class RunLayout:
 
     def read(self, data: memoryview, columns: int, tokens: int) -> Levels:
         """Decode columns x tokens from a block that holds these runs and nothing else; 0 outside of the runs."""
-        shifts, radii = shape_of_classes()[1:, self.classes]
+        shifts, radii = self._shapes
         coded = CodedBlock.parse(data, self.count, self.low_bits)
         symbols = coded.decode(self.count, self.table_of_row)
         run = _run_of_escapes(symbols, self.index[2])
@@ -71,7 +76,7 @@ class RunLayout:
         levels = np.zeros((columns, tokens), np.int32)
         _scatter(symbols.view(np.int8), self.index, high, levels)
         if len(coded.low):
-            unpack_low_bits(np.frombuffer(coded.low, np.uint8), self.index, shifts, levels)
+            unpack_low_bits(as_bytes(coded.low), self.index, shifts, levels)
         return levels
 
 

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from lamofc_codecs.entropy.histogram import normalise
 from lamofc_codecs.entropy.rans import Blocks, decode_blocks, decode_symbols, encode_symbols
-from lamofc_codecs.entropy.rans_cpu import encode_streams
+from lamofc_codecs.entropy.rans_cpu import decode_streams, encode_streams
 from lamofc_codecs.entropy.rans_layout import choose_layout, first_symbols
 from lamofc_codecs.entropy.rans_reference import encode_block
 from lamofc_codecs.entropy.tables import Tables, sigma_tables
 from lamofc_codecs.errors import CorruptRecord, UnsupportedInput
+from lamofc_codecs.runtime import as_bytes
 
 Symbols = np.ndarray
 
@@ -59,7 +60,7 @@ def test_any_lanes_and_streams(lanes: int, streams: int, count: int) -> None:
     symbols = drawn(frozen, rows, count, streams)
     data = encode_block(symbols, rows, frozen, lanes, streams)
     packed, sizes = encode_streams(
-        symbols, first_symbols(count, streams), rows, frozen.coding.reshape(-1), frozen.likeliest, lanes
+        as_bytes(symbols), first_symbols(count, streams), rows, frozen.coding.reshape(-1), frozen.likeliest, lanes
     )
     assert data.endswith(packed.tobytes())
     assert len(sizes) == streams
@@ -185,6 +186,16 @@ def test_any_bytes_at_all(data: bytes, count: int) -> None:
     rows = sorted_rows(count, 1)
     found = outcome(data, count, rows, "numba")
     assert isinstance(found, str) or len(found) == count
+
+
+def test_coders_are_compiled_once_for_arrays_that_may_be_written_and_others() -> None:
+    frozen, rows = sigma_tables(), np.full(32, 44, np.uint16)
+    symbols = drawn(frozen, rows, 1000, 3)
+    for given_symbols in (symbols, np.frombuffer(symbols.tobytes(), np.uint8)):
+        block = encode_symbols(given_symbols, rows, frozen)
+        for data in (block, bytearray(block)):
+            assert np.array_equal(decode_symbols(data, 1000, rows, frozen), symbols)
+    assert len(encode_streams.signatures) == len(decode_streams.signatures) == 1
 
 
 def test_nothing_is_read_or_written_outside() -> None:

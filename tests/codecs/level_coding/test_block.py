@@ -18,6 +18,7 @@ from lamofc_codecs.level_coding import (
     write_block,
     write_escapes,
 )
+from lamofc_codecs.runtime import as_bytes
 
 RUNS = np.array([2, 0, 1]), np.array([1, 0, 0]), np.array([4, 5, 2])
 """Columns, first tokens and lengths."""
@@ -36,7 +37,7 @@ def test_low_bits_and_high_parts_are_the_levels(shifts: list[int], seed: int, by
     for run, (column, first, length) in enumerate(zip(*RUNS, strict=True)):
         there = slice(first, first + length)
         found[column, there] = (levels[column, there] + (1 << shifts[run] >> 1)) >> shifts[run]
-    unpack_low_bits(out, RUNS, shift, found)
+    unpack_low_bits(as_bytes(out), RUNS, shift, found)
     for column, first, length in zip(*RUNS, strict=True):
         assert np.array_equal(found[column, first : first + length], levels[column, first : first + length])
 

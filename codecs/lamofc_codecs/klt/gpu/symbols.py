@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lamofc_codecs.entropy import BAD_FRAME, STREAM_ERRORS, Tables, list_streams, rans
 from lamofc_codecs.errors import CorruptRecord
-from lamofc_codecs.runtime import devices
+from lamofc_codecs.runtime import as_bytes, devices
 
 _PADDING = 4
 """Bytes after the last one, so that whole words may be read."""
@@ -36,7 +36,7 @@ class BatchBytes:
             return torch.from_numpy(rans.decode_blocks(blocks, rows.cpu().numpy().astype(np.uint16), tables))
         from lamofc_codecs.entropy import rans_gpu
 
-        streams, bad = list_streams(self.host, np.ascontiguousarray(spans), counts)
+        streams, bad = list_streams(as_bytes(self.host), np.ascontiguousarray(spans), counts)
         if bad >= 0:
             raise CorruptRecord(f"rANS block {bad} of {len(counts)}: {STREAM_ERRORS[BAD_FRAME]}")
         out = torch.empty(int(counts.sum()), dtype=torch.uint8, device=self.device)
