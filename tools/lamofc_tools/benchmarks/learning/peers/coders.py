@@ -20,7 +20,7 @@ from lamofc_tools.benchmarks.learning.peers.turboquant import TurboQuant
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01, 0.005)
 _DIVERGENCES_OF_CACHES = (0.02, 0.01, 0.005, 0.002, 0.001)
 _REPLAYED, _REPLAYED_OF_CACHES = (0.1, 0.05, 0.02), (0.02, 0.01, 0.005)
-_GUIDED, _GUIDED_OF_CACHES = (0.06, 0.03), (0.01,)
+_GUIDED, _GUIDED_OF_CACHES = (0.06, 0.03), (0.01, 0.005)
 _LAMBDAS = (0.02, 0.1, 0.5, 2.0)
 TRAIN_STEPS = 1500
 """Steps of a training, unless another number is given: some minutes on two cores."""
