@@ -21,6 +21,8 @@ from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Record
 
 _Encode = Callable[[float], list[Record]]
+_PLAIN_TRIALS, _TRIALS = 6, 4
+"""Most trials of a search, and of one with gains or a guide, each of which takes longer."""
 _SAVING = 2.5
 """Gains, and then a guide, let the usual sample be coded at so many times the foretold divergence."""
 _BITS_OF_ERROR = 0.5 * math.log2(math.e)
@@ -81,7 +83,7 @@ def encode_measured(
     """Code one element at the rate at which a divergence is measured, not foretold; return the record and what was.
 
     `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
-    called up to four times, until that is 0.7 to 1.4 times the one asked for; a measure that is not finite counts as
+    called up to six times, until that is 0.7 to 1.4 times the one asked for; a measure that is not finite counts as
     felt too much.
 
     With `draw`, which draws gradients of the answers, a codec that is `Steerable` gives each token a step of its own:
@@ -106,14 +108,14 @@ class _Search:
     measure: Callable[[list[Tensor]], float]
     codings: Sequence[Coding]
 
-    def meet(self, encode: _Encode, first: float | None = None) -> Trial[list[Record]]:
+    def meet(self, encode: _Encode, first: float | None = None, most: int = _PLAIN_TRIALS) -> Trial[list[Record]]:
         """Return the trial that is nearest to the divergence."""
-        return meet_divergence(self.wanted, encode, self._felt, first)
+        return meet_divergence(self.wanted, encode, self._felt, first, most)
 
     def improve(self, best: Trial[list[Record]], encode: _Encode) -> Trial[list[Record]] | None:
         """Return a trial of fewer bytes than the best one has at its divergence; None if there is none."""
         try:
-            found = self.meet(encode, _SAVING * best.foretold)
+            found = self.meet(encode, _SAVING * best.foretold, _TRIALS)
         except CodecError:
             return None
         felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)
