@@ -34,7 +34,7 @@ class RunLayout:
     @lazy
     def low_bits(self) -> int:
         """Bits that all runs store raw."""
-        return int((shape_of_classes()[1, self.classes] * self.index[2]).sum())
+        return int((self._shapes[0] * self.index[2]).sum())
 
     @lazy
     def _shapes(self) -> NDArray[np.int32]:

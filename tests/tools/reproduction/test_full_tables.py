@@ -7,9 +7,11 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.extras import needs
 from tests.tools.reproduction.made_inputs import AUDIO, DENSE, MAKERS, MadeInputs
 
 pytestmark = [
+    needs("compressai"),
     pytest.mark.slow,
     pytest.mark.timeout(3000),
     pytest.mark.usefixtures("one_thread"),
@@ -28,7 +30,6 @@ BY_TABLE = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> MadeInputs:
     """Features of all five families, and networks that were trained on all of them together."""
-    pytest.importorskip("compressai")
     inputs = MadeInputs(tmp_path_factory.mktemp("made"))
     for make in MAKERS.values():
         make(inputs)
