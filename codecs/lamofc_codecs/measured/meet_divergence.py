@@ -24,8 +24,6 @@ _MOST_COARSER, _MOST_FINER = 2.0, 32.0
 """Factors by which one correction changes the divergence that is asked for."""
 _SLOPES = (0.8, 2.0)
 """Bounds of the slope of measured against asked divergence, both as logarithms."""
-_WORSE = 2.0
-"""Weight of a divergence above the wanted one against one below, by logarithms, among the encodings of a sample."""
 _FAR = math.log(1e3)
 """Excess of a divergence that is not finite, and the largest of any."""
 
@@ -37,6 +35,8 @@ class Trial(Generic[Coded]):
     foretold: float
     """Divergence of each record."""
     coded: Coded
+    size: int
+    """Bytes of all records."""
     measured: float
     """Divergence of the consumer's answers to what is decoded; infinite where an answer is not finite."""
 
@@ -44,19 +44,29 @@ class Trial(Generic[Coded]):
         """Return the logarithm of measured over wanted divergence."""
         return min(math.log(max(self.measured, 1e-6 * wanted) / wanted), _FAR)
 
+    def cost(self, wanted: float) -> tuple[float, float]:
+        """Return the key by which trials are compared: bytes, times the divergence where it is above the wanted one.
+
+        A sample that the consumer feels whatever its rate is thus not coded at many times the bytes for little. Of
+        equal trials the one is less that is nearer.
+        """
+        excess = self.excess(wanted)
+        return math.log(max(self.size, 1)) + max(excess, 0.0), abs(excess)
+
 
 def meet_divergence(
     wanted: float,
     encode: Callable[[float], Coded],
     measure: Callable[[Coded], float],
+    size: Callable[[Coded], int],
+    count: int,
     first: float | None = None,
-    count: int = 4,
 ) -> Trial[Coded]:
-    """Return the first trial whose measured divergence is near the wanted one; of so many, the nearest.
+    """Return the first trial whose measured divergence is near the wanted one; of `count` others, that of least cost.
 
     `encode` makes a record, or several, at a divergence that the profile foretells of each: at the `first`, or at the
-    wanted one. `measure` asks the consumer. A trial that is beyond the profile counts as one; half the correction is
-    tried after it. UnsupportedInput if the consumer has no finite answer to any trial.
+    wanted one. `measure` asks the consumer, and `size` counts bytes. A trial that is beyond the profile counts as one;
+    half the correction is tried after it. UnsupportedInput if the consumer has no finite answer to any trial.
     """
     trials: list[Trial[Coded]] = []
     asked = wanted if first is None else first
@@ -69,7 +79,7 @@ def meet_divergence(
             asked = math.sqrt(asked * trials[-1].foretold)
             continue
         measured = measure(coded)
-        trials.append(Trial(asked, coded, measured if math.isfinite(measured) else math.inf))
+        trials.append(Trial(asked, coded, size(coded), measured if math.isfinite(measured) else math.inf))
         if NEAR[0] * wanted <= trials[-1].measured <= NEAR[1] * wanted:
             return trials[-1]
         asked = _next(trials, wanted)
@@ -78,7 +88,7 @@ def meet_divergence(
         raise UnsupportedInput(
             f"the consumer's answers to {len(trials)} encodings are not finite", "let it answer in float32"
         )
-    return min(finite, key=lambda trial: max(_WORSE * trial.excess(wanted), -trial.excess(wanted)))
+    return min(finite, key=lambda trial: trial.cost(wanted))
 
 
 def _next(trials: list[Trial[Coded]], wanted: float) -> float:

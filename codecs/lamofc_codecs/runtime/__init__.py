@@ -3,7 +3,7 @@
 In: arrays and tensors. Out: the same, converted, checksummed or multiplied exactly."""
 
 from lamofc_codecs.runtime.arrays import Doubles, Floats
-from lamofc_codecs.runtime.casts import LARGEST_HALF, as_dtype, convert, convert_into
+from lamofc_codecs.runtime.casts import LARGEST_HALF, as_dtype, convert, convert_into, saturate_into
 from lamofc_codecs.runtime.checksum import crc32c, crc32c_span
 from lamofc_codecs.runtime.deprecation import former_names
 from lamofc_codecs.runtime.devices import is_usable_device
@@ -35,6 +35,7 @@ __all__ = [
     "lazy",
     "load16",
     "lost_in_float32",
+    "saturate_into",
     "scale_of_tiny",
     "single_threaded",
     "stay_single_threaded",

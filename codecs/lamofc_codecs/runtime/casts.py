@@ -31,6 +31,14 @@ def convert_into(source: Tensor, out: Tensor) -> Tensor:
     return out
 
 
+def saturate_into(values: Tensor, out: Tensor) -> Tensor:
+    """Copy floats to a tensor of the same shape, rounded as by `as_dtype`; they may be overwritten."""
+    if out.dtype == torch.float16:
+        for piece in torch.split(values.view(-1), _PIECE):
+            piece.clamp_(-LARGEST_HALF, LARGEST_HALF)
+    return convert_into(values, out)
+
+
 def as_dtype(values: Tensor, dtype: torch.dtype) -> Tensor:
     """Round values to a dtype; values beyond the range of float16 become its largest finite number."""
     if dtype == torch.float16:

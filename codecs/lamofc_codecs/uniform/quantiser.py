@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lamofc_codecs.entropy import ALL_CLASSES, CLASSES, LARGEST_LEVEL, class_sigma
 from lamofc_codecs.level_coding import pack_low_bits
-from lamofc_codecs.runtime import LARGEST_HALF, Floats, compiled, convert, convert_into
+from lamofc_codecs.runtime import Floats, compiled, saturate_into
 from lamofc_codecs.stats import Bulk, fit_offset
 from lamofc_codecs.uniform.block import Block, ColumnLayout
 from lamofc_codecs.uniform.block_kernels import padded
@@ -87,9 +87,9 @@ def restore(block: Block, scale: Scale, dtype: torch.dtype, out: Tensor | None =
     shape = (block.columns.tokens, len(block.columns.classes))
     direct = out if out is not None and dtype == torch.float32 else torch.empty(shape)
     _restore_floats(block, scale, direct.numpy())
-    if dtype == torch.float16:
-        np.clip(direct.numpy(), -LARGEST_HALF, LARGEST_HALF, out=direct.numpy())
-    return convert(direct, dtype) if out is None or out is direct else convert_into(direct, out)
+    if dtype == torch.float32:
+        return direct
+    return saturate_into(direct, torch.empty(shape, dtype=dtype) if out is None else out)
 
 
 def _restore_floats(block: Block, scale: Scale, out: Floats) -> None:

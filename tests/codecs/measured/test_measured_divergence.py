@@ -31,6 +31,10 @@ PROFILE = fit(
 SAMPLE = testing.feature(80, 24, 3)
 
 
+def _size(record: Record) -> int:
+    return len(record.data)
+
+
 def consumer(sensitivity: float, exponent: float, asked: list[float]) -> Callable[[list[torch.Tensor]], float]:
     """A consumer with a power law of what the profile foretells."""
 
@@ -80,9 +84,34 @@ def test_trials_on_both_sides_are_followed_by_one_between_them() -> None:
         asked.append(divergence)
         return usual
 
-    trial = meet_divergence(0.1, code, lambda record: 2.2 * (asked[-1] / 0.1) ** 2.5)
+    trial = meet_divergence(0.1, code, lambda record: 2.2 * (asked[-1] / 0.1) ** 2.5, _size, 4)
     assert len(asked) == 3 and asked[1] < asked[2] < asked[0]
     assert 0.07 < trial.measured < 0.14
+
+
+def test_bytes_grow_by_no_more_than_the_divergence_falls() -> None:
+    """A consumer that hardly feels how finely a sample is coded gets a coarse record of it."""
+    sizes = {0.1: 1000}
+
+    def code(divergence: float) -> float:
+        sizes[divergence] = int(1000 * (0.1 / divergence) ** 0.4)
+        return divergence
+
+    stubborn = meet_divergence(0.1, code, lambda asked: 0.6 * (asked / 0.1) ** 0.2, sizes.__getitem__, 4)
+    assert (stubborn.foretold, stubborn.size) == (0.1, 1000) and len(sizes) == 4
+    usual = meet_divergence(0.1, code, lambda asked: 0.6 * (asked / 0.1) ** 0.6, sizes.__getitem__, 2)
+    assert 1500 < usual.size < 3000 and 0.14 < usual.measured < 0.3
+
+
+def test_a_plain_search_asks_the_consumer_up_to_six_times() -> None:
+    measured: list[float] = []
+
+    def measure(decoded: list[torch.Tensor]) -> float:
+        measured.append(0.5 * 0.9 ** len(measured))
+        return measured[-1]
+
+    encode_measured(SAMPLE, PROFILE, Quality(kl=0.1), measure)
+    assert len(measured) == 6
 
 
 def test_answers_that_are_not_finite_are_felt_too_much() -> None:
@@ -92,10 +121,10 @@ def test_answers_that_are_not_finite_are_felt_too_much() -> None:
         asked.append(divergence)
         return usual
 
-    trial = meet_divergence(0.1, code, lambda record: math.nan if asked[-1] > 0.02 else 5 * asked[-1])
+    trial = meet_divergence(0.1, code, lambda record: math.nan if asked[-1] > 0.02 else 5 * asked[-1], _size, 4)
     assert 0.02 <= trial.measured <= 0.1 and len(asked) <= 4
     with pytest.raises(UnsupportedInput, match="answers to 4 encodings are not finite"):
-        meet_divergence(0.1, code, lambda record: math.inf)
+        meet_divergence(0.1, code, lambda record: math.inf, _size, 4)
 
 
 def test_a_trial_beyond_the_profile_is_followed_by_half_the_correction() -> None:
@@ -107,8 +136,8 @@ def test_a_trial_beyond_the_profile_is_followed_by_half_the_correction() -> None
             raise UnsupportedInput("no record reaches it")
         return usual
 
-    trial = meet_divergence(0.1, code, lambda record: 30 * asked[-1])
+    trial = meet_divergence(0.1, code, lambda record: 30 * asked[-1], _size, 4)
     assert asked[:3] == [0.1, pytest.approx(0.1 / 30**0.9), pytest.approx(0.1 / 30**0.45)]
     assert trial.foretold == asked[2] and len(asked) == 4
     with pytest.raises(UnsupportedInput):
-        meet_divergence(0.01, code, lambda record: 1.0)
+        meet_divergence(0.01, code, lambda record: 1.0, _size, 4)

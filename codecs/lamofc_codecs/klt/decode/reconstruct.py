@@ -14,7 +14,7 @@ from lamofc_codecs.klt.decode.sixteenths import Sixteenths, sixteenths_of
 from lamofc_codecs.klt.format import DecodedLevel, KltParameters, SideInformation
 from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
 from lamofc_codecs.klt.transform import Basis, Tile
-from lamofc_codecs.runtime import LARGEST_HALF, Floats, compiled, convert_into
+from lamofc_codecs.runtime import Floats, compiled, saturate_into
 
 _TILE = 256
 """Tokens that are transformed at once: intermediate values then stay in the processor's cache."""
@@ -57,9 +57,7 @@ def _fill(
         if parameters.space.positioned:
             parameters.space.leave(floats, channels, side.positions[tile.start : tile.stop])
         if not direct:
-            if piece.dtype == torch.float16:
-                np.clip(floats, -LARGEST_HALF, LARGEST_HALF, out=floats)
-            convert_into(torch.from_numpy(floats), piece)
+            saturate_into(torch.from_numpy(floats), piece)
 
 
 class _TileDecoder(Protocol):

@@ -166,7 +166,7 @@ def _truncation_error(residual: Floats, columns: Floats, parameters: KltParamete
         return 0.0
     if parameters.analysis is None:
         return float(np.square(residual, dtype=np.float64).sum() - np.square(columns, dtype=np.float64).sum())
-    return float(np.square(residual - parameters.analysis.to_channels(columns), dtype=np.float64).sum())
+    return parameters.analysis.truncation_error(residual, columns)
 
 
 def _truncates_signal(columns: Floats, irreducible: float, budget: float, spread: float) -> bool:

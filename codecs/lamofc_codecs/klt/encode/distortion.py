@@ -17,16 +17,15 @@ from lamofc_codecs.klt.encode.quantised import QuantisedLevels
 from lamofc_codecs.klt.encode.subsample import SUBSAMPLE_ENTRIES
 from lamofc_codecs.klt.format import LayerHead
 from lamofc_codecs.klt.layers import COMPLETE, UNREAD, Pass, errors_by_state, state_after
-from lamofc_codecs.klt.quantise import gain_factors, token_energies
-from lamofc_codecs.runtime import Doubles
+from lamofc_codecs.klt.quantise import gain_factors
+from lamofc_codecs.runtime import Doubles, Floats, compiled
 from lamofc_codecs.source import Source
-from lamofc_codecs.stats import NO_DISTORTION, Distortion, interpolate_distortion
+from lamofc_codecs.stats import Distortion, interpolate_distortion
 
 _MIN_ERROR = 1e-300
 """Stands for the error that a refinement level takes off, where that is 0."""
-_MAX_COARSE_VALUES = 1 << 18
+_MAX_COARSE_VALUES = 1 << 16
 """Values on which a coarser refinement level is measured, where errors are weighed."""
-_NO_ERROR = replace(NO_DISTORTION, weighted_sse=0.0)
 
 Positions = tuple[NDArray[np.int64], ...]
 """Positions of the exact entries of each part."""
@@ -60,18 +59,19 @@ def layer_distortions(
     quantised: QuantisedLevels,
     head: LayerHead,
     exact: Positions,
+    decoded: Sequence[Tensor],
     distortion: tuple[Distortion, ...],
 ) -> tuple[tuple[Distortion, ...], ...]:
     """Distortion of each prefix of the layers: of each part, or of each of several items.
 
     It is measured at the end of a refinement level, and interpolated within one. Coarser levels of many weighted values
-    are measured on some tokens. `distortion` is that of all layers, of each part.
+    are measured on some tokens. `decoded` are the parts by all layers, and `distortion` is theirs.
     """
-    depths = range(len(quantised.levels))
     if len(coefficients.source.items) > 1:
-        ends = [_item_distortions(coefficients, quantised, depth, exact) for depth in depths]
+        measure = coefficients.measure.measure_items
+        ends = [*map(measure, _coarse_levels(coefficients, quantised, exact)), measure(decoded)]
     else:
-        ends = [*_coarse_distortions(coefficients, quantised, exact), distortion]
+        ends = [*_coarse_distortions(coefficients, quantised, exact, decoded, distortion), distortion]
     distortions = [ends[0]]
     for depth, split in enumerate(head.splits, 1):
         shares = _remaining_shares(coefficients, quantised, depth, split.passes) if len(split.passes) > 1 else []
@@ -82,27 +82,58 @@ def layer_distortions(
     return tuple(distortions)
 
 
+def _coarse_levels(coefficients: Coefficients, quantised: QuantisedLevels, exact: Positions) -> Iterator[list[Tensor]]:
+    """Decode each refinement level but the last."""
+    depths = range(len(quantised.levels) - 1)
+    return (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
+
+
 def _coarse_distortions(
-    coefficients: Coefficients, quantised: QuantisedLevels, exact: Positions
+    coefficients: Coefficients,
+    quantised: QuantisedLevels,
+    exact: Positions,
+    decoded: Sequence[Tensor],
+    distortion: tuple[Distortion, ...],
 ) -> Iterator[tuple[Distortion, ...]]:
     """Distortion of each part where the layers end with each refinement level but the last.
 
-    Where errors are weighed, it takes long, and many tokens are told from some of them.
+    Where errors are weighed, it takes long. That of many tokens is then told from some: these have so much more of it
+    than by all layers, and columns say how much more all tokens have.
     """
     parameters, depths = coefficients.parameters, range(len(quantised.levels) - 1)
     stride = -(-coefficients.source.values.size // _MAX_COARSE_VALUES)
     if stride == 1 or coefficients.grid.rows or not parameters.weighs:
-        every = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
-        yield from (coefficients.measure.measure(decoded, roughly=True) for decoded in every)
+        every = _coarse_levels(coefficients, quantised, exact)
+        yield from (coefficients.measure.measure(level, roughly=True) for level in every)
         return
     tokens = slice(None, None, stride)
     some = quantised.of_tokens(np.arange(len(coefficients.values))[tokens], parameters)
+    finest = coefficients.measure.measure([tensor[tokens] for tensor in decoded], tokens, roughly=True)
+    least = _column_errors(coefficients, quantised, len(depths), stride)
     for depth in depths:
-        decoded = _decode_some(coefficients, some, depth, exact, tokens)
-        found = coefficients.measure.measure(decoded, tokens, roughly=True)
-        errors = _column_errors(coefficients, quantised, depth)
-        factor = float(errors.sum() / max(errors[tokens].sum(), _MIN_ERROR))
-        yield tuple(interpolate_distortion(factor, part, _NO_ERROR) for part in found)
+        coarse = _decode_some(coefficients, some, depth, exact, tokens)
+        found = coefficients.measure.measure(coarse, tokens, roughly=True)
+        errors = _column_errors(coefficients, quantised, depth, stride) - least
+        factors = [_ratio(gains[:, : errors.shape[1]] @ errors.T) for gains in parameters.part_gains]
+        yield tuple(_more_distorted(*five) for five in zip(distortion, found, finest, *factors, strict=True))
+
+
+def _ratio(errors: Doubles) -> Doubles:
+    """Errors of all tokens over those of some, of each part; `errors` are parts x both."""
+    ratio: Doubles = np.maximum(errors[:, 0], 0) / np.maximum(errors[:, 1], _MIN_ERROR)
+    return ratio
+
+
+def _more_distorted(
+    every: Distortion, found: Distortion, finest: Distortion, plain: float, weighted: float
+) -> Distortion:
+    """Add to the distortion of the finest level what a coarser one has more."""
+    return Distortion(
+        max(every.sse + plain * (found.sse - finest.sse), 0.0),
+        max(every.bulk_sse + plain * (found.bulk_sse - finest.bulk_sse), 0.0),
+        max(every.max_error, found.max_error),
+        max((every.weighted_sse or 0.0) + weighted * ((found.weighted_sse or 0.0) - (finest.weighted_sse or 0.0)), 0.0),
+    )
 
 
 def _decode_some(
@@ -124,23 +155,32 @@ def _decode_some(
     return decoded
 
 
-def _column_errors(coefficients: Coefficients, quantised: QuantisedLevels, depth: int) -> Doubles:
-    """Squared error of each token in the analysed columns."""
-    parameters, level = coefficients.parameters, quantised.decoded(depth)
-    decoded = sixteenths_of(level, parameters)
-    errors, units = coefficients.values.copy(), (level.step / decoded.step_scale).astype(np.float32)
-    errors[:, : len(units)] -= decoded.by_token() * units
-    errors *= np.sqrt(parameters.error_gains[: errors.shape[1]]).astype(np.float32)
+def _column_errors(coefficients: Coefficients, quantised: QuantisedLevels, depth: int, stride: int) -> Doubles:
+    """Squared errors of the analysed columns: over all tokens, and over one token in so many."""
+    level, values = quantised.decoded(depth), coefficients.values
+    decoded = sixteenths_of(level, coefficients.parameters)
+    units = (level.step / decoded.step_scale).astype(np.float32)
+    gains = np.ones(len(values), np.float32)
     if coefficients.item_gains is not None:
-        errors /= gain_factors(coefficients.item_gains)[:, None]
-    return token_energies(errors)
+        gains = gain_factors(coefficients.item_gains)
+    sums = np.zeros((2, values.shape[1]))
+    _sum_errors(values, decoded.by_token(), units, gains, stride, sums)
+    return sums
 
 
-def _item_distortions(
-    coefficients: Coefficients, quantised: QuantisedLevels, depth: int, exact: Positions
-) -> tuple[Distortion, ...]:
-    """Distortion of each item where the layers end with a refinement level."""
-    return coefficients.measure.measure_items(decode_exactly(coefficients, quantised, depth, exact))
+@compiled
+def _sum_errors(
+    values: Floats, decoded: NDArray[np.int32], units: Floats, gains: Floats, stride: int, sums: Doubles
+) -> None:
+    coded = decoded.shape[1]
+    for t in range(values.shape[0]):
+        row, own, gain = values[t], decoded[t], gains[t]
+        for c in range(values.shape[1]):
+            error = row[c] - (np.float32(own[c]) * units[c] if c < coded else np.float32(0))
+            square = np.float64(error / gain) ** 2
+            sums[0, c] += square
+            if t % stride == 0:
+                sums[1, c] += square
 
 
 def _remaining_shares(

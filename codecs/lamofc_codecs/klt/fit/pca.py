@@ -17,6 +17,8 @@ _OVERSAMPLING = 64
 _POWER_ROUNDS = 4
 _FIRST_COUNT = 768
 """Directions of many channels that are found at first."""
+_EXACT_RATIO = 4
+"""Channels for each direction wanted, below which all directions are found in about the same time."""
 _LEADING_ROUNDS = 2
 """Rounds of a subspace whose directions need only hold nearly all of the energy."""
 MANY_CHANNELS = 1024
@@ -26,6 +28,8 @@ _SHRINKAGE = 0.1
 """Weight of the diagonal in a covariance of as few tokens as channels."""
 _MIN_EIGENVALUE_SHARE = 1e-9
 """Share of the largest eigenvalue below which a direction is noise."""
+_MIN_SINGLE_SHARE = 1e-7
+"""Share of the largest eigenvalue above which single precision tells directions apart, in half the time of double."""
 
 
 def principal(values: Tensor, limit: int | None = None) -> Tensor:
@@ -73,19 +77,28 @@ def leading(values: Tensor, enough: Callable[[Tensor, float], int]) -> Tensor:
     products, tokens, channels = products_of(values), *values.shape
     shrunk, energy = _shrunk(products, tokens), float(products.diagonal().sum(dtype=torch.float64)) / max(tokens, 1)
     single, count, rows = shrunk.to(torch.float32), _FIRST_COUNT, values[:0]
-    while 2 * count < channels:
+    while _EXACT_RATIO * count <= channels:
         rows = _from_subspace(lambda space: single @ space, _extended(rows.T, count), _LEADING_ROUNDS)
         wanted = enough(_variances(rows[:count], products, tokens), energy)
         if wanted < count:
             return rows[:wanted].contiguous()
         count *= 2
-    rows = _from_covariance(shrunk)
-    return rows[: enough(_variances(rows, products, tokens), energy)]
+    rows, resolved = _in_single_precision(shrunk)
+    wanted = enough(_variances(rows, products, tokens), energy)
+    if wanted > resolved:
+        rows = _from_covariance(shrunk)
+        wanted = enough(_variances(rows, products, tokens), energy)
+    return rows[:wanted]
 
 
 def principal_of_products(products: Tensor, tokens: int) -> Tensor:
     """Return all directions of so many tokens, given the products of their channels."""
-    return _from_covariance(_shrunk(products, tokens)).contiguous()
+    covariance = _shrunk(products, tokens)
+    if len(covariance) > MANY_CHANNELS:
+        rows, resolved = _in_single_precision(covariance)
+        if resolved == len(rows):
+            return rows.contiguous()
+    return _from_covariance(covariance).contiguous()
 
 
 def products_of(values: Tensor) -> Tensor:
@@ -123,6 +136,12 @@ def _from_covariance(covariance: Tensor) -> Tensor:
     _, directions = torch.linalg.eigh(covariance)
     rows: Tensor = directions.T.flip(0).to(torch.float32)
     return rows
+
+
+def _in_single_precision(covariance: Tensor) -> tuple[Tensor, int]:
+    """Diagonalise in single precision; return also how many of the first directions that tells apart."""
+    sizes, directions = torch.linalg.eigh(covariance.to(torch.float32))
+    return directions.T.flip(0), int((sizes > _MIN_SINGLE_SHARE * sizes[-1]).sum())
 
 
 def _from_tokens(values: Tensor) -> Tensor:

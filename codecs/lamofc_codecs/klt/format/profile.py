@@ -152,6 +152,21 @@ class KltParameters:
         return np.ones(self.columns) if self.analysis is None else self.analysis.error_gains
 
     @lazy
+    def part_gains(self) -> tuple[Doubles, Doubles]:
+        """Squared error, and weighted squared error, of each part for one in a column: parts x columns of both."""
+        if self.basis is None:
+            rows = torch.eye(self.channels, dtype=torch.float64)[self.order] / torch.from_numpy(
+                self.error_weights.weight
+            )
+        else:
+            rows = self.basis.floats()
+        both = rows.square(), self.error_weights.weigh_rows(rows).square()
+        plain, weighted = (
+            torch.stack([part.sum(1) for part in torch.split(every, self.widths, 1)]).numpy() for every in both
+        )
+        return plain, weighted
+
+    @lazy
     def weighted_codebook(self) -> TokenCodebook | None:
         """The codebook for weighted channels."""
         if self.codebook is None:

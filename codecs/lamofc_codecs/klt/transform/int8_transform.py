@@ -6,6 +6,7 @@ nearest under the rounded matrix, so the rounding costs no accuracy at any rate.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,8 @@ MAX_TWO_BYTES = 127 * 128
 _MAX_BYTE = 127
 _MAX_STRIDE = 64
 """Steps between neighbouring levels of a column, at most."""
+_MIN_COMBINED_CHANNELS, _COMBINATIONS = 1024, 64
+"""Channels above which errors are told from so many combinations of them."""
 _GRAM_RIDGE = 1e-9
 """Share of the mean diagonal that is added to the Gram matrix, so that it can be solved for columns of zeros, too."""
 
@@ -155,15 +158,32 @@ class Analysis:
                 out[:, chosen] = tokens
         return out
 
-    def to_channels(self, columns: Floats) -> Floats:
-        """Transform tokens x columns back to channels, in float32."""
-        channels: Floats = (torch.from_numpy(columns) @ self._single[: columns.shape[1]]).numpy()
-        return channels
+    def truncation_error(self, values: Floats, columns: Floats) -> float:
+        """Squared error of tokens x channels that remains if their first columns are exact.
+
+        Errors of many channels are told from random combinations of them: for a hundred tokens to 2 %.
+        """
+        rows = self._combined_rows[: columns.shape[1]]
+        errors = self._combined(torch.from_numpy(values)) - torch.from_numpy(columns) @ rows
+        return float(errors.square().sum(dtype=torch.float64))
+
+    def _combined(self, channels: Tensor) -> Tensor:
+        """Combine channels, each with random signs, where they are many."""
+        return channels if self._signs is None else channels @ self._signs
 
     @lazy
-    def _single(self) -> Tensor:
-        """The matrix, float32."""
-        return self.matrix.to(torch.float32)
+    def _signs(self) -> Tensor | None:
+        """Channels x combinations."""
+        channels = self.matrix.shape[1]
+        if channels <= _MIN_COMBINED_CHANNELS:
+            return None
+        bits = torch.randint(2, (channels, _COMBINATIONS), generator=torch.Generator().manual_seed(channels))
+        return (2 * bits - 1).to(torch.float32) / math.sqrt(_COMBINATIONS)
+
+    @lazy
+    def _combined_rows(self) -> Tensor:
+        """The matrix, its channels combined, float32."""
+        return self._combined(self.matrix.to(torch.float32))
 
 
 def _select(levels: NDArray[np.int8], columns: RangeColumns) -> NDArray[np.int8]:
@@ -174,7 +194,7 @@ def _select(levels: NDArray[np.int8], columns: RangeColumns) -> NDArray[np.int8]
 def _inverse(low: NDArray[np.int8], high: NDArray[np.int8], rows: Tensor) -> NDArray[np.int32]:
     sums = int8_matmul(torch.from_numpy(low), rows[: low.shape[1]])
     if high.shape[1]:
-        sums += 128 * int8_matmul(torch.from_numpy(high), rows[: high.shape[1]])
+        sums.add_(int8_matmul(torch.from_numpy(high), rows[: high.shape[1]]), alpha=128)
     exact: NDArray[np.int32] = sums.numpy()
     return exact
 

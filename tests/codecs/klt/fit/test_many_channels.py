@@ -36,8 +36,12 @@ def test_products_in_blocks_are_those_of_the_whole(monkeypatch: pytest.MonkeyPat
     assert torch.allclose(found, values.T @ values, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("wanted", [5, 14, 30, 90])
-def test_as_many_directions_are_found_as_are_wanted(wanted: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "found"), [(5, [10]), (14, [10, 20]), (30, [10, 20, CHANNELS]), (90, [10, 20, CHANNELS])]
+)
+def test_as_many_directions_are_found_as_are_wanted(
+    wanted: int, found: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     values, asked = tokens(600), []
     monkeypatch.setattr(pca, "_FIRST_COUNT", 10)
     monkeypatch.setattr(pca, "_OVERSAMPLING", 6)
@@ -49,9 +53,21 @@ def test_as_many_directions_are_found_as_are_wanted(wanted: int, monkeypatch: py
 
     rows = pca.leading(values, enough)
     best = pca.principal(values)[:wanted]
-    assert asked == [count for count in (10, 20, 40, CHANNELS) if count <= 2 * wanted or count == 10]
+    assert asked == found
     assert torch.allclose(rows @ rows.T, torch.eye(wanted), atol=1e-4)
     assert remaining(values, rows) < remaining(values, best) + 0.01
+
+
+def test_directions_that_single_precision_confuses_are_found_in_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of directions whose variances lie 13 orders of magnitude apart, the last are right, too."""
+    monkeypatch.setattr(pca, "MANY_CHANNELS", 8)
+    turned = torch.linalg.qr(torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(3)))[0].double()
+    for orders, exactly in ((3, False), (13, True)):
+        covariance = (turned * torch.logspace(0, -orders, CHANNELS, dtype=torch.float64)) @ turned.T
+        monkeypatch.setattr(pca, "_shrunk", lambda products, tokens, covariance=covariance: covariance)
+        rows = pca.principal_of_products(covariance, 1)
+        likeness = (rows.double() @ turned).diagonal().abs()
+        assert likeness.min() > 0.999 and (pca._in_single_precision(covariance)[1] < CHANNELS) == exactly
 
 
 @pytest.mark.parametrize("size", [0, 12])
