@@ -4,7 +4,8 @@
     ├── CorruptRecord      the bytes are damaged, cut short, or contradict themselves
     ├── NonFiniteInput     a NaN or an infinity reached a codec that would lose it
     ├── UnsupportedInput   a tensor, a grid or a table that the format cannot hold, or a value of another kind
-    │   └── BeyondFloat32  a finite value outside the range of float32, in which lossy codecs compute
+    │   ├── BeyondFloat32  a finite value outside the range of float32, in which lossy codecs compute
+    │   └── OutOfReach     a quality that a profile is too coarse for
     ├── UnknownCodec       no codec has that id or number
     ├── UnknownProfile     the record names a profile that was not given
     ├── BadQuality         a quality that is invalid, or that the codec cannot aim at
@@ -42,6 +43,10 @@ class UnsupportedInput(CodecError):
 
 class BeyondFloat32(UnsupportedInput):
     """A finite value that float32, in which lossy codecs compute, cannot hold or would round to zero."""
+
+
+class OutOfReach(UnsupportedInput):
+    """A quality that a profile is too coarse for, where no other profile may be taken: of a group."""
 
 
 class UnknownCodec(CodecError, LookupError):

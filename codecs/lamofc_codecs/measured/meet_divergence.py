@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lamofc_codecs.errors import CodecError, UnsupportedInput
+from lamofc_codecs.errors import OutOfReach, UnsupportedInput
 
 Coded = TypeVar("Coded")
 """A record, or several that one consumer reads together."""
@@ -26,6 +26,10 @@ _SLOPES = (0.8, 2.0)
 """Bounds of the slope of measured against asked divergence, both as logarithms."""
 _FAR = math.log(1e3)
 """Excess of a divergence that is not finite, and the largest of any."""
+
+
+class NoFiniteAnswer(UnsupportedInput):
+    """A consumer whose answers to all encodings have no finite divergence."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,14 @@ def meet_divergence(
 
     `encode` makes a record, or several, at a divergence that the profile foretells of each: at the `first`, or at the
     wanted one. `measure` asks the consumer, and `size` counts bytes. A trial that is beyond the profile counts as one;
-    half the correction is tried after it. UnsupportedInput if the consumer has no finite answer to any trial.
+    half the correction is tried after it. NoFiniteAnswer if the consumer has none to any trial.
     """
     trials: list[Trial[Coded]] = []
     asked = wanted if first is None else first
     for _ in range(count):
         try:
             coded = encode(asked)
-        except CodecError:
+        except OutOfReach:
             if not trials:
                 raise
             asked = math.sqrt(asked * trials[-1].foretold)
@@ -85,7 +89,7 @@ def meet_divergence(
         asked = _next(trials, wanted)
     finite = [trial for trial in trials if trial.measured < math.inf]
     if not finite:
-        raise UnsupportedInput(
+        raise NoFiniteAnswer(
             f"the consumer's answers to {len(trials)} encodings are not finite", "let it answer in float32"
         )
     return min(finite, key=lambda trial: trial.cost(wanted))

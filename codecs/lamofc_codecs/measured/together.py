@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from lamofc_codecs.errors import BadQuality, CodecError, UnsupportedInput
+from lamofc_codecs.errors import BadQuality, OutOfReach, UnsupportedInput
 from lamofc_codecs.measured.coding import Coding, decoded_parts
 from lamofc_codecs.measured.guided_encoder import Guide, GuidedEncoder
-from lamofc_codecs.measured.meet_divergence import NEAR, Trial, meet_divergence
+from lamofc_codecs.measured.meet_divergence import NEAR, NoFiniteAnswer, Trial, meet_divergence
 from lamofc_codecs.measured.token_gains import Draw, weighings
 from lamofc_codecs.pipeline import Encodable
 from lamofc_codecs.profile import Profile
@@ -117,7 +117,7 @@ class _Search:
         """Return a trial of fewer bytes than the best one has at its divergence; None if there is none."""
         try:
             found = self.meet(encode, _SAVING * best.foretold, _TRIALS)
-        except CodecError:
+        except (OutOfReach, NoFiniteAnswer):
             return None
         felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)
         saved = (1 - _LEAST_SAVING) * best.size - self._size_at(found, best.measured)

@@ -11,7 +11,7 @@ from torch import Tensor
 from lamofc_codecs.abilities import Grouped
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.contract import check_encoding
-from lamofc_codecs.errors import UnsupportedInput
+from lamofc_codecs.errors import OutOfReach, UnsupportedInput
 from lamofc_codecs.pipeline.figures import figures_of, item_figures, part_figures
 from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
@@ -107,7 +107,7 @@ class Encoder:
         source = self._placed(Source.of_parts(tensors, codec.bulk), placement)
         encoding = self._encoding(source)
         if not encoding.reached:
-            raise UnsupportedInput(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
+            raise OutOfReach(f"no record of {list(names)} reaches {self.quality}", "code each feature by itself")
         record = _record(self.profile, codec, grid, source, encoding)
         return replace(record, parts=tuple(part_figures(names, source, encoding)))
 

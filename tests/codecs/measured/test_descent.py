@@ -39,6 +39,18 @@ def fitted(**options: Any) -> Profile:
     return fit("klt", SAMPLES, Quality(kl=0.5), **{**weights, **options})
 
 
+@pytest.mark.parametrize("slopes", [[torch.ones(3)], []])
+def test_a_guide_that_fails_is_told(slopes: list[torch.Tensor]) -> None:
+    def wrong(decoded: list[torch.Tensor]) -> list[torch.Tensor]:
+        if not slopes:
+            raise UnsupportedInput("the guide is broken")
+        return slopes
+
+    message = "a gradient of" if slopes else "the guide is broken"
+    with pytest.raises(UnsupportedInput, match=message):
+        encode_measured(SAMPLE, fitted(), Quality(kl=0.5), lambda decoded: 0.5, guide=Guide(wrong, 4))
+
+
 def test_each_token_moves_by_a_share_of_its_own_errors() -> None:
     lengths = torch.logspace(-3, 3, TOKENS)[:, None]
     errors = lengths * torch.randn(TOKENS, CHANNELS, generator=torch.Generator().manual_seed(0))

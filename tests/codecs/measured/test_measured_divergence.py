@@ -8,6 +8,7 @@ import torch
 
 from lamofc_codecs import (
     BadQuality,
+    OutOfReach,
     Quality,
     Record,
     UnsupportedInput,
@@ -133,11 +134,11 @@ def test_a_trial_beyond_the_profile_is_followed_by_half_the_correction() -> None
     def code(divergence: float) -> Record:
         asked.append(divergence)
         if divergence < 0.02:
-            raise UnsupportedInput("no record reaches it")
+            raise OutOfReach("no record reaches it")
         return usual
 
     trial = meet_divergence(0.1, code, lambda record: 30 * asked[-1], _size, 4)
     assert asked[:3] == [0.1, pytest.approx(0.1 / 30**0.9), pytest.approx(0.1 / 30**0.45)]
     assert trial.foretold == asked[2] and len(asked) == 4
-    with pytest.raises(UnsupportedInput):
+    with pytest.raises(OutOfReach):
         meet_divergence(0.01, code, lambda record: 1.0, _size, 4)

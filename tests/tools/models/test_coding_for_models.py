@@ -78,6 +78,17 @@ def test_an_extraction_codes_for_the_rest_of_the_model(lamofc: Lamofc, model: st
     again = lamofc(*command)
     assert (again.document["samples"], again.document["already"]) == (5, 9), again.err
     assert "measuring" not in again.err  # the store has the profile
+    last = long_texts(tmp_path / "b.jsonl", 15).read_text().splitlines()[-1]
+    (tmp_path / "b.jsonl").write_text(last)
+    for words, store in (((), place), (("--kl", 0.02), place), (("--metric", kept), tmp_path / "new")):
+        (tmp_path / "b.jsonl").write_text(last.replace("t14", f"one{len(words)}"))
+        one = lamofc("extract", model, tmp_path / "b.jsonl", store, "--block", 1, *words)
+        assert one.code == 0 and "coding for llama@1" in one.err, one.err
+        with lamofc_store.open(str(store)) as opened:
+            assert opened.sql("SELECT DISTINCT config->>'consumer' FROM profiles").fetchall() == [("llama@1",)]
+    tiny_models.language(tmp_path / "qwen3", "qwen3")
+    other = lamofc("extract", tmp_path / "qwen3", tmp_path / "b.jsonl", place, "--block", 1)
+    assert other.code == 2 and "1 texts, the longest of" in other.err and "--metric that was measured" in other.err
 
 
 def test_what_the_user_says_of_an_extraction_goes_first(lamofc: Lamofc, model: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class Consumer:
     replay: Replay | None = None
     """Measures the divergence of its answers to decoded features; None where the model is not at hand, or its answers
     have no likelihood."""
+    lack: BadArgument | None = None
+    """The error of its measurement, where it is known beforehand that there will be one."""
 
     @classmethod
     def of_metric(cls, metric: ModelMetric) -> Consumer:
@@ -101,15 +103,19 @@ class Consumer:
         count: int = TEXTS,
         rotary: Rotations | None = None,
     ) -> Consumer:
-        """Return the rest of a model after a block, which reads texts; BadArgument if these are too few or short.
+        """Return the rest of a model after a block, which reads texts; it has a `lack` if these are too few or short.
 
         `rotary` holds the rotations of keys that are known, None for keys without; others are found.
         """
-        passages, split = usual_passages(loaded, texts, count), split_decoder(loaded, block)
+        split, by_states = split_decoder(loaded, block), loaded.kind.cache is STATE_SPACE
+        rotations = {} if by_states else key_rotations(loaded, block + 1, rotary)
+        try:
+            passages = usual_passages(loaded, texts, count)
+        except BadArgument as error:
+            return replace(cls._rest(split, rotations, "", partial(_fail, error)), lack=error)
         evidence = f"{len(passages.ids)} texts of {passages.length} tokens"
-        if loaded.kind.cache is STATE_SPACE:
-            return cls._rest(split, {}, evidence, lambda: measure_state_space(loaded, passages, block))
-        rotations = key_rotations(loaded, block + 1, rotary)
+        if by_states:
+            return cls._rest(split, rotations, evidence, lambda: measure_state_space(loaded, passages, block))
         return cls._rest(split, rotations, evidence, lambda: measure_metric(loaded, passages, block, rotary=rotations))
 
     @classmethod
@@ -169,6 +175,7 @@ class Consumer:
             all(consumer.has_likelihood for consumer in consumers),
             digest,
             SharedReplay(replays) if len(replays) == len(consumers) else None,
+            next((consumer.lack for consumer in consumers if consumer.lack is not None), None),
         )
 
     def replayed(self) -> Replay:
@@ -248,6 +255,10 @@ class Consumer:
         nats = {"weight_nats": _NATS} if self.has_likelihood else {}
         digest = {} if self.digest is None else {"consumer_digest": self.digest}
         return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary, **sinks}
+
+
+def _fail(error: BadArgument) -> ModelMetric:
+    raise error
 
 
 class _Weights(Mapping[str, Tensor]):

@@ -43,7 +43,7 @@ class ExtractConsumerOptions(ReplayOptions):
             require_klt(options, "--rotary")
         named = parse_rotary(self.rotary, plan_floats(source, options)) if self.rotary else {}
         if read is not None:
-            return self._for_models(options, require_stated(named), read, out)
+            return self._for_models(options, require_stated(named), read, store, out)
         if self.plain or decoder is None or options["codec"] != DEFAULT_CODEC:
             require_consumer(options, "extract a language model, without --plain")
             return with_rotations(self.without_metric(options), named)
@@ -56,37 +56,43 @@ class ExtractConsumerOptions(ReplayOptions):
                 out.note(f"coding without regard to what reads the features, as {store.url} has them already")
             return self.without_metric(begun)
         if not left_open:
-            require_consumer(options, "extract one block before the last, in no --group, or give --for-model")
+            require_consumer(options, "extract one block that is not the last, without --group, or give --for-model")
             return self.without_metric(turned)
-        return self._for_the_rest(turned, rotary, decoder, out)
+        return self._for_the_rest(turned, rotary, decoder, store, out)
 
     def _for_models(
-        self, options: dict[str, Any], named: "Rotations", source: "BlockSource", out: Output
+        self, options: dict[str, Any], named: "Rotations", source: "BlockSource", store: "Store", out: Output
     ) -> dict[str, Any]:
         """Add what coding for the models of --for-model takes."""
         rotary = named if _decoder_source(source) is None else _rotations(named, source, out)
         answers = source.loaded.kind.cache is not None  # an encoder is loaded again, with its head
         loaded = {source.loaded.name: source.loaded} if answers else {}
         consumer = self.consumer(loaded, list(source.spread().items), out, rotary)
+        _require_known(consumer, _configs(store, source))
         turned = with_rotations(options, {name: turn for name, turn in rotary.items() if name in source.features})
         return self.measured(_coded_for(turned, consumer, source, out), consumer)
 
     def _for_the_rest(
-        self, options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource", out: Output
+        self, options: dict[str, Any], rotary: "Rotations", decoder: "BlockSource", store: "Store", out: Output
     ) -> dict[str, Any]:
-        """Add what coding for the rest of the model takes; a note says why, where it cannot be measured."""
+        """Add what coding for the rest of the model takes; a note says why, where it cannot be measured.
+
+        A store that codes features for a consumer gets none that are coded without regard to it.
+        """
         from lamofc_tools.consumer import Consumer
 
-        texts = list(decoder.spread().items)
+        texts, configs = list(decoder.spread().items), _configs(store, decoder)
         try:
-            consumer = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples, rotary)
+            measured = Consumer.of_texts(decoder.loaded, decoder.blocks[0], texts, self.metric_samples, rotary)
+            consumer = self.kept(measured, out)
+            _require_known(consumer, configs)
         except BadArgument as error:
-            if options["quality"] is not None or self.metric is not None or self.replays:
+            asked = options["quality"] is not None or self.metric is not None or self.replays
+            if asked or any("consumer" in config for config in configs):
                 raise
             out.note(f"coding without regard to what reads the features: {error}")
             return options
-        kept = self.kept(consumer, out)
-        return self.measured(_coded_for(options, kept, decoder, out, "; --plain codes without regard to it"), kept)
+        return self.measured(_coded_for(options, consumer, decoder, out, "; --plain codes without regard to it"), consumer)
 
     def _readable(self, options: dict[str, Any], source: "ModelSource") -> "BlockSource":
         """Return the source if --for-model can have an effect on its features."""
@@ -100,6 +106,14 @@ class ExtractConsumerOptions(ReplayOptions):
                 f"--for-model for {source.describe()}", "leave it out: it is for blocks of models of transformers"
             )
         return source
+
+
+def _require_known(consumer: "Consumer", configs: list[dict[str, Any]]) -> None:
+    """Refuse a consumer whose metric cannot be measured, unless a profile with one of these configurations has it."""
+    digests = (None, consumer.digest)
+    known = (c for c in configs if c.get("consumer") == consumer.name and c.get("consumer_digest") in digests)
+    if consumer.lack is not None and next(known, None) is None:
+        raise consumer.lack
 
 
 def _decoder_source(source: "ModelSource") -> "BlockSource | None":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lamofc_store.errors import BadArgument
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.consumer.decoder.split import token_ids
 from lamofc_tools.models import LoadedModel, ModelInput
 
@@ -84,7 +84,9 @@ def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int 
         raise BadArgument(
             f"{len(tried)} texts, the longest of {max(lengths.values(), default=0)} tokens, tell too little of what"
             f" {loaded.name} feels",
-            f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens",
+            Hint(
+                f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens, or a [metric] that was measured"
+            ),
         )
     window = getattr(loaded.config, "sliding_window", None) or PREFIX + 1
     prefix = min(length * PREFIX // (PREFIX + CONTINUATION), window - 1)
