@@ -55,9 +55,9 @@ class Quality:
                 raise BadQuality(f"lossless={value!r} is no target", "give lossless=True, or another target")
             return
         if not is_finite_number(value):
-            raise BadQuality(f"{name}={value!r} is no finite number", f"give Quality({name}=1.0)")
+            raise BadQuality(f"{name}={value!r} is no finite number", f"give a number, such as {name}=1.0")
         if value <= 0 and name not in _MAY_BE_NEGATIVE:
-            raise BadQuality(f"{name}={value!r} is not greater than 0", f"give Quality({name}=1.0)")
+            raise BadQuality(f"{name}={value!r} is not greater than 0", f"give a number above 0, such as {name}=1.0")
         object.__setattr__(self, name, float(value))
 
     @property

@@ -121,7 +121,7 @@ def _require_nats(rows: "pa.Table", quality: "Quality") -> None:
         sample, feature = (rows[name][first].as_py() for name in ("sample", "feature"))
         raise BadQuality(
             f"sample {sample!r}, feature {feature!r}: its errors are not known in nats, got {quality}",
-            "name features that were fitted with weight= and weight_nats=, as for a model, or give Quality(snr_db=...)",
+            "name features that were coded for a model, or give another quality, such as snr_db=10",
         )
 
 

@@ -48,7 +48,7 @@ class WeightedSpace:
     """Takes errors and gradients of a record's values to the space in which its codec quantises."""
 
     values: Tensor
-    """What the record codes, tokens x channels of all of its parts, in the profile's order."""
+    """Values that the record codes, tokens x channels of all of its parts, in the profile's order."""
     shapes: Sequence[torch.Size]
     """Shape of each of its decoded tensors."""
     _codec: Steerable

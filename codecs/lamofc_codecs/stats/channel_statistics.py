@@ -110,7 +110,7 @@ class ChannelStatistics:
     def finish(self) -> tuple[Bulk, Floats]:
         """Return the bulk, and the standard deviation of each channel within it.
 
-        Of many tokens some tell all but the means.
+        Some of many tokens tell all but the means.
         """
         # A quarter of the values: neither a difference nor the mean of two can then overflow.
         columns = np.ascontiguousarray(self._some().T) * np.float32(0.25)

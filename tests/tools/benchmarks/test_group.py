@@ -89,13 +89,13 @@ def test_parts_of_a_profile_are_all_of_its_bytes() -> None:
 
 def test_its_last_line_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     widths = {"layer.0.k_cache": 24, "layer.0.output": 40, "layer.0.v_cache": 24}
-    arguments = ["--synthetic", "--samples", "8", "--coded", "2", "--tokens", "30", "--fits", "1", "--rounds", "1"]
+    arguments = ["--synthetic", "--samples", "8", "--coded", "8", "--tokens", "30", "--fits", "1", "--rounds", "1"]
     with patch.object(group_features, "DRAWN_WIDTHS", widths), patch.object(synthetic, "TOKENS", 64):
         assert group.BENCHMARK.main(arguments) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (document["channels"], document["fit_samples"], document["coded_samples"]) == (88, 8, 2)
+    assert (document["channels"], document["fit_samples"], document["coded_samples"]) == (88, 8, 8)
     rows = {row["verb"]: row for row in document["rows"]}
-    elements = 2 * 30 * 88
+    elements = 8 * 30 * 88
     assert rows["encode"]["speed"] == pytest.approx(2 * elements / rows["encode"]["seconds"] / 1e6)
     assert rows["decode"]["speed"] == pytest.approx(4 * elements / rows["decode"]["seconds"] / 1e9)
     for verb in ("fit", "encode", "decode"):

@@ -271,6 +271,26 @@ def test_rows_of_an_earlier_run_are_summed_up_beside(capsys: pytest.CaptureFixtu
     assert "other.json is no document of this benchmark" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--codecs", "nothing"], "'nothing' matches no coder"),
+        (["--codecs", "int8", "--scopes", "none"], "scopes none"),
+        (["--codecs", "int8", "--fit-count", "0"], "0 texts to learn from"),
+        (["--codecs", "int8", "--beside", __file__], "is no document of this benchmark"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_once(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert llm.BENCHMARK.main([*arguments(tmp_path), *words]) == 2
+    assert message in capsys.readouterr().err
+    for counted in ("--count", "--every", "--continued"):
+        with pytest.raises(SystemExit):
+            llm.BENCHMARK.main([*arguments(tmp_path), counted, "0"])
+        assert "'0' is no whole number of 1 or more" in capsys.readouterr().err
+
+
 def test_one_file_for_several_metrics_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = [*arguments(tmp_path, "0,1"), "--codecs", "int8"]
     assert llm.BENCHMARK.main([*words, "--metric", str(tmp_path / "metric.safetensors")]) == 2

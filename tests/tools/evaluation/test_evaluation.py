@@ -103,6 +103,15 @@ def test_features_kept_by_raw_lose_nothing(lamofc: Lamofc, tmp_path: Path, kind:
         assert values.get("accuracy") == values.get("unbroken_accuracy")
 
 
+def test_rates_that_read_the_same_are_named(lamofc: Lamofc, stores: Path, model: str, tmp_path: Path) -> None:
+    asked = ("eval", "model", stores / "klt", model, "--block", 1, *FLOAT, "--snr", 4, "--snr", 70)
+    ran = lamofc(*asked, "--json")
+    assert [point["rate"] for point in ran.document["points"]] == ["whole", "snr_db=4"]
+    assert "klt: snr_db=70 would read the same bits as a rate that is listed" in ran.err
+    early = lamofc(*asked, "--png", tmp_path / "nowhere" / "a.png")
+    assert early.code == 3 and "there is no folder" in early.err and early.out == ""
+
+
 def test_states_that_are_coded_lose_something_of_both_parts(lamofc: Lamofc, tmp_path: Path) -> None:
     model, store = language(tmp_path / "mamba", "falconmamba"), tmp_path / "klt"
     texts = write(tmp_path / "a.jsonl", lines(longer=9))

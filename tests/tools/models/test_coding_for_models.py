@@ -86,9 +86,13 @@ def test_an_extraction_codes_for_the_rest_of_the_model(lamofc: Lamofc, model: st
         assert one.code == 0 and "coding for llama@1" in one.err, one.err
         with lamofc_store.open(str(store)) as opened:
             assert opened.sql("SELECT DISTINCT config->>'consumer' FROM profiles").fetchall() == [("llama@1",)]
+    assert lamofc("export", place, tmp_path / "plain").code == 0
+    command = ("ingest", tmp_path / "plain", tmp_path / "again", "--for-model", f"{model}@1", "--metric", kept)
+    ran = lamofc(*command, "--json")
+    assert ran.code == 0 and ran.document["records"] == 16 * 5, ran.err
     tiny_models.language(tmp_path / "qwen3", "qwen3")
     other = lamofc("extract", tmp_path / "qwen3", tmp_path / "b.jsonl", place, "--block", 1)
-    assert other.code == 2 and "1 texts, the longest of" in other.err and "--metric that was measured" in other.err
+    assert other.code == 2 and "1 texts, the longest of" in other.err and "or a known --metric" in other.err
 
 
 def test_what_the_user_says_of_an_extraction_goes_first(lamofc: Lamofc, model: str, tmp_path: Path) -> None:
@@ -210,7 +214,7 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
         ),
         ((*fit, "--for-model", reader, "--codec", "uniform"), "codec 'uniform', which knows no", "or code with klt"),
         ((*fit, "--for-model", reader, "--option", "weight=a"), "beside other weights", "give one of them"),
-        ((*fit, "--for-model", tmp_path / "no.metric"), "holds no metric of a model", "ModelMetric.save"),
+        ((*fit, "--for-model", tmp_path / "no.metric"), "holds no metric of a model", "--metric wrote"),
         ((*fit, "--for-model", tmp_path / "wide"), "32 channels, and 33 for wide@1", "name the model"),
         ((*fit, "--for-model", tmp_path / "other"), "'layer.0.k_cache', which gpt@1 does not read", "give --snr"),
         (

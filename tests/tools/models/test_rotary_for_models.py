@@ -87,7 +87,11 @@ def test_positions_that_a_model_tells_are_overruled(lamofc: Lamofc, model: str, 
     ran = lamofc(*fit, "--for-model", tmp_path / "metric", "--rotary", TOLD)
     assert ran.code == 2 and "measured with other rotary positions of 'layer.0.k_cache'" in ran.err, ran.err
     ran = lamofc(*fit, "--for-model", f"{model}@1", "--metric", tmp_path / "metric")
-    assert ran.code == 2 and "for other features, such as another 'layer.1.k_cache'" in ran.err, ran.err
+    assert ran.code == 2 and "'layer.1.k_cache' with other rotary positions" in ran.err, ran.err
+    own = ("--rotary", "layer.0.k_cache=10000")  # as the model has them, which it keeps in float32
+    assert lamofc(*fit, "--for-model", f"{model}@1", "--metric", tmp_path / "metric", *other, *own).code == 0
+    ran = lamofc(*fit, "--for-model", f"{model}@1", "--rotary", "layer.0.v_cache=10000")
+    assert ran.code == 2 and "'layer.0.v_cache', which a model does not rotate" in ran.err, ran.err
 
 
 def test_keys_are_stated_not_to_be_rotated(lamofc: Lamofc, model: str, tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ class Benchmark:
         report = Report([namespace.output] if namespace.output else [])
         report.line(machine())
         try:
+            for file in [*report.files, *filter(None, [getattr(namespace, "png", None)])]:
+                file.parent.mkdir(parents=True, exist_ok=True)
             figures = self.run(namespace, report)
             document = {**self._conditions(namespace), **figures}
             for file in report.files:
@@ -130,6 +132,13 @@ class Benchmark:
 def numbers(text: str) -> list[float]:
     """Parse an argument such as `5,10,20`."""
     return [float(part) for part in text.split(",")]
+
+
+def whole_number(text: str) -> int:
+    """Parse an argument that counts something: 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number of 1 or more")
+    return int(text)
 
 
 def names(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from lamofc_codecs import Rotary, UnsupportedInput
-from lamofc_store.errors import BadArgument, SourceError
+from lamofc_store.errors import BadArgument, Hint, SourceError
 from lamofc_store.exporting import atomic_file
 
 FLOOR = 0.02
@@ -31,7 +31,7 @@ _MAX_ASYMMETRY = 1e-3
 class ModelMetric:
     """The matrices of a consumer, by feature: E[g g'] over tokens, g the gradient of something drawn from its answers.
 
-    Of answers that are probabilities it is the log-likelihood of labels that are drawn from them, or, with the same
+    For answers that are probabilities it is the log-likelihood of labels that are drawn from them, or, with the same
     square, that of all labels times the roots of their probabilities under random signs. M is then a Fisher matrix:
     half of e' M e, summed over tokens and features, is the Kullback-Leibler divergence in nats that errors e make, to
     second order and as far as errors of different tokens are independent. Of other answers it is their sum under random
@@ -146,18 +146,20 @@ class ModelMetric:
             return cls._of_file(about, matrices)
         except (OSError, SafetensorError, KeyError, ValueError, UnsupportedInput) as error:
             raise SourceError(
-                f"{path} holds no metric of a model: {error}", "give a file of ModelMetric.save"
+                f"{path} holds no metric of a model: {error}", Hint("give a file that [metric] wrote")
             ) from error
 
     @classmethod
     def _of_file(cls, about: Any, matrices: Mapping[str, Tensor]) -> ModelMetric:
         """Make a metric of what a file holds; ValueError for anything that `save` does not write."""
         told = {"consumer": str, "tokens": int, "positions": int}
-        if not isinstance(about, dict) or any(not isinstance(about.get(name), kind) for name, kind in told.items()):
+        if not isinstance(about, dict) or any(type(about.get(name)) is not kind for name, kind in told.items()):
             raise ValueError(f"its header {str(about)[:80]!r} lacks one of {', '.join(told)}")
         digest, rotations = about.get("consumer_digest"), about.get("rotary", {})  # files of earlier versions lack both
         if not isinstance(rotations, dict):
             raise ValueError(f"its rotary is {str(rotations)[:80]!r}, not one rotation a feature")
+        if not about["consumer"] or not matrices:
+            raise ValueError(f"{len(matrices)} matrices of {about['consumer']!r}")
         if about["tokens"] <= 0 or about["positions"] < 0 or not isinstance(digest, str | None):
             raise ValueError(f"{about['tokens']} tokens, {about['positions']} answers and the digest {digest!r}")
         for name, matrix in matrices.items():

@@ -15,7 +15,7 @@ from lamofc_codecs import Quality, Rotary
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import Source
 from lamofc_tools.consumer.answers import Replay, SharedReplay
-from lamofc_tools.consumer.decoder import TEXTS, Split, key_rotations, usual_passages
+from lamofc_tools.consumer.decoder import TEXTS, Split, is_same_rotation, key_rotations, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.media import EncoderReplay, EncoderSplit
@@ -224,10 +224,13 @@ class Consumer:
                 Hint("remove the file, so that the metric is measured anew, or give another as [metric]"),
             )
         unlike = [name for name, count in found.channels.items() if self.channels.get(name) != count]
-        unlike += [name for name in found.channels if found.rotary.get(name) != self.rotary.get(name)]
-        if unlike:
+        turned = [
+            name for name in found.channels if not is_same_rotation(found.rotary.get(name), self.rotary.get(name))
+        ]
+        if unlike or turned:
+            said = f"such as another {unlike[0]!r}" if unlike else f"such as {turned[0]!r} with other rotary positions"
             raise BadArgument(
-                f"{path} holds a metric of {found.name} for other features, such as another {unlike[0]!r}",
+                f"{path} holds a metric of {found.name} for other features, {said}",
                 Hint("remove the file, or give another as [metric]"),
             )
         return replace(found, replay=self.replay)

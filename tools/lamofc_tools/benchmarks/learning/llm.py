@@ -29,10 +29,11 @@ from typing import Any
 
 from lamofc_codecs import UnsupportedInput
 from lamofc_store.errors import BadArgument
-from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names
+from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names, whole_number
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
 from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
+from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES
 from lamofc_tools.benchmarks.learning.replayed.bits_at import BITS_COLUMN, bits_at
 from lamofc_tools.benchmarks.learning.replayed.coded_texts import UNITS, code_texts, replay_of
 from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep, SweptModel, check_pattern
@@ -63,8 +64,11 @@ SUMMARY = (_CODEC, _SCOPE, BITS_COLUMN, Column("profile_bits", "profile", ">8.4f
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Parse an argument such as `2,4,9`."""
-    return [int(part) for part in text.split(",")]
+    """Parse an argument such as `0,4,9`."""
+    parts = text.split(",")
+    if not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers, such as 2,4,9")
+    return [int(part) for part in parts]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,8 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--texts-of", metavar="LANGUAGE", help="measure on this machine's manual pages in a language, such as de"
     )
     _add_list(parser, "--fit-count", usual.fit_texts, "most texts to learn from")
-    parser.add_argument("--count", type=int, default=16, metavar="N", help="most texts to measure on")
-    parser.add_argument("--metric-count", type=int, default=TEXTS, metavar="N", help="texts for the model's metric")
+    parser.add_argument("--count", type=whole_number, default=16, metavar="N", help="most texts to measure on")
+    parser.add_argument(
+        "--metric-count", type=whole_number, default=TEXTS, metavar="N", help="texts for the model's metric"
+    )
     parser.add_argument(
         "--metric",
         type=Path,
@@ -87,9 +93,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_list(parser, "--blocks", usual.block, "split after these blocks, counted from 0")
     _add_list(parser, "--tokens", usual.tokens, "coded tokens of a text")
-    parser.add_argument("--continued", type=int, default=CONTINUATION, metavar="N", help="tokens after them")
+    parser.add_argument("--continued", type=whole_number, default=CONTINUATION, metavar="N", help="tokens after them")
     parser.add_argument(
-        "--every", type=int, default=1, metavar="N", help="compare every so many-th of the coded tokens"
+        "--every", type=whole_number, default=1, metavar="N", help="compare every so many-th of the coded tokens"
     )
     parser.add_argument(
         "--packed", action="store_true", help="measure on sequences of half a text and the beginning of the next"
@@ -97,7 +103,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codecs", type=names, metavar="GLOB,...", help="measure these coders only")
     parser.add_argument("--scopes", type=names, default="all,caches", metavar="SCOPE,...", help="all, caches")
     parser.add_argument(
-        "--train-steps", type=int, default=TRAIN_STEPS, metavar="N", help="steps of each training of hyperprior"
+        "--train-steps",
+        type=whole_number,
+        default=TRAIN_STEPS,
+        metavar="N",
+        help="steps of each training of hyperprior",
     )
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw divergence against bits")
     parser.add_argument(
@@ -118,6 +128,9 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Extract, fit, code and replay."""
     sweep = Sweep.of(arguments.blocks, arguments.tokens, arguments.fit_count)
     check_pattern(arguments.metric, arguments.blocks)
+    if not set(arguments.scopes) <= {ALL, CACHES}:
+        raise BadArgument(f"scopes {', '.join(arguments.scopes)}", f"give {ALL}, {CACHES} or both")
+    beside = [row for path in arguments.beside for row in _rows_of(path)]
     chosen = partial(choose_coders, arguments.codecs, arguments.train_steps)
     for codec, lack in {coder.codec: lack for coder in chosen() if (lack := coder.lack())}.items():
         report.line(f"{codec} is left out: {lack}")
@@ -147,7 +160,7 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
                 for scope in scopes:
                     rows.append({**place, **coded.row(scope, meter), **coder.figures})
                     report.row(rows[-1])
-    together = [*rows, *(row for path in arguments.beside for row in _rows_of(path))]
+    together = [*rows, *beside]
     summary = bits_at(together)
     report.line()
     report.table([*varying, *SUMMARY], summary)
@@ -158,7 +171,10 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
 
 def _rows_of(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a document that this benchmark wrote."""
-    document = json.loads(path.read_text())
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError:
+        document = None
     if not isinstance(document, dict) or document.get("bench") != "llm":
         raise BadArgument(f"{path} is no document of this benchmark", "give the --output of tools/bench llm")
     rows: list[dict[str, Any]] = document["rows"]

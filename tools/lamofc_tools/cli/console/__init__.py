@@ -47,6 +47,7 @@ from lamofc_tools.cli.console.rate_options import RateOptions
 from lamofc_tools.cli.console.rotary_values import parse_rotary, require_stated
 from lamofc_tools.cli.console.tensor_files import file_name
 from lamofc_tools.cli.console.values import (
+    file_to_write,
     half_warnings,
     load_profile,
     parse_json_pairs,
@@ -91,6 +92,7 @@ __all__ = [
     "cell",
     "error_of",
     "file_name",
+    "file_to_write",
     "flatten_options",
     "for_consumer",
     "half_warnings",

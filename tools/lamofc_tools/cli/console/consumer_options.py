@@ -11,6 +11,7 @@ import typer
 import lamofc_store as lamofc
 from lamofc_store import DEFAULT_CODEC
 from lamofc_store.errors import BadArgument
+from lamofc_store.sources import CACHE
 from lamofc_tools.cli.console.output import Output
 from lamofc_tools.cli.console.rotary_values import parse_rotary, require_stated
 from lamofc_tools.cli.console.values import require_folder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Options = dict[str, Any]
 """Keyword arguments of `Store.ingest` and `fit_profiles`."""
+_CACHES, _CACHE_AXES = (".k_cache", ".v_cache"), 4
 _FORM = "MODEL@BLOCK with the block counted from 0, such as gemma-3-270m@4, or a file that --metric wrote"
 
 
@@ -134,6 +136,7 @@ class SourceConsumerOptions(ConsumerOptions):
             require_consumer(options, "--for-model MODEL@BLOCK")
             return self.without_metric(options)
         require_klt(options, "--for-model" if self.for_model else "--rotary")
+        options = with_cache_patterns(options, source) if self.for_model else options
         planned = plan_floats(source, options)
         rotary = parse_rotary(self.rotary or (), planned)
         if not self.for_model:
@@ -197,7 +200,7 @@ class ReplayOptions(ConsumerOptions):
         """Refuse --replay and --guided as well."""
         if self.replays:
             raise BadArgument(
-                f"{self._replaying} where nothing is coded for a model", f"give --for-model, too: {_FORM}"
+                f"{self._replaying} where nothing is coded for a model", f"give --kl, and --for-model {_FORM}"
             )
         return super().without_metric(options)
 
@@ -205,6 +208,19 @@ class ReplayOptions(ConsumerOptions):
 def plan_floats(source: "Source", options: Options) -> list[Any]:
     """Return the features of floats that an ingest would store, which is the same at each quality."""
     return [row for row in lamofc.plan(source, **{**options, "quality": None}) if "float" in row.dtype]
+
+
+def with_cache_patterns(options: Options, source: "Source") -> Options:
+    """Add the pattern of keys and values that bear a model's names, and whose axes nobody has named."""
+    from lamofc_store.sample import layout
+
+    caches = {
+        escape(row.feature): CACHE
+        for row in plan_floats(source, options)
+        if row.feature.endswith(_CACHES) and len(row.shape) == _CACHE_AXES
+        if row.pattern == layout.default_pattern(row.shape)
+    }
+    return {**options, "patterns": {**options["patterns"], **caches}}
 
 
 def for_consumer(options: Options, consumer: "Consumer", channels: Mapping[str, int]) -> Options:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lamofc_codecs import Rotary
 
 _PAIRS = ("halves", "neighbours")
+_KEYS = ".k_cache"
 _UNSTATED: dict[str, Literal["find"] | None] = {"find": "find", "none": None}
 
 
@@ -33,8 +34,11 @@ def parse_rotary(texts: Iterable[str], planned: Iterable[Any]) -> "dict[str, Rot
 
 
 def require_stated(rotary: "Mapping[str, Rotary | Literal['find'] | None]") -> "dict[str, Rotary | None]":
-    """Return rotations for a model whose keys have theirs; refuse those that a fit is to find."""
+    """Return rotations for a model whose keys have theirs; refuse those that a fit is to find, and those of others."""
     stated = {name: turn for name, turn in rotary.items() if not isinstance(turn, str)}
+    for name, turn in stated.items():
+        if turn is not None and not name.endswith(_KEYS):
+            raise BadArgument(f"--rotary of {name!r}, which a model does not rotate", f"name keys: layer.*{_KEYS}")
     for name in rotary:
         if name not in stated:
             raise BadArgument(

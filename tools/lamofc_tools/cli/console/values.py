@@ -110,6 +110,13 @@ def require_folder(file: Path) -> None:
         raise NotFound(f"there is no folder {file.parent} for {file.name}", "make the folder, or name another file")
 
 
+def file_to_write(path: str | None) -> str | None:
+    """Check the value of an option that names a file to write, before anything is computed for it."""
+    if path is not None:
+        require_folder(Path(path))
+    return path
+
+
 def load_profile(path: str | None) -> "Profile | None":
     """Load the profile in a file, if one is named."""
     return None if path is None else lamofc.Profile.load(path)

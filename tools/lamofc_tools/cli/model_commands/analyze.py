@@ -11,7 +11,14 @@ import typer
 import lamofc_store as lamofc
 from lamofc_store.errors import NotFound
 from lamofc_store.sources import FeatureFilter
-from lamofc_tools.cli.console import Output, ReadOptions, RunStore, SourceOptions, flatten_options
+from lamofc_tools.cli.console import (
+    Output,
+    ReadOptions,
+    RunStore,
+    SourceOptions,
+    file_to_write,
+    flatten_options,
+)
 from lamofc_tools.cli.render import analysis
 
 if TYPE_CHECKING:
@@ -45,7 +52,10 @@ class AnalyzeOptions:
         typer.Option("--against", metavar="STORE", help="Compare with what this store gives back of the same samples."),
     ] = None
     png: Annotated[
-        str | None, typer.Option("--png", metavar="FILE", help="Draw densities and distribution functions.")
+        str | None,
+        typer.Option(
+            "--png", metavar="FILE", callback=file_to_write, help="Draw densities and distribution functions."
+        ),
     ] = None
     run_in: RunStore = None
 

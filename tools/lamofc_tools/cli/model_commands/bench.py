@@ -14,6 +14,7 @@ from lamofc_tools.cli.console import (
     Output,
     Patterns,
     SourcePath,
+    file_to_write,
     flatten_options,
     parse_patterns,
 )
@@ -123,7 +124,10 @@ class ResultOptions:
             "--store", metavar="STORE", help="Record each point as a run in this store, and measure none twice."
         ),
     ] = None
-    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw rate against distortion.")] = None
+    png: Annotated[
+        str | None,
+        typer.Option("--png", metavar="FILE", callback=file_to_write, help="Draw rate against distortion."),
+    ] = None
     memory: Annotated[
         bool,
         typer.Option("--memory", help="Measure also the peak memory of this project's codecs, and on a GPU."),

@@ -17,6 +17,7 @@ from lamofc_tools.cli.console import (
     ReadOptions,
     RunStore,
     Where,
+    file_to_write,
     flatten_options,
     resolve_device,
 )
@@ -62,7 +63,10 @@ class EvaluationOptions(PublishedHeadOptions):
     batch: Annotated[int, typer.Option("--batch", metavar="N", help="Evaluate so many samples at once.")] = 64
     device: Device = "auto"
     run_in: RunStore = None
-    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw the metric against the rate.")] = None
+    png: Annotated[
+        str | None,
+        typer.Option("--png", metavar="FILE", callback=file_to_write, help="Draw the metric against the rate."),
+    ] = None
 
     def protocols(self) -> "list[Protocol]":
         """Return one protocol, or both."""
@@ -102,6 +106,7 @@ def evaluate_head(
         points = evaluate_at_rates(evaluation, opened, rates.qualities(), evaluating.protocols(), bar.update)
     metric = evaluation.head.task.meter().main
     log_runs(evaluating.run_in, evaluation, points)
+    rates.note_repeated([(point.store, point.rate) for point in points], out)
     draw(points, metric, evaluating.png)
     best = list(cheapest_points(points, evaluation.head, evaluating.tolerance))
     document = {"head": head, "metric": metric, "points": [point.to_json() for point in points], "cheapest": best}

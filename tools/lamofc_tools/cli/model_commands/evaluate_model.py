@@ -16,6 +16,7 @@ from lamofc_tools.cli.console import (
     ReadOptions,
     RunStore,
     Where,
+    file_to_write,
     flatten_options,
     resolve_device,
 )
@@ -88,7 +89,9 @@ class ModelOptions:
         typer.Option("--dtype", help="Run in float32, bfloat16 or float16; by default in that of the weights."),
     ] = None
     run_in: RunStore = None
-    png: Annotated[str | None, typer.Option("--png", metavar="FILE", help="Draw losses against bits.")] = None
+    png: Annotated[
+        str | None, typer.Option("--png", metavar="FILE", callback=file_to_write, help="Draw losses against bits.")
+    ] = None
 
     def rest(self, model: str, store: "Store") -> "RestOfModel":
         """Load the model, split it, and find the inputs whose features the store has."""
@@ -131,6 +134,7 @@ def evaluate_model(
         run_in = evaluating.run_in and stack.enter_context(lamofc.open(evaluating.run_in, "r+"))
         rest = evaluating.rest(model, next(iter(opened.values())))
         points = evaluate_model_at_rates(rest, opened, rates.qualities(), bar.update, run_in or None)
+    rates.note_repeated([(point.store, point.rate) for point in points], out)
     draw(points, rest, evaluating.png)
     document = {"model": model, "block": evaluating.block, **report(rest, points)}
     out.show(document, rest_of_model.evaluation)

@@ -92,7 +92,9 @@ class ExtractConsumerOptions(ReplayOptions):
                 raise
             out.note(f"coding without regard to what reads the features: {error}")
             return options
-        return self.measured(_coded_for(options, consumer, decoder, out, "; --plain codes without regard to it"), consumer)
+        return self.measured(
+            _coded_for(options, consumer, decoder, out, "; --plain codes without regard to it"), consumer
+        )
 
     def _readable(self, options: dict[str, Any], source: "ModelSource") -> "BlockSource":
         """Return the source if --for-model can have an effect on its features."""

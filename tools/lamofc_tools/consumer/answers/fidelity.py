@@ -41,7 +41,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """What the answers of the rest of a model are like after coding."""
+    """Answers of the rest of a model after coding, beside those without it."""
 
     prefix: Agreement
     """At the tokens whose features were coded, the first one included."""
@@ -125,11 +125,11 @@ class FidelityMeter:
     """Texts of one length, or several groups of such texts."""
     batch: int = 4
     every: int = 1
-    """Of the prefix, answers are compared at every so many-th token, the first one included."""
+    """Answers to the prefix are compared at every so many-th token, the first one included."""
     progress: Callable[[int], None] | None = None
     """Receives the number of texts that the unbroken model has answered to since the last call."""
     _unbroken: dict[str, Tensor] = field(init=False, default_factory=dict)
-    """What the last block leaves at the compared tokens of each text, or the answers if all of these fit in memory."""
+    """Output of the last block at the compared tokens of each text, or the answers if all of these fit in memory."""
 
     @torch.no_grad()
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ In: a loaded model and texts. Out: passages of one length, features at the split
 """
 
 from lamofc_tools.consumer.decoder.passages import CONTINUATION, PREFIX, TEXTS, Passages, cut_passages, usual_passages
-from lamofc_tools.consumer.decoder.rotary import find_rotary, key_rotations
+from lamofc_tools.consumer.decoder.rotary import find_rotary, is_same_rotation, key_rotations
 from lamofc_tools.consumer.decoder.split import Split, feature_channels, require_attention, token_ids
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "cut_passages",
     "feature_channels",
     "find_rotary",
+    "is_same_rotation",
     "key_rotations",
     "require_attention",
     "token_ids",

@@ -84,9 +84,7 @@ def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int 
         raise BadArgument(
             f"{len(tried)} texts, the longest of {max(lengths.values(), default=0)} tokens, tell too little of what"
             f" {loaded.name} feels",
-            Hint(
-                f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens, or a [metric] that was measured"
-            ),
+            Hint(f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens, or a known [metric]"),
         )
     window = getattr(loaded.config, "sliding_window", None) or PREFIX + 1
     prefix = min(length * PREFIX // (PREFIX + CONTINUATION), window - 1)

@@ -6,6 +6,7 @@ with the rotation undone, and an error keeps its size when they are rotated agai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
@@ -26,6 +27,8 @@ _TOLERANCE = {torch.float32: 1e-3}
 """Largest difference between equal keys, relative to their size, by the model's dtype."""
 _COARSE_TOLERANCE = 0.05
 """The same for dtypes of eight and eleven significant bits."""
+_FREQUENCY_TOLERANCE = 1e-6
+"""Relative difference of frequencies that are the same, rounded to float32."""
 
 
 def find_rotary(loaded: LoadedModel) -> dict[str, Rotary]:
@@ -49,6 +52,15 @@ def key_rotations(
     for block, keys in zip(unknown, _keys_of_one_token(loaded, unknown), strict=True):
         rotations[_key_names(blocks)[block]] = _fitting(loaded, block, keys)
     return rotations
+
+
+def is_same_rotation(one: Rotary | None, other: Rotary | None) -> bool:
+    """Whether two rotations are the same, but for the rounding of frequencies to float32."""
+    if one is None or other is None:
+        return one is other
+    pairs = zip(one.frequencies, other.frequencies, strict=False)
+    same = (one.pairs, one.heads, len(one.frequencies)) == (other.pairs, other.heads, len(other.frequencies))
+    return same and all(math.isclose(*pair, rel_tol=_FREQUENCY_TOLERANCE) for pair in pairs)
 
 
 def _key_names(blocks: int) -> list[str]:

@@ -116,7 +116,7 @@ class Split:
     def prefix_of(self, features: Features, tokens: int) -> dict[str, Tensor]:
         """Return what a sample holds of its first tokens, in the model's dtype: all features at the split.
 
-        Of a sample without any cache this is the hidden state alone. States, which sum up all tokens, stay as they are.
+        For a sample without any cache it is the hidden state alone. States, which sum up all tokens, stay as they are.
         BadArgument for features of another model.
         """
         dtype = next(self.loaded.model.parameters()).dtype

@@ -29,7 +29,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class MeasuredMatrices:
-    """What is measured of a consumer, with the meaning that the fields of a `ModelMetric` have."""
+    """Measured squares of a consumer, with the meaning that the fields of a `ModelMetric` have."""
 
     consumer: str
     matrices: Mapping[str, Tensor]

@@ -31,12 +31,12 @@ _MEASURED_STEPS = 4
 _LATENTS = "vae.decoder"
 _PROMPTS = "text_encoder"
 _STATES = ("encoder_hidden_states", "hidden_states")
-"""What a transformer block leaves, in this order; the last block leaves no states of the prompt."""
+"""Outputs of a transformer block, in this order; the last block leaves no states of the prompt."""
 
 
 @dataclass(frozen=True)
 class _Answer:
-    """What a part of the pipeline makes of some features."""
+    """Answer of a part of the pipeline to some features."""
 
     part: str
     features: Mapping[str, Tensor]

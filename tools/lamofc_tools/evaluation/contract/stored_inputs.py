@@ -81,7 +81,7 @@ def _require_model(store: Store, source: ModelSource, extraction: dict[str, Any]
     different = next((key for key in keys if key in extraction and extraction[key] != own[key]), None)
     if different is not None:
         raise BadArgument(
-            f"{source.features[0]!r} in {store.url} is of {extraction.get('model')}: its {different} is"
-            f" {extraction[different]}, that of {own['model']} is {own[different]}",
+            f"{source.features[0]!r} in {store.url} is of {extraction.get('model')}: the digest of its {different} is"
+            f" {extraction[different]}, and {own[different]} for {own['model']}",
             "give the model that the features were extracted from",
         )

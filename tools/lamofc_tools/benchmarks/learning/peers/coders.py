@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from lamofc_codecs import Quality
+from lamofc_store.errors import BadArgument
 from lamofc_tools.benchmarks.learning.peers.ablations import ablations
 from lamofc_tools.benchmarks.learning.peers.cachegen import CacheGen
 from lamofc_tools.benchmarks.learning.peers.feature_coder import FeatureCoder
@@ -64,8 +65,9 @@ def choose_coders(globs: Sequence[str] | None, train_steps: int) -> list[Feature
     usual = [*usual_coders(), *(Hyperprior(lmbda, trainings) for lmbda in _LAMBDAS)]
     if globs is None:
         return usual
-    return [
-        coder
-        for coder in [*usual, *guided_coders(), *ablations()]
-        if any(fnmatchcase(coder.codec, glob) for glob in globs)
-    ]
+    every = [*usual, *guided_coders(), *ablations()]
+    for glob in globs:
+        if not any(fnmatchcase(coder.codec, glob) for coder in every):
+            names = ", ".join(dict.fromkeys(coder.codec for coder in every))
+            raise BadArgument(f"{glob!r} matches no coder", f"name some of {names}")
+    return [coder for coder in every if any(fnmatchcase(coder.codec, glob) for glob in globs)]

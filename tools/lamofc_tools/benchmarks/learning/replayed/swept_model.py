@@ -51,6 +51,8 @@ class Sweep:
     @classmethod
     def of(cls, blocks: Sequence[int], tokens: Sequence[int], fit_texts: Sequence[int]) -> Sweep:
         """Vary one list at a time, while the others stay at their only value or, of several, at the default."""
+        if min(*tokens, *fit_texts) < 1:
+            raise BadArgument(f"{min(tokens)} tokens, {min(fit_texts)} texts to learn from", "give 1 or more of each")
         lists = dict(zip((field.name for field in fields(Setting)), (blocks, tokens, fit_texts), strict=True))
         centre = Setting(**{name: values[0] for name, values in lists.items() if len(values) == 1})
         several = [(name, value) for name, values in lists.items() if len(values) > 1 for value in values]
