@@ -117,6 +117,10 @@ def test_a_record_knows_its_weighted_errors(stride: int, quality: Quality, monke
     assert found == pytest.approx(told, rel=0.2)  # within a refinement level, errors are interpolated
     assert (found[0], found[-1]) == pytest.approx((told[0], told[-1]), rel=0.02)
     assert sum(part.weighted_sse for part in record.parts) == pytest.approx(record.weighted_sse)
+    even = {name: torch.ones(width) for name, width in WIDTHS.items()}
+    cut = (record.data[: record.layers[0].bytes], record.data)
+    plain = [TOKENS * weighted(NEW[0], decode([data], LAYERED), even) for data in cut]
+    assert plain == pytest.approx([record.layers[0].sse, record.layers[-1].sse], rel=0.1 if stride > 1 else 1e-3)
     for layer, *parts in zip(record.layers, *(part.weighted_layers for part in record.parts), strict=True):
         assert sum(parts) == pytest.approx(layer.weighted_sse)
 
