@@ -5,7 +5,8 @@
     ├── NonFiniteInput     a NaN or an infinity reached a codec that would lose it
     ├── UnsupportedInput   a tensor, a grid or a table that the format cannot hold, or a value of another kind
     │   ├── BeyondFloat32  a finite value outside the range of float32, in which lossy codecs compute
-    │   └── OutOfReach     a quality that a profile is too coarse for
+    │   ├── OutOfReach     a quality that the profile of a group is too coarse for
+    │   └── NoFiniteAnswer a consumer without a finite answer to any encoding of a sample
     ├── UnknownCodec       no codec has that id or number
     ├── UnknownProfile     the record names a profile that was not given
     ├── BadQuality         a quality that is invalid, or that the codec cannot aim at
@@ -46,7 +47,11 @@ class BeyondFloat32(UnsupportedInput):
 
 
 class OutOfReach(UnsupportedInput):
-    """A quality that a profile is too coarse for, where no other profile may be taken: of a group."""
+    """A quality that the profile of a group is too coarse for; a single feature would be stored without loss."""
+
+
+class NoFiniteAnswer(UnsupportedInput):
+    """A consumer whose answers to all encodings of a sample have no finite divergence."""
 
 
 class UnknownCodec(CodecError, LookupError):

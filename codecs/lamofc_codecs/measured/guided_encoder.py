@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from lamofc_codecs.errors import CodecError
+from lamofc_codecs.errors import OutOfReach
 from lamofc_codecs.measured.coding import (
     Coding,
     WeightedSpace,
@@ -67,7 +67,7 @@ class GuidedEncoder:
             self._follow(records, _LAST_RATE if step >= _LAST_STEPS * steps else 1.0)
             try:
                 records = self._encoded(encoders)
-            except CodecError:  # no step of quantisation meets the divergence from there
+            except OutOfReach:  # no step of quantisation meets the divergence from there
                 for descent, shift in zip(self._descents, before, strict=True):
                     descent.shift = shift
                 break

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from lamofc_codecs.errors import OutOfReach, UnsupportedInput
+from lamofc_codecs.errors import NoFiniteAnswer, OutOfReach
 
 Coded = TypeVar("Coded")
 """A record, or several that one consumer reads together."""
@@ -26,10 +26,6 @@ _SLOPES = (0.8, 2.0)
 """Bounds of the slope of measured against asked divergence, both as logarithms."""
 _FAR = math.log(1e3)
 """Excess of a divergence that is not finite, and the largest of any."""
-
-
-class NoFiniteAnswer(UnsupportedInput):
-    """A consumer whose answers to all encodings have no finite divergence."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def meet_divergence(
     count: int,
     first: float | None = None,
 ) -> Trial[Coded]:
-    """Return the first trial whose measured divergence is near the wanted one; of `count` others, that of least cost.
+    """Return the first trial whose measured divergence is near the wanted one, or of `count` that of least cost.
 
     `encode` makes a record, or several, at a divergence that the profile foretells of each: at the `first`, or at the
     wanted one. `measure` asks the consumer, and `size` counts bytes. A trial that is beyond the profile counts as one;

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from lamofc_codecs.errors import BadQuality, OutOfReach, UnsupportedInput
+from lamofc_codecs.errors import BadQuality, NoFiniteAnswer, OutOfReach, UnsupportedInput
 from lamofc_codecs.measured.coding import Coding, decoded_parts
 from lamofc_codecs.measured.guided_encoder import Guide, GuidedEncoder
-from lamofc_codecs.measured.meet_divergence import NEAR, NoFiniteAnswer, Trial, meet_divergence
+from lamofc_codecs.measured.meet_divergence import NEAR, Trial, meet_divergence
 from lamofc_codecs.measured.token_gains import Draw, weighings
 from lamofc_codecs.pipeline import Encodable
 from lamofc_codecs.profile import Profile
@@ -84,8 +84,8 @@ def encode_measured(
 
     `measure` returns the divergence of a consumer's answers to decoded tensors, one for each cell of the record. It is
     called up to six times, until that is 0.7 to 1.4 times the one asked for; a measure that is not finite counts as
-    felt too much. Of six others that record is taken which has the fewest bytes, times its divergence over the one
-    asked for where that is above it: a sample whose divergence hardly falls is not coded at ten times the bytes.
+    felt too much. Where none of the six is, that record is taken which has the fewest bytes, times its divergence over
+    the one asked for if that is above it: a sample whose divergence hardly falls is not coded at ten times the bytes.
 
     With `draw`, which draws gradients of the answers, a codec that is `Steerable` gives each token a step of its own:
     a finer one, the more the answers diverge by errors of the token. It takes twelve draws and at most eight more

@@ -12,6 +12,7 @@ import torch
 from lamofc_codecs import (
     Coding,
     Guide,
+    OutOfReach,
     Profile,
     Quality,
     Rotary,
@@ -177,7 +178,7 @@ def test_an_encoding_that_fails_leaves_the_next_as_it_would_be(monkeypatch: pyte
 
         def failing(self: Encoder, *arguments: Any, **options: Any) -> Any:
             if next(calls) == 2:
-                raise UnsupportedInput("beyond", "ask for less")
+                raise OutOfReach("beyond", "ask for less")
             return original(self, *arguments, **options)
 
         patch.setattr(Encoder, "encode", failing)

@@ -85,7 +85,8 @@ def test_positions_that_a_model_tells_are_overruled(lamofc: Lamofc, model: str, 
     assert Profile.load(tmp_path / "p").config["rotary"][2]["pairs"] == "neighbours"
     assert lamofc(*fit, "--for-model", tmp_path / "metric", *other).code == 0
     ran = lamofc(*fit, "--for-model", tmp_path / "metric", "--rotary", TOLD)
-    assert ran.code == 2 and "measured with other rotary positions of 'layer.0.k_cache'" in ran.err, ran.err
+    assert ran.code == 2 and "measured with other rotary positions of 'layer.1.k_cache'" in ran.err, ran.err
+    assert lamofc(*fit, "--for-model", tmp_path / "metric", "--rotary", "layer.0.k_cache=10000").code == 0
     ran = lamofc(*fit, "--for-model", f"{model}@1", "--metric", tmp_path / "metric")
     assert ran.code == 2 and "'layer.1.k_cache' with other rotary positions" in ran.err, ran.err
     own = ("--rotary", "layer.0.k_cache=10000")  # as the model has them, which it keeps in float32

@@ -22,7 +22,7 @@ class Speed:
     bits: float
     """Per element."""
     encode_gb_s: float
-    """Of float32."""
+    """GB/s of float32."""
     decode_gb_s: float
 
 

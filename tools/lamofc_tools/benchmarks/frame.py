@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lamofc_tools.cli.console import error_of, print_error
+from lamofc_tools.cli.console import error_of, print_error, require_folder
 from lamofc_tools.machine import commit, machine, versions
 
 _ALIGNMENT = re.compile(r"[<>]\d+")
@@ -89,8 +89,8 @@ class Benchmark:
         report = Report([namespace.output] if namespace.output else [])
         report.line(machine())
         try:
-            for file in [*report.files, *filter(None, [getattr(namespace, "png", None)])]:
-                file.parent.mkdir(parents=True, exist_ok=True)
+            if getattr(namespace, "png", None) is not None:
+                require_folder(namespace.png)
             figures = self.run(namespace, report)
             document = {**self._conditions(namespace), **figures}
             for file in report.files:

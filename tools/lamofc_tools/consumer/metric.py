@@ -34,9 +34,9 @@ class ModelMetric:
     For answers that are probabilities it is the log-likelihood of labels that are drawn from them, or, with the same
     square, that of all labels times the roots of their probabilities under random signs. M is then a Fisher matrix:
     half of e' M e, summed over tokens and features, is the Kullback-Leibler divergence in nats that errors e make, to
-    second order and as far as errors of different tokens are independent. Of other answers it is their sum under random
-    signs, each value divided by its deviation. The mean of e' M e over tokens is then the squared change of an answer's
-    values, relative to their variance, and there are no nats.
+    second order and as far as errors of different tokens are independent. For other answers it is their sum under
+    random signs, each value divided by its deviation. The mean of e' M e over tokens is then the squared change of an
+    answer's values, relative to their variance, and there are no nats.
     """
 
     consumer: str

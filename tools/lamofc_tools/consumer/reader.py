@@ -15,7 +15,7 @@ from lamofc_codecs import Quality, Rotary
 from lamofc_store.errors import BadArgument, Hint
 from lamofc_store.sources import Source
 from lamofc_tools.consumer.answers import Replay, SharedReplay
-from lamofc_tools.consumer.decoder import TEXTS, Split, is_same_rotation, key_rotations, usual_passages
+from lamofc_tools.consumer.decoder import TEXTS, Split, TooFewTexts, is_same_rotation, key_rotations, usual_passages
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.media import EncoderReplay, EncoderSplit
@@ -109,14 +109,16 @@ class Consumer:
         """
         split, by_states = split_decoder(loaded, block), loaded.kind.cache is STATE_SPACE
         rotations = {} if by_states else key_rotations(loaded, block + 1, rotary)
+        cut = partial(usual_passages, loaded, texts, count)
         try:
-            passages = usual_passages(loaded, texts, count)
-        except BadArgument as error:
-            return replace(cls._rest(split, rotations, "", partial(_fail, error)), lack=error)
-        evidence = f"{len(passages.ids)} texts of {passages.length} tokens"
+            evidence, lack = f"{len(cut().ids)} texts of {cut().length} tokens", None
+        except TooFewTexts as error:
+            evidence, lack = "", error
         if by_states:
-            return cls._rest(split, rotations, evidence, lambda: measure_state_space(loaded, passages, block))
-        return cls._rest(split, rotations, evidence, lambda: measure_metric(loaded, passages, block, rotary=rotations))
+            rest = cls._rest(split, {}, evidence, lambda: measure_state_space(loaded, cut(), block))
+        else:
+            rest = cls._rest(split, rotations, evidence, lambda: measure_metric(loaded, cut(), block, rotary=rotations))
+        return replace(rest, lack=lack)
 
     @classmethod
     def of_features(
@@ -258,10 +260,6 @@ class Consumer:
         nats = {"weight_nats": _NATS} if self.has_likelihood else {}
         digest = {} if self.digest is None else {"consumer_digest": self.digest}
         return {"weight": _Weights(self), "consumer": self.name, **digest, **nats, **rotary, **sinks}
-
-
-def _fail(error: BadArgument) -> ModelMetric:
-    raise error
 
 
 class _Weights(Mapping[str, Tensor]):

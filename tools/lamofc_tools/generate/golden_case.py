@@ -29,7 +29,7 @@ class Case:
     planes: int = 1
     """Planes that share the tokens of the item."""
     promise: Literal["bytes", "values", "numbers"] = "bytes"
-    """What must stay the same for ever: `bytes` means everything; `values` means the decoded values, since an external
+    """Part that always stays the same: `bytes` means everything; `values` means the decoded values, since an external
     encoder writes the bytes, or another processor's rounding finds another step; `numbers` means the level indices,
     since floats of another processor may choose a neighbouring level. The profile of the last, megabytes of weights,
     is generated each time, without samples."""

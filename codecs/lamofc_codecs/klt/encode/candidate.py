@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from lamofc_codecs.klt.encode.coefficients import Coefficients
 from lamofc_codecs.klt.encode.distortion import decode_exactly
@@ -27,8 +25,6 @@ class Candidate:
     quantised: QuantisedLevels
     exact: tuple[NDArray[np.int64], ...]
     """Positions of the exact entries of each part, rising."""
-    decoded: Sequence[Tensor]
-    """Each part as a decoder makes it."""
     distortion: tuple[Distortion, ...]
     """Distortion of each part."""
     error: float
@@ -64,8 +60,7 @@ class Candidate:
 def try_step(coefficients: Coefficients, step: float, depth: int, columns: int | None = None) -> Candidate:
     """Quantise a sample with one step into `depth` refinement levels, and decode it again."""
     quantised = quantise_at(coefficients, step, depth, columns)
-    decoded = decode_exactly(coefficients, quantised, depth - 1, coefficients.exact)
-    distortion = coefficients.measure.measure(decoded)
+    distortion = coefficients.measure.measure(decode_exactly(coefficients, quantised, depth - 1, coefficients.exact))
     error = coefficients.measure.error(distortion)
     layer_bytes = coefficients.parameters.options.layer_bytes
-    return Candidate(quantised, coefficients.exact, decoded, distortion, error, side_bits(coefficients), layer_bytes)
+    return Candidate(quantised, coefficients.exact, distortion, error, side_bits(coefficients), layer_bytes)

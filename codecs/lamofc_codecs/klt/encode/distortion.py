@@ -22,6 +22,8 @@ from lamofc_codecs.runtime import Doubles, Floats, compiled
 from lamofc_codecs.source import Source
 from lamofc_codecs.stats import Distortion, interpolate_distortion
 
+_MIN_TOLD = 1e-2
+"""Errors that are predicted of some tokens, over their share of those of all, above which they tell of the others."""
 _MIN_ERROR = 1e-300
 """Stands for the error that a refinement level takes off, where that is 0."""
 _MAX_COARSE_VALUES = 1 << 16
@@ -59,19 +61,19 @@ def layer_distortions(
     quantised: QuantisedLevels,
     head: LayerHead,
     exact: Positions,
-    decoded: Sequence[Tensor],
     distortion: tuple[Distortion, ...],
 ) -> tuple[tuple[Distortion, ...], ...]:
     """Distortion of each prefix of the layers: of each part, or of each of several items.
 
     It is measured at the end of a refinement level, and interpolated within one. Coarser levels of many weighted values
-    are measured on some tokens. `decoded` are the parts by all layers, and `distortion` is theirs.
+    are measured on some tokens. `distortion` is that of all layers, of each part.
     """
+    depths = range(len(quantised.levels))
     if len(coefficients.source.items) > 1:
-        measure = coefficients.measure.measure_items
-        ends = [*map(measure, _coarse_levels(coefficients, quantised, exact)), measure(decoded)]
+        every = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
+        ends = [coefficients.measure.measure_items(decoded) for decoded in every]
     else:
-        ends = [*_coarse_distortions(coefficients, quantised, exact, decoded, distortion), distortion]
+        ends = [*_coarse_distortions(coefficients, quantised, exact, distortion), distortion]
     distortions = [ends[0]]
     for depth, split in enumerate(head.splits, 1):
         shares = _remaining_shares(coefficients, quantised, depth, split.passes) if len(split.passes) > 1 else []
@@ -82,104 +84,123 @@ def layer_distortions(
     return tuple(distortions)
 
 
-def _coarse_levels(coefficients: Coefficients, quantised: QuantisedLevels, exact: Positions) -> Iterator[list[Tensor]]:
-    """Decode each refinement level but the last."""
-    depths = range(len(quantised.levels) - 1)
-    return (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
-
-
 def _coarse_distortions(
-    coefficients: Coefficients,
-    quantised: QuantisedLevels,
-    exact: Positions,
-    decoded: Sequence[Tensor],
-    distortion: tuple[Distortion, ...],
+    coefficients: Coefficients, quantised: QuantisedLevels, exact: Positions, distortion: tuple[Distortion, ...]
 ) -> Iterator[tuple[Distortion, ...]]:
     """Distortion of each part where the layers end with each refinement level but the last.
 
     Where errors are weighed, it takes long. That of many tokens is then told from some: these have so much more of it
     than by all layers, and columns say how much more all tokens have.
     """
-    parameters, depths = coefficients.parameters, range(len(quantised.levels) - 1)
+    depths = range(len(quantised.levels) - 1)
     stride = -(-coefficients.source.values.size // _MAX_COARSE_VALUES)
-    if stride == 1 or coefficients.grid.rows or not parameters.weighs:
-        every = _coarse_levels(coefficients, quantised, exact)
-        yield from (coefficients.measure.measure(level, roughly=True) for level in every)
-        return
-    tokens = slice(None, None, stride)
-    some = quantised.of_tokens(np.arange(len(coefficients.values))[tokens], parameters)
-    finest = coefficients.measure.measure([tensor[tokens] for tensor in decoded], tokens, roughly=True)
-    least = _column_errors(coefficients, quantised, len(depths), stride)
-    for depth in depths:
-        coarse = _decode_some(coefficients, some, depth, exact, tokens)
-        found = coefficients.measure.measure(coarse, tokens, roughly=True)
-        errors = _column_errors(coefficients, quantised, depth, stride) - least
-        factors = [_ratio(gains[:, : errors.shape[1]] @ errors.T) for gains in parameters.part_gains]
-        yield tuple(_more_distorted(*five) for five in zip(distortion, found, finest, *factors, strict=True))
+    if stride == 1 or coefficients.grid.rows or not coefficients.parameters.weighs:
+        every = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
+        yield from (coefficients.measure.measure(decoded, roughly=True) for decoded in every)
+    elif depths:
+        sample = _TokenSample(coefficients, quantised, exact, _one_in_so_many(len(coefficients.values), stride))
+        yield from (sample.distortion(depth, distortion) for depth in depths)
 
 
-def _ratio(errors: Doubles) -> Doubles:
-    """Errors of all tokens over those of some, of each part; `errors` are parts x both."""
-    ratio: Doubles = np.maximum(errors[:, 0], 0) / np.maximum(errors[:, 1], _MIN_ERROR)
-    return ratio
+def _one_in_so_many(tokens: int, stride: int) -> NDArray[np.int64]:
+    """Choose a token in each so many, at random, since tokens may have a period, but the same every time."""
+    first = np.arange(0, tokens, stride)
+    chosen = first + np.random.RandomState(0).randint(stride, size=len(first))
+    return np.minimum(chosen, tokens - 1)
 
 
-def _more_distorted(
-    every: Distortion, found: Distortion, finest: Distortion, plain: float, weighted: float
-) -> Distortion:
-    """Add to the distortion of the finest level what a coarser one has more."""
-    return Distortion(
-        max(every.sse + plain * (found.sse - finest.sse), 0.0),
-        max(every.bulk_sse + plain * (found.bulk_sse - finest.bulk_sse), 0.0),
-        max(every.max_error, found.max_error),
-        max((every.weighted_sse or 0.0) + weighted * ((found.weighted_sse or 0.0) - (finest.weighted_sse or 0.0)), 0.0),
-    )
+class _TokenSample:
+    """Some tokens of a sample, by which its coarser refinement levels are measured."""
+
+    def __init__(
+        self, coefficients: Coefficients, quantised: QuantisedLevels, exact: Positions, tokens: NDArray[np.int64]
+    ) -> None:
+        self._coefficients, self._quantised, self._exact, self._tokens = coefficients, quantised, exact, tokens
+        self._some = quantised.of_tokens(tokens, coefficients.parameters)
+        self._finest = self._measure(len(quantised.levels) - 1)
+        self._least = self._column_errors(len(quantised.levels) - 1)
+
+    def distortion(self, depth: int, finest: tuple[Distortion, ...]) -> tuple[Distortion, ...]:
+        """Distortion of each part where the layers end with a refinement level, given that by all layers."""
+        found, predicted = self._measure(depth), self._column_errors(depth) - self._least
+        gains = (gains[:, : predicted.shape[1]] @ predicted.T for gains in self._coefficients.parameters.part_gains)
+        parts = zip(finest, found, self._finest, *gains, strict=True)
+        return tuple(self._of_every_token(*part) for part in parts)
+
+    def _of_every_token(
+        self, finest: Distortion, found: Distortion, least: Distortion, plain: Doubles, weighted: Doubles
+    ) -> Distortion:
+        """Add to the distortion of a part by all layers what these tokens have more than that, scaled to all tokens.
+
+        Predictions of that are for all tokens and for these.
+        """
+
+        def more(by_all: float, some: float, some_by_all: float, predicted: Doubles) -> float:
+            every, told = max(float(predicted[0]), 0.0), float(predicted[1])
+            telling = told > _MIN_TOLD * every * len(self._tokens) / len(self._coefficients.values)
+            return max(by_all + ((some - some_by_all) * every / told if telling else every), 0.0)
+
+        return Distortion(
+            more(finest.sse, found.sse, least.sse, plain),
+            more(finest.bulk_sse, found.bulk_sse, least.bulk_sse, plain),
+            max(finest.max_error, found.max_error),
+            more(finest.weighted_sse or 0.0, found.weighted_sse or 0.0, least.weighted_sse or 0.0, weighted),
+        )
+
+    def _measure(self, depth: int) -> tuple[Distortion, ...]:
+        decoded = _decode_some(self._coefficients, self._some, depth, self._exact, self._tokens)
+        return self._coefficients.measure.measure(decoded, self._tokens, roughly=True)
+
+    def _column_errors(self, depth: int) -> Doubles:
+        """Squared errors of the analysed columns: over all tokens, and over these."""
+        level, values = self._quantised.decoded(depth), self._coefficients.values
+        decoded = sixteenths_of(level, self._coefficients.parameters)
+        units = (level.step / decoded.step_scale).astype(np.float32)
+        gains = self._coefficients.item_gains
+        factors = np.ones(len(values), np.float32) if gains is None else gain_factors(gains)
+        chosen, sums = np.zeros(len(values), np.bool_), np.zeros((2, values.shape[1]))
+        chosen[self._tokens] = True
+        _sum_errors(values, decoded.by_token(), units, factors, chosen, sums)
+        return sums
 
 
 def _decode_some(
-    coefficients: Coefficients, some: QuantisedLevels, depth: int, exact: Positions, tokens: slice
+    coefficients: Coefficients, some: QuantisedLevels, depth: int, exact: Positions, tokens: NDArray[np.int64]
 ) -> list[Tensor]:
-    """Decode one refinement level of some tokens, one in so many, the exact entries in their places."""
+    """Decode one refinement level of some tokens, rising, the exact entries in their places."""
     side = coefficients.side(some.tokens)
     index = None if side.index is None else side.index[tokens]
     gains = None if side.item_gains is None else side.item_gains[tokens]
     side = replace(side, index=index, positions=side.positions[tokens], item_gains=gains)
-    tensors = [tensor[tokens] for tensor in coefficients.source.tensors]
+    tensors = [tensor[torch.from_numpy(tokens)] for tensor in coefficients.source.tensors]
     decoded = [torch.empty_like(tensor) for tensor in tensors]
     reconstruct(some.decoded(depth), coefficients.parameters, side, decoded)
     for tensor, positions, out in zip(tensors, exact, decoded, strict=True):
         token, channel = np.divmod(positions, out.shape[1])
-        chosen = token % tokens.step == 0
-        places = torch.from_numpy(token[chosen] // tokens.step), torch.from_numpy(channel[chosen])
+        place = np.minimum(np.searchsorted(tokens, token), len(tokens) - 1)
+        chosen = tokens[place] == token
+        places = torch.from_numpy(place[chosen]), torch.from_numpy(channel[chosen])
         out[places] = tensor[places]
     return decoded
 
 
-def _column_errors(coefficients: Coefficients, quantised: QuantisedLevels, depth: int, stride: int) -> Doubles:
-    """Squared errors of the analysed columns: over all tokens, and over one token in so many."""
-    level, values = quantised.decoded(depth), coefficients.values
-    decoded = sixteenths_of(level, coefficients.parameters)
-    units = (level.step / decoded.step_scale).astype(np.float32)
-    gains = np.ones(len(values), np.float32)
-    if coefficients.item_gains is not None:
-        gains = gain_factors(coefficients.item_gains)
-    sums = np.zeros((2, values.shape[1]))
-    _sum_errors(values, decoded.by_token(), units, gains, stride, sums)
-    return sums
-
-
 @compiled
 def _sum_errors(
-    values: Floats, decoded: NDArray[np.int32], units: Floats, gains: Floats, stride: int, sums: Doubles
+    values: Floats,
+    decoded: NDArray[np.int32],
+    units: Floats,
+    factors: Floats,
+    chosen: NDArray[np.bool_],
+    sums: Doubles,
 ) -> None:
     coded = decoded.shape[1]
     for t in range(values.shape[0]):
-        row, own, gain = values[t], decoded[t], gains[t]
+        row, own, factor, among = values[t], decoded[t], factors[t], chosen[t]
         for c in range(values.shape[1]):
             error = row[c] - (np.float32(own[c]) * units[c] if c < coded else np.float32(0))
-            square = np.float64(error / gain) ** 2
+            square = np.float64(error / factor) ** 2
             sums[0, c] += square
-            if t % stride == 0:
+            if among:
                 sums[1, c] += square
 
 

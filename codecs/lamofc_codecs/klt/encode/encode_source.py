@@ -35,9 +35,7 @@ def encode_source(source: Source, outside: NDArray[np.bool_], parameters: KltPar
         exact,
         min_first_layer(source.nbytes),
     )
-    errors = layer_distortions(
-        coefficients, quantised, candidate.head, candidate.exact, candidate.decoded, candidate.distortion
-    )
+    errors = layer_distortions(coefficients, quantised, candidate.head, candidate.exact, candidate.distortion)
     several = len(source.items) > 1
     total = tuple(map(total_distortion, errors))
     return Encoding(layers, total, reached, () if several else errors, errors if several else ())

@@ -106,7 +106,6 @@ def _with_far_entries_exact(coefficients: Coefficients, candidate: Candidate, li
     return replace(
         candidate,
         exact=exact,
-        decoded=decoded,
         distortion=coefficients.measure.measure(decoded),
         side_bits=side_bits(with_exact),
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from lamofc_codecs.klt.encode.candidate import Candidate, try_step
 from lamofc_codecs.klt.encode.coefficients import Coefficients
+from lamofc_codecs.klt.encode.distortion import decode_exactly
 from lamofc_codecs.klt.layers import sigma_classes
 from lamofc_codecs.klt.quantise import (
     ItemGains,
@@ -64,7 +65,9 @@ class _GainSearch:
 
     def errors(self, candidate: Candidate) -> Doubles:
         """Weighted squared error of each item."""
-        return sum_by_item(self.current.measure.token_errors(candidate.decoded), self.current.source.items)
+        depth = len(candidate.quantised.levels) - 1
+        decoded = decode_exactly(self.current, candidate.quantised, depth, self.current.exact)
+        return sum_by_item(self.current.measure.token_errors(decoded), self.current.source.items)
 
     def smallest(self, gains: ItemGains, errors: Doubles, budgets: Doubles) -> ItemGains:
         """Return the smallest gains that suffice, given the errors that those before led to."""

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.errors import BadQuality
@@ -27,6 +28,7 @@ from lamofc_codecs.stats import (
     total_distortion,
 )
 
+Tokens = slice | NDArray[np.int64]
 ALL_TOKENS = slice(None)
 
 
@@ -100,7 +102,7 @@ class ErrorMeasure:
         return sum_by_item(token_energies(centred), source.items)
 
     def measure(
-        self, decoded: Sequence[Tensor], tokens: slice = ALL_TOKENS, *, roughly: bool = False
+        self, decoded: Sequence[Tensor], tokens: Tokens = ALL_TOKENS, *, roughly: bool = False
     ) -> tuple[Distortion, ...]:
         """Measure the distortion of each part of some tokens, weighted where the profile weighs errors.
 
@@ -146,11 +148,11 @@ class ErrorMeasure:
         """The weighted squared error of each token."""
         return token_energies(self._weighted_errors([convert(tensor, torch.float32).numpy() for tensor in decoded]))
 
-    def _weighted_errors(self, values: Sequence[Floats], tokens: slice = ALL_TOKENS) -> Floats:
+    def _weighted_errors(self, values: Sequence[Floats], tokens: Tokens = ALL_TOKENS) -> Floats:
         """Return the weighted errors of decoded parts, tokens x channels of all parts."""
         return self.parameters.space.weigh_errors(self._errors(values, tokens), self.source.positions[tokens])
 
-    def _errors(self, values: Sequence[Floats], tokens: slice) -> Floats:
+    def _errors(self, values: Sequence[Floats], tokens: Tokens) -> Floats:
         """Return the errors of decoded parts side by side, 0 for values that are not finite."""
         decoded = values[0] if len(values) == 1 else np.concatenate(values, axis=1)
         error: Floats = self.source.values[tokens] - decoded

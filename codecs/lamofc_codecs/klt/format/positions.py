@@ -1,4 +1,4 @@
-"""Positions of the tokens of a record: runs of consecutive ones. Of a single run from 0 on nothing is stored."""
+"""Positions of the tokens of a record: runs of consecutive ones. Nothing is stored of a single run from 0 on."""
 
 from __future__ import annotations
 

@@ -155,11 +155,10 @@ class KltParameters:
     def part_gains(self) -> tuple[Doubles, Doubles]:
         """Squared error, and weighted squared error, of each part for one in a column: parts x columns of both."""
         if self.basis is None:
-            rows = torch.eye(self.channels, dtype=torch.float64)[self.order] / torch.from_numpy(
-                self.error_weights.weight
-            )
-        else:
-            rows = self.basis.floats()
+            part = np.repeat(np.arange(len(self.widths)), self.widths)[self.order]
+            within = (part == np.arange(len(self.widths))[:, None]).astype(np.float64)
+            return within / np.square(self.error_weights.weight[self.order], dtype=np.float64), within
+        rows = self.basis.floats()
         both = rows.square(), self.error_weights.weigh_rows(rows).square()
         plain, weighted = (
             torch.stack([part.sum(1) for part in torch.split(every, self.widths, 1)]).numpy() for every in both

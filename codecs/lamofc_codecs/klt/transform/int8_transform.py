@@ -161,7 +161,8 @@ class Analysis:
     def truncation_error(self, values: Floats, columns: Floats) -> float:
         """Squared error of tokens x channels that remains if their first columns are exact.
 
-        Errors of many channels are told from random combinations of them: for a hundred tokens to 2 %.
+        Errors of many channels are told from random combinations of them: to a few percent where they point many ways,
+        and to a fifth where they point one way.
         """
         rows = self._combined_rows[: columns.shape[1]]
         errors = self._combined(torch.from_numpy(values)) - torch.from_numpy(columns) @ rows

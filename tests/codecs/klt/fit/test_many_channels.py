@@ -59,7 +59,7 @@ def test_as_many_directions_are_found_as_are_wanted(
 
 
 def test_directions_that_single_precision_confuses_are_found_in_double(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of directions whose variances lie 13 orders of magnitude apart, the last are right, too."""
+    """The last of directions are right, too, whose variances lie 13 orders of magnitude apart."""
     monkeypatch.setattr(pca, "MANY_CHANNELS", 8)
     turned = torch.linalg.qr(torch.randn(CHANNELS, CHANNELS, generator=torch.Generator().manual_seed(3)))[0].double()
     for orders, exactly in ((3, False), (13, True)):

@@ -175,7 +175,7 @@ def _rows_of(path: Path) -> list[dict[str, Any]]:
         document = json.loads(path.read_bytes())
     except ValueError:
         document = None
-    if not isinstance(document, dict) or document.get("bench") != "llm":
+    if not isinstance(document, dict) or document.get("bench") != "llm" or not isinstance(document.get("rows"), list):
         raise BadArgument(f"{path} is no document of this benchmark", "give the --output of tools/bench llm")
     rows: list[dict[str, Any]] = document["rows"]
     return rows

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -96,11 +97,12 @@ class ConsumerOptions:
     def _consumer(
         self, text: str, loaded: "dict[str, LoadedModel]", origin: Any, rotary: "Mapping[str, Rotary | None]"
     ) -> "Consumer":
-        from lamofc_tools.consumer import Consumer, ModelMetric
+        from lamofc_tools.consumer import Consumer, ModelMetric, is_same_rotation
 
         if Path(text).is_file():
             known = Consumer.of_metric(ModelMetric.load(Path(text)))
-            unlike = [name for name in rotary if name in known.channels and known.rotary.get(name) != rotary[name]]
+            of_metric = [name for name in rotary if name in known.channels]
+            unlike = [name for name in of_metric if not is_same_rotation(known.rotary.get(name), rotary[name])]
             if self.rotary and unlike:
                 raise BadArgument(
                     f"--for-model {text} was measured with other rotary positions of {unlike[0]!r} than --rotary gives",
@@ -219,6 +221,7 @@ def with_cache_patterns(options: Options, source: "Source") -> Options:
         for row in plan_floats(source, options)
         if row.feature.endswith(_CACHES) and len(row.shape) == _CACHE_AXES
         if row.pattern == layout.default_pattern(row.shape)
+        if not any(fnmatchcase(row.feature, glob) for glob in options["patterns"])
     }
     return {**options, "patterns": {**options["patterns"], **caches}}
 

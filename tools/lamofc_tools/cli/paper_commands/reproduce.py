@@ -65,7 +65,7 @@ class InputOptions:
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """What is done beside the table."""
+    """Choices beside the table."""
 
     png: Annotated[
         str | None,

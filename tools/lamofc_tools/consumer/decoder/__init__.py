@@ -3,7 +3,15 @@
 In: a loaded model and texts. Out: passages of one length, features at the split, and what the last block makes of them.
 """
 
-from lamofc_tools.consumer.decoder.passages import CONTINUATION, PREFIX, TEXTS, Passages, cut_passages, usual_passages
+from lamofc_tools.consumer.decoder.passages import (
+    CONTINUATION,
+    PREFIX,
+    TEXTS,
+    Passages,
+    TooFewTexts,
+    cut_passages,
+    usual_passages,
+)
 from lamofc_tools.consumer.decoder.rotary import find_rotary, is_same_rotation, key_rotations
 from lamofc_tools.consumer.decoder.split import Split, feature_channels, require_attention, token_ids
 
@@ -13,6 +21,7 @@ __all__ = [
     "TEXTS",
     "Passages",
     "Split",
+    "TooFewTexts",
     "cut_passages",
     "feature_channels",
     "find_rotary",

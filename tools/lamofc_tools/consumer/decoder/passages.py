@@ -70,10 +70,14 @@ def cut_passages(
     return Passages(ids, prefix)
 
 
+class TooFewTexts(BadArgument):
+    """Texts that are too few, or too short, to tell what a model feels."""
+
+
 def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int = TEXTS) -> Passages:
     """Cut at most `count` texts of any lengths to one length, which three quarters of the first ones have.
 
-    Prefix and continuation are as long as usual, or shortened alike; a window holds the prefix. BadArgument if texts
+    Prefix and continuation are as long as usual, or shortened alike; a window holds the prefix. TooFewTexts if they
     are too few or too short.
     """
     tried = texts[: count + count // 3]
@@ -81,7 +85,7 @@ def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int 
     place = max(_FEWEST_TEXTS, len(tried) * 3 // 4)
     length = min([PREFIX + CONTINUATION, *sorted(lengths.values(), reverse=True)[place - 1 : place]])
     if len(tried) < _FEWEST_TEXTS or length < _FEWEST_TOKENS:
-        raise BadArgument(
+        raise TooFewTexts(
             f"{len(tried)} texts, the longest of {max(lengths.values(), default=0)} tokens, tell too little of what"
             f" {loaded.name} feels",
             Hint(f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens, or a known [metric]"),

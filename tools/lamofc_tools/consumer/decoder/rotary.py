@@ -45,9 +45,13 @@ def key_rotations(
 ) -> dict[str, Rotary | None]:
     """Return the same for the keys of the first `blocks` blocks, None for those that are not rotated.
 
-    `known` holds the rotations of some features, which the model is not asked for; it is run for the others alone.
+    `known` holds the rotations of some features, which the model is not asked for; it is run for the others alone. One
+    whose frequencies the model holds has these, as it rounds them.
     """
-    rotations = {name: rotary for name, rotary in (known or {}).items() if name in _key_names(blocks)}
+    stated = known or {}
+    rotations = {
+        name: _as_held(loaded, block, stated[name]) for block, name in enumerate(_key_names(blocks)) if name in stated
+    }
     unknown = [block for block, name in enumerate(_key_names(blocks)) if name not in rotations]
     for block, keys in zip(unknown, _keys_of_one_token(loaded, unknown), strict=True):
         rotations[_key_names(blocks)[block]] = _fitting(loaded, block, keys)
@@ -61,6 +65,17 @@ def is_same_rotation(one: Rotary | None, other: Rotary | None) -> bool:
     pairs = zip(one.frequencies, other.frequencies, strict=False)
     same = (one.pairs, one.heads, len(one.frequencies)) == (other.pairs, other.heads, len(other.frequencies))
     return same and all(math.isclose(*pair, rel_tol=_FREQUENCY_TOLERANCE) for pair in pairs)
+
+
+def _as_held(loaded: LoadedModel, block: int, stated: Rotary | None) -> Rotary | None:
+    """Return a rotation with the frequencies that a model holds, if they are the same but for rounding."""
+    if stated is None:
+        return None
+    for frequencies in _candidates(loaded, block):
+        held = Rotary(frequencies, stated.pairs, stated.heads)
+        if is_same_rotation(held, stated):
+            return held
+    return stated
 
 
 def _key_names(blocks: int) -> list[str]:

@@ -53,8 +53,8 @@ def measure_diffusion(
     """Measure a pipeline over some prompts, by random signs; the pipeline runs twice on each prompt.
 
     Without a block the features are those that the pipeline's samples have: prompt embeddings, felt by the answers of
-    the denoiser, by classifier-free guidance, at four steps, and latents, felt by the decoded picture. What a
-    ControlNet makes of a prompt stays as it is, and its image has no matrix. With a block they are
+    the denoiser, by classifier-free guidance, at four steps, and latents, felt by the decoded picture. A
+    ControlNet's states of a prompt stay as they are, and its image has no matrix. With a block they are
     `layer.N.hidden_states` after transformer block N, counted from zero, and `layer.N.encoder_hidden_states`, which the
     last block does not have. Values of answers count relative to the deviation of their channel. Memory is that of one
     prompt.

@@ -21,7 +21,7 @@ from lamofc_tools.consumer import USUAL_KL, Consumer, ModelMetric
 
 _DIVERGENCES = (0.2, 0.1, 0.05, 0.02, 0.01)
 _DIVERGENCES_APART = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02)
-"""Of features by themselves, whose small ones cost less divergence than is asked for."""
+"""Rates of features by themselves, whose small ones cost less divergence than is asked for."""
 _RATIOS_OF_EQUAL_FEATURES = (10, 15, 20, 25)
 _RATIOS_OF_PLAIN_ERRORS = (15, 20, 25, 30)
 _STILL = Rotary((0.0,))

@@ -33,7 +33,7 @@ _HIDDEN = "hidden"
 
 @dataclass(frozen=True)
 class CodedTexts:
-    """What a coder made of the features of all texts."""
+    """Features of all texts as one coder gives them back, and their bits."""
 
     coder: FeatureCoder
     bits: Mapping[str, int]
