@@ -114,13 +114,16 @@ class _Search:
         return meet_divergence(self.wanted, encode, self._felt, _size, most, first)
 
     def improve(self, best: Trial[list[Record]], encode: _Encode) -> Trial[list[Record]] | None:
-        """Return a trial of fewer bytes than the best one has at its divergence; None if there is none."""
+        """Return a trial of fewer bytes than the best one has at its divergence; None if there is none.
+
+        A best trial that is felt far less than wanted counts as one that is nearly felt as much.
+        """
         try:
             found = self.meet(encode, _SAVING * best.foretold, _TRIALS)
         except (OutOfReach, NoFiniteAnswer):
             return None
         felt_more = found.measured > max(NEAR[1] * self.wanted, best.measured)
-        saved = (1 - _LEAST_SAVING) * best.size - self._size_at(found, best.measured)
+        saved = (1 - _LEAST_SAVING) * best.size - self._size_at(found, max(best.measured, NEAR[0] * self.wanted))
         return found if saved > 0 and not felt_more else None
 
     def _size_at(self, trial: Trial[list[Record]], divergence: float) -> float:

@@ -96,7 +96,7 @@ def test_errors_must_be_known_in_nats(tmp_path: Path) -> None:
             for read in (unknown.get, unknown.tensors):
                 with pytest.raises(BadQuality, match=r"'s3', feature 'k'.* not known in nats, got kl=0\.1") as refused:
                     read("s3", ["k"], Quality(kl=0.1))
-                assert "weight_nats" in refused.value.cure
+                assert "coded for a model" in refused.value.cure
             with pytest.raises(BadQuality, match="nats"):
                 unknown.dataset(["k"], quality=Quality(kl=0.1))
             exact = unknown.get("exact", quality=Quality(kl=0.1))["k"]
