@@ -47,8 +47,8 @@ class Trial(Generic[Coded]):
     def cost(self, wanted: float) -> tuple[float, float]:
         """Return the key by which trials are compared: bytes, times the divergence where it is above the wanted one.
 
-        A sample that the consumer feels whatever its rate is thus not coded at many times the bytes for little. Of
-        equal trials the one is less that is nearer.
+        A sample that the consumer feels whatever its rate is thus not coded at many times the bytes for little. Equal
+        trials are told apart by how near they are.
         """
         excess = self.excess(wanted)
         return math.log(max(self.size, 1)) + max(excess, 0.0), abs(excess)
