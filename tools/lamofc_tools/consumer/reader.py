@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial, reduce
+from functools import cache, cached_property, reduce
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ class Consumer:
         """
         split, by_states = split_decoder(loaded, block), loaded.kind.cache is STATE_SPACE
         rotations = {} if by_states else key_rotations(loaded, block + 1, rotary)
-        cut = partial(usual_passages, loaded, texts, count)
+        cut = cache(lambda: usual_passages(loaded, texts, count))
         try:
             evidence, lack = f"{len(cut().ids)} texts of {cut().length} tokens", None
         except TooFewTexts as error:

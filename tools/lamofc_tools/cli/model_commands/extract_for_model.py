@@ -113,8 +113,8 @@ class ExtractConsumerOptions(ReplayOptions):
 def _require_known(consumer: "Consumer", configs: list[dict[str, Any]]) -> None:
     """Refuse a consumer whose metric cannot be measured, unless a profile with one of these configurations has it."""
     digests = (None, consumer.digest)
-    known = (c for c in configs if c.get("consumer") == consumer.name and c.get("consumer_digest") in digests)
-    if consumer.lack is not None and next(known, None) is None:
+    known = any(c.get("consumer") == consumer.name and c.get("consumer_digest") in digests for c in configs)
+    if consumer.lack is not None and not known:
         raise consumer.lack
 
 
