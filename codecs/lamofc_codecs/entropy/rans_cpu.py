@@ -1,7 +1,7 @@
 """rANS on the CPU: the bytes of `rans_reference`, all streams of a block or of a batch in one compiled call.
 
-Streams of 8, 16 and 32 lanes use the vector steps of `rans_simd`. Fewer lanes, last steps and the rows near the end of
-a stream, where its words may run out, are coded symbol by symbol. Casts to uint32 are explicit because numba would
+Streams of 8, 16 and 32 lanes use the code of `rans_simd`. Fewer lanes, last steps and the rows near the end of a
+stream, where its words may run out, are coded symbol by symbol. Casts to uint32 are explicit because numba would
 widen the arithmetic.
 """
 
@@ -23,7 +23,7 @@ from lamofc_codecs.entropy.rans_layout import (
     WORDS_MISSING,
     WORDS_UNUSED,
 )
-from lamofc_codecs.entropy.rans_simd import decode_step, encode_step
+from lamofc_codecs.entropy.rans_simd import decode_row, encode_step
 from lamofc_codecs.entropy.tables import SLOTS, SYMBOLS
 from lamofc_codecs.runtime import Int, compiled, load16, store16
 
@@ -33,7 +33,7 @@ _LOW = np.uint32(1 << 15)
 
 def _make_row_loop(lanes: int) -> Callable[..., tuple[Int, Int]]:
     """Make the decoder's loop over rows for a number of lanes."""
-    step = decode_step(lanes)
+    row = decode_row(lanes)
 
     @compiled
     def rows(
@@ -49,8 +49,7 @@ def _make_row_loop(lanes: int) -> Callable[..., tuple[Int, Int]]:
         at, stop = span
         while done + ROW <= symbols.size and at + 2 * ROW <= stop:
             table = np.int64(row_tables[done // ROW]) * SLOTS
-            for first in range(0, ROW, lanes):
-                at = step(states, slots, table, symbols, done + first, buffer, at)
+            at = row(states, slots, table, symbols, done, buffer, at)
             done += ROW
         return done, at
 

@@ -1,4 +1,6 @@
-"""One rANS step of all lanes for `rans_cpu`, eight lanes at a time in vectors that LLVM maps to any processor.
+"""The inner code of `rans_cpu`: a row of symbols decoded, and a step of all lanes encoded.
+
+Steps of many lanes take eight of them at a time in vectors that LLVM maps to any processor.
 
 Numba's loops over arrays of lanes do the same arithmetic but pass each lane from scalar to vector code through memory,
 where the processor cannot forward a store to a wider load. Building the vectors in place makes decoding twice as fast.
@@ -17,6 +19,8 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from lamofc_codecs.entropy.rans_layout import ROW
 
 GROUP = 8
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
@@ -40,6 +44,10 @@ def _address(context: Any, builder: Any, array: tuple[Any, Any], index: Any, ele
     """Return the address of array[index] as a pointer to `element`; `array` is its numba type and its value."""
     data = context.make_array(array[0])(context, builder, array[1]).data
     return builder.bitcast(builder.gep(data, [index]), element.as_pointer())
+
+
+def _number(value: int) -> ir.Constant:
+    return ir.Constant(_I32, value)
 
 
 def _splat(value: int, vector: Any = _LANES32) -> ir.Constant:
@@ -70,12 +78,13 @@ def _offsets(builder: Any, mask: Any, ranks: ir.Constant, name: str) -> tuple[li
     return offsets, builder.shl(builder.zext(builder.ctpop(mask), _I64), ir.Constant(_I64, 1))
 
 
-def decode_step(lanes: int) -> Callable[..., Any]:
-    """`(states, slots, table, symbols, place, words, at) -> at`: decode one symbol of each lane.
+def decode_row(lanes: int) -> Callable[..., Any]:
+    """`(states, slots, table, symbols, place, words, at) -> at`: decode 32 symbols in turn by 8, 16 or 32 lanes.
 
     states: uint32 of each lane, updated. slots: uint32, all tables end to end, the one in use from `table` on. symbols:
-    uint8, written from `place` on. words: uint8, read from `at` on; the caller ensures that 2 * lanes bytes follow.
+    uint8, written from `place` on. words: uint8, read from `at` on; the caller ensures that 64 bytes follow.
     """
+    decode_symbols = _decode_by_vectors if lanes == ROW else _decode_one_by_one
 
     @intrinsic  # type: ignore[untyped-decorator]
     def decode(
@@ -84,38 +93,68 @@ def decode_step(lanes: int) -> Callable[..., Any]:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             arrays = list(zip(signature.args, args, strict=True))
             table_slots = _address(context, builder, arrays[1], args[2], _I32)
-            updated = []
-            for first in range(0, lanes, GROUP):
-                state = _address(context, builder, arrays[0], ir.Constant(_I64, first), _LANES32)
-                x = builder.load(state, align=4)
-                entry = _look_up(builder, table_slots, _extract_lanes(builder, builder.and_(x, _splat(4095))))
-                target = builder.add(args[4], ir.Constant(_I64, first))
-                eight = ir.VectorType(_I8, GROUP)
-                builder.store(
-                    builder.trunc(entry, eight), _address(context, builder, arrays[3], target, eight), align=1
-                )
-                freq = builder.and_(builder.lshr(entry, _splat(8)), _splat(4095))
-                grown = builder.mul(freq, builder.lshr(x, _splat(12)))
-                updated.append((state, builder.add(grown, builder.lshr(entry, _splat(20)))))
-            at_word = args[6]
-            for state, x in updated:
-                short = builder.icmp_unsigned("<", x, _splat(1 << 15))
-                offsets, size = _offsets(
-                    builder, builder.bitcast(short, _I8), _rank_table(mark_unset=False), "lamofc_ranks"
-                )
-                base = _address(context, builder, arrays[5], at_word, _I8)
-                word = ir.Constant(ir.VectorType(_I16, GROUP), ir.Undefined)
-                for lane, offset in enumerate(offsets):
-                    source = builder.bitcast(builder.gep(base, [offset]), _I16.as_pointer())
-                    word = builder.insert_element(word, builder.load(source, align=1), ir.Constant(_I32, lane))
-                refilled = builder.or_(builder.shl(x, _splat(16)), builder.zext(word, _LANES32))
-                builder.store(builder.select(short, refilled, x), state, align=4)
-                at_word = builder.add(at_word, size)
-            return at_word
+            target = _address(context, builder, arrays[3], args[4], _I8)
+            first_word = _address(context, builder, arrays[5], args[6], _I8)
+            first_state = _address(context, builder, arrays[0], ir.Constant(_I64, 0), _I32)
+            used = decode_symbols(builder, lanes, first_state, table_slots, target, first_word)
+            return builder.add(args[6], used)
 
         return types.intp(states, slots, types.intp, symbols, types.intp, words, types.intp), codegen
 
     return decode  # type: ignore[no-any-return]
+
+
+def _decode_one_by_one(builder: Any, lanes: int, states: Any, slots: Any, symbols: Any, words: Any) -> Any:
+    """Decode a row symbol by symbol, without branches; return the bytes of its words.
+
+    States stay in registers, and several lanes keep the processor busy while each waits for its look-up. This takes
+    half the time of vectors of 8 lanes.
+    """
+    places = [builder.gep(states, [ir.Constant(_I32, lane)]) for lane in range(lanes)]
+    lane_states = [builder.load(place) for place in places]
+    used = ir.Constant(_I64, 0)
+    for number in range(ROW):
+        x = lane_states[number % lanes]
+        entry = builder.load(builder.gep(slots, [builder.zext(builder.and_(x, _number(4095)), _I64)]))
+        builder.store(builder.trunc(entry, _I8), builder.gep(symbols, [_number(number)]))
+        freq = builder.and_(builder.lshr(entry, _number(8)), _number(4095))
+        x = builder.add(builder.mul(freq, builder.lshr(x, _number(12))), builder.lshr(entry, _number(20)))
+        short = builder.icmp_unsigned("<", x, _number(1 << 15))
+        word = builder.load(builder.bitcast(builder.gep(words, [used]), _I16.as_pointer()), align=1)
+        refilled = builder.or_(builder.shl(x, _number(16)), builder.zext(word, _I32))
+        lane_states[number % lanes] = builder.select(short, refilled, x)
+        used = builder.add(used, builder.shl(builder.zext(short, _I64), ir.Constant(_I64, 1)))
+    for place, x in zip(places, lane_states, strict=True):
+        builder.store(x, place)
+    return used
+
+
+def _decode_by_vectors(builder: Any, lanes: int, states: Any, slots: Any, symbols: Any, words: Any) -> Any:
+    """Decode a row of one symbol for each of 32 lanes; return the bytes of its words."""
+    updated = []
+    for first in range(0, lanes, GROUP):
+        state = builder.bitcast(builder.gep(states, [_number(first)]), _LANES32.as_pointer())
+        x = builder.load(state, align=4)
+        entry = _look_up(builder, slots, _extract_lanes(builder, builder.and_(x, _splat(4095))))
+        eight = ir.VectorType(_I8, GROUP)
+        target = builder.bitcast(builder.gep(symbols, [_number(first)]), eight.as_pointer())
+        builder.store(builder.trunc(entry, eight), target, align=1)
+        freq = builder.and_(builder.lshr(entry, _splat(8)), _splat(4095))
+        grown = builder.mul(freq, builder.lshr(x, _splat(12)))
+        updated.append((state, builder.add(grown, builder.lshr(entry, _splat(20)))))
+    used = ir.Constant(_I64, 0)
+    for state, x in updated:
+        short = builder.icmp_unsigned("<", x, _splat(1 << 15))
+        offsets, size = _offsets(builder, builder.bitcast(short, _I8), _rank_table(mark_unset=False), "lamofc_ranks")
+        base = builder.gep(words, [used])
+        word = ir.Constant(ir.VectorType(_I16, GROUP), ir.Undefined)
+        for lane, offset in enumerate(offsets):
+            source = builder.bitcast(builder.gep(base, [offset]), _I16.as_pointer())
+            word = builder.insert_element(word, builder.load(source, align=1), _number(lane))
+        refilled = builder.or_(builder.shl(x, _splat(16)), builder.zext(word, _LANES32))
+        builder.store(builder.select(short, refilled, x), state, align=4)
+        used = builder.add(used, size)
+    return used
 
 
 def encode_step(lanes: int) -> Callable[..., Any]:

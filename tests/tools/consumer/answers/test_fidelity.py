@@ -42,7 +42,9 @@ def test_fewer_positions_and_answers_computed_twice_give_the_same(
     whole = FidelityMeter(split, passages).measure(noisy)
     assert whole.prefix.kl > 0.01 and whole.prefix.top1 < 1
     some = FidelityMeter(split, passages, every=5).measure(noisy)
-    assert some.prefix.positions == 5 * 4 and some.continuation == whole.continuation
+    assert some.prefix.positions == 5 * 3 and some.continuation == whole.continuation
+    one = FidelityMeter(split, passages, every=100).measure(noisy)
+    assert one.prefix.positions == 5 and one.continuation == whole.continuation
     monkeypatch.setattr("lamofc_tools.consumer.answers.fidelity._MOST_BYTES_OF_ANSWERS", 0)
     monkeypatch.setattr("lamofc_tools.consumer.decoder.split._LOGITS_AT_ONCE", 64)
     again = FidelityMeter(split, passages).measure(noisy)

@@ -12,7 +12,7 @@ and where lengths vary at the default length or, if that is not among them, at t
 
 The coders `ablation: ...` leave out one step each of `klt for model`, and `klt with gains` and `klt guided` take a
 minute or more a text; all of them are measured when --codecs names them. The last table has the bits at which the
-divergence of prefix and of continuation is small.
+divergence of prefix and of continuation, or that of the continuation where caches alone are coded, is small.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
 from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
 from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES
-from lamofc_tools.benchmarks.learning.replayed.bits_at import BITS_COLUMN, bits_at
+from lamofc_tools.benchmarks.learning.replayed import bits_at
 from lamofc_tools.benchmarks.learning.replayed.coded_texts import UNITS, code_texts, replay_of
 from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep, SweptModel, check_pattern
 from lamofc_tools.consumer import CONTINUATION, TEXTS, FidelityMeter
@@ -60,7 +60,7 @@ COLUMNS = (
     Column("bits_caches", "caches", ">7.3f"),
     Column("bits_hidden", "hidden", ">7.3f"),
 )
-SUMMARY = (_CODEC, _SCOPE, BITS_COLUMN, Column("profile_bits", "profile", ">8.4f"))
+SUMMARY = (_CODEC, _SCOPE, *bits_at.COLUMNS)
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_list(parser, "--tokens", usual.tokens, "coded tokens of a text")
     parser.add_argument("--continued", type=whole_number, default=CONTINUATION, metavar="N", help="tokens after them")
     parser.add_argument(
-        "--every", type=whole_number, default=1, metavar="N", help="compare every so many-th of the coded tokens"
+        "--every", type=whole_number, default=1, metavar="N", help="compare one of so many coded tokens"
     )
     parser.add_argument(
         "--packed", action="store_true", help="measure on sequences of half a text and the beginning of the next"
@@ -139,6 +139,7 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     varying = [_SETTING_COLUMNS[name] for name in sweep.varying]
     facts = model.facts(sweep.metric_setting, arguments.metric_count, arguments.metric)
     rows: list[dict[str, Any]] = []
+    left_out: list[dict[str, Any]] = []
     report.table([*varying, *COLUMNS])
     for (block, tokens), settings in groupby(sweep.settings, lambda setting: (setting.block, setting.tokens)):
         testing = model.testing(tokens, arguments.count, packed=arguments.packed)
@@ -155,18 +156,19 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
                 try:
                     coded = code_texts(coder, meter)
                 except UnsupportedInput as error:  # such as a quality that is beyond the profile
+                    left_out.append({**place, "codec": coder.codec, "setting": coder.setting, "why": str(error)})
                     report.line(f"{coder.codec} {coder.setting} is left out: {error}")
                     continue
                 for scope in scopes:
                     rows.append({**place, **coded.row(scope, meter), **coder.figures})
                     report.row(rows[-1])
     together = [*rows, *beside]
-    summary = bits_at(together)
+    summary = bits_at.bits_at(together)
     report.line()
     report.table([*varying, *SUMMARY], summary)
     if arguments.png:
         draw(together, arguments.png, sweep.varying)
-    return {"rows": rows, "bits_at": summary}
+    return {"rows": rows, "left_out": left_out, "bits_at": summary}
 
 
 def _rows_of(path: Path) -> list[dict[str, Any]]:

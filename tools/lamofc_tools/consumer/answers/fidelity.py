@@ -44,7 +44,7 @@ class Fidelity:
     """Answers of the rest of a model after coding, beside those without it."""
 
     prefix: Agreement
-    """At the tokens whose features were coded, the first one included."""
+    """At the tokens whose features were coded."""
     continuation: Agreement
     """At the tokens after them, which read the decoded caches; these tokens are those of the text."""
 
@@ -125,7 +125,7 @@ class FidelityMeter:
     """Texts of one length, or several groups of such texts."""
     batch: int = 4
     every: int = 1
-    """Answers to the prefix are compared at every so many-th token, the first one included."""
+    """Answers to the prefix are compared at the middle one of every so many tokens."""
     progress: Callable[[int], None] | None = None
     """Receives the number of texts that the unbroken model has answered to since the last call."""
     _unbroken: dict[str, Tensor] = field(init=False, default_factory=dict)
@@ -187,7 +187,8 @@ class FidelityMeter:
 
     def _places(self, passages: Passages) -> Tensor:
         """Return the compared tokens of each text of a group."""
-        prefix = torch.arange(0, passages.prefix, self.every)
+        first = min(self.every // 2, passages.prefix - 1)
+        prefix = torch.arange(first, passages.prefix, self.every)
         return torch.cat([prefix, torch.arange(passages.prefix, passages.length)])
 
     @cached_property

@@ -11,14 +11,17 @@ Curve = Sequence[tuple[float, float]]
 
 
 def bits_at(curve: Curve, loss: float) -> float | None:
-    """Return the bits from which on all of a curve keeps a loss; None where its finest point does not, or all do."""
+    """Return the bits from which on all of a curve keeps a loss; None where its finest point does not, or all do.
+
+    Between two points the logarithm of the loss falls evenly with the bits, as squared error does.
+    """
     falling = sorted(curve, reverse=True)
     found = last_crossing([value for _, value in falling], loss)
     if found is None:
         return None
     place, share = found
     (finer, _), (coarser, _) = falling[place : place + 2]
-    return coarser * math.pow(finer / coarser, share)
+    return coarser + share * (finer - coarser)
 
 
 def last_crossing(losses: Sequence[float], wanted: float) -> tuple[int, float] | None:
@@ -42,6 +45,6 @@ def loss_at(curve: Curve, bits: float) -> float | None:
         if before <= bits <= after and min(first, second) > 0:
             if before == after:
                 return min(first, second)
-            share = math.log(bits / before) / math.log(after / before)
+            share = (bits - before) / (after - before)
             return first * math.pow(second / first, share)
     return None

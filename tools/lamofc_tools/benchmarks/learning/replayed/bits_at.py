@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lamofc_tools.benchmarks.frame import Column
+from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES
 from lamofc_tools.benchmarks.learning.readers.equal_loss import last_crossing
 
-DIVERGENCE = 0.05
-"""Divergence of the prefix and of the continuation, at the most, in nats."""
-BITS_COLUMN = Column("bits", f"bits at KL <= {DIVERGENCE:g}", ">18.3f")
+DIVERGENCES = {ALL: 0.05, CACHES: 0.01}
+"""Divergence of the prefix and of the continuation, at the most, in nats; of caches alone, that of the continuation."""
+COLUMNS = (
+    Column("kl", "KL <=", ">6.2f"),
+    Column("bits", "bits", ">7.3f"),
+    Column("profile_bits", "profile", ">8.4f"),
+)
 _SAME = ("codec", "scope", "block", "tokens", "fit_texts")
 """Keys by which rows belong to one curve."""
 _LEAST = 1e-9
@@ -18,10 +23,9 @@ _LEAST = 1e-9
 
 
 def bits_at(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return for each curve the bits at the divergence; None where its rows are all above or all below it.
+    """Return for each curve the bits at the divergence of its scope; None where its rows are all above or below it.
 
-    Between two rows bits are interpolated by the logarithm of the larger divergence of prefix and continuation. Where
-    a curve crosses several times, the last one counts, as all finer rates keep the divergence.
+    Between two rows bits are interpolated as by `equal_loss`, by the larger divergence of prefix and continuation.
     """
     curves: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -30,14 +34,11 @@ def bits_at(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _crossing(curve: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    kl = DIVERGENCES[curve[0]["scope"]]
     falling = sorted(curve, key=lambda row: -row["bits"])
-    found = last_crossing([_divergence(row) for row in falling], DIVERGENCE)
+    found = last_crossing([max(float(row["kl_prefix"]), float(row["kl_continued"]), _LEAST) for row in falling], kl)
     if found is None:
-        return {"bits": None, "profile_bits": None}
+        return {"kl": kl, "bits": None, "profile_bits": None}
     place, share = found
     finer, coarser = falling[place : place + 2]
-    return {key: coarser[key] + share * (finer[key] - coarser[key]) for key in ("bits", "profile_bits")}
-
-
-def _divergence(row: Mapping[str, Any]) -> float:
-    return max(float(row["kl_prefix"]), float(row["kl_continued"]), _LEAST)
+    return {"kl": kl, **{key: coarser[key] + share * (finer[key] - coarser[key]) for key in ("bits", "profile_bits")}}
