@@ -30,8 +30,6 @@ def encode_measured(
     A sample cannot be measured where the consumer cannot read it, or has no finite answer to what is decoded, and where
     tokens are missing before its first one.
     """
-    from lamofc_codecs import CodecError
-
     by_sample: dict[str, list[Encoded]] = {}
     for record in records:
         if is_measured(record.profile, options) and record.foretold is not None:
@@ -39,15 +37,16 @@ def encode_measured(
         else:
             yield record
     for name, own in by_sample.items():
-        try:
-            yield from _met(own, samples[name], options)
-        except CodecError:
-            yield from own
+        yield from _met(own, samples[name], options)
 
 
 def _met(records: Sequence[Encoded], sample: Sample, options: IngestOptions) -> Sequence[Encoded]:
-    """Return the records of a sample, each at the same foretold divergence, that meet the wanted one together."""
-    from lamofc_codecs import encode_together
+    """Return the records of a sample, each at the same foretold divergence, that meet the wanted one together.
+
+    They are those that were given where the sample cannot be measured. An error of the guide or of the draws is passed
+    on: it would be that of every sample.
+    """
+    from lamofc_codecs import NoFiniteAnswer, OutOfReach, encode_together
 
     items = [item for encoded in records for item in encoded.items]
     measure = _measure(items, sample, options) if not any(item.first_position for item in items) else None
@@ -56,7 +55,10 @@ def _met(records: Sequence[Encoded], sample: Sample, options: IngestOptions) -> 
     started = time.perf_counter()
     codings = [_coding(encoded) for encoded in records]
     guide, draw = _guide(items, sample, options), _draw(items, sample, options)
-    met = encode_together(codings, options.quality, measure, guide, draw)
+    try:
+        met = encode_together(codings, options.quality, measure, guide, draw)
+    except (NoFiniteAnswer, OutOfReach):
+        return records
     seconds = (time.perf_counter() - started) / len(items)
     coded = [
         replace(encoded, record=record, seconds=encoded.seconds + seconds, guided=met.guided)
@@ -72,7 +74,12 @@ def _measure(
     items: Sequence[Item], sample: Sample, options: IngestOptions
 ) -> "Callable[[Iterable[Tensor]], float] | None":
     """Return what measures decoded tokens x channels of a sample; None where the consumer cannot read it."""
-    measure = None if options.measure is None else options.measure(sample.id, sample.features)
+    from lamofc_codecs import UnsupportedInput
+
+    try:
+        measure = None if options.measure is None else options.measure(sample.id, sample.features)
+    except UnsupportedInput:
+        measure = None
     if measure is None:
         return None
     return lambda decoded: measure(_restored(items, decoded))

@@ -62,6 +62,7 @@ def test_a_guide_saves_bits_and_rows_tell_what_is_felt(tmp_path: Path, groups: t
     samples = _samples()
     bits, felt = {}, "SELECT sum(stored_bits), sum(measured_kl), sum(expected_kl) FROM records WHERE sample = ?"
     for guided in (False, True):
+        all_found = []
         with lamofc.open(str(tmp_path / f"{guided}"), "a") as store:
             store.ingest(samples, groups=groups, measure=measure, guide=gradient if guided else None, **OPTIONS)
             for sample in samples:
@@ -69,7 +70,10 @@ def test_a_guide_saves_bits_and_rows_tell_what_is_felt(tmp_path: Path, groups: t
                 found = float(_divergence(sample.features, store.tensors(sample.id)))
                 assert measured == pytest.approx(found, rel=0.01)
                 assert expected == pytest.approx(measured, rel=1e-6)
-                assert 0.2 < found < 0.8, sample.id
+                # A guide may find an encoding of fewer bytes that is felt less than one of more: that one is taken.
+                assert (0 if guided else 0.25) < found < 0.75, sample.id
+                all_found.append(found)
+        assert 0.25 < sum(all_found) / COUNT < 0.75
     saved = {sample.id: 1 - bits[True, sample.id] / bits[False, sample.id] for sample in samples}
     assert saved.pop("s7") == 0
     assert min(saved.values()) > 0 and sum(saved.values()) > 0.15 * len(saved), saved
@@ -139,21 +143,32 @@ def test_a_guide_knows_every_feature(tmp_path: Path) -> None:
         store.ingest(samples, groups=("{k,v,other}",), measure=measure, guide=gradient, **options)
 
 
+def test_a_guide_of_other_shapes_is_no_reason_to_measure_nothing(tmp_path: Path) -> None:
+    def wide(sample: str, features: Features) -> Callable[[Features], Features]:
+        return lambda decoded: {name: torch.ones(TOKENS, width + 1) for name, width in WIDTHS.items()}
+
+    with (
+        lamofc.open(str(tmp_path / "s"), "a") as store,
+        pytest.raises(UnsupportedInput, match="return one for each tensor, of its shape"),
+    ):
+        store.ingest(_samples(), groups=("{k,v}",), measure=measure, guide=wide, **OPTIONS)
+
+
 def test_a_sample_that_cannot_be_guided_is_coded_as_foretold(tmp_path: Path) -> None:
     samples = _samples()
     samples[5] = Sample("s5", samples[5].features, first_positions=dict.fromkeys(WIDTHS, 3))
 
     def refused(sample: str, features: Features) -> Callable[[Features], float]:
         if sample == "s4":
-            raise UnsupportedInput("no record reaches it", "ask for less")
-        return measure(sample, features)
+            raise UnsupportedInput("no text of it", "give its text")
+        return measure(sample, features) if sample != "s3" else lambda decoded: float("nan")
 
     with lamofc.open(str(tmp_path / "s"), "a") as store:
         report = store.ingest(samples, groups=("{k,v}",), measure=refused, guide=gradient, **OPTIONS)
         (warning,) = report.warnings
-        assert warning.startswith("2 of 8 samples are coded as foretold, such as 's4'")
+        assert warning.startswith("3 of 8 samples are coded as foretold, such as 's3'")
         rows = "SELECT DISTINCT sample FROM records WHERE measured_kl IS NULL ORDER BY sample"
-        assert store.sql(rows).fetchall() == [("s4",), ("s5",)]
+        assert store.sql(rows).fetchall() == [("s3",), ("s4",), ("s5",)]
 
 
 def test_guided_samples_share_no_record(tmp_path: Path) -> None:

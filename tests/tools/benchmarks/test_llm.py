@@ -136,6 +136,14 @@ def test_a_quality_beyond_a_profile_leaves_out_its_row(
     assert [row["codec"] for row in json.loads(lines[-1])["rows"]] == ["fp8"]
 
 
+def test_a_split_that_is_none_fails_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert llm.BENCHMARK.main([*arguments(tmp_path), "--codecs", "int8", "--blocks", "1,3"]) != 0
+    said = capsys.readouterr()
+    assert "a split after block 3" in said.err and "int8" not in said.out
+
+
 def test_ablations_are_measured_if_they_are_named() -> None:
     usual = {coder.codec for coder in coders.choose_coders(None, 1)}
     assert "hyperprior" in usual and not any("ablation" in codec or "guided" in codec for codec in usual)
@@ -204,7 +212,7 @@ def test_a_model_answers_to_what_is_decoded(capsys: pytest.CaptureFixture[str], 
         ("fp8", "all"),
         ("fp8", "caches"),
     ]
-    assert len(document["bits_at"]) == 4 and "bits at KL" in lines[-6] and "block" not in lines[1]
+    assert len(document["bits_at"]) == 4 and "KL <=" in lines[-6] and "block" not in lines[1]
     assert [(row["codec"], row["scope"]) for row in rows[-2:]] == [("fp8", "all"), ("fp8", "caches")]
     assert len(rows) == 13 and (tmp_path / "a.png").stat().st_size > 1000
     fp8 = rows[-2]
@@ -276,6 +284,9 @@ def test_rows_of_an_earlier_run_are_summed_up_beside(capsys: pytest.CaptureFixtu
     [
         (["--codecs", "nothing"], "'nothing' matches no coder"),
         (["--codecs", "int8", "--scopes", "none"], "scopes none"),
+        (["--codecs", "ablation*", "--scopes", "caches"], "coders is left, with scopes caches"),
+        (["--output", "."], ". is a folder"),
+        (["--tokens", "1"], "1 tokens, "),
         (["--codecs", "int8", "--fit-count", "0"], "0 texts to learn from"),
         (["--codecs", "int8", "--beside", __file__], "is no document of this benchmark"),
     ],

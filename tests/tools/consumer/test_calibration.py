@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import lamofc_codecs
-from lamofc_codecs import Quality, UnsupportedInput
+from lamofc_codecs import OutOfReach, Quality
 from lamofc_tools.consumer import ModelMetric, Split, cut_passages, measure_metric
 from lamofc_tools.consumer.calibration import MetricCalibration
 from lamofc_tools.models import LoadedModel, ModelInput
@@ -47,7 +47,7 @@ def test_a_divergence_that_is_not_reached_is_doubled(
     def within_reach(*arguments: Any, quality: Quality) -> Any:
         asked.append(quality.value)
         if quality.value < 0.05:
-            raise UnsupportedInput(f"no record reaches {quality}", "code each feature by itself")
+            raise OutOfReach(f"no record reaches {quality}", "code each feature by itself")
         return encode(*arguments, quality=quality)
 
     monkeypatch.setattr(lamofc_codecs, "encode", within_reach)
@@ -56,7 +56,7 @@ def test_a_divergence_that_is_not_reached_is_doubled(
     for name, trace in right.items():
         assert found[name] == pytest.approx(trace, rel=0.3), name
     monkeypatch.setattr(lamofc_codecs, "encode", lambda *_, quality: within_reach(quality=Quality(kl=1e-6)))
-    with pytest.raises(UnsupportedInput, match="no record reaches"):
+    with pytest.raises(OutOfReach, match="no record reaches"):
         whole.calibrated(metric)
 
 

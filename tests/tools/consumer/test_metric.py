@@ -1,6 +1,7 @@
 """The metric of the rest of a model: it foretells divergences, adds up, and survives a file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from lamofc_codecs import Rotary
 from lamofc_store.errors import BadArgument, NotFound, SourceError
 from lamofc_tools.consumer import (
+    Consumer,
     FidelityMeter,
     ModelMetric,
     Split,
@@ -78,6 +81,21 @@ def test_metrics_are_pooled_by_tokens() -> None:
         made("m@1", {"a": 1.0}, 1) + wider
 
 
+def test_consumers_of_one_key_rotate_it_alike_but_for_rounding() -> None:
+    def rotated(frequency: float) -> ModelMetric:
+        return ModelMetric("m@1", {"k": torch.eye(2)}, 1, 2, {"k": Rotary((frequency,), "halves")})
+
+    rounded = float(torch.tensor(0.1, dtype=torch.float32))
+    assert (rotated(0.1) + rotated(rounded)).rotary == rotated(0.1).rotary
+    with pytest.raises(BadArgument, match="'k' is rotated otherwise for m@1 than for m@1"):
+        rotated(0.1) + rotated(0.2)
+    measured: list[str] = []
+    unlike = [replace(Consumer.of_metric(rotated(one)), measure=lambda: measured.append("")) for one in (0.1, 0.2)]
+    with pytest.raises(BadArgument, match="'k' is rotated otherwise"):
+        Consumer.pooled(unlike)
+    assert not measured
+
+
 def test_a_metric_survives_a_file(tmp_path: Path) -> None:
     metric = made("m@1", {"a": 1.0, "b": 4.0}, 30)
     metric.save(tmp_path / "metric.safetensors")
@@ -138,14 +156,16 @@ def test_features_that_the_model_cannot_read_are_named(opened: LoadedModel, text
 def test_texts_of_several_lengths_are_cut_to_one_that_most_have(
     opened: LoadedModel, texts: list[ModelInput], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BadArgument, match="7 texts, the longest of 26 tokens, tell too little"):
+    with pytest.raises(BadArgument, match="0 of 7 texts have 32 tokens or more, and the longest 26: too little"):
         usual_passages(opened, texts)
     monkeypatch.setattr("lamofc_tools.consumer.decoder.passages._FEWEST_TEXTS", 2)
     monkeypatch.setattr("lamofc_tools.consumer.decoder.passages._FEWEST_TOKENS", 21)
     passages = usual_passages(opened, texts)
-    assert list(passages.ids) == [f"text {number}" for number in range(2, 7)]
-    assert (passages.prefix, passages.length) == (17, 22)
-    assert list(usual_passages(opened, texts, 3).ids) == ["text 1", "text 2", "text 3"]
+    assert list(passages.ids) == [f"text {number}" for number in range(3, 7)]
+    assert (passages.prefix, passages.length) == (18, 23)
+    assert list(usual_passages(opened, texts, 3).ids) == ["text 2", "text 3"]
+    monkeypatch.setattr("lamofc_tools.consumer.decoder.passages._FEWEST_TOKENS", 25)
+    assert list(usual_passages(opened, texts).ids) == ["text 5", "text 6"]  # the others are short, which is no matter
     long = [ModelInput(text.id, text.path, " ".join([text.text] * 5)) for text in texts]
     assert usual_passages(opened, long).prefix == (63 if opened.config.model_type == "gemma3_text" else 88)
 

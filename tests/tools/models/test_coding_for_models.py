@@ -231,13 +231,13 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
     texts = long_texts(tmp_path / "a.jsonl", 3)
     extract = ("extract", model, texts, tmp_path / "s", "--block", 1)
     for words, said in (
-        (("--kl", 0.1), "3 texts, the longest of 38 tokens, tell too little"),
+        (("--kl", 0.1), "1 of 3 texts have 32 tokens or more, and the longest 38: too little"),
         (("--kl", 0.1, "--plain"), "--kl 0.1 without a model"),
         (("--kl", 0.1, "--group", "*"), "--kl 0.1 without a model"),
         (("--for-model", reader, "--plain"), "with --plain"),
         (("--plain", "--metric", tmp_path / "m"), "where nothing is coded for a model"),
         (("--group", "*", "--metric", tmp_path / "m"), "where nothing is coded for a model"),
-        (("--metric", tmp_path / "m"), "3 texts, the longest of 38 tokens, tell too little"),
+        (("--metric", tmp_path / "m"), "1 of 3 texts have 32 tokens or more, and the longest 38: too little"),
         (("--for-model", reader, "--codec", "lloydmax"), "codec 'lloydmax', which knows no consumer"),
     ):
         ran = lamofc(*extract, *words)

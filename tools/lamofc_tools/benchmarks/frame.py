@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lamofc_store.errors import BadArgument, Hint
 from lamofc_tools.cli.console import error_of, print_error, require_folder
 from lamofc_tools.machine import commit, machine, versions
+from lamofc_tools.plots import pyplot
 
 _ALIGNMENT = re.compile(r"[<>]\d+")
 
@@ -91,8 +93,12 @@ class Benchmark:
         try:
             if getattr(namespace, "png", None) is not None:
                 require_folder(namespace.png)
+                pyplot()
+            if namespace.output is not None and namespace.output.is_dir():
+                raise BadArgument(f"{namespace.output} is a folder", Hint("name a file in it as [output]"))
             figures = self.run(namespace, report)
             document = {**self._conditions(namespace), **figures}
+            report.line(json.dumps(document))
             for file in report.files:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(json.dumps(document, indent=1) + "\n")
@@ -102,7 +108,6 @@ class Benchmark:
             cli_error = error_of(error)
             print_error(cli_error)
             return cli_error.code
-        report.line(json.dumps(document))
         return 0
 
     def parser(self) -> argparse.ArgumentParser:

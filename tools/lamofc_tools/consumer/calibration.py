@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import lamofc_codecs
-from lamofc_codecs import Profile, Quality, UnsupportedInput
+from lamofc_codecs import OutOfReach, Profile, Quality
 from lamofc_store.errors import BadArgument
 from lamofc_store.sample import layout, to_tokens
 from lamofc_tools.consumer.decoder import Split
@@ -100,7 +100,7 @@ class MetricCalibration:
         """
         try:
             decoded = [self._decoded(profile, metric, features, divergence) for features, _ in self.held_out]
-        except UnsupportedInput:
+        except OutOfReach:
             if not doublings:
                 raise
             return self._coded(profile, metric, 2 * divergence, doublings - 1)

@@ -40,7 +40,7 @@ def measure_consumer(  # noqa: PLR0913 - options are keywords
             "give a model of open_model or a DiffusionSource; Kimi-Audio, which its own package loads, has no metric",
         )
     if block is None:
-        raise BadArgument(f"{model.name} without a block", Hint(f"give [block] 0 to {len(model.blocks) - 1}"))
+        raise BadArgument(f"{model.name} without a block", Hint(f"give [block] 0 to {model.last_split}"))
     if model.kind.cache is None:
         decoded = model.has_head and model.config.is_encoder_decoder
         measure = measure_speech if decoded else measure_encoder

@@ -18,6 +18,7 @@ from torch import Tensor
 from lamofc_codecs import Rotary, UnsupportedInput
 from lamofc_store.errors import BadArgument, Hint, SourceError
 from lamofc_store.exporting import atomic_file
+from lamofc_tools.consumer.decoder import is_same_rotation
 
 FLOOR = 0.02
 """Share of a matrix's mean diagonal that is added to its diagonal, so that no direction counts nothing."""
@@ -66,11 +67,7 @@ class ModelMetric:
                     f" and {len(other.matrices[name])} for {other.consumer}",
                     "add metrics of the same features",
                 )
-            if self.rotary.get(name) != other.rotary.get(name):
-                raise BadArgument(
-                    f"{name!r} is rotated otherwise for {self.consumer} than for {other.consumer}",
-                    "add metrics of models that read the same features",
-                )
+        rotary = pooled_rotations([(one.consumer, one.matrices, one.rotary) for one in (self, other)])
         tokens = self.tokens + other.tokens
         names = list(dict.fromkeys([*self.matrices, *other.matrices]))
         parts = [(metric.tokens / tokens, metric.matrices) for metric in (self, other)]
@@ -81,7 +78,7 @@ class ModelMetric:
             {name: torch.as_tensor(matrix).float() for name, matrix in pooled.items()},
             tokens,
             self.positions + other.positions,
-            {**self.rotary, **other.rotary},
+            rotary,
             digest,
         )
 
@@ -178,6 +175,22 @@ def _check_square(name: str, matrix: Tensor) -> None:
         raise ValueError(f"{name!r} has values that are not finite, or negative squares")
     if float((matrix - matrix.T).abs().max()) > _MAX_ASYMMETRY * largest:
         raise ValueError(f"{name!r} is not symmetric")
+
+
+def pooled_rotations(
+    consumers: Sequence[tuple[str, Collection[str], Mapping[str, Rotary]]],
+) -> dict[str, Rotary]:
+    """Join the rotations of consumers, each with its name and its features; BadArgument if a feature has two."""
+    found: dict[str, tuple[str, Rotary | None]] = {}
+    for consumer, features, rotary in consumers:
+        for name in features:
+            first, turn = found.setdefault(name, (consumer, rotary.get(name)))
+            if not is_same_rotation(turn, rotary.get(name)):
+                raise BadArgument(
+                    f"{name!r} is rotated otherwise for {first} than for {consumer}",
+                    "name consumers that read the same features",
+                )
+    return {name: turn for name, (_, turn) in found.items() if turn is not None}
 
 
 def pooled_names(consumers: Sequence[tuple[str, str | None]]) -> tuple[str, str | None]:

@@ -19,7 +19,7 @@ from lamofc_tools.consumer.decoder import TEXTS, Split, TooFewTexts, is_same_rot
 from lamofc_tools.consumer.fisher import measure_metric, measure_metric_of_features
 from lamofc_tools.consumer.measuring import measure_consumer
 from lamofc_tools.consumer.media import EncoderReplay, EncoderSplit
-from lamofc_tools.consumer.metric import ModelMetric, pooled_names
+from lamofc_tools.consumer.metric import ModelMetric, pooled_names, pooled_rotations
 from lamofc_tools.consumer.replay import TextReplay
 from lamofc_tools.consumer.state_space import measure_state_space, split_decoder
 from lamofc_tools.consumer.whole_samples import at_most, whole_samples
@@ -165,7 +165,7 @@ class Consumer:
             return consumers[0]
         name, digest = pooled_names([(consumer.name, consumer.digest) for consumer in consumers])
         channels = {name: count for consumer in consumers for name, count in consumer.channels.items()}
-        rotary = {name: turn for consumer in consumers for name, turn in consumer.rotary.items()}
+        rotary = pooled_rotations([(consumer.name, consumer.channels, consumer.rotary) for consumer in consumers])
         replays = [consumer.replay for consumer in consumers if consumer.replay is not None]
         evidence = "; ".join(dict.fromkeys(consumer.learned_from for consumer in consumers if consumer.learned_from))
         return cls(

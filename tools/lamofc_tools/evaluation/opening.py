@@ -44,10 +44,7 @@ def open_rest(model: str, store: Store, options: RestOptions) -> RestOfModel:
         return _open_pipeline(model, store, options)
     loaded = open_model(model, options.device, options.dtype, head=True)
     if options.block is None:
-        raise BadArgument(
-            f"{model} without a block",
-            Hint(f"give [block] 0 to {len(loaded.blocks) - 1 - (loaded.kind.cache is not None)}"),
-        )
+        raise BadArgument(f"{model} without a block", Hint(f"give [block] 0 to {loaded.last_split}"))
     for name in ("steps", "judge"):
         if (given := getattr(options, name)) is not None:
             raise BadArgument(f"{name} {given} for {model}, which paints no pictures", Hint(f"leave [{name}] out"))

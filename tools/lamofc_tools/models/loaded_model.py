@@ -44,6 +44,11 @@ class LoadedModel:
         return find_blocks(self.model, getattr(self.config, "num_hidden_layers", None))
 
     @property
+    def last_split(self) -> int:
+        """The last block after which the model may be cut; the rest of a decoder has a block or more."""
+        return len(self.blocks) - 1 - (self.kind.cache is not None)
+
+    @property
     def has_head(self) -> bool:
         """Whether an encoder answers, by classes, letters or tokens; those without a head give their final states."""
         return type(self.model).__name__.endswith(self.kind.heads)

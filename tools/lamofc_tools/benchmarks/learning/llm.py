@@ -20,9 +20,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from lamofc_tools.benchmarks.frame import Benchmark, Column, Report, names, whol
 from lamofc_tools.benchmarks.learning.gemma import gemma_folder
 from lamofc_tools.benchmarks.learning.own_texts import fit_texts, manual_pages, measured_texts
 from lamofc_tools.benchmarks.learning.peers.coders import TRAIN_STEPS, choose_coders
-from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES
+from lamofc_tools.benchmarks.learning.peers.feature_coder import ALL, CACHES, FeatureCoder
 from lamofc_tools.benchmarks.learning.replayed import bits_at
 from lamofc_tools.benchmarks.learning.replayed.coded_texts import UNITS, code_texts, replay_of
 from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep, SweptModel, check_pattern
@@ -128,47 +127,75 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     """Extract, fit, code and replay."""
     sweep = Sweep.of(arguments.blocks, arguments.tokens, arguments.fit_count)
     check_pattern(arguments.metric, arguments.blocks)
-    if not set(arguments.scopes) <= {ALL, CACHES}:
-        raise BadArgument(f"scopes {', '.join(arguments.scopes)}", f"give {ALL}, {CACHES} or both")
     beside = [row for path in arguments.beside for row in _rows_of(path)]
-    chosen = partial(choose_coders, arguments.codecs, arguments.train_steps)
-    for codec, lack in {coder.codec: lack for coder in chosen() if (lack := coder.lack())}.items():
-        report.line(f"{codec} is left out: {lack}")
+    _require_coders(arguments, report)
     loaded = open_model(str(arguments.model or gemma_folder()), dtype="float32")
     model = SweptModel(loaded, arguments.continued, _fit_texts(arguments), _measured_texts(arguments))
-    varying = [_SETTING_COLUMNS[name] for name in sweep.varying]
+    testing = model.all_testing(sweep, arguments.count, packed=arguments.packed)
     facts = model.facts(sweep.metric_setting, arguments.metric_count, arguments.metric)
-    rows: list[dict[str, Any]] = []
-    left_out: list[dict[str, Any]] = []
+    varying = [_SETTING_COLUMNS[name] for name in sweep.varying]
+    figures: dict[str, list[dict[str, Any]]] = {"rows": [], "left_out": []}
     report.table([*varying, *COLUMNS])
     for (block, tokens), settings in groupby(sweep.settings, lambda setting: (setting.block, setting.tokens)):
-        testing = model.testing(tokens, arguments.count, packed=arguments.packed)
-        meter = FidelityMeter(model.split(block), testing, every=arguments.every)
+        meter = FidelityMeter(model.split(block), testing[tokens], every=arguments.every)
         for setting in settings:
             samples = model.samples(setting)
             place = {"block": block, "tokens": tokens, "fit_texts": len(samples), "texts": len(meter.features)}
             report.progress(", ".join(f"{name} {value}" for name, value in place.items()))
-            for coder in (coder for coder in chosen() if not coder.lack()):
-                scopes = [scope for scope in arguments.scopes if scope in coder.scopes]
-                if not scopes:
-                    continue
+            for coder, scopes in _coders(arguments):
                 coder.fit(samples, replace(facts(block), replay=replay_of(meter)))
-                try:
-                    coded = code_texts(coder, meter)
-                except UnsupportedInput as error:  # such as a quality that is beyond the profile
-                    left_out.append({**place, "codec": coder.codec, "setting": coder.setting, "why": str(error)})
-                    report.line(f"{coder.codec} {coder.setting} is left out: {error}")
-                    continue
-                for scope in scopes:
-                    rows.append({**place, **coded.row(scope, meter), **coder.figures})
-                    report.row(rows[-1])
-    together = [*rows, *beside]
+                _measure(coder, scopes, meter, place, report, figures)
+    together = [*figures["rows"], *beside]
     summary = bits_at.bits_at(together)
     report.line()
     report.table([*varying, *SUMMARY], summary)
     if arguments.png:
         draw(together, arguments.png, sweep.varying)
-    return {"rows": rows, "left_out": left_out, "bits_at": summary}
+    return {**figures, "bits_at": summary}
+
+
+def _coders(arguments: argparse.Namespace) -> Iterator[tuple[FeatureCoder, list[str]]]:
+    """Yield the chosen coders that run here, not fitted yet, each with those of the chosen scopes that it has."""
+    for coder in choose_coders(arguments.codecs, arguments.train_steps):
+        scopes = [scope for scope in arguments.scopes if scope in coder.scopes]
+        if scopes and not coder.lack():
+            yield coder, scopes
+
+
+def _require_coders(arguments: argparse.Namespace, report: Report) -> None:
+    """Name the coders that this machine lacks something for; BadArgument if none is left."""
+    if not set(arguments.scopes) <= {ALL, CACHES}:
+        raise BadArgument(f"scopes {', '.join(arguments.scopes)}", f"give {ALL}, {CACHES} or both")
+    chosen = choose_coders(arguments.codecs, arguments.train_steps)
+    lacks = {coder.codec: lack for coder in chosen if (lack := coder.lack())}
+    for codec, lack in lacks.items():
+        report.line(f"{codec} is left out: {lack}")
+    if not any(_coders(arguments)):
+        scopes = ", ".join(dict.fromkeys(scope for coder in chosen for scope in coder.scopes))
+        raise BadArgument(
+            f"none of {len(chosen)} coders is left, with scopes {', '.join(arguments.scopes)}",
+            "; ".join(lacks.values()) or f"they have {scopes}",
+        )
+
+
+def _measure(
+    coder: FeatureCoder,
+    scopes: Sequence[str],
+    meter: FidelityMeter,
+    place: Mapping[str, int],
+    report: Report,
+    figures: Mapping[str, list[dict[str, Any]]],
+) -> None:
+    """Add the rows of a coder to the figures, or why it is left out, such as a quality that is beyond its profile."""
+    try:
+        coded = code_texts(coder, meter)
+    except UnsupportedInput as error:
+        figures["left_out"].append({**place, "codec": coder.codec, "setting": coder.setting, "why": str(error)})
+        report.line(f"{coder.codec} {coder.setting} is left out: {error}")
+        return
+    for scope in scopes:
+        figures["rows"].append({**place, **coded.row(scope, meter), **coder.figures})
+        report.row(figures["rows"][-1])
 
 
 def _rows_of(path: Path) -> list[dict[str, Any]]:

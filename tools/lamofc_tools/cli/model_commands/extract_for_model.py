@@ -155,7 +155,7 @@ def _is_left_open(options: dict[str, Any], decoder: "BlockSource") -> bool:
     """Whether the user leaves open how to code the features of one block that other blocks read."""
     quality = options["quality"]
     named = options["groups"] or (quality is not None and quality.kind != "kl")
-    return not named and len(decoder.blocks) == 1 and decoder.blocks[0] < len(decoder.loaded.blocks) - 1
+    return not named and len(decoder.blocks) == 1 and decoder.blocks[0] <= decoder.loaded.last_split
 
 
 def _rotations(named: "Rotations", decoder: "BlockSource", out: Output) -> "Rotations":

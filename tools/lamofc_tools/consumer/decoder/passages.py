@@ -75,21 +75,21 @@ class TooFewTexts(BadArgument):
 
 
 def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int = TEXTS) -> Passages:
-    """Cut at most `count` texts of any lengths to one length, which three quarters of the first ones have.
+    """Cut at most `count` texts of any lengths to one length, which three quarters of those that are long enough have.
 
-    Prefix and continuation are as long as usual, or shortened alike; a window holds the prefix. TooFewTexts if they
-    are too few or too short.
+    Prefix and continuation are as long as usual, or shortened alike; a window holds the prefix. TooFewTexts if few of
+    the first texts are long enough.
     """
     tried = texts[: count + count // 3]
     lengths = {text.id: loaded.length(text) for text in tried}
-    place = max(_FEWEST_TEXTS, len(tried) * 3 // 4)
-    length = min([PREFIX + CONTINUATION, *sorted(lengths.values(), reverse=True)[place - 1 : place]])
-    if len(tried) < _FEWEST_TEXTS or length < _FEWEST_TOKENS:
+    enough = sorted((length for length in lengths.values() if length >= _FEWEST_TOKENS), reverse=True)
+    if len(enough) < _FEWEST_TEXTS:
         raise TooFewTexts(
-            f"{len(tried)} texts, the longest of {max(lengths.values(), default=0)} tokens, tell too little of what"
-            f" {loaded.name} feels",
+            f"{len(enough)} of {len(tried)} texts have {_FEWEST_TOKENS} tokens or more, and the longest"
+            f" {max(lengths.values(), default=0)}: too little to tell what {loaded.name} feels",
             Hint(f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens, or a known [metric]"),
         )
+    length = min(PREFIX + CONTINUATION, enough[max(_FEWEST_TEXTS, len(enough) * 3 // 4) - 1])
     window = getattr(loaded.config, "sliding_window", None) or PREFIX + 1
     prefix = min(length * PREFIX // (PREFIX + CONTINUATION), window - 1)
     long = [text for text in tried if lengths[text.id] >= length]

@@ -66,11 +66,11 @@ class Split:
 
     def __post_init__(self) -> None:
         self._require_kind()
-        last = len(self.loaded.blocks) - 1
-        if not 0 <= self.block < last:
+        last = self.loaded.last_split
+        if not 0 <= self.block <= last:
             raise BadArgument(
-                f"a split after block {self.block} of {self.loaded.name}, whose last one is {last}",
-                f"give a block from 0 to {last - 1}, which a later one reads",
+                f"a split after block {self.block} of {self.loaded.name}, whose last one is {last + 1}",
+                f"give a block from 0 to {last}, which a later one reads",
             )
 
     def _require_kind(self) -> None:

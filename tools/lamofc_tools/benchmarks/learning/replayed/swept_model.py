@@ -51,8 +51,11 @@ class Sweep:
     @classmethod
     def of(cls, blocks: Sequence[int], tokens: Sequence[int], fit_texts: Sequence[int]) -> Sweep:
         """Vary one list at a time, while the others stay at their only value or, of several, at the default."""
-        if min(*tokens, *fit_texts) < 1:
-            raise BadArgument(f"{min(tokens)} tokens, {min(fit_texts)} texts to learn from", "give 1 or more of each")
+        if min(tokens) < 2 or min(fit_texts) < 1:
+            raise BadArgument(
+                f"{min(tokens)} tokens, {min(fit_texts)} texts to learn from",
+                "give 2 or more, and 1 or more",
+            )
         lists = dict(zip((field.name for field in fields(Setting)), (blocks, tokens, fit_texts), strict=True))
         centre = Setting(**{name: values[0] for name, values in lists.items() if len(values) == 1})
         several = [(name, value) for name, values in lists.items() if len(values) > 1 for value in values]
@@ -82,16 +85,24 @@ class SweptModel:
         self.loaded, self._continued = loaded, continued
         self._fit_texts, self._measured_texts = fit_texts, measured_texts
         self.split = cache(partial(Split, loaded))
+        self.fitting = cache(self._passages_to_learn_from)
         self.rotary = find_rotary(loaded)
 
-    def fitting(self, setting: Setting) -> Passages:
-        """Return the passages to learn from."""
+    def _passages_to_learn_from(self, setting: Setting) -> Passages:
         return self._cut(self._fit_texts(2 * setting.fit_texts), setting.tokens).first(setting.fit_texts)
 
     def testing(self, tokens: int, count: int, *, packed: bool = False) -> Passages:
         """Return the passages to measure on; packed, each is half a text, and then the beginning of the next."""
         passages = self._cut(self._measured_texts, tokens).first(count)
         return packed_in_pairs(passages) if packed else passages
+
+    def all_testing(self, sweep: Sweep, count: int, *, packed: bool = False) -> dict[int, Passages]:
+        """Return the passages to measure on of each length, so that a split or a length that is none fails early."""
+        for setting in sweep.settings:
+            self.split(setting.block)
+            self.fitting(setting)
+        lengths = {setting.tokens for setting in sweep.settings}
+        return {tokens: self.testing(tokens, count, packed=packed) for tokens in lengths}
 
     def _cut(self, texts: Sequence[ModelInput], tokens: int) -> Passages:
         return cut_passages(self.loaded, texts, tokens, self._continued)
