@@ -156,7 +156,7 @@ def test_features_that_the_model_cannot_read_are_named(opened: LoadedModel, text
 def test_texts_of_several_lengths_are_cut_to_one_that_most_have(
     opened: LoadedModel, texts: list[ModelInput], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BadArgument, match="0 of 7 texts have 32 tokens or more, and the longest 26: too little"):
+    with pytest.raises(BadArgument, match=r"0 texts of 32 tokens or more \(of 7, the longest of 26\) tell too little"):
         usual_passages(opened, texts)
     monkeypatch.setattr("lamofc_tools.consumer.decoder.passages._FEWEST_TEXTS", 2)
     monkeypatch.setattr("lamofc_tools.consumer.decoder.passages._FEWEST_TOKENS", 21)

@@ -92,7 +92,11 @@ def test_an_extraction_codes_for_the_rest_of_the_model(lamofc: Lamofc, model: st
     assert ran.code == 0 and ran.document["records"] == 16 * 5, ran.err
     tiny_models.language(tmp_path / "qwen3", "qwen3")
     other = lamofc("extract", tmp_path / "qwen3", tmp_path / "b.jsonl", place, "--block", 1)
-    assert other.code == 2 and "1 texts, the longest of" in other.err and "or a known --metric" in other.err
+    assert (
+        other.code == 2
+        and "1 texts of 32 tokens or more (of 1, the longest of" in other.err
+        and "or a known --metric" in other.err
+    )
 
 
 def test_what_the_user_says_of_an_extraction_goes_first(lamofc: Lamofc, model: str, tmp_path: Path) -> None:
@@ -122,7 +126,9 @@ def test_what_the_user_says_of_an_extraction_goes_first(lamofc: Lamofc, model: s
     assert [(row[0], row[1], row[2]["consumer"]) for row in rows] == [(["layer.1.output"], "kl=0.2", "llama@1")]
     texts = tiny_models.texts(tmp_path / "texts", 9)
     err, rows = profiles("short", "--block", 1)
-    assert "coding without regard to what reads the features: 9 texts, the longest of 6 tokens" in err
+    assert (
+        "coding without regard to what reads the features: 0 texts of 32 tokens or more (of 9, the longest of 6)" in err
+    )
     assert len(rows) == 5 and "rotary" in rows[0][2]
 
 
@@ -231,13 +237,13 @@ def test_what_cannot_be_coded_for_a_model_is_said(lamofc: Lamofc, model: str, fi
     texts = long_texts(tmp_path / "a.jsonl", 3)
     extract = ("extract", model, texts, tmp_path / "s", "--block", 1)
     for words, said in (
-        (("--kl", 0.1), "1 of 3 texts have 32 tokens or more, and the longest 38: too little"),
+        (("--kl", 0.1), "3 texts of 32 tokens or more (of 3, the longest of 38) tell too little"),
         (("--kl", 0.1, "--plain"), "--kl 0.1 without a model"),
         (("--kl", 0.1, "--group", "*"), "--kl 0.1 without a model"),
         (("--for-model", reader, "--plain"), "with --plain"),
         (("--plain", "--metric", tmp_path / "m"), "where nothing is coded for a model"),
         (("--group", "*", "--metric", tmp_path / "m"), "where nothing is coded for a model"),
-        (("--metric", tmp_path / "m"), "1 of 3 texts have 32 tokens or more, and the longest 38: too little"),
+        (("--metric", tmp_path / "m"), "3 texts of 32 tokens or more (of 3, the longest of 38) tell too little"),
         (("--for-model", reader, "--codec", "lloydmax"), "codec 'lloydmax', which knows no consumer"),
     ):
         ran = lamofc(*extract, *words)

@@ -85,8 +85,8 @@ def usual_passages(loaded: LoadedModel, texts: Sequence[ModelInput], count: int 
     enough = sorted((length for length in lengths.values() if length >= _FEWEST_TOKENS), reverse=True)
     if len(enough) < _FEWEST_TEXTS:
         raise TooFewTexts(
-            f"{len(enough)} of {len(tried)} texts have {_FEWEST_TOKENS} tokens or more, and the longest"
-            f" {max(lengths.values(), default=0)}: too little to tell what {loaded.name} feels",
+            f"{len(enough)} texts of {_FEWEST_TOKENS} tokens or more (of {len(tried)}, the longest of"
+            f" {max(lengths.values(), default=0)}) tell too little of what {loaded.name} feels",
             Hint(f"give {_FEWEST_TEXTS} texts or more of at least {_FEWEST_TOKENS} tokens, or a known [metric]"),
         )
     length = min(PREFIX + CONTINUATION, enough[max(_FEWEST_TEXTS, len(enough) * 3 // 4) - 1])
