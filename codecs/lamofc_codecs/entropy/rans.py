@@ -68,7 +68,11 @@ def decode_symbols(  # noqa: PLR0913 - options are keywords
 ) -> NDArray[np.uint8]:
     """Decode the `count` symbols of one block. CorruptRecord for damage; nothing outside `data` is read."""
     buffer = as_bytes(data)
-    spans = np.array([[0, buffer.size]], np.int64)
+    if backend == "numba" and threads == 1:
+        rows, symbols = _row_tables(table_of_row, -(-count // ROW), tables), _output(out, count)
+        if rans_cpu.decode_block(buffer, rows, tables.slots.reshape(-1), symbols):
+            return symbols
+    spans = np.array([[0, buffer.size]], np.int64)  # all else, and damage, which is named there
     blocks = Blocks(buffer, spans, np.array([count], np.int64))
     return decode_blocks(blocks, table_of_row, tables, out=out, backend=backend, threads=threads)
 
@@ -99,9 +103,7 @@ def decode_blocks(
     """
     total = int(blocks.counts.sum())
     rows = _row_tables(table_of_row, int((-(-blocks.counts // ROW)).sum()), tables)
-    symbols = np.empty(total, np.uint8) if out is None else out
-    if symbols.shape != (total,) or symbols.dtype != np.uint8 or not symbols.flags.c_contiguous:
-        raise UnsupportedInput(f"out is {symbols.dtype} {symbols.shape}; expected contiguous uint8 ({total},)")
+    symbols = _output(out, total)
     buffer = as_bytes(blocks.buffer)
     streams, damaged = list_streams(buffer, _checked_spans(blocks), blocks.counts)
     if damaged >= 0:
@@ -170,6 +172,14 @@ def _decode_on_cpu(
     out: NDArray[np.uint8],
 ) -> int:
     return int(rans_cpu.decode_streams(buffer, streams, row_tables, tables.slots.reshape(-1), out))
+
+
+def _output(out: NDArray[np.uint8] | None, count: int) -> NDArray[np.uint8]:
+    """Return the array to decode to, made here or checked."""
+    symbols = np.empty(count, np.uint8) if out is None else out
+    if symbols.shape != (count,) or symbols.dtype != np.uint8 or not symbols.flags.c_contiguous:
+        raise UnsupportedInput(f"out is {symbols.dtype} {symbols.shape}; expected contiguous uint8 ({count},)")
+    return symbols
 
 
 def _row_tables(table_of_row: Rows, rows: int, tables: Tables) -> NDArray[np.uint16]:

@@ -22,6 +22,7 @@ from lamofc_codecs.entropy.rans_layout import (
     TABLES,
     WORDS_MISSING,
     WORDS_UNUSED,
+    list_streams,
 )
 from lamofc_codecs.entropy.rans_simd import decode_row, encode_step
 from lamofc_codecs.entropy.tables import SLOTS, SYMBOLS
@@ -97,6 +98,17 @@ def decode_streams(
         if error:
             return np.int64(8 * number + error)
     return np.int64(-1)
+
+
+@compiled
+def decode_block(
+    buffer: NDArray[np.uint8], row_tables: NDArray[np.uint16], slots: NDArray[np.uint32], out: NDArray[np.uint8]
+) -> bool:
+    """Decode the one block that a buffer holds; return whether it is without damage."""
+    spans = np.zeros((1, 2), np.int64)
+    spans[0, 1] = buffer.size
+    streams, damaged = list_streams(buffer, spans, np.full(1, out.size))
+    return damaged < 0 and decode_streams(buffer, streams, row_tables, slots, out) < 0
 
 
 @compiled

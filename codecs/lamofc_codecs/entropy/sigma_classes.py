@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import load
 
 from lamofc_codecs.errors import CodecError
+from lamofc_codecs.runtime import compiled
 
 CLASSES = 48
 """Classes with a frozen table of their own."""
@@ -43,11 +44,15 @@ def radii() -> NDArray[np.uint8]:
     return np.ascontiguousarray(frozen()["radii"], np.uint8)
 
 
+@cache
+def thresholds() -> NDArray[np.float32]:
+    """Return the least sigma / step of each class but the first."""
+    return np.ascontiguousarray(frozen()["thresholds"], np.float32)
+
+
 def class_of(sigma_over_step: ArrayLike) -> NDArray[np.uint8]:
     """Return the class of each ratio of standard deviation to step, by comparison with frozen float32 thresholds."""
-    return np.searchsorted(frozen()["thresholds"], np.asarray(sigma_over_step, np.float32), side="right").astype(
-        np.uint8
-    )
+    return np.searchsorted(thresholds(), np.asarray(sigma_over_step, np.float32), side="right").astype(np.uint8)
 
 
 def split_class(classes: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -73,5 +78,23 @@ def shape_of_classes() -> NDArray[np.int32]:
 
 def classes_of(sigma: NDArray[np.float32], step: np.float32) -> NDArray[np.uint8]:
     """Return the class of columns with these standard deviations, with at most MAX_LOW_BITS."""
-    with np.errstate(over="ignore"):
-        return np.minimum(class_of(sigma / step), CLASSES + MAX_LOW_BITS * CLASSES_PER_OCTAVE - 1).astype(np.uint8)
+    classes = np.empty(sigma.shape, np.uint8)
+    ratios = np.ascontiguousarray(sigma, np.float32).reshape(-1)
+    _classify(ratios, np.float32(step), thresholds(), classes.reshape(-1))
+    return classes
+
+
+@compiled
+def _classify(
+    sigma: NDArray[np.float32], step: np.float32, limits: NDArray[np.float32], classes: NDArray[np.uint8]
+) -> None:
+    """Count the thresholds up to each sigma / step, beginning at the class before, which is seldom far."""
+    largest = CLASSES + MAX_LOW_BITS * CLASSES_PER_OCTAVE - 1
+    found = 0
+    for column in range(sigma.size):
+        ratio = sigma[column] / step
+        while found < limits.size and not limits[found] > ratio:
+            found += 1
+        while found > 0 and limits[found - 1] > ratio:
+            found -= 1
+        classes[column] = np.uint8(min(found, largest))

@@ -80,12 +80,19 @@ class RunLayout:
         return levels
 
 
+@compiled
 def tables_of_rows(tables: NDArray[np.uint16], lengths: NDArray[np.int64]) -> NDArray[np.uint16]:
     """Table of each row of 32 symbols, given the table and the length of each run: that of its last symbol."""
-    ends = np.cumsum(lengths)
-    count = int(ends[-1]) if len(ends) else 0
-    last = np.minimum(np.arange(31, count + 31, 32), count - 1)
-    return np.asarray(tables[np.searchsorted(ends, last, side="right")], np.uint16)
+    count = lengths.sum()
+    rows = np.empty((count + 31) // 32, np.uint16)
+    run, end = np.int64(-1), np.int64(0)
+    for row in range(rows.size):
+        last = min(32 * row + 31, count - 1)
+        while end <= last:
+            run += 1
+            end += lengths[run]
+        rows[row] = tables[run]
+    return rows
 
 
 def _run_of_escapes(symbols: NDArray[np.uint8], length: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -52,9 +52,9 @@ class LevelPlaces:
     @classmethod
     def of_runs(cls, chosen: Sequence[ChosenRuns], order: Tensor, columns: int) -> LevelPlaces:
         """Find the levels of some runs; `order` lists the tokens of each record as they are sorted."""
-        first = np.concatenate([entry.row + runs.first[which] for entry, runs, which in chosen])
-        column = np.concatenate([runs.column[which] for _, runs, which in chosen])
-        lengths = np.concatenate([runs.length[which] for _, runs, which in chosen]).astype(np.int64)
+        first = np.concatenate([entry.row + runs.index[1][which] for entry, runs, which in chosen])
+        column = np.concatenate([runs.index[0][which] for _, runs, which in chosen])
+        lengths = np.concatenate([runs.index[2][which] for _, runs, which in chosen]).astype(np.int64)
         starts = np.cumsum(lengths) - lengths
         # One transfer to the device for all of them.
         of_run = torch.from_numpy(np.stack([lengths, starts, first, column])).to(order.device)

@@ -33,7 +33,7 @@ _TOO_LARGE = 64
 
 def read_first_level(batch: Sequence[BatchEntry], coded: BatchBytes, order: Tensor, levels: Tensor) -> None:
     """Fill the levels of the first refinement level of all records, which are 0 so far."""
-    chosen: list[ChosenRuns] = [(entry, entry.runs[0], np.arange(len(entry.runs[0].order))) for entry in batch]
+    chosen: list[ChosenRuns] = [(entry, entry.runs[0], np.arange(len(entry.runs[0].classes))) for entry in batch]
     classes = np.concatenate([entry.runs[0].classes for entry in batch])
     shifts, radii = shape_of_classes()[1:, classes].astype(np.int64)
     places = LevelPlaces.of_runs(chosen, order, levels.shape[1])
@@ -61,7 +61,7 @@ def read_first_level(batch: Sequence[BatchEntry], coded: BatchBytes, order: Tens
 
 def _low_bit_starts(batch: Sequence[BatchEntry], places: LevelPlaces, shifts: Ints, low_starts: Ints) -> Ints:
     """Bit of the batch's bytes at which the low bits of each run begin."""
-    ends = np.cumsum([len(entry.runs[0].order) for entry in batch])
+    ends = np.cumsum([len(entry.runs[0].classes) for entry in batch])
     by_record = np.split(places.lengths * shifts, ends[:-1])
     starts = [8 * start + np.cumsum(bits) - bits for bits, start in zip(by_record, low_starts, strict=True)]
     return np.concatenate(starts)

@@ -32,7 +32,7 @@ def sixteenths_of(
     batch: Sequence[BatchEntry], parameters: KltParameters, order: Tensor, levels: Tensor, coarse: Tensor | None
 ) -> Tensor:
     """Reconstruct levels in sixteenths of the last step; `coarse` are those of the refinement level before."""
-    chosen = [(entry, entry.runs[-1], np.arange(len(entry.runs[-1].order))) for entry in batch]
+    chosen = [(entry, entry.runs[-1], np.arange(len(entry.runs[-1].classes))) for entry in batch]
     places = LevelPlaces.of_runs(chosen, order, levels.shape[1])
     classes = np.concatenate([entry.runs[-1].classes for entry in batch]).astype(np.int64)
     level = levels.view(-1)[places.place]
@@ -75,10 +75,10 @@ def _state(entry: BatchEntry) -> NDArray[np.int64]:
 def _coarse_classes(entry: BatchEntry) -> NDArray[np.int64]:
     """Class, one refinement level before, of each run of the last one; 0 where that held no such column."""
     runs, coarse = entry.runs[-1], entry.runs[max(len(entry.runs) - 2, 0)]
-    present = runs.column < coarse.columns
+    present = runs.index[0] < coarse.columns
     if not coarse.columns:
-        return np.zeros(len(runs.column), np.int64)
-    classes = coarse.group_classes[runs.group, np.where(present, runs.column, 0)]
+        return np.zeros(len(runs.index[0]), np.int64)
+    classes = coarse.group_classes[runs.group, np.where(present, runs.index[0], 0)]
     return np.where(present, classes, 0).astype(np.int64)
 
 

@@ -2,7 +2,7 @@
 
 In: levels, columns x tokens. Out: bytes a layer, and what a prefix of them decodes to."""
 
-from lamofc_codecs.klt.layers.digit_kernels import INWARD
+from lamofc_codecs.klt.layers.digit_kernels import INWARD, MAGNITUDES
 from lamofc_codecs.klt.layers.first_layer import first_bits, read_first, write_first
 from lamofc_codecs.klt.layers.partial_level import (
     Offsets,
@@ -14,7 +14,6 @@ from lamofc_codecs.klt.layers.partial_level import (
 )
 from lamofc_codecs.klt.layers.passes import COMPLETE, OUTWARD_READ, UNREAD, LayerSplit, Pass, choose_split, state_after
 from lamofc_codecs.klt.layers.refinement import (
-    MAGNITUDES,
     MAX_REFINABLE,
     STEP_RATIO,
     alphabets_of,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from lamofc_codecs.entropy import CLASSES
 from lamofc_codecs.klt.layers.runs import Levels
-from lamofc_codecs.level_coding import RunIndex
-from lamofc_codecs.runtime import compiled
+from lamofc_codecs.level_coding import RunIndex, tables_of_rows
+from lamofc_codecs.runtime import Int, compiled, inlined
 
 TERNARY, OUTWARD, INWARD = range(3)
 """Alphabets: all three digits; whether a level moves outwards; whether one that does not moves inwards."""
+
+MAGNITUDES = 4
+"""Contexts by the magnitude so far: 0, 1, 2, and 3 or more."""
 
 Places = NDArray[np.int64]
 
@@ -22,36 +26,68 @@ def _digit(level: np.int32, coarse: np.int32) -> np.int32:
     return -beyond if coarse < 0 else beyond
 
 
+@inlined
+def _table_class(sigma_class: Int) -> Int:
+    """Class whose tables a class has: the last frozen one for those above."""
+    return min(np.int64(sigma_class), np.int64(CLASSES - 1))
+
+
 @compiled
 def tally_digits(
-    levels: Levels, coarse: Levels, classes: NDArray[np.uint16], runs: RunIndex, counts: NDArray[np.int64]
+    levels: Levels, coarse: Levels, classes: NDArray[np.uint8], runs: RunIndex, counts: NDArray[np.int64]
 ) -> None:
     """Count digits by magnitude so far, class and digit."""
     column, first, length = runs
     for run in range(len(column)):
-        sigma_class = classes[run]
+        sigma_class = _table_class(classes[run])
         for t in range(first[run], first[run] + length[run]):
             before = coarse[column[run], t]
             counts[min(abs(before), np.int32(3)), sigma_class, _digit(levels[column[run], t], before) + 1] += 1
 
 
 @compiled
-def count_symbols(
+def lay_out_pass(
     levels: Levels,
     coarse: Levels,
-    classes: NDArray[np.uint16],
+    classes: NDArray[np.uint8],
     runs: RunIndex,
-    inward: NDArray[np.bool_],
-    counts: NDArray[np.int64],
-) -> None:
+    span: tuple[Int, Int],
+    alphabets: NDArray[np.uint8],
+) -> tuple[Places, NDArray[np.uint16], Int]:
+    """Sort the symbols of a pass by table: its first place by class and magnitude, the table of each row, the count."""
+    counts = _count_symbols(levels, coarse, classes, runs, span, alphabets)
+    starts = np.empty((CLASSES, MAGNITUDES), np.int64)
+    tables, total = np.empty(MAGNITUDES * CLASSES, np.uint16), np.int64(0)
+    for magnitude in range(MAGNITUDES):
+        for sigma_class in range(CLASSES):
+            place = magnitude * CLASSES + sigma_class
+            tables[place] = place + MAGNITUDES * CLASSES * np.int64(alphabets[sigma_class])
+            starts[sigma_class, magnitude] = total
+            total += counts[magnitude, sigma_class]
+    return starts, tables_of_rows(tables, counts.reshape(-1)), total
+
+
+@compiled
+def _count_symbols(
+    levels: Levels,
+    coarse: Levels,
+    classes: NDArray[np.uint8],
+    runs: RunIndex,
+    span: tuple[Int, Int],
+    alphabets: NDArray[np.uint8],
+) -> NDArray[np.int64]:
     """Count the symbols of a pass by magnitude and class; inward classes have none for levels that moved outwards."""
+    counts = np.zeros((MAGNITUDES, CLASSES), np.int64)
     column, first, length = runs
     for run in range(len(column)):
-        tally = counts[:, classes[run]]
+        sigma_class = _table_class(classes[run])
+        if not span[0] <= sigma_class < span[1]:
+            continue
+        tally = counts[:, sigma_class]
         before = coarse[column[run], first[run] : first[run] + length[run]]
         now = levels[column[run], first[run] : first[run] + length[run]]
         total, ones, twos, larger = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-        if inward[classes[run]]:
+        if alphabets[sigma_class] == INWARD:
             for i in range(len(before)):
                 coded, magnitude = _digit(now[i], before[i]) != 1, abs(before[i])
                 total += coded
@@ -69,23 +105,28 @@ def count_symbols(
         tally[1] += ones
         tally[2] += twos
         tally[3] += larger
+    return counts
 
 
 @compiled
 def gather_digits(  # noqa: PLR0913 - compiled code takes arrays, not objects
     levels: Levels,
     coarse: Levels,
-    classes: NDArray[np.uint16],
-    starts: Places,
+    classes: NDArray[np.uint8],
     runs: RunIndex,
+    span: tuple[Int, Int],
     alphabets: NDArray[np.uint8],
+    starts: Places,
     symbols: NDArray[np.int8],
 ) -> None:
     """Write the symbols of a pass, sorted by table."""
     column, first, length = runs
     cursors = starts.copy()
     for run in range(len(column)):
-        cursor, alphabet = cursors[classes[run]], alphabets[classes[run]]
+        sigma_class = _table_class(classes[run])
+        if not span[0] <= sigma_class < span[1]:
+            continue
+        cursor, alphabet = cursors[sigma_class], alphabets[sigma_class]
         now = levels[column[run], first[run] : first[run] + length[run]]
         before = coarse[column[run], first[run] : first[run] + length[run]]
         for i in range(len(now)):
@@ -100,25 +141,34 @@ def gather_digits(  # noqa: PLR0913 - compiled code takes arrays, not objects
 def apply_digits(  # noqa: PLR0913 - compiled code takes arrays, not objects
     symbols: NDArray[np.int8],
     coarse: Levels,
-    classes: NDArray[np.uint16],
-    starts: Places,
+    classes: NDArray[np.uint8],
     runs: RunIndex,
+    span: tuple[Int, Int],
     alphabets: NDArray[np.uint8],
+    starts: Places,
     levels: Levels,
 ) -> None:
-    """Invert `gather_digits`.
-
-    `symbols` is padded by one element, so that reads for levels without a symbol stay in bounds.
-    """
+    """Invert `gather_digits`; most levels are 0 before, so the place of their next symbol stays in a register."""
     column, first, length = runs
     cursors = starts.copy()
     for run in range(len(column)):
-        cursor, inward = cursors[classes[run]], alphabets[classes[run]] == INWARD
+        sigma_class = _table_class(classes[run])
+        if not span[0] <= sigma_class < span[1]:
+            continue
+        cursor, inward = cursors[sigma_class], alphabets[sigma_class] == INWARD
         now = levels[column[run], first[run] : first[run] + length[run]]
         before = coarse[column[run], first[run] : first[run] + length[run]]
+        of_zero = cursor[0]
         for i in range(len(now)):
-            coded = not inward or _digit(now[i], before[i]) != 1
-            magnitude = min(abs(before[i]), np.int32(3))
-            digit = np.int32(symbols[cursor[magnitude]]) * coded
-            cursor[magnitude] += coded
-            now[i] += -digit if before[i] < 0 else digit
+            level = before[i]
+            if inward and _digit(now[i], level) == 1:
+                continue
+            if level == 0:
+                now[i] += np.int32(symbols[of_zero])
+                of_zero += 1
+            else:
+                magnitude = min(abs(level), np.int32(3))
+                digit = np.int32(symbols[cursor[magnitude]])
+                cursor[magnitude] += 1
+                now[i] += -digit if level < 0 else digit
+        cursor[0] = of_zero

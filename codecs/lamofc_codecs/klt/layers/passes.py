@@ -38,6 +38,11 @@ class Pass:
     """Whether an outward pass came before, of classes from `MIN_TWO_PASS_CLASS` on."""
 
     @property
+    def span(self) -> tuple[int, int]:
+        """The range of classes, as compiled code takes it."""
+        return self.low, self.high
+
+    @property
     def ternary(self) -> NDArray[np.bool_]:
         """For each class, whether the pass tells all three moves at once."""
         return np.arange(CLASSES) < (MIN_TWO_PASS_CLASS if self.outward or self.after_outward else CLASSES)

@@ -9,7 +9,7 @@ run, so that symbols of one table stand together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,21 +18,20 @@ from lamofc_codecs.entropy import CLASSES, LARGEST_LEVEL, SYMBOLS, Tables, norma
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.klt.layers.digit_kernels import (
     INWARD,
+    MAGNITUDES,
     OUTWARD,
     TERNARY,
     apply_digits,
-    count_symbols,
     gather_digits,
+    lay_out_pass,
     tally_digits,
 )
 from lamofc_codecs.klt.layers.passes import MIN_TWO_PASS_CLASS, Pass
 from lamofc_codecs.klt.layers.runs import Levels, Runs
-from lamofc_codecs.level_coding import MAX_LEVELS_PER_BYTE, coded_bits, tables_of_rows
+from lamofc_codecs.level_coding import MAX_LEVELS_PER_BYTE, coded_bits
 
 STEP_RATIO = 3
 """Factor between the steps of neighbouring refinement levels."""
-MAGNITUDES = 4
-"""Contexts by the magnitude so far: 0, 1, 2, and 3 or more."""
 MAX_REFINABLE = (LARGEST_LEVEL + 1) // STEP_RATIO
 """Largest magnitude that may be refined: what becomes of it is not above the largest level."""
 
@@ -83,7 +82,7 @@ def pad_columns(levels: Levels, columns: int) -> Levels:
 def count_digits(levels: Levels, coarse: Levels, runs: Runs) -> NDArray[np.int64]:
     """Count the levels of each magnitude and class that move inwards, stay, move outwards."""
     counts = np.zeros((MAGNITUDES, CLASSES, STEP_RATIO), np.int64)
-    tally_digits(levels, pad_columns(coarse, len(levels)), _capped_classes(runs), runs.index, counts)
+    tally_digits(levels, pad_columns(coarse, len(levels)), runs.classes, runs.index, counts)
     return counts
 
 
@@ -120,12 +119,11 @@ def _symbols(
     """Yield the symbols of each pass and the tables of their rows."""
     coarse = pad_columns(coarse, len(levels))
     for coding_pass in passes:
-        layout = _PassLayout(coding_pass, runs, coarse, levels)
-        symbols = np.empty(layout.count, np.uint8)
-        gather_digits(
-            levels, coarse, layout.classes, layout.starts, layout.runs, layout.alphabets, symbols.view(np.int8)
-        )
-        yield symbols, layout.table_of_row
+        which = runs.classes, runs.index, coding_pass.span, alphabets_of(coding_pass)
+        starts, table_of_row, count = lay_out_pass(levels, coarse, *which)
+        symbols = np.empty(count, np.uint8)
+        gather_digits(levels, coarse, *which, starts, symbols.view(np.int8))
+        yield symbols, table_of_row
 
 
 def read_refinement(sections: Sequence[memoryview], coarse: Levels, runs: Runs, passes: Sequence[Pass]) -> Levels:
@@ -136,43 +134,16 @@ def read_refinement(sections: Sequence[memoryview], coarse: Levels, runs: Runs, 
     coarse = pad_columns(coarse, runs.columns)
     levels = coarse * np.int32(STEP_RATIO)
     for data, coding_pass in zip(sections, passes, strict=False):
-        layout = _PassLayout(coding_pass, runs, coarse, levels)
-        if layout.count > len(data) * MAX_LEVELS_PER_BYTE:
-            raise CorruptRecord(f"{len(data)} bytes for {layout.count} levels to refine")
-        symbols = np.empty(layout.count + 1, np.uint8)
-        symbols[-1] = 0
-        rans.decode_symbols(data, layout.count, layout.table_of_row, refinement_tables(), out=symbols[:-1])
-        apply_digits(
-            symbols.view(np.int8), coarse, layout.classes, layout.starts, layout.runs, layout.alphabets, levels
-        )
+        which = runs.classes, runs.index, coding_pass.span, alphabets_of(coding_pass)
+        starts, table_of_row, count = lay_out_pass(levels, coarse, *which)
+        if count > len(data) * MAX_LEVELS_PER_BYTE:
+            raise CorruptRecord(f"{len(data)} bytes for {count} levels to refine")
+        symbols = rans.decode_symbols(data, count, table_of_row, refinement_tables())
+        apply_digits(symbols.view(np.int8), coarse, *which, starts, levels)
     return levels
 
 
+@lru_cache(256)
 def alphabets_of(coding_pass: Pass) -> NDArray[np.uint8]:
     """Alphabet of the symbols that a pass has, for each class."""
     return np.where(coding_pass.ternary, TERNARY, OUTWARD if coding_pass.outward else INWARD).astype(np.uint8)
-
-
-class _PassLayout:
-    """Places of the symbols of one pass, given the levels as they are before it."""
-
-    def __init__(self, coding_pass: Pass, runs: Runs, coarse: Levels, levels: Levels) -> None:
-        classes = _capped_classes(runs)
-        chosen = np.flatnonzero((classes >= coding_pass.low) & (classes < coding_pass.high))
-        self.classes = classes[chosen]
-        column, first, length = runs.index
-        self.runs = column[chosen], first[chosen], length[chosen]
-        self.alphabets = alphabets_of(coding_pass)
-        counts = np.zeros((MAGNITUDES, CLASSES), np.int64)
-        count_symbols(levels, coarse, self.classes, self.runs, self.alphabets == INWARD, counts)
-        flat = counts.reshape(-1)
-        self.starts = np.ascontiguousarray((np.cumsum(flat) - flat).reshape(counts.shape).T)
-        self.count = int(flat.sum())
-        tables = np.arange(flat.size) + np.tile(flat.size * self.alphabets.astype(np.int64), MAGNITUDES)
-        used = np.flatnonzero(flat)
-        self.table_of_row = tables_of_rows(tables[used].astype(np.uint16), flat[used])
-
-
-def _capped_classes(runs: Runs) -> NDArray[np.uint16]:
-    """Class of each run, the last frozen one for those above."""
-    return np.minimum(runs.classes, CLASSES - 1).astype(np.uint16)

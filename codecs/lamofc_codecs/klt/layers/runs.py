@@ -8,11 +8,12 @@ the table of each row follows from the classes and is not stored.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import classes_of, shape_of_classes
+from lamofc_codecs.entropy import ALL_CLASSES, classes_of, shape_of_classes
 from lamofc_codecs.klt.quantise import TokenGroups
 from lamofc_codecs.level_coding import RunIndex, RunLayout
 from lamofc_codecs.runtime import Floats, compiled, lazy
@@ -28,8 +29,8 @@ class Runs:
     tokens: TokenGroups
     group_classes: NDArray[np.uint8]
     """The sigma class, 0 to 137, of each group that occurs x each column."""
-    order: NDArray[np.int64]
-    """Runs as they are coded: group of tokens times columns, plus column."""
+    layout: RunLayout
+    """Places and classes of the runs, in the order in which they are coded."""
 
     @classmethod
     def for_step(
@@ -37,49 +38,62 @@ class Runs:
     ) -> Runs:
         """Lay out columns of these spreads, bands x columns, for a step, without `pruned` runs, groups x columns."""
         classes = sigma_classes(sigma, step, tokens)
-        tables = shape_of_classes()[0][classes]
-        order = np.argsort((tables << 8 | classes).reshape(-1), kind="stable")
-        return cls(tokens, classes, order if pruned is None else order[~pruned.reshape(-1)[order]])
+        kept = np.ones(classes.shape, np.bool_) if pruned is None else ~pruned
+        column, first, length, sorted_classes = _sort_runs(classes, kept, _ranks(), tokens.bounds)
+        return cls(tokens, classes, RunLayout((column, first, length), sorted_classes))
 
     @property
     def columns(self) -> int:
         """Number of columns."""
         return self.group_classes.shape[1]
 
-    @lazy
+    @property
     def classes(self) -> NDArray[np.uint8]:
         """Sigma class of each run."""
-        return self.group_classes.reshape(-1)[self.order]
+        return self.layout.classes
+
+    @property
+    def index(self) -> RunIndex:
+        """Column, first token among the sorted ones, and length of each run."""
+        return self.layout.index
 
     @lazy
     def group(self) -> NDArray[np.int64]:
         """Group of tokens of each run, counting those that occur."""
-        return self.order // max(self.columns, 1)
+        return np.searchsorted(self.tokens.bounds, self.index[1], "right") - 1
 
-    @lazy
-    def column(self) -> NDArray[np.int64]:
-        """Column of each run."""
-        return self.order % max(self.columns, 1)
 
-    @lazy
-    def first(self) -> NDArray[np.int64]:
-        """First token of each run, among the sorted ones."""
-        return self.tokens.bounds[self.group]
+@cache
+def _ranks() -> NDArray[np.uint8]:
+    """Rank of each class by the number of its table, then by its own."""
+    order = np.argsort(shape_of_classes()[0] << 8 | np.arange(ALL_CLASSES))
+    ranks = np.empty(ALL_CLASSES, np.uint8)
+    ranks[order] = np.arange(ALL_CLASSES)
+    return ranks
 
-    @lazy
-    def length(self) -> NDArray[np.int64]:
-        """Tokens of each run."""
-        return np.diff(self.tokens.bounds)[self.group]
 
-    @property
-    def index(self) -> RunIndex:
-        """Column, first token and length of each run, as compiled code takes them."""
-        return self.column, self.first, self.length
-
-    @lazy
-    def layout(self) -> RunLayout:
-        """Places and classes of the runs, as a block of levels has them."""
-        return RunLayout(self.index, self.classes)
+@compiled
+def _sort_runs(
+    classes: NDArray[np.uint8], kept: NDArray[np.bool_], ranks: NDArray[np.uint8], bounds: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Sort the runs that are kept by rank; return column, first token, length and class of each."""
+    starts = np.zeros(ranks.size + 1, np.int64)
+    for group in range(classes.shape[0]):
+        for c in range(classes.shape[1]):
+            starts[ranks[classes[group, c]] + 1] += kept[group, c]
+    starts = np.cumsum(starts)
+    count = starts[-1]
+    column, first, length = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    sorted_classes = np.empty(count, np.uint8)
+    for group in range(classes.shape[0]):
+        for c in range(classes.shape[1]):
+            if kept[group, c]:
+                rank = ranks[classes[group, c]]
+                at = starts[rank]
+                starts[rank] += 1
+                column[at], first[at], length[at] = c, bounds[group], bounds[group + 1] - bounds[group]
+                sorted_classes[at] = classes[group, c]
+    return column, first, length, sorted_classes
 
 
 def sigma_classes(sigma: Floats, step: np.float32, tokens: TokenGroups) -> NDArray[np.uint8]:

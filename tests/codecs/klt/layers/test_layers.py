@@ -194,7 +194,7 @@ def test_runs_stand_in_the_order_of_the_readme() -> None:
         runs = Runs.for_step(sigmas, np.float32(step), TokenGroups.from_classes(energy, band))
         slow = klt.Runs(sigmas[band], step, (band, energy), TABLES)
         groups = [divmod(int(runs.tokens.labels[group]), 16) for group in runs.group]
-        ours = list(zip(groups, runs.column.tolist(), strict=True))
+        ours = list(zip(groups, runs.index[0].tolist(), strict=True))
         assert ours == slow.order
         assert runs.classes.tolist() == [slow.shape[run][0] for run in slow.order]
         tables = [slow.shape[run][1] for run, _ in slow.places]
