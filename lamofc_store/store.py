@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from lamofc_store.commits import changes, log
-from lamofc_store.defaults import DEFAULT_CODEC
+from lamofc_store.defaults import BLOCK_CACHE_BYTES, DEFAULT_CODEC
 from lamofc_store.errors import BadArgument
 from lamofc_store.session import Session
 
@@ -95,7 +95,7 @@ class Store(Session):
         relation = self.sql(query)
         return [dict(zip(relation.columns, row, strict=True)) for row in relation.fetchall()]
 
-    def dataset(
+    def dataset(  # noqa: PLR0913 - all but three are keywords
         self,
         features: Sequence[str],
         target: "Target | None" = None,
@@ -104,16 +104,25 @@ class Store(Session):
         quality: "Quality | None" = None,
         max_bpfp: float | None = None,
         cache: "Cache | None" = None,
+        block_cache: int = BLOCK_CACHE_BYTES,
     ) -> "FeatureDataset":
         """Return a map-style torch Dataset of the samples that have all those features, decoded when read.
 
         With `quality` or `max_bpfp` only the layers of a record that they need are read. A `cache` keeps in a local
-        folder what is read from a remote store.
+        folder what is read from a remote store. Small samples that share records are decoded once for all of a record,
+        and kept up to `block_cache` bytes in each process that reads.
         """
         from lamofc_store.loading import FeatureDataset
 
         return FeatureDataset(
-            self, features, target=target, where=where, quality=quality, max_bpfp=max_bpfp, cache=cache
+            self,
+            features,
+            target=target,
+            where=where,
+            quality=quality,
+            max_bpfp=max_bpfp,
+            cache=cache,
+            block_cache=block_cache,
         )
 
     @property

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lamofc_store.commits import Profiles, log
+from lamofc_store.defaults import BLOCK_CACHE_BYTES
 from lamofc_store.errors import BadArgument, NotFound
 from lamofc_store.loading.collate import Ragged, collate_feature, collate_targets
 from lamofc_store.loading.dataset_rows import FUNCTION_TARGET, Target, aligned_tables, check_names, target_columns
@@ -21,6 +22,7 @@ from lamofc_store.loading.shuffle import EpochOrder, ShuffleMode
 from lamofc_store.loading.shuffle_quality import ShuffleQuality, measure_shuffle
 from lamofc_store.reading import (
     PLAN_COLUMNS,
+    BlockCache,
     FetchedRecords,
     ReadPlan,
     decode_pooled,
@@ -68,6 +70,7 @@ class FeatureDataset(Dataset[Example]):
         quality: "Quality | None" = None,
         max_bpfp: float | None = None,
         cache: Cache | None = None,
+        block_cache: int = BLOCK_CACHE_BYTES,
     ) -> None:
         quality = layer_selection.read_quality(quality, max_bpfp)
         if not isinstance(cache, Cache | None):
@@ -80,6 +83,7 @@ class FeatureDataset(Dataset[Example]):
         """A callable that returns the target of a sample's id, if one was given."""
         self._storage = store.storage
         self._cache = cache
+        self._blocks = BlockCache(block_cache)
         self._profiles = Profiles(store.storage)
         layers = layer_selection.SIZE_COLUMNS if quality is None else layer_selection.layer_columns(quality)
         with log.detect_expiry(store.storage, store.head):
@@ -156,7 +160,7 @@ class FeatureDataset(Dataset[Example]):
             columns = {feature: batch[feature] for feature in self.features}
         else:
             with log.detect_expiry(self._storage, self.commit):
-                tensors = read_plan(self._storage, self._profiles, self._plan(indices), self._cache)
+                tensors = read_plan(self._storage, self._profiles, self._plan(indices), self._cache, self._blocks)
             starts = range(0, len(tensors), max(len(indices), 1))
             columns = {
                 feature: tensors[start : start + len(indices)]
@@ -195,7 +199,7 @@ class FeatureDataset(Dataset[Example]):
             elif ragged == "stack" and plan.stackable:
                 batch[feature] = decode_stacked(self._profiles, plan, records, device=device, dtype=dtype)
             else:
-                tensors = decode_tensors(self._profiles, plan, records, device=device, dtype=dtype)
+                tensors = decode_tensors(self._profiles, plan, records, self._blocks, device=device, dtype=dtype)
                 batch[feature] = collate_feature(feature, tensors, ragged)
         for name, values in fetched.targets.items():
             targets = collate_targets(values)

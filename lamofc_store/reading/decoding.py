@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lamofc_store.errors import CorruptStore
+from lamofc_store.reading.block_cache import BlockCache, BlockName
 from lamofc_store.reading.fetching import FetchedRecords
 from lamofc_store.reading.read_plan import Cell, ReadPlan
 from lamofc_store.sample import layout
@@ -13,18 +16,34 @@ from lamofc_store.sample import layout
 if TYPE_CHECKING:
     import torch
 
-    from lamofc_codecs import Pool, Profile
+    from lamofc_codecs import Packed, Pool, Profile
+
+_Decode = Callable[..., "list[torch.Tensor]"]
+_DecodeBlocks = Callable[[Sequence[int]], "list[list[torch.Tensor]]"]
+"""Returns all items of some of the fetched records."""
 
 
 def decode_tensors(
-    profiles: Mapping[str, "Profile"], plan: ReadPlan, records: FetchedRecords, **options: Any
+    profiles: Mapping[str, "Profile"],
+    plan: ReadPlan,
+    records: FetchedRecords,
+    blocks: BlockCache | None = None,
+    **options: Any,
 ) -> list["torch.Tensor"]:
-    """Decode the tensors of a plan; the options `device` and `dtype` are those of `lamofc_codecs.decode`."""
+    """Decode the tensors of a plan; the options `device` and `dtype` are those of `lamofc_codecs.decode`.
+
+    Records of several items are taken from `blocks` and kept there, but for those that are decoded on a device.
+    """
     from lamofc_codecs import decode
 
     with _codec_errors_as_damage(plan):
         decode_with = partial(decode, profiles=_profiles_of(plan, profiles), **options)
-        matrices = _decode_cells(decode_with, records, [spec.cell for spec in plan.specs])
+        decode_blocks: _DecodeBlocks
+        if blocks is None or options.get("device") is not None:
+            decode_blocks = partial(_decode_blocks, decode_with, records.packed)
+        else:
+            decode_blocks = _CachedBlocks(decode_with, plan, records, options.get("dtype"), blocks)
+        matrices = _decode_cells(decode_with, records, [spec.cell for spec in plan.specs], decode_blocks)
     pairs = zip(matrices, plan.specs, strict=True)
     return [layout.from_tokens(matrix, spec.pattern, spec.shape) for matrix, spec in pairs]
 
@@ -64,8 +83,9 @@ def decode_pooled(
         tensors = decode_tensors(profiles, plan, records, device=device)
         return [pool.of(tensor.reshape(-1, tensor.shape[-1])).flatten() for tensor in tensors]
     decode_with = partial(pool_records, profiles=_profiles_of(plan, profiles), pool=pool, device=device)
+    decode_blocks = partial(_decode_blocks, decode_with, records.packed)
     with _codec_errors_as_damage(plan):
-        rows = _decode_cells(decode_with, records, [spec.cell for spec in plan.specs])
+        rows = _decode_cells(decode_with, records, [spec.cell for spec in plan.specs], decode_blocks)
     return [row.flatten() for row in rows]
 
 
@@ -87,11 +107,9 @@ def _codec_errors_as_damage(plan: ReadPlan) -> Iterator[None]:
 
 
 def _decode_cells(
-    decode: "Callable[..., list[torch.Tensor]]", records: FetchedRecords, cells: Sequence[Cell]
+    decode: _Decode, records: FetchedRecords, cells: Sequence[Cell], decode_blocks: _DecodeBlocks
 ) -> list["torch.Tensor"]:
     """Decode one cell of the record of each tensor. Records that need the same parts are decoded in one call."""
-    from lamofc_codecs import inspect
-
     packed = records.packed
     if len(packed) == len(cells) and not any(map(any, cells)):  # one tensor a record
         matrices = decode(packed, parts=[0], items=[0])
@@ -106,16 +124,56 @@ def _decode_cells(
         batches.setdefault(None if later_items else tuple(part for _, part in needed), []).append(record)
     decoded: dict[tuple[int, Cell], torch.Tensor] = {}
     for parts, numbers in batches.items():
-        batch = packed.take(numbers)
         if parts is None:  # a record of several items is decoded whole
-            items = [range(inspect(data).items) for data in batch]
-            keys = [
-                (record, (item, 0))
-                for record, record_items in zip(numbers, items, strict=True)
-                for item in record_items
-            ]
-            decoded |= zip(keys, decode(batch), strict=True)
+            for record, items in zip(numbers, decode_blocks(numbers), strict=True):
+                decoded |= {(record, cell): items[cell[0]].clone() for cell in cells_of_record[record]}
         else:
             keys = [(record, (0, part)) for record in numbers for part in parts]
-            decoded |= zip(keys, decode(batch, parts=parts, items=[0]), strict=True)
+            decoded |= zip(keys, decode(packed.take(numbers), parts=parts, items=[0]), strict=True)
     return [decoded[tensor] for tensor in tensors]
+
+
+def _decode_blocks(decode: _Decode, packed: "Packed", numbers: Sequence[int]) -> list[list["torch.Tensor"]]:
+    """Decode all items of some of the records."""
+    from lamofc_codecs import inspect
+
+    batch = packed.take(numbers)
+    tensors = iter(decode(batch))
+    return [list(islice(tensors, inspect(record).items)) for record in batch]
+
+
+@dataclass(frozen=True)
+class _CachedBlocks:
+    """Decodes records of several items through a cache."""
+
+    decode: _Decode
+    plan: ReadPlan
+    records: FetchedRecords
+    dtype: "torch.dtype | None"
+    cache: BlockCache
+
+    def __call__(self, numbers: Sequence[int]) -> list[list["torch.Tensor"]]:
+        """Return all items of some of the records; they belong to the cache."""
+        names = self._names(numbers)
+        found = {name: items for name in names if (items := self.cache.get(name)) is not None}
+        missing = [(number, name) for number, name in zip(numbers, names, strict=True) if name not in found]
+        if missing:
+            decoded = _decode_blocks(self.decode, self.records.packed, [number for number, _ in missing])
+            for (_, name), items in zip(missing, decoded, strict=True):
+                self.cache.add(name, items)
+                found[name] = items
+        return [found[name] for name in names]
+
+    def _names(self, numbers: Sequence[int]) -> list[BlockName]:
+        locations, ends = self.plan.locations, self.records.packed.offsets
+        tensor_of = dict(zip(self.records.record.tolist(), range(len(locations)), strict=True))
+        places = [(number, tensor_of[number]) for number in numbers]
+        return [
+            BlockName(
+                locations.segments[locations.segment[tensor]],
+                int(locations.offset[tensor]),
+                int(ends[number + 1] - ends[number]),
+                self.dtype,
+            )
+            for number, tensor in places
+        ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from lamofc_store.commits import log
 from lamofc_store.errors import NotFound
 from lamofc_store.reading import layer_selection
+from lamofc_store.reading.block_cache import BlockCache
 from lamofc_store.reading.decoding import decode_tensors
 from lamofc_store.reading.fetching import fetch_plan
 from lamofc_store.reading.read_plan import PLAN_COLUMNS, ReadPlan
@@ -35,10 +36,14 @@ def read_sample(
 
 
 def read_plan(
-    storage: "Storage", profiles: Mapping[str, "Profile"], plan: ReadPlan, cache: "Cache | None" = None
+    storage: "Storage",
+    profiles: Mapping[str, "Profile"],
+    plan: ReadPlan,
+    cache: "Cache | None" = None,
+    blocks: BlockCache | None = None,
 ) -> list["torch.Tensor"]:
     """Fetch and decode the tensors of a plan; a record that several of them share is read once."""
-    return decode_tensors(profiles, plan, fetch_plan(storage, plan, cache)) if plan.specs else []
+    return decode_tensors(profiles, plan, fetch_plan(storage, plan, cache), blocks) if plan.specs else []
 
 
 def _require_features(store: "Session", sample: str, missing: list[str]) -> None:

@@ -108,7 +108,7 @@ def decode_block(
     spans = np.zeros((1, 2), np.int64)
     spans[0, 1] = buffer.size
     streams, damaged = list_streams(buffer, spans, np.full(1, out.size))
-    return damaged < 0 and decode_streams(buffer, streams, row_tables, slots, out) < 0
+    return bool(damaged < 0 and decode_streams(buffer, streams, row_tables, slots, out) < 0)
 
 
 @compiled

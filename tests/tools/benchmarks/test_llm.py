@@ -23,8 +23,7 @@ from lamofc_tools.benchmarks.learning.peers.kvtc_budget import allot_bits
 from lamofc_tools.benchmarks.learning.peers.scaled_tokens import Int8
 from lamofc_tools.benchmarks.learning.peers.turboquant import gaussian_levels
 from lamofc_tools.benchmarks.learning.replayed import swept_model
-from lamofc_tools.benchmarks.learning.replayed.swept_model import Setting, Sweep
-from lamofc_tools.consumer import ModelMetric, Passages, measure_metric
+from lamofc_tools.consumer import ModelMetric, Passages
 from tests.tools.benchmarks.felt_errors import SPREADS, TOKENS, Felt
 from tests.tools.models import tiny_models
 
@@ -228,45 +227,6 @@ def test_packed_sequences_hold_the_beginning_of_a_second_text() -> None:
     assert packed.ids["b"].tolist() == [100, 101, 102, 103, 0, 1, 2, 3, 4, 5]
 
 
-def test_a_sweep_varies_one_list_at_a_time() -> None:
-    sweep = Sweep.of([2, 4], [64, 192], [10, 200])
-    assert sweep.settings == [
-        Setting(2, 192, 120),
-        Setting(4, 64, 120),
-        Setting(4, 192, 120),
-        Setting(4, 192, 10),
-        Setting(4, 192, 200),
-    ]
-    assert sweep.varying == ["block", "tokens", "fit_texts"]
-    assert (sweep.metric_setting.tokens, sweep.metric_setting.fit_texts) == (192, 200)
-    alone = Sweep.of([3], [8], [5])
-    assert (alone.settings, alone.varying, alone.metric_setting) == ([Setting(3, 8, 5)], [], Setting(3, 8, 5))
-    assert Sweep.of([3], [16, 8], [5]).metric_setting == Setting(3, 16, 5)
-
-
-def test_rows_of_a_sweep_name_their_place(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = [*arguments(tmp_path, "0,1"), "--codecs", "klt for model", "--scopes", "all", "--fit-count", "8"]
-    assert llm.BENCHMARK.main([*words, "--metric", str(tmp_path / "metric-{block}.safetensors")]) == 0
-    for block in (0, 1):
-        assert ModelMetric.load(tmp_path / f"metric-{block}.safetensors").consumer == f"gemma3@{block}"
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split()[:2] == ["block", "codec"]
-    document = json.loads(lines[-1])
-    places = dict.fromkeys((row["block"], row["tokens"], row["fit_texts"]) for row in document["rows"])
-    assert list(places) == [(0, 16, 8), (1, 16, 8)]
-    assert [(one["block"], one["tokens"], one["fit_texts"]) for one in document["bits_at"]] == list(places)
-
-
-def test_a_metric_is_measured_once_for_all_lengths(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = [*arguments(tmp_path, tokens="8,16"), "--codecs", "klt for model", "--scopes", "all"]
-    with pytest.MonkeyPatch.context() as patch:
-        measured = Mock(side_effect=measure_metric)
-        patch.setattr(swept_model, "measure_metric", measured)
-        assert llm.BENCHMARK.main(words) == 0
-    assert measured.call_count == 1 and measured.call_args.args[1].prefix == 8
-    assert {row["tokens"] for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]} == {8, 16}
-
-
 def test_rows_of_an_earlier_run_are_summed_up_beside(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     words = [*arguments(tmp_path), "--scopes", "all", "--codecs"]
     assert llm.BENCHMARK.main([*words, "fp8", "--output", str(tmp_path / "fp8.json")]) == 0
@@ -300,10 +260,3 @@ def test_wrong_arguments_are_refused_at_once(
         with pytest.raises(SystemExit):
             llm.BENCHMARK.main([*arguments(tmp_path), counted, "0"])
         assert "'0' is no whole number of 1 or more" in capsys.readouterr().err
-
-
-def test_one_file_for_several_metrics_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = [*arguments(tmp_path, "0,1"), "--codecs", "int8"]
-    assert llm.BENCHMARK.main([*words, "--metric", str(tmp_path / "metric.safetensors")]) == 2
-    error = capsys.readouterr().err
-    assert "for the metrics of blocks 0, 1" in error and "metric-{block}.safetensors" in error

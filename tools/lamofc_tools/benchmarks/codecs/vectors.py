@@ -36,13 +36,15 @@ COLUMNS = (
     Column("ingested", "in/s", ">8.0f"),
     Column("in_order", "read in order/s", ">16.0f"),
     Column("at_random", "at random/s", ">12.0f"),
+    Column("uncached", "uncached/s", ">11.0f"),
 )
 UNITS = {
     "bytes": "bytes per vector",
     "snr_db": "dB",
     "ingested": "vectors per second, without the fit",
     "in_order": f"vectors per second, batches of {BATCH}",
-    "at_random": f"vectors per second, batches of {BATCH}",
+    "at_random": f"vectors per second, a shuffled epoch in batches of {BATCH}, from its beginning",
+    "uncached": f"vectors per second, shuffled batches of {BATCH}, no decoded block kept",
 }
 Vectors = list[tuple[str, torch.Tensor]]
 
@@ -61,6 +63,9 @@ class Row:
     in_order: float
     """Vectors read a second, in batches of 256."""
     at_random: float
+    """Vectors read a second in a shuffled epoch, of which the first batches decode most blocks."""
+    uncached: float
+    """Vectors read a second in shuffled batches without a cache of decoded blocks."""
 
 
 def synthetic_vectors(count: int, channels: int) -> Vectors:
@@ -101,12 +106,16 @@ def measure(vectors: Vectors, block: int, quality: Quality, folder: Path) -> Row
         store.ingest(samples(stored), profile=profile, quality=quality, block=block)
         seconds = time.perf_counter() - started
         size, snr = store.sql("SELECT stored_bytes / samples, snr_db FROM features").fetchall()[0]
-        dataset = store.dataset("vector")
         count = len(stored) // BATCH * BATCH
         order = np.random.default_rng(1).permutation(count)
-        in_order = _vectors_per_second(dataset.__getitems__, np.arange(count))
-        at_random = _vectors_per_second(dataset.__getitems__, order[: 16 * BATCH])
-    return Row(block, len(stored), len(stored) / seconds, float(size), float(snr), in_order, at_random)
+        in_order = _vectors_per_second(store.dataset("vector").__getitems__, np.arange(count))
+        shuffled = store.dataset("vector")
+        started = time.perf_counter()
+        for batch in order.reshape(-1, BATCH):
+            shuffled.__getitems__(batch.tolist())
+        at_random = count / (time.perf_counter() - started)
+        uncached = _vectors_per_second(store.dataset("vector", block_cache=0).__getitems__, order[: 16 * BATCH])
+    return Row(block, len(stored), len(stored) / seconds, float(size), float(snr), in_order, at_random, uncached)
 
 
 def _vectors_per_second(read: Callable[[list[int]], object], indices: NDArray[np.int64]) -> float:
