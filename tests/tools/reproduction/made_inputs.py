@@ -14,6 +14,7 @@ from PIL import Image
 import lamofc_store
 from lamofc_tools.cli import main
 from lamofc_tools.models import record_kimiaudio
+from lamofc_tools.reproduction.tables.lamofcbench import CODERS
 from tests.tools.consumer.noise import stir
 from tests.tools.models import tiny_models
 from tests.tools.models.test_kimiaudio import WIDTH, kimi_model
@@ -75,7 +76,7 @@ class MadeInputs:
             for file in sorted(data.rglob("*.png")):
                 labels.append(f"{file.parent.name}-{file.stem},{int(file.parent.name[1:])}")
             self.features(f"dinov3/{name}.csv").write_text("\n".join(labels))
-            head = self.judge(f"dinov3/{name}.safetensors")
+            head = self.judge(f"dinov3/{name}@layer.9.safetensors")
             typed(
                 "train", "linear", self.store(f"dinov3/{name}"), "-o", head, "--target", "label", "--feature", "layer.9"
             )
@@ -140,17 +141,19 @@ class MadeInputs:
             places = [self.store(path) for path in stores]
             typed("codec", "train", *places, "--arch", arch, "--as-published", "dt-ufc", *_SMALL, "-o", weights)
 
-    def judge_by_table(self, path: str) -> None:
+    def judge_by_table(self, judged: str) -> None:
         """Write how alike what was coded is to the features, for all coders, as a table of performances."""
-        judge, whole = self.judge(f"{path}.csv"), self.store(path)
+        path, _, part = judged.partition("@")
+        judge, whole = self.judge(f"{judged}.csv"), self.store(path)
+        origins = {coder.row: coder.origin for coder in CODERS}
         with judge.open("w", newline="") as stream:
             writer = csv.writer(stream)
-            writer.writerow(("codec", "setting", "performance"))
-            writer.writerow(("Original", "", 1.0))
+            writer.writerow(("codec", "setting", "origin", "performance"))
+            writer.writerow(("Original", "", "", 1.0))
             for place in sorted((self.folder / "results/coded" / path).glob("*.lamofc")):
                 codec, setting, _ = place.name.split("-")
-                if codec in ROWS:
-                    writer.writerow((ROWS[codec], setting, _likeness(place, whole)))
+                if codec in ROWS and _is_of_part(place, part):
+                    writer.writerow((ROWS[codec], setting, origins[ROWS[codec]], _likeness(place, whole)))
 
 
 def _lines(seed: int, count: int) -> list[dict[str, str]]:
@@ -161,6 +164,12 @@ def _lines(seed: int, count: int) -> list[dict[str, str]]:
         words = torch.randint(len(tiny_models.WORDS), (18 + 5 * (number % 2),), generator=draw).tolist()
         lines.append({"id": f"t{number}", "text": " ".join(tiny_models.WORDS[word] for word in words)})
     return lines
+
+
+def _is_of_part(coded: Path, part: str) -> bool:
+    """Whether a store of paintings holds the latents, or the conditions."""
+    with lamofc_store.open(str(coded)) as store:
+        return not part or ("vae.decoder" in store.features) == (part == "latents")
 
 
 def _likeness(coded: Path, whole: Path) -> float:

@@ -11,7 +11,7 @@ from lamofc_store.exporting.scripts import script_named
 from lamofc_tools.cli.program import app
 from lamofc_tools.reproduction import PLANS, Inputs, plan_of, reproduce
 from lamofc_tools.reproduction.parts import CodedPart, Coder, JudgedPart
-from lamofc_tools.reproduction.tables.data_sets import DINOV3, QWEN3
+from lamofc_tools.reproduction.tables.data_sets import DINOV3, QWEN3, after_block
 
 KLT = Coder("klt", "klt", (10.0,), "snr_db")
 
@@ -69,9 +69,14 @@ def test_performances_that_a_script_measures_begin_with_an_export(inputs: Inputs
     assert judge.name == str(folder / "gsm8k")
     assert parse(judge.command)["script"] == "qwen3"
     folder.mkdir(parents=True)
-    (folder / "gsm8k.csv").write_text("codec,setting,performance\nklt,5,0.25\n")
+    (folder / "gsm8k.csv").write_text("codec,setting,origin,performance\nklt,5,,0.25\n")
     (row,) = part.missing(inputs)
-    assert (row.name, row.command) == (f"{folder / 'gsm8k.csv'}: klt,10", judge.command)
-    heads = {name: JudgedPart(CodedPart(DINOV3[name], KLT, 10.0)).missing(inputs)[-1].command for name in DINOV3}
-    assert heads["ade20k"] == f"lamofc train mask2former STORE -o {inputs.judges}/dinov3/ade20k.safetensors"
-    assert "train dpt" in heads["nyudepthv2"] and "train linear" in heads["imagenet-a"]
+    assert (row.name, row.command) == (f"{folder / 'gsm8k.csv'}: klt,10,", judge.command)
+    sets = {name: after_block(own, 9) if name.startswith("imagenet") else own for name, own in DINOV3.items()}
+    judges = {name: JudgedPart(CodedPart(own, KLT, 10.0)).missing(inputs)[-1] for name, own in sets.items()}
+    assert judges["ade20k"].command == "lamofc export STORE FILES --for dinov3seg"
+    assert judges["nyudepthv2"].command == "lamofc export STORE FILES --for dinov3dep"
+    head = f"{inputs.judges}/dinov3/imagenet-a@layer.9"
+    assert judges["imagenet-a"].name == head
+    trained = "lamofc train linear TRAINING_STORE --feature layer.9 --target label"
+    assert judges["imagenet-a"].command == f"{trained} -o {head}.safetensors"

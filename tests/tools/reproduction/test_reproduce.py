@@ -20,7 +20,20 @@ from lamofc_codecs.testing.samples import drawn_weights, picture
 from lamofc_store import Store
 from lamofc_tools.analysis import measure_texture
 from lamofc_tools.reproduction import Inputs, plan_of, reproduce
-from lamofc_tools.reproduction.parts import ORIGINAL, CodedPart, Coder, FeatureSet, JudgedPart
+from lamofc_tools.reproduction.drawing import _curves
+from lamofc_tools.reproduction.parts import (
+    ORIGINAL,
+    CodedPart,
+    Coder,
+    FeatureSet,
+    Figure,
+    JudgedPart,
+    MemoryPart,
+    Related,
+    Relation,
+    is_point,
+)
+from lamofc_tools.reproduction.run import FilledBlock, FilledRow
 
 Lamofc: TypeAlias = Callable[..., Any]
 ROOT = Path(__file__).parents[3]
@@ -54,7 +67,7 @@ def folders(tmp_path: Path) -> Path:
     weights.mkdir(parents=True)
     drawn_weights(Sizes("hyperprior", 8, 16), 0.001).save(weights / "hyperprior_lambda0.001.safetensors")
     (tmp_path / "judges/qwen3").mkdir(parents=True)
-    rows = "codec,setting,performance\nOriginal,,0.98\nklt,5,0.25\nklt,10,0.5\n"
+    rows = "codec,setting,origin,performance\nOriginal,,,0.98\nklt,5,,0.25\nklt,10,,0.5\n"
     (tmp_path / "judges/qwen3/gsm8k.csv").write_text(rows)
     return tmp_path
 
@@ -93,7 +106,7 @@ def test_a_table_is_filled_as_far_as_its_inputs_go(folders: Path, lamofc: Lamofc
     missing = {one["name"] for one in document["missing"]}
     assert str(folders / "weights/dt-ufc/hybrid/hyperprior_lambda0.004.safetensors") in missing
     assert str(folders / "features/qwen3/arc-challenge") in missing
-    assert f"{folders / 'judges/qwen3/gsm8k.csv'}: klt,20" in missing
+    assert f"{folders / 'judges/qwen3/gsm8k.csv'}: klt,20," in missing
     assert str(folders / "features/qwen3/gsm8k") not in missing
     assert (folders / "eight.png").stat().st_size > 10_000
     _is_read_the_second_time(folders, lamofc, document)
@@ -110,6 +123,42 @@ def _is_read_the_second_time(folders: Path, lamofc: Lamofc, document: Any) -> No
     assert f"{document['measured']} of {document['parts']} parts measured" in again.out
     assert "codec                    setting" in again.out
     assert "lamofc codec train STORE... --arch hyperprior --as-published dt-ufc" in again.out
+
+
+def test_a_part_that_fails_is_passed_over(folders: Path, lamofc: Lamofc) -> None:
+    (folders / "weights/dt-ufc/hybrid/hyperprior_lambda0.004.safetensors").write_bytes(b"no weights")
+    ran = lamofc("reproduce", "lamofcbench-8", *options(folders), "--json")
+    assert ran.code == 1, ran.err
+    (failure,) = ran.document["failed"]
+    assert failure["part"] == "qwen3/gsm8k Hyperprior 0.004" and failure["error"]
+    rows = {tuple(row["labels"]): row for row in ran.document["blocks"][0]["rows"]}
+    assert rows["klt", 10.0]["numbers"]["MSE"] and rows["Hyperprior", 0.001]["numbers"]["MSE"]
+    text = lamofc("reproduce", "lamofcbench-8", *options(folders))
+    assert text.code == 1 and "failed:\n  qwen3/gsm8k Hyperprior 0.004\n" in text.out
+
+
+def test_records_that_are_stored_losslessly_are_no_points_of_a_curve() -> None:
+    features = FeatureSet("qwen3/gsm8k", "qwen3/calibration", "")
+    coder = Coder("klt", "klt", (5.0, 10.0, 15.0), "snr_db")
+    parts = [CodedPart(features, coder, setting) for setting in coder.settings]
+    measured = {part: {"ebpfp": number, "mse": 1 / number} for number, part in enumerate(parts, 1)}
+    measured[parts[1]] = {"ebpfp": 9.0, "mse": 0.0, "fallbacks": 2.0}
+    assert [is_point([part], measured) for part in parts] == [True, False, True]
+    errors = tuple(Figure(part, "mse") for part in parts)
+    related = Related(Relation("count", lambda x, y: float(len(x))), errors, errors)
+    assert related.value(measured) == 2
+    rows = tuple(
+        FilledRow(("klt", part.setting), {"EBPFP": own["ebpfp"], "MSE": own["mse"]}, {}, is_point([part], measured))
+        for part, own in measured.items()
+    )
+    curves = _curves(FilledBlock("gsm8k", ("codec", "setting"), ("EBPFP", "MSE"), rows))
+    assert curves == {"klt": [(1.0, 1.0), (3.0, 1 / 3)]}
+
+
+def test_memory_of_a_codec_that_coded_no_record_is_no_figure(folders: Path) -> None:
+    inputs = Inputs(*(folders / name for name in ("features", "weights", "judges", "results")))
+    features = FeatureSet("qwen3/gsm8k", "qwen3/calibration", "")
+    assert MemoryPart(CodedPart(features, Coder("klt", "klt", (200.0,), "snr_db"), 200.0)).measure(inputs) == {}
 
 
 def test_other_features_are_measured_anew(folders: Path) -> None:

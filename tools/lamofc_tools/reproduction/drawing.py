@@ -54,7 +54,7 @@ def _curves(block: FilledBlock) -> dict[str, list[tuple[float, float]]]:
         for row in block.rows:
             for suffix, numbers in (("", row.numbers), (", printed", row.printed)):
                 point = _point(numbers, rate, heading)
-                if point is not None and row.labels[-1] is not None:
+                if point is not None and row.labels[-1] is not None and (row.in_curve or suffix):
                     curves.setdefault(f"{row.labels[0]}{suffix}", []).append(point)
         if any(not curve.endswith(", printed") for curve in curves):
             return curves

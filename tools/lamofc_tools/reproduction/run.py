@@ -8,8 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lamofc_codecs import CodecError
 from lamofc_store import config_text
+from lamofc_store.errors import StoreError
 from lamofc_tools.reproduction.parts import (
+    LOSSLESS,
     Block,
     Figures,
     Inputs,
@@ -18,15 +21,11 @@ from lamofc_tools.reproduction.parts import (
     Part,
     Plan,
     finished_parts,
+    is_point,
     log_part,
     open_runs,
 )
 
-_WARNINGS = {
-    "fallbacks": "are stored losslessly, because the codec's would be larger or miss their quality",
-    "expanded": "are larger than their source",
-}
-"""Words about counts of records that are no points of a codec's curve."""
 Progress = Callable[[int, int, str], None]
 
 
@@ -37,6 +36,8 @@ class FilledRow:
     labels: tuple[Label, ...]
     numbers: dict[str, float | None]
     printed: dict[str, Label]
+    in_curve: bool
+    """Whether all records behind the numbers are coded by the row's codec."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ class FilledBlock:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A part that could not be measured although its inputs are there."""
+
+    part: str
+    error: str
+    cure: str
+
+
+@dataclass(frozen=True)
 class Reproduction:
     """A table as far as it could be made, and what is missing for the rest."""
 
@@ -58,6 +68,7 @@ class Reproduction:
     parts: int
     measured: dict[Part, Figures]
     missing: tuple[Missing, ...]
+    failed: tuple[Failure, ...]
     warnings: tuple[str, ...]
     blocks: tuple[FilledBlock, ...]
 
@@ -70,40 +81,49 @@ class Reproduction:
             "measured": len(self.measured),
             "warnings": list(self.warnings),
             "missing": [asdict(one) for one in self.missing],
+            "failed": [asdict(one) for one in self.failed],
             "blocks": [asdict(block) for block in self.blocks],
         }
 
 
 def reproduce(plan: Plan, inputs: Inputs, progress: Progress, *, dry_run: bool = False) -> Reproduction:
-    """Measure the parts whose inputs are there; those that were measured before are read, by `dry_run` those alone."""
+    """Measure the parts whose inputs are there; those that were measured before are read, by `dry_run` those alone.
+
+    A part that fails is passed over, so that the others are measured.
+    """
     parts = list(plan.parts())
     lacking = {part: part.missing(inputs) for part in parts}
     ready = [part for part in parts if not lacking[part]]
     measured: dict[Part, Figures] = {}
+    failed: list[Failure] = []
     if ready and (not dry_run or Path(inputs.runs).exists()):
         with open_runs(inputs.runs, "r" if dry_run else "a") as runs:
             finished = finished_parts(runs)
             for number, part in enumerate(ready):
                 progress(number, len(ready), part.name)
-                config = part.config(inputs)
-                figures = finished.get(config_text(config))
-                if figures is None and dry_run:
+                try:
+                    config = part.config(inputs)
+                    figures = finished.get(config_text(config))
+                    if figures is None and not dry_run:
+                        started = time.monotonic()
+                        figures = dict(part.measure(inputs))
+                        log_part(runs, part.name, config, figures, time.monotonic() - started)
+                except (StoreError, CodecError) as error:
+                    failed.append(Failure(part.name, error.message, error.cure))
                     continue
-                if figures is None:
-                    started = time.monotonic()
-                    figures = dict(part.measure(inputs))
-                    log_part(runs, part.name, config, figures, time.monotonic() - started)
-                measured[part] = figures
+                if figures is not None:
+                    measured[part] = figures
             progress(len(ready), len(ready), "")
     missing = tuple(dict.fromkeys(one for needs in lacking.values() for one in needs))
     blocks = tuple(_filled(block, measured) for block in plan.blocks)
-    return Reproduction(plan.title, plan.note, len(parts), measured, missing, tuple(_warnings(measured)), blocks)
+    warnings = tuple(_warnings(measured))
+    return Reproduction(plan.title, plan.note, len(parts), measured, missing, tuple(failed), warnings, blocks)
 
 
 def _warnings(measured: Mapping[Part, Figures]) -> Iterator[str]:
     """Yield what a reader must know of parts whose codec did not code all records."""
     for part, figures in measured.items():
-        for name, words in _WARNINGS.items():
+        for name, words in LOSSLESS.items():
             if count := figures.get(name):
                 yield f"{part.name}: {count:.0f} records {words}"
 
@@ -113,5 +133,6 @@ def _filled(block: Block, measured: dict[Part, Figures]) -> FilledBlock:
     for row in block.rows:
         numbers = [cell.value(measured) for cell in row.cells]
         named = dict(zip(block.figures, numbers, strict=False))
-        rows.append(FilledRow(row.labels, named, dict(zip(block.figures, row.printed, strict=False))))
+        in_curve = is_point((part for cell in row.cells for part in cell.parts()), measured)
+        rows.append(FilledRow(row.labels, named, dict(zip(block.figures, row.printed, strict=False)), in_curve))
     return FilledBlock(block.title, block.labels, block.figures, tuple(rows))

@@ -97,7 +97,8 @@ def reproduce(input_options: InputOptions, plots: PlotOptions, out: Output, name
     """Make a table or figure of the papers from one's own features and weights.
 
     Each part whose inputs are there is measured once; a run that was stopped goes on by the same command. Beside each
-    number stands the printed one. Missing inputs are listed with the commands that make them.
+    number stands the printed one. Missing inputs are listed with the commands that make them, and parts that failed
+    with their errors; the exit code is then 1.
     """
     from lamofc_tools import reproduction as papers
 
@@ -110,4 +111,7 @@ def reproduce(input_options: InputOptions, plots: PlotOptions, out: Output, name
         made = papers.reproduce(plan, inputs, bar.update, dry_run=plots.dry_run)
     out.warn(made.warnings)
     out.show({"name": name, **made.to_json()}, reproduction_text.tables)
-    plots.draw(made, inputs, out)
+    if made.measured or not made.failed:
+        plots.draw(made, inputs, out)
+    if made.failed:
+        raise typer.Exit(1)

@@ -22,6 +22,9 @@ def tables(document: Document) -> str:
     parts = ["\n".join(lines), *map(_block, document["blocks"])]
     if document["missing"]:
         parts.append(_missing(document["missing"]))
+    if document["failed"]:
+        lines = [f"  {one['part']}\n    {one['error']}\n    {one['cure']}".rstrip() for one in document["failed"]]
+        parts.append("\n".join(("failed:", *lines)))
     return "\n\n".join(parts)
 
 
@@ -33,6 +36,7 @@ def _block(block: Document) -> str:
     rows = []
     for row in block["rows"]:
         cells = [_label(label) for label in row["labels"]]
+        cells[0] = cells[0] if row["in_curve"] else f"{cells[0]} (some lossless)"
         for heading in block["figures"]:
             cells.append(_number(row["numbers"].get(heading)))
             cells += [_number(row["printed"].get(heading))] if _is_printed(block, heading) else []

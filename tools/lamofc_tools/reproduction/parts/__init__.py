@@ -10,6 +10,7 @@ from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing
 from lamofc_tools.reproduction.parts.judging import PERFORMANCE, JudgedPart
 from lamofc_tools.reproduction.parts.plan import (
     BLANK,
+    LOSSLESS,
     Block,
     Cell,
     Constant,
@@ -22,11 +23,13 @@ from lamofc_tools.reproduction.parts.plan import (
     Related,
     Relation,
     Row,
+    is_point,
 )
 from lamofc_tools.reproduction.parts.results import finished_parts, log_part, open_runs
 
 __all__ = [
     "BLANK",
+    "LOSSLESS",
     "ORIGINAL",
     "PERFORMANCE",
     "AnalysedPart",
@@ -51,6 +54,7 @@ __all__ = [
     "Relation",
     "Row",
     "finished_parts",
+    "is_point",
     "log_part",
     "open_runs",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lamofc_store as lamofc
-from lamofc_codecs import describe
+from lamofc_codecs import describe, published_levels, register_vtm
 from lamofc_store import Quality, Store
 from lamofc_store.sample import Sample, layout
 from lamofc_store.sources import ListedSource, Source
@@ -47,6 +47,11 @@ class Coder:
     """Folder below that of weights, with a file `CODEC_lambdaLAMBDA.safetensors` for each setting."""
     as_published: str | None = None
     options: Options = ()
+
+    @property
+    def origin(self) -> str:
+        """Weights, or the paper whose settings it has: coders of one name in several tables differ in these."""
+        return self.weights or self.as_published or ""
 
     def weights_file(self, setting: float, inputs: Inputs) -> Path | None:
         """Return the file of the weights of a setting."""
@@ -111,9 +116,12 @@ class CodedPart:
         """Return features, codec, options and setting, files of weights by their content."""
         coder = self.coder
         options = coder.fit_options(self.features, self.setting, inputs)
-        for name in ("weights", "mapping"):
-            if name in options:
-                options[name] = digest(Path(options[name]))
+        if "weights" in options:
+            options["weights"] = digest(Path(options["weights"]))
+        if "mapping" in options:
+            options["mapping"] = config_digest(published_levels(Path(options["mapping"]), options["family"]))
+        if "vtm" in options:
+            options["vtm"] = register_vtm(options["vtm"])
         calibration = inputs.features / self.features.calibration
         return {
             **self.features.config(inputs),
@@ -177,7 +185,7 @@ class CodedPart:
 
 @dataclass(frozen=True)
 class MemoryPart:
-    """Peak memory of coding the largest plane of a data set's first sample, on the host."""
+    """Peak memory of coding the largest plane of a data set, on the host; none where no record is the codec's."""
 
     coded: CodedPart
 
@@ -198,7 +206,10 @@ class MemoryPart:
         """Encode and decode in processes of their own."""
         with self.coded.store(inputs) as store:
             query = "SELECT sample, feature, pattern, profile FROM records WHERE codec = ? ORDER BY elements DESC"
-            sample, feature, pattern, profile = store.sql(query, [self.coded.coder.codec]).fetchall()[0]
+            largest = store.sql(query, [self.coded.coder.codec]).fetchall()
+            if not largest:
+                return {}
+            sample, feature, pattern, profile = largest[0]
             opened = store.profiles[profile]
         tensor = next(item for item in self.coded.features.source(inputs) if item.id == sample).features[feature]
         planes = layout.planes_of(tuple(tensor.shape), pattern)

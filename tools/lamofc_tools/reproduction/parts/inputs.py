@@ -48,10 +48,15 @@ class FeatureSet:
     """Task whose features they are, where networks are trained for one."""
     calibration_extraction: str = ""
     """Command that makes the samples to fit on, where it is another."""
-    head: str = "linear"
-    """Head that measures the performance of the task."""
     export: str = ""
-    """Options of an export for the script that measures the performance in place of a head."""
+    """Options of an export for the script that measures the performance; without them a linear head does."""
+    part: str = ""
+    """Name of the chosen features, where a folder holds more than one table codes together."""
+
+    @property
+    def judged(self) -> str:
+        """Path below the folder of judges: other features of the same folder have judges of their own."""
+        return f"{self.path}@{self.part}" if self.part else self.path
 
     def missing(self, inputs: Inputs) -> list[Missing]:
         """Return the folder of features, if it is not there or empty."""
@@ -66,7 +71,8 @@ class FeatureSet:
         """Return the command that trains a judge, or that writes the inputs of the script that is one."""
         if self.export:
             return f"lamofc export STORE FILES {self.export}"
-        return f"lamofc train {self.head} STORE -o {judge}.safetensors"
+        chosen = "".join(f" --feature {name}" for name in self.features)
+        return f"lamofc train linear TRAINING_STORE{chosen} --target label -o {judge}.safetensors"
 
     def _missing(self, inputs: Inputs, path: str, kind: str, command: str) -> list[Missing]:
         folder = inputs.features / path

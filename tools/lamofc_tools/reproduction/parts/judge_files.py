@@ -1,7 +1,7 @@
-"""Judges in files of text: an object of JSON that names a model, and a table of performances. Their content is checked.
+"""Judges in files of text: an object of JSON that names a model or a head, and a table of performances.
 
-In: the path of a file. Out: the model with its options, or numbers by setting; BadArgument, which names the file, for
-any other content.
+In: the path of a file. Out: the model with its options, the published head, or numbers by setting; BadArgument, which
+names the file, for any other content.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from typing import Any, get_type_hints
 from lamofc_store.errors import BadArgument
 from lamofc_tools.evaluation import RestOptions
 
-COLUMNS = ("codec", "setting", "performance")
-"""Columns of a table of performances."""
+COLUMNS = ("codec", "setting", "origin", "performance")
+"""Columns of a table of performances: `origin` is that of `Coder`, empty for `klt` and for original features."""
 _REQUIRED = {"figure": str, "model": str}
+_OF_HEAD: dict[str, Any] = {"head": str, "target": str, "backbone": str | None}
 _EXAMPLE = 'write {"model": "Qwen3-8B", "block": 4, "data": "gsm8k.jsonl", "figure": "exact_match"}'
+_HEAD_EXAMPLE = 'write {"head": "linear_head.pth", "target": "label", "backbone": "dinov3-folder"}'
 _LARGEST = 2**31 - 1
 """Largest whole number in an object."""
 
@@ -35,10 +37,38 @@ class ModelJudge:
     options: RestOptions
 
 
-def read_model(file: Path) -> ModelJudge:
-    """Read an object that names a model; its data lie beside the file."""
+@dataclass(frozen=True)
+class HeadJudge:
+    """A published head of DINOv2 or DINOv3, and the column of samples that it is judged by."""
+
+    head: Path
+    target: str
+    backbone: str | None = None
+
+
+def read_judge(file: Path) -> ModelJudge | HeadJudge:
+    """Read an object that names a model or a head; its files lie beside the file."""
     with _reading(file, _EXAMPLE):
         document = json.loads(file.read_text(encoding="utf-8"))
+    if isinstance(document, dict) and "head" in document:
+        return _head_of(file, document)
+    return _model_of(file, document)
+
+
+def _head_of(file: Path, document: dict[str, Any]) -> HeadJudge:
+    if not {"head", "target"} <= set(document) <= set(_OF_HEAD):
+        raise BadArgument(f"{file} names a head with {', '.join(document)}", _HEAD_EXAMPLE)
+    for name, value in document.items():
+        _require_kind(file, name, value, _OF_HEAD[name])
+    head, backbone = file.parent / document["head"], document.get("backbone")
+    if not head.exists():
+        raise BadArgument(f"{file}: there is no {head}", "name a folder of transformers or a file of weights beside it")
+    if backbone is not None and (file.parent / backbone).exists():
+        backbone = str(file.parent / backbone)
+    return HeadJudge(head, document["target"], backbone)
+
+
+def _model_of(file: Path, document: Any) -> ModelJudge:
     kinds: dict[str, Any] = {**_REQUIRED, **get_type_hints(RestOptions)}
     if not isinstance(document, dict) or not set(_REQUIRED) <= set(document) <= set(kinds):
         optional = ", ".join(sorted(set(kinds) - set(_REQUIRED)))
@@ -51,18 +81,24 @@ def read_model(file: Path) -> ModelJudge:
     return ModelJudge(document["model"], document["figure"], RestOptions(**options))
 
 
-def read_table(file: Path, row: str) -> dict[float, float]:
-    """Read the performances of a codec, by its name in the paper's table, at its settings."""
-    cure = "write finite numbers such as klt,10,0.97"
+def read_table(file: Path, row: str, origin: str) -> dict[float, float]:
+    """Read the performances of a codec, by its name in the paper's table and its origin, at its settings."""
+    cure = "write finite numbers such as klt,10,,0.97"
     with _reading(file, cure), file.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
         columns = reader.fieldnames or ()
         rows = [found for found in reader if found.get("codec") == row]
     if not set(COLUMNS) <= set(columns):
         raise BadArgument(f"{file} has the columns {', '.join(columns)}", f"name them {', '.join(COLUMNS)}")
-    return {
-        _number(file, found, "setting", cure, empty=0.0): _number(file, found, "performance", cure) for found in rows
-    }
+    performances: dict[float, float] = {}
+    for found in rows:
+        if (found["origin"] or "") != origin:
+            continue
+        setting = _number(file, found, "setting", cure, empty=0.0)
+        if setting in performances:
+            raise BadArgument(f"{file} has two rows of {row},{setting:g},{origin}", "leave out one of them")
+        performances[setting] = _number(file, found, "performance", cure)
+    return performances
 
 
 @contextmanager

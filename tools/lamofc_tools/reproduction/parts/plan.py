@@ -6,7 +6,7 @@ A part is a measurement that is made once and kept. Cells that need it read it b
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,6 +38,16 @@ class Part(Protocol):
 
 Measured = Mapping[Part, Figures]
 """Figures of the parts that were measured."""
+LOSSLESS = {
+    "fallbacks": "are stored losslessly, because the codec's would be larger or miss their quality",
+    "expanded": "are larger than their source",
+}
+"""Words about counts of records that are no points of a codec's curve."""
+
+
+def is_point(parts: Iterable[Part], measured: Measured) -> bool:
+    """Whether all records of these parts are coded by their codec, as points of its curve are."""
+    return not any(measured.get(part, {}).get(name) for part in parts for name in LOSSLESS)
 
 
 class Cell(Protocol):
@@ -125,8 +135,9 @@ class Related:
         return tuple(part for cell in (*self.mse, *self.performance) for part in cell.parts())
 
     def value(self, measured: Measured) -> float | None:
-        """Return the relation over the rows that have both numbers."""
-        pairs = [(x.value(measured), y.value(measured)) for x, y in zip(self.mse, self.performance, strict=True)]
+        """Return the relation over the rows that have both numbers and are points of their codec's curve."""
+        points = [(x, y) for x, y in zip(self.mse, self.performance, strict=True) if is_point(x.parts(), measured)]
+        pairs = [(x.value(measured), y.value(measured)) for x, y in points]
         known = [(x, y) for x, y in pairs if x is not None and y is not None]
         return self.relation.function([x for x, _ in known], [y for _, y in known])
 

@@ -14,8 +14,8 @@ _KIMI = (
     " torch.save(features, '{out}/ID.pt')"
 )
 _SD35 = "lamofc extract stable-diffusion-3.5-large-controlnet-canny PROMPTS.jsonl {out} --steps 60 --files lamofcbench"
-_HEADS = {"cls": "linear", "seg": "segmentation", "dpt": "dpt", "cnn": "linear"}
-"""Head by the task of LaMoFC and DT-UFC that has one."""
+_CLASSIFICATIONS = ("cls", "cnn")
+"""Tasks of LaMoFC and DT-UFC that a linear head may do; crops and pairs of the others are those of their scripts."""
 _ARRAYS = "python: numpy.save('{out}/feature/ID.npy', array) of "
 
 
@@ -25,7 +25,7 @@ def _published(family: str, key: str, extraction: str, names: str, script: str =
     return {name: FeatureSet(f"{family}/{name}", folder, extraction, (), key, export=export) for name in names.split()}
 
 
-def _pictures(name: str, script: str, head: str) -> FeatureSet:
+def _pictures(name: str, script: str, export: str = "") -> FeatureSet:
     """Return a set of DINOv3, cut as the script of its task does; samples to fit on have the layers of all tasks."""
     return FeatureSet(
         f"dinov3/{name}",
@@ -33,32 +33,32 @@ def _pictures(name: str, script: str, head: str) -> FeatureSet:
         f"{_PICTURES} --for {script}",
         family="dinov3-total",
         calibration_extraction=f"{_PICTURES} --layer 10 --layer 20 --layer 30 --layer 40",
-        head=head,
+        export=export,
     )
 
 
 DINOV3 = {
-    **{name: _pictures(name, "dinov3cls", "linear") for name in ("imagenet-val", "imagenet-a", "imagenet-r")},
-    "ade20k": _pictures("ade20k", "dinov3seg", "mask2former"),
-    "nyudepthv2": _pictures("nyudepthv2", "dinov3dep", "dpt"),
+    **{name: _pictures(name, "dinov3cls") for name in ("imagenet-val", "imagenet-a", "imagenet-r")},
+    "ade20k": _pictures("ade20k", "dinov3seg", "--for dinov3seg"),
+    "nyudepthv2": _pictures("nyudepthv2", "dinov3dep", "--for dinov3dep"),
 }
 QWEN3 = _published("qwen3", "qwen", _QWEN3, "gsm8k arc-challenge truthfulqa hellaswag winogrande")
 FALCONMAMBA = _published("falconmamba", "falconmamba", _FALCON, "gsm8k arc-challenge truthfulqa hellaswag winogrande")
 KIMIAUDIO = _published("kimiaudio", "kimiaudio", _KIMI, "librispeech-clean librispeech-other advbench openbookqa sd-qa")
 SD35 = _published("sd35", "sd35", _SD35, "coco", "sd35cond")["coco"]
-SD35_CONDITIONS = replace(SD35, features=("text_encoder*", "vae.encoder*"))
-SD35_LATENTS = replace(SD35, features=("vae.decoder",))
+SD35_CONDITIONS = replace(SD35, features=("text_encoder*", "vae.encoder*"), part="conditions")
+SD35_LATENTS = replace(SD35, features=("vae.decoder",), part="latents")
 
 
 def after_block(features: FeatureSet, block: int) -> FeatureSet:
     """Return a set of DINOv3 with the features after one block alone, counted from 0."""
-    return replace(features, features=(f"layer.{block}",))
+    return replace(features, features=(f"layer.{block}",), part=f"layer.{block}")
 
 
 def _task(task: str, model: str, array: str) -> FeatureSet:
     """Return the set of one task of LaMoFC and DT-UFC, whose folders hold one model's arrays."""
     own = FeatureSet(f"lamofc/{model}/{task}", f"lamofc/calibration/{task}", _ARRAYS + array, task=task)
-    return replace(own, head=_HEADS[task]) if task in _HEADS else replace(own, export="--format lamofc-npy")
+    return own if task in _CLASSIFICATIONS else replace(own, export="--format lamofc-npy")
 
 
 TASKS = {

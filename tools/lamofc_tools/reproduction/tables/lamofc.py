@@ -110,7 +110,7 @@ def _steps() -> Plan:
     for task in ("cls", "seg", "dpt", "csr"):
         layers = tuple(region for name, region in regions.items() if name.startswith("dpt."))
         whole = layers if task == "dpt" else regions[task]
-        coders = [Coder("Quantization + VTM QP22", "vvc", (22,), "qp", options=_range(whole))]
+        coders = [replace(VTM, row="Quantization + VTM QP22", settings=(22,), options=_range(whole))]
         if task != "dpt":
             cut = ("truncation", f"vtm.{task}")
             coders += [
