@@ -8,6 +8,7 @@ import pytest
 
 from lamofc_tools.comparison import paper_correlations, paper_table
 from lamofc_tools.reproduction import PLANS, Inputs, plan_of, reproduce
+from lamofc_tools.reproduction.parts import Row
 
 RATES = [f"lamofcbench-{number}" for number in (7, 8, 9, 10, 11, 12)]
 
@@ -49,7 +50,33 @@ def test_every_printed_number_stands_in_its_column(name: str) -> None:
         relations = ("Correlation", "R2")
         shown = [row for row in block.rows if row.printed and not str(row.labels[0]).endswith(relations)]
         assert Counter(row.printed for row in shown) == printed
+        if "lambda" in table["columns"]:
+            assert all(_lambda_of(table, places, row) in (None, row.labels[-1]) for row in shown)
     assert all(len(row.cells) <= len(block.figures) for block in plan.blocks for row in block.rows)
+
+
+@pytest.mark.parametrize("name", ["lamofc-3", "lamofc-6", "lamofc-s5"])
+def test_printed_rates_follow_the_settings_that_are_not_printed(name: str) -> None:
+    """More bits for a larger lambda, and fewer for a larger quantisation parameter."""
+    for block in plan_of(name).blocks:
+        place, printed = block.figures.index("BPFP"), [row for row in block.rows if row.printed]
+        for coder in {row.labels[0] for row in printed}:
+            points = sorted((row.labels[-1], row.printed[place]) for row in printed if row.labels[0] == coder)
+            rates = [rate for setting, rate in points if setting is not None]
+            falls = coder in ("VTM", "narrow", "wide")
+            assert rates == sorted(rates, reverse=falls), (block.title, coder)
+
+
+def _lambda_of(table: Any, places: list[int], shown: Row) -> float | None:
+    """The printed lambda of a row of a plan, found by its codec, or by the weights, and its numbers."""
+    columns = table["columns"]
+    named = next((columns.index(name) for name in ("codec", "trained on") if name in columns), None)
+    (found,) = {
+        row[columns.index("lambda")]
+        for row in table["rows"]
+        if tuple(row[place] for place in places) == shown.printed and (named is None or row[named] == shown.labels[0])
+    }
+    return found
 
 
 @pytest.mark.parametrize("number", [7, 8, 9, 11, 12])

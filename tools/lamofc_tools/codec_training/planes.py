@@ -104,10 +104,10 @@ class Planes:
         for store in stores:
             chosen = [feature for feature in store.features if _matches(feature, choice.features)]
             for names in _planes_of(chosen, packing.groups):
-                laid_out = list(_samples(store, names, choice))
-                samples, counts = [sample for sample, _ in laid_out], [count for _, count in laid_out]
+                samples = _StoredSamples(store, names, choice)
                 if samples:
-                    planes.add(samples, counts, features=names, cut=choice.cut_of(names[0]), **choice.options())
+                    cut = choice.cut_of(names[0])
+                    planes.add(samples, samples.planes, features=names, cut=cut, **choice.options())
         if not planes.held_out:
             raise BadArgument(
                 f"{len(planes.train)} samples to train on, none held out to evaluate",
@@ -118,7 +118,7 @@ class Planes:
     def add(
         self,
         samples: Sequence[Any],
-        counts: Sequence[int] | None = None,
+        counts: Sequence[int] | Mapping[int, int] | None = None,
         *,
         features: Sequence[str] = (),
         cut: tuple[int, int] | None = None,
@@ -159,13 +159,23 @@ def _planes_of(features: Sequence[str], groups: Sequence[str]) -> Iterator[list[
     yield from ([feature] for feature in left)
 
 
-def _samples(store: lamofc.Store, names: Sequence[str], choice: PlaneChoice) -> Iterator[tuple[Any, int]]:
-    """Yield each sample, tokens x channels or a mapping of several features, with the number of its planes."""
-    packing, dataset = published_packing(choice.as_published), store.dataset(list(names), where=choice.where)
-    for number in range(len(dataset)):
-        tensors = {name: dataset[number][name] for name in names}
-        shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        patterns = {name: packing.pattern_of(name, shape, {}, {}) for name, shape in shapes.items()}
-        tokens = {name: to_tokens(tensor, patterns[name]) for name, tensor in tensors.items()}
-        planes = planes_of(shapes[names[0]], patterns[names[0]])
-        yield (tokens if len(names) > 1 else tokens[names[0]]), planes
+class _StoredSamples(Sequence[Any]):
+    """Samples of a store, tokens x channels or mappings of several features, each read when it is asked for."""
+
+    def __init__(self, store: lamofc.Store, names: Sequence[str], choice: PlaneChoice) -> None:
+        self.planes: dict[int, int] = {}
+        """Number of planes of each sample that was read."""
+        self._names, self._packing = names, published_packing(choice.as_published)
+        self._dataset = store.dataset(list(names), where=choice.where)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, number: Any) -> Any:
+        example = self._dataset[number]
+        shapes = {name: tuple(example[name].shape) for name in self._names}
+        patterns = {name: self._packing.pattern_of(name, shape, {}, {}) for name, shape in shapes.items()}
+        tokens = {name: to_tokens(example[name], patterns[name]) for name in self._names}
+        first = self._names[0]
+        self.planes[number] = planes_of(shapes[first], patterns[first])
+        return tokens if len(self._names) > 1 else tokens[first]

@@ -137,7 +137,8 @@ def measure(point: Point, split: SampleSplit, *, memory: bool = False) -> Measur
     measurement = summarise(fitted, each)
     if not memory or not isinstance(coder, CodecCoder) or split.parts:
         return measurement
-    largest = max(split.test, key=Tensor.numel)
+    first_planes = [tensor.chunk(count)[0] for tensor, count in zip(split.test, planes, strict=True)]
+    largest = max(first_planes, key=Tensor.numel)
     return with_memory(measurement, {**coding_memory(coder.profile, largest), **gpu_memory(coder.profile, largest)})
 
 

@@ -15,7 +15,7 @@ from lamofc_codecs import describe, published_levels, register_vtm
 from lamofc_store import Quality, Store
 from lamofc_store.sample import Sample, layout
 from lamofc_store.sources import ListedSource, Source
-from lamofc_tools.comparison import b_max_mbps, coding_memory, spread_profile
+from lamofc_tools.comparison import b_max_mbps, coding_memory, gpu_memory, spread_profile
 from lamofc_tools.reproduction.parts.inputs import FeatureSet, Inputs, Missing, digest, has_files, listing
 from lamofc_tools.reproduction.parts.plan import Figures
 from lamofc_tools.reproduction.parts.results import config_digest
@@ -185,7 +185,10 @@ class CodedPart:
 
 @dataclass(frozen=True)
 class MemoryPart:
-    """Peak memory of coding the largest plane of a data set, on the host; none where no record is the codec's."""
+    """Peak memory of coding the largest plane of a data set, on the host and on a GPU if there is one.
+
+    There are no figures where no record is the codec's.
+    """
 
     coded: CodedPart
 
@@ -213,8 +216,10 @@ class MemoryPart:
             opened = store.profiles[profile]
         tensor = next(item for item in self.coded.features.source(inputs) if item.id == sample).features[feature]
         planes = layout.planes_of(tuple(tensor.shape), pattern)
-        peaks = coding_memory(opened, layout.to_tokens(tensor, pattern).chunk(planes)[0])
-        return {name: float(peaks[name]) for name in ("encode_bytes", "decode_bytes")}
+        plane = layout.to_tokens(tensor, pattern).chunk(planes)[0]
+        peaks = coding_memory(opened, plane)
+        on_gpu = {name: float(peak) for name, peak in gpu_memory(opened, plane).items()}
+        return {**{name: float(peaks[name]) for name in ("encode_bytes", "decode_bytes")}, **on_gpu}
 
 
 def decoding_seconds(store: Store) -> float:

@@ -77,6 +77,8 @@ _CONDITIONS = {
 }
 """Feature by the first columns of Table VI; `{}` tells pooled rows from those of tokens."""
 _MEGABYTES = 1e-6
+_MEMORIES = (("encode_gpu_bytes", "decode_gpu_bytes"), ("encode_bytes", "decode_bytes"))
+"""Figures of a GPU, which are printed, and of the host."""
 
 
 def _rates(number: int, sets: Mapping[str, FeatureSet], scales: Mapping[str, float] | None = None) -> Plan:
@@ -142,10 +144,11 @@ def _memory() -> Plan:
     rows = []
     for features, (model, label, *values) in zip(sets, printed["rows"], strict=True):
         parts = [MemoryPart(CodedPart(features, coder, coder.settings[-1])) for coder in CODERS]
-        cells = tuple(Figure(part, figure, _MEGABYTES) for part in parts for figure in ("encode_bytes", "decode_bytes"))
+        cells = tuple(Figure(part, figure, _MEGABYTES) for place in _MEMORIES for part in parts for figure in place)
         rows.append(Row((model, label), cells, tuple(values)))
-    headings = (*printed["columns"][2:], "klt enc", "klt dec")
-    note = "peak memory of the host, source and output included, not of a GPU; at lambda 0.02, klt at 25 dB"
+    on_host = tuple(f"{coder.row} {verb}, host" for coder in CODERS for verb in ("enc", "dec"))
+    headings = (*printed["columns"][2:], "klt enc", "klt dec", *on_host)
+    note = "peak memory of a GPU, as printed, and of the host, source and output included; at lambda 0.02, klt at 25 dB"
     return Plan(printed["title"], (Block("", ("model", "set"), headings, tuple(rows)),), note)
 
 
