@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 import lamofc_store
 from lamofc_tools.cli import main
 from lamofc_tools.models import record_kimiaudio
+from lamofc_tools.reproduction.tables.data_sets import DINOV3, after_block
 from lamofc_tools.reproduction.tables.lamofcbench import CODERS
 from tests.tools.consumer.noise import stir
 from tests.tools.models import tiny_models
@@ -34,6 +36,13 @@ _COUNTS = {"calibration": 10}
 def typed(*words: object) -> None:
     """Types `lamofc WORDS`."""
     assert main([*map(str, words), "--no-progress"]) == 0, words
+
+
+def run_printed(command: str, **places: Path) -> None:
+    """Runs a command that a reproduction prints, its words in capitals replaced."""
+    program, *words = shlex.split(command)
+    assert program == "lamofc"
+    typed(*(places.get(word, word) for word in words))
 
 
 @dataclass(frozen=True)
@@ -76,10 +85,8 @@ class MadeInputs:
             for file in sorted(data.rglob("*.png")):
                 labels.append(f"{file.parent.name}-{file.stem},{int(file.parent.name[1:])}")
             self.features(f"dinov3/{name}.csv").write_text("\n".join(labels))
-            head = self.judge(f"dinov3/{name}@layer.9.safetensors")
-            typed(
-                "train", "linear", self.store(f"dinov3/{name}"), "-o", head, "--target", "label", "--feature", "layer.9"
-            )
+            printed = after_block(DINOV3[name], 9).judging(self.judge(f"dinov3/{name}@layer.9"))
+            run_printed(printed, TRAINING_STORE=self.store(f"dinov3/{name}"))
         for number, (name, script) in enumerate(DENSE.items()):
             data = self._pictures(name, 10 + number, count=1)
             typed("extract", model, data, self.features(f"dinov3/{name}"), "--files", "lamofcbench", "--for", script)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from tests.extras import needs
-from tests.tools.reproduction.made_inputs import AUDIO, DENSE, MAKERS, MadeInputs
+from tests.tools.reproduction.made_inputs import AUDIO, DENSE, MAKERS, MadeInputs, run_printed
 
 pytestmark = [
     needs("compressai"),
@@ -41,8 +41,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> MadeInputs:
 def test_every_cell_of_a_table_is_filled(table: int, made: MadeInputs, lamofc: Lamofc, tmp_path: Path) -> None:
     command = ("reproduce", f"lamofcbench-{table}", *made.options())
     if table in BY_TABLE:
-        missing = {one["kind"] for one in _document(lamofc(*command, "--json"))["missing"]}
-        assert missing == {"performance"}
+        missing = _document(lamofc(*command, "--json"))["missing"]
+        assert {one["kind"] for one in missing} == {"performance"}
+        for path, printed in zip(BY_TABLE[table], dict.fromkeys(one["command"] for one in missing), strict=False):
+            coded = sorted((made.folder / "results/coded" / path.partition("@")[0]).glob("klt-20-*"))[-1]
+            run_printed(printed, STORE=coded, FILES=tmp_path / path.replace("/", "-"))
         for path in BY_TABLE[table]:
             made.judge_by_table(path)
     document = _document(lamofc(*command, "--json", "--png", tmp_path / "curves.png"))
