@@ -50,11 +50,6 @@ def thresholds() -> NDArray[np.float32]:
     return np.ascontiguousarray(frozen()["thresholds"], np.float32)
 
 
-def class_of(sigma_over_step: ArrayLike) -> NDArray[np.uint8]:
-    """Return the class of each ratio of standard deviation to step, by comparison with frozen float32 thresholds."""
-    return np.searchsorted(thresholds(), np.asarray(sigma_over_step, np.float32), side="right").astype(np.uint8)
-
-
 def split_class(classes: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return the frozen table of each class and the number of low bits that it leaves raw."""
     numbers = np.asarray(classes, np.int64)

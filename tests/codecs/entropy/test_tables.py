@@ -88,14 +88,22 @@ def test_reciprocals_divide_exactly() -> None:
 
 
 def test_classes_of_spreads() -> None:
-    middles = sigma_classes.class_sigma(np.arange(sigma_classes.ALL_CLASSES))
-    assert np.array_equal(sigma_classes.class_of(middles), np.arange(sigma_classes.ALL_CLASSES))
-    assert sigma_classes.class_of([0.0, 1.0, np.inf]).tolist() == [
-        0,
-        sigma_classes.UNIT_CLASS,
-        sigma_classes.ALL_CLASSES - 1,
-    ]
-    assert np.all(np.diff(sigma_classes.class_of(np.linspace(0, 1000, 9999)).astype(int)) >= 0)
+    largest = sigma_classes.CLASSES + sigma_classes.MAX_LOW_BITS * sigma_classes.CLASSES_PER_OCTAVE - 1
+    middles, one = sigma_classes.class_sigma(np.arange(largest + 1)), np.float32(1)
+    assert np.array_equal(sigma_classes.classes_of(middles, one), np.arange(largest + 1))
+    ends = np.array([np.inf, 1.0, 0.0, np.nan, 1e-30, 3e38], np.float32)
+    unit = sigma_classes.UNIT_CLASS
+    assert sigma_classes.classes_of(ends, one).tolist() == [largest, unit, 0, largest, 0, largest]
+
+
+def test_classes_are_told_by_comparison_with_the_thresholds() -> None:
+    limits, draw = sigma_classes.thresholds(), np.random.default_rng(0)
+    sigma = np.concatenate([limits, np.nextafter(limits, 0), np.exp(draw.normal(0, 6, 5000))]).astype(np.float32)
+    for step in (np.float32(1), np.float32(0.3), np.float32(2.0**-40)):
+        with np.errstate(over="ignore"):
+            found = np.searchsorted(limits, sigma / step, side="right")
+        expected = np.minimum(found, sigma_classes.CLASSES + 15 * 6 - 1)
+        assert np.array_equal(sigma_classes.classes_of(sigma.reshape(2, -1), step).reshape(-1), expected)
 
 
 def test_classes_above_the_top_are_an_octave_and_shifts() -> None:
