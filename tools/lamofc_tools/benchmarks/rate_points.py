@@ -89,9 +89,12 @@ class RatePoint:
         return self.stored + self.profile
 
 
-def add_source_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that choose the samples to measure on."""
-    parser.add_argument("source", help="a folder or a file of features")
+def add_source_arguments(parser: argparse.ArgumentParser, instead: str = "") -> None:
+    """Add the arguments that choose the samples to measure on; `instead` says which there are without a source."""
+    words = "a folder or a file of features"
+    parser.add_argument(
+        "source", nargs="?" if instead else None, help=f"{words}; by default {instead}" if instead else words
+    )
     parser.add_argument("--feature", default="*", metavar="GLOB", help="measure only features with matching names")
     parser.add_argument("--held-out-by", metavar="COLUMN", help="test on a quarter of this column's values")
     parser.add_argument("--fit-samples", type=int, default=1000, metavar="N", help="most samples to fit on")
