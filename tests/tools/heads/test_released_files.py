@@ -1,5 +1,6 @@
 """Heads in files of weights, as DINOv2 and DINOv3 are released with: they answer as transformers' models do."""
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,9 @@ from torch.nn.functional import interpolate
 from lamofc_store import open as open_store
 from lamofc_store.errors import BadArgument
 from lamofc_tools.heads import PublishedSource, TrainingConfig, TrainingSet
+from lamofc_tools.reproduction import Inputs
+from lamofc_tools.reproduction.parts import ORIGINAL, CodedPart, JudgedPart
+from lamofc_tools.reproduction.tables.data_sets import DINOV3, after_block
 from tests.tools.heads import dino_models as models
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -83,6 +87,24 @@ def test_the_linear_head_of_dinov3(lamofc: Lamofc, tmp_path: Path) -> None:
     )
     unsaid = lamofc(*command)
     assert "behind the final norm" in unsaid.err and "--backbone" in unsaid.err
+    assert _judged(tmp_path, features["layer.3"]) == pytest.approx(accuracy)
+
+
+def _judged(folder: Path, tokens: Tensor) -> float:
+    """The accuracy of the head, as `lamofc reproduce` asks it about the features of a folder."""
+    place = folder / "features/dinov3/imagenet-val"
+    place.mkdir(parents=True)
+    for number, value in enumerate(tokens):
+        save_file({"layer.3": value.contiguous()}, place / f"s{number}.safetensors")
+    rows = "".join(f"s{number},{number % models.CLASSES}\n" for number in range(len(tokens)))
+    place.with_suffix(".csv").write_text(f"sample,label\n{rows}")
+    (folder / "judges/dinov3").mkdir(parents=True)
+    judge = {"head": "../../linear.pth", "target": "label", "backbone": "../../backbone", "grid": "5+4x5"}
+    (folder / "judges/dinov3/imagenet-val@layer.3.json").write_text(json.dumps(judge))
+    inputs = Inputs(*(folder / name for name in ("features", "weights", "judges", "results")))
+    part = JudgedPart(CodedPart(after_block(DINOV3["imagenet-val"], 3), ORIGINAL, 0.0))
+    assert part.missing(inputs) == []
+    return part.measure(inputs)["performance"]
 
 
 def test_the_linear_head_of_four_layers_of_dinov2(tmp_path: Path) -> None:

@@ -106,6 +106,9 @@ def test_an_object_may_name_a_published_head(tmp_path: Path) -> None:
         read_judge(file)
     head.write_bytes(b"")
     assert read_judge(file) == HeadJudge(head, "label", "none")
+    file.write_text(json.dumps({"head": "linear.pth", "target": "label", "grid": "5+14x"}))
+    with pytest.raises(BadArgument, match=r"5\+14x"):
+        read_judge(file)
     file.write_text(json.dumps({"head": "linear.pth"}))
     with pytest.raises(BadArgument, match="names a head with head"):
         read_judge(file)

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lamofc_store.errors import BadArgument
+from lamofc_store.sample import Grid
 from lamofc_tools.evaluation import RestOptions
 
 COLUMNS = ("codec", "setting", "origin", "performance")
 """Columns of a table of performances: `origin` is that of `Coder`, empty for `klt` and for original features."""
 _REQUIRED = {"figure": str, "model": str}
-_OF_HEAD: dict[str, Any] = {"head": str, "target": str, "backbone": str | None}
+_OF_HEAD: dict[str, Any] = {"head": str, "target": str, "backbone": str | None, "grid": str | None}
 _EXAMPLE = 'write {"model": "Qwen3-8B", "block": 4, "data": "gsm8k.jsonl", "figure": "exact_match"}'
-_HEAD_EXAMPLE = 'write {"head": "linear_head.pth", "target": "label", "backbone": "dinov3-folder"}'
+_HEAD_EXAMPLE = 'write {"head": "linear.pth", "target": "label", "backbone": "dinov3-folder", "grid": "5+14x14"}'
 _LARGEST = 2**31 - 1
 """Largest whole number in an object."""
 
@@ -44,6 +45,8 @@ class HeadJudge:
     head: Path
     target: str
     backbone: str | None = None
+    grid: Grid | None = None
+    """Layout of the tokens; None where the features have one."""
 
 
 def read_judge(file: Path) -> ModelJudge | HeadJudge:
@@ -65,7 +68,8 @@ def _head_of(file: Path, document: dict[str, Any]) -> HeadJudge:
         raise BadArgument(f"{file}: there is no {head}", "name a folder of transformers or a file of weights beside it")
     if backbone is not None and (file.parent / backbone).exists():
         backbone = str(file.parent / backbone)
-    return HeadJudge(head, document["target"], backbone)
+    grid = document.get("grid")
+    return HeadJudge(head, document["target"], backbone, None if grid is None else Grid.from_text(grid))
 
 
 def _model_of(file: Path, document: Any) -> ModelJudge:

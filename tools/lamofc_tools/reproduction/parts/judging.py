@@ -118,9 +118,8 @@ def _judge_by_object(file: Path, store: Store) -> float:
     """Ask a published head, or run the rest of a model on decoded features."""
     judge = read_judge(file)
     if isinstance(judge, HeadJudge):
-        return _performance(
-            *PublishedSource(path=judge.head, target=judge.target, backbone=judge.backbone).open(store), store
-        )
+        source = PublishedSource(path=judge.head, target=judge.target, backbone=judge.backbone, grid=judge.grid)
+        return _performance(*source.open(store), store)
     rest = open_rest(judge.model, store, judge.options)
     (point,) = evaluate_model_at_rates(rest, {store.url: store}, [], lambda done, count: None)
     if judge.figure not in point.values:
