@@ -24,7 +24,14 @@ from tests.tools.models.test_kimiaudio import WIDTH, kimi_model
 CLASSES = ("imagenet-val", "imagenet-a", "imagenet-r")
 DENSE = {"ade20k": "dinov3seg", "nyudepthv2": "dinov3dep"}
 LANGUAGE = ("gsm8k", "arc-challenge", "truthfulqa", "hellaswag", "winogrande")
-AUDIO = ("librispeech-clean", "librispeech-other", "advbench", "openbookqa", "sd-qa")
+AUDIO = {
+    "librispeech-clean": "LibriSpeech-clean",
+    "librispeech-other": "LibriSpeech-other",
+    "advbench": "AdvBench",
+    "openbookqa": "OpenBookQA",
+    "sd-qa": "SD-QA",
+}
+"""Beginning of a sound's name by its set, as the papers' scripts expect it."""
 ROWS = {"hyperprior": "Hyperprior", "elic": "ELIC", "vvc": "VTM", "klt": "klt"}
 """Row of a table by the codec of a store."""
 _SMALL = ("--inner", 8, "--latent", 20, "--crop", "64x64", "--batch", 2, "--steps", 30, "--every", 10, "--lr", 0.002)
@@ -127,11 +134,11 @@ class MadeInputs:
             place = self.features(f"kimiaudio/{name}")
             place.mkdir()
             for clip in range(_COUNTS.get(name, 2)):
-                draw = torch.Generator().manual_seed(100 * number + clip)
+                draw, start = torch.Generator().manual_seed(100 * number + clip), AUDIO.get(name, name)
                 sound = torch.randn(1, 24, WIDTH, generator=draw).cumsum(1).bfloat16()
                 with record_kimiaudio(model.alm) as payload:
                     model.alm.speak(sound, 4)
-                torch.save(payload, place / f"clip{clip}.pt")
+                torch.save(payload, place / f"{start}-{clip}.pt")
 
     def make_paintings(self) -> None:
         """Stable Diffusion 3 on captions."""

@@ -43,7 +43,8 @@ def test_every_cell_of_a_table_is_filled(table: int, made: MadeInputs, lamofc: L
     if table in BY_TABLE:
         missing = _document(lamofc(*command, "--json"))["missing"]
         assert {one["kind"] for one in missing} == {"performance"}
-        for path, printed in zip(BY_TABLE[table], dict.fromkeys(one["command"] for one in missing), strict=False):
+        commands = dict.fromkeys(one["command"] for one in missing if table != 11)  # a small painter is no float16
+        for path, printed in zip(BY_TABLE[table], commands, strict=False):
             coded = sorted((made.folder / "results/coded" / path.partition("@")[0]).glob("klt-20-*"))[-1]
             run_printed(printed, STORE=coded, FILES=tmp_path / path.replace("/", "-"))
         for path in BY_TABLE[table]:
