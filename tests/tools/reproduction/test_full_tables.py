@@ -70,6 +70,12 @@ def test_every_cell_of_a_table_is_filled(table: int, made: MadeInputs, lamofc: L
         assert conditions != latents
 
 
+@pytest.mark.parametrize("name", ["2", "3", "4", "5", "6", "figure-2"])
+def test_redundancy_and_distributions_are_measured(name: str, made: MadeInputs, lamofc: Lamofc) -> None:
+    document = _document(lamofc("reproduce", f"lamofcbench-{name}", *made.options(), "--json"))
+    assert document["missing"] == document["failed"] == [] and document["measured"] == document["parts"] > 0
+
+
 def _document(ran: Any) -> Any:
     assert ran.code == 0, ran.err
     return ran.document
