@@ -109,7 +109,10 @@ def _codec_errors_as_damage(plan: ReadPlan) -> Iterator[None]:
 def _decode_cells(
     decode: _Decode, records: FetchedRecords, cells: Sequence[Cell], decode_blocks: _DecodeBlocks
 ) -> list["torch.Tensor"]:
-    """Decode one cell of the record of each tensor. Records that need the same parts are decoded in one call."""
+    """Decode one cell of the record of each tensor. Records that need the same parts are decoded in one call.
+
+    Items of a record of several are copied, so that none keeps its whole record in memory or changes a kept one.
+    """
     packed = records.packed
     if len(packed) == len(cells) and not any(map(any, cells)):  # one tensor a record
         matrices = decode(packed, parts=[0], items=[0])

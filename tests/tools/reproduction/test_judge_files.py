@@ -23,6 +23,7 @@ def test_an_object_gives_a_model_with_its_options(tmp_path: Path) -> None:
     assert isinstance(judge, ModelJudge)
     assert (judge.model, judge.figure, judge.options.block) == ("m", "exact_match", 4)
     assert judge.options.data == str(tmp_path / "g.jsonl")
+    assert judge.named == ["m", str(tmp_path / "g.jsonl")]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
@@ -106,6 +107,7 @@ def test_an_object_may_name_a_published_head(tmp_path: Path) -> None:
         read_judge(file)
     head.write_bytes(b"")
     assert read_judge(file) == HeadJudge(head, "label", "none")
+    assert read_judge(file).named == [str(head), "none"]
     file.write_text(json.dumps({"head": "linear.pth", "target": "label", "grid": "5+14x"}))
     with pytest.raises(BadArgument, match=r"5\+14x"):
         read_judge(file)

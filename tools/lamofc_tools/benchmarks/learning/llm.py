@@ -174,7 +174,7 @@ def _require_coders(arguments: argparse.Namespace, report: Report) -> None:
         scopes = ", ".join(dict.fromkeys(scope for coder in chosen for scope in coder.scopes))
         raise BadArgument(
             f"none of {len(chosen)} coders is left, with scopes {', '.join(arguments.scopes)}",
-            "; ".join(lacks.values()) or f"they have {scopes}",
+            "; ".join(lacks.values()) or f"give scopes {scopes}",
         )
 
 

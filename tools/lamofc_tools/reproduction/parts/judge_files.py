@@ -37,6 +37,11 @@ class ModelJudge:
     figure: str
     options: RestOptions
 
+    @property
+    def named(self) -> list[str]:
+        """Paths that its answers depend on, of which the model may be one of a hub."""
+        return [self.model, *([] if self.options.data is None else [self.options.data])]
+
 
 @dataclass(frozen=True)
 class HeadJudge:
@@ -47,6 +52,11 @@ class HeadJudge:
     backbone: str | None = None
     grid: Grid | None = None
     """Layout of the tokens; None where the features have one."""
+
+    @property
+    def named(self) -> list[str]:
+        """Paths that its answers depend on, of which the backbone may be one of a hub."""
+        return [str(self.head), *([] if self.backbone is None else [self.backbone])]
 
 
 def read_judge(file: Path) -> ModelJudge | HeadJudge:

@@ -53,7 +53,7 @@ class JudgedPart:
             coder = self.coded.coder
             return {"judge": digest(judge), "codec": coder.row, "origin": coder.origin, "setting": self.coded.setting}
         labels = self.coded.features.labels_digest(inputs)
-        return {**self.coded.config(inputs), "judge": [digest(judge), *_digests_beside(judge)], "labels": labels}
+        return {**self.coded.config(inputs), "judge": [digest(judge), *_digests_of_named(judge)], "labels": labels}
 
     def measure(self, inputs: Inputs) -> Figures:
         """Ask the judge."""
@@ -91,15 +91,10 @@ def _check(judge: Path, _changed: int) -> None:
         load(judge)
 
 
-def _digests_beside(judge: Path) -> list[str]:
-    """Return digests of the data, or of the head, that an object names."""
-    if judge.suffix != ".json":
-        return []
-    named = read_judge(judge)
-    path = named.head if isinstance(named, HeadJudge) else Path(named.options.data or "")
-    if path.is_file():
-        return [digest(path)]
-    return [listing(path)] if path.name and path.is_dir() else []
+def _digests_of_named(judge: Path) -> list[str]:
+    """Return digests of the files and folders that an object names."""
+    named = read_judge(judge).named if judge.suffix == ".json" else ()
+    return [digest(path) if path.is_file() else listing(path) for path in map(Path, named) if path.exists()]
 
 
 def _judge_by_head(file: Path, store: Store) -> float:
