@@ -1,6 +1,7 @@
 """Code tensors to small bitstreams and back, independent of stores, of SQL, and of all paths but a profile's."""
 
 from lamofc_codecs.abilities import (
+    Batched,
     Blockable,
     Framed,
     Grouped,
@@ -69,6 +70,7 @@ __all__ = [
     "LOSSLESS",
     "PAPERS",
     "BadQuality",
+    "Batched",
     "Between",
     "BeyondFloat32",
     "Blockable",

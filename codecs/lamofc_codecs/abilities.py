@@ -74,6 +74,14 @@ class Blockable(Sliceable, Protocol):
 
 
 @runtime_checkable
+class Batched(Protocol):
+    """A codec that decodes many small records in one call, in less time than one by one."""
+
+    def decode_batch(self, requests: Sequence[DecodeRequest], outs: Sequence[Sequence[Tensor | None]]) -> None:
+        """Fill the tensors of each record, one for each of its parts, or None for a part that is not requested."""
+
+
+@runtime_checkable
 class OnDevice(Protocol):
     """A codec that decodes to tensors on a device, such as a GPU, many records in one call."""
 
@@ -166,6 +174,7 @@ ABILITIES: tuple[type, ...] = (
     Poolable,
     Sliceable,
     Blockable,
+    Batched,
     OnDevice,
     Quantising,
     Framed,

@@ -22,6 +22,7 @@ from lamofc_codecs.pipeline import (
     Encoder,
     cells_of,
     decode_on,
+    decode_on_cpu,
     each,
     elements_of,
     require_tensors,
@@ -148,8 +149,7 @@ def decode(  # noqa: PLR0913 - one function for all reading; the options are key
     place = devices.usable(device) if device is not None else out[0].device if out else torch.device("cpu")
     if place.type in devices.ACCELERATORS:
         return [tensor for tensors in decode_on(place, jobs) for tensor in tensors]
-    decoded = each(DecodeJob.run, jobs, sum(job.header.grid.elements for job in jobs))
-    flat = [tensor for tensors in decoded for tensor in tensors]
+    flat = [tensor for tensors in decode_on_cpu(jobs) for tensor in tensors]
     return flat if out is not None else [tensor.to(place) for tensor in flat]
 
 

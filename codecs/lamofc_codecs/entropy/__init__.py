@@ -24,7 +24,9 @@ from lamofc_codecs.entropy.sigma_classes import (
     LARGEST_LEVEL,
     class_sigma,
     classes_of,
+    classify,
     shape_of_classes,
+    thresholds,
 )
 from lamofc_codecs.entropy.tables import ESCAPE, SIGMA_TABLES, SLOTS, SYMBOLS, Tables, sigma_tables
 
@@ -42,6 +44,7 @@ __all__ = [
     "Tables",
     "class_sigma",
     "classes_of",
+    "classify",
     "count_symbols",
     "entropy_bytes",
     "exact_positions",
@@ -60,6 +63,7 @@ __all__ = [
     "sigma_classes",
     "sigma_tables",
     "tables",
+    "thresholds",
     "write_exact_parts",
     "write_exact_values",
     "write_numbers",

@@ -1,8 +1,8 @@
 """rANS on the CPU: the bytes of `rans_reference`, all streams of a block or of a batch in one compiled call.
 
-Streams of 8, 16 and 32 lanes use the code of `rans_simd`. Fewer lanes, last steps and the rows near the end of a
-stream, where its words may run out, are coded symbol by symbol. Casts to uint32 are explicit because numba would
-widen the arithmetic.
+Rows are decoded by the code of `rans_simd`, and streams of 8, 16 and 32 lanes are encoded by it. Other steps, and the
+rows near the end of a stream, where its words may run out, are coded symbol by symbol. Casts to uint32 are explicit
+because numba would widen the arithmetic.
 """
 
 from collections.abc import Callable
@@ -79,6 +79,7 @@ def _make_step_loop(lanes: int) -> Callable[..., Int]:
     return steps
 
 
+_rows_of_1, _rows_of_2, _rows_of_4 = _make_row_loop(1), _make_row_loop(2), _make_row_loop(4)
 _rows_of_8, _rows_of_16, _rows_of_32 = _make_row_loop(8), _make_row_loop(16), _make_row_loop(32)
 _steps_of_8, _steps_of_16, _steps_of_32 = _make_step_loop(8), _make_step_loop(16), _make_step_loop(32)
 
@@ -130,13 +131,18 @@ def _decode_stream(
             return FIRST_STATE
     symbols = out[stream[FIRST] : stream[FIRST] + stream[COUNT]]
     tables = row_tables[stream[TABLES] :]
-    done = np.int64(0)
     if lanes == 32:
         done, at = _rows_of_32(buffer, (at, stop), tables, slots, states, symbols)
     elif lanes == 16:
         done, at = _rows_of_16(buffer, (at, stop), tables, slots, states, symbols)
     elif lanes == 8:
         done, at = _rows_of_8(buffer, (at, stop), tables, slots, states, symbols)
+    elif lanes == 4:
+        done, at = _rows_of_4(buffer, (at, stop), tables, slots, states, symbols)
+    elif lanes == 2:
+        done, at = _rows_of_2(buffer, (at, stop), tables, slots, states, symbols)
+    else:
+        done, at = _rows_of_1(buffer, (at, stop), tables, slots, states, symbols)
     at = _checked_steps(buffer, (at, stop), tables[done // ROW :], slots, states, symbols[done:])
     if at < 0:
         return WORDS_MISSING

@@ -79,7 +79,7 @@ def _offsets(builder: Any, mask: Any, ranks: ir.Constant, name: str) -> tuple[li
 
 
 def decode_row(lanes: int) -> Callable[..., Any]:
-    """`(states, slots, table, symbols, place, words, at) -> at`: decode 32 symbols in turn by 8, 16 or 32 lanes.
+    """`(states, slots, table, symbols, place, words, at) -> at`: decode 32 symbols in turn by 1 to 32 lanes.
 
     states: uint32 of each lane, updated. slots: uint32, all tables end to end, the one in use from `table` on. symbols:
     uint8, written from `place` on. words: uint8, read from `at` on; the caller ensures that 64 bytes follow.

@@ -75,12 +75,12 @@ def classes_of(sigma: NDArray[np.float32], step: np.float32) -> NDArray[np.uint8
     """Return the class of columns with these standard deviations, with at most MAX_LOW_BITS."""
     classes = np.empty(sigma.shape, np.uint8)
     ratios = np.ascontiguousarray(sigma, np.float32).reshape(-1)
-    _classify(ratios, np.float32(step), thresholds(), classes.reshape(-1))
+    classify(ratios, np.float32(step), thresholds(), classes.reshape(-1))
     return classes
 
 
 @compiled
-def _classify(
+def classify(
     sigma: NDArray[np.float32], step: np.float32, limits: NDArray[np.float32], classes: NDArray[np.uint8]
 ) -> None:
     """Count the thresholds up to each sigma / step, beginning at the class before, which is seldom far."""

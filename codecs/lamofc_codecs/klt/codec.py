@@ -19,7 +19,7 @@ from lamofc_codecs.abilities import Settled
 from lamofc_codecs.codec import Codec, require, target_of
 from lamofc_codecs.entropy import read_exact_parts
 from lamofc_codecs.errors import UnsupportedInput
-from lamofc_codecs.klt.decode import pooled, reconstruct
+from lamofc_codecs.klt.decode import Reconstruction, pooled, reconstruct
 from lamofc_codecs.klt.encode import encode_source, keep_rows
 from lamofc_codecs.klt.fit import fit_profile, moved_to_start, settle_rotary
 from lamofc_codecs.klt.format import KltOptions, KltParameters, ReadLayers, read_layers, read_start
@@ -127,13 +127,18 @@ class Klt(Codec):
         self, layers: Sequence[memoryview], channels: Sequence[int], outs: Sequence[Tensor | None]
     ) -> None:
         """Fill the requested features of a group."""
-        parameters = self.parameters
-        tokens = next((len(out) for out in outs if out is not None), 0)
-        if not tokens or not sum(channels):
-            require(not any(map(len, layers)) or not any(out is not None for out in outs), "layers of an empty tensor")
-            return
-        read = read_layers(layers, tokens, channels, parameters)
-        self._restore(read, outs)
+        tokens = next((len(out) for out in outs if out is not None), None)
+        if tokens is not None and _holds_values(tokens, channels, layers):
+            self._restore([(read_layers(layers, tokens, channels, self.parameters), outs)])
+
+    def decode_batch(self, requests: Sequence[DecodeRequest], outs: Sequence[Sequence[Tensor | None]]) -> None:
+        """Fill the requested features of records, whose tokens are transformed together."""
+        filled = [
+            (read_layers(request.layers, request.tokens, request.channels, self.parameters), own)
+            for request, own in zip(requests, outs, strict=True)
+            if _holds_values(request.tokens, request.channels, request.layers)
+        ]
+        self._restore(filled)
 
     def pool(
         self, layers: Sequence[memoryview], shapes: Sequence[PartShape], parts: Sequence[int], weights: Doubles
@@ -144,15 +149,16 @@ class Klt(Codec):
         if rows is not None:
             return rows
         outs = [torch.empty(len(weights), shape.channels, dtype=shape.dtype) for shape in shapes]
-        self._restore(read, [out if part in parts else None for part, out in enumerate(outs)])
+        self._restore([(read, [out if part in parts else None for part, out in enumerate(outs)])])
         factors = torch.from_numpy(weights).to(torch.float32).T
         return [factors @ outs[part].to(torch.float32) for part in parts]
 
-    def _restore(self, read: ReadLayers, outs: Sequence[Tensor | None]) -> None:
-        """Fill tensors from the levels and the exact values of a record."""
-        reconstruct(read.level, self.parameters, read.side, outs)
-        if len(read.exact):
-            read_exact_parts(read.exact, outs)
+    def _restore(self, records: Sequence[tuple[ReadLayers, Sequence[Tensor | None]]]) -> None:
+        """Fill tensors from the levels and the exact values of each record."""
+        reconstruct([Reconstruction(read.level, read.side, outs) for read, outs in records], self.parameters)
+        for read, outs in records:
+            if len(read.exact):
+                read_exact_parts(read.exact, outs)
 
     def decode_on_device(self, requests: Sequence[DecodeRequest], device: torch.device) -> list[list[Tensor]]:
         """Decode a batch in a few launches, to the same values as on the CPU."""
@@ -162,3 +168,11 @@ class Klt(Codec):
     def layers_per_level(cls, first_layer: memoryview) -> tuple[int, ...]:
         """ReadLayers how each refinement level is cut into layers."""
         return (1, *(len(split.passes) for split in read_start(first_layer)[2]))
+
+
+def _holds_values(tokens: int, channels: Sequence[int], layers: Sequence[memoryview]) -> bool:
+    """Say whether a record has any values; the layers of one that has none are empty."""
+    if tokens and sum(channels):
+        return True
+    require(not any(map(len, layers)), "layers of an empty tensor")
+    return False

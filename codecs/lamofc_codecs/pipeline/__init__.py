@@ -7,6 +7,7 @@ from lamofc_codecs.pipeline.device import decode_on
 from lamofc_codecs.pipeline.encode_record import Encodable, Encoder, elements_of, require_tensors, tensors_in
 from lamofc_codecs.pipeline.items import keep
 from lamofc_codecs.pipeline.threads import each
+from lamofc_codecs.pipeline.together import decode_on_cpu
 
 __all__ = [
     "DecodeJob",
@@ -14,6 +15,7 @@ __all__ = [
     "Encoder",
     "cells_of",
     "decode_on",
+    "decode_on_cpu",
     "each",
     "elements_of",
     "keep",

@@ -37,14 +37,17 @@ class DecodeJob:
     def run(self) -> list[Tensor]:
         """Decode the cells."""
         request = self.request()
+        outs = self.outs_of(request)
         if self.header.parts > 1:
-            return self._decode_group(request)
-        shape, source_dtype = (request.tokens, request.channels[0]), request.dtypes[0]
-        target = self.out[0] if self.out and self.header.items == 1 else None
-        decoded = target if target is not None and _takes(target, shape, source_dtype) else None
-        decoded = allocate(shape, source_dtype) if decoded is None else decoded
-        self.codec.decode(request.layers, decoded)
-        return self.cells_of_parts([decoded])
+            if not isinstance(self.codec, Grouped):
+                raise CorruptRecord(
+                    f"codec {self.codec.id} codes one feature a record, this one holds {self.header.parts}"
+                )
+            self.codec.decode_parts(request.layers, request.channels, outs)
+        else:
+            (decoded,) = outs
+            self.codec.decode(request.layers, decoded)  # type: ignore[arg-type]
+        return self.cells_of_outs(request, outs)
 
     def pooled(self, pool: Pool, codec: Poolable | None) -> list[Tensor]:
         """Decode the cells to pooled rows; `codec` is the record's codec if it can pool without decoding the tokens."""
@@ -63,26 +66,26 @@ class DecodeJob:
         self.codec.check_length(layers, tokens * sum(sizes))
         return DecodeRequest(layers, tokens, grid.channels, dtypes, self.cells if self.header.parts > 1 else (0,))
 
+    def outs_of(self, request: DecodeRequest) -> list[Tensor | None]:
+        """Return a tensor for each part to decode, and None for others: of `out` those that a codec can write to."""
+        outs: list[Tensor | None] = [None] * len(request.channels)
+        for number, part in enumerate(request.parts):
+            shape, dtype = (request.tokens, request.channels[part]), request.dtypes[part]
+            target = self.out[number] if self.out and self.header.items == 1 else None
+            outs[part] = target if target is not None and _takes(target, shape, dtype) else allocate(shape, dtype)
+        return outs
+
+    def cells_of_outs(self, request: DecodeRequest, outs: Sequence[Tensor | None]) -> list[Tensor]:
+        """Return the requested cells once the tensors of `outs_of` are filled."""
+        parts = [outs[part] for part in request.parts]
+        return self.cells_of_parts([part for part in parts if part is not None])
+
     def cells_of_parts(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """Return the requested cells of the decoded parts, converted to the requested dtype or written to `out`."""
         if self.header.parts > 1:
             return self._delivered(list(parts))
         pieces = torch.split(parts[0], list(self.header.grid.tokens)) if self.header.items > 1 else parts
         return self._delivered([pieces[item] for item in self.cells])
-
-    def _decode_group(self, request: DecodeRequest) -> list[Tensor]:
-        codec = self.codec
-        if not isinstance(codec, Grouped):
-            raise CorruptRecord(f"codec {codec.id} codes one feature a record, this one holds {self.header.parts}")
-        outs: list[Tensor | None] = [None] * len(request.channels)
-        for number, part in enumerate(request.parts):
-            shape, dtype = (request.tokens, request.channels[part]), request.dtypes[part]
-            target = self.out[number] if self.out else None
-            direct = target is not None and _takes(target, shape, dtype)
-            outs[part] = target if direct else allocate(shape, dtype)
-        codec.decode_parts(request.layers, request.channels, outs)
-        chosen = [outs[part] for part in request.parts]
-        return self.cells_of_parts([piece for piece in chosen if piece is not None])
 
     def _delivered(self, pieces: list[Tensor]) -> list[Tensor]:
         if self.out is None:

@@ -11,7 +11,7 @@ from lamofc_codecs.runtime.float32_range import describe_lost, lost_in_float32, 
 from lamofc_codecs.runtime.intrinsics import load16, store16
 from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
 from lamofc_codecs.runtime.lazy_attribute import lazy
-from lamofc_codecs.runtime.matmul import int8_matmul
+from lamofc_codecs.runtime.matmul import int8_matmul, two_byte_matmul
 from lamofc_codecs.runtime.single_thread import single_threaded, stay_single_threaded
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "single_threaded",
     "stay_single_threaded",
     "store16",
+    "two_byte_matmul",
 ]

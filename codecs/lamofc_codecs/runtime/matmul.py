@@ -16,12 +16,19 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from lamofc_codecs.runtime.sparse_product import sparse_product
+
 _Product = Callable[[Tensor, Tensor], Tensor]
 
 _SHAPES = ((1, 1, 1), (1, 8, 24), (1, 15, 1), (2, 3, 5), (17, 32, 8), (33, 40, 48))
 """Rows, inner length and columns of the products that `_int_mm` must get right before it is used."""
 _TIMED_SHAPE = (64, 256, 256)
 _TIMES = 3
+_SPARSE_BESIDE_FLOATS, _SPARSE_BESIDE_BYTES = 0.35, 0.04
+"""Shares of values that are not zero below which additions of rows take less time than a dense product."""
+_EXACT_INTEGERS = 1 << 24
+"""Bound of the integers that float32 holds exactly."""
+_LARGEST_BYTE = 128
 _EXACT_SUM = 1 << 10
 """Products of int8, at most 2 ** 14 each, whose sum float32 holds exactly."""
 
@@ -42,6 +49,41 @@ def fastest_product(device: torch.device) -> _Product:
         return torch._int_mm
     products: list[_Product] = [torch._int_mm, product_by_floats]
     return min(products, key=_seconds)
+
+
+def two_byte_matmul(low: Tensor, high: Tensor, right: Tensor) -> Tensor:
+    """Multiply low + 128 high, of which `high` may have fewer columns, by an int8 matrix exactly.
+
+    The sums are int32, or float32 where it holds them. On the CPU a left matrix of mostly zeros is multiplied as such.
+    """
+    if not low.numel() or low.device.type != "cpu":
+        return _by_bytes(low, high, right)
+    rows, by_floats = right[: low.shape[1]], fastest_product(low.device) is product_by_floats
+    nonzero = int(torch.count_nonzero(low)) / low.numel()
+    if nonzero < (_SPARSE_BESIDE_FLOATS if by_floats else _SPARSE_BESIDE_BYTES):
+        out = torch.empty(len(low), right.shape[1])
+        if sparse_product(low.numpy(), high.numpy(), rows.contiguous().numpy(), out.numpy()):
+            return out
+    elif by_floats and high.numel() and _float32_is_exact():
+        values = low.to(torch.float32)
+        values[:, : high.shape[1]].add_(high, alpha=128)
+        if float(values.abs().sum(1).max()) * _LARGEST_BYTE < _EXACT_INTEGERS:
+            return values @ rows.to(torch.float32)
+    return _by_bytes(low, high, right)
+
+
+def _by_bytes(low: Tensor, high: Tensor, right: Tensor) -> Tensor:
+    sums = int8_matmul(low, right[: low.shape[1]])
+    return sums.add_(int8_matmul(high, right[: high.shape[1]]), alpha=128) if high.numel() else sums
+
+
+def _float32_is_exact() -> bool:
+    """Say whether torch multiplies float32 as such; a process may allow it shorter formats."""
+    mkldnn = getattr(torch.backends.mkldnn, "matmul", None)
+    if mkldnn is None:  # torch before 2.9
+        return torch.get_float32_matmul_precision() == "highest"
+    places = (mkldnn, torch.backends.mkldnn, torch.backends)
+    return all(getattr(place, "fp32_precision", "none") in {"none", "ieee"} for place in places)
 
 
 def product_by_floats(left: Tensor, right: Tensor) -> Tensor:

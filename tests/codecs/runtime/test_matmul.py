@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_codecs.runtime.matmul import fastest_product, int8_matmul, product_by_floats
+from lamofc_codecs.runtime.matmul import fastest_product, int8_matmul, product_by_floats, two_byte_matmul
 
 SHAPES = [(1, 1, 1), (1, 8, 24), (1, 15, 1), (2, 1, 3), (17, 33, 1), (17, 1, 8), (33, 40, 48)]
 STRIDES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -81,6 +81,35 @@ def test_floats_are_exact_at_the_largest_sums(inner: int) -> None:
     left[1], right[:, 2], right[0, 2] = 127, 127, 126
     expected = left.to(torch.int64) @ right.to(torch.int64)
     assert torch.equal(product_by_floats(left, right).to(torch.int64), expected)
+
+
+@pytest.mark.parametrize("largest", [3, 127])
+@pytest.mark.parametrize("product", ["_int_mm", "product_by_floats"])
+@pytest.mark.parametrize("precision", ["highest", "medium"])
+@pytest.mark.parametrize("zeros", [0.0, 0.8, 0.99])
+def test_two_bytes_are_multiplied_exactly(
+    largest: int, product: str, precision: str, zeros: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = product_by_floats if product == "product_by_floats" else torch._int_mm
+    monkeypatch.setattr("lamofc_codecs.runtime.matmul.fastest_product", lambda device: taken)
+    generator = torch.Generator().manual_seed(largest)
+    low = torch.randint(-64, 64, (40, 2000), generator=generator).to(torch.int8)
+    high = torch.randint(-largest, largest + 1, (40, 1200), generator=generator).to(torch.int8)
+    right = torch.randint(-128, 128, (2000, 24), generator=generator).to(torch.int8)
+    low[torch.rand(low.shape, generator=generator) < zeros] = 0
+    high[torch.rand(high.shape, generator=generator) < zeros] = 0
+    values = low.to(torch.int64)
+    values[:, :1200] += 128 * high.to(torch.int64)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        found = two_byte_matmul(low[:, :1500], high, right), two_byte_matmul(low[:30, :90], high[:30, :9], right)
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert torch.equal(found[0].to(torch.int64), values[:, :1500] @ right[:1500].to(torch.int64))
+    narrow = low[:30, :90].to(torch.int64)
+    narrow[:, :9] += 128 * high[:30, :9].to(torch.int64)
+    assert torch.equal(found[1].to(torch.int64), narrow @ right[:90].to(torch.int64))
 
 
 def test_the_faster_product_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ class MadeInputs:
         return place
 
     def make_pictures(self) -> None:
-        """DINOv3 on pictures of two classes, cut as each script does; a linear head that knows the classes."""
+        """DINOv3 on pictures of two classes, cut as each script does; linear heads that know the classes."""
         model = tiny_models.vision(self.folder / "dinov3", "dinov3", 40, _PATCH)
         for number, name in enumerate(CLASSES):
             data, labels = self._pictures(name, number), ["sample,label"]
@@ -92,8 +92,9 @@ class MadeInputs:
             for file in sorted(data.rglob("*.png")):
                 labels.append(f"{file.parent.name}-{file.stem},{int(file.parent.name[1:])}")
             self.features(f"dinov3/{name}.csv").write_text("\n".join(labels))
-            printed = after_block(DINOV3[name], 9).judging(self.judge(f"dinov3/{name}@layer.9"))
-            run_printed(printed, TRAINING_STORE=self.store(f"dinov3/{name}"))
+            for block in (9, 39):
+                printed = after_block(DINOV3[name], block).judging(self.judge(f"dinov3/{name}@layer.{block}"))
+                run_printed(printed, TRAINING_STORE=self.store(f"dinov3/{name}"))
         for number, (name, script) in enumerate(DENSE.items()):
             data = self._pictures(name, 10 + number, count=1)
             typed("extract", model, data, self.features(f"dinov3/{name}"), "--files", "lamofcbench", "--for", script)

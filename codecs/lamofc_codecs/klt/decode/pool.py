@@ -11,16 +11,14 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import exact_values_by_part
 from lamofc_codecs.klt.decode.sixteenths import Sixteenths, sixteenths_of
 from lamofc_codecs.klt.format import KltParameters, ReadLayers
-from lamofc_codecs.klt.layers import dequantise
 from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
 from lamofc_codecs.klt.transform import forward_dct
-from lamofc_codecs.runtime import Doubles, Floats, compiled
+from lamofc_codecs.runtime import Doubles, Floats
 
 _MAX_TOKENS_WITH_EXACT = 64
 """Tokens with exact entries above which decoding all tokens is less work."""
@@ -98,32 +96,9 @@ def _product(rows: Doubles, matrix: Tensor) -> Floats:
 
 def _weighted_sums(sixteenths: Sixteenths, weights: Floats) -> Doubles:
     """Rows x columns of values, each token times its weight, added up; tokens without weight are not read."""
-    tokens = sixteenths.tokens
-    sorted_weights = weights[tokens.order]
+    sorted_weights = weights[sixteenths.tokens.order]
     largest = np.abs(sorted_weights).max(initial=0)
     read = np.flatnonzero(np.abs(sorted_weights).max(axis=1, initial=0) > _MIN_WEIGHT_SHARE * largest)
-    group = np.searchsorted(tokens.bounds, read, "right") - 1
     out = np.zeros((weights.shape[1], len(sixteenths.levels)))
-    chosen = sorted_weights[read].astype(np.float64)
-    _add(sixteenths.levels, sixteenths.offsets, sixteenths.step_scale, read, group, chosen, out)
+    sixteenths.add_weighted(read, sorted_weights[read].astype(np.float64), out)
     return out
-
-
-@compiled
-def _add(  # noqa: PLR0913 - compiled code takes arrays, not objects
-    levels: NDArray[np.int32],
-    offsets: NDArray[np.int32],
-    step_scale: NDArray[np.int32],
-    read: NDArray[np.int64],
-    group: NDArray[np.int64],
-    weights: Doubles,
-    out: Doubles,
-) -> None:
-    for c in range(levels.shape[0]):
-        column = levels[c]
-        for i in range(len(read)):
-            level = column[read[i]]
-            if level != 0:
-                value = dequantise(level, step_scale[c], offsets[group[i], c, 0], offsets[group[i], c, 1])
-                for row in range(out.shape[0]):
-                    out[row, c] += weights[i, row] * value

@@ -2,143 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.klt.decode.sixteenths import Sixteenths, sixteenths_of
+from lamofc_codecs.klt.decode.products import Product, products_of
+from lamofc_codecs.klt.decode.sixteenths import sixteenths_of
 from lamofc_codecs.klt.format import DecodedLevel, KltParameters, SideInformation
 from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
-from lamofc_codecs.klt.transform import Basis, Tile
-from lamofc_codecs.runtime import Floats, compiled, saturate_into
+from lamofc_codecs.klt.transform import Sums, Tile
+from lamofc_codecs.runtime import Floats, compiled, lazy, saturate_into
 
 _TILE = 256
-"""Tokens that are transformed at once: intermediate values then stay in the processor's cache."""
-_MAX_ONE_BYTE, _MAX_TWO_BYTES = 127, 16000
-"""Largest magnitudes, in sixteenths of a step, that one and two bytes hold."""
+"""Tokens that are reconstructed at once: intermediate values then stay in the processor's cache."""
+_MULTIPLIED = 1 << 19
+"""Values of several tiles that come from one product, which of few tokens costs more for each."""
 
 
-def reconstruct(
-    level: DecodedLevel, parameters: KltParameters, side: SideInformation, outs: Sequence[Tensor | None]
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """A record to reconstruct."""
+
+    level: DecodedLevel
+    side: SideInformation
+    outs: Sequence[Tensor | None]
+    """Tokens x channels of each part; None where it is not asked for."""
+
+    @property
+    def unit(self) -> np.float32:
+        """Value of a sixteenth of a step."""
+        return np.float32(self.level.step / np.float32(SIXTEENTHS))
+
+    @property
+    def count(self) -> int:
+        """Number of tokens."""
+        return self.level.runs.tokens.count
+
+    @lazy
+    def factors(self) -> Floats:
+        """Factor by which each token is multiplied: it undoes the gain."""
+        return inverse_gain_factors(self.side.item_gains, self.count)
+
+
+def reconstruct(records: Sequence[Reconstruction], parameters: KltParameters) -> None:
+    """Fill the tensors of records of one profile."""
+    sixteenths = [sixteenths_of(record.level, parameters) for record in records]
+    for product, numbers in products_of(sixteenths, parameters):
+        own = [records[number] for number in numbers]
+        for part, (first, last) in enumerate(pairwise(parameters.bounds)):
+            if any(record.outs[part] is not None for record in own):
+                _reconstruct_part(product, own, part, slice(first, last), parameters)
+
+
+def _reconstruct_part(
+    product: Product, records: Sequence[Reconstruction], part: int, channels: slice, parameters: KltParameters
 ) -> None:
-    """Fill those of `outs`, tokens x channels of each part, that are not None."""
-    unit = np.float32(level.step / np.float32(SIXTEENTHS))
-    decoder = _tile_decoder(sixteenths_of(level, parameters), parameters)
-    for first, last, out in zip(parameters.bounds, parameters.bounds[1:], outs, strict=False):
-        if out is not None:
-            _fill(out, decoder, parameters, (unit, slice(first, last)), side)
+    """Fill one part of each record, tile by tile."""
+    finish = _Finish(parameters, channels)
+    for start, tiles in _multiplied_tiles(records, channels.stop - channels.start):
+        stop = start + sum(tile.stop - tile.start for _, tile in tiles)
+        sums = product.sums(slice(start, stop), channels)
+        at = 0
+        for record, tile in tiles:
+            out, rows = record.outs[part], sums[at : at + tile.stop - tile.start]
+            at += len(rows)
+            if out is not None:
+                finish(rows, record, tile, out[tile.start : tile.stop])
 
 
-def _fill(
-    out: Tensor,
-    decoder: _TileDecoder,
-    parameters: KltParameters,
-    scale: tuple[np.float32, slice],
-    side: SideInformation,
-) -> None:
-    """Reconstruct one part, tile by tile; `scale` is the value of a sixteenth of a step, and the part's channels."""
-    unit, channels = scale
-    tiles = side.grid.tiles(len(out), _TILE)
-    scratch = np.empty((max(tile.stop - tile.start for tile in tiles), out.shape[1]), np.float32)
-    factors = inverse_gain_factors(side.item_gains, len(out))
-    codebook = parameters.codebook
-    for tile in tiles:
-        piece = out[tile.start : tile.stop]
-        direct = piece.dtype == torch.float32
-        floats = piece.numpy() if direct else scratch[: len(piece)]
-        decoder.fill(tile, unit, factors[tile.start : tile.stop], floats, channels)
-        if codebook is not None and side.index is not None:
-            rows, row_scale = codebook.basis.rows[:, channels].numpy(), codebook.basis.scale[channels].numpy()
-            _add_typical(side.index[tile.start : tile.stop], rows, row_scale, floats)
-        if parameters.space.positioned:
-            parameters.space.leave(floats, channels, side.positions[tile.start : tile.stop])
-        if not direct:
-            saturate_into(torch.from_numpy(floats), piece)
+def _multiplied_tiles(
+    records: Sequence[Reconstruction], channels: int
+) -> Iterator[tuple[int, list[tuple[Reconstruction, Tile]]]]:
+    """Yield tiles of which all come from one product, and the first token of them among those of all records."""
+    start = count = 0
+    tiles: list[tuple[Reconstruction, Tile]] = []
+    for record in records:
+        for tile in record.side.grid.tiles(record.count, _TILE):
+            size = tile.stop - tile.start
+            if tiles and (count + size) * channels > _MULTIPLIED:
+                yield start, tiles
+                start, count, tiles = start + count, 0, []
+            tiles.append((record, tile))
+            count += size
+    if tiles:
+        yield start, tiles
 
 
-class _TileDecoder(Protocol):
-    """Reconstruction of a tile of tokens, up to the token codebook."""
+class _Finish:
+    """All that follows the product in some channels."""
 
-    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
-        """Write some channels of a tile; `factors` undo the gain of each token."""
+    def __init__(self, parameters: KltParameters, channels: slice) -> None:
+        self._parameters, self._channels = parameters, channels
+        self._mean = parameters.space.centre[channels]
+        self._scratch = np.empty((_TILE, len(self._mean)), np.float32)
+        self._typical = np.empty((0, len(self._mean)), np.int8), np.empty(len(self._mean), np.float32)
+        if parameters.codebook is not None:
+            basis = parameters.codebook.basis
+            self._typical = basis.rows[:, channels].numpy(), basis.scale[channels].numpy()
 
-
-def _tile_decoder(sixteenths: Sixteenths, parameters: KltParameters) -> _TileDecoder:
-    """Choose the way through the transform: integer products where two bytes hold all values."""
-    if parameters.basis is None:
-        return _ChannelColumns(sixteenths, parameters)
-    largest = sixteenths.step_scale * np.abs(sixteenths.levels).max(axis=1, initial=0).astype(np.int64)
-    if largest.max(initial=0) <= _MAX_TWO_BYTES:
-        two_bytes = int(np.flatnonzero(largest > _MAX_ONE_BYTE).max(initial=-1)) + 1
-        return _ExactProducts(sixteenths, parameters, parameters.basis, two_bytes)
-    return _WideProducts(sixteenths, parameters, parameters.basis)
-
-
-class _ChannelColumns:
-    """Without a transform: each column is a channel."""
-
-    def __init__(self, sixteenths: Sixteenths, parameters: KltParameters) -> None:
-        self._values, self._parameters = sixteenths.by_token(), parameters
-
-    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
-        """Scatter columns to their channels."""
-        floats = np.zeros((len(out), self._parameters.channels), np.float32)
-        chosen = self._parameters.order[: self._values.shape[1]]
-        values = tile.inverse_dct(self._values[tile.start : tile.stop].astype(np.float32))
-        weight = self._parameters.error_weights.weight
-        floats[:, chosen] = values * factors[:, None] * (unit / weight[chosen])
-        np.add(floats[:, channels], self._parameters.space.centre[channels], out=out)
-
-
-class _ExactProducts:
-    """Through the matrix by exact sums of bytes."""
-
-    def __init__(self, sixteenths: Sixteenths, parameters: KltParameters, basis: Basis, two_bytes: int) -> None:
-        """Hold the first `two_bytes` columns in two bytes, the others in one."""
-        self._low, self._high = sixteenths.as_bytes(two_bytes)
-        self._basis, self._mean = basis, parameters.space.centre
-
-    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
-        """Multiply, then scale each channel."""
-        where = slice(tile.start, tile.stop)
-        sums = self._basis.inverse(self._low[where], self._high[where], channels)
-        scale, mean = self._basis.scale[channels].numpy() * unit, self._mean[channels]
+    def __call__(self, sums: Sums, record: Reconstruction, tile: Tile, out: Tensor) -> None:
+        """Fill the tokens of a tile."""
+        where, side, space = slice(tile.start, tile.stop), record.side, self._parameters.space
+        floats = out.numpy() if out.dtype == torch.float32 else self._floats(len(out))
         if tile.row_bounds:
-            out[:] = sums
-            _scale_and_shift(tile.inverse_dct(out), factors, scale, mean, out)
-        else:
-            _scale_and_shift(sums, factors, scale, mean, out)
+            sums = tile.inverse_dct(sums.astype(np.float32, copy=False))
+        scale = self._parameters.scale_of_channels(record.unit)[self._channels]
+        _scale_and_shift(sums, record.factors[where], scale, self._mean, floats)
+        if side.index is not None:
+            _add_typical(side.index[where], *self._typical, floats)
+        if space.positioned:
+            space.leave(floats, self._channels, side.positions[where])
+        if out.dtype != torch.float32:
+            saturate_into(torch.from_numpy(floats), out)
 
-
-class _WideProducts:
-    """Through the matrix in float64, for values that two bytes do not hold: exact, as sums are below 2^53."""
-
-    def __init__(self, sixteenths: Sixteenths, parameters: KltParameters, basis: Basis) -> None:
-        self._values, self._basis, self._mean = sixteenths.by_token(), basis, parameters.space.centre
-        self._rows = basis.rows[: self._values.shape[1]].to(torch.float64)
-
-    def fill(self, tile: Tile, unit: np.float32, factors: Floats, out: Floats, channels: slice) -> None:
-        """Multiply, then scale each channel."""
-        values = torch.from_numpy(self._values[tile.start : tile.stop]).to(torch.float64)
-        out[:] = torch.mm(values, self._rows[:, channels]).numpy()
-        scale, mean = self._basis.scale[channels].numpy() * unit, self._mean[channels]
-        with np.errstate(over="ignore", invalid="ignore"):
-            tile.inverse_dct(out)
-            out *= factors[:, None]
-            out *= scale
-            out += mean
+    def _floats(self, tokens: int) -> Floats:
+        """Return memory for the values of a tile; one row of blocks may be longer than others."""
+        if tokens > len(self._scratch):
+            self._scratch = np.empty((tokens, len(self._mean)), np.float32)
+        return self._scratch[:tokens]
 
 
 @compiled
-def _scale_and_shift(
-    values: NDArray[np.int32] | Floats, factors: Floats, scale: Floats, mean: Floats, out: Floats
-) -> None:
+def _scale_and_shift(sums: Sums, factors: Floats, scale: Floats, mean: Floats, out: Floats) -> None:
     for t in range(out.shape[0]):
-        row, out_row, factor = values[t], out[t], factors[t]
+        row, out_row, factor = sums[t], out[t], factors[t]
         for c in range(out.shape[1]):
             out_row[c] = np.float32(row[c]) * factor * scale[c] + mean[c]
 

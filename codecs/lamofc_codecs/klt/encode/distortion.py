@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.entropy import CLASSES
-from lamofc_codecs.klt.decode import reconstruct, sixteenths_of
+from lamofc_codecs.klt.decode import Reconstruction, reconstruct, sixteenths_of
 from lamofc_codecs.klt.encode.coefficients import Coefficients
 from lamofc_codecs.klt.encode.quantised import QuantisedLevels
 from lamofc_codecs.klt.encode.subsample import SUBSAMPLE_ENTRIES
@@ -36,7 +36,8 @@ Positions = tuple[NDArray[np.int64], ...]
 def decode_level(coefficients: Coefficients, quantised: QuantisedLevels, depth: int) -> list[Tensor]:
     """Decode one refinement level, exact entries aside."""
     decoded = [torch.empty_like(tensor) for tensor in coefficients.source.tensors]
-    reconstruct(quantised.decoded(depth), coefficients.parameters, coefficients.side(quantised.tokens), decoded)
+    record = Reconstruction(quantised.decoded(depth), coefficients.side(quantised.tokens), decoded)
+    reconstruct([record], coefficients.parameters)
     return decoded
 
 
@@ -174,7 +175,7 @@ def _decode_some(
     side = replace(side, index=index, positions=side.positions[tokens], item_gains=gains)
     tensors = [tensor[torch.from_numpy(tokens)] for tensor in coefficients.source.tensors]
     decoded = [torch.empty_like(tensor) for tensor in tensors]
-    reconstruct(some.decoded(depth), coefficients.parameters, side, decoded)
+    reconstruct([Reconstruction(some.decoded(depth), side, decoded)], coefficients.parameters)
     for tensor, positions, out in zip(tensors, exact, decoded, strict=True):
         token, channel = np.divmod(positions, out.shape[1])
         place = np.minimum(np.searchsorted(tokens, token), len(tokens) - 1)

@@ -22,7 +22,6 @@ from lamofc_codecs.klt.layers import (
     Runs,
     read_first,
     read_refinement,
-    sigma_classes,
     state_after,
     write_first,
     write_refinement,
@@ -62,8 +61,7 @@ class LayerHead:
     def runs_of(self, depth: int, tokens: TokenGroups, parameters: KltParameters) -> Runs:
         """Runs of a refinement level, 0 being the coarsest."""
         sigma = parameters.spreads[:, : self.columns[depth]]
-        pruned = sigma_classes(sigma, np.float32(self.step), tokens) == 0 if self.pruned else None
-        return Runs.for_step(sigma, self.step_of(depth), tokens, pruned)
+        return Runs.for_step(sigma, self.step_of(depth), tokens, np.float32(self.step) if self.pruned else None)
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,11 @@ class KltParameters:
         scale = energy / average if average > 0 and energy > 0 else 1.0
         return WaterFilling(variance * scale, tokens, irreducible)
 
+    def scale_of_channels(self, unit: np.float32) -> Floats:
+        """Return what a sum of columns is worth in each channel, given the value of a sixteenth of a step."""
+        scale: Floats = unit / self.error_weights.weight if self.basis is None else self.basis.scale.numpy() * unit
+        return scale
+
     @property
     def weighted(self) -> bool:
         """Whether the errors of a feature's channels do not count alike."""

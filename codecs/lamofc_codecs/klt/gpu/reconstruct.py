@@ -93,9 +93,7 @@ def values_of(batch: Sequence[BatchEntry], parameters: KltParameters, sixteenths
             side.grid.inverse_dct(values)
         if side.item_gains is not None:
             values *= torch.from_numpy(inverse_gain_factors(side.item_gains, len(values))[:, None]).to(device)
-        basis, weight = parameters.basis, parameters.error_weights.weight
-        scale = unit / weight if basis is None else basis.scale.numpy() * unit
-        values *= torch.from_numpy(np.ascontiguousarray(scale[channels])).to(device)
+        values *= torch.from_numpy(parameters.scale_of_channels(unit)[channels]).to(device)
     sums += torch.from_numpy(parameters.space.centre[channels]).to(device)
     if parameters.codebook is not None:
         indices = [entry.opened.side.index for entry in batch if entry.opened.side.index is not None]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import CLASSES
+from lamofc_codecs.entropy import CLASSES, rans_cpu
 from lamofc_codecs.klt.layers.runs import Levels
-from lamofc_codecs.level_coding import RunIndex, tables_of_rows
+from lamofc_codecs.level_coding import MAX_LEVELS_PER_BYTE, RunIndex, tables_of_rows
 from lamofc_codecs.runtime import Int, compiled, inlined
 
 TERNARY, OUTWARD, INWARD = range(3)
@@ -17,6 +17,8 @@ MAGNITUDES = 4
 """Contexts by the magnitude so far: 0, 1, 2, and 3 or more."""
 
 Places = NDArray[np.int64]
+Zeros = tuple[NDArray[np.bool_], NDArray[np.int64]]
+"""Whether all levels so far are 0, by column and group of tokens; the group of each token."""
 
 
 @compiled
@@ -46,16 +48,17 @@ def tally_digits(
 
 
 @compiled
-def lay_out_pass(
+def lay_out_pass(  # noqa: PLR0913 - compiled code takes arrays, not objects
     levels: Levels,
     coarse: Levels,
+    zeros: Zeros,
     classes: NDArray[np.uint8],
     runs: RunIndex,
     span: tuple[Int, Int],
     alphabets: NDArray[np.uint8],
 ) -> tuple[Places, NDArray[np.uint16], Int]:
     """Sort the symbols of a pass by table: its first place by class and magnitude, the table of each row, the count."""
-    counts = _count_symbols(levels, coarse, classes, runs, span, alphabets)
+    counts = _count_symbols(levels, coarse, zeros, classes, runs, span, alphabets)
     starts = np.empty((CLASSES, MAGNITUDES), np.int64)
     tables, total = np.empty(MAGNITUDES * CLASSES, np.uint16), np.int64(0)
     for magnitude in range(MAGNITUDES):
@@ -68,9 +71,10 @@ def lay_out_pass(
 
 
 @compiled
-def _count_symbols(
+def _count_symbols(  # noqa: PLR0913
     levels: Levels,
     coarse: Levels,
+    zeros: Zeros,
     classes: NDArray[np.uint8],
     runs: RunIndex,
     span: tuple[Int, Int],
@@ -78,12 +82,15 @@ def _count_symbols(
 ) -> NDArray[np.int64]:
     """Count the symbols of a pass by magnitude and class; inward classes have none for levels that moved outwards."""
     counts = np.zeros((MAGNITUDES, CLASSES), np.int64)
-    column, first, length = runs
+    (column, first, length), (empty, group_of) = runs, zeros
     for run in range(len(column)):
         sigma_class = _table_class(classes[run])
         if not span[0] <= sigma_class < span[1]:
             continue
         tally = counts[:, sigma_class]
+        if empty[column[run], group_of[first[run]]] and alphabets[sigma_class] != INWARD:
+            tally[0] += length[run]
+            continue
         before = coarse[column[run], first[run] : first[run] + length[run]]
         now = levels[column[run], first[run] : first[run] + length[run]]
         total, ones, twos, larger = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
@@ -138,9 +145,53 @@ def gather_digits(  # noqa: PLR0913 - compiled code takes arrays, not objects
 
 
 @compiled
+def triple(coarse: Levels, bounds: NDArray[np.int64]) -> tuple[Levels, Zeros, Int]:
+    """Return three times the levels, the runs that are zeros, and the largest magnitude among the levels."""
+    groups, every = len(bounds) - 1, np.int64(0)
+    levels, empty = np.empty_like(coarse), np.empty((coarse.shape[0], groups), np.bool_)
+    group_of = np.empty(coarse.shape[1], np.int64)
+    for group in range(groups):
+        group_of[bounds[group] : bounds[group + 1]] = group
+    for c in range(coarse.shape[0]):
+        for group in range(groups):
+            largest = np.int64(0)
+            for t in range(bounds[group], bounds[group + 1]):
+                level = coarse[c, t]
+                largest = max(largest, abs(np.int64(level)))
+                levels[c, t] = np.int32(3) * level
+            empty[c, group] = largest == 0
+            every = max(every, largest)
+    return levels, (empty, group_of), every
+
+
+@compiled
+def read_pass(  # noqa: PLR0913 - compiled code takes arrays, not objects
+    data: NDArray[np.uint8],
+    coarse: Levels,
+    zeros: Zeros,
+    classes: NDArray[np.uint8],
+    runs: RunIndex,
+    span: tuple[Int, Int],
+    alphabets: NDArray[np.uint8],
+    slots: NDArray[np.uint32],
+    levels: Levels,
+) -> bool:
+    """Add the digits of a coded pass to the levels; return whether it is without damage."""
+    starts, table_of_row, count = lay_out_pass(levels, coarse, zeros, classes, runs, span, alphabets)
+    if count > data.size * MAX_LEVELS_PER_BYTE:
+        return False
+    symbols = np.empty(count, np.uint8)
+    if not rans_cpu.decode_block(data, table_of_row, slots, symbols):
+        return False
+    apply_digits(symbols.view(np.int8), coarse, zeros, classes, runs, span, alphabets, starts, levels)
+    return True
+
+
+@compiled
 def apply_digits(  # noqa: PLR0913 - compiled code takes arrays, not objects
     symbols: NDArray[np.int8],
     coarse: Levels,
+    zeros: Zeros,
     classes: NDArray[np.uint8],
     runs: RunIndex,
     span: tuple[Int, Int],
@@ -149,13 +200,20 @@ def apply_digits(  # noqa: PLR0913 - compiled code takes arrays, not objects
     levels: Levels,
 ) -> None:
     """Invert `gather_digits`; most levels are 0 before, so the place of their next symbol stays in a register."""
-    column, first, length = runs
+    (column, first, length), (empty, group_of) = runs, zeros
     cursors = starts.copy()
     for run in range(len(column)):
         sigma_class = _table_class(classes[run])
         if not span[0] <= sigma_class < span[1]:
             continue
         cursor, inward = cursors[sigma_class], alphabets[sigma_class] == INWARD
+        if empty[column[run], group_of[first[run]]] and not inward:
+            coded = symbols[cursor[0] : cursor[0] + length[run]]
+            added = levels[column[run], first[run] : first[run] + length[run]]
+            for i in range(len(coded)):
+                added[i] += np.int32(coded[i])
+            cursor[0] += length[run]
+            continue
         now = levels[column[run], first[run] : first[run] + length[run]]
         before = coarse[column[run], first[run] : first[run] + length[run]]
         of_zero = cursor[0]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,13 +66,18 @@ class LayerSplit:
     @property
     def passes(self) -> tuple[Pass, ...]:
         """The passes in the order of the layers."""
-        two = self.outward > 0
-        passes = [Pass(self.outward, CLASSES, True, False)] if two else []
-        if self.outward > MIN_TWO_PASS_CLASS:
-            passes.append(Pass(MIN_TWO_PASS_CLASS, self.outward, True, False))
-        if self.remaining:
-            passes.append(Pass(self.remaining, CLASSES, False, two))
-        return (*passes, Pass(0, self.remaining or CLASSES, False, two))
+        return _passes(self.outward, self.remaining)
+
+
+@lru_cache(4096)
+def _passes(outward: int, remaining: int) -> tuple[Pass, ...]:
+    two = outward > 0
+    passes = [Pass(outward, CLASSES, True, False)] if two else []
+    if outward > MIN_TWO_PASS_CLASS:
+        passes.append(Pass(MIN_TWO_PASS_CLASS, outward, True, False))
+    if remaining:
+        passes.append(Pass(remaining, CLASSES, False, two))
+    return (*passes, Pass(0, remaining or CLASSES, False, two))
 
 
 def state_after(passes: Sequence[Pass]) -> NDArray[np.uint8]:

@@ -21,14 +21,16 @@ from lamofc_codecs.klt.layers.digit_kernels import (
     MAGNITUDES,
     OUTWARD,
     TERNARY,
-    apply_digits,
     gather_digits,
     lay_out_pass,
+    read_pass,
     tally_digits,
+    triple,
 )
 from lamofc_codecs.klt.layers.passes import MIN_TWO_PASS_CLASS, Pass
 from lamofc_codecs.klt.layers.runs import Levels, Runs
 from lamofc_codecs.level_coding import MAX_LEVELS_PER_BYTE, coded_bits
+from lamofc_codecs.runtime import as_bytes
 
 STEP_RATIO = 3
 """Factor between the steps of neighbouring refinement levels."""
@@ -118,9 +120,10 @@ def _symbols(
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint16]]]:
     """Yield the symbols of each pass and the tables of their rows."""
     coarse = pad_columns(coarse, len(levels))
+    zeros = triple(coarse, runs.tokens.bounds)[1]
     for coding_pass in passes:
         which = runs.classes, runs.index, coding_pass.span, alphabets_of(coding_pass)
-        starts, table_of_row, count = lay_out_pass(levels, coarse, *which)
+        starts, table_of_row, count = lay_out_pass(levels, coarse, zeros, *which)
         symbols = np.empty(count, np.uint8)
         gather_digits(levels, coarse, *which, starts, symbols.view(np.int8))
         yield symbols, table_of_row
@@ -128,18 +131,18 @@ def _symbols(
 
 def read_refinement(sections: Sequence[memoryview], coarse: Levels, runs: Runs, passes: Sequence[Pass]) -> Levels:
     """Invert `write_refinement` as far as there are sections; levels without a symbol stand at thrice the coarse."""
-    largest = max(int(coarse.max(initial=0)), -int(coarse.min(initial=0)))
+    coarse = pad_columns(coarse, runs.columns)
+    levels, zeros, largest = triple(coarse, runs.tokens.bounds)
     if largest > MAX_REFINABLE:
         raise CorruptRecord(f"a level of {largest} to refine; the largest is {MAX_REFINABLE}")
-    coarse = pad_columns(coarse, runs.columns)
-    levels = coarse * np.int32(STEP_RATIO)
+    tables = refinement_tables()
     for data, coding_pass in zip(sections, passes, strict=False):
-        which = runs.classes, runs.index, coding_pass.span, alphabets_of(coding_pass)
-        starts, table_of_row, count = lay_out_pass(levels, coarse, *which)
-        if count > len(data) * MAX_LEVELS_PER_BYTE:
-            raise CorruptRecord(f"{len(data)} bytes for {count} levels to refine")
-        symbols = rans.decode_symbols(data, count, table_of_row, refinement_tables())
-        apply_digits(symbols.view(np.int8), coarse, *which, starts, levels)
+        which = zeros, runs.classes, runs.index, coding_pass.span, alphabets_of(coding_pass)
+        if not read_pass(as_bytes(data), coarse, *which, tables.slots.reshape(-1), levels):
+            _, table_of_row, count = lay_out_pass(levels, coarse, *which)
+            if count > len(data) * MAX_LEVELS_PER_BYTE:
+                raise CorruptRecord(f"{len(data)} bytes for {count} levels to refine")
+            rans.decode_symbols(data, count, table_of_row, tables)  # names the damage
     return levels
 
 

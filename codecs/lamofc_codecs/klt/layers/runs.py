@@ -13,8 +13,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lamofc_codecs.entropy import ALL_CLASSES, classes_of, shape_of_classes
-from lamofc_codecs.klt.quantise import TokenGroups
+from lamofc_codecs.entropy import ALL_CLASSES, classes_of, classify, shape_of_classes, thresholds
+from lamofc_codecs.klt.quantise import CLASS_FACTORS, TOKEN_CLASSES, TokenGroups
 from lamofc_codecs.level_coding import RunIndex, RunLayout
 from lamofc_codecs.runtime import Floats, compiled, lazy
 
@@ -33,14 +33,12 @@ class Runs:
     """Places and classes of the runs, in the order in which they are coded."""
 
     @classmethod
-    def for_step(
-        cls, sigma: Floats, step: np.float32, tokens: TokenGroups, pruned: NDArray[np.bool_] | None = None
-    ) -> Runs:
-        """Lay out columns of these spreads, bands x columns, for a step, without `pruned` runs, groups x columns."""
-        classes = sigma_classes(sigma, step, tokens)
-        kept = np.ones(classes.shape, np.bool_) if pruned is None else ~pruned
-        column, first, length, sorted_classes = _sort_runs(classes, kept, _ranks(), tokens.bounds)
-        return cls(tokens, classes, RunLayout((column, first, length), sorted_classes))
+    def for_step(cls, sigma: Floats, step: np.float32, tokens: TokenGroups, finest: np.float32 | None = None) -> Runs:
+        """Lay out columns of these spreads, bands x columns, for a step, without runs of class 0 at the `finest`."""
+        steps = np.array([step, 0 if finest is None else finest], np.float32)
+        spreads, groups = np.ascontiguousarray(sigma, np.float32), (tokens.labels, tokens.bounds)
+        classes, index, sorted_classes = _lay_out(spreads, steps, groups, thresholds(), _ranks(), CLASS_FACTORS)
+        return cls(tokens, classes, RunLayout(index, sorted_classes))
 
     @property
     def columns(self) -> int:
@@ -70,6 +68,29 @@ def _ranks() -> NDArray[np.uint8]:
     ranks = np.empty(ALL_CLASSES, np.uint8)
     ranks[order] = np.arange(ALL_CLASSES)
     return ranks
+
+
+@compiled
+def _lay_out(
+    sigma: Floats,
+    steps: Floats,
+    groups: tuple[NDArray[np.int64], NDArray[np.int64]],
+    limits: Floats,
+    ranks: NDArray[np.uint8],
+    factors: Floats,
+) -> tuple[NDArray[np.uint8], RunIndex, NDArray[np.uint8]]:
+    """Return the class of each group x each column, and the places and classes of the runs in their order."""
+    labels, bounds = groups
+    classes = np.empty((labels.size, sigma.shape[1]), np.uint8)
+    finest, kept = np.empty(sigma.shape[1], np.uint8), np.ones(classes.shape, np.bool_)
+    for group in range(labels.size):
+        spreads = factors[labels[group] % TOKEN_CLASSES] * sigma[labels[group] // TOKEN_CLASSES]
+        classify(spreads, steps[0], limits, classes[group])
+        if steps[1] > 0:
+            classify(spreads, steps[1], limits, finest)
+            kept[group] = finest != 0
+    column, first, length, sorted_classes = _sort_runs(classes, kept, ranks, bounds)
+    return classes, (column, first, length), sorted_classes
 
 
 @compiled

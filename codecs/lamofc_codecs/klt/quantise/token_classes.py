@@ -47,11 +47,7 @@ class TokenGroups:
     def from_classes(cls, token_class: NDArray[np.uint8], band: NDArray[np.uint8] | None = None) -> TokenGroups:
         """Sort tokens of these classes, each below 16, and bands."""
         band = np.zeros_like(token_class) if band is None else band
-        label = band.astype(np.int64) * TOKEN_CLASSES + token_class
-        counts = np.bincount(label)
-        labels = np.flatnonzero(counts)
-        bounds = np.concatenate([[0], np.cumsum(counts[labels])])
-        return cls(token_class, band, np.argsort(label, kind="stable"), bounds, labels)
+        return cls(token_class, band, *_sort_tokens(np.ascontiguousarray(token_class), np.ascontiguousarray(band)))
 
     @property
     def group(self) -> NDArray[np.uint8]:
@@ -76,6 +72,27 @@ class TokenGroups:
         if _entropy(merged) + _MIN_SAVED_BITS < _entropy(self.token_class):
             return TokenGroups.from_classes(merged, self.band)
         return self
+
+
+@compiled
+def _sort_tokens(
+    token_class: NDArray[np.uint8], band: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the order, the bounds and the labels of groups of tokens."""
+    starts = np.zeros(TOKEN_CLASSES * 256 + 1, np.int64)
+    for t in range(token_class.size):
+        starts[np.int64(band[t]) * TOKEN_CLASSES + token_class[t] + 1] += 1
+    labels = np.flatnonzero(starts[1:])
+    starts = np.cumsum(starts)
+    bounds = np.zeros(labels.size + 1, np.int64)
+    for group in range(labels.size):
+        bounds[group + 1] = starts[labels[group] + 1]
+    order = np.empty(token_class.size, np.int64)
+    for t in range(token_class.size):
+        label = np.int64(band[t]) * TOKEN_CLASSES + token_class[t]
+        order[starts[label]] = t
+        starts[label] += 1
+    return order, bounds, labels
 
 
 def _entropy(token_class: NDArray[np.uint8]) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -68,12 +69,7 @@ class TokenGrid:
 
     def bands(self, tokens: int) -> NDArray[np.uint8]:
         """Band of each of the tokens."""
-        bands = np.zeros(tokens, np.uint8)
-        down, along = _frequencies(self.rows), _frequencies(self.width)
-        for start in self.starts:
-            stop = start + self.rows * self.width
-            bands[start:stop] = _BAND_OF_FREQUENCY[down[:, None] + along[None, :]].reshape(-1)
-        return bands
+        return _bands(self, tokens).copy()
 
     def inverse_dct(self, coefficients: Tensor) -> None:
         """Transform back to tokens, in place, on whatever device: the same floats as tile by tile."""
@@ -171,6 +167,16 @@ class TokenGridRule:
         allowed = [width for width in widths if max(width**2, count) <= _MAX_ASPECT * min(width**2, count)]
         allowed.sort(key=lambda width: (max(width, count // width), width))
         return [TokenGrid(self.prefix, count // width, width, images) for width in allowed]
+
+
+@lru_cache(256)
+def _bands(grid: TokenGrid, tokens: int) -> NDArray[np.uint8]:
+    bands = np.zeros(tokens, np.uint8)
+    down, along = _frequencies(grid.rows), _frequencies(grid.width)
+    for start in grid.starts:
+        stop = start + grid.rows * grid.width
+        bands[start:stop] = _BAND_OF_FREQUENCY[down[:, None] + along[None, :]].reshape(-1)
+    return bands
 
 
 def _frequencies(count: int) -> NDArray[np.int64]:

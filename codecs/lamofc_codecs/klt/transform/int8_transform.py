@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.klt.transform.channel_ranges import RangeColumns, Ranges, ranges_of
-from lamofc_codecs.runtime import Floats, compiled, int8_matmul, lazy
+from lamofc_codecs.runtime import Floats, compiled, int8_matmul, lazy, two_byte_matmul
 
 TILE = 256
 """Tokens that are transformed at once."""
@@ -28,6 +29,9 @@ _MIN_COMBINED_CHANNELS, _COMBINATIONS = 1024, 64
 """Channels above which errors are told from so many combinations of them."""
 _GRAM_RIDGE = 1e-9
 """Share of the mean diagonal that is added to the Gram matrix, so that it can be solved for columns of zeros, too."""
+
+Sums: TypeAlias = NDArray[np.int32] | Floats
+"""Tokens x channels of sums of columns: exact integers, or rounded once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +95,7 @@ class Basis:
     def _blocks(self) -> list[tuple[slice, RangeColumns, Tensor]]:
         return [(channels, columns, self.rows[columns, channels].contiguous()) for channels, columns in self.ranges]
 
-    def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> NDArray[np.int32]:
+    def inverse(self, low: NDArray[np.int8], high: NDArray[np.int8], channels: slice) -> Sums:
         """Multiply tokens x columns of low + 128 high by the matrix, exactly; `high` may have fewer columns."""
         if len(self.ranges) < 2 or channels.stop - channels.start < self.channels:
             return _inverse(low, high, self.rows[:, channels])
@@ -192,11 +196,9 @@ def _select(levels: NDArray[np.int8], columns: RangeColumns) -> NDArray[np.int8]
     return np.ascontiguousarray(levels[:, columns[: np.searchsorted(columns, levels.shape[1])]])
 
 
-def _inverse(low: NDArray[np.int8], high: NDArray[np.int8], rows: Tensor) -> NDArray[np.int32]:
-    sums = int8_matmul(torch.from_numpy(low), rows[: low.shape[1]])
-    if high.shape[1]:
-        sums.add_(int8_matmul(torch.from_numpy(high), rows[: high.shape[1]]), alpha=128)
-    exact: NDArray[np.int32] = sums.numpy()
+def _inverse(low: NDArray[np.int8], high: NDArray[np.int8], rows: Tensor) -> Sums:
+    sums = two_byte_matmul(torch.from_numpy(low), torch.from_numpy(high), rows)
+    exact: Sums = sums.numpy()
     return exact
 
 

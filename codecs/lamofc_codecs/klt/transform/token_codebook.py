@@ -18,7 +18,7 @@ from lamofc_codecs.entropy import SLOTS, Tables, read_plane, write_plane
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.klt.transform.error_weights import ErrorWeights
 from lamofc_codecs.klt.transform.int8_transform import Basis
-from lamofc_codecs.runtime import Floats, lazy
+from lamofc_codecs.runtime import Floats, Int, as_bytes, compiled, lazy
 
 MAX_TYPICAL_TOKENS = 1 << 16
 _SEARCH_DIRECTIONS = 64
@@ -107,12 +107,25 @@ class TokenCodebook:
             raise CorruptRecord(f"{len(data)} bytes for {tokens} indices of the token codebook")
         high = np.empty(tokens, np.uint8)
         read_plane(data[0], data[1 + size :], high, self.table)
-        low = np.unpackbits(np.frombuffer(data[1 : 1 + size], np.uint8), bitorder="little")[: tokens * self.shift]
-        powers = 1 << np.arange(self.shift)
-        index: Index = (high.astype(np.int64) << self.shift) + low.reshape(tokens, self.shift) @ powers
-        if len(index) and index.max() >= self.count:
-            raise CorruptRecord(f"index {index.max()} of a token codebook of {self.count}")
+        index, largest = _join_bits(high, as_bytes(data[1 : 1 + size]), self.shift)
+        if largest >= self.count:
+            raise CorruptRecord(f"index {largest} of a token codebook of {self.count}")
         return index
+
+
+@compiled
+def _join_bits(high: NDArray[np.uint8], low: NDArray[np.uint8], shift: Int) -> tuple[Index, Int]:
+    """Put the low bits of each index below its upper ones; return also the largest index, or -1 for none."""
+    index, largest = np.empty(high.size, np.int64), np.int64(-1)
+    at = np.int64(0)
+    for t in range(high.size):
+        value = np.int64(high[t]) << np.int64(shift)
+        for bit in range(shift):
+            value |= np.int64((low[at >> 3] >> np.uint8(at & 7)) & 1) << np.int64(bit)
+            at += np.int64(1)
+        index[t] = value
+        largest = max(largest, value)
+    return index, largest
 
 
 def _search_matrices(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,56 @@
+"""Small records of one codec decoded together: the tensors of each one alone."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lamofc_codecs import CorruptRecord, Profile, Quality, decode, encode, fit
+from lamofc_codecs.pipeline import together
+from lamofc_codecs.testing.samples import feature, picture
+from tests.codecs.klt.gpu.test_batch import GOLDENS, prefixes, same
+
+
+def alone(records: list[bytes], profiles: list[Profile], parts: list[int] | None = None) -> list[torch.Tensor]:
+    return [tensor for record in records for tensor in decode([record], profiles, parts=parts)]
+
+
+@pytest.mark.parametrize("folder", GOLDENS, ids=[folder.name for folder in GOLDENS])
+def test_prefixes_of_every_golden(folder: Path) -> None:
+    profile = Profile.load(folder / "profile.safetensors")
+    records = prefixes((folder / "record.bin").read_bytes()) * 3
+    for parts in (None, [0]):
+        for left, right in zip(decode(records, profile, parts=parts), alone(records, [profile], parts), strict=True):
+            assert same(left, right)
+
+
+def test_records_of_all_shapes_codecs_and_rates_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [picture(12, 12, 40, seed, first=2) for seed in range(12)]
+    klt = fit("klt", samples, Quality(snr_db=20), waves=True, layer_bytes=64, means=8)
+    uniform = fit("uniform", samples, Quality(snr_db=20))
+    sources = [picture(rows, width, 40, 60 + rows, first=2) for rows, width in ((3, 5), (20, 9), (12, 12), (1, 1))]
+    sources += [torch.zeros(0, 40), picture(6, 6, 40, 1, first=2).to(torch.float16), feature(30, 40, 5) * 1e6]
+    records: list[bytes] = []
+    for quality in (Quality(snr_db=3), Quality(snr_db=28), Quality(max_error=0.5), Quality(snr_db=110)):
+        for record in encode(sources, klt, quality=quality):
+            records += prefixes(record.data)
+        records += [record.data for record in encode(sources[:2], uniform, quality=Quality(snr_db=15))]
+    expected = alone(records, [klt, uniform])
+    outs = [torch.empty_like(tensor) for tensor in expected]
+    wide = [torch.empty(tensor.shape, dtype=torch.float64) for tensor in expected]
+    for at_once in (1 << 19, 1 << 12):
+        monkeypatch.setattr(together, "_BATCH", at_once)
+        assert all(map(same, decode(records, [klt, uniform]), expected))
+        decode(records, [klt, uniform], out=outs)
+        decode(records, [klt, uniform], out=wide)
+        assert all(map(same, outs, expected))
+        assert all(map(same, wide, [tensor.double() for tensor in expected]))
+
+
+def test_damage_among_others_is_an_error() -> None:
+    profile = fit("klt", [feature(64, 32, seed) for seed in range(8)], Quality(snr_db=15))
+    records = [record.data for record in encode([feature(20, 32, seed) for seed in range(5)], profile)]
+    damaged = bytearray(records[2])
+    damaged[-20] ^= 1
+    with pytest.raises(CorruptRecord):
+        decode([*records[:2], bytes(damaged), *records[3:]], profile)
