@@ -43,10 +43,11 @@ class FileCheck:
         needs = self.script.needs_in(measured)
         nearest = min(needs, key=lambda need: len(need - rows.keys()) / len(need))
         lacking = nearest - rows.keys()
-        shown = self._listed(lacking) if len(lacking) < len(nearest) else f"all of {self._listed(nearest)}"
+        every = " or ".join(self._listed(need) for need in needs)
+        shown = self._listed(lacking) if len(lacking) < len(nearest) else "all of these"
         told = " beside measured figures" if measured and self.script.measured_needs else ""
         return BadArgument(
-            f"{self.script.name} reads {self._listed(nearest)}{told}; sample {sample[:120]!r} lacks {shown}",
+            f"{self.script.name} reads {every}{told}; sample {sample[:120]!r} lacks {shown}",
             self._cure(rows, measured),
         )
 

@@ -8,24 +8,29 @@ from __future__ import annotations
 import re
 
 _PROMPT = re.compile(r"(?:sample)?(\d+)(?:-layer4-item1)?")
+_TASKS = ("fc_arc_challenge", "fc_hellaswag", "fc_truthfulqa_mc1", "fc_winogrande", "fc_gsm8k")
+"""Beginnings of the folders that the scripts of language models open."""
 _AUDIO_GROUPS = {"AdvBench": "advbench", "OpenBookQA": "openbookqa", "SD-QA": "sd-qa"}
 _SPEECH = "LibriSpeech"
+_FLIPPED, _CUT = "-wflip", "-stackedpatches"
+_PICTURES = (".jpeg", ".jpg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 DIFFUSION_FOLDER = "sd35cond"
 
 
 def class_and_image(sample: str) -> str:
     """Join class and image: `n01440764-ILSVRC2012_val_00000293`."""
-    return "-".join(sample.split("/")[-2:])
+    return _two_parts(sample, "a class and an image, such as n01440764/ILSVRC2012_val_00000293")
 
 
 def flipped_image(sample: str) -> str:
     """Join scene and image: `kitchen_0004-rgb_00045-wflip`."""
-    return _ending(class_and_image(sample), "-wflip")
+    name = _two_parts(sample, "a scene and an image, such as kitchen_0004/rgb_00045")
+    return _ending(name, _FLIPPED, other=_CUT)
 
 
 def cut_image(sample: str) -> str:
     """Name an image that is cut into crops: `ADE_val_00000001-stackedpatches`."""
-    return _ending(sample.rpartition("/")[2], "-stackedpatches")
+    return _ending(_without_suffix(sample.rpartition("/")[2]), _CUT, other=_FLIPPED)
 
 
 def prompt(sample: str) -> str:
@@ -34,6 +39,8 @@ def prompt(sample: str) -> str:
     match = _PROMPT.fullmatch(last)
     if match is None or not folders:
         raise ValueError("it must be a task and a number, such as fc_gsm8k/12 or fc_gsm8k/sample12-layer4-item1")
+    if not folders[-1].startswith(_TASKS):
+        raise ValueError(f"its task must begin with {', '.join(_TASKS)}")
     return f"{folders[-1]}/sample{int(match[1])}-layer4-item1"
 
 
@@ -50,8 +57,24 @@ def sound(sample: str) -> str:
 
 def picture(sample: str) -> str:
     """Name a picture: `sd35cond/000000000139`."""
-    return f"{DIFFUSION_FOLDER}/{sample.rpartition('/')[2]}"
+    return f"{DIFFUSION_FOLDER}/{_without_suffix(sample.rpartition('/')[2])}"
 
 
-def _ending(name: str, ending: str) -> str:
+def _two_parts(sample: str, expected: str) -> str:
+    """Join the last two parts of a path by a hyphen; a name that has one already is taken as it is."""
+    name = _without_suffix("-".join(sample.split("/")[-2:]))
+    if "-" not in name:
+        raise ValueError(f"it must be {expected}")
+    return name
+
+
+def _without_suffix(name: str) -> str:
+    """Drop the suffix of a file of a picture, which the scripts do not keep."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot + suffix.lower() in _PICTURES else name
+
+
+def _ending(name: str, ending: str, other: str) -> str:
+    if name.endswith(other):
+        raise ValueError(f"it ends with {other}, as files of another script do")
     return name if name.endswith(ending) else f"{name}{ending}"

@@ -152,7 +152,7 @@ UNREAD: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "features of another family": (
         "qwen3",
         {"a/1": _images(1)},
-        ("lacks all of layer.4.output, layer.0.k_cache", "dinov3seg"),
+        ("reads layer.4.output, layer.0.k_cache", "lacks all of these", "dinov3seg"),
     ),
     "blocks that the script does not read": (
         "dinov3seg",
@@ -184,6 +184,10 @@ UNREAD: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
         ("reads the same features of all samples; sample 'b' has layer.39, others have layer.9", "where="),
     ),
     "a prompt without its task": ("qwen3", {"sample1-layer4-item1": {}}, ("a task and a number", "where=")),
+    "a task that no folder is opened for": ("qwen3", {"gsm8k/1": {}}, ("its task must begin with fc_arc_", "where=")),
+    "an image without its class": ("dinov3cls", {"ILSVRC2012_val_00000293": {}}, ("a class and an image", "where=")),
+    "crops for the script of flipped pairs": ("dinov3dep", {"a-x-stackedpatches": {}}, ("ends with -stackedpatches",)),
+    "flipped pairs for the script of crops": ("dinov3seg", {"a-x-wflip": {}}, ("ends with -wflip", "where=")),
     "a sound of no known set": ("kimiaudio", {"CommonVoice-3": {}}, ("must begin with LibriSpeech, AdvBench",)),
     "two samples in one file": ("dinov3cls", {"a/n1/x": {}, "b/n1/x": {}}, ("in one file, n1-x.zst", "where=")),
     "an id that leads out of the folder": ("dinov3seg", {"x/..": {}}, ("'..-stackedpatches' is no plain file name",)),
@@ -199,12 +203,12 @@ def test_what_no_run_of_the_script_reads_is_refused(tmp_path: Path, case: str) -
 
 
 def test_a_key_that_scripts_take_for_figures_is_left_out(tmp_path: Path) -> None:
-    kept(tmp_path / "in" / "t" / "1.zst", {**qwen(3), "metadata": "kept"})
-    kept(tmp_path / "in" / "t" / "2.zst", {"features": qwen(3), "version": 2})
+    kept(tmp_path / "in" / "fc_gsm8k" / "1.zst", {**qwen(3), "metadata": "kept"})
+    kept(tmp_path / "in" / "fc_gsm8k" / "2.zst", {"features": qwen(3), "version": 2})
     with stored(tmp_path / "store", sources.open(tmp_path / "in")) as store:
         lamofc.export(store, tmp_path / "out", script="qwen3")
     for number in (1, 2):
-        assert list(unpacked(tmp_path / f"out/t/sample{number}-layer4-item1.zst")) == ["output", "key", "value"]
+        assert list(unpacked(tmp_path / f"out/fc_gsm8k/sample{number}-layer4-item1.zst")) == ["output", "key", "value"]
 
 
 def test_a_script_takes_one_format_and_one_folder(tmp_path: Path) -> None:
@@ -223,7 +227,7 @@ def test_a_script_takes_one_format_and_one_folder(tmp_path: Path) -> None:
 
 def test_names_are_put_together_as_the_data_sets_have_them() -> None:
     named = {
-        "dinov3cls": {"val/n01/x.1": "n01-x.1", "n01-x": "n01-x"},
+        "dinov3cls": {"val/n01/x.1": "n01-x.1", "n01-x": "n01-x", "n01/x.v2.JPEG": "n01-x.v2"},
         "dinov3dep": {"test/kitchen/rgb_1": "kitchen-rgb_1-wflip", "k-rgb_1-wflip": "k-rgb_1-wflip"},
         "dinov3seg": {"validation/ADE_1": "ADE_1-stackedpatches", "a-stackedpatches": "a-stackedpatches"},
         "qwen3": {"qwen/qwen3-8b/fc_gsm8k/007": "fc_gsm8k/sample7-layer4-item1"},
@@ -231,7 +235,7 @@ def test_names_are_put_together_as_the_data_sets_have_them() -> None:
             "LibriSpeech-test-other-9": "librispeech-test-other/LibriSpeech-test-other-9",
             "x/AdvBench-AdvBench-1": "advbench/AdvBench-AdvBench-1",
         },
-        "sd35cond": {"000139": "sd35cond/000139", "sd35cond/7": "sd35cond/7"},
+        "sd35cond": {"000139": "sd35cond/000139", "sd35cond/7": "sd35cond/7", "a.b.jpg": "sd35cond/a.b"},
     }
     for script, names in named.items():
         found = script_files(script_named(script), names, ".zst")
