@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.errors import BeyondFloat32, NonFiniteInput, UnsupportedInput
-from lamofc_codecs.runtime import Floats, convert, describe_lost, lost_in_float32
+from lamofc_codecs.runtime import Floats, convert, describe_lost, lazy, lost_in_float32
 from lamofc_codecs.stats import NO_DISTORTION, Bulk, Distortion, Sums, compute_sums, total_sums
 
 MAX_EXPANSION = 1 << 18
@@ -50,8 +50,6 @@ class Source:
 
     tensors: tuple[Tensor, ...]
     """Tokens x channels, contiguous, on the CPU, each in its own dtype: one, or the features of a group."""
-    values: Floats
-    """Their values in float32, side by side. A complex number counts as two channels; other dtypes are rounded."""
     sums: Sums
     """Sums over all values."""
     part_sums: tuple[Sums, ...]
@@ -61,26 +59,35 @@ class Source:
     placement: Placement = AT_START
     device: torch.device = CPU
     """The device that a codec may use."""
+    without_lost: Floats | None = None
+    """The values with NaN for those that float32 cannot hold, where there are any."""
+
+    @lazy
+    def values(self) -> Floats:
+        """Their values in float32, side by side. A complex number counts as two channels; other dtypes are rounded."""
+        if self.without_lost is not None:
+            return self.without_lost
+        parts = [convert(_real(tensor), torch.float32) for tensor in self.tensors]
+        values: Floats = (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).numpy()
+        return values
 
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:
         """Compute the sums over a tensor; without a bulk of its width, about its own channel means."""
-        real = torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
-        values = convert(real, torch.float32).numpy()
-        fits = bulk is not None and len(bulk.mean) == values.shape[1]
-        sums = compute_sums(values, bulk if fits else None)
-        return cls((tensor,), values, sums, (sums,), items)
+        real = _real(tensor)
+        fits = bulk is not None and len(bulk.mean) == real.shape[1]
+        sums = compute_sums(real, bulk if fits else None)
+        return cls((tensor,), sums, (sums,), items)
 
     @classmethod
     def of_parts(cls, tensors: Sequence[Tensor], bulk: Bulk) -> Source:
         """Compute the sums over the features of a group, which share their tokens; `bulk` covers all channels."""
-        values = torch.cat([convert(tensor, torch.float32) for tensor in tensors], 1).numpy()
         sums, first = [], 0
         for tensor in tensors:
             last = first + tensor.shape[1]
-            sums.append(compute_sums(np.ascontiguousarray(values[:, first:last]), bulk.of_channels(first, last)))
+            sums.append(compute_sums(tensor, bulk.of_channels(first, last)))
             first = last
-        return cls(tuple(tensors), values, total_sums(sums), tuple(sums))
+        return cls(tuple(tensors), total_sums(sums), tuple(sums))
 
     @property
     def positions(self) -> NDArray[np.int64]:
@@ -138,10 +145,15 @@ class Source:
                 error = BeyondFloat32 if torch.isfinite(tensor).all() else NonFiniteInput
                 raise error(describe_lost(tensor), 'use codec raw, or fit with nonfinite="exact"')
         return (
-            replace(self, values=np.where(torch.cat(lost, 1).numpy(), np.float32(np.nan), self.values))
+            replace(self, without_lost=np.where(torch.cat(lost, 1).numpy(), np.float32(np.nan), self.values))
             if wide
             else self
         )
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """Return a tensor of real numbers, two channels for each complex one."""
+    return torch.view_as_real(tensor).flatten(1) if tensor.is_complex() else tensor
 
 
 class PartShape(NamedTuple):

@@ -16,7 +16,7 @@ from lamofc_codecs.entropy.exact_values import (
 )
 from lamofc_codecs.entropy.exp_golomb import read_numbers, write_numbers
 from lamofc_codecs.entropy.histogram import count_symbols, normalise
-from lamofc_codecs.entropy.order0 import Form, entropy_bytes, read_plane, write_plane
+from lamofc_codecs.entropy.order0 import Form, decode_plane, entropy_bytes, read_plane, write_plane
 from lamofc_codecs.entropy.rans_layout import BAD_FRAME, STREAM_ERRORS, list_streams
 from lamofc_codecs.entropy.sigma_classes import (
     ALL_CLASSES,
@@ -46,6 +46,7 @@ __all__ = [
     "classes_of",
     "classify",
     "count_symbols",
+    "decode_plane",
     "entropy_bytes",
     "exact_positions",
     "exact_values_by_part",

@@ -33,13 +33,16 @@ class Form(IntEnum):
     """A rANS block with the table of the profile."""
 
 
-def write_plane(plane: Bytes, profile_table: Tables | None = None) -> tuple[Form, bytes]:
-    """Write a plane in its shortest form. Without a profile table, a plane of noise is stored for faster decoding."""
+def write_plane(plane: Bytes, profile_table: Tables | None = None) -> tuple[Form, bytes | memoryview]:
+    """Write a plane in its shortest form, a stored one as a view.
+
+    Without a profile table, a plane of noise is stored for faster decoding.
+    """
     counts = count_symbols(plane)
     if len(plane) and counts.max() == len(plane):
         return Form.CONSTANT, plane[:1].tobytes()
     if profile_table is None and entropy_bytes(counts) >= len(plane) * _STORE_FROM_RATIO:
-        return Form.STORED, plane.tobytes()
+        return Form.STORED, plane.data
     sizes: dict[Form, float] = {Form.STORED: len(plane)}
     own = normalise(counts)
     sizes[Form.OWN_TABLE] = len(pack_table(own)) + _coded_size(counts, own)
@@ -50,7 +53,7 @@ def write_plane(plane: Bytes, profile_table: Tables | None = None) -> tuple[Form
         return form, pack_table(own) + encode_symbols(plane, 0, Tables.of(own))
     if form is Form.PROFILE_TABLE and profile_table is not None:
         return form, encode_symbols(plane, 0, profile_table)
-    return Form.STORED, plane.tobytes()
+    return Form.STORED, plane.data
 
 
 def entropy_bytes(counts: NDArray[np.int64]) -> float:
@@ -65,6 +68,15 @@ def _coded_size(counts: NDArray[np.int64], freqs: NDArray[np.uint16]) -> float:
     coded = float((counts[used] * (12 - np.log2(freqs[used].astype(np.float64)))).sum()) / 8
     lanes, streams = choose_layout(int(counts.sum()), int(coded))
     return coded + 4 * streams * (lanes + 1)
+
+
+def decode_plane(form: int, data: memoryview, count: int) -> Bytes:
+    """Return a plane of `count` bytes, of one that is stored a view of `data`."""
+    if form == Form.STORED and len(data) == count:
+        return np.frombuffer(data, np.uint8)
+    plane = np.empty(count, np.uint8)
+    read_plane(form, data, plane)
+    return plane
 
 
 def read_plane(form: int, data: memoryview, out: Bytes, profile_table: Tables | None = None) -> None:

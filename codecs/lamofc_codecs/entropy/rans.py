@@ -53,7 +53,7 @@ def encode_symbols(
         packed, sizes = rans_cpu.encode_streams(
             flat, firsts, rows, tables.coding.reshape(-1), tables.likeliest, np.int64(lanes)
         )
-    return frame(lanes, sizes, packed.tobytes())
+    return frame(lanes, sizes, memoryview(packed))
 
 
 def decode_symbols(  # noqa: PLR0913 - options are keywords

@@ -54,11 +54,11 @@ def first_symbols(count: int, streams: int) -> NDArray[np.int64]:
     return firsts
 
 
-def frame(lanes: int, sizes: NDArray[np.int64], streams: bytes) -> bytes:
+def frame(lanes: int, sizes: NDArray[np.int64], streams: bytes | memoryview) -> bytes:
     """Assemble a block from its streams, end to end, and their `sizes` in bytes."""
     code = lanes.bit_length() - 1
     if len(sizes) == 1:
-        return bytes((code,)) + streams
+        return b"".join((bytes((code,)), streams))
     return b"".join((bytes((code | SEVERAL_STREAMS,)), np.array([len(sizes), *sizes], "<u4").tobytes(), streams))
 
 

@@ -5,6 +5,7 @@ bits of the mantissa. It is the only plane of a feature with few different value
 coder makes smaller.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lamofc_codecs.runtime import compiled
+from lamofc_codecs.runtime import Int, compiled
 
 Bytes = NDArray[np.uint8]
 _WORDS: dict[int, Any] = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -31,52 +32,47 @@ def bytes_of(tensor: Tensor) -> Bytes:
     return viewed
 
 
-def split(data: Bytes, size: int, rotated: bool) -> Bytes:
-    """Return planes x numbers, the plane of the lowest bytes first."""
-    planes = np.empty((size, len(data) // size), np.uint8)
-    (_split_rotated if rotated else _split)(data.view(_WORDS[size]), planes)
-    return planes
+def split(data: Bytes, size: int, rotated: bool) -> Iterator[Bytes]:
+    """Yield the planes, that of the lowest bytes first."""
+    words = data.view(_WORDS[size])
+    for number in range(size):
+        plane = np.empty(len(words), np.uint8)
+        _take_plane(words, 8 * number, rotated, plane)
+        yield plane
 
 
-def merge(planes: Bytes, out: Bytes, rotated: bool) -> None:
+def merge(planes: Iterable[Bytes], out: Bytes, size: int, rotated: bool) -> None:
     """Undo `split` into `out`."""
-    (_merge_rotated if rotated else _merge)(planes, out.view(_WORDS[len(planes)]))
-
-
-@compiled
-def _split(words: NDArray[Any], planes: Bytes) -> None:
-    for plane in range(planes.shape[0]):
-        row = planes[plane]
-        shift = words.dtype.type(8 * plane)
-        for i in range(len(words)):
-            row[i] = words[i] >> shift
-
-
-@compiled
-def _split_rotated(words: NDArray[Any], planes: Bytes) -> None:
-    shift_one, top = words.dtype.type(1), words.dtype.type(8 * words.itemsize - 1)
-    for plane in range(planes.shape[0]):
-        row = planes[plane]
-        shift = words.dtype.type(8 * plane)
-        for i in range(len(words)):
-            row[i] = ((words[i] << shift_one) | (words[i] >> top)) >> shift
-
-
-@compiled
-def _merge(planes: Bytes, words: NDArray[Any]) -> None:
-    word = words.dtype.type
+    words = out.view(_WORDS[size])
     words[:] = 0
-    for plane in range(planes.shape[0]):
-        row = planes[plane]
-        shift = word(8 * plane)
-        for i in range(len(words)):
-            words[i] |= word(row[i]) << shift
+    for number, plane in enumerate(planes):
+        _put_plane(plane, 8 * number, words)
+    if rotated:
+        _rotate_back(words)
 
 
 @compiled
-def _merge_rotated(planes: Bytes, words: NDArray[Any]) -> None:
+def _take_plane(words: NDArray[Any], shift: Int, rotated: bool, plane: Bytes) -> None:
+    one, top, down = words.dtype.type(1), words.dtype.type(8 * words.itemsize - 1), words.dtype.type(shift)
+    if rotated:
+        for i in range(len(words)):
+            plane[i] = ((words[i] << one) | (words[i] >> top)) >> down
+    else:
+        for i in range(len(words)):
+            plane[i] = words[i] >> down
+
+
+@compiled
+def _put_plane(plane: Bytes, shift: Int, words: NDArray[Any]) -> None:
     word = words.dtype.type
-    shift_one, top = word(1), word(8 * words.itemsize - 1)
-    _merge(planes, words)
+    up = word(shift)
     for i in range(len(words)):
-        words[i] = (words[i] >> shift_one) | (words[i] << top)
+        words[i] |= word(plane[i]) << up
+
+
+@compiled
+def _rotate_back(words: NDArray[Any]) -> None:
+    word = words.dtype.type
+    one, top = word(1), word(8 * words.itemsize - 1)
+    for i in range(len(words)):
+        words[i] = (words[i] >> one) | (words[i] << top)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.codec import Codec, require
-from lamofc_codecs.entropy import count_symbols, entropy_bytes, read_plane, write_plane
+from lamofc_codecs.entropy import count_symbols, decode_plane, entropy_bytes, write_plane
 from lamofc_codecs.errors import CorruptRecord
 from lamofc_codecs.options import Options
 from lamofc_codecs.profile import Profile
@@ -71,16 +72,18 @@ class Raw(Codec):
         at = 1 + size * _PLANE.size
         if data[:1] != _PLANES or len(data) < at:
             raise CorruptRecord(f"{len(data)} bytes beginning with {bytes(data[:1])!r} for {len(target)} bytes raw")
-        planes = np.empty((size, len(target) // size), np.uint8)
-        for number, plane in enumerate(planes):
-            form, length = _PLANE.unpack_from(data, 1 + number * _PLANE.size)
-            if length > len(data) - at:
-                raise CorruptRecord(f"plane {number} of {length} bytes, but {len(data) - at} are left")
-            read_plane(form, data[at : at + length], plane)
-            at += length
-        if at != len(data):
-            raise CorruptRecord(f"{len(data) - at} bytes follow the last plane")
-        merge(planes, target, rotated)
+        ends = [at]
+        for number in range(size):
+            _, length = _PLANE.unpack_from(data, 1 + number * _PLANE.size)
+            if length > len(data) - ends[-1]:
+                raise CorruptRecord(f"plane {number} of {length} bytes, but {len(data) - ends[-1]} are left")
+            ends.append(ends[-1] + length)
+        if ends[-1] != len(data):
+            raise CorruptRecord(f"{len(data) - ends[-1]} bytes follow the last plane")
+        forms = (data[1 + number * _PLANE.size] for number in range(size))
+        pieces = (data[first:last] for first, last in pairwise(ends))
+        planes = (decode_plane(form, piece, len(target) // size) for form, piece in zip(forms, pieces, strict=True))
+        merge(planes, target, size, rotated)
 
 
 def least_size(tensor: Tensor) -> float:

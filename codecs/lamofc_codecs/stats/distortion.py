@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise, starmap
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from lamofc_codecs.runtime import Doubles, Floats, compiled
+from lamofc_codecs.runtime import Doubles, Floats, compiled, convert
 from lamofc_codecs.stats.bulk import Bulk
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
+_PIECE = 1 << 22
+"""Values that are converted to float32 at once."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +80,42 @@ def interpolate_distortion(share: float, worse: Distortion, better: Distortion) 
 NO_DISTORTION = Distortion(0.0, 0.0, 0.0)
 
 
-def compute_sums(x: Floats, bulk: Bulk | None) -> Sums:
-    """Sum over `x`, tokens x channels. Without a bulk, `signal` is over all finite entries, about the channel means."""
-    channels = x.shape[1]
+def compute_sums(values: Floats | Tensor, bulk: Bulk | None) -> Sums:
+    """Sum over tokens x channels. Without a bulk, `signal` is over all finite entries, about the channel means.
+
+    Values that are no float32 are converted piece by piece.
+    """
+    tokens, channels = values.shape
     sums = np.zeros((3, channels))
     if bulk is not None:
-        inside, nonfinite = _compute_sums(x, np.stack([bulk.mean, bulk.low, bulk.high]), sums)
-        return Sums(float(sums[0].sum()), float(sums[1].sum()), float(sums[2].sum()), int(inside), int(nonfinite))
-    if not x.size:
+        inside, nonfinite = _add_pieces(values, np.stack([bulk.mean, bulk.low, bulk.high]), sums)
+        return Sums(float(sums[0].sum()), float(sums[1].sum()), float(sums[2].sum()), inside, nonfinite)
+    if not (tokens and channels):
         return Sums(0.0, 0.0, 0.0, 0, 0)
     # Differences from the first token, not from 0: where a mean is far larger than its deviation, squares would cancel.
-    origin = np.where(np.isfinite(x[0]), x[0], np.float32(0))
-    inside, nonfinite = _compute_sums(x, np.stack([origin, *_open_bounds(channels)]), sums)
-    counts = np.full(channels, len(x)) if not nonfinite else np.isfinite(x).sum(0)
+    first = next(_pieces(values))[0]
+    origin = np.where(np.isfinite(first), first, np.float32(0))
+    inside, nonfinite = _add_pieces(values, np.stack([origin, *_open_bounds(channels)]), sums)
+    counts = np.full(channels, tokens)
+    if nonfinite:
+        counts = np.sum([np.isfinite(piece).sum(0) for piece in _pieces(values)], axis=0)
     differences = sums[0] - counts * origin.astype(np.float64)
     signal = sums[2] - np.divide(differences * differences, counts, out=np.zeros(channels), where=counts > 0)
-    return Sums(float(sums[0].sum()), float(sums[1].sum()), float(max(signal.sum(), 0.0)), int(inside), int(nonfinite))
+    return Sums(float(sums[0].sum()), float(sums[1].sum()), float(max(signal.sum(), 0.0)), inside, nonfinite)
+
+
+def _add_pieces(values: Floats | Tensor, bounds: Floats, sums: Doubles) -> tuple[int, int]:
+    """Add all values to the sums; return the counts of those in the bulk and of those that are not finite."""
+    counts = [_compute_sums(piece, bounds, sums) for piece in _pieces(values)]
+    return sum(int(inside) for inside, _ in counts), sum(int(nonfinite) for _, nonfinite in counts)
+
+
+def _pieces(values: Floats | Tensor) -> Iterator[Floats]:
+    """Yield some tokens after another in float32, contiguous."""
+    at_once = max(_PIECE // max(values.shape[1], 1), 1)
+    for start in range(0, len(values), at_once):
+        piece = values[start : start + at_once]
+        yield np.ascontiguousarray(piece if isinstance(piece, np.ndarray) else convert(piece, torch.float32).numpy())
 
 
 def measure_distortion(x: Floats, decoded: Floats, bulk: Bulk | None) -> Distortion:
