@@ -71,6 +71,15 @@ class Source:
         values: Floats = (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).numpy()
         return values
 
+    def rows(self, tokens: slice | NDArray[np.int64]) -> Floats:
+        """Return the values of some tokens without those of all others."""
+        if self.without_lost is not None or "values" in self.__dict__:
+            return np.ascontiguousarray(self.values[tokens])
+        chosen = tokens if isinstance(tokens, slice) else torch.from_numpy(tokens)
+        parts = [convert(_real(tensor[chosen]), torch.float32) for tensor in self.tensors]
+        rows: Floats = (parts[0] if len(parts) == 1 else torch.cat(parts, 1)).numpy()
+        return rows
+
     @classmethod
     def of(cls, tensor: Tensor, bulk: Bulk | None, items: tuple[int, ...] = ()) -> Source:
         """Compute the sums over a tensor; without a bulk of its width, about its own channel means."""
@@ -111,6 +120,11 @@ class Source:
     def nbytes(self) -> int:
         """Bytes of all tensors."""
         return sum(tensor.nbytes for tensor in self.tensors)
+
+    @property
+    def size(self) -> int:
+        """Number of values; a complex number counts as two."""
+        return sum(_real(tensor).numel() for tensor in self.tensors)
 
     @property
     def tokens(self) -> int:

@@ -20,7 +20,7 @@ from lamofc_codecs.codec import Codec, require, target_of
 from lamofc_codecs.entropy import read_exact_parts
 from lamofc_codecs.errors import UnsupportedInput
 from lamofc_codecs.klt.decode import Reconstruction, pooled, reconstruct
-from lamofc_codecs.klt.encode import encode_source, keep_rows
+from lamofc_codecs.klt.encode import encode_source, keep_rows, not_finite, outside_bulk
 from lamofc_codecs.klt.fit import fit_profile, moved_to_start, settle_rotary
 from lamofc_codecs.klt.format import KltOptions, KltParameters, ReadLayers, read_layers, read_start
 from lamofc_codecs.klt.gpu import decode_together
@@ -98,12 +98,12 @@ class Klt(Codec):
         exact = parameters.options.nonfinite == "exact"
         source = source.for_lossy(self.id, parameters.channels, exact=exact)
         target = target_of(self, quality)
-        if not source.values.size:
+        if not source.size:
             return Encoding((b"",), part_errors=((NO_DISTORTION,) * len(parameters.parts),))
-        outside = parameters.space.outside(source.values, source.positions)
+        outside = outside_bulk(source, parameters.space)
         encoding = encode_source(source, outside, parameters, target)
         if source.sums.signal > 0 and outside.size * _MIN_SHARE_OUTSIDE < outside.sum() < outside.size / 2:
-            other = encode_source(source, ~np.isfinite(source.values), parameters, target)
+            other = encode_source(source, not_finite(source), parameters, target)
             return min(encoding, other, key=lambda tried: (not tried.reached, sum(map(len, tried.layers))))
         return encoding
 

@@ -118,12 +118,13 @@ def _pieces(values: Floats | Tensor) -> Iterator[Floats]:
         yield np.ascontiguousarray(piece if isinstance(piece, np.ndarray) else convert(piece, torch.float32).numpy())
 
 
-def measure_distortion(x: Floats, decoded: Floats, bulk: Bulk | None) -> Distortion:
-    """Measure the distortion of `decoded` against `x`, both tokens x channels."""
+def measure_distortion(x: Floats | Tensor, decoded: Floats | Tensor, bulk: Bulk | None) -> Distortion:
+    """Measure the distortion of `decoded` against `x`, both tokens x channels, converted piece by piece."""
     sums = np.zeros((2, x.shape[1]))
     largest = np.zeros(x.shape[1], np.float32)
-    bounds = _open_bounds(x.shape[1]) if bulk is None else (bulk.low, bulk.high)
-    _compare(x, decoded, np.stack(bounds), sums, largest)
+    bounds = np.stack(_open_bounds(x.shape[1]) if bulk is None else (bulk.low, bulk.high))
+    for piece, decoded_piece in zip(_pieces(x), _pieces(decoded), strict=True):
+        _compare(piece, decoded_piece, bounds, sums, largest)
     return Distortion(float(sums[0].sum()), float(sums[1].sum()), float(largest.max(initial=0)))
 
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from lamofc_codecs.klt.encode.error_measure import ErrorMeasure
+from lamofc_codecs.klt.encode.residual import Residual
 from lamofc_codecs.klt.encode.sinks import sink_gains
 from lamofc_codecs.klt.encode.subsample import Subsample
 from lamofc_codecs.klt.format import KltParameters, SideInformation
 from lamofc_codecs.klt.gpu import forward
 from lamofc_codecs.klt.quantise import ItemGains, TokenGroups, gain_factors
-from lamofc_codecs.klt.transform import NO_TYPICAL_TOKEN, TokenGrid, choose_grid, forward_dct
+from lamofc_codecs.klt.transform import TokenGrid, choose_grid, forward_dct
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.runtime import Floats, devices, lazy
 from lamofc_codecs.source import Source
@@ -82,15 +82,8 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
 
     A sample with sinks lies on no grid, as gains are those of tokens: `sinks` says why.
     """
-    residual = parameters.space.enter(source.values, source.positions, outside)
-    measure = ErrorMeasure.from_centred(residual, source, parameters, quality)
-    if source.placement.shift is not None:
-        residual += source.placement.shift
-    index = None
-    if parameters.weighted_codebook is not None:
-        index = parameters.weighted_codebook.nearest(residual)
-        index[parameters.space.is_first(source.positions)] = NO_TYPICAL_TOKEN
-        residual -= parameters.weighted_codebook.take(index)
+    residual = Residual(source, outside, parameters)
+    measure = ErrorMeasure.of(residual.energies, source, parameters, quality)
     gains = _gains(source, sink_gains(measure, outside))
     values, irreducible, subsample = _project(residual, measure, every=gains is not None)
     plain = len(source.items) > 1 or gains is not None
@@ -104,7 +97,7 @@ def analyse(source: Source, outside: NDArray[np.bool_], parameters: KltParameter
     if gains is not None:
         values *= gain_factors(gains)[:, None]
         subsample = Subsample.of(values)
-    return Coefficients(measure, values, index, grid, exact, subsample, prediction, gains)
+    return Coefficients(measure, values, residual.index, grid, exact, subsample, prediction, gains)
 
 
 def _gains(source: Source, sinks: ItemGains | None) -> ItemGains | None:
@@ -115,7 +108,7 @@ def _gains(source: Source, sinks: ItemGains | None) -> ItemGains | None:
     return np.where(sinks > 0, sinks, given)
 
 
-def _project(residual: Floats, measure: ErrorMeasure, *, every: bool) -> tuple[Floats, float, Subsample]:
+def _project(residual: Residual, measure: ErrorMeasure, *, every: bool) -> tuple[Floats, float, Subsample]:
     """Transform to as many columns as the budget needs; return also the squared error that they leave, and a subsample.
 
     The profile predicts how many. A sample that is unlike the calibration samples may need more, one with sinks needs
@@ -126,38 +119,41 @@ def _project(residual: Floats, measure: ErrorMeasure, *, every: bool) -> tuple[F
     count, spread = _predict_columns(residual, measure)
     count = parameters.columns if every else count
     while True:
-        columns = _first_columns(residual, count, parameters, measure.source.device, roughly=roughly)
+        columns = _first_columns(residual, count, roughly=roughly)
         irreducible, subsample = 0.0, Subsample.of(columns)
         for tokens, scale in subsample.pieces:
-            irreducible += _truncation_error(residual[tokens], columns[tokens], parameters) * scale
+            irreducible += _truncation_error(residual.rows(tokens), columns[tokens], parameters) * scale
         if count >= parameters.columns or not _truncates_signal(columns, irreducible, budget, spread):
             return columns, irreducible, subsample
         count = min(max(2 * count, _MIN_COLUMNS), parameters.columns)
 
 
-def _predict_columns(residual: Floats, measure: ErrorMeasure) -> tuple[int, float]:
+def _predict_columns(residual: Residual, measure: ErrorMeasure) -> tuple[int, float]:
     """Predict the columns that stand out of the step needed, and the spread of the last of them."""
-    parameters, quality = measure.parameters, measure.quality
-    energy = float(np.square(residual, dtype=np.float64).sum())
-    grid = parameters.grids(len(residual))[0]
-    prediction = parameters.water_filling(energy, grid.bands(len(residual)), parameters.columns)
+    parameters, quality, source = measure.parameters, measure.quality, measure.source
+    grid = parameters.grids(source.tokens)[0]
+    prediction = parameters.water_filling(residual.energy, grid.bands(source.tokens), parameters.columns)
     step = quality.value
     if quality.kind in ("mse", "snr_db", "kl"):
         step = prediction.step_for_error(measure.budget)
     elif quality.kind == "bpfp":
-        step = prediction.step_for_bits(quality.value * residual.size)
+        step = prediction.step_for_bits(quality.value * source.size)
     return prediction.columns(step * _MIN_COLUMN_ERROR), step * _MIN_COLUMN_ERROR / math.sqrt(12)
 
 
-def _first_columns(
-    residual: Floats, count: int, parameters: KltParameters, device: torch.device, *, roughly: bool
-) -> Floats:
+def _first_columns(residual: Residual, count: int, *, roughly: bool) -> Floats:
     """Transform tokens x channels to the first columns."""
+    columns = [_columns_of(piece, count, residual, roughly=roughly) for piece in residual.pieces()]
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
+def _columns_of(piece: Floats, count: int, residual: Residual, *, roughly: bool) -> Floats:
+    parameters, device = residual.parameters, residual.source.device
     if parameters.analysis is None:
-        return np.ascontiguousarray(residual[:, parameters.order[:count]])
+        return np.ascontiguousarray(piece[:, parameters.order[:count]])
     if device.type in devices.ACCELERATORS:
-        return forward.forward_on(device, parameters.analysis, residual, count, roughly=roughly)
-    return parameters.analysis.forward(residual, count, roughly=roughly)
+        return forward.forward_on(device, parameters.analysis, piece, count, roughly=roughly)
+    return parameters.analysis.forward(piece, count, roughly=roughly)
 
 
 def _truncation_error(residual: Floats, columns: Floats, parameters: KltParameters) -> float:

@@ -94,7 +94,7 @@ def _coarse_distortions(
     than by all layers, and columns say how much more all tokens have.
     """
     depths = range(len(quantised.levels) - 1)
-    stride = -(-coefficients.source.values.size // _MAX_COARSE_VALUES)
+    stride = -(-coefficients.source.size // _MAX_COARSE_VALUES)
     if stride == 1 or coefficients.grid.rows or not coefficients.parameters.weighs:
         every = (decode_exactly(coefficients, quantised, depth, exact) for depth in depths)
         yield from (coefficients.measure.measure(decoded, roughly=True) for decoded in every)

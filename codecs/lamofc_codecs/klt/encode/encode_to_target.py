@@ -51,7 +51,7 @@ def encode_to_target(coefficients: Coefficients) -> tuple[Candidate, bool]:
     if quality.kind == "step":
         return _candidates(model, quality.value)(quality.value), quality.value >= MIN_STEP
     if quality.kind == "bpfp":
-        budget = quality.value * coefficients.source.values.size
+        budget = quality.value * coefficients.source.size
         candidate = _at_rate(model, budget)
         spent = candidate.bits >= (1 - _RATE_TOLERANCE) * budget
         return candidate, candidate.step > MIN_STEP or spent or candidate.error == 0
@@ -119,7 +119,7 @@ def _refinement_levels(model: RateModel, step: float) -> int:
     """
     coefficients = model.coefficients
     options, quality = coefficients.parameters.options, coefficients.measure.quality
-    if coefficients.source.values.size < _ELEMENTS_PER_LAYER_BYTE * options.layer_bytes:
+    if coefficients.source.size < _ELEMENTS_PER_LAYER_BYTE * options.layer_bytes:
         return 1
     if quality.kind == "snr_db":
         return min(max(1 + int(quality.value / _DB_PER_REFINEMENT), 1), options.levels)

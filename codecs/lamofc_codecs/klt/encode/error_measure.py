@@ -45,13 +45,12 @@ class ErrorMeasure:
     """Weighted energy that signal-to-noise ratios refer to."""
 
     @classmethod
-    def from_centred(cls, centred: Floats, source: Source, parameters: KltParameters, quality: Quality) -> ErrorMeasure:
-        """Measure the signal of a source, given its weighted, centred values.
+    def of(cls, energies: Doubles, source: Source, parameters: KltParameters, quality: Quality) -> ErrorMeasure:
+        """Measure the signal of a source, given the energies of its tokens, weighted and centred.
 
         It is the sum over features of a group, weighted by importance; or over all tokens where the errors of one
         feature's channels do not count alike.
         """
-        energies = token_energies(centred)
         if parameters.weighted:
             return cls(source, parameters, quality, energies, float(energies.sum()))
         signal = float(sum(parameters.importance * [sums.signal for sums in source.part_sums]))
@@ -109,13 +108,13 @@ class ErrorMeasure:
         Roughly measured, weighted errors are right to a part in a thousand, and take half the time.
         """
         parameters, source = self.parameters, self.source
-        values = [convert(tensor, torch.float32).numpy() for tensor in decoded]
         bounds = list(pairwise(parameters.bounds))
         bulks = [parameters.bulk.of_channels(first, last) for first, last in bounds]
-        told = [np.ascontiguousarray(source.part(n)[tokens]) for n in range(len(bulks))]
-        plain = [measure_distortion(*three) for three in zip(told, values, bulks, strict=True)]
+        told = [self._told(number, tokens) for number in range(len(bulks))]
+        plain = [measure_distortion(*three) for three in zip(told, decoded, bulks, strict=True)]
         if not parameters.weighs:
             return tuple(plain)
+        values = [convert(tensor, torch.float32).numpy() for tensor in decoded]
         if roughly:
             errors = self._errors(values, tokens)
             sums = parameters.space.error_energies(errors, source.positions[tokens], parameters.bounds)
@@ -123,6 +122,12 @@ class ErrorMeasure:
             errors = self._weighted_errors(values, tokens)
             sums = [float(token_energies(np.ascontiguousarray(errors[:, a:b])).sum()) for a, b in bounds]
         return tuple(replace(part, weighted_sse=sse) for part, sse in zip(plain, sums, strict=True))
+
+    def _told(self, part: int, tokens: Tokens) -> Floats | Tensor:
+        """Return some tokens of a part of the source."""
+        if self.source.without_lost is not None:
+            return np.ascontiguousarray(self.source.part(part)[tokens])
+        return self.source.tensors[part][tokens if isinstance(tokens, slice) else torch.from_numpy(tokens)]
 
     def measure_items(self, decoded: Sequence[Tensor]) -> tuple[Distortion, ...]:
         """Do so for each of several items of one feature."""
@@ -155,7 +160,7 @@ class ErrorMeasure:
     def _errors(self, values: Sequence[Floats], tokens: Tokens) -> Floats:
         """Return the errors of decoded parts side by side, 0 for values that are not finite."""
         decoded = values[0] if len(values) == 1 else np.concatenate(values, axis=1)
-        error: Floats = self.source.values[tokens] - decoded
+        error: Floats = self.source.rows(tokens) - decoded
         if not np.isfinite(error.sum()):
             np.nan_to_num(error, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return error

@@ -47,6 +47,6 @@ def _whole_energies(measure: ErrorMeasure, outside: NDArray[np.bool_]) -> Double
     source, space, energies = measure.source, measure.parameters.space, measure.energies.copy()
     rows = np.flatnonzero(outside.any(1))
     if len(rows):
-        values = np.ascontiguousarray(source.values[rows])
+        values = source.rows(rows)
         energies[rows] = token_energies(space.enter(values, source.positions[rows], ~np.isfinite(values)))
     return energies

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from lamofc_codecs.klt.encode import analyse, encode_to_target
+from lamofc_codecs.klt.encode import analyse, encode_to_target, outside_bulk
 from lamofc_codecs.klt.fit.build_profile import FitContext, HeldOutColumns, make_profile
 from lamofc_codecs.klt.fit.centring import enter_sample
 from lamofc_codecs.klt.fit.grid_search import find_grid_rule
@@ -67,7 +67,7 @@ def _bits(profile: Profile, samples: Sequence[Tensor], context: FitContext, targ
     for sample in chosen:
         parts = torch.split(sample.detach().cpu().to(torch.float32), parameters.widths, 1)
         source = Source.of_parts([part.contiguous() for part in parts], parameters.bulk)
-        outside = parameters.space.outside(source.values, source.positions)
+        outside = outside_bulk(source, parameters.space)
         for target in targets_db:
             coefficients = analyse(source, outside, parameters, Quality(snr_db=target))
             total += encode_to_target(coefficients)[0].bits
