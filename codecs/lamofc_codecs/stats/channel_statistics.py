@@ -15,6 +15,8 @@ from lamofc_codecs.stats.bulk import BOUND_DEVIATIONS, Bulk
 
 _MAX_ELEMENTS = 1 << 24
 """Values of the subset of tokens on which the statistics are computed."""
+_PIECE = 1 << 24
+"""Values of a sample that are converted to float32 at once."""
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -52,11 +54,16 @@ class ChannelStatistics:
                 "fit one profile for each",
             )
         self.channels = sample.shape[1]
-        hashes = _hash(np.arange(self.tokens, self.tokens + len(sample), dtype=np.uint64))
-        self.tokens += len(sample)
         self.samples += 1
+        at_once = max(1, _PIECE // max(self.channels, 1))
+        for start in range(0, len(sample), at_once):
+            self._add(sample[start : start + at_once].detach().cpu(), start)
+
+    def _add(self, values: Tensor, first: int) -> None:
+        """Add consecutive tokens of a sample, given the position of the first one."""
+        hashes = _hash(np.arange(self.tokens, self.tokens + len(values), dtype=np.uint64))
+        self.tokens += len(values)
         selected = hashes <= self._hash_limit
-        values = sample.detach().cpu()
         rows = values[torch.from_numpy(selected)].to(torch.float32).contiguous().numpy()
         finite = np.isfinite(rows).all(1)
         wide = values.dtype == torch.float64 and not self._skip_nonfinite
@@ -73,7 +80,7 @@ class ChannelStatistics:
             rows, selected = rows[finite], np.flatnonzero(selected)[finite]
         self._rows.append(rows)
         self._hashes.append(hashes[selected])
-        self._positions.append(np.arange(len(sample))[selected])
+        self._positions.append(first + np.arange(len(values))[selected])
         self._count += len(rows)
         while self._count * self.channels > self._max_elements and self._count > 1:
             self._halve()

@@ -29,6 +29,8 @@ _MAX_ELEMENTS = 1 << 25
 """Values of the samples that are kept whole."""
 _MIN_SAMPLES, _MAX_SAMPLES = 3, 64
 """Samples that are kept whole."""
+_MAX_SAMPLE_ELEMENTS = 1 << 25
+"""Values of a sample that are kept."""
 _FIRST_SAMPLES = 16
 """Samples whose first tokens are kept."""
 _PREFIXES = range(9)
@@ -42,7 +44,7 @@ _NEIGHBOUR_WEIGHT = 64
 
 
 class RecentSamples:
-    """The last samples of a stream, whole, which a fit holds out; and the first tokens of the first ones."""
+    """The last samples of a stream, which a fit holds out, whole but for huge ones; the first tokens of the first ones."""
 
     def __init__(self) -> None:
         self._samples: deque[Tensor] = deque(maxlen=_MAX_SAMPLES)
@@ -55,10 +57,11 @@ class RecentSamples:
         for sample in samples:
             if len(self._samples) == _MAX_SAMPLES:
                 self._elements -= self._samples[0].numel()
-            self._samples.append(sample)
+            kept = _beginning(sample)
+            self._samples.append(kept)
             if len(self._first) < _FIRST_SAMPLES:
                 self._first.append(sample[:MAX_FIRST_TOKENS].detach().cpu().to(torch.float32))
-            self._elements += sample.numel()
+            self._elements += kept.numel()
             self._count += 1
             while self._elements > _MAX_ELEMENTS and len(self._samples) > _MIN_SAMPLES:
                 self._elements -= self._samples.popleft().numel()
@@ -71,6 +74,12 @@ class RecentSamples:
     def held_out(self) -> list[Tensor]:
         """Return those of the last quarter of the stream."""
         return list(self._samples)[-max(1, self._count // HELD_OUT_DIVISOR) :]
+
+
+def _beginning(sample: Tensor) -> Tensor:
+    """Return a sample, or a copy of its first tokens where it is too large to be kept."""
+    tokens = max(1, _MAX_SAMPLE_ELEMENTS // max(sample.shape[-1], 1))
+    return sample if len(sample) <= tokens else sample[:tokens].clone()
 
 
 def find_grid_rule(samples: Sequence[Floats]) -> TokenGridRule | None:

@@ -47,7 +47,7 @@ STAGES: Mapping[str, tuple[Stage, ...]] = {
         Stage("stored matrices", ("klt.fit.build_profile:_transform_tensors", "profile"), with_callees=True),
     ),
     "encode": (
-        Stage("coding space", _SPACE),
+        Stage("coding space", ("klt.encode.residual", *_SPACE)),
         Stage("codebook", ("klt.transform.token_codebook",)),
         Stage("transform", ("klt.encode.coefficients", "klt.transform.int8_transform")),
         Stage("search for the step", ("klt.encode", "klt.encode.rate_model:_costs", "stats")),
@@ -59,7 +59,7 @@ STAGES: Mapping[str, tuple[Stage, ...]] = {
     "decode": (
         Stage("entropy decode", _ENTROPY),
         Stage("dequantise", ("klt.decode.sixteenths", "klt.layers.partial_level")),
-        Stage("inverse transform", ("klt.decode.reconstruct", "klt.transform.int8_transform")),
+        Stage("inverse transform", ("klt.decode.reconstruct", "klt.decode.products", "klt.transform.int8_transform")),
         Stage("positions", ("klt.transform.coding_space:leave", "klt.transform.rotary")),
         Stage("record", ("pipeline", "record")),
     ),
