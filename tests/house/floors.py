@@ -80,6 +80,7 @@ FLOORS = {
         benchmarks.learning benchmarks.store cli.store_commands cli.model_commands cli.paper_commands
         replay paper_tables
         benchmarks.codecs
+        benchmarks.budgets
         cli
     """,
 }

@@ -44,7 +44,7 @@ _NEIGHBOUR_WEIGHT = 64
 
 
 class RecentSamples:
-    """The last samples of a stream, which a fit holds out, whole but for huge ones; the first tokens of the first ones."""
+    """The last samples of a stream, held out whole but for huge ones, and the first tokens of the first samples."""
 
     def __init__(self) -> None:
         self._samples: deque[Tensor] = deque(maxlen=_MAX_SAMPLES)

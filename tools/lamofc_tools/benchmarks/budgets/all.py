@@ -44,8 +44,8 @@ def run_benchmark(name: str, arguments: Sequence[str], folder: Path) -> Mapping[
         [sys.executable, "-m", module, *arguments, "--output", str(output)], capture_output=True, text=True, check=False
     )
     if ran.returncode or not output.exists():
-        lines = [line for line in ran.stderr.splitlines() if line.strip()]
-        return (lines[-1] if lines else f"exit code {ran.returncode}")[:_SHOWN_ERROR]
+        told = [line.rpartition("error: ")[2] for line in ran.stderr.splitlines() if "error: " in line]
+        return (told[-1] if told else f"exit code {ran.returncode}")[:_SHOWN_ERROR]
     document: Mapping[str, Any] = json.loads(output.read_text())
     return document
 
