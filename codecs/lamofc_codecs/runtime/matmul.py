@@ -24,7 +24,7 @@ _SHAPES = ((1, 1, 1), (1, 8, 24), (1, 15, 1), (2, 3, 5), (17, 32, 8), (33, 40, 4
 """Rows, inner length and columns of the products that `_int_mm` must get right before it is used."""
 _TIMED_SHAPE = (64, 256, 256)
 _TIMES = 3
-_SPARSE_BESIDE_FLOATS, _SPARSE_BESIDE_BYTES = 0.35, 0.04
+_SPARSE_BESIDE_FLOATS, _SPARSE_BESIDE_BYTES = 0.35, 0.02
 """Shares of values that are not zero below which additions of rows take less time than a dense product."""
 _EXACT_INTEGERS = 1 << 24
 """Bound of the integers that float32 holds exactly."""

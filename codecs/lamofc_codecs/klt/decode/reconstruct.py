@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import torch
@@ -54,25 +54,39 @@ def reconstruct(records: Sequence[Reconstruction], parameters: KltParameters) ->
     sixteenths = [sixteenths_of(record.level, parameters) for record in records]
     for product, numbers in products_of(sixteenths, parameters):
         own = [records[number] for number in numbers]
-        for part, (first, last) in enumerate(pairwise(parameters.bounds)):
-            if any(record.outs[part] is not None for record in own):
-                _reconstruct_part(product, own, part, slice(first, last), parameters)
+        for parts in _requested_parts(own):
+            _reconstruct_parts(product, own, parts, parameters)
 
 
-def _reconstruct_part(
-    product: Product, records: Sequence[Reconstruction], part: int, channels: slice, parameters: KltParameters
+def _requested_parts(records: Sequence[Reconstruction]) -> Iterator[range]:
+    """Yield ranges of neighbouring parts that any record asks for: one product makes all their channels."""
+    wanted = [any(out is not None for out in outs) for outs in zip(*(record.outs for record in records), strict=True)]
+    first = 0
+    for is_wanted, alike in groupby(wanted):
+        last = first + len(list(alike))
+        if is_wanted:
+            yield range(first, last)
+        first = last
+
+
+def _reconstruct_parts(
+    product: Product, records: Sequence[Reconstruction], parts: range, parameters: KltParameters
 ) -> None:
-    """Fill one part of each record, tile by tile."""
-    finish = _Finish(parameters, channels)
-    for start, tiles in _multiplied_tiles(records, channels.stop - channels.start):
+    """Fill neighbouring parts of each record, tile by tile."""
+    bounds = parameters.bounds[parts.start : parts.stop + 1]
+    finishes = [_Finish(parameters, slice(*pair)) for pair in pairwise(bounds)]
+    columns = [slice(first - bounds[0], last - bounds[0]) for first, last in pairwise(bounds)]
+    for start, tiles in _multiplied_tiles(records, bounds[-1] - bounds[0]):
         stop = start + sum(tile.stop - tile.start for _, tile in tiles)
-        sums = product.sums(slice(start, stop), channels)
+        sums = product.sums(slice(start, stop), slice(bounds[0], bounds[-1]))
         at = 0
         for record, tile in tiles:
-            out, rows = record.outs[part], sums[at : at + tile.stop - tile.start]
+            rows = sums[at : at + tile.stop - tile.start]
             at += len(rows)
-            if out is not None:
-                finish(rows, record, tile, out[tile.start : tile.stop])
+            for part, finish, own in zip(parts, finishes, columns, strict=True):
+                out = record.outs[part]
+                if out is not None:
+                    finish(np.ascontiguousarray(rows[:, own]), record, tile, out[tile.start : tile.stop])
 
 
 def _multiplied_tiles(

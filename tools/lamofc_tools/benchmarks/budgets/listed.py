@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from lamofc_tools.benchmarks.budgets.budget import Budget, Document
+from lamofc_tools.benchmarks.entropy_coders import TABLE_RANGES
 from lamofc_tools.benchmarks.store import records, startup, store
 
 ARGUMENTS: Mapping[str, Sequence[str]] = {
@@ -18,6 +18,7 @@ ARGUMENTS: Mapping[str, Sequence[str]] = {
     "small": (),
     "vectors": (),
     "memory": (),
+    "large": (),
     "startup": (),
 }
 """Arguments of each benchmark, by its name. Those that learn take hours, and have results of their own."""
@@ -37,18 +38,6 @@ def _of_row(key: str, **chosen: object) -> Callable[[Document], float]:
         return float(row[key])
 
     return read
-
-
-def _least(key: str, of: str) -> Callable[[Document], float]:
-    return lambda document: min(float(row[key]) for row in document[of].values())
-
-
-def _coder_ratio(document: Document) -> float:
-    """Return how many times as fast our entropy decoder is as that of CompressAI."""
-    speeds: Mapping[str, Mapping[str, Any]] = document["coder"]
-    ours = next(row for name, row in speeds.items() if name.startswith("klt"))
-    theirs = next(row for name, row in speeds.items() if "compressai" in name.lower())
-    return float(ours["decode"]) / float(theirs["decode"])
 
 
 _NARROW, _WIDE = {"shape": "1029 x 1024", "coder": "klt"}, {"shape": "1029 x 4096", "coder": "klt"}
@@ -77,7 +66,13 @@ BUDGETS: Sequence[Budget] = (
         records.BUDGETS["times_zarr_at_8000"],
         "times",
     ),
-    Budget("entropy decode", "records", _coder_ratio, records.BUDGETS["decode_times_compressai"], "times"),
+    Budget(
+        "entropy decode against CompressAI",
+        "records",
+        _at("coder", next(iter(TABLE_RANGES)), "decode_times"),
+        records.BUDGETS["decode_times_compressai"],
+        "times",
+    ),
     Budget("open 10^6 samples", "store", _at("fresh process", "open"), store.BUDGETS["open_s"], "s", at_most=True),
     Budget(
         "aggregate 10^7 rows",
@@ -85,6 +80,30 @@ BUDGETS: Sequence[Budget] = (
         _at("warm", "avg(bpfp) by feature"),
         store.BUDGETS["aggregate_s"],
         "s",
+        at_most=True,
+    ),
+    Budget(
+        "ingest 0.5 GB by raw, memory beside it",
+        "large",
+        _of_row("beside_gb", codec="raw", verb="ingest"),
+        0.5,
+        "GB",
+        at_most=True,
+    ),
+    Budget(
+        "ingest 0.5 GB by klt, memory beside it",
+        "large",
+        _of_row("beside_gb", codec="klt", verb="ingest"),
+        0.5,
+        "GB",
+        at_most=True,
+    ),
+    Budget(
+        "read 0.5 GB of klt, memory beside it",
+        "large",
+        _of_row("beside_gb", codec="klt", verb="read"),
+        0.5,
+        "GB",
         at_most=True,
     ),
     Budget(
