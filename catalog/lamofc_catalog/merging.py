@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from pathlib import Path
 
 import pyarrow as pa
@@ -110,23 +111,30 @@ def _merge_by_sample(files: Sequence[pq.ParquetFile], schema: pa.Schema) -> Iter
     """Yield all rows sorted by sample, then by file; the rows of a sample come in one table.
 
     The head of a file is what remains of the block read last. Rows up to the smallest last sample of all heads are
-    complete, because no file has a sample in two blocks.
+    complete, because no file has a sample in two blocks. Heads that begin after it are not looked at.
     """
     readers = [_sorted_blocks(file, schema) for file in files]
-    heads = {number: head for number, reader in enumerate(readers) if (head := next(reader, None)) is not None}
-    while heads:
-        limit = min(_last_sample(head) for head in heads.values())
+    waiting: list[tuple[bytes, int, pa.Table]] = []
+    for number, reader in enumerate(readers):
+        _wait(waiting, number, next(reader, None))
+    while waiting:
+        _, number, head = heappop(waiting)
+        heads, limit = {number: head}, _last_sample(head)
+        while waiting and waiting[0][0] <= limit:
+            _, number, head = heappop(waiting)
+            heads[number], limit = head, min(limit, _last_sample(head))
         complete: list[pa.Table] = []
-        for number, head in list(heads.items()):
+        for number, head in sorted(heads.items()):
             count = _count_up_to(head, limit)
-            if count:
-                complete.append(head.slice(0, count))
-            remaining = head.slice(count) if count < head.num_rows else next(readers[number], None)
-            if remaining is None:
-                del heads[number]
-            else:
-                heads[number] = remaining
+            complete.append(head.slice(0, count))
+            _wait(waiting, number, head.slice(count) if count < head.num_rows else next(readers[number], None))
         yield complete[0] if len(complete) == 1 else sort_by_sample(pa.concat_tables(complete).combine_chunks())
+
+
+def _wait(waiting: list[tuple[bytes, int, pa.Table]], number: int, head: pa.Table | None) -> None:
+    """Add the head of a file to those that wait, by its first sample."""
+    if head is not None:
+        heappush(waiting, (_sample(head, 0), number, head))
 
 
 def _sorted_blocks(file: pq.ParquetFile, schema: pa.Schema) -> Iterator[pa.Table]:
@@ -147,7 +155,11 @@ def widen_rows(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _last_sample(rows: pa.Table) -> bytes:
-    return bytes(rows["sample"][rows.num_rows - 1].as_buffer())
+    return _sample(rows, rows.num_rows - 1)
+
+
+def _sample(rows: pa.Table, row: int) -> bytes:
+    return bytes(rows["sample"][row].as_buffer())
 
 
 def _count_up_to(rows: pa.Table, limit: bytes) -> int:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lamofc_catalog import TABLES, CatalogError, SchemaConflict, merge, write_rows
+from lamofc_catalog import TABLES, CatalogError, SchemaConflict, merge, merging, write_rows
 from lamofc_catalog.rows import BLOCK_ROWS
 
 NOTHING_GONE = TABLES["gone"].empty_table()
@@ -117,3 +117,21 @@ def test_files_that_do_not_merge_are_refused(tmp_path: Path) -> None:
     write_rows("samples", pa.table({"sample": ["a"], "label": ["one"]}), paths[1], origin="B")
     with pytest.raises(SchemaConflict, match="'label' is int64 in the store and string"):
         merge("samples", paths, NOTHING_GONE, tmp_path / "m.parquet")
+
+
+def test_files_of_other_samples_are_not_looked_at(
+    tmp_path: Path, make_rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As commits that each add the next samples; the time of a merge must not grow with the square of their number."""
+    paths = []
+    for part in (3, 0, 4, 1, 2, *range(5, 30)):
+        keys = [(f"s{part:02d}{number:03d}", "f") for number in range(50)]
+        paths.append(str(tmp_path / f"{part}.parquet"))
+        write_rows("records", make_rows(keys, seed=part), paths[-1], origin=f"O{part}")
+    looked: list[int] = []
+    count = merging._count_up_to
+    monkeypatch.setattr(merging, "_count_up_to", lambda rows, limit: looked.append(1) or count(rows, limit))
+    assert merge("records", paths, NOTHING_GONE, tmp_path / "m.parquet") == 1500
+    assert len(looked) == 30
+    samples = pq.read_table(tmp_path / "m.parquet")["sample"].to_pylist()
+    assert samples == sorted(samples)

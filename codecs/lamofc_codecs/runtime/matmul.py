@@ -56,8 +56,8 @@ def two_byte_matmul(low: Tensor, high: Tensor, right: Tensor) -> Tensor:
 
     The sums are int32, or float32 where it holds them. On the CPU a left matrix of mostly zeros is multiplied as such.
     """
-    if not low.numel() or low.device.type != "cpu":
-        return _by_bytes(low, high, right)
+    if not low.numel() or low.device.type != "cpu" or low.shape[1] > len(right):
+        return _by_bytes(low, high, right)  # which refuses a matrix of fewer rows
     rows, by_floats = right[: low.shape[1]], fastest_product(low.device) is product_by_floats
     nonzero = int(torch.count_nonzero(low)) / low.numel()
     if nonzero < (_SPARSE_BESIDE_FLOATS if by_floats else _SPARSE_BESIDE_BYTES):

@@ -69,7 +69,7 @@ class TokenGrid:
 
     def bands(self, tokens: int) -> NDArray[np.uint8]:
         """Band of each of the tokens."""
-        return _bands(self, tokens).copy()
+        return _bands(self, tokens).copy() if self.rows else np.zeros(tokens, np.uint8)
 
     def inverse_dct(self, coefficients: Tensor) -> None:
         """Transform back to tokens, in place, on whatever device: the same floats as tile by tile."""
@@ -169,7 +169,7 @@ class TokenGridRule:
         return [TokenGrid(self.prefix, count // width, width, images) for width in allowed]
 
 
-@lru_cache(256)
+@lru_cache(16)
 def _bands(grid: TokenGrid, tokens: int) -> NDArray[np.uint8]:
     bands = np.zeros(tokens, np.uint8)
     down, along = _frequencies(grid.rows), _frequencies(grid.width)
