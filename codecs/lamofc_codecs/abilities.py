@@ -75,7 +75,7 @@ class Blockable(Sliceable, Protocol):
 
 @runtime_checkable
 class Batched(Protocol):
-    """A codec that decodes many small records in one call, in less time than one by one."""
+    """A codec that decodes many small records in one call, which takes less time than a call for each."""
 
     def decode_batch(self, requests: Sequence[DecodeRequest], outs: Sequence[Sequence[Tensor | None]]) -> None:
         """Fill the tensors of each record, one for each of its parts, or None for a part that is not requested."""

@@ -137,7 +137,8 @@ def decode(  # noqa: PLR0913 - one function for all reading; the options are key
 
     Tensors are tokens x channels in the source's dtype, or converted to `dtype`. `parts` and `items` choose cells
     of every record. Checksums are compared unless `verify` has compared them.
-    With `out` the results are written to these tensors, in order, and converted to their dtypes. On a GPU, that of
+    With `out` the results are written to these tensors, in order, and converted to their dtypes; after an error they
+    hold anything. On a GPU, that of
     `device` or of `out`, the records of a codec that is `OnDevice` are decoded together.
     """
     jobs = _jobs(records, profiles, parts, items)

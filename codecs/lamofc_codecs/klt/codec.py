@@ -136,7 +136,7 @@ class Klt(Codec):
         filled = [
             (read_layers(request.layers, request.tokens, request.channels, self.parameters), own)
             for request, own in zip(requests, outs, strict=True)
-            if _holds_values(request.tokens, request.channels, request.layers)
+            if any(out is not None for out in own) and _holds_values(request.tokens, request.channels, request.layers)
         ]
         self._restore(filled)
 
@@ -166,7 +166,7 @@ class Klt(Codec):
 
     @classmethod
     def layers_per_level(cls, first_layer: memoryview) -> tuple[int, ...]:
-        """ReadLayers how each refinement level is cut into layers."""
+        """Read how each refinement level is cut into layers."""
         return (1, *(len(split.passes) for split in read_start(first_layer)[2]))
 
 

@@ -38,11 +38,7 @@ class DecodeJob:
         """Decode the cells."""
         request = self.request()
         outs = self.outs_of(request)
-        if self.header.parts > 1:
-            if not isinstance(self.codec, Grouped):
-                raise CorruptRecord(
-                    f"codec {self.codec.id} codes one feature a record, this one holds {self.header.parts}"
-                )
+        if isinstance(self.codec, Grouped) and self.header.parts > 1:
             self.codec.decode_parts(request.layers, request.channels, outs)
         else:
             (decoded,) = outs
@@ -59,6 +55,8 @@ class DecodeJob:
 
     def request(self) -> DecodeRequest:
         """Return the request to the codec, or refuse layers that are too short for it."""
+        if self.header.parts > 1 and not isinstance(self.codec, Grouped):
+            raise CorruptRecord(f"codec {self.codec.id} codes one feature a record, this one holds {self.header.parts}")
         grid, layers = self.header.grid, sections(self.record, self.header, verified=self.verified)
         dtypes = [getattr(torch, name) for name in grid.dtypes]
         tokens = sum(grid.tokens)

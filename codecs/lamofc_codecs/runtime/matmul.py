@@ -9,6 +9,7 @@ an axis of length 1 whose strides are not those of a row-major matrix, such as o
 So such operands get the strides of row-major ones first, and it is checked once for each device.
 """
 
+import os
 import time
 from collections.abc import Callable
 from functools import cache
@@ -29,6 +30,7 @@ _SPARSE_BESIDE_FLOATS, _SPARSE_BESIDE_BYTES = 0.35, 0.02
 _EXACT_INTEGERS = 1 << 24
 """Bound of the integers that float32 holds exactly."""
 _LARGEST_BYTE = 128
+"""Largest magnitude of an int8."""
 _EXACT_SUM = 1 << 10
 """Products of int8, at most 2 ** 14 each, whose sum float32 holds exactly."""
 
@@ -61,15 +63,21 @@ def two_byte_matmul(low: Tensor, high: Tensor, right: Tensor) -> Tensor:
     rows, by_floats = right[: low.shape[1]], fastest_product(low.device) is product_by_floats
     nonzero = int(torch.count_nonzero(low)) / low.numel()
     if nonzero < (_SPARSE_BESIDE_FLOATS if by_floats else _SPARSE_BESIDE_BYTES):
-        out = torch.empty(len(low), right.shape[1])
+        out = torch.empty(len(low), right.shape[1], dtype=torch.float32)
         if sparse_product(low.numpy(), high.numpy(), rows.contiguous().numpy(), out.numpy()):
             return out
     elif by_floats and high.numel() and _float32_is_exact():
         values = low.to(torch.float32)
         values[:, : high.shape[1]].add_(high, alpha=128)
         if float(values.abs().sum(1).max()) * _LARGEST_BYTE < _EXACT_INTEGERS:
-            return values @ rows.to(torch.float32)
+            return _float_product(values, rows)
     return _by_bytes(low, high, right)
+
+
+def _float_product(left: Tensor, right: Tensor) -> Tensor:
+    """Multiply in float32, also where the caller lets torch choose shorter formats."""
+    with torch.autocast("cpu", enabled=False):
+        return left.to(torch.float32) @ right.to(torch.float32)
 
 
 def _by_bytes(low: Tensor, high: Tensor, right: Tensor) -> Tensor:
@@ -78,7 +86,9 @@ def _by_bytes(low: Tensor, high: Tensor, right: Tensor) -> Tensor:
 
 
 def _float32_is_exact() -> bool:
-    """Say whether torch multiplies float32 as such; a process may allow it shorter formats."""
+    """Say whether torch multiplies float32 as such; a process may allow it or oneDNN shorter formats."""
+    if any(os.environ.get(f"{name}_DEFAULT_FPMATH_MODE", "STRICT") != "STRICT" for name in ("ONEDNN", "DNNL")):
+        return False
     mkldnn = getattr(torch.backends.mkldnn, "matmul", None)
     if mkldnn is None:  # torch before 2.9
         return torch.get_float32_matmul_precision() == "highest"
@@ -93,7 +103,7 @@ def product_by_floats(left: Tensor, right: Tensor) -> Tensor:
     total = torch.zeros(len(left), right.shape[1], dtype=torch.int32)
     for start in range(0, len(right), _EXACT_SUM):
         piece = slice(start, start + _EXACT_SUM)
-        total += (left[:, piece].to(torch.float32) @ right[piece].to(torch.float32)).to(torch.int32)
+        total += _float_product(left[:, piece], right[piece]).to(torch.int32)
     return total
 
 

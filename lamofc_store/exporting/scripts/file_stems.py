@@ -30,7 +30,7 @@ def flipped_image(sample: str) -> str:
 
 def cut_image(sample: str) -> str:
     """Name an image that is cut into crops: `ADE_val_00000001-stackedpatches`."""
-    return _ending(_without_suffix(sample.rpartition("/")[2]), _CUT, other=_FLIPPED)
+    return _ending(_last_part(sample), _CUT, other=_FLIPPED)
 
 
 def prompt(sample: str) -> str:
@@ -57,14 +57,21 @@ def sound(sample: str) -> str:
 
 def picture(sample: str) -> str:
     """Name a picture: `sd35cond/000000000139`."""
-    return f"{DIFFUSION_FOLDER}/{_without_suffix(sample.rpartition('/')[2])}"
+    return f"{DIFFUSION_FOLDER}/{_last_part(sample)}"
 
 
 def _two_parts(sample: str, expected: str) -> str:
     """Join the last two parts of a path by a hyphen; a name that has one already is taken as it is."""
     name = _without_suffix("-".join(sample.split("/")[-2:]))
-    if "-" not in name:
+    if "-" not in name.strip("-"):
         raise ValueError(f"it must be {expected}")
+    return name
+
+
+def _last_part(sample: str) -> str:
+    name = _without_suffix(sample.rpartition("/")[2])
+    if not name:
+        raise ValueError("its last part must be the name of a picture")
     return name
 
 

@@ -47,6 +47,33 @@ def test_records_of_all_shapes_codecs_and_rates_in_one_call(monkeypatch: pytest.
         assert all(map(same, wide, [tensor.double() for tensor in expected]))
 
 
+@pytest.mark.parametrize("transform", ["none", "klt"])
+def test_empty_tensors_alone(transform: str) -> None:
+    profile = fit("klt", [feature(64, 32, seed) for seed in range(8)], Quality(snr_db=15), transform=transform)
+    records = [record.data for record in encode([torch.zeros(0, 32)] * 3, profile)]
+    assert [tensor.shape for tensor in decode(records, profile)] == [(0, 32)] * 3
+
+
+def test_the_process_may_choose_other_dtypes() -> None:
+    profile = fit("klt", [feature(64, 32, seed) for seed in range(8)], Quality(snr_db=15))
+    sources = [feature(64, 32, seed) for seed in range(3)]
+    records = [
+        record.data for snr_db in (3, 15, 40) for record in encode(sources, profile, quality=Quality(snr_db=snr_db))
+    ]
+    expected = decode(records, profile)
+    before = torch.get_default_dtype()
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            decoded = decode(records, profile)
+        finally:
+            torch.set_default_dtype(before)
+        assert all(map(same, decoded, expected))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        decoded = decode(records, profile)
+    assert all(map(same, decoded, expected))
+
+
 def test_damage_among_others_is_an_error() -> None:
     profile = fit("klt", [feature(64, 32, seed) for seed in range(8)], Quality(snr_db=15))
     records = [record.data for record in encode([feature(20, 32, seed) for seed in range(5)], profile)]

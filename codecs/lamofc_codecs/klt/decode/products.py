@@ -87,5 +87,8 @@ class WideProduct:
 
 def _values_of(sixteenths: Sequence[Sixteenths]) -> NDArray[np.int32]:
     """Return the values of all tokens, in as many columns as the widest record has."""
-    columns = max(len(own.levels) for own in sixteenths)
-    return np.concatenate([np.pad(own.by_token(), ((0, 0), (0, columns - len(own.levels)))) for own in sixteenths])
+    bounds = np.cumsum([0, *(own.tokens.count for own in sixteenths)])
+    values = np.zeros((bounds[-1], max(len(own.levels) for own in sixteenths)), np.int32)
+    for own, first, last in zip(sixteenths, bounds, bounds[1:], strict=False):
+        values[first:last, : len(own.levels)] = own.by_token()
+    return values

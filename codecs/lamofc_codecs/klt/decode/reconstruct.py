@@ -51,6 +51,8 @@ class Reconstruction:
 
 def reconstruct(records: Sequence[Reconstruction], parameters: KltParameters) -> None:
     """Fill the tensors of records of one profile."""
+    if not records:
+        return
     sixteenths = [sixteenths_of(record.level, parameters) for record in records]
     for product, numbers in products_of(sixteenths, parameters):
         own = [records[number] for number in numbers]

@@ -13,6 +13,7 @@ from lamofc_codecs.klt.quantise import SIXTEENTHS, TokenGroups
 from lamofc_codecs.runtime import Doubles, Int, compiled
 
 _TOKENS_AT_ONCE = 32
+"""Tokens whose values are turned from columns to rows at once."""
 _MAX_ONE_BYTE, _MAX_TWO_BYTES = 127, 16000
 """Largest magnitudes, in sixteenths of a step, that one and two bytes hold."""
 

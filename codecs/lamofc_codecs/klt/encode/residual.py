@@ -20,7 +20,7 @@ from lamofc_codecs.source import Source
 _KEPT = 1 << 24
 """Values of a source whose residuals are kept."""
 _TILE = 256
-"""Tokens of which all transforms take a multiple, so that each is computed in the place where it always is."""
+"""Pieces are multiples of it, so that a token has the same place in its tile as in the whole source."""
 
 Tokens = slice | NDArray[np.int64]
 

@@ -110,8 +110,14 @@ class KltParameters:
 
     def scale_of_channels(self, unit: np.float32) -> Floats:
         """Return what a sum of columns is worth in each channel, given the value of a sixteenth of a step."""
-        scale: Floats = unit / self.error_weights.weight if self.basis is None else self.basis.scale.numpy() * unit
-        return scale
+        if self.basis is not None:
+            scale: Floats = self.basis.scale.numpy() * unit
+            return scale
+        with np.errstate(over="ignore"):
+            scale = unit / self.error_weights.weight
+        return np.where(
+            np.isfinite(scale), scale, np.float32(0)
+        )  # of a channel without levels, 0 times infinity is NaN
 
     @property
     def weighted(self) -> bool:

@@ -34,7 +34,7 @@ class Runs:
 
     @classmethod
     def for_step(cls, sigma: Floats, step: np.float32, tokens: TokenGroups, finest: np.float32 | None = None) -> Runs:
-        """Lay out columns of these spreads, bands x columns, for a step, without runs of class 0 at the `finest`."""
+        """Lay out columns of these spreads, bands x columns, for a step; no runs of class 0 at the `finest` one."""
         steps = np.array([step, 0 if finest is None else finest], np.float32)
         spreads, groups = np.ascontiguousarray(sigma, np.float32), (tokens.labels, tokens.bounds)
         classes, index, sorted_classes = _lay_out(spreads, steps, groups, thresholds(), _ranks(), CLASS_FACTORS)

@@ -33,6 +33,8 @@ _MAX_ASPECT = 4
 """Longest side of a grid over its shortest."""
 _MAX_IMAGES = 16
 """Images of one sample."""
+_MAX_REMEMBERED = 1 << 14
+"""Tokens up to which the bands of a grid are kept for records to come."""
 _BAND_OF_FREQUENCY = np.array([1, 2, 3, 4, 5, 5, 6, 6, 6, 7, 7, 7, 7, 8, 8], np.uint8)
 """Band by the sum of the frequencies down and along, each in eighths of the highest."""
 
@@ -69,7 +71,9 @@ class TokenGrid:
 
     def bands(self, tokens: int) -> NDArray[np.uint8]:
         """Band of each of the tokens."""
-        return _bands(self, tokens).copy() if self.rows else np.zeros(tokens, np.uint8)
+        if not self.rows:
+            return np.zeros(tokens, np.uint8)
+        return _bands(self, tokens) if tokens > _MAX_REMEMBERED else _remembered_bands(self, tokens).copy()
 
     def inverse_dct(self, coefficients: Tensor) -> None:
         """Transform back to tokens, in place, on whatever device: the same floats as tile by tile."""
@@ -169,7 +173,11 @@ class TokenGridRule:
         return [TokenGrid(self.prefix, count // width, width, images) for width in allowed]
 
 
-@lru_cache(16)
+@lru_cache(64)
+def _remembered_bands(grid: TokenGrid, tokens: int) -> NDArray[np.uint8]:
+    return _bands(grid, tokens)
+
+
 def _bands(grid: TokenGrid, tokens: int) -> NDArray[np.uint8]:
     bands = np.zeros(tokens, np.uint8)
     down, along = _frequencies(grid.rows), _frequencies(grid.width)

@@ -1,7 +1,7 @@
 """Run the benchmarks of all budgets that take minutes, and compare each figure with its budget.
 
 The table gives the figure, how near it is to the speed of the memory or the disk where that bounds it, and whether the
-budget is met. Bits at equal performance and epochs of heads take hours; their results are beside this file's.
+budget is met. Bits at equal performance and epochs of heads take hours; their documents are in `results`, too.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ def run(arguments: argparse.Namespace, report: Report) -> dict[str, Any]:
     unknown = [name for name in arguments.only if name not in ARGUMENTS]
     if unknown:
         raise BadArgument(f"{unknown[0]} has no budget here", Hint(f"give some of {', '.join(ARGUMENTS)} as [only]"))
+    if arguments.against != COMMITTED and not arguments.against.exists():
+        raise BadArgument(f"there is no file {arguments.against}", Hint("name the JSON document of a run as [against]"))
     before = json.loads(arguments.against.read_text()) if arguments.against.exists() else None
     figures = measure(arguments.only, report)
     if before is not None:

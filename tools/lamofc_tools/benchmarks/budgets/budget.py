@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -35,8 +36,6 @@ class Limits:
 
 
 def _write(path: Path, data: np.ndarray[Any, Any]) -> None:
-    import os
-
     with path.open("wb") as file:
         file.write(data.data)
         file.flush()

@@ -47,7 +47,7 @@ COLUMNS = (
 UNITS = {
     "bytes": "bytes per vector",
     "snr_db": "dB",
-    "ingested": "vectors per second, without the fit",
+    "ingested": "vectors per second, made one after another, without the fit",
     "in_order": f"vectors per second, batches of {BATCH}",
     "at_random": f"vectors per second, a shuffled epoch in batches of {BATCH}, from its beginning",
     "uncached": f"vectors per second, shuffled batches of {BATCH}, no decoded block kept",
