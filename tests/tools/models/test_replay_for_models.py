@@ -26,16 +26,21 @@ def measured(place: Path) -> dict[str, tuple[float, int]]:
 
 
 def check(place: Path, source: Any, replay: Any, records: int) -> None:
-    """Assert that rows tell what is measured of the decoded features, and that this is near what was asked for."""
-    found, near = measured(place), 0
+    """Assert that rows tell what is measured of the decoded features, and that this is near what was asked for.
+
+    Nearly all samples are felt by less than twice that. A guided one may be felt by far less, as processors round the
+    answers of a small model differently; the mean is bounded on both sides.
+    """
+    found, below = measured(place), 0
     with lamofc_store.open(str(place)) as store:
         for sample in source:
             kl, count = found[sample.id]
             measure = replay(sample.id, sample.features)
             assert measure is not None
             assert count == records and measure(store.tensors(sample.id)) == pytest.approx(kl, rel=0.02, abs=1e-7)
-            near += 0.3 * KL < kl < 2 * KL
-    assert near > 0.7 * len(found)
+            below += kl < 2 * KL
+    assert below > 0.7 * len(found)
+    assert 0.5 * KL < sum(kl for kl, _ in found.values()) / len(found) < 1.5 * KL
 
 
 @pytest.mark.parametrize(
