@@ -23,7 +23,6 @@ from lamofc_codecs.pipeline import (
     cells_of,
     decode_on,
     decode_on_cpu,
-    each,
     elements_of,
     require_tensors,
 )
@@ -32,7 +31,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, Packed, PackedView, Record, parse, sections
 from lamofc_codecs.registry import CODECS, by_name, codec_class, codec_for, open_codec, options_of
-from lamofc_codecs.runtime import devices
+from lamofc_codecs.runtime import devices, each
 from lamofc_codecs.source import MAX_POSITION, Placement
 
 Profiles: TypeAlias = Profile | Mapping[str, Profile] | Iterable[Profile] | None

@@ -8,6 +8,7 @@ FLOORS = {
     "lamofc_codecs": """
         errors
         runtime
+        runtime.products
         profile quality pooling record entropy published
         stats level_coding
         source options

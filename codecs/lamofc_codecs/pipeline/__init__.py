@@ -6,7 +6,6 @@ from lamofc_codecs.pipeline.decode_record import DecodeJob, cells_of
 from lamofc_codecs.pipeline.device import decode_on
 from lamofc_codecs.pipeline.encode_record import Encodable, Encoder, elements_of, require_tensors, tensors_in
 from lamofc_codecs.pipeline.items import keep
-from lamofc_codecs.pipeline.threads import each
 from lamofc_codecs.pipeline.together import decode_on_cpu
 
 __all__ = [
@@ -16,7 +15,6 @@ __all__ = [
     "cells_of",
     "decode_on",
     "decode_on_cpu",
-    "each",
     "elements_of",
     "keep",
     "require_tensors",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lamofc_codecs.abilities import Batched
 from lamofc_codecs.pipeline.decode_record import DecodeJob
-from lamofc_codecs.pipeline.threads import each
+from lamofc_codecs.runtime import each
 
 _SMALL = 1 << 17
 """Elements of a record up to which it is decoded with others."""

@@ -1,6 +1,6 @@
 """Arrays, casts and compiled code that every codec uses, and that depend on no codec.
 
-In: arrays and tensors. Out: the same, converted, checksummed or multiplied exactly."""
+In: arrays and tensors. Out: the same, converted or checksummed."""
 
 from lamofc_codecs.runtime.arrays import Doubles, Floats
 from lamofc_codecs.runtime.casts import LARGEST_HALF, as_dtype, convert, convert_into, saturate_into
@@ -11,8 +11,8 @@ from lamofc_codecs.runtime.float32_range import describe_lost, lost_in_float32, 
 from lamofc_codecs.runtime.intrinsics import load16, store16
 from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
 from lamofc_codecs.runtime.lazy_attribute import lazy
-from lamofc_codecs.runtime.matmul import int8_matmul, two_byte_matmul
 from lamofc_codecs.runtime.single_thread import single_threaded, stay_single_threaded
+from lamofc_codecs.runtime.threads import each
 
 __all__ = [
     "LARGEST_HALF",
@@ -28,9 +28,9 @@ __all__ = [
     "crc32c",
     "crc32c_span",
     "describe_lost",
+    "each",
     "former_names",
     "inlined",
-    "int8_matmul",
     "is_usable_device",
     "lazy",
     "load16",
@@ -40,5 +40,4 @@ __all__ = [
     "single_threaded",
     "stay_single_threaded",
     "store16",
-    "two_byte_matmul",
 ]

@@ -77,8 +77,9 @@ def test_memory_of_every_coder_is_measured(made: MadeInputs, lamofc: Lamofc) -> 
     assert document["measured"] == document["parts"] == 3 * len(block["rows"])
     on_host = [heading for heading in block["figures"] if heading.endswith(", host")]
     assert len(on_host) == 6
-    for row in block["rows"]:
-        assert all(10 < row["numbers"][heading] < 10_000 for heading in on_host), row  # megabytes
+    for heading in on_host:
+        peaks = [row["numbers"][heading] for row in block["rows"]]  # megabytes; most planes of small models take none
+        assert all(0 <= peak < 10_000 for peak in peaks) and max(peaks) > 1, heading
 
 
 @pytest.mark.parametrize("name", ["2", "3", "4", "5", "6", "figure-2"])

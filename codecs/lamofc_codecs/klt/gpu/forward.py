@@ -17,14 +17,13 @@ _TOKENS_AT_ONCE = 1 << 12
 def forward_on(device: torch.device, analysis: Analysis, values: Floats, count: int, *, roughly: bool) -> Floats:
     """Transform tokens x channels to the first columns, as `Analysis.forward` does."""
     out = np.zeros((len(values), count), np.float32)
-    for where, every, upper, both, scale in analysis.factors if count else ():
-        chosen = every[: np.searchsorted(every, count)]
-        factors = upper[:, : len(chosen)].to(device), both[:, : len(chosen)].to(device)
-        scales = torch.from_numpy(scale[: len(chosen)]).to(device)
+    for factors in analysis.factors if count else ():
+        chosen = factors.first(count)
+        matrices = chosen.upper.to(device), chosen.both.to(device), torch.from_numpy(chosen.scale).to(device)
         for start in range(0, len(values), _TOKENS_AT_ONCE):
-            tile = torch.from_numpy(np.ascontiguousarray(values[start : start + _TOKENS_AT_ONCE, where])).to(device)
-            columns = _forward(tile, *factors, scales, roughly=roughly)
-            out[start : start + _TOKENS_AT_ONCE, chosen] = columns.cpu().numpy()
+            tile = torch.from_numpy(np.ascontiguousarray(values[start : start + _TOKENS_AT_ONCE, chosen.channels]))
+            columns = _forward(tile.to(device), *matrices, roughly=roughly)
+            out[start : start + _TOKENS_AT_ONCE, chosen.columns] = columns.cpu().numpy()
     return out
 
 

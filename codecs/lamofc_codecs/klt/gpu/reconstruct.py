@@ -18,7 +18,7 @@ from lamofc_codecs.klt.format import KltParameters
 from lamofc_codecs.klt.gpu.batch_entry import BatchEntry, LevelPlaces
 from lamofc_codecs.klt.layers import COMPLETE, OUTWARD_READ, STEP_RATIO, undecided_offsets
 from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
-from lamofc_codecs.runtime import int8_matmul
+from lamofc_codecs.runtime.products import int8_matmul
 
 _MAX_TWO_BYTES = 16000
 """Largest magnitude, in sixteenths of a step, that two bytes hold."""

@@ -6,8 +6,9 @@ from lamofc_codecs.klt.transform.block_dct import BANDS, Tile, TokenGrid, TokenG
 from lamofc_codecs.klt.transform.channel_ranges import single_range
 from lamofc_codecs.klt.transform.coding_space import MAX_FIRST_TOKENS, CodingSpace, rotary_parts
 from lamofc_codecs.klt.transform.error_weights import ErrorWeights, digest_of
+from lamofc_codecs.klt.transform.factors import MAX_TWO_BYTES
 from lamofc_codecs.klt.transform.grid_choice import choose_grid, dct_bits, leading_columns
-from lamofc_codecs.klt.transform.int8_transform import MAX_TWO_BYTES, Analysis, Basis, Sums
+from lamofc_codecs.klt.transform.int8_transform import Analysis, Basis, Sums
 from lamofc_codecs.klt.transform.rotary import Positions, Rotary
 from lamofc_codecs.klt.transform.token_codebook import (
     MAX_TYPICAL_TOKENS,

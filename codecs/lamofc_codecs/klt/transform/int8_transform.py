@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.klt.transform.channel_ranges import RangeColumns, Ranges, ranges_of
-from lamofc_codecs.runtime import Floats, compiled, int8_matmul, lazy, two_byte_matmul
+from lamofc_codecs.klt.transform.factors import Factors, forward_tile, two_bytes
+from lamofc_codecs.runtime import Floats, lazy
+from lamofc_codecs.runtime.products import two_byte_matmul
 
 TILE = 256
 """Tokens that are transformed at once."""
-MAX_TWO_BYTES = 127 * 128
-"""Largest of the integers, held in two bytes, that tokens are multiplied as."""
 _MAX_BYTE = 127
 _MAX_STRIDE = 64
 """Steps between neighbouring levels of a column, at most."""
@@ -120,21 +120,18 @@ class Analysis:
         return cls(basis.floats(), basis.ranges)
 
     @lazy
-    def factors(self) -> list[tuple[slice, RangeColumns, Tensor, Tensor, Floats]]:
-        """Least-squares factors of each range: channels x columns in two bytes, with a scale for each column.
-
-        After the channels and columns of a range: the upper bytes; the lower bytes above the upper ones, for both
-        middle products at once; the scales.
-        """
+    def factors(self) -> list[Factors]:
+        """Least-squares factors of each range."""
         factors = []
         for where, columns in self.ranges:
             matrix = self.matrix[columns, where]
             gram = matrix @ matrix.T
             gram.diagonal().add_(_GRAM_RIDGE * float(gram.diagonal().mean()) if len(gram) else 0.0)
             solved = torch.linalg.solve(gram, matrix).T.to(torch.float32).numpy()
-            high, low, scale = _two_bytes(np.ascontiguousarray(solved.T))
+            high, low, scale = two_bytes(np.ascontiguousarray(solved.T))
             upper = torch.from_numpy(high).T.contiguous()
-            factors.append((where, columns, upper, torch.cat([torch.from_numpy(low).T, upper]).contiguous(), scale))
+            both = torch.cat([torch.from_numpy(low).T, upper]).contiguous()
+            factors.append(Factors(where, columns, upper, both, scale))
         return factors
 
     @lazy
@@ -146,20 +143,19 @@ class Analysis:
     def forward(self, values: Floats, columns: int | None = None, *, roughly: bool = False) -> Floats:
         """Transform tokens x channels to the first columns, by sums of integers: the same on every machine.
 
-        Roughly is 40 dB below a token's energy, or better, and takes two products for three.
+        Roughly is 40 dB below a token's energy, or better, and takes two products of bytes for three, or one of pairs.
         """
         count = len(self.matrix) if columns is None else columns
         out = np.zeros((len(values), count), np.float32)
-        for where, every, upper, both, scale in self.factors if count else ():
-            chosen = every[: np.searchsorted(every, count)]
-            all_columns = len(chosen) == count
-            tokens = out if all_columns else np.empty((len(values), len(chosen)), np.float32)
-            factors = upper[:, : len(chosen)], both[:, : len(chosen)], scale[: len(chosen)]
+        for factors in self.factors if count else ():
+            chosen = factors.first(count)
+            all_columns = len(chosen.columns) == count
+            tokens = out if all_columns else np.empty((len(values), len(chosen.columns)), np.float32)
             for start in range(0, len(values), TILE):
-                tile = np.ascontiguousarray(values[start : start + TILE, where])
-                _forward(tile, *factors, tokens[start : start + TILE], roughly=roughly)
+                tile = np.ascontiguousarray(values[start : start + TILE, chosen.channels])
+                forward_tile(tile, chosen, tokens[start : start + TILE], roughly=roughly)
             if not all_columns:
-                out[:, chosen] = tokens
+                out[:, chosen.columns] = tokens
         return out
 
     def truncation_error(self, values: Floats, columns: Floats) -> float:
@@ -200,43 +196,3 @@ def _inverse(low: NDArray[np.int8], high: NDArray[np.int8], rows: Tensor) -> Sum
     sums = two_byte_matmul(torch.from_numpy(low), torch.from_numpy(high), rows)
     exact: Sums = sums.numpy()
     return exact
-
-
-def _forward(values: Floats, upper: Tensor, both: Tensor, scale: Floats, out: Floats, *, roughly: bool) -> None:
-    high, low, units = _two_bytes(values)
-    first = int8_matmul(torch.from_numpy(high), upper).numpy()
-    if roughly:
-        second = int8_matmul(torch.from_numpy(low), upper).numpy()
-    else:
-        second = int8_matmul(torch.from_numpy(np.concatenate([high, low], axis=1)), both).numpy()
-    _join(first, second, units, scale, out)
-
-
-def _two_bytes(rows: Floats) -> tuple[NDArray[np.int8], NDArray[np.int8], Floats]:
-    """Write each row as 128 times a byte plus a byte, in units of a scale of its own."""
-    largest = np.abs(rows).max(axis=1, initial=0)
-    smallest = np.finfo(np.float32).tiny  # a quotient below it may be 0
-    scale = np.where(largest > 0, np.maximum(largest / np.float32(MAX_TWO_BYTES), smallest), 1).astype(np.float32)
-    high, low = np.empty(rows.shape, np.int8), np.empty(rows.shape, np.int8)
-    _split(rows, scale, high, low)
-    return high, low, scale
-
-
-@compiled
-def _split(rows: Floats, scale: Floats, high: NDArray[np.int8], low: NDArray[np.int8]) -> None:
-    for t in range(rows.shape[0]):
-        row, above, below, unit = rows[t], high[t], low[t], scale[t]
-        for c in range(rows.shape[1]):
-            scaled = np.int32(np.rint(row[c] / unit))
-            upper = (scaled + np.int32(64)) >> np.int32(7)
-            above[c] = np.int8(upper)
-            below[c] = np.int8(scaled - upper * np.int32(128))
-
-
-@compiled
-def _join(first: NDArray[np.int32], second: NDArray[np.int32], units: Floats, scale: Floats, out: Floats) -> None:
-    for t in range(out.shape[0]):
-        unit = units[t] * np.float32(128)
-        for k in range(out.shape[1]):
-            total = np.float32(first[t, k]) * np.float32(128) + np.float32(second[t, k])
-            out[t, k] = total * (unit * scale[k])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_codecs.pipeline.threads import each
+from lamofc_codecs.runtime.threads import each
 from lamofc_codecs.testing.samples import feature
 
 SHARED = 1 << 18

@@ -8,8 +8,18 @@ import torch
 from torch import Tensor
 
 from lamofc_codecs import Quality, decode, encode, fit
-from lamofc_codecs.runtime.matmul import fastest_product, int8_matmul, product_by_floats, two_byte_matmul
+from lamofc_codecs.runtime.products.exact_product import (
+    fastest_product,
+    int8_matmul,
+    product_by_floats,
+    product_by_pairs,
+    two_byte_matmul,
+)
+from lamofc_codecs.runtime.products.pair_product import HAS_PAIRS
 
+PRODUCTS = {"bytes": torch._int_mm, "floats": product_by_floats}
+if HAS_PAIRS:
+    PRODUCTS["pairs"] = product_by_pairs
 SHAPES = [(1, 1, 1), (1, 8, 24), (1, 15, 1), (2, 1, 3), (17, 33, 1), (17, 1, 8), (33, 40, 48)]
 STRIDES: dict[str, Callable[[Tensor], Tensor]] = {
     "row-major": Tensor.contiguous,
@@ -42,7 +52,7 @@ def test_strides_change_nothing(shape: tuple[int, int, int], left_strides: str, 
     expected = left.to(torch.int64) @ right.to(torch.int64)
     for _ in range(5):
         torch.full(expected.shape, 77, dtype=torch.int32)  # what uninitialised memory would then hold
-        for product in (int8_matmul, product_by_floats):
+        for product in (int8_matmul, *(taken for taken in PRODUCTS.values() if taken is not torch._int_mm)):
             found = product(STRIDES[left_strides](left), STRIDES[right_strides](right))
             assert found.dtype == torch.int32
             assert torch.equal(found.to(torch.int64), expected)
@@ -72,7 +82,7 @@ def test_a_wrong_or_missing_product_of_torch_is_not_used(
         monkeypatch.setattr(torch, "_int_mm", taken)
     left, right = matrices((17, 33, 8))
     assert torch.equal(int8_matmul(left, right).to(torch.int64), left.to(torch.int64) @ right.to(torch.int64))
-    assert fastest_product(torch.device("cpu")) is product_by_floats
+    assert fastest_product(torch.device("cpu")) in (product_by_floats, product_by_pairs)
 
 
 @pytest.mark.parametrize("inner", [1023, 1024, 1025, 4097])
@@ -84,14 +94,15 @@ def test_floats_are_exact_at_the_largest_sums(inner: int) -> None:
 
 
 @pytest.mark.parametrize("largest", [3, 127])
-@pytest.mark.parametrize("product", ["_int_mm", "product_by_floats"])
+@pytest.mark.parametrize("product", PRODUCTS)
 @pytest.mark.parametrize("precision", ["highest", "medium"])
 @pytest.mark.parametrize("zeros", [0.0, 0.8, 0.99])
 def test_two_bytes_are_multiplied_exactly(
     largest: int, product: str, precision: str, zeros: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = product_by_floats if product == "product_by_floats" else torch._int_mm
-    monkeypatch.setattr("lamofc_codecs.runtime.matmul.fastest_product", lambda device: taken)
+    monkeypatch.setattr(
+        "lamofc_codecs.runtime.products.exact_product.fastest_product", lambda device: PRODUCTS[product]
+    )
     generator = torch.Generator().manual_seed(largest)
     low = torch.randint(-64, 64, (40, 2000), generator=generator).to(torch.int8)
     high = torch.randint(-largest, largest + 1, (40, 1200), generator=generator).to(torch.int8)
@@ -117,11 +128,12 @@ def test_the_faster_product_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.05)
         return product_by_floats(left, right)
 
+    monkeypatch.setattr("lamofc_codecs.runtime.products.exact_product.HAS_PAIRS", False)
     monkeypatch.setattr(torch, "_int_mm", slow)
     assert fastest_product(torch.device("cpu")) is product_by_floats
     fastest_product.cache_clear()
     monkeypatch.setattr(torch, "_int_mm", product_by_floats)
-    monkeypatch.setattr("lamofc_codecs.runtime.matmul.product_by_floats", slow)
+    monkeypatch.setattr("lamofc_codecs.runtime.products.exact_product.product_by_floats", slow)
     assert fastest_product(torch.device("cpu")) is torch._int_mm
 
 

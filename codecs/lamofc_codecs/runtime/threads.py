@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from lamofc_codecs.runtime import single_threaded, stay_single_threaded
+from lamofc_codecs.runtime.single_thread import single_threaded, stay_single_threaded
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
