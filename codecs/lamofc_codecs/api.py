@@ -31,7 +31,7 @@ from lamofc_codecs.profile import Profile
 from lamofc_codecs.quality import Quality
 from lamofc_codecs.record import Buffer, Packed, PackedView, Record, parse, sections
 from lamofc_codecs.registry import CODECS, by_name, codec_class, codec_for, open_codec, options_of
-from lamofc_codecs.runtime import devices, each
+from lamofc_codecs.runtime import MIN_ENCODED, devices, each
 from lamofc_codecs.source import MAX_POSITION, Placement
 
 Profiles: TypeAlias = Profile | Mapping[str, Profile] | Iterable[Profile] | None
@@ -119,7 +119,7 @@ def encode(
     _check_quality(profile.codec, quality, encoder.codec.qualities)
     starts, counts = _first_positions(first_positions, len(tensors)), _planes(planes, len(tensors))
     elements = list(zip(tensors, map(Placement, starts, counts), strict=True))
-    return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)))
+    return each(lambda element: encoder.encode(*element), elements, sum(map(elements_of, tensors)), MIN_ENCODED)
 
 
 def decode(  # noqa: PLR0913 - one function for all reading; the options are keywords

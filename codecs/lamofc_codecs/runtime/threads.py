@@ -15,8 +15,11 @@ from lamofc_codecs.runtime.single_thread import single_threaded, stay_single_thr
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_MIN_SHARED_ELEMENTS = 1 << 17
-"""Mean elements of a record from which threads share a batch; passing on smaller records costs more than it saves."""
+MIN_DECODED, MIN_ENCODED = 1 << 17, 1 << 13
+"""Mean elements of a record from which threads share a batch: the calls of smaller ones would wait for each other.
+
+Encoding takes ten times as much work for an element as decoding.
+"""
 _MIN_ELEMENTS_FOR_TORCH = 1 << 20
 """Elements of a single record from which torch's own threads share its work."""
 
@@ -24,15 +27,16 @@ _POOLS: dict[int, ThreadPoolExecutor] = {}
 """The pool of each process, by its id: threads do not survive a fork, so a child makes a pool of its own."""
 
 
-def each(work: Callable[[Job], Result], jobs: Sequence[Job], elements: int) -> list[Result]:
+def each(work: Callable[[Job], Result], jobs: Sequence[Job], elements: int, least: int = MIN_DECODED) -> list[Result]:
     """Do all jobs and return their results in order; the error of the first job that fails is raised.
 
-    `elements` is the size of all jobs together. The calling thread works as well, so that a busy pool delays no call,
-    and all jobs have ended when this returns, even if one of them failed.
+    `elements` is the size of all jobs together, and threads share jobs of `least` elements or more, on average. The
+    calling thread works as well, so that a busy pool delays no call, and all jobs have ended when this returns, even if
+    one of them failed.
     """
     if len(jobs) == 1 and elements >= _MIN_ELEMENTS_FOR_TORCH:
         return [work(jobs[0])]
-    shared = elements >= _MIN_SHARED_ELEMENTS * len(jobs)
+    shared = elements >= least * len(jobs)
     workers = min(len(jobs), _cores(), torch.get_num_threads()) if shared else 1
     with single_threaded():
         return _share(work, jobs, workers - 1) if workers > 1 else [work(job) for job in jobs]

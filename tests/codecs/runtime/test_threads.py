@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lamofc_codecs import Quality, decode, encode, fit
+from lamofc_codecs.pipeline import Encoder
 from lamofc_codecs.runtime.threads import each
 from lamofc_codecs.testing.samples import feature
 
@@ -107,3 +108,13 @@ def test_a_forked_child_has_a_pool_of_its_own() -> None:
         time.sleep(0.05)
     os.kill(child, 9)
     pytest.fail("the child waits for threads that it does not have")
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_threads_share_the_encoding_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core")
+    profile = fit("uniform", [feature(200, 48, -1)], Quality(snr_db=15))
+    arrived = threading.Barrier(2, timeout=20)
+    monkeypatch.setattr(Encoder, "encode", lambda encoder, element, placement: arrived.wait())
+    assert sorted(map(int, encode([torch.zeros(200, 48)] * 2, profile))) == [0, 1]
