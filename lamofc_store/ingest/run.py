@@ -1,14 +1,16 @@
 """One ingest: batches of samples become items, items records, records segments, and segments commits."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lamofc_store.commits import Segment, profile_objects
-from lamofc_store.errors import SourceError, StoreError
-from lamofc_store.ingest.commit_segment import commit_segment
-from lamofc_store.ingest.items import Item, by_feature, by_group_name, items_of
+from lamofc_store.errors import SourceError
+from lamofc_store.ingest.batches import Batch, read_batches
+from lamofc_store.ingest.closing import ClosedSegments
+from lamofc_store.ingest.items import Item, by_feature, by_group_name
 from lamofc_store.ingest.profiles import NothingToFit, ProfileCheck, ProfileChoice
 from lamofc_store.ingest.records import (
     CodedContent,
@@ -16,7 +18,6 @@ from lamofc_store.ingest.records import (
     EncodedBatch,
     Failed,
     OpenSegment,
-    StoredItem,
     Task,
     coded_content,
     distinct,
@@ -26,20 +27,11 @@ from lamofc_store.ingest.records import (
     is_measured,
     with_stored_structure,
 )
-from lamofc_store.ingest.request import IngestRequest, Progress, Report, attempts
+from lamofc_store.ingest.request import IngestRequest, Progress, Report
 from lamofc_store.ingest.select_new import select_new
-from lamofc_store.sample import Sample
-from lamofc_store.sources import UnreadableSample
 
 if TYPE_CHECKING:
     from lamofc_store.session import Session
-
-BATCH_BYTES = 64 << 20
-"""Bytes of features that are encoded at a time."""
-BATCH_SAMPLES = 4096
-
-Batch = list[tuple[Sample, list[Item]]]
-"""Samples with their items."""
 
 
 class Ingest:
@@ -49,14 +41,18 @@ class Ingest:
         self.session = session
         self.request = request
         self.options = request.options
-        self.commit = commit
         self.report = Report()
-        self.segments: list[Segment] = []
         self._total = request.sample_count
         self._profiles = ProfileChoice(session, request.options, self._total)
         self._check = ProfileCheck()
         self._unmeasured: set[str] = set()
         self._segment = OpenSegment(session.storage, request.options.segment_bytes)
+        self._closed = ClosedSegments(session, self.report, commit=commit, overwrite=request.options.overwrite)
+
+    @property
+    def segments(self) -> list[Segment]:
+        """The segments that are left to the caller."""
+        return self._closed.kept
 
     def run(self) -> Report:
         """Store the source; what was committed stays committed, whatever happens later."""
@@ -64,12 +60,16 @@ class Ingest:
         self.report.profiles = self._profiles.ids
         try:
             self._profiles.fit_ahead(self.request.fit_source)
-            for batch in self._batches():
-                self._store(batch)
+            with closing(read_batches(self.request)) as batches:
+                for batch in batches:
+                    self._store(batch)
             self._close_segment()
         except BaseException:
             self._segment.abandon()
             raise
+        finally:
+            self._closed.finish()
+            self._closed.stop()
         self.report.warnings = self._check.warnings() + self._warn_of_unmeasured()
         if self.request.columns is not None:
             self.report.unmatched = self.request.columns.unmatched
@@ -77,36 +77,16 @@ class Ingest:
         self.report.seconds = time.monotonic() - started
         return self.report
 
-    def _batches(self) -> Iterator[Batch]:
-        """Read the source in batches of samples whose features fit into memory."""
-        batch: Batch = []
-        size = 0
-        close_bytes = min(BATCH_BYTES, self.options.segment_bytes)
-        for sample in attempts(self.request.source, self.options):
-            if isinstance(sample, UnreadableSample):
-                self._skip(Failed(sample.id, "", sample.error), sample.source)
-                continue
-            if self.request.columns is not None:
-                sample = self.request.columns.join(sample)
-            try:
-                items = list(items_of(sample, self.options))
-            except StoreError as error:
-                self._skip(Failed(sample.id, "", error))
-                continue
-            batch.append((sample, items))
-            size += sum(item.raw_bytes for item in items)
-            if size >= close_bytes or len(batch) >= BATCH_SAMPLES:
-                yield batch
-                batch, size = [], 0
-        if batch:
-            yield batch
-
     def _store(self, batch: Batch) -> None:
         """Store what is new of a batch, and close the segment when it is full."""
+        for failure, source in batch.failed:
+            self._skip(failure, source)
+        if self._closed.holds_any({sample.id for sample, _ in batch.samples}):
+            self._closed.finish()
         new = self._select_new(batch)
         encoded = self._encode_new(new)
         if self.options.measure is not None:
-            samples = {sample.id: sample for sample, _ in batch}
+            samples = {sample.id: sample for sample, _ in batch.samples}
             encoded = replace(encoded, records=list(encode_measured(encoded.records, samples, self.options)))
         for failure in encoded.failed:
             self._skip(failure)
@@ -121,7 +101,7 @@ class Ingest:
 
     def _select_new(self, batch: Batch) -> list[Item]:
         """Return the items that are not stored yet."""
-        items = [item for _, items in batch for item in items]
+        items = [item for _, items in batch.samples for item in items]
         selection = select_new(self.session, items, self._profiles.coding_of, self._segment.stored)
         self.report.already += selection.already
         return selection.new
@@ -227,7 +207,7 @@ class Ingest:
 
     def _record_samples(self, batch: Batch) -> None:
         """Add the rows of the samples that were stored at least in part."""
-        stored = [sample for sample, items in batch if any(item.key in self._segment.stored for item in items)]
+        stored = [sample for sample, items in batch.samples if any(item.key in self._segment.stored for item in items)]
         for sample in with_stored_structure(self.session, stored):
             self._segment.add_sample(sample)
         self.report.samples += len(stored)
@@ -240,32 +220,11 @@ class Ingest:
         self.report.skipped += 1
 
     def _close_segment(self) -> None:
-        """Write the open segment, commit it, and open the next."""
+        """Have the open segment written and committed, and open the next."""
         if self._segment.is_empty:
             return
-        closed, segment = self._segment, self._segment.close()
+        self._closed.write(self._segment)
         self._segment = OpenSegment(self.session.storage, self.options.segment_bytes)
-        if not self.commit:
-            self.segments.append(segment)
-            return
-        committed = commit_segment(self.session, segment, closed.stored, overwrite=self.options.overwrite)
-        if committed.number is not None:
-            self.report.commits.append(committed.number)
-        if committed.dropped:
-            self._take_back({key: closed.stored[key] for key in committed.dropped}, closed)
-
-    def _take_back(self, dropped: Mapping[tuple[str, str], StoredItem], closed: OpenSegment) -> None:
-        """Count rows as stored already that another writer committed while they were encoded."""
-        report, samples = self.report, {sample for sample, _ in closed.stored}
-        report.samples -= len(samples - {sample for sample, _ in closed.stored.keys() - dropped.keys()})
-        report.records -= len(dropped)
-        report.already += len(dropped)
-        report.raw_bytes -= sum(item.raw_bytes for item in dropped.values())
-        saved = [item.saved_bytes for item in dropped.values() if item.saved_bytes is not None]
-        report.shared -= len(saved)
-        report.shared_bytes -= sum(saved)
-        if len(dropped) == len(closed.stored):
-            report.stored_bytes -= closed.bytes
 
     def _report_progress(self) -> None:
         """Tell the caller how far the ingest is."""

@@ -5,6 +5,7 @@ In: a path or an iterable. Out: samples, one at a time."""
 from lamofc_store import deprecation
 from lamofc_store.sources.attribute_table import read_table
 from lamofc_store.sources.contract import (
+    AnyThread,
     FeatureFilter,
     ListedSource,
     Source,
@@ -26,6 +27,7 @@ __all__ = [
     "FORMATS",
     "INDEX",
     "SCRIPT_KEY",
+    "AnyThread",
     "FeatureFilter",
     "ListedSource",
     "Source",

@@ -32,6 +32,7 @@ class Files:
     format: str
     features: FeatureFilter = ALL_FEATURES
     reiterable: bool = True
+    any_thread: bool = True
 
     def __post_init__(self) -> None:
         require_unique_ids(list(self._ids.values()), self.files)

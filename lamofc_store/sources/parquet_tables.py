@@ -30,6 +30,7 @@ class Tables:
     features: FeatureFilter = ALL_FEATURES
     id_column: str | None = None
     reiterable: bool = True
+    any_thread: bool = True
 
     def __post_init__(self) -> None:
         _ = self.columns

@@ -38,6 +38,7 @@ class Rows:
     features: FeatureFilter = ALL_FEATURES
     id_column: str | None = None
     reiterable: bool = True
+    any_thread: bool = True
 
     def __post_init__(self) -> None:
         require_unique_ids([sample_id(self.root, path) for path in self.files], self.files)
@@ -119,6 +120,7 @@ class SpreadRows:
 
     rows: Rows
     reiterable: bool = True
+    any_thread: bool = True
 
     def __len__(self) -> int:
         return len(self.rows)

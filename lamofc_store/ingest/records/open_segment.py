@@ -1,7 +1,7 @@
 """The open segment: records and rows gathered until there are enough to write."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,10 @@ class OpenSegment:
     def stored(self) -> Mapping[tuple[str, str], StoredItem]:
         """The items of the segment, by sample and feature."""
         return self._stored
+
+    def holds_any(self, samples: Collection[str]) -> bool:
+        """Whether it has a row of one of these samples."""
+        return not self._samples.keys().isdisjoint(samples)
 
     @property
     def bytes(self) -> int:

@@ -7,6 +7,7 @@ from lamofc_store.sources.contract.feature_filter import ALL_FEATURES, FeatureFi
 from lamofc_store.sources.contract.foreign_files import reading
 from lamofc_store.sources.contract.sample_ids import require_unique_ids, sample_id
 from lamofc_store.sources.contract.source import (
+    AnyThread,
     ListedSource,
     Source,
     Spreadable,
@@ -17,6 +18,7 @@ from lamofc_store.sources.contract.source import (
 
 __all__ = [
     "ALL_FEATURES",
+    "AnyThread",
     "Column",
     "FeatureFilter",
     "ListedSource",

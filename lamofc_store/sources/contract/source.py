@@ -41,6 +41,13 @@ class UnreadableSample:
 
 
 @runtime_checkable
+class AnyThread(Protocol):
+    """A source that may be read on another thread than the caller's, as files may."""
+
+    any_thread: bool
+
+
+@runtime_checkable
 class Tolerant(Protocol):
     """A source that continues after a sample that it cannot load."""
 

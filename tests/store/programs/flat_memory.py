@@ -14,7 +14,7 @@ import torch
 
 import lamofc_store as lamofc
 from lamofc_store import Sample
-from lamofc_store.ingest import run
+from lamofc_store.ingest import batches
 
 TOKENS, CHANNELS = 257, 256
 SAMPLE_BYTES = TOKENS * CHANNELS * 4
@@ -37,15 +37,15 @@ def peak() -> int:
 
 def work(url: str, codec: str, size: int) -> None:
     with lamofc.open(url, "w") as store:
-        store.ingest(samples(size), codec=codec, segment_bytes=run.BATCH_BYTES)
+        store.ingest(samples(size), codec=codec, segment_bytes=batches.BATCH_BYTES)
         dataset = store.dataset(["x"])
         for first in range(0, len(dataset), 8):
             dataset.__getitems__(list(range(first, min(first + 8, len(dataset)))))
 
 
 def main(url: str, codec: str, megabytes: str, batch_bytes: str) -> None:
-    run.BATCH_BYTES = int(batch_bytes)
-    before, warm_bytes, size = resident(), WARM_BATCHES * run.BATCH_BYTES, int(megabytes) * 1_000_000
+    batches.BATCH_BYTES = int(batch_bytes)
+    before, warm_bytes, size = resident(), WARM_BATCHES * batches.BATCH_BYTES, int(megabytes) * 1_000_000
     work(f"{url}.warm", codec, warm_bytes)
     warm = peak()
     work(url, codec, size)
