@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from lamofc_store.defaults import DEFAULT_CODEC as DEFAULT_CODEC
     from lamofc_store.defaults import DEFAULT_SNR_DB as DEFAULT_SNR_DB
     from lamofc_store.exporting import export as export
+    from lamofc_store.ingest import FitProgress as FitProgress
+    from lamofc_store.ingest import Progress as Progress
     from lamofc_store.ingest import Report as Report
     from lamofc_store.ingest import fit_profiles as fit_profiles
     from lamofc_store.ingest import plan as plan
@@ -38,7 +40,7 @@ _PUBLIC = {
     "lamofc_store": "errors sources",
     "lamofc_store.exporting": "export",
     "lamofc_store.defaults": "DEFAULT_CODEC DEFAULT_SNR_DB",
-    "lamofc_store.ingest": "Report fit_profiles plan usual_quality",
+    "lamofc_store.ingest": "FitProgress Progress Report fit_profiles plan usual_quality",
     "lamofc_store.loading": "FeatureDataset FeatureLoader Joined Padded",
     "lamofc_store.maintenance": "Metric add_run config_text",
     "lamofc_store.opening": "create open",

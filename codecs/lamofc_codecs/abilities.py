@@ -6,7 +6,7 @@ and a codec without an ability takes the general path.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lamofc_codecs.profile import Profile
 from lamofc_codecs.runtime import Doubles
 from lamofc_codecs.source import DecodeRequest, PartShape
 
@@ -146,6 +147,17 @@ class Settling(Protocol):
 
 
 @runtime_checkable
+class Gradual(Protocol):
+    """A codec whose fit takes long enough for somebody to ask how far it is."""
+
+    @classmethod
+    def fit_gradually(
+        cls, samples: Iterable[Any], quality: Any, options: Any, progress: Callable[[float], None]
+    ) -> Profile:
+        """Fit as `fit` does, and call `progress` with the share of the work that is done, by estimate."""
+
+
+@runtime_checkable
 class Steerable(Protocol):
     """A codec that quantises weighted values, tokens x channels of all parts, and can be made to quantise others.
 
@@ -180,6 +192,7 @@ ABILITIES: tuple[type, ...] = (
     Framed,
     Positioned,
     Settling,
+    Gradual,
     Steerable,
     HasBaseline,
 )

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from lamofc_codecs.abilities import Framed, Layered, Poolable, Positioned, Quantising, Settling
+from lamofc_codecs.abilities import Framed, Gradual, Layered, Poolable, Positioned, Quantising, Settling
 from lamofc_codecs.codec import Codec
 from lamofc_codecs.errors import BadQuality, UnsupportedInput
 from lamofc_codecs.pipeline import (
@@ -38,7 +38,7 @@ Profiles: TypeAlias = Profile | Mapping[str, Profile] | Iterable[Profile] | None
 """Profiles that records may name: one, several, or a mapping of several by any key."""
 
 
-def fit(
+def fit(  # noqa: PLR0913 - one function for all fits; the options are keywords
     codec: str,
     samples: Iterable[Tensor] | Iterable[Mapping[str, Tensor]],
     quality: Quality | None = None,
@@ -46,6 +46,7 @@ def fit(
     features: Sequence[str] = (),
     first_positions: Sequence[int] | None = None,
     found: Callable[[str, str], None] | None = None,
+    progress: Callable[[float], None] | None = None,
     **options: Any,
 ) -> Profile:
     """Fit a codec's parameters on samples, tokens x channels each, read once. `describe(codec)` lists the options.
@@ -53,7 +54,8 @@ def fit(
     Samples may be mappings of features that share their tokens if the codec is `Grouped`.
     `features` names the features of the samples, for options that differ from feature to feature. `first_positions`
     gives the position in its sequence of the first token of each sample, as for `encode`. `found` is called with the
-    name of a feature and words about what its samples showed, where options had left that open.
+    name of a feature and words about what its samples showed, where options had left that open. `progress` is called
+    with the share of the work that is done, by estimate, if the codec is `Gradual`.
     """
     codec_type, parsed = codec_class(codec), options_of(codec, options, features)
     _check_quality(codec, quality, parsed.targets(codec_type.qualities))
@@ -70,6 +72,8 @@ def fit(
     if starts is not None and issubclass(codec_type, Positioned):
         at_start = codec_type.at_start
         checked = (at_start(sample, at, parsed) for sample, at in zip(checked, starts, strict=True))
+    if progress is not None and issubclass(codec_type, Gradual):
+        return codec_type.fit_gradually(checked, quality, parsed, progress)
     return codec_type.fit(checked, quality, parsed)
 
 

@@ -5,11 +5,12 @@ phase: `request` (what is asked), `items`, `profiles`, `records`, and `run`, whi
 
 from lamofc_store.ingest.planning import fit_profiles, plan
 from lamofc_store.ingest.records import CLOSE_RECORDS, sample_rows
-from lamofc_store.ingest.request import IngestKeywords, Progress, Report, prepare, usual_quality
+from lamofc_store.ingest.request import FitProgress, IngestKeywords, Progress, Report, prepare, usual_quality
 from lamofc_store.ingest.run import Ingest
 
 __all__ = [
     "CLOSE_RECORDS",
+    "FitProgress",
     "Ingest",
     "IngestKeywords",
     "Progress",

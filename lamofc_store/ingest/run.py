@@ -27,7 +27,7 @@ from lamofc_store.ingest.records import (
     is_measured,
     with_stored_structure,
 )
-from lamofc_store.ingest.request import IngestRequest, Progress, Report
+from lamofc_store.ingest.request import FitProgress, IngestRequest, Progress, Report
 from lamofc_store.ingest.select_new import select_new
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Ingest:
         self.options = request.options
         self.report = Report()
         self._total = request.sample_count
-        self._profiles = ProfileChoice(session, request.options, self._total)
+        self._profiles = ProfileChoice(session, request.options, self._total, self._report_progress)
         self._check = ProfileCheck()
         self._unmeasured: set[str] = set()
         self._segment = OpenSegment(session.storage, request.options.segment_bytes)
@@ -226,11 +226,11 @@ class Ingest:
         self._closed.write(self._segment)
         self._segment = OpenSegment(self.session.storage, self.options.segment_bytes)
 
-    def _report_progress(self) -> None:
-        """Tell the caller how far the ingest is."""
+    def _report_progress(self, fit: FitProgress | None = None) -> None:
+        """Tell the caller how far the ingest is, or a fit in it."""
         if self.options.progress is not None:
             report = self.report
-            self.options.progress(Progress(report.samples, self._total, report.raw_bytes, report.stored_bytes))
+            self.options.progress(Progress(report.samples, self._total, report.raw_bytes, report.stored_bytes, fit))
 
 
 def _of_sample(item: Item, error: NothingToFit) -> SourceError:

@@ -196,3 +196,13 @@ def test_checksums_are_computed_once_for_verified_records_and_always_for_others(
     assert computed == []
     decode(list(checked), [UNIFORM, LLOYDMAX])
     assert len(computed) == 2 * len(records)
+
+
+def test_a_fit_tells_how_far_it_is() -> None:
+    shares: list[float] = []
+    samples = [feature(200, 48, seed) for seed in range(6)]
+    told = fit("klt", samples, Quality(snr_db=15), progress=shares.append)
+    assert len(shares) >= 3 and shares == sorted(shares) and shares[0] > 0 and shares[-1] < 1
+    assert told.id == fit("klt", samples, Quality(snr_db=15)).id
+    fit("uniform", samples, Quality(snr_db=15), progress=shares.append)
+    assert len(shares) < 6  # a codec that cannot tell is fitted all the same

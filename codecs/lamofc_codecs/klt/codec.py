@@ -7,7 +7,7 @@ Entries outside the bulk are stored as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,12 +46,19 @@ class Klt(Codec):
     @classmethod
     def fit(cls, samples: Iterable[Any], quality: Quality | None, options: KltOptions) -> Profile:
         """Fit the token codebook, the transform and the spreads, on tensors or on mappings of features."""
+        return cls.fit_gradually(samples, quality, options, lambda share: None)
+
+    @classmethod
+    def fit_gradually(
+        cls, samples: Iterable[Any], quality: Quality | None, options: KltOptions, progress: Callable[[float], None]
+    ) -> Profile:
+        """Fit, and tell the share of the work that is done."""
         if isinstance(options.weight, str):
             raise UnsupportedInput(
                 f"weight={options.weight!r}", "give a tensor: a weight for each channel, or rows of them"
             )
         try:
-            return fit_profile(samples, quality, options)
+            return fit_profile(samples, quality, options, progress)
         except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
             raise UnsupportedInput(
                 "the samples to fit have no usable covariance: the squares of their values are beyond float32",

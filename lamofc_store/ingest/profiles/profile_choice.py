@@ -22,11 +22,14 @@ class ProfileChoice:
     A profile is committed before anything is coded by it, so that a second ingest, here or elsewhere, takes the same.
     """
 
-    def __init__(self, session: "Session", options: IngestOptions, total: int | None) -> None:
+    def __init__(
+        self, session: "Session", options: IngestOptions, total: int | None, tell: profile_fitting.TellFit | None = None
+    ) -> None:
         self._session = session
         self._options = options
         self._exact_options = options.exact()
         self._total = total
+        self._tell = tell
         self._profiles: dict[tuple[str, str], Profile] = {}
         """By the name of a feature or group, and codec."""
         self._failures: dict[tuple[str, str], NothingToFit] = {}
@@ -118,14 +121,14 @@ class ProfileChoice:
     def _fit_group(self, groups: Sequence[Sequence[Item]]) -> "Profile | None":
         """Fit a group; None where there is nothing to fit on, so that its features are coded by themselves."""
         try:
-            return profile_fitting.fit_group(groups, self._options, self._total)
+            return profile_fitting.fit_group(groups, self._options, self._total, self._tell)
         except NothingToFit:
             return None
 
     def _fit_alone(self, items: Sequence[Item], coding: IngestOptions) -> "Profile | None":
         """Fit a feature; None, and the reason noted, where there is nothing to fit on: a later batch may bring some."""
         try:
-            return profile_fitting.fit(items, coding, self._total)
+            return profile_fitting.fit(items, coding, self._total, self._tell)
         except NothingToFit as error:
             self._failures[self._key(items[0])] = error
             return None

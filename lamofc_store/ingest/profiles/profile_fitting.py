@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from lamofc_store.commits import profile_objects
 from lamofc_store.errors import BadArgument, Hint, SourceError
-from lamofc_store.ingest.items import AUTO, Item, globs_of_groups, globs_of_names, group_index
-from lamofc_store.ingest.request import IngestOptions
+from lamofc_store.ingest.items import AUTO, Item, globs_of_groups, globs_of_names, group_index, group_name
+from lamofc_store.ingest.request import FitProgress, IngestOptions
 from lamofc_store.sample import layout
 
 if TYPE_CHECKING:
@@ -22,11 +22,17 @@ GROUP_SNR_DB = 10.0
 """Signal-to-noise ratio at which groups are looked for where the quality names none."""
 
 
+TellFit = Callable[[FitProgress], None]
+"""Tells how far a fit is."""
+
+
 class NothingToFit(SourceError):
     """None of the samples can be fitted on; others might be."""
 
 
-def fit(items: Sequence[Item], options: IngestOptions, total: int | None = None) -> "Profile":
+def fit(
+    items: Sequence[Item], options: IngestOptions, total: int | None = None, tell: TellFit | None = None
+) -> "Profile":
     """Fit a profile for one feature; the same items give the same profile.
 
     Its bytes are to pay in a source of `total` samples. Unless errors stop the ingest, items that cannot be fitted on
@@ -41,24 +47,33 @@ def fit(items: Sequence[Item], options: IngestOptions, total: int | None = None)
 
     def fit_tensors(groups: Sequence[Sequence[Item]]) -> "Profile":
         tensors, starts = [item.tokens for (item,) in groups], [item.first_position for (item,) in groups]
-        told: dict[str, Any] = {"features": [feature], "first_positions": starts, "found": options.found}
+        told: dict[str, Any] = {"features": [feature], "first_positions": starts, **_tell(options, feature, tell)}
         return fit_codec(options.codec, tensors, options.quality, **told, **_codec_options(items, options, total))
 
     same_width = _of_one_width(items, options)
     return _fit_usable([[item] for item in same_width], options, fit_tensors)
 
 
-def fit_group(groups: Sequence[Sequence[Item]], options: IngestOptions, total: int | None = None) -> "Profile":
+def fit_group(
+    groups: Sequence[Sequence[Item]], options: IngestOptions, total: int | None = None, tell: TellFit | None = None
+) -> "Profile":
     """Fit a profile for features that are coded jointly, from the group of each sample; otherwise like `fit`."""
     from lamofc_codecs import fit as fit_codec
 
     def fit_tensors(groups: Sequence[Sequence[Item]]) -> "Profile":
         samples = [{item.feature: item.tokens for item in group} for group in groups]
         starts = [group[0].first_position for group in groups]
-        told: dict[str, Any] = {"features": sorted(samples[0]), "first_positions": starts, "found": options.found}
+        features, name = sorted(samples[0]), group_name(groups[0])
+        told: dict[str, Any] = {"features": features, "first_positions": starts, **_tell(options, name, tell)}
         return fit_codec(options.codec, samples, options.quality, **told, **_codec_options(groups[0], options, total))
 
     return _fit_usable(groups, options, fit_tensors)
+
+
+def _tell(options: IngestOptions, name: str, tell: TellFit | None) -> dict[str, Any]:
+    """Return what a fit calls: with what it found, and with how far it is."""
+    progress = None if tell is None else lambda share: tell(FitProgress(name, share))
+    return {"found": options.found, "progress": progress}
 
 
 def _of_one_width(items: Sequence[Item], options: IngestOptions) -> Sequence[Item]:

@@ -4,9 +4,10 @@ In: a source and keyword arguments. Out: the source opened, its options checked,
 
 from lamofc_store.ingest.request.options import IngestKeywords, IngestOptions, usual_quality
 from lamofc_store.ingest.request.prepare import IngestRequest, attempts, prepare
-from lamofc_store.ingest.request.report import Progress, Report
+from lamofc_store.ingest.request.report import FitProgress, Progress, Report
 
 __all__ = [
+    "FitProgress",
     "IngestKeywords",
     "IngestOptions",
     "IngestRequest",

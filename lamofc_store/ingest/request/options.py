@@ -72,7 +72,7 @@ class IngestKeywords(TypedDict, total=False):
     segment_bytes: int
     """Size at which a segment is closed and committed; 65 536 records or one minute close it as well."""
     progress: Callable[[Progress], None] | None
-    """Called after every batch."""
+    """Called after every batch, and while a profile is fitted."""
     found: Callable[[str, str], None] | None
     """Called with the name of a feature and words about what a fit found in its samples, such as rotary positions."""
     measure: Measure | None

@@ -5,6 +5,16 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class FitProgress:
+    """How far a fit is."""
+
+    name: str
+    """The feature, or the joined names of a group."""
+    share: float
+    """Share of its work that is done, by estimate."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far an ingest is."""
 
@@ -13,6 +23,8 @@ class Progress:
     """None where the source does not know its length."""
     raw_bytes: int
     stored_bytes: int
+    fit: FitProgress | None = None
+    """The fit of a profile that goes on, during which no sample is stored."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ import lamofc_store as lamofc
 from lamofc_store import Sample
 from lamofc_store.commits import log
 from lamofc_store.errors import StoreError
-from lamofc_store.ingest import Progress, batches
+from lamofc_store.ingest import batches
 from lamofc_store.storage.local import LocalStorage
 from lamofc_store.store import Store
 
@@ -67,7 +67,7 @@ def read_while_coding(source: Given, url: str) -> list[int]:
     """Ingest; return how many samples were read at the latest when each batch was stored."""
     counts: list[int] = []
 
-    def wait_for_reader(progress: Progress) -> None:
+    def wait_for_reader(progress: lamofc.Progress) -> None:
         expected = min(progress.samples + 2, len(source)) if isinstance(source, AnyThread) else progress.samples
         for _ in range(100 * TIMEOUT):
             if len(source.read) >= expected:

@@ -46,3 +46,16 @@ def test_reports_of_a_race_add_up(tmp_path: Path, first: int, last: int) -> None
         assert len(store) == report.samples + other.samples
         assert store.sql("SELECT count(*) FROM records").fetchall() == [(report.records + other.records,)]
         assert store.verify().ok
+
+
+def test_progress_tells_of_the_fit_of_each_feature_before_samples_are_stored(tmp_path: Path) -> None:
+    told: list[lamofc.Progress] = []
+    with lamofc.open(str(tmp_path / "store"), "a") as store:
+        store.ingest(samples(0, 20), quality=lamofc.Quality(snr_db=10), progress=told.append)
+    fits = [now.fit for now in told if now.fit is not None]
+    assert {fit.name for fit in fits} == {"same", "x", "y"}
+    assert all(now.samples == 0 and now.total == 20 for now in told if now.fit is not None)
+    for name in ("same", "x", "y"):
+        shares = [fit.share for fit in fits if fit.name == name]
+        assert shares == sorted(shares) and 0 < shares[0] < shares[-1] < 1
+    assert told[-1].samples == 20 and told[-1].fit is None

@@ -26,14 +26,18 @@ class Bar:
         if self._shown is not None:
             self._shown[0].stop()
 
-    def update(self, done: int, total: int | None, note: str = "") -> None:
-        """Set the work done, of a total that may be unknown."""
+    def update(self, done: int, total: int | None, note: str = "", title: str | None = None) -> None:
+        """Set the work done, of a total that may be unknown; another title begins another count."""
         if not self._enabled or time.monotonic() - self._started < DELAY_SECONDS:
             return
         if self._shown is None:
             self._shown = self._show()
         progress, task = self._shown
-        progress.update(task, completed=done, total=total, note=note)
+        title = title or self._title
+        if progress.tasks[task].description == title:
+            progress.update(task, completed=done, total=total, note=note)
+        else:
+            progress.reset(task, completed=done, total=total, description=title, note=note)
 
     def _show(self) -> "tuple[Progress, TaskID]":
         from rich.console import Console

@@ -1,6 +1,6 @@
 """`lamofc ingest`: encode a source into a store."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +29,7 @@ from lamofc_tools.cli.console import (
 from lamofc_tools.cli.render import store_text, text
 
 if TYPE_CHECKING:
-    from lamofc_store import Store
+    from lamofc_store import Progress, Store
     from lamofc_store.sources import Source
 
 
@@ -117,11 +117,16 @@ def describe_plan(source: "Source", options: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def show_progress(bar: Bar) -> Any:
-    """Make the function that updates a bar with an ingest's progress."""
-    return lambda now: bar.update(
-        now.samples, now.total, f"{text.size(now.raw_bytes)} -> {text.size(now.stored_bytes)}"
-    )
+def show_progress(bar: Bar) -> "Callable[[Progress], None]":
+    """Make the function that updates a bar with an ingest's progress: samples, or percent of a fit."""
+
+    def show(now: "Progress") -> None:
+        if now.fit is not None:
+            bar.update(round(100 * now.fit.share), 100, "%", f"fit {now.fit.name[:40]}")
+        else:
+            bar.update(now.samples, now.total, f"{text.size(now.raw_bytes)} -> {text.size(now.stored_bytes)}")
+
+    return show
 
 
 def describe_report(report: "lamofc.Report", store: "Store") -> dict[str, Any]:
