@@ -1,6 +1,7 @@
 """The verbs in tools/: executable, without syntax errors, and helpful when asked for what is not there."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -14,6 +15,13 @@ def test_verbs_are_sound(verb: str, root: Path, tracked: list[str]) -> None:
     assert verb in tracked
     assert os.access(root / verb, os.X_OK) == (verb in VERBS)
     assert subprocess.run(["bash", "-n", root / verb], check=False).returncode == 0
+
+
+def test_environments_are_made_of_a_folder_a_python_extras_and_pins(root: Path) -> None:
+    lines = [line.strip() for verb in (*VERBS, "tools/setup.sh") for line in (root / verb).read_text().splitlines()]
+    calls = [shlex.split(line) for line in lines if line.startswith("make_venv ")]
+    assert len(calls) >= 5
+    assert {len(call) for call in calls} == {5}
 
 
 def test_an_unknown_benchmark_is_answered_with_the_names(root: Path) -> None:
