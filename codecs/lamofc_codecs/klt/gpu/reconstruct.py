@@ -16,8 +16,9 @@ from torch import Tensor
 from lamofc_codecs.entropy import ALL_CLASSES, CLASSES
 from lamofc_codecs.klt.format import KltParameters
 from lamofc_codecs.klt.gpu.batch_entry import BatchEntry, LevelPlaces
+from lamofc_codecs.klt.gpu.finish import finish
 from lamofc_codecs.klt.layers import COMPLETE, OUTWARD_READ, STEP_RATIO, undecided_offsets
-from lamofc_codecs.klt.quantise import SIXTEENTHS, inverse_gain_factors
+from lamofc_codecs.klt.quantise import SIXTEENTHS
 from lamofc_codecs.runtime.products import int8_matmul
 
 _MAX_TWO_BYTES = 16000
@@ -84,27 +85,16 @@ def _coarse_classes(entry: BatchEntry) -> NDArray[np.int64]:
 
 def values_of(batch: Sequence[BatchEntry], parameters: KltParameters, sixteenths: Tensor, channels: slice) -> Tensor:
     """Reconstruct some channels in float32, the tokens of all records below each other."""
-    device = sixteenths.device
     sums = _channel_sums(parameters, sixteenths, channels)
-    for entry in batch:
-        unit = np.float32(entry.opened.head.step_of(len(entry.runs) - 1) / np.float32(SIXTEENTHS))
-        values, side = sums[entry.rows], entry.opened.side
-        if side.grid.rows:
-            side.grid.inverse_dct(values)
-        if side.item_gains is not None:
-            values *= torch.from_numpy(inverse_gain_factors(side.item_gains, len(values))[:, None]).to(device)
-        values *= torch.from_numpy(parameters.scale_of_channels(unit)[channels]).to(device)
-    sums += torch.from_numpy(parameters.space.centre[channels]).to(device)
-    if parameters.codebook is not None:
-        indices = [entry.opened.side.index for entry in batch if entry.opened.side.index is not None]
-        index = torch.from_numpy(np.concatenate(indices)).to(device)
-        typical = parameters.codebook.basis
-        rows = typical.rows[:, channels].to(device)[index.clamp(min=0)] * (index >= 0)[:, None]
-        sums += rows.to(torch.float32) * typical.scale[channels].to(device)
+    if any(entry.opened.side.grid.rows for entry in batch):
+        sums = sums.to(torch.float32)
+        for entry in batch:
+            entry.opened.side.grid.inverse_dct(sums[entry.rows])
+    values = finish(batch, parameters, sums, channels)
     if not parameters.space.positioned:
-        return sums
+        return values
     positions = np.concatenate([entry.opened.side.positions for entry in batch])
-    return parameters.space.leave_on_device(sums, channels, positions)
+    return parameters.space.leave_on_device(values, channels, positions)
 
 
 def _channel_sums(parameters: KltParameters, sixteenths: Tensor, channels: slice) -> Tensor:
@@ -119,7 +109,7 @@ def _channel_sums(parameters: KltParameters, sixteenths: Tensor, channels: slice
 
 
 def _product(values: Tensor, rows: Tensor) -> Tensor:
-    """Multiply by an int8 matrix, exactly, into float32."""
+    """Multiply by an int8 matrix, exactly, into int32, or, of huge values, into float32."""
     largest = int(values.abs().max()) if values.numel() else 0
     if largest > _MAX_TWO_BYTES:
         return (values.to(torch.float64) @ rows.to(torch.float64)).to(torch.float32)
@@ -127,7 +117,7 @@ def _product(values: Tensor, rows: Tensor) -> Tensor:
     sums = exact_product(low, rows)
     if largest > 63:
         sums += 128 * exact_product((values - low) >> 7, rows)
-    return sums.to(torch.float32)
+    return sums
 
 
 def exact_product(values: Tensor, rows: Tensor) -> Tensor:
