@@ -25,7 +25,7 @@ SMALL_OBJECTS = (
 """A segment's objects besides its payload, in the order of writing; the group's own document comes last."""
 
 _COPY_BYTES = 1 << 22
-"""Bytes that are copied at a time from a spool into the payload."""
+"""Bytes that are copied at a time from a spool to the end of the payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,19 @@ class SegmentWriter:
         return self._storage.scratch_dir() / f"{self.id}.payload"
 
     def _assemble(self) -> Path:
-        """Write the payload to one file: the streams' records, padding, the shard's index."""
+        """Write the payload to one file: the streams' records, padding, the shard's index.
+
+        The spool of the first stream becomes the payload, so that a byte of a single stream is written once.
+        """
         target = self._payload_file()
-        with translate_disk_errors(target), target.open("xb") as out:
-            for spool in self._spools.values():
-                with spool.file.open("rb") as source:
+        first, *others = (spool.file for spool in self._spools.values())
+        first.replace(target)
+        with translate_disk_errors(target), target.open("ab") as out:
+            for spool in others:
+                with spool.open("rb") as source:
                     while block := source.read(_COPY_BYTES):
                         out.write(block)
-                spool.file.unlink()
+                spool.unlink()
             out.write(bytes(zarr_metadata.padded_length(self.bytes) - self.bytes))
             out.write(zarr_metadata.shard_index(self.bytes))
         return target
