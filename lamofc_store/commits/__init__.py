@@ -2,7 +2,16 @@
 
 In: changes worked out against a head. Out: the next commit by exclusive create, and snapshots to read."""
 
-from lamofc_store.commits import catalog_tables, changes, checkpoint, log, profile_objects, row_objects, store_marker
+from lamofc_store.commits import (
+    catalog_tables,
+    changes,
+    checkpoint,
+    log,
+    newest,
+    profile_objects,
+    row_objects,
+    store_marker,
+)
 from lamofc_store.commits.changes import GRACE_SECONDS
 from lamofc_store.commits.commit import Change, ProfileEntry, ProfileKey, RowsEntry, SegmentEntry
 from lamofc_store.commits.log import ChangeBuilder
@@ -25,6 +34,7 @@ __all__ = [
     "changes",
     "checkpoint",
     "log",
+    "newest",
     "profile_objects",
     "row_objects",
     "store_marker",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from lamofc_store.commits import checkpoint
+from lamofc_store.commits import checkpoint, newest
 from lamofc_store.commits.commit import Change, Commit, from_body
 from lamofc_store.commits.snapshot import Snapshot, apply
 from lamofc_store.errors import CorruptStore, Expired, Hint, NotFound, StoreError
@@ -47,9 +47,12 @@ def commit_numbers(storage: Storage) -> range:
 
 
 def load(storage: Storage, as_of: int | None = None) -> Snapshot:
-    """Load the newest snapshot, or the one after commit `as_of`."""
+    """Load the newest snapshot, or the one after commit `as_of`; CorruptStore where a newer commit was made."""
+    made = newest.noted(storage)  # before the log is listed: another writer may commit meanwhile
     numbers = commit_numbers(storage)
+    newest.require_present(storage, made, max(numbers, default=-1))
     head = _load_at(storage, numbers[-1] if numbers else -1)
+    newest.require_same(made, head.n, head.crc32c)
     if as_of is None or as_of == head.n:
         return head
     if as_of not in numbers:
@@ -144,7 +147,9 @@ def publish(storage: Storage, head: Snapshot, build: ChangeBuilder) -> Snapshot:
             commit = Commit(head.n + 1, head.crc32c, writer, _time_after(head.time), change)
             data = encode_document(commit.to_body())
             if _is_published(storage, commit, data):
-                head = apply(head, commit, crc32c(data))
+                checksum = crc32c(data)
+                head = apply(head, commit, checksum)
+                newest.note(storage, head.n, checksum)
                 break
         longest = min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2**attempt)
         time.sleep(random.uniform(0, longest))  # noqa: S311 - back-off, not a secret

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lamofc_store.commits import RowsEntry, SegmentEntry, Snapshot, checkpoint, log, row_objects, store_marker
+from lamofc_store.commits import RowsEntry, SegmentEntry, Snapshot, checkpoint, log, newest, row_objects, store_marker
 from lamofc_store.errors import CorruptStore, StoreError
 from lamofc_store.segments import integrity
 from lamofc_store.storage import paths, zarr_metadata
@@ -125,9 +125,12 @@ def _checks(store: "Session", history: _History) -> Iterator[tuple[str, Check]]:
 
 def _check_log(store: "Session", history: _History) -> tuple[int, int]:
     """Read all commits, also those after the snapshot: they name objects, too."""
-    newest = log.commit_numbers(store.storage)[-1:]
+    made = newest.noted(store.storage)
+    last = max(log.commit_numbers(store.storage), default=-1)
+    newest.require_present(store.storage, made, last)
     state = Snapshot()
-    for commit, snapshot in log.replay(store.storage, max(newest, default=-1)):
+    for commit, snapshot in log.replay(store.storage, last):
+        newest.require_same(made, snapshot.n, snapshot.crc32c)
         history.named |= {entry.path for entry in commit.change.adds}
         history.named |= {paths.segment(entry.id) for entry in commit.change.segments}
         if snapshot.n == store.head:

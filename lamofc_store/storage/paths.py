@@ -7,6 +7,7 @@ from lamofc_store.storage.ulid import is_ulid
 
 MARKER = "lamofc.json"
 COMMITS = "commits"
+NEWEST = f"{COMMITS}/head"
 CHECKPOINTS = "checkpoints"
 PROFILES = "profiles"
 ROWS = "rows"

@@ -110,9 +110,8 @@ def test_a_missing_object_is_an_error_and_never_zeros(
 ) -> None:
     url, expected, objects = flippable
     filesystem, root = fsspec.core.url_to_fs(url)
-    newest = max(path for path in objects if path.startswith(paths.COMMITS))
     for path, data in objects.items():
-        if path == newest:
+        if path == paths.NEWEST:  # as in a store of a version that did not note commits
             continue
         filesystem.rm_file(f"{root}/{path}")
         assert _is_noticed(url, path), f"{path} is missing, and nobody noticed"
@@ -121,14 +120,17 @@ def test_a_missing_object_is_an_error_and_never_zeros(
         filesystem.pipe_file(f"{root}/{path}", data)
 
 
-def test_without_the_newest_commit_the_store_is_the_one_before(
+def test_without_the_newest_commit_and_its_note_the_store_is_the_one_before(
     flippable: tuple[str, dict[str, dict[str, torch.Tensor]], dict[str, bytes]],
 ) -> None:
-    url, _, objects = flippable
+    url, *_ = flippable
     filesystem, root = fsspec.core.url_to_fs(url)
     with lamofc.open(url) as store:
         before = {sample: store.as_of(store.head - 1)[sample] for sample in store.as_of(store.head - 1)}
-    filesystem.rm_file(f"{root}/{max(path for path in objects if path.startswith(paths.COMMITS))}")
+    filesystem.rm_file(f"{root}/{paths.commit(store.head)}")
+    with pytest.raises(CorruptStore, match=rf"is missing: commits/head says .* newest of .* is {store.head - 1}"):
+        _everything(url)
+    filesystem.rm_file(f"{root}/{paths.NEWEST}")
     assert _same(_everything(url), before)
     assert len(before) == 3
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lamofc_store.commits import log, store_marker
+from lamofc_store.commits import log, newest, store_marker
 from lamofc_store.commits.commit import Change
 from lamofc_store.commits.snapshot import Snapshot
 from lamofc_store.errors import CorruptStore, Expired, NewerFormat, NotFound
@@ -97,6 +97,58 @@ def test_a_gap_is_corruption(storage: Storage) -> None:
     storage.delete([paths.commit(2)])
     with pytest.raises(CorruptStore, match=r"0002\.json is missing, yet .*0003"):
         log.load(storage)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 4])
+def test_lost_newest_commits_are_corruption(storage: Storage, lost: int) -> None:
+    _publish(storage, 4)
+    storage.delete([paths.commit(number) for number in range(4 - lost, 4)])
+    for as_of in (None, 0):
+        with pytest.raises(CorruptStore, match=rf"0003\.json is missing: .* is {3 - lost}") as raised:
+            log.load(storage, as_of=as_of)
+        assert f"restore the {lost} newest commits" in str(raised.value.cure)
+    storage.delete([paths.NEWEST])
+    assert log.load(storage).n == 3 - lost
+
+
+def test_an_exchanged_newest_commit_is_corruption(storage: Storage) -> None:
+    _publish(storage, 3)
+    body = decode_document(storage.read(paths.commit(2)), "2")
+    storage.delete([paths.commit(2)])
+    storage.write(paths.commit(2), encode_document({**body, "note": {"text": "another"}}))
+    with pytest.raises(CorruptStore, match=r"0002\.json is not the commit that commits/head names"):
+        log.load(storage)
+
+
+def test_the_note_of_the_newest_commit_may_be_late(storage: Storage) -> None:
+    """A writer was stopped before it noted its commit, or overtaken by another."""
+    _publish(storage, 2)
+    early = storage.read(paths.NEWEST)
+    _publish(storage, 2)
+    storage.write(paths.NEWEST, early)
+    assert log.load(storage).n == 3
+    assert newest.noted(storage) == (1, log.read_commit(storage, 1)[1])
+
+
+@pytest.mark.parametrize("body", [{}, {"n": "1", "checksum": 2}, {"n": 1, "checksum": None}, [1, 2]])
+def test_a_note_that_names_no_commit_is_corruption(storage: Storage, body: object) -> None:
+    _publish(storage, 1)
+    data = encode_document(body) if isinstance(body, dict) else b"[1,2]\n"
+    storage.write(paths.NEWEST, data)
+    with pytest.raises(CorruptStore, match="commits/head"):
+        log.load(storage)
+
+
+def test_a_commit_between_the_note_and_the_listing_is_no_loss(tmp_path: Path) -> None:
+    """A listing may leave out what was committed while it was made."""
+
+    class Late(LocalStorage):
+        def names(self, folder: str) -> list[str]:
+            return [name for name in super().names(folder) if name != f"{2:020d}.json"]
+
+    store_marker.create(LocalStorage(str(tmp_path / "s")))
+    _publish(LocalStorage(str(tmp_path / "s")), 3)
+    assert log.load(Late(str(tmp_path / "s"))).n == 1
 
 
 def test_an_exchanged_commit_is_corruption(storage: Storage) -> None:

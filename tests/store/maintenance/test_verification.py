@@ -23,9 +23,13 @@ def test_objects_that_no_commit_names_are_noted(store: lamofc.Store, make_sample
 
 
 def test_a_lost_newest_commit_leaves_notes(store: lamofc.Store, tmp_path: Path, make_samples: Make) -> None:
-    """Nothing in the log shows that a later commit was there, but its rows and segments are still in the store."""
+    """Without the note of the newest commit, its rows and segments are still in the store."""
     store.ingest(make_samples(15, 12), codec="raw")
     (tmp_path / "twelve" / paths.commit(store.head)).unlink()
+    report = store.verify()
+    assert [problem.object for problem in report.problems] == [paths.COMMITS]
+    assert paths.commit(store.head) in report.problems[0].what
+    (tmp_path / "twelve" / paths.NEWEST).unlink()
     with lamofc.open(store.url) as older:
         assert older.head == store.head - 1
         report = older.verify()
