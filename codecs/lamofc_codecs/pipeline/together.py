@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from lamofc_codecs.abilities import Batched
 from lamofc_codecs.pipeline.decode_record import DecodeJob
-from lamofc_codecs.runtime import each
+from lamofc_codecs.runtime import MIN_DECODED, each
 
 _SMALL = 1 << 17
 """Elements of a record up to which it is decoded with others."""
@@ -18,23 +19,25 @@ _BATCH = 1 << 19
 
 def decode_on_cpu(jobs: Sequence[DecodeJob]) -> list[list[Tensor]]:
     """Decode all jobs on the cores of the CPU."""
-    batches = list(_batches(jobs))
-    decoded = each(_decode, batches, sum(job.header.grid.elements for job in jobs))
+    elements = sum(job.header.grid.elements for job in jobs)
+    share = -(-elements // torch.get_num_threads())
+    batches = list(_batches(jobs, min(_BATCH, max(share, MIN_DECODED))))
+    decoded = each(_decode, batches, elements)
     return [cells for batch in decoded for cells in batch]
 
 
-def _batches(jobs: Sequence[DecodeJob]) -> Iterator[list[DecodeJob]]:
-    """Divide the jobs, in their order, into those that are decoded together."""
+def _batches(jobs: Sequence[DecodeJob], at_once: int) -> Iterator[list[DecodeJob]]:
+    """Divide the jobs, in their order, into those that are decoded together, of so many elements at most."""
     batch: list[DecodeJob] = []
     elements = 0
     for job in jobs:
         own = job.header.grid.elements
         alone = own > _SMALL or not isinstance(job.codec, Batched)
-        if batch and (alone or job.codec is not batch[0].codec or elements + own > _BATCH):
+        if batch and (alone or job.codec is not batch[0].codec or elements + own > at_once):
             yield batch
             batch, elements = [], 0
         batch.append(job)
-        elements += _BATCH if alone else own
+        elements += at_once if alone else own
     if batch:
         yield batch
 

@@ -12,10 +12,11 @@ from lamofc_codecs.runtime.intrinsics import load16, store16
 from lamofc_codecs.runtime.jit import Bytes, Int, as_bytes, compiled, inlined
 from lamofc_codecs.runtime.lazy_attribute import lazy
 from lamofc_codecs.runtime.single_thread import single_threaded, stay_single_threaded
-from lamofc_codecs.runtime.threads import MIN_ENCODED, each
+from lamofc_codecs.runtime.threads import MIN_DECODED, MIN_ENCODED, each
 
 __all__ = [
     "LARGEST_HALF",
+    "MIN_DECODED",
     "MIN_ENCODED",
     "Bytes",
     "Doubles",
