@@ -154,7 +154,7 @@ class Gradual(Protocol):
     def fit_gradually(
         cls, samples: Iterable[Any], quality: Any, options: Any, progress: Callable[[float], None]
     ) -> Profile:
-        """Fit as `fit` does, and call `progress` with the share of the work that is done, by estimate."""
+        """Fit in place of `fit`, and call `progress` with the share of the work that is done, by estimate."""
 
 
 @runtime_checkable

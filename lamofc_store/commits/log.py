@@ -1,5 +1,6 @@
 """The log of commits: numbered without gaps, each by exclusive create, so that all writers agree on one order."""
 
+import contextlib
 import itertools
 import random
 import time
@@ -149,7 +150,8 @@ def publish(storage: Storage, head: Snapshot, build: ChangeBuilder) -> Snapshot:
             if _is_published(storage, commit, data):
                 checksum = crc32c(data)
                 head = apply(head, commit, checksum)
-                newest.note(storage, head.n, checksum)
+                with contextlib.suppress(StoreError, OSError):  # the commit is made; the note is a lower bound
+                    newest.note(storage, head.n, checksum)
                 break
         longest = min(_MAX_BACKOFF_SECONDS, _FIRST_BACKOFF_SECONDS * 2**attempt)
         time.sleep(random.uniform(0, longest))  # noqa: S311 - back-off, not a secret

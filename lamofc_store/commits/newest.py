@@ -29,10 +29,14 @@ def noted(storage: Storage) -> NotedCommit | None:
         data = storage.read(paths.NEWEST)
     except FileNotFoundError:
         return None
-    body: dict[str, Any] = decode_document(data, paths.NEWEST)
+    cure = f"remove {paths.NEWEST}: the next commit writes it again"
+    try:
+        body: dict[str, Any] = decode_document(data, paths.NEWEST)
+    except CorruptStore as error:
+        raise CorruptStore(error.message, cure) from error
     n, checksum = body.get("n"), body.get("checksum")
     if not isinstance(n, int) or not isinstance(checksum, int):
-        raise CorruptStore(f"{paths.NEWEST} names no commit: {body}", "restore it from a copy")
+        raise CorruptStore(f"{paths.NEWEST} names no commit: {body}", cure)
     return NotedCommit(n, checksum)
 
 
@@ -43,7 +47,8 @@ def require_present(storage: Storage, noted_before: NotedCommit | None, newest: 
         raise CorruptStore(
             f"{paths.commit(noted_before.n)} is missing: {paths.NEWEST} says that it was made,"
             f" and the newest of {storage.url} is {newest}",
-            f"restore the {count} newest commits from a copy; to go on without them, remove {paths.NEWEST}",
+            f"restore the {count} newest commits from a copy, or copy the store again; to go on without them,"
+            f" remove {paths.NEWEST}",
         )
 
 

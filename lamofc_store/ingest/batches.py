@@ -1,15 +1,16 @@
-"""Batches of samples with their items, as many as fit into memory; files are read while the batch before is coded."""
+"""Batches of samples with their items, of 64 MB or 4096 samples; files are read while the batch before is coded."""
 
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Event
 
 from lamofc_store.errors import StoreError
 from lamofc_store.ingest.items import Item, items_of
 from lamofc_store.ingest.records import Failed
 from lamofc_store.ingest.request import IngestRequest, attempts
 from lamofc_store.sample import Sample
-from lamofc_store.sources import AnyThread, UnreadableSample
+from lamofc_store.sources import UnreadableSample, may_be_read_ahead
 
 BATCH_BYTES = 64 << 20
 """Bytes of features that are encoded at a time."""
@@ -35,14 +36,18 @@ class Batch:
 
 def read_batches(request: IngestRequest) -> Generator[Batch, None, None]:
     """Read a source in batches: one ahead of the one that the caller works on, where another thread may read it."""
-    batches = _batches(request)
-    return _one_ahead(batches) if isinstance(request.source, AnyThread) else batches
+    stopped = Event()
+    batches = _batches(request, stopped)
+    return _one_ahead(batches, stopped) if may_be_read_ahead(request.source) else batches
 
 
-def _batches(request: IngestRequest) -> Generator[Batch, None, None]:
+def _batches(request: IngestRequest, stopped: Event) -> Generator[Batch, None, None]:
+    """Read batches until nobody wants more."""
     batch, size = Batch(), 0
     close_bytes = min(BATCH_BYTES, request.options.segment_bytes)
     for sample in attempts(request.source, request.options):
+        if stopped.is_set():
+            return
         if isinstance(sample, UnreadableSample):
             batch.failed.append((Failed(sample.id, "", sample.error), sample.source))
         else:
@@ -63,14 +68,17 @@ def _batches(request: IngestRequest) -> Generator[Batch, None, None]:
         yield batch
 
 
-def _one_ahead(batches: Iterator[Batch]) -> Generator[Batch, None, None]:
+def _one_ahead(batches: Iterator[Batch], stopped: Event) -> Generator[Batch, None, None]:
     """Read the next batch on another thread while the caller has one, unless that is huge."""
     with ThreadPoolExecutor(1, "lamofc-read") as reader:
-        coming = reader.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            if batch.raw_bytes <= _MAX_HELD_BYTES:
-                coming = reader.submit(next, batches, None)
-                yield batch
-            else:
-                yield batch
-                coming = reader.submit(next, batches, None)
+        try:
+            coming = reader.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                if batch.raw_bytes <= _MAX_HELD_BYTES:
+                    coming = reader.submit(next, batches, None)
+                    yield batch
+                else:
+                    yield batch
+                    coming = reader.submit(next, batches, None)
+        finally:
+            stopped.set()  # or the thread would read its batch to the end

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from lamofc_store.commits import Segment
 from lamofc_store.ingest.commit_segment import commit_segment
@@ -23,7 +23,7 @@ class _Writing:
 
 
 class ClosedSegments:
-    """The closed segments of an ingest, of which one at a time is being written.
+    """The closed segments of an ingest, of which one at a time is being written; leaving the context finishes it.
 
     `commit=False` keeps them for the caller to commit.
     """
@@ -37,13 +37,26 @@ class ClosedSegments:
         self._writer = ThreadPoolExecutor(1, "lamofc-write")
         self._writing: _Writing | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self.finish()
+        finally:
+            self._writer.shutdown()
+
     def holds_any(self, samples: Collection[str]) -> bool:
         """Whether the segment that is being written has a row of one of these samples."""
         return self._writing is not None and self._writing.closed.holds_any(samples)
 
     def write(self, closed: OpenSegment) -> None:
         """Begin to write a segment, after the one before is committed."""
-        self.finish()
+        try:
+            self.finish()
+        except BaseException:
+            closed.abandon()
+            raise
         self._writing = _Writing(closed, self._writer.submit(closed.close))
 
     def finish(self) -> None:
@@ -59,10 +72,6 @@ class ClosedSegments:
             closed.abandon()
             raise
         self._commit(segment, closed)
-
-    def stop(self) -> None:
-        """End the thread that writes."""
-        self._writer.shutdown()
 
     def _commit(self, segment: Segment, closed: OpenSegment) -> None:
         if not self._commits:

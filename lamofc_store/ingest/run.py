@@ -29,6 +29,7 @@ from lamofc_store.ingest.records import (
 )
 from lamofc_store.ingest.request import FitProgress, IngestRequest, Progress, Report
 from lamofc_store.ingest.select_new import select_new
+from lamofc_store.sources import may_be_read_ahead
 
 if TYPE_CHECKING:
     from lamofc_store.session import Session
@@ -58,18 +59,18 @@ class Ingest:
         """Store the source; what was committed stays committed, whatever happens later."""
         started = time.monotonic()
         self.report.profiles = self._profiles.ids
-        try:
-            self._profiles.fit_ahead(self.request.fit_source)
-            with closing(read_batches(self.request)) as batches:
-                for batch in batches:
-                    self._store(batch)
-            self._close_segment()
-        except BaseException:
-            self._segment.abandon()
-            raise
-        finally:
-            self._closed.finish()
-            self._closed.stop()
+        with self._closed:
+            try:
+                self._profiles.fit_ahead(self.request.fit_source)
+                with closing(read_batches(self.request)) as batches:
+                    for batch in batches:
+                        self._store(batch)
+                        if not may_be_read_ahead(self.request.source):
+                            self._closed.finish()  # the next sample may be long in coming
+                self._close_segment()
+            except BaseException:
+                self._segment.abandon()
+                raise
         self.report.warnings = self._check.warnings() + self._warn_of_unmeasured()
         if self.request.columns is not None:
             self.report.unmatched = self.request.columns.unmatched
@@ -223,8 +224,8 @@ class Ingest:
         """Have the open segment written and committed, and open the next."""
         if self._segment.is_empty:
             return
-        self._closed.write(self._segment)
-        self._segment = OpenSegment(self.session.storage, self.options.segment_bytes)
+        closed, self._segment = self._segment, OpenSegment(self.session.storage, self.options.segment_bytes)
+        self._closed.write(closed)
 
     def _report_progress(self, fit: FitProgress | None = None) -> None:
         """Tell the caller how far the ingest is, or a fit in it."""

@@ -149,15 +149,16 @@ class SegmentWriter:
         """
         target = self._payload_file()
         first, *others = (spool.file for spool in self._spools.values())
-        first.replace(target)
-        with translate_disk_errors(target), target.open("ab") as out:
-            for spool in others:
-                with spool.open("rb") as source:
-                    while block := source.read(_COPY_BYTES):
-                        out.write(block)
-                spool.unlink()
-            out.write(bytes(zarr_metadata.padded_length(self.bytes) - self.bytes))
-            out.write(zarr_metadata.shard_index(self.bytes))
+        with translate_disk_errors(target):
+            first.replace(target)
+            with target.open("ab") as out:
+                for spool in others:
+                    with spool.open("rb") as source:
+                        while block := source.read(_COPY_BYTES):
+                            out.write(block)
+                    spool.unlink()
+                out.write(bytes(zarr_metadata.padded_length(self.bytes) - self.bytes))
+                out.write(zarr_metadata.shard_index(self.bytes))
         return target
 
 

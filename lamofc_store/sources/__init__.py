@@ -5,13 +5,13 @@ In: a path or an iterable. Out: samples, one at a time."""
 from lamofc_store import deprecation
 from lamofc_store.sources.attribute_table import read_table
 from lamofc_store.sources.contract import (
-    AnyThread,
     FeatureFilter,
     ListedSource,
     Source,
     Spreadable,
     Tolerant,
     UnreadableSample,
+    may_be_read_ahead,
     sample_id,
     spread_order,
 )
@@ -27,7 +27,6 @@ __all__ = [
     "FORMATS",
     "INDEX",
     "SCRIPT_KEY",
-    "AnyThread",
     "FeatureFilter",
     "ListedSource",
     "Source",
@@ -36,6 +35,7 @@ __all__ = [
     "UnreadableSample",
     "export_files",
     "find",
+    "may_be_read_ahead",
     "of_family",
     "open",
     "read_table",

@@ -52,7 +52,7 @@ class Openable(ABC):
 
 
 class Storage(ABC):
-    """Objects under relative paths, written once and never changed.
+    """Objects under relative paths, written once and never changed, but for `commits/head`.
 
     A write is durable when it returns, and no reader ever sees half of it. Reading a missing object raises
     FileNotFoundError. A storage is used by many threads at once, and by a forked child after its parent used it.

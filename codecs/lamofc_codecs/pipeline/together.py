@@ -20,24 +20,25 @@ _BATCH = 1 << 19
 def decode_on_cpu(jobs: Sequence[DecodeJob]) -> list[list[Tensor]]:
     """Decode all jobs on the cores of the CPU."""
     elements = sum(job.header.grid.elements for job in jobs)
-    share = -(-elements // torch.get_num_threads())
-    batches = list(_batches(jobs, min(_BATCH, max(share, MIN_DECODED))))
-    decoded = each(_decode, batches, elements)
+    count = max(1, min(round(elements / MIN_DECODED), torch.get_num_threads()))
+    batches = list(_batches(jobs, -(-elements // count)))
+    decoded = each(_decode, batches, elements, MIN_DECODED // 2)  # batches of whole records are not equally large
     return [cells for batch in decoded for cells in batch]
 
 
 def _batches(jobs: Sequence[DecodeJob], at_once: int) -> Iterator[list[DecodeJob]]:
-    """Divide the jobs, in their order, into those that are decoded together, of so many elements at most."""
+    """Divide the jobs, in their order, into those that are decoded together, of about so many elements."""
     batch: list[DecodeJob] = []
     elements = 0
     for job in jobs:
         own = job.header.grid.elements
         alone = own > _SMALL or not isinstance(job.codec, Batched)
-        if batch and (alone or job.codec is not batch[0].codec or elements + own > at_once):
+        full = elements >= at_once or elements + own > _BATCH
+        if batch and (alone or full or job.codec is not batch[0].codec):
             yield batch
             batch, elements = [], 0
         batch.append(job)
-        elements += at_once if alone else own
+        elements += _BATCH if alone else own
     if batch:
         yield batch
 

@@ -70,7 +70,8 @@ class IngestKeywords(TypedDict, total=False):
     overwrite: bool
     """Replace features that are stored with other content or another coding."""
     segment_bytes: int
-    """Size at which a segment is closed and committed; 65 536 records or one minute close it as well."""
+    """Size at which a segment is closed; 65 536 records or one minute close it as well. It is committed once it is
+    written: of files, which are read ahead, when the next one is closed or at the end."""
     progress: Callable[[Progress], None] | None
     """Called after every batch, and while a profile is fitted."""
     found: Callable[[str, str], None] | None

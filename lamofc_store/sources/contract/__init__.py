@@ -7,18 +7,17 @@ from lamofc_store.sources.contract.feature_filter import ALL_FEATURES, FeatureFi
 from lamofc_store.sources.contract.foreign_files import reading
 from lamofc_store.sources.contract.sample_ids import require_unique_ids, sample_id
 from lamofc_store.sources.contract.source import (
-    AnyThread,
     ListedSource,
     Source,
     Spreadable,
     Tolerant,
     UnreadableSample,
+    may_be_read_ahead,
     spread_order,
 )
 
 __all__ = [
     "ALL_FEATURES",
-    "AnyThread",
     "Column",
     "FeatureFilter",
     "ListedSource",
@@ -26,6 +25,7 @@ __all__ = [
     "Spreadable",
     "Tolerant",
     "UnreadableSample",
+    "may_be_read_ahead",
     "reading",
     "require_unique_ids",
     "sample_id",

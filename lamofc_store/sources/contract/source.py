@@ -41,13 +41,6 @@ class UnreadableSample:
 
 
 @runtime_checkable
-class AnyThread(Protocol):
-    """A source that may be read on another thread than the caller's, as files may."""
-
-    any_thread: bool
-
-
-@runtime_checkable
 class Tolerant(Protocol):
     """A source that continues after a sample that it cannot load."""
 
@@ -69,6 +62,11 @@ class ListedSource(Protocol):
 
     def sample_ids(self) -> Iterable[str] | None:
         """Return the ids of the samples; None where only loading the samples would tell them."""
+
+
+def may_be_read_ahead(source: object) -> bool:
+    """Say whether another thread than the caller's may read a source, as its attribute `any_thread` tells of files."""
+    return bool(getattr(source, "any_thread", False))
 
 
 def spread_order(count: int) -> Iterator[int]:

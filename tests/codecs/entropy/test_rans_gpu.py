@@ -1,18 +1,12 @@
-"""The GPU form: the same symbols and verdicts from the same bytes, interpreted on the CPU; and it compiles for a GPU.
+"""The GPU form: the symbols and verdicts of the CPU from the same bytes, interpreted; and it compiles for a GPU."""
 
-Triton reads TRITON_INTERPRET when it is imported, so the interpreter runs in a process of its own.
-"""
-
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("triton", reason="Triton is not installed")
+from tests.codecs.other_interpreter import run
 
-ROOTS = os.pathsep.join(str(Path(__file__).parents[3] / root) for root in ("codecs", "tests/codecs/entropy"))
+pytest.importorskip("triton", reason="Triton is not installed")
 
 INTERPRETED = """
 import numpy as np
@@ -85,19 +79,6 @@ for kernel in (decode_kernel, encode_kernel):
         cubin = made.asm["cubin"]
         print(kernel.__name__, capability, len(cubin), *usage(cubin))
 """
-
-
-def run(program: str, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        env={**os.environ, "PYTHONPATH": ROOTS, **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
 
 
 SIZES = {

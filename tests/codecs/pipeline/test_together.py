@@ -1,5 +1,6 @@
 """Small records of one codec decoded together: the tensors of each one alone."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,26 @@ def test_damage_among_others_is_an_error() -> None:
     damaged[-20] ^= 1
     with pytest.raises(CorruptRecord):
         decode([*records[:2], bytes(damaged), *records[3:]], profile)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4, 16])
+@pytest.mark.parametrize("count", [1, 5, 7, 8, 16, 32, 64, 200])
+def test_batches_are_enough_for_the_threads_and_large_enough_to_be_shared(
+    count: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts of 128 x 384, of which two or three are worth a thread."""
+    shared: list[tuple[int, float]] = []
+
+    def note(work: object, jobs: Sequence[Sequence[object]], elements: int, least: int) -> list[list[object]]:
+        shared.append((len(jobs), elements / len(jobs) / least))
+        return [[[] for _ in job] for job in jobs]
+
+    profile = fit("klt", [feature(64, 32, seed) for seed in range(8)], Quality(snr_db=15))
+    (record,) = encode([feature(128, 32, 1)], profile)
+    monkeypatch.setattr(together, "each", note)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(together, "MIN_DECODED", (1 << 17) * 32 // 384)
+    monkeypatch.setattr(together, "_BATCH", (1 << 19) * 32 // 384)
+    decode([record.data] * count, profile)
+    ((batches, share),) = shared
+    assert batches >= 0.8 * min(threads, round(count * 3 / 8)) and (share >= 1 or batches == 1)

@@ -10,7 +10,7 @@ import pytest
 from lamofc_store.commits import log, newest, store_marker
 from lamofc_store.commits.commit import Change
 from lamofc_store.commits.snapshot import Snapshot
-from lamofc_store.errors import CorruptStore, Expired, NewerFormat, NotFound
+from lamofc_store.errors import CorruptStore, Expired, NewerFormat, NotFound, StoreError
 from lamofc_store.storage import local, paths
 from lamofc_store.storage.factory import open_storage
 from lamofc_store.storage.interface import Storage
@@ -130,13 +130,24 @@ def test_the_note_of_the_newest_commit_may_be_late(storage: Storage) -> None:
     assert newest.noted(storage) == (1, log.read_commit(storage, 1)[1])
 
 
+def test_a_commit_whose_note_cannot_be_written_is_made(tmp_path: Path) -> None:
+    class CreatesOnly(LocalStorage):
+        def write(self, path: str, content: bytes | Path) -> None:
+            raise StoreError(f"{path} cannot be replaced")
+
+    store_marker.create(LocalStorage(str(tmp_path / "s")))
+    assert log.publish(CreatesOnly(str(tmp_path / "s")), Snapshot(), _note("made")).n == 0
+    assert log.load(LocalStorage(str(tmp_path / "s"))).n == 0
+
+
 @pytest.mark.parametrize("body", [{}, {"n": "1", "checksum": 2}, {"n": 1, "checksum": None}, [1, 2]])
 def test_a_note_that_names_no_commit_is_corruption(storage: Storage, body: object) -> None:
     _publish(storage, 1)
     data = encode_document(body) if isinstance(body, dict) else b"[1,2]\n"
     storage.write(paths.NEWEST, data)
-    with pytest.raises(CorruptStore, match="commits/head"):
+    with pytest.raises(CorruptStore, match="commits/head") as raised:
         log.load(storage)
+    assert str(raised.value.cure).startswith("remove commits/head")
 
 
 def test_a_commit_between_the_note_and_the_listing_is_no_loss(tmp_path: Path) -> None:

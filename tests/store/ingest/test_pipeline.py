@@ -1,7 +1,7 @@
 """An ingest reads ahead and writes behind while it codes, and does so in the order and memory of one that does not."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,21 +139,33 @@ def held(tmp_path: Path, error: Exception | None = None) -> tuple[Held, Store]:
     return storage, Store(storage, log.load(storage), "a")
 
 
-def let_go_before(storage: Held, last: int, count: int) -> Iterator[Sample]:
-    """Yield samples, and let the storage go before the last of those that are read while a segment is written."""
-    for number in range(count):
-        if number == last:
-            storage.let_go.set()
-        yield sample(number)
+def let_go_at(storage: Held, samples: int) -> Callable[[lamofc.Progress], None]:
+    return lambda now: storage.let_go.set() if now.samples >= samples else None
 
 
 def test_a_segment_is_written_while_the_next_is_coded(tmp_path: Path) -> None:
+    """The first segment, of two batches, is written only after the third batch is coded."""
     storage, store = held(tmp_path)
-    report = store.ingest(let_go_before(storage, 3, 8), "raw", segment_bytes=5000)
-    assert len(report.commits) == len(storage.written) == 4
+    source = AnyThread(*numbered(12))
+    report = store.ingest(source, "raw", segment_bytes=10_000, progress=let_go_at(storage, 6))
+    assert len(report.commits) == len(storage.written) == 3
     assert report.commits == sorted(report.commits)
-    assert list(store) == [f"s{number:03d}" for number in range(8)]
+    assert list(store) == [one.id for one in source.samples]
     assert store.verify().ok
+
+
+def test_a_segment_of_a_source_of_the_caller_is_committed_before_the_next_sample_is_awaited(tmp_path: Path) -> None:
+    url, seen = str(tmp_path / "s"), []
+
+    def samples() -> Iterator[Sample]:
+        for one in numbered(6):
+            with lamofc.open(url) as reader:
+                seen.append(len(reader))
+            yield one
+
+    with lamofc.open(url, "a") as store:
+        store.ingest(samples(), "raw", segment_bytes=5000)
+    assert seen == [0, 0, 2, 2, 4, 4]
 
 
 def test_a_sample_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
@@ -166,23 +178,57 @@ def test_a_sample_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     assert store.verify().ok
 
 
-@pytest.mark.parametrize("last", [0, 3])
-def test_a_segment_that_cannot_be_written_stops_the_ingest(tmp_path: Path, last: int) -> None:
+@pytest.mark.parametrize("source", [Given, AnyThread])
+@pytest.mark.parametrize("late", [0, 6])
+def test_a_segment_that_cannot_be_written_stops_the_ingest(tmp_path: Path, source: type[Given], late: int) -> None:
     storage, store = held(tmp_path, StoreError("the disk is full"))
+    if source is Given or not late:
+        storage.let_go.set()
     with pytest.raises(StoreError, match="disk is full"):
-        store.ingest(let_go_before(storage, last, 6), "raw", segment_bytes=5000)
+        store.ingest(source(*numbered(12)), "raw", segment_bytes=10_000, progress=let_go_at(storage, late))
     assert list(lamofc.open(str(tmp_path / "s"))) == []
     assert not unfinished(tmp_path / "s")
 
 
 def test_a_segment_that_is_being_written_is_committed_when_a_later_sample_fails(tmp_path: Path) -> None:
+    class Broken(AnyThread):
+        def __iter__(self) -> Iterator[Sample]:
+            yield from super().__iter__()
+            storage.let_go.set()
+            raise StoreError("no more")
+
     storage, store = held(tmp_path)
-
-    def samples() -> Iterator[Sample]:
-        yield from let_go_before(storage, 2, 3)
-        raise StoreError("no more")
-
     with pytest.raises(StoreError, match="no more"):
-        store.ingest(samples(), "raw", segment_bytes=5000)
-    assert list(lamofc.open(str(tmp_path / "s"))) == ["s000", "s001"]
+        store.ingest(Broken(*numbered(5)), "raw", segment_bytes=10_000)
+    assert list(lamofc.open(str(tmp_path / "s"))) == ["s000", "s001", "s002", "s003"]
     assert not unfinished(tmp_path / "s")
+
+
+def test_an_interrupt_does_not_wait_for_a_batch_to_be_read_to_its_end(tmp_path: Path) -> None:
+    going_on = threading.Event()
+
+    class Slow(AnyThread):
+        def __iter__(self) -> Iterator[Sample]:
+            for number, one in enumerate(super().__iter__()):
+                if number > 2:
+                    going_on.wait(TIMEOUT)
+                yield one
+
+    source = Slow(*numbered(2000))
+
+    def interrupt(progress: lamofc.Progress) -> None:
+        batches.BATCH_BYTES = 1 << 30  # the batch that is read now would take all samples
+        threading.Timer(0.2, going_on.set).start()
+        raise KeyboardInterrupt
+
+    with lamofc.open(str(tmp_path / "s"), "a") as store, pytest.raises(KeyboardInterrupt):
+        store.ingest(source, "raw", progress=interrupt)
+    assert len(source.read) < 10
+
+
+def test_a_source_may_say_that_it_wants_the_callers_thread(tmp_path: Path) -> None:
+    source = AnyThread(*numbered(3))
+    source.any_thread = False
+    with lamofc.open(str(tmp_path / "s"), "a") as store:
+        store.ingest(source, "raw")
+    assert source.threads == {threading.current_thread().name}

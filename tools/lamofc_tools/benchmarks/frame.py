@@ -160,7 +160,9 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescrip
 
 
 def _plain(value: object) -> object:
-    """Return an argument as JSON has it."""
+    """Return an argument as JSON has it; of a path the name alone, as its folder is this machine's."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.name
     return value if value is None or isinstance(value, str | int | float) else str(value)

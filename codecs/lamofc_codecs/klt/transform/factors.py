@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.klt.transform.channel_ranges import RangeColumns
-from lamofc_codecs.runtime import Floats, compiled, lazy
+from lamofc_codecs.runtime import Floats, compiled
 from lamofc_codecs.runtime.products import int8_matmul, two_byte_matmul
 
 MAX_TWO_BYTES = 127 * 128
@@ -34,28 +34,35 @@ class Factors:
     """The lower bytes above the upper ones, for both middle products at once."""
     scale: Floats
     """Scale of each column."""
+    squares: NDArray[np.int64]
+    """Squared length of each column's upper bytes."""
+
+    @classmethod
+    def of(cls, channels: slice, columns: RangeColumns, solved: Floats) -> Factors:
+        """Write a matrix, columns x channels, in two bytes."""
+        high, low, scale = two_bytes(solved)
+        upper = torch.from_numpy(high).T.contiguous()
+        both = torch.cat([torch.from_numpy(low).T, upper]).contiguous()
+        squares: NDArray[np.int64] = np.square(high, dtype=np.int64).sum(1)
+        return cls(channels, columns, upper, both, scale, squares)
 
     def first(self, count: int) -> Factors:
         """Return those of the first columns, counted over all ranges."""
         kept = int(np.searchsorted(self.columns, count))
         if kept == len(self.columns):
             return self
-        return Factors(self.channels, self.columns[:kept], self.upper[:, :kept], self.both[:, :kept], self.scale[:kept])
+        upper, both = self.upper[:, :kept], self.both[:, :kept]
+        return Factors(self.channels, self.columns[:kept], upper, both, self.scale[:kept], self.squares[:kept])
 
     def holds_sums_of(self, *bytes_of_tokens: NDArray[np.int8]) -> bool:
         """Say whether float32 holds the sums of products of these bytes, and int32 128 times as much.
 
-        Then the sums of two products, rounded once, are those of one product of two bytes. Of up to 1024 channels it
-        holds all, of more those of vectors whose lengths have a small product, by the inequality of Cauchy and Schwarz.
+        Then the sums of two products, rounded once, are those of one product of two bytes. It holds all sums of up to
+        1024 channels, and of more those of vectors whose lengths have a small product (Cauchy and Schwarz).
         """
         if len(self.upper) <= _MAX_HELD_CHANNELS:
             return True
-        return int(max(map(_longest, bytes_of_tokens))) * self._longest_column < _MAX_HELD_SQUARES
-
-    @lazy
-    def _longest_column(self) -> int:
-        """The largest sum of the squares of a column's upper bytes."""
-        return int(self.upper.to(torch.int32).square().sum(0).max()) if self.upper.numel() else 0
+        return int(max(map(_longest, bytes_of_tokens))) * int(self.squares.max(initial=0)) < _MAX_HELD_SQUARES
 
 
 def forward_tile(values: Floats, factors: Factors, out: Floats, *, roughly: bool) -> None:

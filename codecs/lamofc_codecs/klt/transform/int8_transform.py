@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lamofc_codecs.klt.transform.channel_ranges import RangeColumns, Ranges, ranges_of
-from lamofc_codecs.klt.transform.factors import Factors, forward_tile, two_bytes
+from lamofc_codecs.klt.transform.factors import Factors, forward_tile
 from lamofc_codecs.runtime import Floats, lazy
 from lamofc_codecs.runtime.products import two_byte_matmul
 
@@ -128,10 +128,7 @@ class Analysis:
             gram = matrix @ matrix.T
             gram.diagonal().add_(_GRAM_RIDGE * float(gram.diagonal().mean()) if len(gram) else 0.0)
             solved = torch.linalg.solve(gram, matrix).T.to(torch.float32).numpy()
-            high, low, scale = two_bytes(np.ascontiguousarray(solved.T))
-            upper = torch.from_numpy(high).T.contiguous()
-            both = torch.cat([torch.from_numpy(low).T, upper]).contiguous()
-            factors.append(Factors(where, columns, upper, both, scale))
+            factors.append(Factors.of(where, columns, np.ascontiguousarray(solved.T)))
         return factors
 
     @lazy

@@ -32,8 +32,8 @@ _SUMS, _PAIRS = ir.VectorType(_I32, _LANES), ir.VectorType(ir.IntType(16), 2 * _
 
 
 def _has_pairs() -> bool:
-    """Say whether this processor has the instruction. Numba can be set to compile for another one."""
-    known = not config.CPU_NAME and not config.CPU_FEATURES
+    """Say whether this processor has the instruction. Numba can be set to compile for another one, or without AVX."""
+    known = not config.CPU_NAME and not config.CPU_FEATURES and bool(config.ENABLE_AVX)
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     return known and x86 and bool(llvm.get_host_cpu_features().get("avx2"))
 
@@ -46,6 +46,9 @@ def pair_product(low: Tensor, high: Tensor, right: Tensor) -> Tensor:
 
     As many threads take part as torch would use.
     """
+    if low.shape[1] != len(right) or high.shape[1] > low.shape[1] or len(high) != len(low):
+        shapes = " and ".join(" x ".join(map(str, matrix.shape)) for matrix in (low, high, right))
+        raise ValueError(f"matrices of {shapes} cannot be multiplied")
     out = torch.empty(len(low), right.shape[1], dtype=torch.int32)
     if not low.shape[1]:
         return out.zero_()

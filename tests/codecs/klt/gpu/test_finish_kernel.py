@@ -1,18 +1,13 @@
-"""The last step by one kernel: the bits of the CPU, interpreted; and it compiles for a GPU without fused operations.
+"""The last step by one kernel: the bits of the CPU, interpreted; and it compiles for a GPU without fused operations."""
 
-Triton reads TRITON_INTERPRET when it is imported, so the interpreter runs in a process of its own.
-"""
-
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.codecs.other_interpreter import run
+
 pytest.importorskip("triton", reason="Triton is not installed")
 
-ROOTS = os.pathsep.join(str(Path(__file__).parents[4] / root) for root in ("codecs", "tests/codecs/entropy"))
 GOLDENS = Path(__file__).parents[2] / "goldens"
 
 INTERPRETED = """
@@ -74,29 +69,16 @@ for typical, divided in ((False, False), (True, False), (True, True)):
 """
 
 
-def run(program: str, **environment: str) -> list[list[str]]:
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        env={**os.environ, "PYTHONPATH": ROOTS, **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return [line.split() for line in done.stdout.splitlines()]
-
-
 def test_every_golden_with_every_prefix_of_it() -> None:
     program = f"GOLDENS = {str(GOLDENS)!r}\n{INTERPRETED}"
     expected = sorted(folder.name for folder in GOLDENS.glob("klt-*"))
     assert len(expected) > 20
-    assert [name for (name,) in run(program, TRITON_INTERPRET="1")] == expected
+    assert run(program, TRITON_INTERPRET="1").split() == expected
 
 
 @pytest.mark.slow
 def test_it_compiles_without_fused_operations() -> None:
-    lines = run(COMPILED, TRITON_INTERPRET="0")
+    lines = [line.split() for line in run(COMPILED, TRITON_INTERPRET="0").splitlines()]
     assert len(lines) == 18
     for _, fused, count, registers, stack in lines:
         assert (int(count) > 0) == (fused == "True")  # else the count would say nothing

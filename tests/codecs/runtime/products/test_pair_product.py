@@ -34,6 +34,17 @@ def test_sums_are_those_of_integers(rows: int, inner: int, columns: int) -> None
         assert torch.equal(found.to(torch.int64), by_integers(low, high, right))
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "right"),
+    [((2, 10), (2, 0), (4, 3)), ((6, 4), (6, 0), (100, 16)), ((6, 4), (6, 9), (4, 3)), ((6, 4), (2, 3), (4, 3))],
+)
+def test_matrices_that_do_not_fit_are_refused(
+    low: tuple[int, int], high: tuple[int, int], right: tuple[int, int]
+) -> None:
+    with pytest.raises(ValueError, match="cannot be multiplied"):
+        pair_product(*(torch.ones(shape, dtype=torch.int8) for shape in (low, high, right)))
+
+
 def test_nothing_to_add_up_is_zeros() -> None:
     nothing = torch.empty(3, 0, dtype=torch.int8)
     assert pair_product(nothing, nothing, torch.empty(0, 20, dtype=torch.int8)).tolist() == [[0] * 20] * 3

@@ -20,9 +20,9 @@ def test_another_title_begins_another_count(monkeypatch: pytest.MonkeyPatch) -> 
     with Bar("ingest", enabled=True) as bar:
         bar.update(0, 9)
         assert shown(bar) == ("ingest", 0, 9, "")
-        bar.update(50, 100, "%", "fit x")
-        bar.update(80, 100, "%", "fit x")
-        assert shown(bar) == ("fit x", 80, 100, "%")
+        bar.update(50, 100, "%", "fit x[/y]")
+        bar.update(80, 100, "%", "fit x[/y]")
+        assert shown(bar) == ("fit x[/y]", 80, 100, "%")
         bar.update(3, 9, "1 kB")
         assert shown(bar) == ("ingest", 3, 9, "1 kB")
         assert bar._shown is not None and bar._shown[0].tasks[0].speed is None  # not that of the fit
