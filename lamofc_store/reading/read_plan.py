@@ -32,10 +32,9 @@ class RecordLocations:
     @classmethod
     def from_rows(cls, rows: "pa.Table") -> "RecordLocations":
         """Take the locations out of record rows, in their order."""
-        index: dict[str, int] = {}
-        segment = [index.setdefault(identity, len(index)) for identity in rows["segment"].to_pylist()]
+        segment = _encoded(rows["segment"])
         offset, length = (np.asarray(rows[name].to_numpy(), np.int64) for name in ("offset", "length"))
-        return cls(tuple(index), np.array(segment, np.int64), offset, length)
+        return cls(tuple(segment.dictionary.to_pylist()), segment.indices.to_numpy().astype(np.int64), offset, length)
 
     @classmethod
     def concatenate(cls, parts: Sequence["RecordLocations"]) -> "RecordLocations":
@@ -81,13 +80,21 @@ class ReadPlan:
 
     @classmethod
     def from_rows(cls, rows: "pa.Table") -> "ReadPlan":
-        """Make the plan that reads the features of record rows, in their order."""
-        shapes = map(tuple, rows["shape"].to_pylist())
-        cells = zip(rows["item"].to_pylist(), rows["part"].to_pylist(), strict=True)
-        columns = [rows[name].to_pylist() for name in ("pattern", "profile")]
-        shared: dict[TensorSpec, TensorSpec] = {}  # rows that are alike share one object
-        specs = map(TensorSpec, shapes, *columns, cells, rows["dtype"].to_pylist())
-        return cls(RecordLocations.from_rows(rows), tuple(shared.setdefault(spec, spec) for spec in specs))
+        """Make the plan that reads the features of record rows, in their order; rows that are alike share one spec."""
+        columns = [rows[name] for name in ("shape", "pattern", "profile", "item", "part", "dtype")]
+        kind = np.zeros(rows.num_rows, np.int64)
+        for column in columns:
+            own = _encoded(column)
+            if len(own.dictionary) > 1:
+                kind = np.unique(kind * len(own.dictionary) + own.indices.to_numpy(), return_inverse=True)[1]
+        _, first, kind = np.unique(kind, return_index=True, return_inverse=True)
+        specs = [
+            TensorSpec(tuple(shape), pattern, profile, (item, part), dtype)
+            for shape, pattern, profile, item, part, dtype in zip(
+                *(column.take(first).to_pylist() for column in columns), strict=True
+            )
+        ]
+        return cls(RecordLocations.from_rows(rows), tuple(specs[number] for number in kind.tolist()))
 
     @classmethod
     def concatenate(cls, parts: Sequence["ReadPlan"]) -> "ReadPlan":
@@ -103,3 +110,15 @@ class ReadPlan:
     def take(self, indices: Sequence[int]) -> "ReadPlan":
         """Select tensors by index, in the order of the indices."""
         return ReadPlan(self.locations.take(indices), tuple(self.specs[index] for index in indices))
+
+
+def _encoded(column: "pa.ChunkedArray") -> "pa.DictionaryArray":
+    """Number the values of a column without nulls, in the order in which they first appear; lists as text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        column = pc.binary_join(column.cast(pa.list_(pa.string())), ",")
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return column.combine_chunks().dictionary_encode()
