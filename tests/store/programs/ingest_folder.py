@@ -23,7 +23,7 @@ def work(source: str, url: str, verb: str) -> None:
             store.compact(live=1.0)
             store.gc("0s")
         else:
-            store.ingest(source, codec="lloydmax", segment_bytes=20_000, fit_samples=2)
+            store.ingest(source, codec="lloydmax", segment_bytes=6000, fit_samples=2)
 
 
 def main() -> None:
